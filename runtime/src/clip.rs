@@ -1,0 +1,1 @@
+//! Whole recordings: windows cut from a stream, embedded and averaged.

@@ -1,0 +1,1 @@
+//! Learning from a few examples: support set, linear heads, open-set decision.

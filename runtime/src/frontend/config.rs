@@ -1,0 +1,107 @@
+//! The parameters of the log-mel features. They travel inside the model, so that training and
+//! device cannot disagree about them.
+
+/// Parameters of the log-mel frontend.
+///
+/// Frame `i` covers samples `[i * hop, i * hop + window)`, weighted by a periodic Hann window of
+/// `window` samples. Its power spectrum passes through `mels` triangular filters that are equally
+/// spaced on the HTK mel scale between `f_min` and `f_max`, with unit peaks (no area
+/// normalisation). A feature is `(ln(mel_power + floor) - mean) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FrontendConfig {
+    /// Samples per second of the input.
+    pub sample_rate: u32,
+    /// Samples per analysis window and length of the FFT: a power of two from 64 to 4096.
+    pub window: u16,
+    /// Samples from one frame to the next, 1 to `window`.
+    pub hop: u16,
+    /// Mel bands, 1 to 256.
+    pub mels: u16,
+    /// Frames per patch: what the backbone sees at once.
+    pub frames: u16,
+    /// Lower edge of the lowest band, Hz.
+    pub f_min: f32,
+    /// Upper edge of the highest band, Hz; at most half the sample rate.
+    pub f_max: f32,
+    /// Added to the mel power before the logarithm; positive.
+    pub floor: f32,
+    /// Subtracted from the log-mel value (natural logarithm).
+    pub mean: f32,
+    /// Multiplies the centred log-mel value; positive.
+    pub scale: f32,
+}
+
+/// Why a [`FrontendConfig`] cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrontendConfigError {
+    /// `sample_rate` is zero or above 384 kHz.
+    SampleRate,
+    /// `window` is not a power of two from 64 to 4096.
+    Window,
+    /// `hop` is zero or longer than the window.
+    Hop,
+    /// `mels` is zero or above 256.
+    Mels,
+    /// `frames` is zero or above 4096.
+    Frames,
+    /// Not `0 <= f_min < f_max <= sample_rate / 2`.
+    Range,
+    /// `floor` is not positive and finite.
+    Floor,
+    /// `mean` is not finite, or `scale` not positive and finite.
+    Normalisation,
+}
+
+impl FrontendConfig {
+    /// Checks every parameter's range.
+    pub fn validate(&self) -> Result<(), FrontendConfigError> {
+        use FrontendConfigError as E;
+        let check = |ok: bool, error: E| if ok { Ok(()) } else { Err(error) };
+        check((1..=384_000).contains(&self.sample_rate), E::SampleRate)?;
+        check(
+            self.window.is_power_of_two() && (64..=4096).contains(&self.window),
+            E::Window,
+        )?;
+        check((1..=self.window).contains(&self.hop), E::Hop)?;
+        check((1..=256).contains(&self.mels), E::Mels)?;
+        check((1..=4096).contains(&self.frames), E::Frames)?;
+        let nyquist = self.sample_rate as f32 / 2.0;
+        check(
+            0.0 <= self.f_min && self.f_min < self.f_max && self.f_max <= nyquist,
+            E::Range,
+        )?;
+        check(self.floor > 0.0 && self.floor.is_finite(), E::Floor)?;
+        check(
+            self.mean.is_finite() && self.scale > 0.0 && self.scale.is_finite(),
+            E::Normalisation,
+        )
+    }
+
+    /// Values in a patch: `frames * mels`.
+    pub const fn patch_len(&self) -> usize {
+        self.frames as usize * self.mels as usize
+    }
+
+    /// Samples that one patch covers: `(frames - 1) * hop + window`.
+    pub const fn patch_samples(&self) -> usize {
+        (self.frames as usize - 1) * self.hop as usize + self.window as usize
+    }
+}
+
+impl core::fmt::Display for FrontendConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::SampleRate => "sample_rate must be from 1 to 384000 Hz",
+            Self::Window => "window must be a power of two from 64 to 4096 samples",
+            Self::Hop => "hop must be from 1 to the window's length",
+            Self::Mels => "mels must be from 1 to 256",
+            Self::Frames => "frames must be from 1 to 4096",
+            Self::Range => "0 <= f_min < f_max <= sample_rate / 2 must hold",
+            Self::Floor => "floor must be positive and finite",
+            Self::Normalisation => "mean must be finite and scale positive and finite",
+        })
+    }
+}
+
+impl core::error::Error for FrontendConfigError {}

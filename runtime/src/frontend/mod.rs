@@ -1,0 +1,5 @@
+//! Samples to normalised log-mel frames, streaming.
+
+mod config;
+
+pub use config::{FrontendConfig, FrontendConfigError};

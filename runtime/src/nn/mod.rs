@@ -1,0 +1,1 @@
+//! int8 operators with exactly specified arithmetic. The portable kernels are the definition.

@@ -1,0 +1,1 @@
+//! Recordings and made-up sounds as 16 kHz mono samples.

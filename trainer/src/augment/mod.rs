@@ -1,0 +1,1 @@
+//! The seven operators that make a view of a clip, and the labels that say which ran.

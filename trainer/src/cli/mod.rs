@@ -1,0 +1,21 @@
+//! The command line: one file per subcommand, each with its arguments and a `run`.
+
+use clap::{Parser, Subcommand};
+
+/// Learn audio backbones from unlabelled sound, put them on small devices, teach them new sounds there.
+#[derive(Debug, Parser)]
+#[command(name = "mtslvr", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+impl Cli {
+    /// Runs the subcommand that was asked for.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {}
+    }
+}

@@ -1,0 +1,1 @@
+//! From trained weights to what a device runs: ONNX, int8, `.slvr`, and the check that all engines agree.

@@ -1,0 +1,11 @@
+//! Trains, exports, packs and evaluates MT-SLVR audio backbones. The binary is `mtslvr`.
+
+pub mod audio;
+pub mod augment;
+pub mod cli;
+pub mod evaluate;
+pub mod export;
+pub mod net;
+pub mod report;
+pub mod ssl;
+pub mod train;

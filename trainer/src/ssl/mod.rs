@@ -1,0 +1,1 @@
+//! Self-supervised objectives: NT-Xent, multi-label augmentation prediction, and their sum.

@@ -1,0 +1,1 @@
+//! The training loop: configuration, data, optimiser, checkpoints, metrics.
