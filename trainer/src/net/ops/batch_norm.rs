@@ -1,0 +1,435 @@
+//! Batch norm over the channels of a channels-last tensor, fused with the residual sum and the
+//! rectifier that follow it in a basic block:
+//! `y = relu(gain * (x - mean) / sqrt(variance + eps) + bias + residual)`.
+
+use super::{values, with_values};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+/// Values per block of work. Fixed, so that sums are taken in the same order whatever the number
+/// of threads.
+const BLOCK_VALUES: usize = 16 * 1024;
+
+/// Mean and (biased) variance of every channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchStatistics {
+    /// Mean of each channel.
+    pub mean: Vec<f32>,
+    /// Mean squared deviation of each channel.
+    pub variance: Vec<f32>,
+}
+
+/// What is added before the rectifier.
+#[derive(Clone, Copy, Debug)]
+pub enum Residual<'a> {
+    /// Nothing.
+    None,
+    /// The shortcut of a basic block, of the same shape as the input.
+    Add(&'a Tensor),
+}
+
+/// The operator: see the module's formula.
+#[derive(Clone, Debug)]
+pub struct BatchNorm {
+    eps: f32,
+    relu: bool,
+    /// Whether the statistics are the batch's own, and so depend on the input.
+    of_batch: bool,
+    statistics: Arc<OnceLock<BatchStatistics>>,
+}
+
+/// Normalises `x` (`[.., channels]`) by the batch's own statistics, or by `fixed` ones; `gain` and
+/// `bias` are `[channels]`. Returns the statistics that were used.
+pub fn batch_norm(
+    x: &Tensor,
+    gain: &Tensor,
+    bias: &Tensor,
+    residual: Residual,
+    relu: bool,
+    eps: f32,
+    fixed: Option<&BatchStatistics>,
+) -> Result<(Tensor, BatchStatistics)> {
+    let statistics = Arc::new(OnceLock::new());
+    if let Some(fixed) = fixed {
+        let _ = statistics.set(fixed.clone());
+    }
+    let op = BatchNorm {
+        eps,
+        relu,
+        of_batch: fixed.is_none(),
+        statistics: statistics.clone(),
+    };
+    let affine = Tensor::stack(&[gain, bias], 0)?;
+    let x = x.contiguous()?;
+    let y = match residual {
+        Residual::None => x.apply_op2(&affine, op)?,
+        Residual::Add(residual) => x.apply_op3(&affine, &residual.contiguous()?, op)?,
+    };
+    let used = statistics.get().cloned();
+    Ok((y, used.expect("the forward pass sets the statistics")))
+}
+
+/// Mean and variance of each channel, merged block by block (Chan, Golub and LeVeque 1979).
+fn statistics(x: &[f32], channels: usize) -> BatchStatistics {
+    let blocks: Vec<(f64, Vec<f32>, Vec<f32>)> = x
+        .par_chunks(rows_per_block(channels) * channels)
+        .map(|block| {
+            let rows = (block.len() / channels) as f32;
+            let (mut mean, mut squares) = (vec![0f32; channels], vec![0f32; channels]);
+            for row in block.chunks_exact(channels) {
+                mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+            mean.iter_mut().for_each(|sum| *sum /= rows);
+            for row in block.chunks_exact(channels) {
+                for ((square, x), mean) in squares.iter_mut().zip(row).zip(&mean) {
+                    *square += (x - mean) * (x - mean);
+                }
+            }
+            (f64::from(rows), mean, squares)
+        })
+        .collect();
+    let (mut count, mut mean, mut squares) = (0f64, vec![0f64; channels], vec![0f64; channels]);
+    for (rows, block_mean, block_squares) in blocks {
+        let total = count + rows;
+        for c in 0..channels {
+            let delta = f64::from(block_mean[c]) - mean[c];
+            mean[c] += delta * rows / total;
+            squares[c] += f64::from(block_squares[c]) + delta * delta * count * rows / total;
+        }
+        count = total;
+    }
+    BatchStatistics {
+        mean: mean.iter().map(|&m| m as f32).collect(),
+        variance: squares.iter().map(|&s| (s / count) as f32).collect(),
+    }
+}
+
+fn rows_per_block(channels: usize) -> usize {
+    (BLOCK_VALUES / channels).max(1)
+}
+
+/// Gradients of the operator's arguments.
+struct Gradients {
+    x: Vec<f32>,
+    /// `gain`, then `bias`.
+    affine: Vec<f32>,
+    residual: Option<Vec<f32>>,
+}
+
+impl BatchNorm {
+    fn forward(&self, x: &[f32], affine: &[f32], residual: Option<&[f32]>) -> Vec<f32> {
+        let channels = affine.len() / 2;
+        let used = self.statistics.get_or_init(|| statistics(x, channels));
+        let inverse = self.inverse_deviation(used);
+        let scale: Vec<f32> = affine[..channels]
+            .iter()
+            .zip(&inverse)
+            .map(|(g, i)| g * i)
+            .collect();
+        let offset: Vec<f32> = (0..channels)
+            .map(|c| affine[channels + c] - used.mean[c] * scale[c])
+            .collect();
+        let lowest = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let mut y = vec![0f32; x.len()];
+        let block = rows_per_block(channels) * channels;
+        y.par_chunks_mut(block).enumerate().for_each(|(index, y)| {
+            let x = &x[index * block..][..y.len()];
+            let rows = y.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
+            match residual.map(|r| &r[index * block..][..x.len()]) {
+                None => {
+                    for (y, x) in rows {
+                        for (((y, x), s), o) in y.iter_mut().zip(x).zip(&scale).zip(&offset) {
+                            *y = (x * s + o).max(lowest);
+                        }
+                    }
+                }
+                Some(residual) => {
+                    for ((y, x), r) in rows.zip(residual.chunks_exact(channels)) {
+                        for ((((y, x), r), s), o) in
+                            y.iter_mut().zip(x).zip(r).zip(&scale).zip(&offset)
+                        {
+                            *y = (x * s + o + r).max(lowest);
+                        }
+                    }
+                }
+            }
+        });
+        y
+    }
+
+    /// With `dz` the gradient past the rectifier and `h` the normalised input,
+    /// `dx = gain / deviation * (dz - mean(dz) - h * mean(dz * h))` (Ioffe and Szegedy 2015); the
+    /// two means drop out where the statistics are fixed.
+    fn backward(
+        &self,
+        x: &[f32],
+        affine: &[f32],
+        y: &[f32],
+        dy: &[f32],
+        want_residual: bool,
+    ) -> Gradients {
+        let channels = affine.len() / 2;
+        let used = self.statistics.get().expect("the forward pass came first");
+        let inverse = self.inverse_deviation(used);
+        let block = rows_per_block(channels) * channels;
+
+        // Past the rectifier: no gradient where the output was cut off.
+        let mut dz = dy.to_vec();
+        let sums: Vec<(Vec<f32>, Vec<f32>)> = dz
+            .par_chunks_mut(block)
+            .enumerate()
+            .map(|(index, dz)| {
+                let at = index * block;
+                if self.relu {
+                    for (dz, y) in dz.iter_mut().zip(&y[at..]) {
+                        *dz = if *y > 0.0 { *dz } else { 0.0 };
+                    }
+                }
+                let (mut sum, mut product) = (vec![0f32; channels], vec![0f32; channels]);
+                for (dz, x) in dz
+                    .chunks_exact(channels)
+                    .zip(x[at..].chunks_exact(channels))
+                {
+                    for ((((s, p), dz), x), m) in sum
+                        .iter_mut()
+                        .zip(&mut product)
+                        .zip(dz)
+                        .zip(x)
+                        .zip(&used.mean)
+                    {
+                        *s += dz;
+                        *p += dz * (x - m);
+                    }
+                }
+                (sum, product)
+            })
+            .collect();
+        let mut affine_gradient = vec![0f64; 2 * channels];
+        for (sum, product) in sums {
+            for c in 0..channels {
+                affine_gradient[c] += f64::from(product[c] * inverse[c]);
+                affine_gradient[channels + c] += f64::from(sum[c]);
+            }
+        }
+
+        let rows = (x.len() / channels) as f64;
+        let of_batch = if self.of_batch { 1.0 } else { 0.0 };
+        let scale: Vec<f32> = (0..channels).map(|c| affine[c] * inverse[c]).collect();
+        let mean_dz: Vec<f32> = (0..channels)
+            .map(|c| (of_batch * affine_gradient[channels + c] / rows) as f32)
+            .collect();
+        let mean_dz_h: Vec<f32> = (0..channels)
+            .map(|c| (of_batch * affine_gradient[c] / rows * f64::from(inverse[c])) as f32)
+            .collect();
+        let mut dx = vec![0f32; x.len()];
+        dx.par_chunks_mut(block)
+            .enumerate()
+            .for_each(|(index, dx)| {
+                let at = index * block;
+                let (dz, x) = (&dz[at..][..dx.len()], &x[at..][..dx.len()]);
+                for ((dx, dz), x) in dx
+                    .chunks_exact_mut(channels)
+                    .zip(dz.chunks_exact(channels))
+                    .zip(x.chunks_exact(channels))
+                {
+                    for c in 0..channels {
+                        dx[c] =
+                            scale[c] * (dz[c] - mean_dz[c] - (x[c] - used.mean[c]) * mean_dz_h[c]);
+                    }
+                }
+            });
+        Gradients {
+            x: dx,
+            affine: affine_gradient.iter().map(|&g| g as f32).collect(),
+            residual: want_residual.then_some(dz),
+        }
+    }
+
+    fn inverse_deviation(&self, statistics: &BatchStatistics) -> Vec<f32> {
+        statistics
+            .variance
+            .iter()
+            .map(|v| 1.0 / (v + self.eps).sqrt())
+            .collect()
+    }
+
+    fn check(&self, x: &Layout, affine: &Layout) -> Result<()> {
+        let channels = x.dims().last().copied().unwrap_or(0);
+        if affine.dims() != [2, channels] || channels == 0 {
+            bail!(
+                "batch_norm: input {:?} does not fit gain and bias {:?}",
+                x.dims(),
+                affine.dims()
+            );
+        }
+        match self.statistics.get() {
+            Some(s) if s.mean.len() != channels || s.variance.len() != channels => {
+                bail!(
+                    "batch_norm: {} fixed statistics for {channels} channels",
+                    s.mean.len()
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn backward_tensors(
+        &self,
+        x: &Tensor,
+        affine: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+        residual: bool,
+    ) -> Result<(Tensor, Tensor, Option<Tensor>)> {
+        let name = "batch_norm";
+        let gradients = with_values(name, x, |xs| {
+            with_values(name, affine, |affine| {
+                with_values(name, y, |ys| {
+                    with_values(name, dy, |dys| {
+                        Ok(self.backward(xs, affine, ys, dys, residual))
+                    })
+                })
+            })
+        })?;
+        let tensor =
+            |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+        Ok((
+            tensor(gradients.x, x)?,
+            tensor(gradients.affine, affine)?,
+            gradients.residual.map(|r| tensor(r, x)).transpose()?,
+        ))
+    }
+}
+
+impl CustomOp2 for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        a: &CpuStorage,
+        la: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.check(lx, la)?;
+        let y = self.forward(
+            values("batch_norm", x, lx)?,
+            values("batch_norm", a, la)?,
+            None,
+        );
+        Ok((CpuStorage::F32(y), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        affine: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (dx, da, _) = self.backward_tensors(x, affine, y, dy, false)?;
+        Ok((Some(dx), Some(da)))
+    }
+}
+
+impl CustomOp3 for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm_residual"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        a: &CpuStorage,
+        la: &Layout,
+        r: &CpuStorage,
+        lr: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.check(lx, la)?;
+        if lr.dims() != lx.dims() {
+            bail!(
+                "batch_norm: residual {:?} differs from input {:?}",
+                lr.dims(),
+                lx.dims()
+            );
+        }
+        let name = "batch_norm";
+        let y = self.forward(
+            values(name, x, lx)?,
+            values(name, a, la)?,
+            Some(values(name, r, lr)?),
+        );
+        Ok((CpuStorage::F32(y), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        affine: &Tensor,
+        _residual: &Tensor,
+        y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dx, da, dr) = self.backward_tensors(x, affine, y, dy, true)?;
+        Ok((Some(dx), Some(da), dr))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::ops::finite_difference::{check_gradient, random};
+
+    const EPS: f32 = 1e-5;
+
+    #[test]
+    fn the_output_of_a_batch_has_the_asked_mean_and_deviation() {
+        let x = ((random(1, &[6, 5, 4, 3]) * 3.0).unwrap() + 7.0).unwrap();
+        let gain = Tensor::new(&[1f32, 2.0, 0.5], x.device()).unwrap();
+        let bias = Tensor::new(&[0f32, -1.0, 4.0], x.device()).unwrap();
+        let (y, _) = batch_norm(&x, &gain, &bias, Residual::None, false, EPS, None).unwrap();
+        let of_output = statistics(&y.flatten_all().unwrap().to_vec1::<f32>().unwrap(), 3);
+        for (c, (mean, deviation)) in [(0f32, 1f32), (-1.0, 2.0), (4.0, 0.5)]
+            .into_iter()
+            .enumerate()
+        {
+            assert!((of_output.mean[c] - mean).abs() < 1e-4);
+            assert!((of_output.variance[c].sqrt() - deviation).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn gradients_match_finite_differences() {
+        let shape = [3, 2, 4, 5];
+        let (x, gain, bias) = (random(1, &shape), random(2, &[5]), random(3, &[5]));
+        let residual = random(4, &shape);
+        let fixed = BatchStatistics {
+            mean: vec![0.1; 5],
+            variance: vec![0.7; 5],
+        };
+        for relu in [false, true] {
+            check_gradient(&[x.clone(), gain.clone(), bias.clone()], |t| {
+                Ok(batch_norm(&t[0], &t[1], &t[2], Residual::None, relu, EPS, None)?.0)
+            });
+            check_gradient(&[x.clone(), gain.clone(), bias.clone()], |t| {
+                Ok(batch_norm(&t[0], &t[1], &t[2], Residual::None, relu, EPS, Some(&fixed))?.0)
+            });
+            check_gradient(
+                &[x.clone(), gain.clone(), bias.clone(), residual.clone()],
+                |t| Ok(batch_norm(&t[0], &t[1], &t[2], Residual::Add(&t[3]), relu, EPS, None)?.0),
+            );
+        }
+    }
+
+    #[test]
+    fn statistics_survive_a_large_offset_and_many_blocks() {
+        let x = (random(5, &[9000, 2]) + 1000.0).unwrap();
+        let got = statistics(&x.flatten_all().unwrap().to_vec1::<f32>().unwrap(), 2);
+        assert!((got.mean[0] - 1000.0).abs() < 0.05);
+        assert!((got.variance[0] - 1.0).abs() < 0.05, "{}", got.variance[0]);
+    }
+}
