@@ -23,11 +23,11 @@ pub struct FrontendConfig {
     pub f_min: f32,
     /// Upper edge of the highest band, Hz; at most half the sample rate.
     pub f_max: f32,
-    /// Added to the mel power before the logarithm; positive.
+    /// Added to the mel power before the logarithm; positive, at most `1e6`.
     pub floor: f32,
-    /// Subtracted from the log-mel value (natural logarithm).
+    /// Subtracted from the log-mel value (natural logarithm); at most `1e4` in magnitude.
     pub mean: f32,
-    /// Multiplies the centred log-mel value; positive.
+    /// Multiplies the centred log-mel value; positive, at most `1e4`.
     pub scale: f32,
 }
 
@@ -47,9 +47,9 @@ pub enum FrontendConfigError {
     Frames,
     /// Not `0 <= f_min < f_max <= sample_rate / 2`.
     Range,
-    /// `floor` is not positive and finite.
+    /// `floor` is not positive, or above `1e6`.
     Floor,
-    /// `mean` is not finite, or `scale` not positive and finite.
+    /// `mean` is above `1e4` in magnitude, or `scale` not positive or above `1e4`.
     Normalisation,
 }
 
@@ -71,11 +71,18 @@ impl FrontendConfig {
             0.0 <= self.f_min && self.f_min < self.f_max && self.f_max <= nyquist,
             E::Range,
         )?;
-        check(self.floor > 0.0 && self.floor.is_finite(), E::Floor)?;
+        // The upper limits keep every feature finite, whatever the samples are.
+        check(self.floor > 0.0 && self.floor <= 1e6, E::Floor)?;
         check(
-            self.mean.is_finite() && self.scale > 0.0 && self.scale.is_finite(),
+            (-1e4..=1e4).contains(&self.mean) && self.scale > 0.0 && self.scale <= 1e4,
             E::Normalisation,
         )
+    }
+
+    /// Length in `f32` of the buffer that a [`Frontend`](super::Frontend) works in:
+    /// `3 * window + 1 + 2 * (mels + 1)`.
+    pub const fn buffer_len(&self) -> usize {
+        super::log_mel::Parts::of(self).total()
     }
 
     /// Values in a patch: `frames * mels`.
@@ -98,8 +105,10 @@ impl core::fmt::Display for FrontendConfigError {
             Self::Mels => "mels must be from 1 to 256",
             Self::Frames => "frames must be from 1 to 4096",
             Self::Range => "0 <= f_min < f_max <= sample_rate / 2 must hold",
-            Self::Floor => "floor must be positive and finite",
-            Self::Normalisation => "mean must be finite and scale positive and finite",
+            Self::Floor => "floor must be positive and at most 1e6",
+            Self::Normalisation => {
+                "mean must be from -1e4 to 1e4, and scale positive and at most 1e4"
+            }
         })
     }
 }

@@ -1,5 +1,12 @@
 //! Samples to normalised log-mel frames, streaming.
+//!
+//! Training and every engine make their features here, with the same bits on every target: the
+//! arithmetic is microfft, libm and plain `f32` operations, without fused multiply-add.
 
 mod config;
+mod fft;
+mod log_mel;
+mod mel;
 
 pub use config::{FrontendConfig, FrontendConfigError};
+pub use log_mel::{Frontend, FrontendError, SAMPLE_LIMIT};
