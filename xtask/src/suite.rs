@@ -1,0 +1,191 @@
+//! `cargo xtask test`: every check of this repository, in the order in which a mistake shows soonest.
+
+use crate::embedded::Toolchain;
+use crate::steps::Steps;
+use crate::{embedded, firmware, onnxruntime, process, workspace};
+use anyhow::{Context, Result, ensure};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const EMBEDDED: &str = "set-up: Cortex-M compiler and QEMU";
+const ONNX_RUNTIME: &str = "set-up: ONNX Runtime";
+const MODEL: &str = "test model";
+const FIRMWARE: &str = "firmware: build";
+const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
+const REAL: &str = "tests on real recordings";
+
+/// The workspaces beside the host's own, each with its manifest.
+const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples/qemu", "fuzz"];
+
+/// Runs everything and prints the summary.
+pub fn test() -> ExitCode {
+    let mut steps = Steps::default();
+    let toolchain = steps.run(EMBEDDED, Toolchain::set_up);
+    let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
+    steps.run("set-up: rustfmt and clippy", components);
+
+    steps.run("format", format);
+    steps.run("clippy", clippy);
+    steps.run("documentation", documentation);
+    match &toolchain {
+        Some(toolchain) => {
+            steps.run("no_std build of the runtime", || no_std_build(toolchain));
+        }
+        None => steps.blocked("no_std build of the runtime", EMBEDDED),
+    }
+
+    let model = steps.run(MODEL, test_model);
+    let elf = match (&toolchain, &model) {
+        (Some(toolchain), Some(model)) => steps.run(FIRMWARE, || firmware::build(toolchain, model)),
+        (None, _) => {
+            steps.blocked(FIRMWARE, EMBEDDED);
+            None
+        }
+        (_, None) => {
+            steps.blocked(FIRMWARE, MODEL);
+            None
+        }
+    };
+
+    steps.run("fuzz targets on their seeds", fuzz_targets);
+    let inputs = Inputs {
+        library,
+        model,
+        elf,
+    };
+    steps.run(HOST_TESTS, || host_tests(&inputs));
+    match env::var_os("MTSLVR_DATA").filter(|data| !data.is_empty()) {
+        Some(data) => {
+            steps.run(REAL, || real_recordings(&inputs, Path::new(&data)));
+        }
+        None => steps.not_asked(REAL, "set MTSLVR_DATA to a folder that holds eval/<set>/"),
+    }
+    steps.summary()
+}
+
+/// What earlier steps made for the tests. A part that is missing makes the tests that need it fail,
+/// and leaves the others running.
+struct Inputs {
+    library: Option<PathBuf>,
+    model: Option<PathBuf>,
+    elf: Option<PathBuf>,
+}
+
+impl Inputs {
+    /// `cargo test` in the host's one profile, with these inputs in its environment.
+    fn cargo_test(&self) -> Result<Command> {
+        let mut command = workspace::host_cargo()?;
+        command.args(["test", "--release", "--locked", "--no-fail-fast"]);
+        for (name, value) in [
+            ("ORT_DYLIB_PATH", &self.library),
+            ("MTSLVR_TEST_MODEL", &self.model),
+            ("MTSLVR_TEST_FIRMWARE", &self.elf),
+        ] {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        Ok(command)
+    }
+}
+
+/// rustfmt and clippy, which rustup's minimal profile leaves out.
+fn components() -> Result<()> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !process::succeeds(workspace::host_cargo()?.args([tool, "--version"])) {
+            process::run(Command::new("rustup").args(["component", "add", component]))
+                .with_context(|| format!("install {component} for this Rust and run this again"))?;
+        }
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    process::run(workspace::host_cargo()?.args(["fmt", "--all", "--check"]))?;
+    for folder in OTHER_WORKSPACES {
+        let manifest = format!("{folder}/Cargo.toml");
+        process::run(workspace::host_cargo()?.args([
+            "fmt",
+            "--check",
+            "--manifest-path",
+            &manifest,
+        ]))?;
+    }
+    Ok(())
+}
+
+/// Features are named, not `--all-features`: some need what a machine may not have.
+fn clippy() -> Result<()> {
+    let run = |args: &[&str]| {
+        process::run(
+            workspace::host_cargo()?
+                .args(["clippy", "--release", "--locked"])
+                .args(args)
+                .args(["--", "-D", "warnings"]),
+        )
+    };
+    run(&["--workspace", "--all-targets"])?;
+    // The runtime as a firmware has it.
+    run(&["--package", "mtslvr-runtime", "--no-default-features"])
+}
+
+fn documentation() -> Result<()> {
+    process::run(
+        workspace::host_cargo()?
+            .args(["doc", "--release", "--locked", "--no-deps"])
+            .args(["--package", "mtslvr-runtime"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+fn no_std_build(toolchain: &Toolchain) -> Result<()> {
+    process::run(toolchain.cargo_build(workspace::root())?.args([
+        "--package",
+        "mtslvr-runtime",
+        "--no-default-features",
+    ]))
+}
+
+/// A small packed model with seeded random weights: the tests compare engines, not accuracy.
+fn test_model() -> Result<PathBuf> {
+    let model = embedded::target_dir().join("test-model.slvr");
+    process::run(
+        workspace::host_cargo()?
+            .args(["run", "--release", "--locked", "--package", "mtslvr-tests"])
+            .args(["--bin", "make_test_model", "--"])
+            .arg(&model),
+    )?;
+    Ok(model)
+}
+
+fn fuzz_targets() -> Result<()> {
+    process::run(
+        workspace::host_cargo()?
+            .args(["test", "--release", "--locked"])
+            .args(["--manifest-path", "fuzz/Cargo.toml"]),
+    )
+}
+
+fn host_tests(inputs: &Inputs) -> Result<()> {
+    process::run(inputs.cargo_test()?.arg("--workspace"))
+}
+
+/// The tests that are marked as ignored because they need recordings.
+fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
+    let sets = data.join("eval");
+    ensure!(
+        sets.is_dir(),
+        "MTSLVR_DATA is {}, but {} is not a folder; it should hold one folder a labelled set",
+        data.display(),
+        sets.display()
+    );
+    let data = data.canonicalize()?;
+    process::run(
+        inputs
+            .cargo_test()?
+            .env("MTSLVR_DATA", data)
+            .args(["--package", "mtslvr-tests", "--test", "real_recordings"])
+            .args(["--", "--ignored"]),
+    )
+}

@@ -1,0 +1,48 @@
+//! Where things lie, and the host's cargo.
+
+use anyhow::{Context, Result};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in a folder of the workspace")
+}
+
+/// The host build's target folder; everything that xtask makes lies in or under it.
+pub fn target_dir() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// The cargo that runs this program, in the root, with its own compiler first in the search path:
+/// installing a distribution's Rust must not change what builds the host code.
+pub fn host_cargo() -> Result<Command> {
+    let cargo = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new(&cargo);
+    command.current_dir(root());
+    command.env("CARGO_TARGET_DIR", target_dir());
+    if let Some(bin) = cargo.parent().filter(|bin| bin.is_absolute()) {
+        let old = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(std::iter::once(bin.to_owned()).chain(env::split_paths(&old)))
+            .context("PATH cannot hold cargo's folder")?;
+        command.env("PATH", path);
+    }
+    Ok(command)
+}
+
+/// The compiler beside that cargo.
+pub fn host_rustc() -> Command {
+    let beside = env::var_os("CARGO").map(|cargo| PathBuf::from(cargo).with_file_name("rustc"));
+    let mut command = match beside.filter(|rustc| rustc.is_file()) {
+        Some(rustc) => Command::new(rustc),
+        None => Command::new("rustc"),
+    };
+    command.current_dir(root());
+    command
+}
