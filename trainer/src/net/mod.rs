@@ -1,6 +1,14 @@
 //! The network in candle: ResNet trunk, adapters, heads, and the operators written by hand.
 
+mod heads;
+mod layers;
 pub mod ops;
+mod parameters;
 mod spec;
+mod trunk;
 
+pub use heads::{AugmentationHead, Projector};
+pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
+pub use parameters::{Parameters, RunningStatistics, Weights};
 pub use spec::{AdapterKind, AdapterSpec, BackboneSpec, PATH_OUTPUTS, PATHS, StageSpec, StemSpec};
+pub use trunk::Trunk;

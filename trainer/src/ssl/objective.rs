@@ -1,0 +1,110 @@
+//! The joint objective: the network with both heads, and the loss of one batch.
+
+use super::{augmentation_prediction, label_accuracy, nt_xent};
+use crate::net::{AugmentationHead, BackboneSpec, Mode, Parameters, Projector, Trunk};
+use candle_core::{Device, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// The `[objective]` table of a run's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// τ of NT-Xent.
+    pub temperature: f64,
+    /// Hidden units of the projector.
+    pub projector_hidden: usize,
+    /// Values the contrastive loss compares.
+    pub projector_out: usize,
+    /// Hidden layers of the augmentation predictor.
+    pub predictor_hidden: Vec<usize>,
+    /// Weight of the predictive loss in the sum.
+    pub pred_weight: f64,
+}
+
+impl Default for ObjectiveConfig {
+    fn default() -> Self {
+        Self {
+            temperature: 0.1,
+            projector_hidden: 256,
+            projector_out: 128,
+            predictor_hidden: vec![128, 64],
+            pred_weight: 1.0,
+        }
+    }
+}
+
+/// The backbone and the two heads it is trained with.
+#[derive(Debug)]
+pub struct Objective {
+    config: ObjectiveConfig,
+    /// The part that is exported.
+    pub trunk: Trunk,
+    projector: Projector,
+    predictor: AugmentationHead,
+}
+
+/// The loss of one batch, and its parts for the log.
+#[derive(Debug)]
+pub struct Loss {
+    /// `contrastive + pred_weight * predictive`: what is differentiated.
+    pub total: Tensor,
+    /// NT-Xent of the invariant path.
+    pub contrastive: f32,
+    /// Cross entropy of the equivariant path's augmentation prediction.
+    pub predictive: f32,
+    /// Share of operator labels predicted right.
+    pub label_accuracy: f32,
+}
+
+impl Objective {
+    /// Fresh weights, registered in `p`.
+    pub fn new(
+        config: &ObjectiveConfig,
+        spec: &BackboneSpec,
+        operators: usize,
+        p: &mut Parameters,
+    ) -> Result<Self> {
+        let dim = spec.path_dim();
+        Ok(Self {
+            config: config.clone(),
+            trunk: Trunk::new(spec, p)?,
+            projector: Projector::new(p, dim, config.projector_hidden, config.projector_out)?,
+            predictor: AugmentationHead::new(p, dim, &config.predictor_hidden, operators)?,
+        })
+    }
+
+    /// The joint loss of a batch of pairs: `patches` is `[2N, frames, mels]`, first views then
+    /// second ones; `labels` is `[2N, operators]`, each view's own.
+    ///
+    /// Shared weights get the sum of both gradients; a path's norms, adapters and head only its own.
+    pub fn loss(&self, patches: &Tensor, labels: &Tensor, mode: Mode) -> Result<Loss> {
+        let [invariant, equivariant] = self.trunk.forward(patches, mode)?;
+        let projections = self.projector.forward(&invariant, mode)?;
+        let contrastive = nt_xent(&projections, self.config.temperature)?;
+        let logits = self.predictor.forward(&equivariant, mode)?;
+        let predictive = augmentation_prediction(&logits, labels)?;
+        Ok(Loss {
+            contrastive: contrastive.to_scalar()?,
+            predictive: predictive.to_scalar()?,
+            label_accuracy: label_accuracy(&logits, labels)?,
+            total: (contrastive + (predictive * self.config.pred_weight)?)?,
+        })
+    }
+}
+
+/// Features of both paths for patches `[frames * mels]` each, by candle in evaluation mode:
+/// invariant ‖ equivariant, row by row.
+pub fn embed_with_candle(
+    trunk: &Trunk,
+    patches: &[Vec<f32>],
+    frames: usize,
+    mels: usize,
+) -> Result<Vec<Vec<f32>>> {
+    let input = Tensor::from_vec(
+        patches.concat(),
+        (patches.len(), frames, mels),
+        &Device::Cpu,
+    )?;
+    let [invariant, equivariant] = trunk.forward(&input, Mode::Evaluate)?;
+    Tensor::cat(&[invariant, equivariant], 1)?.to_vec2()
+}
