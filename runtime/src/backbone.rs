@@ -1,6 +1,10 @@
 //! What turns a log-mel patch into an embedding: the trait that every engine implements, and the
 //! packed int8 engine.
 
+mod packed;
+
+pub use packed::{ArenaTooSmall, PackedBackbone};
+
 use crate::frontend::FrontendConfig;
 
 /// A frozen two-path backbone.

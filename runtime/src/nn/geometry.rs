@@ -1,0 +1,125 @@
+//! Shapes of maps and how a window walks over them.
+
+/// Height (time), width (mel) and channels of a map in NHWC order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows: time steps.
+    pub height: usize,
+    /// Columns: mel bands.
+    pub width: usize,
+    /// Values per position, innermost in memory.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// A shape from height, width and channels.
+    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
+        Self {
+            height,
+            width,
+            channels,
+        }
+    }
+
+    /// Values in the map.
+    pub const fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether any dimension is zero.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl core::fmt::Display for Shape {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}x{}x{}", self.height, self.width, self.channels)
+    }
+}
+
+/// Rows and columns of padding around a map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Padding {
+    /// Rows before the first.
+    pub top: usize,
+    /// Rows after the last.
+    pub bottom: usize,
+    /// Columns before the first.
+    pub left: usize,
+    /// Columns after the last.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same on all four sides.
+    pub const fn same(side: usize) -> Self {
+        Self {
+            top: side,
+            bottom: side,
+            left: side,
+            right: side,
+        }
+    }
+}
+
+/// A kernel's size, its steps and the padding it walks over. Arrays are `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Size of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between neighbouring outputs.
+    pub stride: [usize; 2],
+    /// Positions outside the map that the kernel may cover.
+    pub padding: Padding,
+}
+
+impl Window {
+    /// A square kernel with `padding` on all sides.
+    pub const fn square(kernel: usize, stride: usize, padding: usize) -> Self {
+        Self {
+            kernel: [kernel, kernel],
+            stride: [stride, stride],
+            padding: Padding::same(padding),
+        }
+    }
+
+    /// Positions under the kernel.
+    pub const fn area(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Height and width of the output over a map of `height` x `width`, or `None` where the window
+    /// does not fit: a zero kernel or stride, padding as wide as the kernel (a window could lie
+    /// wholly outside), or a kernel larger than the padded map.
+    pub fn output_size(&self, height: usize, width: usize) -> Option<[usize; 2]> {
+        let p = self.padding;
+        Some([
+            steps(height, p.top, p.bottom, self.kernel[0], self.stride[0])?,
+            steps(width, p.left, p.right, self.kernel[1], self.stride[1])?,
+        ])
+    }
+}
+
+fn steps(size: usize, before: usize, after: usize, kernel: usize, stride: usize) -> Option<usize> {
+    if kernel == 0 || stride == 0 || before >= kernel || after >= kernel {
+        return None;
+    }
+    let room = (size + before + after).checked_sub(kernel)?;
+    Some(room / stride + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_size_follows_the_usual_formula() {
+        let window = Window::square(3, 2, 1);
+        assert_eq!(window.output_size(101, 64), Some([51, 32]));
+        assert_eq!(Window::square(1, 2, 0).output_size(5, 4), Some([3, 2]));
+        assert_eq!(Window::square(3, 1, 0).output_size(2, 9), None);
+        assert_eq!(Window::square(3, 1, 3).output_size(9, 9), None);
+        assert_eq!(Window::square(3, 0, 1).output_size(9, 9), None);
+    }
+}

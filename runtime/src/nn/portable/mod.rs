@@ -1,0 +1,9 @@
+//! The operators in plain Rust, for every target: what the others are compared with.
+
+mod add;
+mod conv;
+mod pool;
+
+pub use add::add;
+pub use conv::{convolve, linear};
+pub use pool::{average_pool, max_pool};

@@ -1,0 +1,156 @@
+//! The arithmetic that every engine shares: quantisation of floats, requantisation of
+//! accumulators, the residual addition. `FORMAT.md` states the same rules in words.
+
+/// Greatest shift of an accumulator before its multiplication.
+pub const MAX_PRE_SHIFT: u8 = 15;
+
+/// Binary places of the multipliers of an [`AddRule`].
+pub const ADD_FRACTION_BITS: u32 = 20;
+
+/// How a tensor's int8 values stand for reals: `real = (q - zero_point) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantisation {
+    /// Real value of one step; positive.
+    pub scale: f32,
+    /// The int8 value of real zero.
+    pub zero_point: i8,
+}
+
+impl Quantisation {
+    /// Quantises one value: `clamp(floor(x * (1 / scale) + 0.5) + zero_point, -128, 127)` in f32,
+    /// each operation rounded by itself. NaN gives the zero point.
+    pub fn quantise(&self, x: f32) -> i8 {
+        self.quantise_by(1.0 / self.scale, x)
+    }
+
+    /// Quantises `values` into `out`, up to the shorter of the two.
+    pub fn quantise_all(&self, values: &[f32], out: &mut [i8]) {
+        let inverse = 1.0 / self.scale;
+        for (q, &x) in out.iter_mut().zip(values) {
+            *q = self.quantise_by(inverse, x);
+        }
+    }
+
+    fn quantise_by(&self, inverse: f32, x: f32) -> i8 {
+        let shifted = (x * inverse + 0.5).clamp(-1024.0, 1024.0);
+        // `as` truncates towards zero and turns NaN into 0; one step down makes it a floor.
+        let truncated = shifted as i32;
+        let floor = truncated - i32::from(truncated as f32 > shifted);
+        (floor + i32::from(self.zero_point)).clamp(-128, 127) as i8
+    }
+
+    /// The real value of `q`.
+    pub fn dequantise(&self, q: i8) -> f32 {
+        (i32::from(q) - i32::from(self.zero_point)) as f32 * self.scale
+    }
+}
+
+/// Accumulator to int8:
+/// `clamp(zero_point + (((acc << pre) * multiplier + 2^31) >> 32), lo, hi)`, the product in 64
+/// bits and the right shift arithmetic, so that halves round up. On Armv7E-M the middle part is
+/// one `SMMULR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requantisation {
+    /// Left shift before the multiplication, 0 to [`MAX_PRE_SHIFT`].
+    pub pre: u8,
+    /// Zero point of the result.
+    pub zero_point: i8,
+    /// Least result; the zero point itself makes a ReLU.
+    pub lo: i8,
+    /// Greatest result.
+    pub hi: i8,
+}
+
+impl Requantisation {
+    /// Requantises `acc`; `acc << pre` must fit an `i32`.
+    #[inline(always)]
+    pub fn apply(&self, acc: i32, multiplier: i32) -> i8 {
+        let product = i64::from(acc << self.pre) * i64::from(multiplier);
+        let rounded = ((product + (1 << 31)) >> 32) as i32;
+        (i32::from(self.zero_point) + rounded).clamp(self.lo.into(), self.hi.into()) as i8
+    }
+}
+
+/// Sum of two int8 values with scales of their own:
+/// `clamp(zero_point + (((a - a_zero_point) * a_multiplier + (b - b_zero_point) * b_multiplier +
+/// 2^19) >> 20), lo, hi)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddRule {
+    /// Zero point of the first addend.
+    pub a_zero_point: i8,
+    /// `scale_a / scale_out * 2^20`.
+    pub a_multiplier: i32,
+    /// Zero point of the second addend.
+    pub b_zero_point: i8,
+    /// `scale_b / scale_out * 2^20`.
+    pub b_multiplier: i32,
+    /// Zero point of the sum.
+    pub zero_point: i8,
+    /// Least result.
+    pub lo: i8,
+    /// Greatest result.
+    pub hi: i8,
+}
+
+impl AddRule {
+    /// Whether no pair of addends can overflow an `i32`.
+    pub fn fits(&self) -> bool {
+        let reach = 255
+            * (u64::from(self.a_multiplier.unsigned_abs())
+                + u64::from(self.b_multiplier.unsigned_abs()));
+        reach + (1 << (ADD_FRACTION_BITS - 1)) <= i32::MAX as u64
+    }
+
+    /// The sum of `a` and `b`.
+    #[inline(always)]
+    pub fn apply(&self, a: i8, b: i8) -> i8 {
+        let a = (i32::from(a) - i32::from(self.a_zero_point)) * self.a_multiplier;
+        let b = (i32::from(b) - i32::from(self.b_zero_point)) * self.b_multiplier;
+        let rounded = (a + b + (1 << (ADD_FRACTION_BITS - 1))) >> ADD_FRACTION_BITS;
+        (i32::from(self.zero_point) + rounded).clamp(self.lo.into(), self.hi.into()) as i8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantisation_rounds_halves_up_and_saturates() {
+        let q = Quantisation {
+            scale: 0.5,
+            zero_point: -3,
+        };
+        let cases = [
+            (0.0, -3),
+            (0.25, -2),
+            (-0.25, -3),
+            (-0.26, -4),
+            (1e9, 127),
+            (-1e9, -128),
+            (f32::INFINITY, 127),
+            (f32::NAN, -3),
+        ];
+        for (x, expected) in cases {
+            assert_eq!(q.quantise(x), expected, "{x}");
+        }
+        assert_eq!(q.dequantise(1), 2.0);
+    }
+
+    #[test]
+    fn requantisation_rounds_halves_up_for_either_sign() {
+        let rule = Requantisation {
+            pre: 0,
+            zero_point: 10,
+            lo: -128,
+            hi: 127,
+        };
+        let half = 1 << 30; // a multiplier of one quarter
+        assert_eq!(rule.apply(2, half), 11); // 0.5 -> 1
+        assert_eq!(rule.apply(-2, half), 10); // -0.5 -> 0
+        assert_eq!(rule.apply(2, -half), 10);
+        assert_eq!(rule.apply(-6, half), 9); // -1.5 -> -1
+        assert_eq!(Requantisation { pre: 2, ..rule }.apply(5, half), 15);
+        assert_eq!(Requantisation { lo: 10, ..rule }.apply(-400, half), 10);
+    }
+}
