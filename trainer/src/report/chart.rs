@@ -131,8 +131,8 @@ fn running_mean(points: &[[f64; 2]], reach: usize) -> Vec<[f64; 2]> {
 
 /// Accuracies of the sets with their intervals: the model beside its controls, and chance.
 pub(super) fn accuracies(sets: &[SetResult]) -> String {
-    const WIDTH: f64 = 640.0;
-    const ROW: f64 = 42.0;
+    const WIDTH: f64 = 940.0;
+    const ROW: f64 = 46.0;
     let height = ROW * sets.len() as f64 + 34.0;
     let x = Scale::new([0.0, 100.0], 150.0, WIDTH - 20.0);
     let mut svg = format!(
@@ -184,8 +184,8 @@ pub(super) fn accuracies(sets: &[SetResult]) -> String {
 /// Clips as points coloured by class; enrolled examples are stars with an outline, sounds never
 /// enrolled are small crosses.
 pub(super) fn embedding_map(map: &EmbeddingMap) -> Option<String> {
-    const WIDTH: f64 = 640.0;
-    const HEIGHT: f64 = 440.0;
+    const WIDTH: f64 = 940.0;
+    const HEIGHT: f64 = 520.0;
     let x_range = bounds(map.points.iter().map(|p| p.x))?;
     let y_range = bounds(map.points.iter().map(|p| p.y))?;
     let x = Scale::new(x_range, 24.0, WIDTH - 24.0);

@@ -26,16 +26,17 @@ pub fn data_uri(frames: &[f32], mels: usize) -> String {
 
 /// A palette PNG; `pixels` are row-major from the top.
 fn indexed_png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
+    if pixels.is_empty() {
+        return indexed_png(&[0], 1, 1);
+    }
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width.max(1), height.max(1));
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(palette());
     let mut image = encoder
         .write_header()
         .expect("a PNG header of at least one pixel can be written to memory");
-    let blank = [0];
-    let pixels = if pixels.is_empty() { &blank } else { pixels };
     image
         .write_image_data(pixels)
         .expect("there is one byte a pixel");
