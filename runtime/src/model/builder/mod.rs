@@ -5,6 +5,24 @@
 //! into the convolutions before them, places the tensors, writes the file and opens it again to
 //! check it.
 
+mod check;
+mod emit;
+mod error;
+mod fusion;
+mod integer;
+mod planner;
 mod spec;
 
+pub use error::BuildError;
+pub use planner::{Placement, Request, place};
 pub use spec::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
+
+use super::{AlignedBytes, Model};
+
+/// Packs `spec`: a whole `.slvr` file that [`Model::open`] accepts.
+pub fn build(spec: &ModelSpec) -> Result<AlignedBytes, BuildError> {
+    check::check(spec)?;
+    let file = AlignedBytes::new(&emit::emit(spec)?);
+    Model::open(&file).map_err(BuildError::Check)?;
+    Ok(file)
+}
