@@ -1,0 +1,493 @@
+//! Writes a trained backbone as ONNX.
+//!
+//! Both paths' convolutions refer to the same initialiser; adapters and per-path norms are nodes of
+//! their own. What both paths share whole (the stem's convolution, stages before
+//! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange.
+
+use super::OPSET;
+use crate::export::EmbeddingStatistics;
+use crate::net::{AdapterKind, BackboneSpec, PATH_OUTPUTS, PATHS, Weights};
+use mtslvr_runtime::engine::{FrontendDescription, INPUT, Layout, OnnxMetadata};
+use mtslvr_runtime::frontend::FrontendConfig;
+use prost::Message;
+use std::collections::BTreeSet;
+use tract_onnx::pb;
+
+/// Added to the variance in batch norm.
+const NORM_EPSILON: f32 = 1e-5;
+
+/// Why weights cannot be written as the backbone they are said to be.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A tensor that the backbone needs is not among the weights.
+    #[error("the weights lack `{0}`, which this backbone needs; are they from another preset?")]
+    Missing(String),
+    /// A tensor has another shape than the backbone gives it.
+    #[error("`{name}` has shape {found:?}, but this backbone needs {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// What the backbone needs.
+        expected: Vec<usize>,
+    },
+    /// A tensor holds a value that is not finite.
+    #[error("`{0}` holds a value that is not finite; the training has diverged")]
+    NotFinite(String),
+}
+
+/// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, outputs `invariant` and
+/// `equivariant` `[batch, dim]`, and in the metadata all that an engine needs to feed it.
+///
+/// `weights` may hold more than the backbone needs (heads); the rest is left out.
+pub fn write(
+    spec: &BackboneSpec,
+    weights: &Weights,
+    frontend: &FrontendConfig,
+    statistics: &EmbeddingStatistics,
+    provenance: &str,
+) -> Result<Vec<u8>, WriteError> {
+    let mut writer = Writer {
+        weights,
+        graph: pb::GraphProto {
+            name: "backbone".into(),
+            doc_string: "Paths: contrastive -> invariant, predictive -> equivariant. Patches are \
+                         normalised log-mel values, time by mel."
+                .into(),
+            input: vec![value_info(
+                INPUT,
+                &[1, frontend.frames as i64, frontend.mels as i64],
+            )],
+            output: PATH_OUTPUTS
+                .iter()
+                .map(|name| value_info(name, &[spec.path_dim() as i64]))
+                .collect(),
+            ..Default::default()
+        },
+        written: BTreeSet::new(),
+    };
+    writer.backbone(spec)?;
+    let metadata = OnnxMetadata {
+        frontend: Some(FrontendDescription {
+            config: *frontend,
+            layout: Layout::TimeMel,
+        }),
+        base_mean: Some(statistics.base_mean.clone()),
+        rejection_similarity: Some(statistics.rejection_similarity),
+        provenance: Some(provenance.to_owned()),
+    };
+    let model = pb::ModelProto {
+        ir_version: 8,
+        opset_import: vec![pb::OperatorSetIdProto {
+            domain: String::new(),
+            version: OPSET,
+        }],
+        producer_name: "mtslvr".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        doc_string: "MT-SLVR audio backbone: two paths over shared convolutions".into(),
+        graph: Some(writer.graph),
+        metadata_props: metadata
+            .entries()
+            .into_iter()
+            .map(|(key, value)| pb::StringStringEntryProto {
+                key: key.into(),
+                value,
+            })
+            .collect(),
+        ..Default::default()
+    };
+    Ok(model.encode_to_vec())
+}
+
+/// The names of a value in both paths; equal where the paths share it.
+type Paths = [String; PATHS];
+
+struct Writer<'w> {
+    weights: &'w Weights,
+    graph: pb::GraphProto,
+    /// Initialisers already in the graph.
+    written: BTreeSet<String>,
+}
+
+/// Width and position of one convolution with its norm.
+struct Unit<'n> {
+    conv: String,
+    norm: String,
+    /// `[out, in, kernel, kernel]`
+    shape: [usize; 4],
+    stride: usize,
+    adapters: bool,
+    per_path: bool,
+    input: &'n Paths,
+}
+
+impl Writer<'_> {
+    fn backbone(&mut self, spec: &BackboneSpec) -> Result<(), WriteError> {
+        let input: Paths = [INPUT.into(), INPUT.into()];
+        let (stem, kernel) = (spec.stem, spec.stem.kernel);
+        let value = self.unit(&Unit {
+            conv: "stem.conv".into(),
+            norm: "stem.norm".into(),
+            shape: [stem.width, 1, kernel, kernel],
+            stride: stem.stride,
+            adapters: false,
+            per_path: spec.stem_per_path(),
+            input: &input,
+        })?;
+        let mut value = self.each("Relu", "stem.relu", &[&value], vec![]);
+        let mut width = stem.width;
+        for (s, stage) in spec.stages.iter().enumerate() {
+            let per_path = spec.stage_per_path(s);
+            let adapters = per_path && spec.adapters.kind == AdapterKind::Parallel;
+            for b in 0..stage.blocks {
+                let block = format!("stages.{s}.{b}");
+                let stride = if b == 0 { stage.stride } else { 1 };
+                let unit = |index: usize, input, width: usize, stride: usize| Unit {
+                    conv: format!("{block}.conv{index}"),
+                    norm: format!("{block}.norm{index}"),
+                    shape: [stage.width, width, 3, 3],
+                    stride,
+                    adapters,
+                    per_path,
+                    input,
+                };
+                let first = self.unit(&unit(1, &value, width, stride))?;
+                let first = self.each("Relu", &format!("{block}.relu1"), &[&first], vec![]);
+                let second = self.unit(&unit(2, &first, stage.width, 1))?;
+                let shortcut = if stride != 1 || width != stage.width {
+                    self.unit(&Unit {
+                        conv: format!("{block}.shortcut"),
+                        norm: format!("{block}.shortcut_norm"),
+                        shape: [stage.width, width, 1, 1],
+                        stride,
+                        adapters: false,
+                        per_path,
+                        input: &value,
+                    })?
+                } else {
+                    value
+                };
+                let sum = self.each(
+                    "Add",
+                    &format!("{block}.add"),
+                    &[&second, &shortcut],
+                    vec![],
+                );
+                value = self.each("Relu", &format!("{block}.relu2"), &[&sum], vec![]);
+                width = stage.width;
+            }
+        }
+        let pooled = self.each("GlobalAveragePool", "pool", &[&value], vec![]);
+        // Each output is a value of its own even where the paths share everything.
+        for (input, output) in pooled.iter().zip(PATH_OUTPUTS) {
+            let attributes = vec![int("axis", 1)];
+            self.node("Flatten", output, vec![input.clone()], output, attributes);
+        }
+        Ok(())
+    }
+
+    /// `norm_p(conv(x) + adapter_p(x))`
+    fn unit(&mut self, unit: &Unit) -> Result<Paths, WriteError> {
+        let [out, inputs, kernel, _] = unit.shape;
+        let weight = format!("{}.weight", unit.conv);
+        self.initialiser(&weight, &unit.shape)?;
+        let mut sum = self.each_with(
+            "Conv",
+            &unit.conv,
+            &[unit.input],
+            |_| vec![weight.clone()],
+            convolution(kernel, unit.stride),
+            false,
+        );
+        if unit.adapters {
+            let name = format!("{}.adapter", unit.conv);
+            let weight = |path: usize| format!("{name}.{path}.weight");
+            for path in 0..PATHS {
+                self.initialiser(&weight(path), &[out, inputs, 1, 1])?;
+            }
+            let adapter = self.each_with(
+                "Conv",
+                &name,
+                &[unit.input],
+                |path| vec![weight(path)],
+                convolution(1, unit.stride),
+                true,
+            );
+            sum = self.each(
+                "Add",
+                &format!("{}.add", unit.conv),
+                &[&sum, &adapter],
+                vec![],
+            );
+        }
+        let parameters = |path: usize| -> Vec<String> {
+            let suffix = if unit.per_path {
+                path.to_string()
+            } else {
+                "shared".into()
+            };
+            ["weight", "bias", "mean", "var"]
+                .map(|kind| format!("{}.{suffix}.{kind}", unit.norm))
+                .to_vec()
+        };
+        for path in 0..if unit.per_path { PATHS } else { 1 } {
+            for name in parameters(path) {
+                self.initialiser(&name, &[out])?;
+            }
+        }
+        let epsilon = pb::AttributeProto {
+            name: "epsilon".into(),
+            r#type: pb::attribute_proto::AttributeType::Float as i32,
+            f: NORM_EPSILON,
+            ..Default::default()
+        };
+        Ok(self.each_with(
+            "BatchNormalization",
+            &unit.norm,
+            &[&sum],
+            parameters,
+            vec![epsilon],
+            unit.per_path,
+        ))
+    }
+
+    /// A node without weights for each path, or one for both where the inputs are shared.
+    fn each(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&Paths],
+        attributes: Vec<pb::AttributeProto>,
+    ) -> Paths {
+        self.each_with(op, name, inputs, |_| vec![], attributes, false)
+    }
+
+    /// A node for each path, or one for both where inputs and weights are shared.
+    fn each_with(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&Paths],
+        weights: impl Fn(usize) -> Vec<String>,
+        attributes: Vec<pb::AttributeProto>,
+        per_path_weights: bool,
+    ) -> Paths {
+        let shared = !per_path_weights && inputs.iter().all(|input| input[0] == input[1]);
+        let mut node = |path: usize, name: String| {
+            let mut all: Vec<String> = inputs.iter().map(|input| input[path].clone()).collect();
+            all.extend(weights(path));
+            let output = format!("{name}:out");
+            self.node(op, &name, all, &output, attributes.clone());
+            output
+        };
+        if shared {
+            let output = node(0, format!("shared/{name}"));
+            [output.clone(), output]
+        } else {
+            [0, 1].map(|path| node(path, format!("{}/{name}", PATH_OUTPUTS[path])))
+        }
+    }
+
+    fn node(
+        &mut self,
+        op: &str,
+        name: &str,
+        input: Vec<String>,
+        output: &str,
+        attribute: Vec<pb::AttributeProto>,
+    ) {
+        self.graph.node.push(pb::NodeProto {
+            op_type: op.into(),
+            name: name.into(),
+            input,
+            output: vec![output.into()],
+            attribute,
+            ..Default::default()
+        });
+    }
+
+    /// Puts a tensor among the initialisers, once.
+    fn initialiser(&mut self, name: &str, shape: &[usize]) -> Result<(), WriteError> {
+        if !self.written.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let (found, values) = self
+            .weights
+            .get(name)
+            .ok_or_else(|| WriteError::Missing(name.to_owned()))?;
+        if found != shape || values.len() != shape.iter().product::<usize>() {
+            return Err(WriteError::Shape {
+                name: name.to_owned(),
+                found: found.clone(),
+                expected: shape.to_vec(),
+            });
+        }
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(WriteError::NotFinite(name.to_owned()));
+        }
+        self.graph.initializer.push(pb::TensorProto {
+            name: name.into(),
+            dims: shape.iter().map(|&dim| dim as i64).collect(),
+            data_type: pb::tensor_proto::DataType::Float as i32,
+            raw_data: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            ..Default::default()
+        });
+        Ok(())
+    }
+}
+
+/// Attributes of a square convolution padded by half its kernel.
+fn convolution(kernel: usize, stride: usize) -> Vec<pb::AttributeProto> {
+    let (kernel, stride, pad) = (kernel as i64, stride as i64, kernel as i64 / 2);
+    vec![
+        ints("kernel_shape", &[kernel; 2]),
+        ints("strides", &[stride; 2]),
+        ints("pads", &[pad; 4]),
+    ]
+}
+
+fn int(name: &str, value: i64) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.into(),
+        r#type: pb::attribute_proto::AttributeType::Int as i32,
+        i: value,
+        ..Default::default()
+    }
+}
+
+fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
+    pb::AttributeProto {
+        name: name.into(),
+        r#type: pb::attribute_proto::AttributeType::Ints as i32,
+        ints: values.to_vec(),
+        ..Default::default()
+    }
+}
+
+/// A float value of shape `[batch, ..dims]`.
+fn value_info(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
+    use pb::tensor_shape_proto::{Dimension, dimension::Value};
+    let dimension = |value: Value| Dimension {
+        value: Some(value),
+        ..Default::default()
+    };
+    let dim = std::iter::once(dimension(Value::DimParam("batch".into())))
+        .chain(dims.iter().map(|&dim| dimension(Value::DimValue(dim))))
+        .collect();
+    pb::ValueInfoProto {
+        name: name.into(),
+        r#type: Some(pb::TypeProto {
+            value: Some(pb::type_proto::Value::TensorType(pb::type_proto::Tensor {
+                elem_type: pb::tensor_proto::DataType::Float as i32,
+                shape: Some(pb::TensorShapeProto { dim }),
+            })),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::random;
+    use mtslvr_runtime::backbone::Backbone;
+    use mtslvr_runtime::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone, TractBackbone};
+
+    fn model(kind: AdapterKind, from_stage: usize) -> Vec<u8> {
+        let spec = random::spec(kind, from_stage);
+        let weights = random::weights(&spec, 7);
+        let statistics = random::statistics(&spec);
+        write(&spec, &weights, &random::frontend(), &statistics, "a test").unwrap()
+    }
+
+    fn embed<B: Backbone>(backbone: &mut B, patch: &[f32]) -> Vec<f32> {
+        let mut embedding = vec![0.0; backbone.embedding_dim()];
+        backbone.embed(patch, &mut embedding).unwrap();
+        embedding
+    }
+
+    #[test]
+    fn tract_and_onnx_runtime_take_every_form_and_agree() {
+        for (kind, from_stage) in [
+            (AdapterKind::None, 0),
+            (AdapterKind::BatchNorm, 0),
+            (AdapterKind::Parallel, 0),
+            (AdapterKind::Parallel, 1),
+        ] {
+            let bytes = model(kind, from_stage);
+            let mut tract = TractBackbone::from_bytes(&bytes, "test", None).unwrap();
+            let mut ort = OrtBackbone::from_bytes(&bytes, "test", None).unwrap_or_else(|error| {
+                panic!(
+                    "this test needs {ORT_LIBRARY_VARIABLE} (`cargo xtask test` sets it): {error}"
+                )
+            });
+            assert_eq!(tract.frontend(), &random::frontend());
+            assert_eq!(ort.frontend(), &random::frontend());
+            assert_eq!(tract.base_mean(), [0.25; 24]);
+            assert_eq!(ort.rejection_similarity(), 0.5);
+            let patches = random::patches(&random::frontend(), 3, 1);
+            let mut batch = vec![0.0; 3 * 24];
+            ort.embed_batch(&patches.concat(), &mut batch).unwrap();
+            for (patch, batched) in patches.iter().zip(batch.chunks_exact(24)) {
+                let expected = embed(&mut tract, patch);
+                assert_eq!((tract.invariant_dim(), tract.equivariant_dim()), (12, 12));
+                for other in [&embed(&mut ort, patch)[..], batched] {
+                    for (a, b) in expected.iter().zip(other) {
+                        assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{a} {b}");
+                    }
+                }
+                let same = expected[..12] == expected[12..];
+                assert_eq!(same, kind == AdapterKind::None);
+            }
+        }
+    }
+
+    #[test]
+    fn paths_share_initialisers_and_whole_stages() {
+        let count = |kind, from_stage| {
+            let model = pb::ModelProto::decode(&model(kind, from_stage)[..]).unwrap();
+            let graph = model.graph.unwrap();
+            let convs = graph.node.iter().filter(|n| n.op_type == "Conv").count();
+            let weights = graph
+                .initializer
+                .iter()
+                .filter(|t| t.dims.len() == 4)
+                .count();
+            (convs, weights)
+        };
+        // Convolutions: stem, 3 blocks of 2, one shortcut; adapters: one per path and 3x3.
+        assert_eq!(count(AdapterKind::None, 0), (8, 8));
+        assert_eq!(count(AdapterKind::BatchNorm, 0), (15, 8));
+        assert_eq!(count(AdapterKind::Parallel, 0), (15 + 12, 8 + 12));
+        // The stem and the first stage (2 convolutions) are shared whole; stage 1's first block
+        // reads a shared value with two convolutions and two adapters, the rest is doubled.
+        assert_eq!(count(AdapterKind::Parallel, 1), (3 + 4 + 4 + 8, 8 + 8));
+    }
+
+    #[test]
+    fn errors_name_the_tensor() {
+        let spec = random::spec(AdapterKind::Parallel, 0);
+        let complete = random::weights(&spec, 7);
+        let error = |change: &dyn Fn(&mut Weights)| {
+            let mut weights = complete.clone();
+            change(&mut weights);
+            let statistics = random::statistics(&spec);
+            write(&spec, &weights, &random::frontend(), &statistics, "").unwrap_err()
+        };
+        let name = "stages.1.0.conv2.adapter.1.weight".to_string();
+        let missing = error(&|weights| {
+            weights.remove(&name);
+        });
+        assert_eq!(missing, WriteError::Missing(name.clone()));
+        let shape = error(&|weights| weights.get_mut(&name).unwrap().0 = vec![12, 12]);
+        assert!(shape.to_string().contains("[12, 12, 1, 1]"), "{shape}");
+        let nan = error(&|weights| weights.get_mut(&name).unwrap().1[3] = f32::NAN);
+        assert_eq!(nan, WriteError::NotFinite(name.clone()));
+    }
+}
