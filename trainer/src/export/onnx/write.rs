@@ -6,15 +6,12 @@
 
 use super::OPSET;
 use crate::export::EmbeddingStatistics;
-use crate::net::{AdapterKind, BackboneSpec, PATH_OUTPUTS, PATHS, Weights};
+use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATH_OUTPUTS, PATHS, Weights};
 use mtslvr_runtime::engine::{FrontendDescription, INPUT, Layout, OnnxMetadata};
 use mtslvr_runtime::frontend::FrontendConfig;
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::pb;
-
-/// Added to the variance in batch norm.
-const NORM_EPSILON: f32 = 1e-5;
 
 /// Why weights cannot be written as the backbone they are said to be.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -240,7 +237,7 @@ impl Writer<'_> {
         let epsilon = pb::AttributeProto {
             name: "epsilon".into(),
             r#type: pb::attribute_proto::AttributeType::Float as i32,
-            f: NORM_EPSILON,
+            f: NORM_EPS,
             ..Default::default()
         };
         Ok(self.each_with(
