@@ -1,0 +1,162 @@
+//! A labelled set: `DIR/<class>/<clip>`, with an optional `manifest.csv`.
+
+use super::error::AudioError;
+use super::loading::{Skipped, entries, is_recording, load_paths};
+use super::manifest::Rows;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const LAYOUT: &str = "one folder per class with its clips inside (DIR/<class>/<clip>)";
+
+/// Recordings sorted into classes.
+#[derive(Clone, Debug)]
+pub struct LabelledSet {
+    /// Name of the folder.
+    pub name: String,
+    /// Names of the classes, in alphabetical order.
+    pub classes: Vec<String>,
+    /// The clips, class after class, each class in the order of the manifest or of the names.
+    pub clips: Vec<LabelledClip>,
+}
+
+/// One recording of a [`LabelledSet`].
+#[derive(Clone, Debug)]
+pub struct LabelledClip {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Index into [`LabelledSet::classes`].
+    pub class: usize,
+    /// What it shares with other clips and must not be shared by support and query: the speaker,
+    /// player, kit or original recording. From the manifest.
+    pub group: Option<String>,
+    /// Length by the manifest.
+    pub seconds: Option<f32>,
+}
+
+impl LabelledSet {
+    /// Finds the clips of the set in `dir`. With a `manifest.csv` (header with the columns
+    /// `class`, `clip` and, if known, `group` and `seconds`) the set is what it lists; without one
+    /// it is every recording in every folder. Hidden entries are ignored.
+    ///
+    /// # Errors
+    /// [`AudioError`]: the folder is missing or holds no clips, the manifest cannot be read or
+    /// names a file that is not there.
+    pub fn open(dir: &Path) -> Result<Self, AudioError> {
+        if !dir.is_dir() {
+            return Err(AudioError::NoFolder {
+                path: dir.to_owned(),
+                expected: LAYOUT,
+            });
+        }
+        let manifest = dir.join("manifest.csv");
+        let by_class = if manifest.is_file() {
+            read_manifest(dir, &manifest)?
+        } else {
+            read_folders(dir)?
+        };
+        let mut set = Self {
+            name: name_of(dir),
+            classes: Vec::new(),
+            clips: Vec::new(),
+        };
+        for (name, clips) in by_class {
+            let class = set.classes.len();
+            set.classes.push(name);
+            set.clips
+                .extend(clips.into_iter().map(|clip| LabelledClip { class, ..clip }));
+        }
+        if set.clips.is_empty() {
+            return Err(AudioError::EmptyFolder {
+                path: dir.to_owned(),
+                expected: LAYOUT,
+            });
+        }
+        Ok(set)
+    }
+
+    /// Loads every clip at `sample_rate` Hz on all cores. `progress` gets the number of clips
+    /// finished so far, from any thread.
+    ///
+    /// Gives index into [`clips`](Self::clips) and samples of each clip that could be read, in
+    /// order, and what could not be read: report it, it is missing from the set.
+    pub fn load_all(
+        &self,
+        sample_rate: u32,
+        progress: impl Fn(usize) + Sync,
+    ) -> (Vec<(usize, Vec<f32>)>, Vec<Skipped>) {
+        let paths: Vec<_> = self.clips.iter().map(|clip| clip.path.as_path()).collect();
+        load_paths(&paths, sample_rate, progress)
+    }
+}
+
+/// The folder's own name, `.` and the like resolved.
+fn name_of(dir: &Path) -> String {
+    let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let name = full.file_name().unwrap_or(dir.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+type ByClass = BTreeMap<String, Vec<LabelledClip>>;
+
+fn read_folders(dir: &Path) -> Result<ByClass, AudioError> {
+    let mut by_class = ByClass::new();
+    for folder in entries(dir)?.into_iter().filter(|path| path.is_dir()) {
+        let clips: Vec<_> = entries(&folder)?
+            .into_iter()
+            .filter(|path| path.is_file() && is_recording(path))
+            .map(|path| LabelledClip {
+                path,
+                class: 0,
+                group: None,
+                seconds: None,
+            })
+            .collect();
+        if !clips.is_empty() {
+            by_class.insert(name_of(&folder), clips);
+        }
+    }
+    Ok(by_class)
+}
+
+fn read_manifest(dir: &Path, manifest: &Path) -> Result<ByClass, AudioError> {
+    let mut by_class = ByClass::new();
+    for row in Rows::open(manifest, &["class", "clip"])? {
+        let row = row?;
+        let (class, clip) = (
+            row.get("class").unwrap_or(""),
+            row.get("clip").unwrap_or(""),
+        );
+        if class.is_empty() || clip.is_empty() {
+            return Err(row.error(
+                "an empty class or clip".into(),
+                "a name in both columns".into(),
+            ));
+        }
+        let path = dir.join(class).join(clip);
+        if !path.is_file() {
+            return Err(AudioError::ManifestFile {
+                path: manifest.to_owned(),
+                line: row.line,
+                missing: path,
+            });
+        }
+        let filled = |column| row.get(column).filter(|text: &&str| !text.is_empty());
+        let seconds = match filled("seconds").map(str::parse::<f32>) {
+            None => None,
+            Some(Ok(seconds)) if seconds.is_finite() && seconds >= 0.0 => Some(seconds),
+            Some(_) => {
+                let found = format!("seconds is \"{}\"", row.get("seconds").unwrap_or(""));
+                return Err(row.error(found, "a number of seconds".into()));
+            }
+        };
+        let group = filled("group").map(str::to_owned);
+        let clip = LabelledClip {
+            path,
+            class: 0,
+            group,
+            seconds,
+        };
+        by_class.entry(class.to_owned()).or_default().push(clip);
+    }
+    Ok(by_class)
+}

@@ -1,0 +1,47 @@
+//! Random samples in bulk.
+
+use rand::{Rng, RngExt};
+
+/// A cheap stream of random samples, seeded from a generator of good quality: sounds and noise
+/// need millions of numbers that are uncorrelated to the ear, not to a cryptographer.
+///
+/// The generator is SplitMix64 (Steele, Lea and Flood 2014).
+#[derive(Clone, Debug)]
+pub struct Noise {
+    state: u64,
+}
+
+impl Noise {
+    /// A stream that `rng` decides.
+    pub fn new(rng: &mut impl Rng) -> Self {
+        Self {
+            state: rng.random(),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Uniform in [-1, 1).
+    #[inline]
+    pub fn uniform(&mut self) -> f32 {
+        (self.next() >> 32) as u32 as i32 as f32 * (1.0 / 2_147_483_648.0)
+    }
+
+    /// Close to normal, mean 0 and deviation 1: the sum of four uniform numbers, so that no sample
+    /// exceeds 3.5.
+    #[inline]
+    pub fn normal(&mut self) -> f32 {
+        let bits = self.next();
+        let part = |shift: u32| (bits >> shift) as u16 as i16 as i32;
+        // The variance of a uniform 16-bit integer is 2^32 / 12.
+        const GAIN: f32 = 1.732_050_8 / 65_536.0;
+        ((part(0) + part(16) + part(32) + part(48)) as f32 + 2.0) * GAIN
+    }
+}

@@ -1,0 +1,26 @@
+//! Makes sounds from numbers, endlessly varied, so that everything runs with no data set at all.
+//!
+//! A [`Patch`] describes a sound by parameters in [0, 1]: one to three voices (harmonic, FM, modal
+//! impact, noise burst, formant syllable, plucked string, chirp, grains) played once or in a
+//! pattern, in a room, over a background that is never digital silence. Neighbouring patches sound
+//! alike, which is what [`Patch::perturb`] is for.
+
+mod chirp;
+mod dataset;
+mod fm;
+mod formant;
+mod grains;
+mod harmonic;
+mod knobs;
+mod modal;
+mod noise_burst;
+mod oscillator;
+mod patch;
+mod plucked;
+mod room;
+mod shaping;
+mod voice;
+
+pub use dataset::write_dataset;
+pub use patch::Patch;
+pub use voice::Family;
