@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod synth;
+
 use clap::{Parser, Subcommand};
 
 /// Learn audio backbones from unlabelled sound, put them on small devices, teach them new sounds there.
@@ -11,11 +13,15 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Synth(synth::Synth),
+}
 
 impl Cli {
     /// Runs the subcommand that was asked for.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {}
+        match self.command {
+            Command::Synth(synth) => synth.run(),
+        }
     }
 }

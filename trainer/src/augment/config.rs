@@ -1,0 +1,310 @@
+//! What a view may be made of.
+
+use super::operator::{OPERATORS, Operator};
+use serde::{Deserialize, Serialize};
+
+/// Operators, their ranges, and how many a view gets. Ranges are `[low, high]`, drawn uniformly.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentConfig {
+    /// Probability that a view is the clip itself. Without such views the network would meet clean
+    /// sound for the first time when it is used.
+    pub clean: f32,
+    /// Most operators in a view; the number is uniform between 1 and this.
+    pub max_operators: usize,
+    /// Pitch shift.
+    pub pitch_shift: PitchShiftConfig,
+    /// Fades.
+    pub fade: FadeConfig,
+    /// White noise.
+    pub white_noise: WhiteNoiseConfig,
+    /// Coloured noise.
+    pub coloured_noise: ColouredNoiseConfig,
+    /// Masked spans.
+    pub time_masking: TimeMaskingConfig,
+    /// Time stretch.
+    pub time_stretch: TimeStretchConfig,
+    /// Circular shift.
+    pub time_shift: TimeShiftConfig,
+}
+
+/// Ranges of the pitch shift.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PitchShiftConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Size of the shift in semitones, up or down alike. Starts above 0: a shift too small to be
+    /// heard would be a label that no network could learn.
+    pub semitones: [f32; 2],
+}
+
+/// Ranges of the fades.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FadeConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Length of the fade-in and, drawn by itself, of the fade-out, as a share of the clip.
+    pub share: [f32; 2],
+}
+
+/// Ranges of the white noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WhiteNoiseConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Power of the clip over power of the noise, dB.
+    pub snr_db: [f32; 2],
+}
+
+/// Ranges of the coloured noise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColouredNoiseConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Power of the clip over power of the noise, dB.
+    pub snr_db: [f32; 2],
+    /// Size of the exponent d of the noise's power spectrum 1/f^d, rising or falling alike: 1 is
+    /// pink or blue, 2 brown or violet. Starts above 0, which would be white noise.
+    pub decay: [f32; 2],
+}
+
+/// Ranges of the masked span.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeMaskingConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Length of the span as a share of the clip.
+    pub share: [f32; 2],
+}
+
+/// Ranges of the time stretch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeStretchConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Speed: 2 is twice as fast.
+    pub rate: [f32; 2],
+    /// Rates closer to 1 than this are not drawn.
+    pub min_change: f32,
+}
+
+/// Ranges of the circular shift.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeShiftConfig {
+    /// Whether the operator is drawn.
+    pub enabled: bool,
+    /// Size of the shift as a share of the clip, later or earlier alike.
+    pub share: [f32; 2],
+}
+
+impl Default for AugmentConfig {
+    fn default() -> Self {
+        Self {
+            clean: 0.1,
+            max_operators: OPERATORS,
+            pitch_shift: PitchShiftConfig::default(),
+            fade: FadeConfig::default(),
+            white_noise: WhiteNoiseConfig::default(),
+            coloured_noise: ColouredNoiseConfig::default(),
+            time_masking: TimeMaskingConfig::default(),
+            time_stretch: TimeStretchConfig::default(),
+            time_shift: TimeShiftConfig::default(),
+        }
+    }
+}
+
+impl Default for PitchShiftConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            semitones: [0.5, 10.0],
+        }
+    }
+}
+
+impl Default for FadeConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            share: [0.0, 0.5],
+        }
+    }
+}
+
+impl Default for WhiteNoiseConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            snr_db: [3.0, 30.0],
+        }
+    }
+}
+
+impl Default for ColouredNoiseConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            snr_db: [3.0, 30.0],
+            decay: [0.5, 2.0],
+        }
+    }
+}
+
+impl Default for TimeMaskingConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            share: [0.02, 0.125],
+        }
+    }
+}
+
+impl Default for TimeStretchConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            rate: [0.5, 1.5],
+            min_change: 0.05,
+        }
+    }
+}
+
+impl Default for TimeShiftConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            share: [0.02, 0.5],
+        }
+    }
+}
+
+/// A value that no view can be made with.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("augment.{field} is {found}; expected {expected}")]
+pub struct ConfigError {
+    /// The field, by its path below `augment`.
+    pub field: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What it may be.
+    pub expected: &'static str,
+}
+
+impl AugmentConfig {
+    /// Whether `operator` may be drawn.
+    pub fn enabled(&self, operator: Operator) -> bool {
+        match operator {
+            Operator::PitchShift => self.pitch_shift.enabled,
+            Operator::Fade => self.fade.enabled,
+            Operator::WhiteNoise => self.white_noise.enabled,
+            Operator::ColouredNoise => self.coloured_noise.enabled,
+            Operator::TimeMasking => self.time_masking.enabled,
+            Operator::TimeStretch => self.time_stretch.enabled,
+            Operator::TimeShift => self.time_shift.enabled,
+        }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first field whose value cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let range = |field, [low, high]: [f32; 2], min: f32, max: f32, expected| {
+            // Written so that a NaN fails too.
+            if min <= low && low <= high && high <= max {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    field,
+                    found: format!("[{low}, {high}]"),
+                    expected,
+                })
+            }
+        };
+        let number = |field, found: f32, min: f32, max: f32, expected| {
+            if min <= found && found <= max {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    field,
+                    found: found.to_string(),
+                    expected,
+                })
+            }
+        };
+        number(
+            "clean",
+            self.clean,
+            0.0,
+            1.0,
+            "a probability between 0 and 1",
+        )?;
+        if !(1..=OPERATORS).contains(&self.max_operators) {
+            return Err(ConfigError {
+                field: "max_operators",
+                found: self.max_operators.to_string(),
+                expected: "1 to 7 (switch augmentation off with clean = 1)",
+            });
+        }
+        let semitones = "[low, high], rising, between 0 and 24 semitones";
+        range(
+            "pitch_shift.semitones",
+            self.pitch_shift.semitones,
+            0.0,
+            24.0,
+            semitones,
+        )?;
+        let half = "[low, high], rising, between 0 and 0.5 of the clip";
+        range("fade.share", self.fade.share, 0.0, 0.5, half)?;
+        let snr = "[low, high], rising, between -20 and 60 dB";
+        range(
+            "white_noise.snr_db",
+            self.white_noise.snr_db,
+            -20.0,
+            60.0,
+            snr,
+        )?;
+        range(
+            "coloured_noise.snr_db",
+            self.coloured_noise.snr_db,
+            -20.0,
+            60.0,
+            snr,
+        )?;
+        let decay = "[low, high], rising, between 0 and 4";
+        range(
+            "coloured_noise.decay",
+            self.coloured_noise.decay,
+            0.0,
+            4.0,
+            decay,
+        )?;
+        range(
+            "time_masking.share",
+            self.time_masking.share,
+            0.0,
+            0.5,
+            half,
+        )?;
+        let rate = "[low, high], rising, between 0.25 and 4";
+        range("time_stretch.rate", self.time_stretch.rate, 0.25, 4.0, rate)?;
+        let [slow, fast] = self.time_stretch.rate;
+        let reach = (1.0 - slow).max(fast - 1.0).max(0.0);
+        let change = "at least 0, and less than how far the rate may be from 1";
+        number(
+            "time_stretch.min_change",
+            self.time_stretch.min_change,
+            0.0,
+            reach,
+            change,
+        )?;
+        range("time_shift.share", self.time_shift.share, 0.0, 0.5, half)
+    }
+}

@@ -1,0 +1,62 @@
+//! Fade in and out.
+
+use super::augmenter::draw;
+use super::config::FadeConfig;
+use rand::{Rng, RngExt};
+
+/// Steepness of the curved shapes: the exponential reaches 1/e^4 (-35 dB) of its way at the start.
+const CURVATURE: f32 = 4.0;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shape {
+    Linear,
+    /// Quick at first.
+    Logarithmic,
+    /// Slow at first.
+    Exponential,
+}
+
+impl Shape {
+    /// Gain at `progress` from 0 (silent) to 1 (full).
+    fn gain(self, progress: f32) -> f32 {
+        match self {
+            Self::Linear => progress,
+            Self::Logarithmic => (progress * CURVATURE.exp_m1()).ln_1p() / CURVATURE,
+            Self::Exponential => (progress * CURVATURE).exp_m1() / CURVATURE.exp_m1(),
+        }
+    }
+}
+
+/// Gives the share of the clip that is under a fade.
+pub(super) fn apply(
+    config: &FadeConfig,
+    input: &[f32],
+    output: &mut Vec<f32>,
+    rng: &mut impl Rng,
+) -> Option<f32> {
+    let shape = [Shape::Linear, Shape::Logarithmic, Shape::Exponential][rng.random_range(0..3)];
+    let length = input.len() as f32;
+    let fade_in = (draw(config.share, rng) * length) as usize;
+    let fade_out = (draw(config.share, rng) * length) as usize;
+    output.extend_from_slice(input);
+    ramp(shape, output[..fade_in].iter_mut());
+    ramp(shape, output[input.len() - fade_out..].iter_mut().rev());
+    Some((fade_in + fade_out) as f32 / length)
+}
+
+/// Fades `samples` in, in the order in which they come. The gain is computed every 16 samples and
+/// runs straight between: at that distance the curves are straight to 1 part in 1,000.
+fn ramp<'a>(shape: Shape, samples: impl ExactSizeIterator<Item = &'a mut f32>) {
+    const STEP: usize = 16;
+    let length = samples.len() as f32;
+    let (mut gain, mut slope) = (0.0, 0.0);
+    for (index, sample) in samples.enumerate() {
+        if index % STEP == 0 {
+            gain = shape.gain(index as f32 / length);
+            let next = shape.gain(((index + STEP) as f32 / length).min(1.0));
+            slope = (next - gain) / STEP as f32;
+        }
+        *sample *= gain;
+        gain += slope;
+    }
+}

@@ -1,0 +1,138 @@
+//! Stretches a sound in time at the same pitch.
+//!
+//! Each output frame takes its magnitudes from the input frame at the corresponding time. Its
+//! phases go on from the previous output frame by the advance that the input itself shows over one
+//! synthesis hop, measured between two input frames that lie exactly one hop apart. No frequency
+//! has to be estimated and no phase unwrapped, so every bin's advance is right at every rate. The
+//! running phases are those of each bin's sum with its neighbours, which keeps the bins of one
+//! partial together (loose phase locking: Puckette, "Phase-locked vocoder", 1995).
+
+use super::spectrum::RealFft;
+use realfft::num_complex::Complex32;
+use std::f32::consts::TAU;
+
+/// Frames overlap by three quarters: squared Hann windows then add up to [`OVERLAP_SUM`].
+const OVERLAP: usize = 4;
+const OVERLAP_SUM: f32 = 1.5;
+
+/// Products of magnitudes below this (their squares, of full scale) have no phase to speak of.
+const NO_PHASE: f32 = 1e-30;
+
+#[derive(Clone)]
+pub(super) struct PhaseVocoder {
+    fft: RealFft,
+    window: Vec<f32>,
+    hop: usize,
+    /// Spectrum of the input one hop before the current frame.
+    before: Vec<Complex32>,
+    /// Spectrum of the last output frame.
+    last: Vec<Complex32>,
+}
+
+impl PhaseVocoder {
+    /// Frames of about 64 ms at `sample_rate` Hz: long enough to part the partials of a low voice.
+    pub fn new(sample_rate: u32) -> Self {
+        let size = (sample_rate as usize / 20).next_power_of_two().max(64);
+        let window = (0..size)
+            .map(|n| 0.5 - 0.5 * (TAU * n as f32 / size as f32).cos())
+            .collect();
+        let fft = RealFft::new(size);
+        let bins = vec![Complex32::default(); size / 2 + 1];
+        Self {
+            fft,
+            window,
+            hop: size / OVERLAP,
+            before: bins.clone(),
+            last: bins,
+        }
+    }
+
+    /// Appends `length` samples to `output`: sample n is what `input` has around sample n * `rate`.
+    /// Before its start and after its end the input is silent. Frequencies above `band` (a share of
+    /// Nyquist) are left out, for a caller who means to decimate.
+    pub fn stretch(
+        &mut self,
+        input: &[f32],
+        rate: f32,
+        band: f32,
+        length: usize,
+        output: &mut Vec<f32>,
+    ) {
+        let (size, hop) = (self.fft.len(), self.hop);
+        let bins = size / 2 + 1;
+        let kept = ((band * (bins - 1) as f32) as usize + 1).min(bins);
+        let begin = output.len();
+        output.resize(begin + length, 0.0);
+        let gain = 1.0 / (OVERLAP_SUM * size as f32);
+        // The first frame is centred one hop before the output starts, so that all of the output
+        // lies under a full sum of windows.
+        for frame in 0..=(length / hop + 2) {
+            let centre = (frame * hop) as isize - hop as isize;
+            let source = (centre as f32 * rate).round() as isize;
+            if frame > 0 {
+                self.analyse(input, source - hop as isize);
+                self.before.copy_from_slice(&self.fft.spectrum);
+            }
+            self.analyse(input, source);
+            if frame > 0 {
+                continue_phases(&mut self.fft.spectrum[..kept], &self.before, &self.last);
+            }
+            self.fft.spectrum[kept..].fill(Complex32::default());
+            self.last.copy_from_slice(&self.fft.spectrum);
+            let samples = self.fft.inverse();
+
+            let start = centre - (size / 2) as isize;
+            let skipped = (-start).max(0) as usize;
+            let place = start.max(0) as usize;
+            let sum = &mut output[begin..];
+            if skipped < size && place < sum.len() {
+                for ((out, sample), window) in sum[place..]
+                    .iter_mut()
+                    .zip(&samples[skipped..])
+                    .zip(&self.window[skipped..])
+                {
+                    *out += sample * window * gain;
+                }
+            }
+        }
+    }
+
+    /// Spectrum of the windowed input around sample `centre`, which may lie outside of it.
+    fn analyse(&mut self, input: &[f32], centre: isize) {
+        let size = self.fft.len() as isize;
+        let start = centre - size / 2;
+        let first = (-start).clamp(0, size) as usize;
+        let end = (input.len() as isize - start).clamp(first as isize, size) as usize;
+        let samples = &mut self.fft.samples;
+        samples[..first].fill(0.0);
+        samples[end..].fill(0.0);
+        if first < end {
+            let from = (start + first as isize) as usize;
+            for ((sample, &value), window) in samples[first..end]
+                .iter_mut()
+                .zip(&input[from..])
+                .zip(&self.window[first..end])
+            {
+                *sample = value * window;
+            }
+        }
+        self.fft.forward();
+    }
+}
+
+/// Turns the phases of `frame`, an input spectrum, to go on from `last`, the previous output
+/// spectrum, as the input went on from `before` to `frame`.
+fn continue_phases(frame: &mut [Complex32], before: &[Complex32], last: &[Complex32]) {
+    let end = last.len() - 1;
+    for (bin, value) in frame.iter_mut().enumerate() {
+        // A frame that starts at its window's edge, not centre, has neighbours of opposite sign.
+        let mut locked = last[bin];
+        locked -= last[bin.saturating_sub(1)] * f32::from(u8::from(bin > 0));
+        locked -= last[(bin + 1).min(end)] * f32::from(u8::from(bin < end));
+        let turned = locked * before[bin].conj() * *value;
+        let square = turned.norm_sqr();
+        if square > NO_PHASE {
+            *value = turned * (value.norm_sqr() / square).sqrt();
+        }
+    }
+}
