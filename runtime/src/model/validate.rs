@@ -7,13 +7,13 @@ use super::{ALIGNMENT, MAX_ARENA, MAX_OPS, Model, Op, OpKind, OpenError, VERSION
 use crate::nn::{Quantisation, Shape};
 
 pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
-    if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
-        return Err(OpenError::Misaligned);
-    }
     let expected = length(bytes)?;
     let found = bytes.len();
     if found > expected {
         return Err(OpenError::Overlong { expected, found });
+    }
+    if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
+        return Err(OpenError::Misaligned);
     }
     check_checksum(bytes)?;
 

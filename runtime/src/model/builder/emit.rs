@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::fusion::{self, Step};
 use super::integer::{self, Place};
 use super::planner::{Request, place};
-use super::{Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec};
+use super::{BuildError, ChannelRules, ModelSpec, OpKindSpec};
 use crate::model::op::OpKind;
 use crate::model::wire::{
     CRC_AT, HEADER_LEN, Header, NO_OPERAND, OP_LEN, OpRecord, PATHS, PathRecord, SECTION_ALIGN,
@@ -134,40 +134,35 @@ impl Emitter<'_> {
         let quantisation = |tensor: usize| self.quantisation(tensor)[path];
         let from = quantisation(step.input);
         let to = step.output.quantisation[path];
-        let clamp = |activation| integer::clamp(activation, to, step.op);
-        let mut record = PathRecord::default();
+        let mut record = PathRecord {
+            clamp: integer::clamp(step.activation, to, step.op)?,
+            ..PathRecord::default()
+        };
+        // The scale that the second operand is added to: of the input, or of the convolution.
+        let mut addend = from;
         match step.kind {
             OpKindSpec::Convolution { paths, .. } | OpKindSpec::Linear { paths, .. } => {
-                let rules = &paths[path];
-                let Some((unfused, activation)) = step.fused else {
-                    self.channels(rules, from, to, place, &mut record, file)?;
-                    record.clamp = clamp(rules.activation)?;
-                    return Ok(record);
-                };
-                let inner = unfused.quantisation[path];
-                self.channels(rules, from, inner, place, &mut record, file)?;
-                record.inner_zero_point = inner.zero_point;
-                record.inner_clamp = integer::clamp(rules.activation, inner, step.op)?;
-                let second = step.second.map_or(inner, quantisation);
-                record.add_multipliers =
-                    integer::addends([inner.scale, second.scale], to.scale, place)?;
-                record.clamp = clamp(activation)?;
+                let mut made = to;
+                if let Some(convolution) = step.fused {
+                    made = convolution.output.quantisation[path];
+                    addend = made;
+                    record.inner_zero_point = made.zero_point;
+                    record.inner_clamp = integer::clamp(convolution.activation, made, step.op)?;
+                }
+                self.channels(&paths[path], from, made, place, &mut record, file)?;
             }
-            OpKindSpec::Add { activation, .. } => {
-                let second = step.second.map_or(from, quantisation);
-                record.add_multipliers =
-                    integer::addends([from.scale, second.scale], to.scale, place)?;
-                record.clamp = clamp(*activation)?;
-            }
-            OpKindSpec::MaxPool { .. } => record.clamp = clamp(Activation::Linear)?,
             OpKindSpec::AveragePool { window, .. } => {
                 let factor =
                     f64::from(from.scale) / f64::from(to.scale) / window.area().max(1) as f64;
                 record.pre = integer::pre_shift(&[factor], place)?;
                 let multiplier = (factor * integer::unit(record.pre)).round() as i32;
                 record.multipliers_at = file.section(bytemuck::bytes_of(&multiplier));
-                record.clamp = clamp(Activation::Linear)?;
             }
+            OpKindSpec::Add { .. } | OpKindSpec::MaxPool { .. } => {}
+        }
+        if let Some(second) = step.second {
+            let scales = [addend.scale, quantisation(second).scale];
+            record.add_multipliers = integer::addends(scales, to.scale, place)?;
         }
         Ok(record)
     }
@@ -272,6 +267,19 @@ fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], shared_ops: usi
     placement.arena_len
 }
 
+/// Writes length and checksum into the header of `file`, for bytes that were changed on purpose:
+/// tests of what [`Model::open`](crate::model::Model::open) makes of them. Does nothing to what is
+/// shorter than a header.
+pub fn seal(file: &mut [u8]) {
+    if file.len() < HEADER_LEN {
+        return;
+    }
+    let len = file.len() as u32;
+    file[CRC_AT - 4..CRC_AT].copy_from_slice(&len.to_le_bytes());
+    let checksum = validate::checksum(file);
+    file[CRC_AT..CRC_AT + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
 /// The sections after the records. Equal sections are stored once: that is how both paths come to
 /// share weights.
 struct File {
@@ -311,10 +319,10 @@ impl File {
         let mut file = records.to_vec();
         file.resize(self.base, 0);
         file.extend(self.bytes);
-        let len = u32::try_from(file.len()).map_err(|_| BuildError::FileTooLarge)?;
-        file[CRC_AT - 4..CRC_AT].copy_from_slice(&len.to_le_bytes());
-        let checksum = validate::checksum(&file);
-        file[CRC_AT..CRC_AT + 4].copy_from_slice(&checksum.to_le_bytes());
+        if u32::try_from(file.len()).is_err() {
+            return Err(BuildError::FileTooLarge);
+        }
+        seal(&mut file);
         Ok(file)
     }
 }

@@ -4,7 +4,7 @@
 //! added as soon as it is made, by the same arithmetic and so with the same bytes. In a residual
 //! block that leaves two maps alive at a time instead of three.
 
-use super::{Activation, ModelSpec, OpKindSpec, TensorSpec};
+use super::{Activation, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
 
 /// An operator of the packed program. Operands are packed tensors: 0 is the input, `i + 1` what
 /// packed operator `i` writes.
@@ -17,8 +17,10 @@ pub(super) struct Step<'s> {
     pub second: Option<usize>,
     /// What it writes.
     pub output: &'s TensorSpec,
-    /// Of a fused addition: what the convolution would have written, and the sum's activation.
-    pub fused: Option<(&'s TensorSpec, Activation)>,
+    /// Applied to what it writes.
+    pub activation: Activation,
+    /// Of a fused addition: the convolution by itself.
+    pub fused: Option<&'s OpSpec>,
 }
 
 /// The operands of an operator of the description.
@@ -28,7 +30,7 @@ pub(super) fn operands(kind: &OpKindSpec) -> (usize, Option<usize>) {
         | OpKindSpec::Linear { input, .. }
         | OpKindSpec::MaxPool { input, .. }
         | OpKindSpec::AveragePool { input, .. } => (input, None),
-        OpKindSpec::Add { a, b, .. } => (a, Some(b)),
+        OpKindSpec::Add { a, b } => (a, Some(b)),
     }
 }
 
@@ -45,7 +47,7 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
     }
     // For each addition, the convolution that it goes into.
     let fused_into = |index: usize| -> Option<(usize, usize)> {
-        let OpKindSpec::Add { a, b, .. } = spec.ops[index].kind else {
+        let OpKindSpec::Add { a, b } = spec.ops[index].kind else {
             return None;
         };
         let (later, other) = if a >= b { (a, b) } else { (b, a) };
@@ -72,8 +74,8 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
         if gone[index + 1] {
             continue;
         }
-        let mut step = match (fused_into(index), &op.kind) {
-            (Some((convolved, other)), OpKindSpec::Add { activation, .. }) => {
+        let mut step = match fused_into(index) {
+            Some((convolved, other)) => {
                 let convolution = &spec.ops[convolved - 1];
                 Step {
                     op: convolved - 1,
@@ -81,10 +83,11 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
                     input: operands(&convolution.kind).0,
                     second: Some(other),
                     output: &op.output,
-                    fused: Some((&convolution.output, *activation)),
+                    activation: op.activation,
+                    fused: Some(convolution),
                 }
             }
-            _ => {
+            None => {
                 let (mut input, mut second) = operands(&op.kind);
                 // The sum can be written over its second operand: let that be the one that is not
                 // needed any more.
@@ -99,6 +102,7 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
                     input,
                     second,
                     output: &op.output,
+                    activation: op.activation,
                     fused: None,
                 }
             }

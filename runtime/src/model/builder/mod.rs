@@ -13,6 +13,7 @@ mod integer;
 mod planner;
 mod spec;
 
+pub use emit::seal;
 pub use error::BuildError;
 pub use planner::{Placement, Request, place};
 pub use spec::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec};

@@ -32,6 +32,8 @@ pub struct ModelSpec {
 pub struct OpSpec {
     /// What it computes, and from which tensors.
     pub kind: OpKindSpec,
+    /// Applied to its result.
+    pub activation: Activation,
     /// The tensor it writes.
     pub output: TensorSpec,
 }
@@ -73,11 +75,9 @@ pub enum OpKindSpec {
         a: usize,
         /// The other.
         b: usize,
-        /// Applied to the sum.
-        activation: Activation,
     },
     /// A maximum over windows; padding does not take part. Its output's quantisation is that of
-    /// its input.
+    /// its input. A 1x1 kernel makes it an activation alone.
     MaxPool {
         /// The tensor it reads.
         input: usize,
@@ -94,8 +94,7 @@ pub enum OpKindSpec {
 }
 
 /// Weights of one path and what becomes of each output channel:
-/// `y[o] = activation(gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o])` in real
-/// numbers, where `w = weights * scale[o]`, `adapter = adapter * scale[o]`. Batch norm makes `gain`
+/// `y[o] = gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o]` in real numbers, where `w = weights * scale[o]`, `adapter = adapter * scale[o]`. Batch norm makes `gain`
 /// and `shift`; a plain bias makes `shift` with a gain of one. Kernels that are equal in both paths
 /// are stored once.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,8 +110,6 @@ pub struct ChannelRules {
     pub gain: Vec<f32>,
     /// Added to each output channel.
     pub shift: Vec<f32>,
-    /// Applied last.
-    pub activation: Activation,
 }
 
 /// What bounds an operator's results.

@@ -63,3 +63,86 @@ fn inside(window: &Window, map: Shape, oy: usize, ox: usize) -> (Range<usize>, R
         span(ox * window.stride[1], pad.left, kernel_width, map.width),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Padding, Requantisation};
+    use proptest::prelude::*;
+
+    fn geometry() -> impl Strategy<Value = (Shape, Window)> {
+        let sizes = (1usize..5, 1usize..5, 0usize..6, 0usize..6, 1usize..6);
+        let walks = (1usize..4, 1usize..4, [any::<u8>(); 4]);
+        (sizes, walks).prop_map(|((kh, kw, dh, dw, channels), (sh, sw, pads))| {
+            let [top, bottom, left, right] = pads.map(usize::from);
+            let window = Window {
+                kernel: [kh, kw],
+                stride: [sh, sw],
+                padding: Padding {
+                    top: top % kh,
+                    bottom: bottom % kh,
+                    left: left % kw,
+                    right: right % kw,
+                },
+            };
+            (Shape::new(kh + dh, kw + dw, channels), window)
+        })
+    }
+
+    /// The values inside the map under the window, one channel, by brute force.
+    fn under(input: Shape, window: &Window, data: &[i8], at: [usize; 3]) -> Vec<i8> {
+        let [oy, ox, c] = at;
+        let mut values = Vec::new();
+        for ky in 0..window.kernel[0] {
+            for kx in 0..window.kernel[1] {
+                let y = (oy * window.stride[0] + ky).checked_sub(window.padding.top);
+                let x = (ox * window.stride[1] + kx).checked_sub(window.padding.left);
+                if let (Some(y), Some(x)) = (y, x)
+                    && y < input.height
+                    && x < input.width
+                {
+                    values.push(data[(y * input.width + x) * input.channels + c]);
+                }
+            }
+        }
+        values
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn pools_agree_with_the_definition(
+            (input, window) in geometry(),
+            data in proptest::collection::vec(any::<i8>(), 500),
+            (zero_point, out_zero_point, multiplier) in (any::<i8>(), any::<i8>(), any::<i32>()),
+            clamp in any::<(i8, i8)>(),
+        ) {
+            let data = &data[..input.len()];
+            let [height, width] = window.output_size(input.height, input.width).unwrap();
+            let output = Shape::new(height, width, input.channels);
+            let (lo, hi) = (clamp.0.min(clamp.1), clamp.0.max(clamp.1));
+            let max = MaxPool { input, output, window, clamp: [lo, hi] };
+            let mut maxima = vec![0; output.len()];
+            max_pool(&max, data, &mut maxima);
+            let requantisation = Requantisation { pre: 1, zero_point: out_zero_point, lo, hi };
+            let average =
+                AveragePool { input, output, window, input_zero_point: zero_point, multiplier, requantisation };
+            let mut means = vec![0; output.len()];
+            average_pool(&average, data, &mut means);
+            for oy in 0..height {
+                for ox in 0..width {
+                    for c in 0..input.channels {
+                        let values = under(input, &window, data, [oy, ox, c]);
+                        let at = (oy * width + ox) * input.channels + c;
+                        prop_assert_eq!(maxima[at], (*values.iter().max().unwrap()).clamp(lo, hi));
+                        let sum: i64 = values.iter().map(|&v| i64::from(v) - i64::from(zero_point)).sum();
+                        let product = ((sum * 2 * i64::from(multiplier)) as f64 / 2f64.powi(32) + 0.5).floor();
+                        let expected = (product + f64::from(out_zero_point)).clamp(lo.into(), hi.into());
+                        prop_assert_eq!(f64::from(means[at]), expected);
+                    }
+                }
+            }
+        }
+    }
+}

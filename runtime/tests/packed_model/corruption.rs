@@ -1,0 +1,152 @@
+//! Damaged and forged files: an error or a model that runs, never a panic.
+
+use mtslvr_runtime::backbone::PackedBackbone;
+use mtslvr_runtime::model::builder::{build, seal};
+use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+
+use crate::network::{Plan, Random, network};
+
+fn small() -> AlignedBytes {
+    let plan = Plan {
+        width: 2,
+        stages: 1,
+        ..Plan::SMALL
+    };
+    build(&network(plan, 21)).unwrap()
+}
+
+#[test]
+fn every_cut_is_an_error() {
+    let file = small();
+    for len in 0..file.len() {
+        let error = Model::open(&file[..len]).unwrap_err();
+        assert!(
+            matches!(error, OpenError::Truncated { .. }),
+            "{len}: {error}"
+        );
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_an_error() {
+    let mut file = small();
+    for at in 0..file.len() {
+        for bit in 0..8 {
+            file[at] ^= 1 << bit;
+            assert!(Model::open(&file).is_err(), "bit {bit} of byte {at}");
+            file[at] ^= 1 << bit;
+        }
+    }
+    assert!(Model::open(&file).is_ok());
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let file = small();
+    let open = |change: &dyn Fn(&mut AlignedBytes)| {
+        let mut file = file.clone();
+        change(&mut file);
+        Model::open(&file).unwrap_err()
+    };
+    assert_eq!(open(&|f| f[0] = b'X'), OpenError::Magic);
+    assert_eq!(open(&|f| f[4] = 9), OpenError::Version(9));
+    assert!(matches!(open(&|f| f[40] ^= 1), OpenError::Checksum { .. }));
+    assert_eq!(
+        open(&|f| {
+            f[100] = 1;
+            seal(f)
+        }),
+        OpenError::Reserved
+    );
+    assert_eq!(
+        open(&|f| {
+            f[16] = 3;
+            seal(f)
+        }),
+        OpenError::Paths(3)
+    );
+    assert!(matches!(
+        open(&|f| {
+            f[27] = 0x7F;
+            seal(f)
+        }),
+        OpenError::ArenaTooLarge { .. }
+    ));
+    assert!(matches!(
+        open(&|f| {
+            f[24] = 0;
+            f[25] = 0;
+            seal(f)
+        }),
+        OpenError::Placement { .. }
+    ));
+
+    let mut longer = file.to_vec();
+    longer.push(0);
+    let expected = file.len();
+    let found = longer.len();
+    let longer = AlignedBytes::new(&longer);
+    assert_eq!(
+        Model::open(&longer).unwrap_err(),
+        OpenError::Overlong { expected, found }
+    );
+    let shifted = AlignedBytes::new(&[&[0u8; 4], &file[..]].concat());
+    assert_eq!(
+        Model::open(&shifted[4..]).unwrap_err(),
+        OpenError::Misaligned
+    );
+    assert_eq!(
+        Model::open(&[]).unwrap_err(),
+        OpenError::Truncated {
+            expected: 128,
+            found: 0
+        }
+    );
+}
+
+/// Changes to fields with the checksum put right again: whatever is accepted must run.
+#[test]
+fn forged_files_never_panic() {
+    let original = small();
+    let records = original.len().min(128 + 32 * 9 + 96 * 9);
+    let mut random = Random::new(22);
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..6_000 {
+        let mut file = original.clone();
+        for _ in 0..1 + random.below(3) {
+            // Mostly header and records, where the structure is.
+            let end = if random.below(8) == 0 {
+                file.len()
+            } else {
+                records
+            };
+            let at = random.below(end);
+            file[at] = match random.below(6) {
+                0 => 0,
+                1 => 0xFF,
+                2 => file[at].wrapping_add(1),
+                3 => file[at].wrapping_sub(1),
+                4 => 1 << random.below(8),
+                _ => random.bits() as u8,
+            };
+        }
+        seal(&mut file);
+        let Ok(model) = Model::open(&file) else {
+            refused += 1;
+            continue;
+        };
+        accepted += 1;
+        // An arena of exactly the stated size, so that nothing beyond it is touched unnoticed.
+        if model.arena_len() < 1 << 16 {
+            let patch = vec![0.5; model.frontend().patch_len()];
+            let mut backbone = PackedBackbone::new(model, vec![0i8; model.arena_len()]).unwrap();
+            for path in 0..model.paths() {
+                assert_eq!(backbone.run_path(path, &patch).len(), model.invariant_dim());
+            }
+            for tensor in model.tensors() {
+                assert!(!model.lifetime(tensor.index).is_empty());
+            }
+        }
+    }
+    assert!(accepted > 100 && refused > 1000, "{accepted} {refused}");
+}

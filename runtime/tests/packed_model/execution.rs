@@ -1,0 +1,203 @@
+//! What the engine computes, against the same network in real numbers, and whether the ways of
+//! packing it agree.
+
+use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
+use mtslvr_runtime::model::Model;
+use mtslvr_runtime::model::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
+use mtslvr_runtime::nn::Window;
+
+use crate::network::{Plan, interpret, network, patches};
+
+/// Embeddings of a few patches, and the int8 features of each path.
+fn run(spec: &ModelSpec) -> (Vec<f32>, Vec<i8>) {
+    let file = build(spec).unwrap();
+    let model = Model::open(&file).unwrap();
+    let mut backbone = PackedBackbone::new(model, vec![55i8; model.arena_len()]).unwrap();
+    let (mut floats, mut integers) = (Vec::new(), Vec::new());
+    for patch in patches(spec.frontend.patch_len(), 4) {
+        let mut embedding = vec![0.0; backbone.embedding_dim()];
+        backbone.embed(&patch, &mut embedding).unwrap();
+        floats.extend(embedding);
+        for path in 0..model.paths() {
+            integers.extend(backbone.run_path(path, &patch));
+        }
+    }
+    (floats, integers)
+}
+
+#[test]
+fn the_engine_computes_the_described_network() {
+    for seed in 1..=6 {
+        let plan = Plan {
+            paths: 1 + (seed % 2) as usize,
+            width: 3 + seed as usize,
+            split_from: (seed % 3) as usize,
+            max_pool: seed % 3 == 0,
+            linear: seed > 3,
+            ..Plan::SMALL
+        };
+        let spec = network(plan, seed);
+        let (floats, _) = run(&spec);
+        let mut expected = Vec::new();
+        for patch in patches(spec.frontend.patch_len(), 4) {
+            for path in 0..plan.paths {
+                expected.extend(interpret(&spec, path, &patch).pop().unwrap());
+            }
+        }
+        assert_eq!(floats.len(), expected.len());
+        let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+        let power: f64 = expected.iter().map(|x| (x - mean).powi(2)).sum();
+        let noise: f64 = floats
+            .iter()
+            .zip(&expected)
+            .map(|(&x, y)| (f64::from(x) - y).powi(2))
+            .sum();
+        // int8 activations through ten layers: some 25 to 35 dB above their own rounding.
+        let decibels = 10.0 * (power / noise).log10();
+        assert!(decibels > 22.0, "seed {seed}: {decibels:.1} dB");
+    }
+}
+
+#[test]
+fn sharing_the_prefix_changes_no_byte() {
+    for split_from in 0..3 {
+        let mut spec = network(
+            Plan {
+                split_from,
+                ..Plan::SMALL
+            },
+            11,
+        );
+        let shared = run(&spec);
+        let file = build(&spec).unwrap();
+        let count = Model::open(&file).unwrap().shared_ops();
+        assert_eq!(count > 0, split_from > 0, "{count} operators shared");
+        spec.share_prefix = false;
+        assert_eq!(run(&spec), shared);
+    }
+}
+
+#[test]
+fn fusing_an_addition_changes_no_byte() {
+    let spec = network(Plan::SMALL, 12);
+    // A pool that only looks at what a convolution makes keeps the addition from being fused.
+    let mut apart = spec.clone();
+    let mut moved = vec![0];
+    apart.ops.clear();
+    for op in &spec.ops {
+        let mut op = op.clone();
+        match &mut op.kind {
+            OpKindSpec::Convolution { input, .. }
+            | OpKindSpec::Linear { input, .. }
+            | OpKindSpec::MaxPool { input, .. }
+            | OpKindSpec::AveragePool { input, .. } => *input = moved[*input],
+            OpKindSpec::Add { a, b } => (*a, *b) = (moved[*a], moved[*b]),
+        }
+        let output = op.output.clone();
+        let convolves = matches!(op.kind, OpKindSpec::Convolution { .. });
+        apart.ops.push(op);
+        moved.push(apart.ops.len());
+        if convolves {
+            let window = Window::square(1, 1, 0);
+            let kind = OpKindSpec::MaxPool {
+                input: apart.ops.len(),
+                window,
+            };
+            apart.ops.push(OpSpec {
+                kind,
+                activation: Activation::Linear,
+                output,
+            });
+        }
+    }
+    let (fused, unfused) = (build(&spec).unwrap(), build(&apart).unwrap());
+    let [fused, unfused] = [&fused, &unfused].map(|file| Model::open(file).unwrap());
+    let additions = |model: &Model<'_>| {
+        model
+            .ops()
+            .filter(|op| op.kind == mtslvr_runtime::model::OpKind::Add)
+            .count()
+    };
+    assert_eq!((additions(&fused), additions(&unfused)), (0, 4));
+    assert!(fused.ops().any(|op| fused.runs_in_place(&op)));
+    assert!(unfused.ops().any(|op| unfused.runs_in_place(&op)));
+    assert_eq!(run(&spec), run(&apart));
+}
+
+/// A folded model has kernels of its own for each path and no adapters.
+#[test]
+fn folding_adapters_changes_no_byte() {
+    let mut spec = network(
+        Plan {
+            split_from: 0,
+            ..Plan::SMALL
+        },
+        13,
+    );
+    for op in &mut spec.ops {
+        if let OpKindSpec::Convolution { paths, window, .. } = &mut op.kind {
+            for rules in paths {
+                // Small enough that the sums stay int8.
+                rules.weights.iter_mut().for_each(|w| *w /= 2);
+                rules.adapter.iter_mut().flatten().for_each(|w| *w /= 2);
+            }
+            assert!(window.kernel[0] % 2 == 1);
+        }
+    }
+    let mut folded = spec.clone();
+    for op in &mut folded.ops {
+        if let OpKindSpec::Convolution { paths, window, .. } = &mut op.kind {
+            for rules in paths {
+                let Some(adapter) = rules.adapter.take() else {
+                    continue;
+                };
+                let channels = adapter.len() / rules.scale.len();
+                let row = window.area() * channels;
+                for (i, w) in adapter.into_iter().enumerate() {
+                    let (o, c) = (i / channels, i % channels);
+                    rules.weights[o * row + window.area() / 2 * channels + c] += w;
+                }
+            }
+        }
+    }
+    assert_eq!(run(&spec), run(&folded));
+    let (file, folded_file) = (build(&spec).unwrap(), build(&folded).unwrap());
+    let weights = |file: &[u8]| -> (usize, usize) {
+        let model = Model::open(file).unwrap();
+        let flash = model.ops().map(|op| op.flash());
+        flash.fold((0, 0), |(w, a), f| (w + f.weights, a + f.adapters))
+    };
+    let ((shared, adapters), (twice, none)) = (weights(&file), weights(&folded_file));
+    assert!(adapters > 0 && none == 0);
+    assert!(twice > shared + adapters);
+}
+
+#[test]
+fn a_small_arena_is_refused_with_both_sizes() {
+    let file = build(&network(Plan::SMALL, 14)).unwrap();
+    let model = Model::open(&file).unwrap();
+    let needed = model.arena_len();
+    let mut arena = vec![0i8; needed - 1];
+    let error = PackedBackbone::new(model, arena.as_mut_slice()).unwrap_err();
+    assert_eq!(
+        error,
+        ArenaTooSmall {
+            needed,
+            available: needed - 1
+        }
+    );
+}
+
+#[test]
+fn the_model_says_what_it_was_built_with() {
+    let spec = network(Plan::SMALL, 15);
+    let file = build(&spec).unwrap();
+    let model = Model::open(&file).unwrap();
+    assert_eq!(model.name(), spec.name);
+    assert_eq!(model.provenance(), spec.provenance);
+    assert_eq!(*model.frontend(), spec.frontend);
+    assert_eq!(model.base_mean(), spec.base_mean);
+    assert_eq!(model.rejection_similarity(), spec.rejection_similarity);
+    assert_eq!((model.invariant_dim(), model.equivariant_dim()), (11, 11));
+    assert_eq!(Model::len_from_header(&file), Ok(file.len()));
+}

@@ -1,0 +1,52 @@
+//! A file of format version 1 and what it computes, read for ever.
+//!
+//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden_v1` writes both
+//! anew; only a new version of the format is a reason to.
+
+use std::path::{Path, PathBuf};
+
+use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::model::builder::build;
+use mtslvr_runtime::model::{AlignedBytes, Model};
+
+use crate::network::{Plan, network, patches};
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+/// The int8 features of both paths for each of four patches, then the embeddings' bits.
+fn outputs(file: &[u8]) -> Vec<u8> {
+    let model = Model::open(file).unwrap();
+    let mut backbone = PackedBackbone::new(model, vec![0i8; model.arena_len()]).unwrap();
+    let (mut bytes, mut bits) = (Vec::new(), Vec::new());
+    for patch in patches(model.frontend().patch_len(), 4) {
+        for path in 0..model.paths() {
+            bytes.extend(backbone.run_path(path, &patch).iter().map(|&q| q as u8));
+        }
+        let mut embedding = vec![0.0; backbone.embedding_dim()];
+        backbone.embed(&patch, &mut embedding).unwrap();
+        bits.extend(embedding.iter().flat_map(|x| x.to_le_bytes()));
+    }
+    bytes.extend(bits);
+    bytes
+}
+
+#[test]
+fn version_1_is_read_and_computes_the_same_bytes() {
+    let file = AlignedBytes::new(&std::fs::read(path("v1.slvr")).unwrap());
+    assert_eq!(
+        outputs(&file),
+        std::fs::read(path("v1.outputs.bin")).unwrap()
+    );
+}
+
+#[test]
+#[ignore = "writes the golden files"]
+fn write_golden_v1() {
+    let file = build(&network(Plan::SMALL, 41)).unwrap();
+    std::fs::write(path("v1.slvr"), &*file).unwrap();
+    std::fs::write(path("v1.outputs.bin"), outputs(&file)).unwrap();
+}

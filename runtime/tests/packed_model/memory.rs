@@ -1,0 +1,53 @@
+//! The arena against its lower bound.
+
+use mtslvr_runtime::model::Model;
+use mtslvr_runtime::model::builder::build;
+
+use crate::network::{Plan, network};
+
+#[test]
+fn the_arena_of_residual_networks_is_within_five_percent_of_the_bound() {
+    for (seed, width, stages) in [(31, 4, 3), (32, 6, 2), (33, 8, 4), (34, 5, 1)] {
+        for split_from in [0, 1] {
+            let plan = Plan {
+                frames: 32,
+                mels: 24,
+                width,
+                stages,
+                split_from,
+                max_pool: false,
+                ..Plan::SMALL
+            };
+            let mut spec = network(plan, seed);
+            for share_prefix in [false, true] {
+                spec.share_prefix = share_prefix;
+                let file = build(&spec).unwrap();
+                let model = Model::open(&file).unwrap();
+                let (arena, bound) = (model.arena_len(), model.arena_lower_bound());
+                assert!(arena >= bound);
+                assert!(arena * 100 <= bound * 105, "{plan:?}: {arena} over {bound}");
+            }
+        }
+    }
+}
+
+/// Two maps of a block at a time, not three: additions are fused and written in place.
+#[test]
+fn a_residual_block_needs_two_maps() {
+    let plan = Plan {
+        width: 8,
+        stages: 1,
+        max_pool: false,
+        ..Plan::SMALL
+    };
+    let mut spec = network(plan, 35);
+    spec.share_prefix = false;
+    let file = build(&spec).unwrap();
+    let model = Model::open(&file).unwrap();
+    let map = 13 * 10 * 8;
+    assert!(
+        model.arena_lower_bound() < 2 * map + 200,
+        "{}",
+        model.arena_lower_bound()
+    );
+}

@@ -1,0 +1,383 @@
+//! Small random networks from a seed, and what they compute in real numbers.
+
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::model::builder::{
+    Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec,
+};
+use mtslvr_runtime::nn::{Quantisation, Shape, Window};
+
+/// A generator of the same numbers for ever (golden files rest on it): xorshift64*.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn bits(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        self.bits() as usize % n
+    }
+
+    /// Uniform in [-1, 1), with few enough bits to be exact.
+    pub fn unit(&mut self) -> f32 {
+        (self.bits() >> 16) as f32 / 32768.0 - 1.0
+    }
+}
+
+/// What a network is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub paths: usize,
+    pub frames: u16,
+    pub mels: u16,
+    pub width: usize,
+    /// Stages of two blocks; each but the first halves the map and doubles the width.
+    pub stages: usize,
+    /// From this stage on the paths have norms and adapters of their own; the stem has if it is 0.
+    pub split_from: usize,
+    pub max_pool: bool,
+    pub linear: bool,
+}
+
+impl Plan {
+    pub const SMALL: Self = Self {
+        paths: 2,
+        frames: 13,
+        mels: 10,
+        width: 5,
+        stages: 2,
+        split_from: 1,
+        max_pool: true,
+        linear: true,
+    };
+}
+
+struct Writer<'r> {
+    random: &'r mut Random,
+    paths: usize,
+    ops: Vec<OpSpec>,
+    shapes: Vec<Shape>,
+}
+
+impl Writer<'_> {
+    fn push(&mut self, kind: OpKindSpec, activation: Activation, shape: Shape) -> usize {
+        let placeholder = Quantisation {
+            scale: 1.0,
+            zero_point: 0,
+        };
+        let quantisation = vec![placeholder; self.paths];
+        let output = TensorSpec {
+            shape,
+            quantisation,
+        };
+        self.ops.push(OpSpec {
+            kind,
+            activation,
+            output,
+        });
+        self.shapes.push(shape);
+        self.ops.len()
+    }
+
+    /// Rules of all paths over the same weights; different ones if `split`.
+    fn rules(
+        &mut self,
+        channels: usize,
+        row: usize,
+        adapter_row: usize,
+        split: bool,
+    ) -> Vec<ChannelRules> {
+        let random = &mut *self.random;
+        let weights: Vec<i8> = (0..channels * row).map(|_| random.bits() as i8).collect();
+        let scale: Vec<f32> = (0..channels).map(|_| 0.02 + 0.01 * random.unit()).collect();
+        let gain_size = 1.0 / (row as f32).sqrt();
+        let mut rules: Vec<ChannelRules> = Vec::new();
+        for path in 0..self.paths {
+            if path > 0 && !split {
+                rules.push(rules[0].clone());
+                continue;
+            }
+            let adapter = split && adapter_row > 0;
+            rules.push(ChannelRules {
+                weights: weights.clone(),
+                adapter: adapter.then(|| {
+                    (0..channels * adapter_row)
+                        .map(|_| random.bits() as i8)
+                        .collect()
+                }),
+                scale: scale.clone(),
+                gain: (0..channels)
+                    .map(|_| (random.unit() * 1.5 + 0.3) * gain_size)
+                    .collect(),
+                shift: (0..channels).map(|_| random.unit()).collect(),
+            });
+        }
+        rules
+    }
+
+    fn convolution(
+        &mut self,
+        input: usize,
+        channels: usize,
+        window: Window,
+        split: bool,
+        activation: Activation,
+    ) -> usize {
+        let map = self.shapes[input];
+        let [height, width] = window.output_size(map.height, map.width).unwrap();
+        let adapter_row = if window.kernel == [1, 1] || input == 0 {
+            0
+        } else {
+            map.channels
+        };
+        let row = window.area() * map.channels;
+        let paths = self.rules(channels, row, adapter_row, split);
+        let kind = OpKindSpec::Convolution {
+            input,
+            window,
+            paths,
+        };
+        self.push(kind, activation, Shape::new(height, width, channels))
+    }
+
+    fn block(&mut self, input: usize, channels: usize, stride: usize, split: bool) -> usize {
+        let first = Window::square(3, stride, 1);
+        let inner = self.convolution(input, channels, first, split, Activation::Relu);
+        let second = Window::square(3, 1, 1);
+        let a = self.convolution(inner, channels, second, split, Activation::Linear);
+        let b = if stride != 1 || self.shapes[input].channels != channels {
+            let window = Window::square(1, stride, 0);
+            self.convolution(input, channels, window, split, Activation::Linear)
+        } else {
+            input
+        };
+        self.push(OpKindSpec::Add { a, b }, Activation::Relu, self.shapes[a])
+    }
+}
+
+/// A random network with its tensors calibrated on four [`patches`].
+pub fn network(plan: Plan, seed: u64) -> ModelSpec {
+    let mut random = Random::new(seed);
+    let frontend = FrontendConfig {
+        sample_rate: 16_000,
+        window: 512,
+        hop: 256,
+        mels: plan.mels,
+        frames: plan.frames,
+        f_min: 60.0,
+        f_max: 7_800.0,
+        floor: 1e-6,
+        mean: -4.0,
+        scale: 0.25,
+    };
+    let mut writer = Writer {
+        random: &mut random,
+        paths: plan.paths,
+        ops: Vec::new(),
+        shapes: vec![Shape::new(plan.frames.into(), plan.mels.into(), 1)],
+    };
+    let stem = Window::square(5, 1, 2);
+    let stem_split = plan.split_from == 0;
+    let mut top = writer.convolution(0, plan.width, stem, stem_split, Activation::Relu);
+    if plan.max_pool {
+        let window = Window::square(3, 2, 1);
+        let map = writer.shapes[top];
+        let [height, width] = window.output_size(map.height, map.width).unwrap();
+        let kind = OpKindSpec::MaxPool { input: top, window };
+        top = writer.push(
+            kind,
+            Activation::Linear,
+            Shape::new(height, width, map.channels),
+        );
+    }
+    for stage in 0..plan.stages {
+        let (channels, split) = (plan.width << stage, stage >= plan.split_from);
+        top = writer.block(top, channels, if stage == 0 { 1 } else { 2 }, split);
+        top = writer.block(top, channels, 1, split);
+    }
+    let map = writer.shapes[top];
+    let window = Window {
+        kernel: [map.height, map.width],
+        ..Window::square(1, 1, 0)
+    };
+    let kind = OpKindSpec::AveragePool { input: top, window };
+    top = writer.push(kind, Activation::Linear, Shape::new(1, 1, map.channels));
+    if plan.linear {
+        let channels = map.channels + 1;
+        let paths = writer.rules(channels, map.channels, 0, true);
+        let kind = OpKindSpec::Linear { input: top, paths };
+        writer.push(kind, Activation::Linear, Shape::new(1, 1, channels));
+    }
+
+    let ops = writer.ops;
+    let dim = plan.paths * ops.last().unwrap().output.shape.len();
+    let placeholder = Quantisation {
+        scale: 1.0,
+        zero_point: 0,
+    };
+    let mut spec = ModelSpec {
+        name: "small".into(),
+        provenance: format!("random network, seed {seed}"),
+        frontend,
+        input: vec![placeholder; plan.paths],
+        ops,
+        base_mean: (0..dim).map(|_| random.unit()).collect(),
+        rejection_similarity: 0.375,
+        share_prefix: true,
+    };
+    calibrate(&mut spec);
+    spec
+}
+
+/// Patches with some structure, the same for ever.
+pub fn patches(len: usize, count: usize) -> Vec<Vec<f32>> {
+    let mut random = Random::new(77);
+    (0..count)
+        .map(|_| {
+            let mut level = 0.0;
+            (0..len)
+                .map(|_| {
+                    level = 0.75 * level + 0.5 * random.unit();
+                    level
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// Sets every tensor's quantisation to the range it takes on four [`patches`].
+fn calibrate(spec: &mut ModelSpec) {
+    let patches = patches(spec.frontend.patch_len(), 4);
+    for path in 0..spec.input.len() {
+        let mut ranges = vec![(0.0f64, 0.0f64); spec.ops.len() + 1];
+        for patch in &patches {
+            for (range, tensor) in ranges.iter_mut().zip(interpret(spec, path, patch)) {
+                for value in tensor {
+                    *range = (range.0.min(value), range.1.max(value));
+                }
+            }
+        }
+        for (index, (lo, hi)) in ranges.into_iter().enumerate() {
+            // A power of two times a short mantissa: the same on every machine.
+            let scale = (((hi - lo) / 255.0).max(1e-6) as f32 * 1024.0).ceil() / 1024.0;
+            let zero_point = (-128.0 - lo / f64::from(scale))
+                .round()
+                .clamp(-128.0, 127.0) as i8;
+            let mut quantisation = Quantisation { scale, zero_point };
+            match index.checked_sub(1) {
+                None => spec.input[path] = quantisation,
+                Some(op) => {
+                    if let OpKindSpec::MaxPool { input, .. } = spec.ops[op].kind {
+                        quantisation = match input.checked_sub(1) {
+                            None => spec.input[path],
+                            Some(before) => spec.ops[before].output.quantisation[path],
+                        };
+                    }
+                    spec.ops[op].output.quantisation[path] = quantisation;
+                }
+            }
+        }
+    }
+}
+
+/// All tensors of a path in real numbers: what the description says, without any quantisation of
+/// activations.
+pub fn interpret(spec: &ModelSpec, path: usize, patch: &[f32]) -> Vec<Vec<f64>> {
+    let mut tensors: Vec<Vec<f64>> = vec![patch.iter().map(|&x| x.into()).collect()];
+    let mut shapes = vec![Shape::new(
+        spec.frontend.frames.into(),
+        spec.frontend.mels.into(),
+        1,
+    )];
+    let activate = |activation: Activation, x: f64| match activation {
+        Activation::Linear => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Clip { lo, hi } => x.clamp(lo.into(), hi.into()),
+    };
+    for op in &spec.ops {
+        let out = op.output.shape;
+        let mut values = Vec::with_capacity(out.len());
+        for at in 0..out.len() {
+            let (position, o) = (at / out.channels, at % out.channels);
+            let (oy, ox) = (position / out.width, position % out.width);
+            let value = match &op.kind {
+                OpKindSpec::Convolution {
+                    input,
+                    window,
+                    paths,
+                } => {
+                    let rules = &paths[path];
+                    let map = shapes[*input];
+                    let row = window.area() * map.channels;
+                    let mut acc = 0.0;
+                    walk(window, map, oy, ox, |tap, pixel| {
+                        for c in 0..map.channels {
+                            let w = rules.weights[o * row + tap * map.channels + c];
+                            acc += f64::from(w) * tensors[*input][pixel * map.channels + c];
+                        }
+                    });
+                    if let Some(adapter) = &rules.adapter {
+                        let pixel = oy * window.stride[0] * map.width + ox * window.stride[1];
+                        for c in 0..map.channels {
+                            let w = adapter[o * map.channels + c];
+                            acc += f64::from(w) * tensors[*input][pixel * map.channels + c];
+                        }
+                    }
+                    affine(rules, o, acc)
+                }
+                OpKindSpec::Linear { input, paths } => {
+                    let rules = &paths[path];
+                    let x = &tensors[*input];
+                    let row = &rules.weights[o * x.len()..][..x.len()];
+                    let acc = row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum();
+                    affine(rules, o, acc)
+                }
+                OpKindSpec::Add { a, b } => tensors[*a][at] + tensors[*b][at],
+                OpKindSpec::MaxPool { input, window } => {
+                    let mut greatest = f64::NEG_INFINITY;
+                    walk(window, shapes[*input], oy, ox, |_, pixel| {
+                        greatest = greatest.max(tensors[*input][pixel * out.channels + o]);
+                    });
+                    greatest
+                }
+                OpKindSpec::AveragePool { input, window } => {
+                    let mut sum = 0.0;
+                    walk(window, shapes[*input], oy, ox, |_, pixel| {
+                        sum += tensors[*input][pixel * out.channels + o];
+                    });
+                    sum / window.area() as f64
+                }
+            };
+            values.push(activate(op.activation, value));
+        }
+        tensors.push(values);
+        shapes.push(out);
+    }
+    tensors
+}
+
+fn affine(rules: &ChannelRules, o: usize, acc: f64) -> f64 {
+    f64::from(rules.gain[o]) * f64::from(rules.scale[o]) * acc + f64::from(rules.shift[o])
+}
+
+/// Calls `visit(kernel position, pixel)` for what lies inside the map.
+fn walk(window: &Window, map: Shape, oy: usize, ox: usize, mut visit: impl FnMut(usize, usize)) {
+    for tap in 0..window.area() {
+        let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
+        let y = (oy * window.stride[0] + ky).checked_sub(window.padding.top);
+        let x = (ox * window.stride[1] + kx).checked_sub(window.padding.left);
+        if let (Some(y), Some(x)) = (y, x)
+            && y < map.height
+            && x < map.width
+        {
+            visit(tap, y * map.width + x);
+        }
+    }
+}
