@@ -1,5 +1,6 @@
 //! Trains, exports, packs and evaluates MT-SLVR audio backbones. The binary is `mtslvr`.
 
+pub mod atomic_file;
 pub mod audio;
 pub mod augment;
 pub mod cli;

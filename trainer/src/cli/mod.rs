@@ -1,6 +1,9 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod interrupt;
+mod progress;
 mod synth;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +18,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Synth(synth::Synth),
+    Train(train::Args),
 }
 
 impl Cli {
@@ -22,6 +26,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Synth(synth) => synth.run(),
+            Command::Train(args) => args.run(),
         }
     }
 }

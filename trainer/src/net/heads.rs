@@ -17,7 +17,7 @@ impl Projector {
     /// From features of length `dim` through `hidden` units to `out` values.
     pub fn new(p: &mut Parameters, dim: usize, hidden: usize, out: usize) -> Result<Self> {
         Ok(Self {
-            hidden: Linear::new(p, "projector.hidden", (dim, hidden))?,
+            hidden: Linear::without_bias(p, "projector.hidden", (dim, hidden))?,
             norm: Norm::new(p, "projector.norm", hidden)?,
             out: Linear::new(p, "projector.out", (hidden, out))?,
         })
@@ -43,7 +43,7 @@ impl AugmentationHead {
     pub fn new(p: &mut Parameters, dim: usize, widths: &[usize], operators: usize) -> Result<Self> {
         let (mut hidden, mut from) = (Vec::new(), dim);
         for (i, &width) in widths.iter().enumerate() {
-            let linear = Linear::new(p, &format!("augmentation.{i}"), (from, width))?;
+            let linear = Linear::without_bias(p, &format!("augmentation.{i}"), (from, width))?;
             hidden.push((
                 linear,
                 Norm::new(p, &format!("augmentation.norm{i}"), width)?,

@@ -154,11 +154,11 @@ impl AdaptedConv {
     }
 }
 
-/// `x · weightᵀ + bias` over rows.
+/// `x · weightᵀ`, with or without a bias, over rows.
 #[derive(Debug)]
 pub struct Linear {
     weight: Var,
-    bias: Var,
+    bias: Option<Var>,
 }
 
 impl Linear {
@@ -168,15 +168,30 @@ impl Linear {
         name: &str,
         (rows_in, rows_out): (usize, usize),
     ) -> Result<Self> {
-        let deviation = (2.0 / rows_in as f32).sqrt();
+        let bias = Some(p.constant(&format!("{name}.bias"), &[rows_out], 0.0)?);
         Ok(Self {
-            weight: p.normal(&format!("{name}.weight"), &[rows_out, rows_in], deviation)?,
-            bias: p.constant(&format!("{name}.bias"), &[rows_out], 0.0)?,
+            bias,
+            ..Self::without_bias(p, name, (rows_in, rows_out))?
         })
+    }
+
+    /// For use before a batch norm, which would subtract a bias again.
+    pub fn without_bias(
+        p: &mut Parameters,
+        name: &str,
+        (rows_in, rows_out): (usize, usize),
+    ) -> Result<Self> {
+        let deviation = (2.0 / rows_in as f32).sqrt();
+        let weight = p.normal(&format!("{name}.weight"), &[rows_out, rows_in], deviation)?;
+        Ok(Self { weight, bias: None })
     }
 
     /// `x` is `[rows, in]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)
+        let y = x.matmul(&self.weight.t()?)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
     }
 }

@@ -108,3 +108,70 @@ pub fn embed_with_candle(
     let [invariant, equivariant] = trunk.forward(&input, Mode::Evaluate)?;
     Tensor::cat(&[invariant, equivariant], 1)?.to_vec2()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::augment::OPERATORS;
+    use crate::net::ops::finite_difference::random;
+    use crate::train::{PRESETS, RunConfig};
+
+    /// candle's own LayerNorm and softmax give no gradient without a word; nothing here may.
+    #[test]
+    fn every_parameter_of_every_preset_gets_a_gradient() {
+        for (name, _) in PRESETS {
+            let config = RunConfig::preset(name).unwrap();
+            let mut p = Parameters::new(1, &Device::Cpu);
+            let objective =
+                Objective::new(&config.objective, &config.backbone, OPERATORS, &mut p).unwrap();
+            // Patches smaller than the preset's own keep the test quick.
+            let patches = random(1, &[4, 33, 31]);
+            let labels = random(2, &[4, OPERATORS])
+                .ge(0.0)
+                .unwrap()
+                .to_dtype(candle_core::DType::F32)
+                .unwrap();
+            let loss = objective
+                .loss(&patches, &labels, Mode::Train { momentum: 0.1 })
+                .unwrap();
+            let gradients = loss.total.backward().unwrap();
+            for (parameter, variable) in p.variables() {
+                let gradient = gradients.get(variable.as_tensor());
+                let gradient =
+                    gradient.unwrap_or_else(|| panic!("{name}: {parameter} has no gradient"));
+                let length: f32 = gradient
+                    .sqr()
+                    .unwrap()
+                    .sum_all()
+                    .unwrap()
+                    .to_scalar()
+                    .unwrap();
+                assert!(
+                    length.is_finite() && length > 0.0,
+                    "{name}: gradient of {parameter} is {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn adapters_start_as_the_shared_network_and_stay_apart() {
+        let config = RunConfig::preset("edge-s").unwrap();
+        let mut p = Parameters::new(5, &Device::Cpu);
+        let trunk = Trunk::new(&config.backbone, &mut p).unwrap();
+        let patches = random(3, &[2, 33, 31]);
+        let rows = |path: usize| {
+            trunk.forward(&patches, Mode::Evaluate).unwrap()[path]
+                .to_vec2::<f32>()
+                .unwrap()
+        };
+        assert_eq!(rows(0), rows(1));
+        let (name, adapter) = p
+            .variables()
+            .find(|(name, _)| name.contains("adapter.1"))
+            .unwrap();
+        adapter.set(&random(4, adapter.dims())).unwrap();
+        let before = rows(0);
+        assert_ne!(rows(1), before, "{name} changes the predictive path");
+    }
+}

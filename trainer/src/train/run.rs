@@ -1,0 +1,388 @@
+//! The training loop: a run folder in, trained weights out.
+
+use super::checkpoint::{self, Progress};
+use super::config::RunConfig;
+use super::metrics::{MetricsLog, MetricsRow};
+use super::optimiser::AdamW;
+use super::pairs::{Batch, PairSource, normalisation};
+use super::schedule::warmup_cosine;
+use crate::atomic_file::write_bytes;
+use crate::augment::OPERATORS;
+use crate::net::{Mode, Parameters, Trunk, Weights};
+use crate::ssl::{Loss, Objective};
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use mtslvr_runtime::frontend::FrontendConfig;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+/// Patches that the features' mean and deviation are measured on.
+const NORMALISATION_PATCHES: usize = 1024;
+/// Clean patches that batch norm's statistics are taken from after training.
+const STATISTICS_PATCHES: usize = 2048;
+/// Batches made ahead of the step that needs them.
+const PREFETCH: usize = 3;
+/// Losses in a row that are not finite before a run gives up.
+const PATIENCE: u32 = 10;
+
+/// The files of a run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    /// The run in `root`.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// The configuration, every value filled in.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// One [`MetricsRow`] a line.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.csv")
+    }
+
+    /// What [`TrainRequest::resume`] goes on from.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.safetensors")
+    }
+
+    /// The trunk's weights, once training has ended.
+    pub fn weights(&self) -> PathBuf {
+        self.root.join("weights.safetensors")
+    }
+
+    /// The run's configuration and the weights it ended with.
+    pub fn load(&self) -> Result<(RunConfig, Weights)> {
+        let config = RunConfig::read(&self.config(), &[])?;
+        if !self.weights().exists() {
+            bail!(
+                "{} holds no weights.safetensors: the run has not ended; go on with `mtslvr train --resume --out {0}`",
+                self.root.display()
+            );
+        }
+        Ok((config, checkpoint::load_weights(&self.weights())?))
+    }
+}
+
+/// What to train, on what, and where to.
+#[derive(Clone, Debug)]
+pub struct TrainRequest {
+    /// Configuration; its normalisation is measured where it is left open.
+    pub config: RunConfig,
+    /// Recordings at the frontend's sample rate; may be empty.
+    pub clips: Arc<Vec<Vec<f32>>>,
+    /// The run folder, made if it is not there.
+    pub out: PathBuf,
+    /// Go on from the folder's checkpoint.
+    pub resume: bool,
+}
+
+/// What the loop tells its caller.
+pub trait Observer {
+    /// Called after every step with the share of the run that is done (0 to 1) and the newest
+    /// averages.
+    fn step(&mut self, done: f64, row: &MetricsRow);
+    /// A remark worth a line: a skipped batch, a written checkpoint that failed.
+    fn note(&mut self, remark: &str);
+}
+
+/// How a run ended, and what it left.
+#[derive(Debug)]
+pub struct Trained {
+    /// The configuration with measured normalisation.
+    pub config: RunConfig,
+    /// The same as the runtime takes it.
+    pub frontend: FrontendConfig,
+    /// The trunk, for embedding with candle.
+    pub trunk: Trunk,
+    /// All weights by name.
+    pub weights: Weights,
+    /// Every row of `metrics.csv`.
+    pub metrics: Vec<MetricsRow>,
+    /// Clean patches of the training sources, for calibration.
+    pub calibration: Vec<Vec<f32>>,
+    /// Whether `stop` ended the run before its time.
+    pub interrupted: bool,
+}
+
+/// Trains until the configured length is reached or `stop` is set. Either way a checkpoint and the
+/// weights so far are in the run folder afterwards.
+pub fn train(
+    request: &TrainRequest,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Trained> {
+    let folder = RunFolder::new(&request.out);
+    std::fs::create_dir_all(&request.out)
+        .with_context(|| format!("cannot make the folder {}", request.out.display()))?;
+    let mut config = request.config.clone();
+    config.check()?;
+    let seed = config.train.seed;
+    let source = PairSource::new(
+        request.clips.clone(),
+        config.data,
+        config.augment.clone(),
+        config.frontend.to_config(),
+        seed,
+    )?;
+    let source = if config.frontend.mean.is_none() || config.frontend.scale.is_none() {
+        (config.frontend.mean, config.frontend.scale) = (None, None);
+        let plain = source.with_frontend(config.frontend.to_config());
+        let (mean, scale) = normalisation(&plain.clean_patches(NORMALISATION_PATCHES));
+        (config.frontend.mean, config.frontend.scale) = (Some(mean), Some(scale));
+        plain
+    } else {
+        source
+    };
+    let frontend = config.frontend.to_config();
+    let source = Arc::new(source.with_frontend(frontend));
+    let mut parameters = Parameters::new(config.train.seed, &Device::Cpu);
+    let objective = Objective::new(
+        &config.objective,
+        &config.backbone,
+        OPERATORS,
+        &mut parameters,
+    )?;
+    let (mut optimiser, mut progress) = if request.resume {
+        checkpoint::load(&folder.checkpoint(), &parameters)?
+    } else {
+        (AdamW::default(), Progress::default())
+    };
+    write_bytes(&folder.config(), config.to_toml()?.as_bytes())
+        .with_context(|| format!("cannot write {}", folder.config().display()))?;
+    let mut log = MetricsLog::open(&folder.metrics(), request.resume.then_some(progress.step))?;
+
+    let batches = prefetch(source.clone(), progress.step, config.train.batch);
+    let mut averages = Averages::default();
+    let (mut last_checkpoint, mut failures) = (progress.seconds, 0);
+    let mut clock = Instant::now();
+    while done(&config, progress) < 1.0 && !stop.load(Ordering::Relaxed) {
+        let batch = batches
+            .recv()
+            .context("the thread that makes batches has ended")?;
+        let waited = clock.elapsed().as_secs_f64();
+        let rate = config.train.learning_rate
+            * warmup_cosine(done(&config, progress), config.train.warmup);
+        match step(
+            &config,
+            &objective,
+            &parameters,
+            &mut optimiser,
+            &batch,
+            rate,
+        ) {
+            Ok((loss, norm)) => {
+                failures = 0;
+                averages.add(&loss, norm, config.train.batch);
+            }
+            Err(Skipped(reason)) => {
+                failures += 1;
+                observer.note(&format!("step {} is left out: {reason}", progress.step + 1));
+                if failures >= PATIENCE {
+                    bail!(
+                        "{failures} steps in a row failed, the last one because {reason}; try a lower \
+                         train.learning_rate (now {})",
+                        config.train.learning_rate
+                    );
+                }
+            }
+        }
+        progress.step += 1;
+        let seconds = clock.elapsed().as_secs_f64();
+        clock = Instant::now();
+        progress.seconds += seconds;
+        averages.time(seconds, waited);
+        let row = averages.row(progress, rate);
+        observer.step(done(&config, progress), &row);
+        if averages.is_full() {
+            log.add(row)?;
+            averages = Averages::default();
+        }
+        if progress.seconds - last_checkpoint >= config.train.checkpoint_seconds {
+            last_checkpoint = progress.seconds;
+            // A full disk may have room again before the run ends: the checkpoint before is whole.
+            if let Err(error) =
+                checkpoint::save(&folder.checkpoint(), &parameters, &optimiser, progress)
+            {
+                observer.note(&format!("{error:#}"));
+            }
+        }
+    }
+    drop(batches);
+    if averages.steps > 0 {
+        log.add(averages.row(progress, 0.0))?;
+    }
+    checkpoint::save(&folder.checkpoint(), &parameters, &optimiser, progress)?;
+    let interrupted = done(&config, progress) < 1.0;
+
+    let calibration = source.clean_patches(STATISTICS_PATCHES);
+    settle_statistics(
+        &objective.trunk,
+        &calibration,
+        &frontend,
+        config.train.batch,
+    )?;
+    let weights = parameters.to_weights()?;
+    checkpoint::save_weights(&folder.weights(), weights.clone())?;
+    Ok(Trained {
+        frontend,
+        trunk: objective.trunk,
+        weights,
+        metrics: log.rows().to_vec(),
+        calibration,
+        interrupted,
+        config,
+    })
+}
+
+/// Why a step was not taken.
+struct Skipped(String);
+
+impl<E: std::fmt::Display> From<E> for Skipped {
+    fn from(error: E) -> Self {
+        Self(format!("{error:#}"))
+    }
+}
+
+/// One optimiser step; returns the loss and the gradient's length.
+fn step(
+    config: &RunConfig,
+    objective: &Objective,
+    parameters: &Parameters,
+    optimiser: &mut AdamW,
+    batch: &Batch,
+    rate: f64,
+) -> Result<(Loss, f64), Skipped> {
+    let (frames, mels) = (
+        usize::from(config.frontend.frames),
+        usize::from(config.frontend.mels),
+    );
+    let views = 2 * config.train.batch;
+    let patches = Tensor::from_slice(&batch.patches, (views, frames, mels), &Device::Cpu)?;
+    let labels = Tensor::from_slice(&batch.labels, (views, OPERATORS), &Device::Cpu)?;
+    let mode = Mode::Train {
+        momentum: config.train.norm_momentum,
+    };
+    let loss = objective.loss(&patches, &labels, mode)?;
+    let total: f32 = loss.total.to_scalar()?;
+    if !total.is_finite() {
+        return Err(Skipped(format!("the loss is {total}")));
+    }
+    let gradients = loss.total.backward()?;
+    let norm = optimiser.update(
+        parameters,
+        &gradients,
+        rate,
+        config.train.weight_decay,
+        config.train.clip_norm,
+    )?;
+    Ok((loss, norm))
+}
+
+/// Share of the run that is done, by steps or by minutes.
+fn done(config: &RunConfig, progress: Progress) -> f64 {
+    let done = match config.train.steps {
+        0 => progress.seconds / (config.train.minutes * 60.0),
+        steps => progress.step as f64 / steps as f64,
+    };
+    done.min(1.0)
+}
+
+/// Makes batches from number `first` on, in order, on a thread of their own.
+fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Batch> {
+    let (sender, receiver) = sync_channel(PREFETCH);
+    std::thread::spawn(move || {
+        // Ends when the receiver is gone.
+        (first..).all(|step| sender.send(source.batch(step, pairs)).is_ok())
+    });
+    receiver
+}
+
+/// Sets batch norm's running statistics to the averages over clean sounds, which is what the
+/// network meets in use; the running ones of training are those of augmented views.
+fn settle_statistics(
+    trunk: &Trunk,
+    patches: &[Vec<f32>],
+    frontend: &FrontendConfig,
+    batch: usize,
+) -> Result<()> {
+    let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
+    let batch = (2 * batch).min(patches.len());
+    for (index, patches) in patches.chunks_exact(batch).enumerate() {
+        let input = Tensor::from_vec(patches.concat(), (batch, frames, mels), &Device::Cpu)?;
+        // A momentum of 1/n makes the running statistics the mean over n batches.
+        let momentum = 1.0 / (index + 1) as f32;
+        trunk.forward(&input, Mode::Train { momentum })?;
+    }
+    Ok(())
+}
+
+/// Sums since the last row of the log.
+#[derive(Debug, Default)]
+struct Averages {
+    steps: u64,
+    counted: u64,
+    seconds: f64,
+    waited: f64,
+    images: f64,
+    sums: [f64; 5],
+}
+
+impl Averages {
+    /// Steps per row.
+    const STEPS: u64 = 20;
+
+    fn add(&mut self, loss: &Loss, norm: f64, pairs: usize) {
+        let total = loss.total.to_scalar::<f32>().unwrap_or(f32::NAN);
+        let values = [
+            total,
+            loss.contrastive,
+            loss.predictive,
+            loss.label_accuracy,
+        ]
+        .map(f64::from);
+        for (sum, value) in self.sums.iter_mut().zip(values.into_iter().chain([norm])) {
+            *sum += value;
+        }
+        self.counted += 1;
+        self.images += 2.0 * pairs as f64;
+    }
+
+    fn time(&mut self, seconds: f64, waited: f64) {
+        self.steps += 1;
+        self.seconds += seconds;
+        self.waited += waited;
+    }
+
+    fn is_full(&self) -> bool {
+        self.steps >= Self::STEPS
+    }
+
+    fn row(&self, progress: Progress, learning_rate: f64) -> MetricsRow {
+        let [loss, contrastive, predictive, label_accuracy, gradient_norm] =
+            self.sums.map(|sum| sum / self.counted.max(1) as f64);
+        MetricsRow {
+            step: progress.step,
+            seconds: progress.seconds,
+            loss,
+            contrastive,
+            predictive,
+            label_accuracy,
+            learning_rate,
+            gradient_norm,
+            images_per_second: self.images / self.seconds.max(1e-9),
+            waiting: self.waited / self.seconds.max(1e-9),
+        }
+    }
+}
