@@ -7,9 +7,22 @@ use super::ALIGNMENT;
 ///
 /// Puts a model into a firmware's flash, and an arena into its RAM:
 ///
-/// ```ignore
-/// static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("model.slvr"));
-/// let model = Model::open(&MODEL.0)?;
+/// ```
+/// use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+/// use mtslvr_runtime::model::{Aligned, Model};
+///
+/// static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(
+///     env!("CARGO_MANIFEST_DIR"),
+///     "/tests/golden/v1.slvr"
+/// )));
+///
+/// let model = Model::open(&MODEL.0).expect("a model that was checked when it was packed");
+/// let mut arena = Aligned([0; 1024]);
+/// let mut backbone = PackedBackbone::new(model, &mut arena.0[..]).expect("arena_len() bytes");
+///
+/// let patch = [0.5; 130]; // frames * mels of this model
+/// let mut embedding = [0.0; 22];
+/// let Ok(()) = backbone.embed(&patch, &mut embedding);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]

@@ -52,9 +52,9 @@ fn the_engine_computes_the_described_network() {
             .zip(&expected)
             .map(|(&x, y)| (f64::from(x) - y).powi(2))
             .sum();
-        // int8 activations through ten layers: some 25 to 35 dB above their own rounding.
+        // Measured: 40.7 to 43.9 dB. One wrong zero point or shift costs more than 10.
         let decibels = 10.0 * (power / noise).log10();
-        assert!(decibels > 22.0, "seed {seed}: {decibels:.1} dB");
+        assert!(decibels > 37.0, "seed {seed}: {decibels:.1} dB");
     }
 }
 

@@ -7,3 +7,4 @@ mod execution;
 mod golden;
 mod memory;
 mod network;
+mod refusals;

@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 const ALIGN: usize = 4;
 
 /// Orders tried beyond the three sensible ones, if those leave gaps.
-const SHUFFLES: usize = 400;
+const MOVES: usize = 400;
 
 /// Memory wanted for some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,44 +37,45 @@ pub struct Placement {
 
 /// Places `requests` so that none that meet in time overlap.
 ///
-/// Each goes to the lowest gap that holds it, the largest first; by order of time and of lifetime
-/// too; and then in shuffled orders with a fixed seed until one reaches the lower bound. The best
-/// wins.
+/// One after the other goes to the lowest gap that holds it: in the order given, the largest first,
+/// and the longest needed first; then, until the lower bound is reached, in orders that differ from
+/// the best so far by one move (with a fixed seed: the same requests give the same places).
 pub fn place(requests: &[Request]) -> Placement {
     let lower_bound = lower_bound(requests);
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    let mut best = first_fit(requests, &order);
-    let mut best_order = order.clone();
-    let mut consider = |order: &[usize]| {
-        let candidate = first_fit(requests, order);
-        if candidate.1 < best.1 {
-            best = candidate;
-            best_order = order.to_vec();
-        }
-        best.1 <= lower_bound
-    };
     let span = |r: &Request| r.lifetime.end() - r.lifetime.start();
-    order.sort_by_key(|&i| core::cmp::Reverse((requests[i].len, span(&requests[i]))));
-    let mut done = consider(&order);
-    order.sort_by_key(|&i| core::cmp::Reverse((span(&requests[i]), requests[i].len)));
-    done = done || consider(&order);
+    let given: Vec<usize> = (0..requests.len()).collect();
+    let mut largest = given.clone();
+    largest.sort_by_key(|&i| core::cmp::Reverse((requests[i].len, span(&requests[i]))));
+    let mut longest = given.clone();
+    longest.sort_by_key(|&i| core::cmp::Reverse((span(&requests[i]), requests[i].len)));
 
+    let mut best = first_fit(requests, &given);
+    let mut best_order = given;
+    for order in [largest, longest] {
+        let candidate = first_fit(requests, &order);
+        if candidate.1 < best.1 {
+            (best, best_order) = (candidate, order);
+        }
+    }
     let mut state = 0x9E37_79B9_7F4A_7C15u64;
     let mut random = |below: usize| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        (state % below.max(1) as u64) as usize
+        (state % below as u64) as usize
     };
-    order.sort_by_key(|&i| core::cmp::Reverse((requests[i].len, span(&requests[i]))));
-    for _ in 0..SHUFFLES {
-        if done || requests.len() < 2 {
+    for _ in 0..MOVES {
+        if best.1 <= lower_bound {
             break;
         }
-        let (a, b) = (random(order.len()), random(order.len()));
-        let moved = order.remove(a);
-        order.insert(b, moved);
-        done = consider(&order);
+        let mut order = best_order.clone();
+        let moved = order.remove(random(order.len()));
+        order.insert(random(order.len() + 1), moved);
+        let candidate = first_fit(requests, &order);
+        // Equal ones too: a way across plateaus.
+        if candidate.1 <= best.1 {
+            (best, best_order) = (candidate, order);
+        }
     }
     let (offsets, arena_len) = best;
     Placement {
