@@ -2,16 +2,10 @@
 //! downmix, resampling.
 
 use super::error::AudioError;
-use super::{ogg_pages, resample, wav};
+use super::{compressed, resample, wav};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, TrackType};
-use symphonia::core::io::MediaSourceStream;
-use symphonia::core::meta::MetadataOptions;
 
 /// Rates a recording may have, Hz.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
@@ -19,10 +13,6 @@ const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 /// Largest magnitude taken for a sample (18 dB above full scale): float files may exceed 1 a
 /// little, values as large as this come from integers stored as floats or from damage.
 const MAX_MAGNITUDE: f32 = 8.0;
-
-/// An MP3 stream may lose this share of its packets and still count as read: its first ones often
-/// refer to bytes before the start of the file.
-const MP3_LOST_PACKETS: f32 = 0.1;
 
 /// Samples of all channels, as they lie in the file.
 pub(super) struct Interleaved {
@@ -101,7 +91,7 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     let audio = match container {
         Container::Wav => wav::read(path, file)?,
-        _ => read_compressed(path, file, container)?,
+        _ => compressed::read(path, file, container)?,
     };
     check(path, &audio)?;
     Ok(resample(
@@ -160,150 +150,221 @@ fn downmix(samples: Vec<f32>, channels: usize) -> Vec<f32> {
         .collect()
 }
 
-/// FLAC, Ogg Vorbis and MP3.
-fn read_compressed(
-    path: &Path,
-    mut file: File,
-    container: Container,
-) -> Result<Interleaved, AudioError> {
-    if container == Container::Ogg {
-        ogg_pages::check_complete(path, &mut file)?;
-    }
-    let stream = MediaSourceStream::new(Box::new(file), Default::default());
-    // No hint: what the file is called must not matter.
-    let mut format = symphonia::default::get_probe()
-        .probe(
-            &Hint::new(),
-            stream,
-            FormatOptions::default(),
-            MetadataOptions::default(),
-        )
-        .map_err(|error| stream_error(path, error))?;
-    let unsupported = |found: &str| AudioError::Unsupported {
-        path: path.to_owned(),
-        found: found.to_owned(),
-    };
-    let track = format
-        .default_track(TrackType::Audio)
-        .ok_or_else(|| unsupported("a container without an audio track"))?;
-    let (id, promised) = (track.id, track.num_frames);
-    let parameters = track
-        .codec_params
-        .as_ref()
-        .and_then(|parameters| parameters.audio())
-        .ok_or_else(|| unsupported("a codec other than FLAC, Vorbis and MP3"))?;
-    let mut decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-        .map_err(|_| unsupported("a codec other than FLAC, Vorbis and MP3"))?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f32::consts::TAU;
+    use std::fs;
 
-    let mut audio = Interleaved {
-        samples: Vec::new(),
-        channels: 0,
-        rate: 0,
-    };
-    let mut packet_samples = Vec::new();
-    let (mut packets, mut lost) = (0u32, 0u32);
-    let mut cut = false;
-    loop {
-        let packet = match format.next_packet() {
-            Ok(Some(packet)) => packet,
-            Ok(None) => break,
-            Err(SymphoniaError::IoError(error))
-                if error.kind() == std::io::ErrorKind::UnexpectedEof =>
-            {
-                cut = true;
-                break;
+    const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/audio/fixtures");
+
+    /// Amplitude of the 1 kHz component of `samples` at 16 kHz, edges left out, and of the rest.
+    fn tone_and_rest(samples: &[f32]) -> (f32, f32) {
+        let middle = &samples[800..samples.len() - 800];
+        let count = middle.len() / 16 * 16;
+        let (mut re, mut im, mut power) = (0.0, 0.0, 0.0);
+        for (n, sample) in middle[..count].iter().enumerate() {
+            let angle = TAU * n as f32 / 16.0;
+            re += sample * angle.cos();
+            im += sample * angle.sin();
+            power += sample * sample;
+        }
+        let amplitude = 2.0 * (re * re + im * im).sqrt() / count as f32;
+        let rest = power / count as f32 - 0.5 * amplitude * amplitude;
+        (amplitude, rest.max(0.0).sqrt())
+    }
+
+    fn tone(rate: u32) -> Vec<f32> {
+        (0..rate / 4)
+            .map(|n| 0.25 * (TAU * 1000.0 * n as f32 / rate as f32).sin())
+            .collect()
+    }
+
+    #[track_caller]
+    fn assert_is_tone(path: &Path) {
+        let samples = load(path, 16_000).unwrap();
+        let (amplitude, rest) = tone_and_rest(&samples);
+        assert!(
+            samples.len().abs_diff(4000) <= 2,
+            "{} samples",
+            samples.len()
+        );
+        assert!(
+            (amplitude - 0.25).abs() < 0.014,
+            "{}: amplitude {amplitude}",
+            path.display()
+        );
+        // What a lossy codec adds to a tone.
+        assert!(rest < 0.015, "{}: rest {rest}", path.display());
+    }
+
+    fn message(path: &Path) -> String {
+        let error = load(path, 16_000).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
+        error
+    }
+
+    #[test]
+    fn compressed_formats_decode_to_what_was_encoded() {
+        for name in ["tone.flac", "tone.ogg", "tone.mp3"] {
+            assert_is_tone(&Path::new(FIXTURES).join(name));
+        }
+    }
+
+    #[test]
+    fn the_content_decides_and_not_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for (fixture, name) in [
+            ("tone.flac", "a.mp3"),
+            ("tone.ogg", "b.wav"),
+            ("tone.mp3", "c"),
+        ] {
+            let path = dir.path().join(name);
+            fs::copy(Path::new(FIXTURES).join(fixture), &path).unwrap();
+            assert_is_tone(&path);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_wav_decodes() {
+        let dir = tempfile::tempdir().unwrap();
+        for (bits, sample_format) in [
+            (8, hound::SampleFormat::Int),
+            (16, hound::SampleFormat::Int),
+            (24, hound::SampleFormat::Int),
+            (32, hound::SampleFormat::Int),
+            (32, hound::SampleFormat::Float),
+        ] {
+            for channels in [1u16, 2, 5] {
+                for sample_rate in [8_000, 16_000, 44_100, 192_000] {
+                    let path = dir.path().join("tone.wav");
+                    let spec = hound::WavSpec {
+                        channels,
+                        sample_rate,
+                        bits_per_sample: bits,
+                        sample_format,
+                    };
+                    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+                    for sample in tone(sample_rate) {
+                        for _ in 0..channels {
+                            if sample_format == hound::SampleFormat::Float {
+                                writer.write_sample(sample).unwrap();
+                            } else {
+                                let full = 2f64.powi(i32::from(bits) - 1);
+                                let value = (f64::from(sample) * full).round() as i32;
+                                writer.write_sample(value).unwrap();
+                            }
+                        }
+                    }
+                    writer.finalize().unwrap();
+                    assert_is_tone(&path);
+                }
             }
-            Err(error) => return Err(stream_error(path, error)),
+        }
+    }
+
+    #[test]
+    fn a_written_wav_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.wav");
+        let samples = [0.0, 0.5, -1.0, 1.0, -3.0];
+        super::wav::write_wav(&path, &samples, 16_000).unwrap();
+        let read = load(&path, 16_000).unwrap();
+        for (read, sample) in read.iter().zip(samples) {
+            assert!((read - sample.clamp(-1.0, 1.0)).abs() < 1e-4);
+        }
+        assert_eq!(read.len(), samples.len());
+    }
+
+    #[test]
+    fn what_is_no_recording_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.wav");
+        fs::write(&path, b"").unwrap();
+        assert!(message(&path).contains("0 bytes"));
+        fs::write(&path, b"Dear reader, this is text").unwrap();
+        assert!(message(&path).contains("\"Dear rea\""));
+        fs::write(&path, [0x89, b'P']).unwrap();
+        assert!(message(&path).contains("89 50"));
+        fs::remove_file(&path).unwrap();
+        assert!(message(&path).contains("could not be read"));
+    }
+
+    #[test]
+    fn a_recording_cut_short_is_told_from_a_short_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let wav = dir.path().join("whole.wav");
+        super::wav::write_wav(&wav, &tone(16_000), 16_000).unwrap();
+        for whole in [
+            Path::new(FIXTURES).join("tone.flac"),
+            Path::new(FIXTURES).join("tone.ogg"),
+            Path::new(FIXTURES).join("tone.mp3"),
+            wav,
+        ] {
+            let bytes = fs::read(&whole).unwrap();
+            for kept in [bytes.len() / 2, bytes.len() * 3 / 4, bytes.len() - 40] {
+                fs::write(&path, &bytes[..kept]).unwrap();
+                let message = message(&path);
+                assert!(
+                    message.contains("cut short"),
+                    "{}: {message}",
+                    whole.display()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_files_give_errors_and_never_panic() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        for name in ["tone.flac", "tone.ogg", "tone.mp3"] {
+            let bytes = fs::read(Path::new(FIXTURES).join(name)).unwrap();
+            for place in (0..bytes.len()).step_by(41) {
+                let mut damaged = bytes.clone();
+                damaged[place] ^= 0x55;
+                fs::write(&path, &damaged).unwrap();
+                if let Ok(samples) = load(&path, 16_000) {
+                    assert!(samples.iter().all(|sample| sample.is_finite()));
+                }
+            }
+        }
+    }
+
+    /// A WAV of two float samples, its fields at the offsets of the canonical header.
+    fn float_wav(path: &Path, samples: &[f32], rate: u32) -> Vec<u8> {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: rate,
+            bits_per_sample: 32,
+            sample_format: hound::SampleFormat::Float,
         };
-        if packet.track_id != id {
-            continue;
+        let mut writer = hound::WavWriter::create(path, spec).unwrap();
+        for &sample in samples {
+            writer.write_sample(sample).unwrap();
         }
-        packets += 1;
-        let buffer = match decoder.decode(&packet) {
-            Ok(buffer) => buffer,
-            Err(SymphoniaError::DecodeError(_)) if container == Container::Mp3 => {
-                lost += 1;
-                continue;
-            }
-            Err(error) => return Err(stream_error(path, error)),
-        };
-        if buffer.frames() == 0 {
-            continue;
-        }
-        let (rate, channels) = (buffer.spec().rate(), buffer.num_planes());
-        if audio.samples.is_empty() {
-            (audio.rate, audio.channels) = (rate, channels);
-        } else if (rate, channels) != (audio.rate, audio.channels) {
-            return Err(unsupported(&format!(
-                "a stream that changes from {} channels at {} Hz to {channels} at {rate} Hz midway",
-                audio.channels, audio.rate
-            )));
-        }
-        buffer.copy_to_vec_interleaved(&mut packet_samples);
-        audio.samples.extend_from_slice(&packet_samples);
+        writer.finalize().unwrap();
+        fs::read(path).unwrap()
     }
 
-    if lost as f32 > MP3_LOST_PACKETS * packets as f32 && lost > 1 {
-        return Err(AudioError::Corrupt {
-            path: path.to_owned(),
-            found: format!("{lost} of {packets} packets could not be decoded"),
-        });
-    }
-    if audio.samples.is_empty() {
-        return Err(AudioError::NoSamples {
-            path: path.to_owned(),
-        });
-    }
-    let frames = (audio.samples.len() / audio.channels) as u64;
-    // An MP3's count includes packets that are lost at its start.
-    let tolerated = if container == Container::Mp3 {
-        4 * 1152
-    } else {
-        0
-    };
-    match promised {
-        Some(promised) if frames + tolerated < promised => Err(AudioError::Truncated {
-            path: path.to_owned(),
-            found: format!("{frames} frames"),
-            expected: format!("the {promised} that its header promises"),
-        }),
-        _ if cut => Err(AudioError::Truncated {
-            path: path.to_owned(),
-            found: format!("the stream stops in a packet after {frames} frames"),
-            expected: "a complete last packet".to_owned(),
-        }),
-        _ => Ok(audio),
-    }
-}
-
-/// What symphonia met, as an error of this module.
-fn stream_error(path: &Path, error: SymphoniaError) -> AudioError {
-    let path = path.to_owned();
-    match error {
-        SymphoniaError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            AudioError::Truncated {
-                path,
-                found: "the file ends inside its header".to_owned(),
-                expected: "a header and packets after it".to_owned(),
-            }
-        }
-        SymphoniaError::IoError(source) => AudioError::Io {
-            path,
-            action: "read",
-            source,
-        },
-        SymphoniaError::Unsupported(found) => AudioError::Unsupported {
-            path,
-            found: found.to_owned(),
-        },
-        SymphoniaError::ResetRequired => AudioError::Unsupported {
-            path,
-            found: "a chain of several streams in one file".to_owned(),
-        },
-        other => AudioError::Corrupt {
-            path,
-            found: other.to_string(),
-        },
+    #[test]
+    fn impossible_headers_and_samples_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.wav");
+        let mut bytes = float_wav(&path, &[0.0, 0.5], 16_000);
+        bytes[22] = 0;
+        fs::write(&path, &bytes).unwrap();
+        assert!(message(&path).contains("0 channels"));
+        float_wav(&path, &[0.0; 8], 4_000);
+        assert!(message(&path).contains("4000 Hz; expected 8000 to 192000 Hz"));
+        float_wav(&path, &[0.0; 8], 384_000);
+        assert!(message(&path).contains("384000 Hz"));
+        float_wav(&path, &[0.0, f32::NAN], 16_000);
+        assert!(message(&path).contains("sample 1 is NaN"));
+        float_wav(&path, &[32_767.0], 16_000);
+        assert!(message(&path).contains("sample 0 is 32767"));
+        float_wav(&path, &[], 16_000);
+        assert!(message(&path).contains("0 samples"));
     }
 }

@@ -160,3 +160,94 @@ fn read_manifest(dir: &Path, manifest: &Path) -> Result<ByClass, AudioError> {
     }
     Ok(by_class)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::write_wav;
+    use super::*;
+    use std::fs;
+
+    fn clip(dir: &Path, name: &str) {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_wav(&path, &[0.25; 1600], 16_000).unwrap();
+    }
+
+    #[test]
+    fn folders_are_classes_and_hidden_files_are_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "b/2.wav",
+            "b/1.wav",
+            "a/x.wav",
+            ".cache/y.wav",
+            "a/.z.wav",
+            "loose.wav",
+        ] {
+            clip(dir.path(), name);
+        }
+        fs::write(dir.path().join("a/notes.txt"), "not a clip").unwrap();
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        let set = LabelledSet::open(dir.path()).unwrap();
+        assert_eq!(set.classes, ["a", "b"]);
+        let names: Vec<_> = set
+            .clips
+            .iter()
+            .map(|clip| (clip.class, clip.path.file_name().unwrap().to_str().unwrap()))
+            .collect();
+        assert_eq!(names, [(0, "x.wav"), (1, "1.wav"), (1, "2.wav")]);
+        assert_eq!(set.name, name_of(dir.path()));
+    }
+
+    #[test]
+    fn the_manifest_is_the_set() {
+        let dir = tempfile::tempdir().unwrap();
+        clip(dir.path(), "dog, big/1.wav");
+        clip(dir.path(), "dog, big/2.wav");
+        clip(dir.path(), "cat/1.wav");
+        fs::write(
+            dir.path().join("manifest.csv"),
+            "clip,class,group,seconds\n1.wav,\"dog, big\",\"the \"\"red\"\" one\",0.1\n1.wav,cat,,\n",
+        )
+        .unwrap();
+        let set = LabelledSet::open(dir.path()).unwrap();
+        assert_eq!(set.classes, ["cat", "dog, big"]);
+        assert_eq!(set.clips.len(), 2);
+        assert_eq!((&set.clips[0].group, set.clips[0].seconds), (&None, None));
+        assert_eq!(set.clips[1].group.as_deref(), Some("the \"red\" one"));
+        assert_eq!(set.clips[1].seconds, Some(0.1));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_set_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = |dir: &Path| LabelledSet::open(dir).unwrap_err().to_string();
+        assert!(error(&dir.path().join("none")).contains("no such folder"));
+        assert!(error(dir.path()).contains("no audio files"));
+        clip(dir.path(), "a/1.wav");
+        let manifest = |text: &str| {
+            fs::write(dir.path().join("manifest.csv"), text).unwrap();
+            error(dir.path())
+        };
+        assert!(manifest("class,clip\na,1.wav\na,gone.wav\n").contains("line 3 names"));
+        assert!(manifest("class,clip\na,gone.wav\n").contains("a/gone.wav"));
+        assert!(manifest("class,file\na,1.wav\n").contains("column clip"));
+        assert!(manifest("class,clip\na\n").contains("line 2: 1 cells"));
+        assert!(manifest("class,clip,seconds\na,1.wav,long\n").contains("\"long\""));
+        assert!(manifest("class,clip\n").contains("no audio files"));
+    }
+
+    #[test]
+    fn a_bad_clip_is_skipped_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        clip(dir.path(), "a/1.wav");
+        clip(dir.path(), "a/3.wav");
+        fs::write(dir.path().join("a/2.wav"), "oops").unwrap();
+        let set = LabelledSet::open(dir.path()).unwrap();
+        let (loaded, skipped) = set.load_all(16_000, |_| ());
+        let indices: Vec<_> = loaded.iter().map(|(index, _)| *index).collect();
+        assert_eq!(indices, [0, 2]);
+        assert_eq!(skipped.len(), 1);
+        assert!(skipped[0].to_string().contains("2.wav"));
+    }
+}

@@ -5,6 +5,7 @@
 //! Sets are held in memory as `f32` (a rate of 16 kHz costs 230 MB an hour), so that a training
 //! step touches neither disk nor decoder.
 
+mod compressed;
 mod decode;
 mod error;
 mod labelled;

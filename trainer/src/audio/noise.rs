@@ -45,3 +45,26 @@ impl Noise {
         ((part(0) + part(16) + part(32) + part(48)) as f32 + 2.0) * GAIN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn moments_are_those_of_the_distributions() {
+        let mut noise = Noise::new(&mut ChaCha8Rng::seed_from_u64(5));
+        const COUNT: usize = 200_000;
+        let moments = |draw: &mut dyn FnMut() -> f32| {
+            let values: Vec<_> = (0..COUNT).map(|_| f64::from(draw())).collect();
+            let mean = values.iter().sum::<f64>() / COUNT as f64;
+            let square = values.iter().map(|x| x * x).sum::<f64>() / COUNT as f64;
+            (mean, square)
+        };
+        let (mean, square) = moments(&mut || noise.normal());
+        assert!(mean.abs() < 0.01 && (square - 1.0).abs() < 0.02);
+        let (mean, square) = moments(&mut || noise.uniform());
+        assert!(mean.abs() < 0.01 && (square - 1.0 / 3.0).abs() < 0.01);
+    }
+}

@@ -3,7 +3,7 @@
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-/// Samples per FFT block: long enough for a steep filter below Nyquist.
+/// Least samples per FFT block: long enough for a steep filter below Nyquist.
 const BLOCK: usize = 1024;
 
 /// `samples` at `from` Hz converted to `to` Hz, aligned in time, `len * to / from` of them.
@@ -14,10 +14,13 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     if from == to || samples.is_empty() {
         return samples.to_vec();
     }
+    // The resampler delays by half a block. An even number of the shortest blocks that both rates
+    // fill with whole samples makes that whole too, and what is trimmed off exact.
+    let pair = 2 * (from / greatest_common_divisor(from, to)) as usize;
     let mut resampler = Fft::<f32>::new_custom(
         from as usize,
         to as usize,
-        BLOCK,
+        pair * BLOCK.div_ceil(pair),
         1,
         1,
         WindowFunction::BlackmanHarris2,
@@ -29,4 +32,59 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
         .process_all(&input, samples.len(), None)
         .expect("buffers are sized by the resampler")
         .take_data()
+}
+
+fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    fn sine(frequency: f64, rate: u32, n: usize) -> f32 {
+        (TAU * frequency * n as f64 / f64::from(rate)).sin() as f32
+    }
+
+    #[test]
+    fn tones_keep_time_and_level_at_any_pair_of_rates() {
+        for (from, to) in [
+            (44_100, 16_000),
+            (48_000, 16_000),
+            (8_000, 16_000),
+            (22_051, 16_000),
+            (16_000, 11_025),
+        ] {
+            let samples: Vec<f32> = (0..from as usize / 2)
+                .map(|n| sine(700.0, from, n))
+                .collect();
+            let resampled = resample(&samples, from, to);
+            assert!(resampled.len().abs_diff(to as usize / 2) <= 1);
+            let inner = 600..resampled.len() - 600;
+            for (n, sample) in inner.clone().zip(&resampled[inner]) {
+                let error = (sample - sine(700.0, to, n)).abs();
+                assert!(error < 0.001, "{from} -> {to}: {error} at {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_above_nyquist_is_gone() {
+        let samples: Vec<f32> = (0..24_000).map(|n| sine(10_000.0, 48_000, n)).collect();
+        let resampled = resample(&samples, 48_000, 16_000);
+        let middle = &resampled[600..resampled.len() - 600];
+        assert!(middle.iter().all(|sample| sample.abs() < 1e-3));
+    }
+
+    #[test]
+    fn the_shortest_clips_pass() {
+        assert!(resample(&[], 8_000, 16_000).is_empty());
+        assert_eq!(resample(&[0.5], 16_000, 16_000), [0.5]);
+        assert_eq!(resample(&[0.5], 8_000, 16_000).len(), 2);
+        assert_eq!(resample(&[0.5, 0.5], 48_000, 16_000).len(), 1);
+    }
 }

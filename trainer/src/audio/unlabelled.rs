@@ -139,3 +139,74 @@ fn read_manifest(dir: &Path, clips: &mut Vec<PathBuf>) -> Result<(), AudioError>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::write_wav;
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn clip(dir: &Path, name: &str, samples: usize) {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_wav(&path, &vec![0.25; samples], 16_000).unwrap();
+    }
+
+    #[test]
+    fn recordings_are_found_at_any_depth_and_loaded_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        clip(dir.path(), "b.wav", 1);
+        clip(dir.path(), "a/deep/er.wav", 2);
+        clip(dir.path(), ".hidden/c.wav", 3);
+        fs::write(dir.path().join("broken.flac"), "oops").unwrap();
+        fs::write(dir.path().join("readme.md"), "text").unwrap();
+        // A recording without an extension, and a link that leads back up.
+        clip(dir.path(), "z", 4);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
+
+        let set = UnlabelledSet::open(&[dir.path()]).unwrap();
+        assert_eq!(set.clips.len(), 4);
+        let last = AtomicUsize::new(0);
+        let progress = |done| _ = last.fetch_max(done, Ordering::Relaxed);
+        let (samples, skipped) = set.load_all(16_000, progress);
+        let lengths: Vec<_> = samples.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [2, 1, 4]);
+        assert_eq!(skipped.len(), 1);
+        assert!(skipped[0].path.ends_with("broken.flac"));
+        assert_eq!(last.into_inner(), 4);
+    }
+
+    #[test]
+    fn licences_are_minded_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        clip(dir.path(), "free.wav", 1);
+        clip(dir.path(), "gpl.wav", 1);
+        clip(dir.path(), "unlisted.wav", 1);
+        let open = || UnlabelledSet::open_licensed(&[dir.path()], Licences::NotGpl);
+        assert!(open().unwrap_err().to_string().contains("no manifest.csv"));
+        let manifest = dir.path().join("manifest.csv");
+        let rows = "path,source,seconds,kind,gpl\nfree.wav,x,1,y,no\ngpl.wav,x,1,y,yes\n";
+        fs::write(&manifest, rows).unwrap();
+        assert_eq!(open().unwrap().clips, [dir.path().join("free.wav")]);
+        assert_eq!(UnlabelledSet::open(&[dir.path()]).unwrap().clips.len(), 3);
+        fs::write(&manifest, rows.replace(",yes", ",perhaps")).unwrap();
+        assert!(
+            open()
+                .unwrap_err()
+                .to_string()
+                .contains("line 3: gpl is \"perhaps\"")
+        );
+        fs::write(&manifest, rows.replace("free", "gone")).unwrap();
+        assert!(open().unwrap_err().to_string().contains("gone.wav"));
+    }
+
+    #[test]
+    fn a_folder_without_recordings_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |dir: &Path| UnlabelledSet::open(&[dir]).unwrap_err().to_string();
+        assert!(open(dir.path()).contains("no audio files"));
+        assert!(open(&dir.path().join("none")).contains("no such folder"));
+    }
+}

@@ -59,3 +59,24 @@ impl Wavetable {
         low + between * (high - low)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sine_is_a_sine() {
+        for n in 0..10_000u32 {
+            let phase = n.wrapping_mul(429_497);
+            let exact = (f64::from(phase) / 4_294_967_296.0 * std::f64::consts::TAU).sin();
+            assert!((f64::from(sine(phase)) - exact).abs() < 2e-6);
+        }
+    }
+
+    #[test]
+    fn a_wavetable_has_unit_power() {
+        let table = Wavetable::new(&[1.0, 0.5, 0.0, 0.25]);
+        let power: f32 = (0..4096u32).map(|n| table.at(n << 20).powi(2)).sum::<f32>() / 4096.0;
+        assert!((power - 1.0).abs() < 1e-3);
+    }
+}

@@ -40,6 +40,15 @@ pub struct Patch {
     gesture: Knobs<GESTURE>,
 }
 
+/// How a voice comes in.
+struct Entry {
+    /// Seconds until its first event.
+    onset: f32,
+    level: f32,
+    /// Factor on its frequencies.
+    transpose: f32,
+}
+
 impl Patch {
     /// Any sound.
     pub fn random(rng: &mut impl Rng) -> Self {
@@ -110,27 +119,20 @@ impl Patch {
         let delay = gesture.linear(LAYER_DELAY, 0.0, 0.25);
         let level = gesture.ratio(LAYER_LEVEL, 0.2, 1.2);
         for (layer, voice) in self.voices.iter().enumerate() {
-            let onset = onset + delay * layer as f32;
-            let level = level.powi(layer as i32);
-            self.play(voice, onset, level, transpose, rate, &mut noise, &mut out);
+            let entry = Entry {
+                onset: onset + delay * layer as f32,
+                level: level.powi(layer as i32),
+                transpose,
+            };
+            self.play(voice, entry, rate, &mut noise, &mut out);
         }
 
         self.record(rate, &mut noise, &mut out);
         out
     }
 
-    /// Adds the events of `voice` to `out`, from `onset` seconds on.
-    #[allow(clippy::too_many_arguments)]
-    fn play(
-        &self,
-        voice: &Voice,
-        onset: f32,
-        level: f32,
-        transpose: f32,
-        rate: f32,
-        noise: &mut Noise,
-        out: &mut [f32],
-    ) {
+    /// Adds the events of `voice` to `out`.
+    fn play(&self, voice: &Voice, entry: Entry, rate: f32, noise: &mut Noise, out: &mut [f32]) {
         let gesture = &self.gesture;
         let repeated = gesture.raw(REPEATED) > 0.5;
         let interval = gesture.ratio(INTERVAL, 0.07, 0.7);
@@ -147,14 +149,15 @@ impl Patch {
         };
 
         let mut event = Vec::new();
-        let mut start = onset;
+        let mut start = entry.onset;
         for count in 0.. {
             let first = (start * rate) as usize;
             if first >= out.len() {
                 break;
             }
             let place = if repeated { count % phrase } else { 0 };
-            let pitch = transpose * (step * place as f32 / 12.0 + 0.01 * noise.normal()).exp2();
+            let pitch =
+                entry.transpose * (step * place as f32 / 12.0 + 0.01 * noise.normal()).exp2();
             let seconds = voice.seconds().min(longest) * (0.08 * noise.normal()).exp2();
             let length = ((seconds * rate) as usize).max(64);
             event.clear();
@@ -167,7 +170,7 @@ impl Patch {
                 },
                 &mut event,
             );
-            let gain = level
+            let gain = entry.level
                 * (1.0 - dynamics * place as f32 / phrase as f32)
                 * (0.15 * noise.normal()).exp2();
             for (out, sample) in out[first..].iter_mut().zip(&event) {
@@ -229,5 +232,99 @@ fn normalise(samples: &mut [f32], peak: f32) {
     if found > 1e-9 {
         let gain = peak / found;
         samples.iter_mut().for_each(|sample| *sample *= gain);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Noise;
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    /// Mean log power in 20 bands over the clip: a crude timbre.
+    fn timbre(samples: &[f32]) -> Vec<f32> {
+        let mut planner = realfft::RealFftPlanner::new();
+        let fft = planner.plan_fft_forward(512);
+        let mut bands = [0.0f32; 20];
+        for frame in samples.chunks_exact(512) {
+            let mut spectrum = fft.make_output_vec();
+            fft.process(&mut frame.to_vec(), &mut spectrum).unwrap();
+            for (bin, value) in spectrum.iter().enumerate().skip(1) {
+                let band = ((bin as f32).ln() / 257f32.ln() * 20.0) as usize;
+                bands[band.min(19)] += value.norm_sqr();
+            }
+        }
+        let log: Vec<f32> = bands.iter().map(|power| (power + 1e-6).ln()).collect();
+        let mean = log.iter().sum::<f32>() / 20.0;
+        log.iter().map(|value| value - mean).collect()
+    }
+
+    fn distance(a: &[f32], b: &[f32]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum()
+    }
+
+    #[test]
+    fn every_family_sounds_and_stays_in_range() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for family in Family::ALL {
+            for rate in [8_000, 16_000, 44_100] {
+                for _ in 0..6 {
+                    let sound = Patch::random_of(family, &mut rng).render(8_000, rate, &mut rng);
+                    assert_eq!(sound.len(), 8_000);
+                    assert!(sound.iter().all(|sample| sample.abs() <= 1.0));
+                    let peak = sound.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+                    assert!(peak > 0.004, "{family:?} at {rate} Hz peaks at {peak}");
+                    let background = sound
+                        .windows(400)
+                        .all(|part| part.iter().any(|x| *x != 0.0));
+                    assert!(background, "digital silence");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_generator_decides_every_sample() {
+        let patch = Patch::random(&mut ChaCha8Rng::seed_from_u64(1));
+        let render = |seed| patch.render(4_000, 16_000, &mut ChaCha8Rng::seed_from_u64(seed));
+        assert_eq!(render(5), render(5));
+        assert_ne!(render(5), render(6));
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        assert_eq!(patch.perturb(0.0, &mut rng), patch);
+        assert_ne!(patch.perturb(0.1, &mut rng), patch);
+    }
+
+    #[test]
+    fn clips_of_a_class_are_closer_than_classes() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let clip = |patch: &Patch, rng: &mut ChaCha8Rng| {
+            timbre(&patch.perturb(0.05, rng).render(16_000, 16_000, rng))
+        };
+        let (mut right, mut all) = (0, 0);
+        for _ in 0..10 {
+            let classes: Vec<_> = (0..5).map(|_| Patch::random(&mut rng)).collect();
+            let support: Vec<_> = classes.iter().map(|patch| clip(patch, &mut rng)).collect();
+            for (class, patch) in classes.iter().enumerate() {
+                for _ in 0..3 {
+                    let query = clip(patch, &mut rng);
+                    let nearest = (0..5).min_by(|&a, &b| {
+                        distance(&query, &support[a]).total_cmp(&distance(&query, &support[b]))
+                    });
+                    right += usize::from(nearest == Some(class));
+                    all += 1;
+                }
+            }
+        }
+        // By chance a fifth; a class must be recognisable even by so crude a measure.
+        assert!(right * 10 > all * 6, "{right} of {all}");
+        println!("{right} of {all} by timbre alone");
+    }
+
+    #[test]
+    fn perturbed_parameters_stay_in_range() {
+        let mut noise = Noise::new(&mut ChaCha8Rng::seed_from_u64(9));
+        let knobs = Knobs::<16>::random(&mut noise).perturb(3.0, &mut noise);
+        assert!((0..16).all(|index| (0.0..=1.0).contains(&knobs.raw(index))));
     }
 }
