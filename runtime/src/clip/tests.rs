@@ -1,4 +1,5 @@
 use super::*;
+use core::convert::Infallible;
 use proptest::prelude::*;
 
 const CONFIG: FrontendConfig = FrontendConfig {
@@ -197,4 +198,6 @@ fn what_goes_wrong_is_told_and_the_next_clip_works() {
             found: needed - 1
         })
     );
+    let never: Result<Vec<f32>, ClipError<Infallible>> = Err(ClipError::Empty);
+    assert_eq!(never.unwrap_err().to_string(), "the clip has no samples");
 }

@@ -200,3 +200,144 @@ pub(super) fn draw_signed(range: [f32; 2], rng: &mut impl Rng) -> f32 {
     let size = draw(range, rng);
     if rng.random() { size } else { -size }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::synth::Patch;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn rng(seed: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(seed)
+    }
+
+    fn augmenter() -> Augmenter {
+        Augmenter::new(AugmentConfig::default(), 16_000).unwrap()
+    }
+
+    fn sound(seed: u64, length: usize) -> Vec<f32> {
+        Patch::random(&mut rng(seed)).render(length, 16_000, &mut rng(seed))
+    }
+
+    #[test]
+    fn views_depend_on_clip_and_generator_alone() {
+        let clips: Vec<_> = (0..12).map(|seed| sound(seed, 8_000)).collect();
+        let mut used = augmenter();
+        for (seed, clip) in clips.iter().enumerate() {
+            let first = used.view(clip, &mut rng(seed as u64));
+            let again = augmenter().clone().view(clip, &mut rng(seed as u64));
+            assert_eq!(first, again);
+        }
+    }
+
+    #[test]
+    fn labels_say_what_ran() {
+        let mut augmenter = augmenter();
+        let mut counts = [0; OPERATORS];
+        let (mut clean, mut generator) = (0, rng(1));
+        const VIEWS: usize = 600;
+        for index in 0..VIEWS {
+            let clip = sound(index as u64 % 20, 4_000);
+            let view = augmenter.view(&clip, &mut generator);
+            assert_eq!(view.samples.len(), clip.len());
+            assert_eq!(
+                view.labels,
+                view.parameters.map(|parameter| parameter.is_some())
+            );
+            for (count, label) in counts.iter_mut().zip(view.labels) {
+                *count += usize::from(label);
+            }
+            let unlabelled = view.labels == [false; OPERATORS];
+            clean += usize::from(unlabelled);
+            assert_eq!(unlabelled, view.samples == clip);
+        }
+        // 0.9 * 4 / 7 = 51 % for each operator, 10 % clean, some operators without effect.
+        assert!(counts.iter().all(|&count| count > VIEWS / 3), "{counts:?}");
+        assert!((VIEWS / 20..VIEWS / 5).contains(&clean), "{clean} clean");
+    }
+
+    #[test]
+    fn parameters_are_within_the_ranges() {
+        let mut augmenter = augmenter();
+        let (clip, mut generator) = (sound(3, 16_000), rng(2));
+        for _ in 0..60 {
+            for operator in Operator::ALL {
+                let view = augmenter.apply(&clip, &[operator], &mut generator);
+                let Some(value) = view.parameters[operator.index()] else {
+                    continue;
+                };
+                let within = match operator {
+                    Operator::PitchShift => (0.5..=10.0).contains(&value.abs()),
+                    Operator::Fade => (0.0..=1.0).contains(&value),
+                    Operator::WhiteNoise | Operator::ColouredNoise => (3.0..=30.0).contains(&value),
+                    Operator::TimeMasking => (0.02..=0.125).contains(&value),
+                    Operator::TimeStretch => {
+                        (0.5..=1.5).contains(&value) && (value - 1.0).abs() >= 0.05
+                    }
+                    Operator::TimeShift => (0.02..=0.5).contains(&value.abs()),
+                };
+                assert!(within, "{} {value}", operator.name());
+            }
+        }
+    }
+
+    #[test]
+    fn silence_is_left_alone_and_gets_no_label() {
+        let mut augmenter = augmenter();
+        for length in [0, 1, 2, 15, 16_000] {
+            let silence = vec![0.0; length];
+            for seed in 0..20 {
+                let view = augmenter.view(&silence, &mut rng(seed));
+                assert_eq!(view.samples, silence);
+                assert_eq!(view.labels, [false; OPERATORS]);
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_clips_give_finite_views_of_their_length() {
+        let mut augmenter = augmenter();
+        let mut impulse = vec![0.0; 4_000];
+        impulse[1_234] = 1.0;
+        let square: Vec<f32> = (0..4_000)
+            .map(|n| if n % 50 < 25 { 1.0 } else { -1.0 })
+            .collect();
+        let faint: Vec<f32> = (0..4_000).map(|n| 1e-20 * (n as f32).sin()).collect();
+        let mut clips = vec![impulse, square, faint, vec![1.0; 4_000]];
+        clips.extend([1, 2, 3, 5, 40, 700].map(|length| vec![-0.5; length]));
+        for clip in &clips {
+            for seed in 0..30 {
+                let view = augmenter.view(clip, &mut rng(seed));
+                assert_eq!(view.samples.len(), clip.len());
+                assert!(view.samples.iter().all(|sample| sample.abs() <= 1.0));
+            }
+        }
+    }
+
+    #[test]
+    fn operators_switched_off_never_run() {
+        let mut config = AugmentConfig {
+            clean: 0.0,
+            max_operators: 2,
+            ..Default::default()
+        };
+        config.pitch_shift.enabled = false;
+        config.time_shift.enabled = false;
+        let mut augmenter = Augmenter::new(config, 16_000).unwrap();
+        let clip = sound(5, 4_000);
+        for seed in 0..60 {
+            let labels = augmenter.view(&clip, &mut rng(seed)).labels;
+            assert!(!labels[Operator::PitchShift.index()] && !labels[Operator::TimeShift.index()]);
+            assert!(labels.iter().filter(|&&label| label).count() <= 2);
+        }
+        let off = AugmentConfig {
+            clean: 1.0,
+            ..Default::default()
+        };
+        let view = Augmenter::new(off, 16_000)
+            .unwrap()
+            .view(&clip, &mut rng(1));
+        assert_eq!(view.samples, clip);
+    }
+}

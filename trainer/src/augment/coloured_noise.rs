@@ -62,3 +62,53 @@ impl ColouredNoise {
         output.extend_from_slice(&fft.inverse()[..length]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn the_spectrum_falls_as_it_should() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut maker = ColouredNoise::new();
+        for decay in [-2.0, -1.0, 0.0, 1.0, 2.0] {
+            let mut fft = RealFft::new(16_384);
+            let mut noise = Vec::new();
+            maker.fill(decay, 16_384, &mut noise, &mut rng);
+            fft.samples.copy_from_slice(&noise);
+            let spectrum = fft.forward();
+            let band = |low: usize, high: usize| {
+                let power: f32 = spectrum[low..high].iter().map(|x| x.norm_sqr()).sum();
+                10.0 * (power / (high - low) as f32).log10()
+            };
+            // Three octaves apart.
+            let fall = band(400, 800) - band(3200, 6400);
+            let expected = decay * 10.0 * 8f32.log10();
+            assert!((fall - expected).abs() < 1.0, "{fall} dB for {expected} dB");
+        }
+    }
+
+    #[test]
+    fn the_snr_is_what_it_says_at_any_length() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let mut maker = ColouredNoise::new();
+        for length in [1, 2, 1000, 16_000, 70_001] {
+            let clip: Vec<f32> = (0..length)
+                .map(|n| 0.1 * (n as f32 * 0.3 + 1.0).sin())
+                .collect();
+            let mut output = Vec::new();
+            let snr_db = maker
+                .apply(&Default::default(), &clip, &mut output, &mut rng)
+                .unwrap();
+            let noise: Vec<f32> = output.iter().zip(&clip).map(|(x, y)| x - y).collect();
+            let power = super::super::augmenter::power;
+            let measured = 10.0 * (power(&clip) / power(&noise)).log10();
+            assert!(
+                (measured - snr_db).abs() < 0.5,
+                "{measured} for {snr_db} at {length}"
+            );
+        }
+    }
+}

@@ -308,3 +308,38 @@ impl AugmentConfig {
         range("time_shift.share", self.time_shift.share, 0.0, 0.5, half)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_name_some_fields_and_no_others() {
+        let text = "clean = 0.2\n[pitch_shift]\nsemitones = [1, 3]\n[fade]\nenabled = false\n";
+        let config: AugmentConfig = toml::from_str(text).unwrap();
+        assert_eq!(config.pitch_shift.semitones, [1.0, 3.0]);
+        assert!(!config.enabled(Operator::Fade) && config.enabled(Operator::TimeShift));
+        assert_eq!(config.white_noise, WhiteNoiseConfig::default());
+        let error = toml::from_str::<AugmentConfig>("[fade]\nsahre = [0, 1]").unwrap_err();
+        assert!(error.to_string().contains("sahre"));
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<AugmentConfig>(&written).unwrap(), config);
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_named() {
+        AugmentConfig::default().check().unwrap();
+        let error = |change: fn(&mut AugmentConfig)| {
+            let mut config = AugmentConfig::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(error(|c| c.clean = 1.5).contains("augment.clean is 1.5"));
+        assert!(error(|c| c.max_operators = 0).contains("max_operators is 0"));
+        assert!(error(|c| c.max_operators = 8).contains("1 to 7"));
+        assert!(error(|c| c.white_noise.snr_db = [30.0, 3.0]).contains("[30, 3]"));
+        assert!(error(|c| c.fade.share = [0.0, f32::NAN]).contains("fade.share"));
+        assert!(error(|c| c.time_stretch.rate = [0.0, 1.0]).contains("time_stretch.rate"));
+        assert!(error(|c| c.time_stretch.min_change = 0.6).contains("min_change is 0.6"));
+    }
+}

@@ -44,19 +44,44 @@ pub(super) fn apply(
     Some((fade_in + fade_out) as f32 / length)
 }
 
-/// Fades `samples` in, in the order in which they come. The gain is computed every 16 samples and
-/// runs straight between: at that distance the curves are straight to 1 part in 1,000.
+/// Fades `samples` in, in the order in which they come. The gain is computed every 8 samples and
+/// runs straight between: at that distance the curves are straight to 1 %.
 fn ramp<'a>(shape: Shape, samples: impl ExactSizeIterator<Item = &'a mut f32>) {
-    const STEP: usize = 16;
+    const STEP: usize = 8;
     let length = samples.len() as f32;
-    let (mut gain, mut slope) = (0.0, 0.0);
+    let (mut gain, mut next, mut slope) = (0.0, 0.0, 0.0);
     for (index, sample) in samples.enumerate() {
         if index % STEP == 0 {
-            gain = shape.gain(index as f32 / length);
-            let next = shape.gain(((index + STEP) as f32 / length).min(1.0));
+            gain = next;
+            next = shape.gain(((index + STEP) as f32 / length).min(1.0));
             slope = (next - gain) / STEP as f32;
         }
         *sample *= gain;
         gain += slope;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_rise_from_silence_to_full() {
+        let half = [Shape::Exponential, Shape::Linear, Shape::Logarithmic].map(|shape| {
+            assert!(shape.gain(0.0).abs() < 1e-6 && (shape.gain(1.0) - 1.0).abs() < 1e-6);
+            shape.gain(0.5)
+        });
+        assert!(half[0] < 0.2 && half[1] == 0.5 && half[2] > 0.8, "{half:?}");
+    }
+
+    #[test]
+    fn a_ramp_follows_its_shape() {
+        for shape in [Shape::Linear, Shape::Logarithmic, Shape::Exponential] {
+            let mut samples = vec![1.0; 1000];
+            ramp(shape, samples.iter_mut());
+            for (index, sample) in samples.iter().enumerate() {
+                assert!((sample - shape.gain(index as f32 / 1000.0)).abs() < 0.01);
+            }
+        }
     }
 }

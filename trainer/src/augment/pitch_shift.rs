@@ -51,3 +51,70 @@ impl PitchShift {
             .read(&self.stretched, ratio, input.len(), output);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::spectrum::RealFft;
+    use super::*;
+
+    /// Frequency of the strongest bin, Hz.
+    fn peak(samples: &[f32]) -> f32 {
+        let mut fft = RealFft::new(8_192);
+        fft.samples.copy_from_slice(&samples[2_000..10_192]);
+        let spectrum = fft.forward();
+        let strongest = (1..spectrum.len())
+            .max_by(|&a, &b| spectrum[a].norm_sqr().total_cmp(&spectrum[b].norm_sqr()));
+        strongest.unwrap() as f32 * 16_000.0 / 8_192.0
+    }
+
+    #[test]
+    fn semitones_move_the_peak_by_their_ratio() {
+        let input: Vec<f32> = (0..16_000)
+            .map(|n| 0.5 * (n as f32 / 16_000.0 * std::f32::consts::TAU * 600.0).sin())
+            .collect();
+        let mut vocoder = PhaseVocoder::new(16_000);
+        for semitones in [-12.0, -7.0, -0.5, 0.5, 5.0, 12.0] {
+            let mut output = Vec::new();
+            PitchShift::new().shift(&mut vocoder, &input, semitones, &mut output);
+            assert_eq!(output.len(), input.len());
+            let expected = 600.0 * (semitones / 12.0).exp2();
+            assert!(
+                (peak(&output) - expected).abs() < 3.0,
+                "{} Hz",
+                peak(&output)
+            );
+            let power = super::super::augmenter::power(&output[2_000..14_000]);
+            assert!((power - 0.125).abs() < 0.01, "power {power} at {semitones}");
+        }
+    }
+
+    #[test]
+    fn onsets_stay_where_they_are() {
+        let mut input = vec![0.0; 16_000];
+        for (n, sample) in input[8_000..].iter_mut().enumerate() {
+            *sample = 0.5 * (n as f32 * 0.2).sin();
+        }
+        let mut vocoder = PhaseVocoder::new(16_000);
+        for semitones in [-8.0, 8.0] {
+            let mut output = Vec::new();
+            PitchShift::new().shift(&mut vocoder, &input, semitones, &mut output);
+            let onset = output
+                .iter()
+                .position(|sample| sample.abs() > 0.25)
+                .unwrap();
+            // Within half a window of the vocoder.
+            assert!(onset.abs_diff(8_000) < 512, "onset at {onset}");
+        }
+    }
+
+    #[test]
+    fn nothing_folds_back_from_above_nyquist() {
+        let input: Vec<f32> = (0..16_000)
+            .map(|n| 0.5 * (n as f32 / 16_000.0 * std::f32::consts::TAU * 6_000.0).sin())
+            .collect();
+        let mut output = Vec::new();
+        PitchShift::new().shift(&mut PhaseVocoder::new(16_000), &input, 12.0, &mut output);
+        let power = super::super::augmenter::power(&output[1_000..15_000]);
+        assert!(power < 1e-6, "power {power}");
+    }
+}

@@ -130,3 +130,81 @@ fn predictor(frame: &[f32]) -> [f32; ORDER] {
     }
     weights
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    /// Half a second of tone after half a second of faint noise.
+    fn clip() -> Vec<f32> {
+        let mut noise = Noise::new(&mut ChaCha8Rng::seed_from_u64(8));
+        (0..16_000)
+            .map(|n| {
+                let tone = if n < 8_000 {
+                    0.0
+                } else {
+                    0.3 * (n as f32 * 0.4).sin()
+                };
+                tone + 0.003 * noise.normal()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_span_sounds_like_the_background() {
+        let clip = clip();
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut output = Vec::new();
+            let share = apply(&Default::default(), 16_000, &clip, &mut output, &mut rng).unwrap();
+            let changed: Vec<_> = (0..16_000).filter(|&n| output[n] != clip[n]).collect();
+            let (first, last) = (changed[0], changed[changed.len() - 1]);
+            assert!((last - first) as f32 <= share * 16_000.0);
+            let inside = power(&output[(first + 80).max(8_000)..last - 80]).sqrt();
+            assert!((0.0015..0.006).contains(&inside), "{inside} for 0.003");
+            let step = |x: &[f32]| {
+                x.windows(2)
+                    .map(|w| (w[1] - w[0]).abs())
+                    .fold(0.0, f32::max)
+            };
+            assert!(step(&output) <= step(&clip) * 1.1, "a click");
+        }
+    }
+
+    #[test]
+    fn a_clip_that_is_all_background_is_not_masked() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut noise = Noise::new(&mut rng);
+        let clip: Vec<f32> = (0..16_000).map(|_| 0.1 * noise.normal()).collect();
+        let masked = apply(
+            &Default::default(),
+            16_000,
+            &clip,
+            &mut Vec::new(),
+            &mut rng,
+        );
+        assert_eq!(masked, None);
+    }
+
+    #[test]
+    fn the_model_of_the_background_follows_its_spectrum() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut noise = Noise::new(&mut rng);
+        let mut state = 0.0;
+        let quiet: Vec<f32> = (0..320)
+            .map(|_| {
+                state += 0.1 * (noise.normal() - state);
+                0.01 * state
+            })
+            .collect();
+        let made = background(&quiet, 16_000, &mut rng);
+        let roughness = |x: &[f32]| {
+            let steps: Vec<f32> = x.windows(2).map(|w| w[1] - w[0]).collect();
+            power(&steps) / power(x)
+        };
+        assert!((power(&made) / power(&quiet) - 1.0).abs() < 0.05);
+        assert!(roughness(&made) < 3.0 * roughness(&quiet));
+    }
+}

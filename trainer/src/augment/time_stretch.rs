@@ -57,3 +57,58 @@ fn stretch(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A 1 kHz burst of 100 ms that starts at `onset`.
+    fn burst(onset: usize) -> Vec<f32> {
+        let mut clip = vec![0.0; 16_000];
+        for (n, sample) in clip[onset..onset + 1_600].iter_mut().enumerate() {
+            *sample = 0.5 * (n as f32 * std::f32::consts::TAU / 16.0).sin();
+        }
+        clip
+    }
+
+    #[test]
+    fn onsets_move_by_the_rate_and_the_pitch_stays() {
+        let mut vocoder = PhaseVocoder::new(16_000);
+        for rate in [0.5, 0.8, 1.25, 1.5] {
+            let mut output = Vec::new();
+            stretch(&mut vocoder, &burst(6_000), rate, 160, &mut output);
+            assert_eq!(output.len(), 16_000);
+            let onset = output
+                .iter()
+                .position(|sample| sample.abs() > 0.25)
+                .unwrap();
+            let expected = (6_000.0 / rate) as usize;
+            assert!(
+                onset.abs_diff(expected) < 512,
+                "onset at {onset}, not {expected}"
+            );
+            let within = &output[onset + 400..onset + 800];
+            let crossings = within
+                .windows(2)
+                .filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0);
+            let crossings = crossings.count();
+            assert!(
+                (24..=26).contains(&crossings),
+                "{crossings} periods in 25 ms"
+            );
+        }
+    }
+
+    #[test]
+    fn a_clip_that_became_too_short_begins_again_without_a_click() {
+        let clip: Vec<f32> = (0..16_000).map(|n| 0.5 * (n as f32 * 0.05).sin()).collect();
+        let mut output = Vec::new();
+        stretch(&mut PhaseVocoder::new(16_000), &clip, 1.5, 160, &mut output);
+        let step = output
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]).abs())
+            .fold(0.0, f32::max);
+        assert!(step < 0.06, "a step of {step}");
+        assert!(output[15_000..].iter().any(|sample| sample.abs() > 0.3));
+    }
+}

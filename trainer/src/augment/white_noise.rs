@@ -30,3 +30,30 @@ pub(super) fn mix(input: &[f32], output: &mut [f32], snr_db: f32) -> Option<f32>
     }
     Some(snr_db)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn the_snr_is_what_it_says() {
+        let clip: Vec<f32> = (0..16_000).map(|n| 0.1 * (n as f32 * 0.3).sin()).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..10 {
+            let mut output = Vec::new();
+            let snr_db = apply(&Default::default(), &clip, &mut output, &mut rng).unwrap();
+            let noise: Vec<f32> = output.iter().zip(&clip).map(|(x, y)| x - y).collect();
+            let measured = 10.0 * (power(&clip) / power(&noise)).log10();
+            assert!((measured - snr_db).abs() < 0.5, "{measured} for {snr_db}");
+        }
+    }
+
+    #[test]
+    fn a_silent_clip_has_no_snr() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let config = WhiteNoiseConfig::default();
+        assert_eq!(apply(&config, &[0.0; 100], &mut Vec::new(), &mut rng), None);
+    }
+}
