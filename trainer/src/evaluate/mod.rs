@@ -1,12 +1,26 @@
 //! How good a backbone is at learning new sounds from a few examples, measured on episodes and
-//! beside controls that learn nothing.
+//! beside controls that learned nothing.
 
+mod benchmark;
+mod controls;
+mod enrolment;
 mod episodes;
+mod features;
+mod head;
 mod interval;
 mod linear_probe;
+mod mfcc;
+mod random_trunk;
 mod results;
 
+pub use benchmark::TaskSet;
+pub use controls::{Controls, LoadedSet, Settings, evaluate_set, reference_audio};
+pub use enrolment::{Answer, Enrolment, confusion};
 pub use episodes::{Candidate, Episode, EpisodeError, EpisodeSampler, EpisodeShape};
+pub use features::{ClipFeatures, FeatureChoice, embed_clips};
+pub use head::{HEAD_NAMES, Head, UnknownHead};
 pub use interval::Accuracy;
 pub use linear_probe::LinearProbe;
+pub use mfcc::Standardiser as MfccStandardiser;
+pub use random_trunk::RandomTrunk;
 pub use results::{Evaluation, SetResult};

@@ -1,0 +1,238 @@
+//! The classifiers of an evaluation: the runtime's own heads, and the published probe.
+
+use super::episodes::Episode;
+use super::features::ClipFeatures;
+use super::linear_probe::LinearProbe;
+use mtslvr_runtime::fewshot::{self, FitError, HeadKind};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::fmt;
+use std::str::FromStr;
+
+/// What classifies the queries of a task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Head {
+    /// A head of the runtime, on centred features of unit length.
+    Runtime(HeadKind),
+    /// The published protocol's probe, on features as they come: see [`LinearProbe`].
+    Paper,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::Runtime(HeadKind::default())
+    }
+}
+
+/// Names and what they stand for, in the order of the help.
+pub const HEAD_NAMES: &str = "nearest-mean, ridge, ridge=LAMBDA, logistic, logistic=C, paper";
+
+/// A head's name that was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no head is called `{found}`; known are {HEAD_NAMES}, with a positive number for LAMBDA and C")]
+pub struct UnknownHead {
+    /// What was given.
+    pub found: String,
+}
+
+/// Weight of the ridge penalty where none is given.
+const RIDGE: f32 = 1.0;
+/// Weight of the data in the logistic head where none is given.
+const LOGISTIC: f32 = 10.0;
+
+impl FromStr for Head {
+    type Err = UnknownHead;
+
+    fn from_str(text: &str) -> Result<Self, UnknownHead> {
+        let unknown = || UnknownHead {
+            found: text.to_owned(),
+        };
+        let (name, parameter) = match text.split_once('=') {
+            None => (text, None),
+            Some((name, value)) => {
+                let value = value.parse::<f32>().ok();
+                let positive = value.filter(|v| *v > 0.0 && v.is_finite());
+                (name, Some(positive.ok_or_else(unknown)?))
+            }
+        };
+        match (name, parameter) {
+            ("nearest-mean", None) => Ok(Self::Runtime(HeadKind::NearestMean)),
+            ("ridge", lambda) => Ok(Self::Runtime(HeadKind::Ridge {
+                lambda: lambda.unwrap_or(RIDGE),
+            })),
+            ("logistic", c) => Ok(Self::Runtime(HeadKind::Logistic {
+                c: c.unwrap_or(LOGISTIC),
+            })),
+            ("paper", None) => Ok(Self::Paper),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runtime(HeadKind::NearestMean) => f.write_str("nearest-mean"),
+            Self::Runtime(HeadKind::Ridge { lambda }) if *lambda == RIDGE => f.write_str("ridge"),
+            Self::Runtime(HeadKind::Ridge { lambda }) => write!(f, "ridge={lambda}"),
+            Self::Runtime(HeadKind::Logistic { c }) if *c == LOGISTIC => f.write_str("logistic"),
+            Self::Runtime(HeadKind::Logistic { c }) => write!(f, "logistic={c}"),
+            Self::Runtime(other) => write!(f, "{other:?}"),
+            Self::Paper => f.write_str("paper"),
+        }
+    }
+}
+
+impl Head {
+    /// Brings features into the form that this head classifies: centred and of unit length for the
+    /// runtime's heads, unchanged for the published probe. A clip without direction (silence that
+    /// embeds as the centre itself) becomes zeros: as far from every class as from any other.
+    pub fn prepare(&self, features: &ClipFeatures) -> ClipFeatures {
+        let mut prepared = features.clone();
+        if matches!(self, Self::Runtime(_)) {
+            let rows = prepared.rows.chunks_mut(features.dim);
+            for (clip, row) in rows.enumerate() {
+                let embedding = features.row(clip);
+                let normalised =
+                    fewshot::normalise(embedding, &features.centre, features.first_half, row);
+                if normalised.is_err() {
+                    row.fill(0.0);
+                }
+            }
+        }
+        prepared
+    }
+
+    /// Fits to the support of `episode` and classifies its queries: the labels given, in the
+    /// layout of [`Episode::queries`].
+    ///
+    /// `features` come from [`Self::prepare`]; `seed` orders the published probe's passes.
+    ///
+    /// # Errors
+    /// If the runtime's head cannot be fitted.
+    ///
+    /// # Panics
+    /// If the episode has more than 256 ways.
+    pub fn classify(
+        &self,
+        features: &ClipFeatures,
+        episode: &Episode,
+        seed: u64,
+    ) -> Result<Vec<Vec<usize>>, FitError> {
+        let (ways, dim) = (episode.support.len(), features.dim);
+        let mut x = Vec::new();
+        let mut labels = Vec::new();
+        for (label, clips) in episode.support.iter().enumerate() {
+            for &clip in clips {
+                x.extend_from_slice(features.row(clip));
+                labels.push(u8::try_from(label).expect("at most 256 ways"));
+            }
+        }
+        let answer = |classify: &mut dyn FnMut(&[f32]) -> usize| -> Vec<Vec<usize>> {
+            let mut class = |clips: &Vec<usize>| -> Vec<usize> {
+                clips.iter().map(|&c| classify(features.row(c))).collect()
+            };
+            episode.queries.iter().map(&mut class).collect()
+        };
+        match *self {
+            Self::Runtime(kind) => {
+                let (mut weights, mut bias) = (vec![0.0; ways * dim], vec![0.0; ways]);
+                let mut scratch =
+                    vec![0.0; fewshot::fit_scratch_len(kind, labels.len(), dim, ways)];
+                fewshot::fit(
+                    kind,
+                    &x,
+                    &labels,
+                    ways,
+                    dim,
+                    &mut weights,
+                    &mut bias,
+                    &mut scratch,
+                )?;
+                let mut scores = vec![0.0; ways];
+                Ok(answer(&mut |query| {
+                    fewshot::scores(&weights, &bias, query, &mut scores);
+                    // The first of equals, as the device decides.
+                    (1..ways).fold(0, |best, c| if scores[c] > scores[best] { c } else { best })
+                }))
+            }
+            Self::Paper => {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let probe = LinearProbe::fit(&x, &labels, ways, dim, &mut rng);
+                Ok(answer(&mut |query| probe.classify(query)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for name in [
+            "nearest-mean",
+            "ridge",
+            "ridge=0.25",
+            "logistic",
+            "logistic=3",
+            "paper",
+        ] {
+            assert_eq!(name.parse::<Head>().unwrap().to_string(), name);
+        }
+        for wrong in [
+            "",
+            "svm",
+            "ridge=-1",
+            "ridge=x",
+            "paper=1",
+            "logistic=inf",
+            "nearest-mean=2",
+        ] {
+            let error = wrong.parse::<Head>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{wrong}`")) && error.contains("nearest-mean"));
+        }
+    }
+
+    #[test]
+    fn every_head_tells_apart_what_points_elsewhere() {
+        // Three classes along three axes, four clips each, at different loudness.
+        let rows = (0..12).flat_map(|i| {
+            let mut row = [0.5f32; 3];
+            row[i / 4] += 1.0 + i as f32 * 0.1;
+            row
+        });
+        let features = ClipFeatures {
+            dim: 3,
+            first_half: 3,
+            centre: vec![0.5; 3],
+            rows: rows.collect(),
+        };
+        let episode = Episode {
+            classes: vec![0, 1, 2],
+            support: vec![vec![0], vec![4], vec![8]],
+            queries: vec![vec![1, 2, 3], vec![5, 6], vec![9]],
+        };
+        for name in ["nearest-mean", "ridge", "logistic", "paper"] {
+            let head: Head = name.parse().unwrap();
+            let answers = head
+                .classify(&head.prepare(&features), &episode, 1)
+                .unwrap();
+            assert_eq!(answers, [vec![0; 3], vec![1; 2], vec![2]], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_clip_without_direction_becomes_zeros() {
+        let features = ClipFeatures {
+            dim: 2,
+            first_half: 1,
+            centre: vec![1.0, 2.0],
+            rows: vec![1.0, 2.0, 3.0, 3.0],
+        };
+        let prepared = Head::default().prepare(&features);
+        assert_eq!(prepared.row(0), [0.0, 0.0]);
+        assert!((prepared.row(1)[0] - 0.5f32.sqrt()).abs() < 1e-6);
+    }
+}

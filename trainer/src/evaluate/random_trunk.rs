@@ -1,0 +1,166 @@
+//! The control that has the model's shape and learned nothing: its trunk with random weights.
+//!
+//! Convolutions and adapters are drawn as training draws them, from a seed; the norms take their
+//! statistics, and the heads their base mean, from reference audio (the built-in synthesiser's).
+//! What is left is what the frontend, the architecture and averaging over time give for nothing.
+
+use crate::net::{BackboneSpec, Mode, PATHS, Parameters, Trunk};
+use candle_core::{Device, Tensor};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip;
+use mtslvr_runtime::frontend::FrontendConfig;
+use std::sync::Arc;
+
+/// Reference patches in one batch.
+const BATCH: usize = 64;
+
+/// A trunk with random weights as a backbone; clones share the weights.
+#[derive(Clone, Debug)]
+pub struct RandomTrunk {
+    trunk: Arc<Trunk>,
+    frontend: FrontendConfig,
+    path_dim: usize,
+    base_mean: Vec<f32>,
+}
+
+impl RandomTrunk {
+    /// Draws the weights of `spec` from `seed` and measures norms and base mean on `reference`
+    /// clips at the frontend's sample rate.
+    ///
+    /// # Errors
+    /// If the frontend's parameters or the shape of the trunk cannot be used.
+    pub fn new(
+        spec: &BackboneSpec,
+        frontend: FrontendConfig,
+        reference: &[Vec<f32>],
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let mut parameters = Parameters::new(seed, &Device::Cpu);
+        let trunk = Trunk::new(spec, &mut parameters)?;
+        let mut patches: Vec<Vec<f32>> = Vec::new();
+        for clip in reference {
+            clip::patches(frontend, clip, |patch| patches.push(patch.to_vec()))?;
+        }
+        anyhow::ensure!(!patches.is_empty(), "no reference audio for the random-weights control");
+        let shape = (frontend.frames.into(), frontend.mels.into());
+        let batches: Vec<Tensor> = patches
+            .chunks(BATCH)
+            .map(|batch| Tensor::from_vec(batch.concat(), (batch.len(), shape.0, shape.1), &Device::Cpu))
+            .collect::<Result<_, _>>()?;
+        for (index, batch) in batches.iter().enumerate() {
+            // A momentum of 1/n makes the running statistics the mean over the n batches so far.
+            let momentum = 1.0 / (index + 1) as f32;
+            trunk.forward(batch, Mode::Train { momentum })?;
+        }
+        let path_dim = spec.path_dim();
+        let mut base_mean = vec![0.0; PATHS * path_dim];
+        for batch in &batches {
+            for (path, features) in trunk.forward(batch, Mode::Evaluate)?.iter().enumerate() {
+                let sum = features.sum(0)?.to_vec1::<f32>()?;
+                for (mean, value) in base_mean[path * path_dim..].iter_mut().zip(sum) {
+                    *mean += value / patches.len() as f32;
+                }
+            }
+        }
+        Ok(Self {
+            trunk: Arc::new(trunk),
+            frontend,
+            path_dim,
+            base_mean,
+        })
+    }
+}
+
+impl Backbone for RandomTrunk {
+    type Error = candle_core::Error;
+
+    fn frontend(&self) -> &FrontendConfig {
+        &self.frontend
+    }
+
+    fn invariant_dim(&self) -> usize {
+        self.path_dim
+    }
+
+    fn equivariant_dim(&self) -> usize {
+        self.path_dim
+    }
+
+    fn base_mean(&self) -> &[f32] {
+        &self.base_mean
+    }
+
+    /// Nobody asks a control to reject: every clip passes.
+    fn rejection_similarity(&self) -> f32 {
+        -1.0
+    }
+
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> candle_core::Result<()> {
+        let shape = (1, self.frontend.frames.into(), self.frontend.mels.into());
+        let patch = Tensor::from_slice(patch, shape, &Device::Cpu)?;
+        let paths = self.trunk.forward(&patch, Mode::Evaluate)?;
+        for (half, features) in embedding.chunks_mut(self.path_dim).zip(&paths) {
+            half.copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::embed_clips;
+    use crate::net::{AdapterKind, AdapterSpec, StageSpec, StemSpec};
+
+    fn spec() -> BackboneSpec {
+        let stage = |width| StageSpec {
+            width,
+            blocks: 1,
+            stride: 2,
+        };
+        BackboneSpec {
+            stem: StemSpec {
+                width: 4,
+                kernel: 3,
+                stride: 2,
+            },
+            stages: vec![stage(6), stage(8)],
+            adapters: AdapterSpec {
+                kind: AdapterKind::Parallel,
+                from_stage: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_and_reference_audio_centres() {
+        let frontend = FrontendConfig {
+            sample_rate: 8000,
+            window: 256,
+            hop: 128,
+            mels: 24,
+            frames: 16,
+            f_min: 50.0,
+            f_max: 4000.0,
+            floor: 1e-4,
+            mean: 0.0,
+            scale: 0.3,
+        };
+        let tone = |hz: f32| -> Vec<f32> {
+            (0..2200).map(|i| (i as f32 * hz / 1273.0).sin()).collect()
+        };
+        let reference: Vec<_> = (1..9).map(|i| tone(93.0 * i as f32)).collect();
+        let embed = |seed| {
+            let trunk = RandomTrunk::new(&spec(), frontend, &reference, seed).unwrap();
+            embed_clips(&mut [trunk.clone(), trunk], &reference, || ()).unwrap()
+        };
+        let (first, again, other) = (embed(1), embed(1), embed(2));
+        assert_eq!(first, again);
+        assert_ne!(first, other);
+        assert_eq!(first.dim, 16);
+        for d in 0..first.dim {
+            let mean = (0..first.len()).map(|c| first.row(c)[d]).sum::<f32>() / first.len() as f32;
+            assert!((mean - first.centre[d]).abs() < 1e-3 + 1e-3 * mean.abs());
+        }
+    }
+}
