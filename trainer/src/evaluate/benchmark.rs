@@ -79,9 +79,16 @@ mod tests {
     fn set(separation: f32) -> (TaskSet, ClipFeatures) {
         let names: Vec<String> = (0..6).map(|c| c.to_string()).collect();
         let candidates: Vec<_> = (0..72)
-            .map(|i| Candidate { class: i % 6, group: None })
+            .map(|i| Candidate {
+                class: i % 6,
+                group: None,
+            })
             .collect();
-        let shape = EpisodeShape { ways: 5, shots: 1, queries: 3 };
+        let shape = EpisodeShape {
+            ways: 5,
+            shots: 1,
+            queries: 3,
+        };
         let rows = (0..72).flat_map(|i| {
             (0..6).map(move |d| {
                 let own = if d == i % 6 { separation } else { 0.0 };
@@ -94,7 +101,10 @@ mod tests {
             centre: vec![0.0; 6],
             rows: rows.collect(),
         };
-        (TaskSet::draw("six", &names, &candidates, shape, 200, 1).unwrap(), features)
+        (
+            TaskSet::draw("six", &names, &candidates, shape, 200, 1).unwrap(),
+            features,
+        )
     }
 
     #[test]

@@ -305,8 +305,7 @@ mod tests {
         assert!(result.mfcc > 45.0 && result.accuracy > 45.0, "{result:?}");
         assert!(result.random.is_some());
         settings.shape.shots = 9;
-        let error =
-            evaluate_set(&mut engines, &mut controls, &set, &settings, &|| ()).unwrap_err();
+        let error = evaluate_set(&mut engines, &mut controls, &set, &settings, &|| ()).unwrap_err();
         assert!(
             error.to_string().contains("6 clips, and 9 shots need 10"),
             "{error}"

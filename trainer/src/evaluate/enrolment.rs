@@ -133,13 +133,16 @@ mod tests {
             support: vec![vec![0], vec![1]],
             queries: vec![vec![2], vec![3]],
         };
-        let enrolment = Enrolment::new(HeadKind::default(), &features, &episode, 0.3).unwrap();
+        let enrolment = Enrolment::new(HeadKind::NearestMean, &features, &episode, 0.3).unwrap();
         let near = enrolment.answer(features.row(2));
         assert!(near.class == Some(0) && near.similarity > 0.9);
         let far = enrolment.answer(features.row(3));
         assert!(far.class.is_none() && far.similarity < 0.0);
         let table = confusion(&[("a".into(), vec![near]), ("b".into(), vec![])], &[far]);
         assert_eq!(table.counts, [vec![1, 0, 0], vec![0, 0, 0], vec![0, 0, 1]]);
-        assert_eq!((table.rows[2].as_str(), table.columns[2].as_str()), ("never enrolled", "unknown"));
+        assert_eq!(
+            (table.rows[2].as_str(), table.columns[2].as_str()),
+            ("never enrolled", "unknown")
+        );
     }
 }

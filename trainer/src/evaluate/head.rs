@@ -20,7 +20,7 @@ pub enum Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self::Runtime(HeadKind::default())
+        Self::Runtime(HeadKind::Ridge { lambda: RIDGE })
     }
 }
 
@@ -29,7 +29,9 @@ pub const HEAD_NAMES: &str = "nearest-mean, ridge, ridge=LAMBDA, logistic, logis
 
 /// A head's name that was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no head is called `{found}`; known are {HEAD_NAMES}, with a positive number for LAMBDA and C")]
+#[error(
+    "no head is called `{found}`; known are {HEAD_NAMES}, with a positive number for LAMBDA and C"
+)]
 pub struct UnknownHead {
     /// What was given.
     pub found: String,

@@ -41,11 +41,16 @@ impl RandomTrunk {
         for clip in reference {
             clip::patches(frontend, clip, |patch| patches.push(patch.to_vec()))?;
         }
-        anyhow::ensure!(!patches.is_empty(), "no reference audio for the random-weights control");
-        let shape = (frontend.frames.into(), frontend.mels.into());
+        anyhow::ensure!(
+            !patches.is_empty(),
+            "no reference audio for the random-weights control"
+        );
+        let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
         let batches: Vec<Tensor> = patches
             .chunks(BATCH)
-            .map(|batch| Tensor::from_vec(batch.concat(), (batch.len(), shape.0, shape.1), &Device::Cpu))
+            .map(|batch| {
+                Tensor::from_vec(batch.concat(), (batch.len(), frames, mels), &Device::Cpu)
+            })
             .collect::<Result<_, _>>()?;
         for (index, batch) in batches.iter().enumerate() {
             // A momentum of 1/n makes the running statistics the mean over the n batches so far.
@@ -96,7 +101,11 @@ impl Backbone for RandomTrunk {
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> candle_core::Result<()> {
-        let shape = (1, self.frontend.frames.into(), self.frontend.mels.into());
+        let shape = (
+            1,
+            usize::from(self.frontend.frames),
+            usize::from(self.frontend.mels),
+        );
         let patch = Tensor::from_slice(patch, shape, &Device::Cpu)?;
         let paths = self.trunk.forward(&patch, Mode::Evaluate)?;
         for (half, features) in embedding.chunks_mut(self.path_dim).zip(&paths) {
@@ -146,9 +155,8 @@ mod tests {
             mean: 0.0,
             scale: 0.3,
         };
-        let tone = |hz: f32| -> Vec<f32> {
-            (0..2200).map(|i| (i as f32 * hz / 1273.0).sin()).collect()
-        };
+        let tone =
+            |hz: f32| -> Vec<f32> { (0..2200).map(|i| (i as f32 * hz / 1273.0).sin()).collect() };
         let reference: Vec<_> = (1..9).map(|i| tone(93.0 * i as f32)).collect();
         let embed = |seed| {
             let trunk = RandomTrunk::new(&spec(), frontend, &reference, seed).unwrap();
