@@ -68,7 +68,24 @@ pub enum AdapterKind {
     Parallel,
 }
 
+/// Begins the line of a model's provenance that holds its trunk's shape.
+const PROVENANCE_LINE: &str = "trunk: ";
+
 impl BackboneSpec {
+    /// `provenance` with a line that says the trunk's shape, for [`Self::from_provenance`]: so that
+    /// whoever has only the model can build the same trunk anew, as the random-weights control does.
+    pub fn add_to_provenance(&self, provenance: &str) -> String {
+        let shape = serde_json::to_string(self).expect("a spec is plain numbers and names");
+        format!("{provenance}\n{PROVENANCE_LINE}{shape}")
+    }
+
+    /// The shape that [`Self::add_to_provenance`] wrote, if there is one.
+    pub fn from_provenance(provenance: &str) -> Option<Self> {
+        let mut lines = provenance.lines();
+        let shape = lines.find_map(|line| line.strip_prefix(PROVENANCE_LINE))?;
+        serde_json::from_str(shape).ok()
+    }
+
     /// Length of one path's features: the last stage's width.
     pub fn path_dim(&self) -> usize {
         self.stages.last().map_or(self.stem.width, |s| s.width)
@@ -82,5 +99,35 @@ impl BackboneSpec {
     /// Whether stage `stage` has norms (and adapters) per path.
     pub fn stage_per_path(&self, stage: usize) -> bool {
         self.adapters.kind != AdapterKind::None && stage >= self.adapters.from_stage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provenance_keeps_the_shape() {
+        let stage = StageSpec {
+            width: 32,
+            blocks: 2,
+            stride: 2,
+        };
+        let spec = BackboneSpec {
+            stem: StemSpec {
+                width: 16,
+                kernel: 5,
+                stride: 2,
+            },
+            stages: vec![stage; 3],
+            adapters: AdapterSpec {
+                kind: AdapterKind::Parallel,
+                from_stage: 1,
+            },
+        };
+        let text = spec.add_to_provenance("mtslvr 0.1.0, seed 3");
+        assert!(text.starts_with("mtslvr 0.1.0, seed 3\n"));
+        assert_eq!(BackboneSpec::from_provenance(&text), Some(spec));
+        assert_eq!(BackboneSpec::from_provenance("made elsewhere"), None);
     }
 }
