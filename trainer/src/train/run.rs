@@ -386,3 +386,102 @@ impl Averages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::PRESETS;
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn step(&mut self, _done: f64, _row: &MetricsRow) {}
+        fn note(&mut self, remark: &str) {
+            panic!("{remark}");
+        }
+    }
+
+    fn small(steps: u64) -> RunConfig {
+        let settings = [
+            "frontend.frames=17",
+            "frontend.mels=16",
+            "backbone.stem.width=4",
+            "backbone.stages=[{ width = 4, blocks = 1, stride = 2 }, { width = 6, blocks = 1, stride = 2 }]",
+            "train.batch=6",
+        ];
+        let mut settings = settings.map(str::to_owned).to_vec();
+        settings.push(format!("train.steps={steps}"));
+        RunConfig::from_toml(PRESETS[0].1, &settings).unwrap()
+    }
+
+    fn request(out: &Path, steps: u64, resume: bool) -> TrainRequest {
+        let config = if resume {
+            RunConfig::read(
+                &RunFolder::new(out).config(),
+                &[format!("train.steps={steps}")],
+            )
+            .unwrap()
+        } else {
+            small(steps)
+        };
+        TrainRequest {
+            config,
+            clips: Arc::new(Vec::new()),
+            out: out.to_owned(),
+            resume,
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_ends_with_the_same_bits() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let go = AtomicBool::new(false);
+        let straight = train(&request(whole.path(), 6, false), &go, &mut Silent).unwrap();
+
+        // An observer that interrupts after three steps, as Ctrl-C does.
+        struct Interrupt<'a>(&'a AtomicBool);
+        impl Observer for Interrupt<'_> {
+            fn step(&mut self, _done: f64, row: &MetricsRow) {
+                self.0.store(row.step == 3, Ordering::Relaxed);
+            }
+            fn note(&mut self, remark: &str) {
+                panic!("{remark}");
+            }
+        }
+        let stop = AtomicBool::new(false);
+        let first = train(
+            &request(parts.path(), 6, false),
+            &stop,
+            &mut Interrupt(&stop),
+        )
+        .unwrap();
+        assert!(first.interrupted);
+        let folder = RunFolder::new(parts.path());
+        assert!(
+            folder.checkpoint().exists() && folder.load().is_ok(),
+            "an interrupted run is usable"
+        );
+        let resumed = train(&request(parts.path(), 6, true), &go, &mut Silent).unwrap();
+        assert_eq!(straight.weights, resumed.weights);
+        assert_eq!(folder.load().unwrap().1, resumed.weights);
+    }
+
+    #[test]
+    fn training_lowers_both_losses() {
+        let directory = tempfile::tempdir().unwrap();
+        let go = AtomicBool::new(false);
+        let mut request = request(directory.path(), 60, false);
+        request.config.train.batch = 16;
+        request.config.train.learning_rate = 5e-3;
+        let trained = train(&request, &go, &mut Silent).unwrap();
+        let (first, last) = (
+            trained.metrics[0],
+            trained.metrics[trained.metrics.len() - 1],
+        );
+        assert!(
+            last.contrastive < first.contrastive - 0.1,
+            "{first:?} {last:?}"
+        );
+        assert!(last.predictive < first.predictive, "{first:?} {last:?}");
+    }
+}
