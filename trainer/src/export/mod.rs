@@ -1,8 +1,25 @@
 //! From trained weights to what a device runs: ONNX, int8, `.slvr`, and the check that all engines agree.
 
+pub mod calibration;
+pub mod graph;
+pub mod inspect;
+pub mod interpret;
 pub mod onnx;
+mod opened;
+mod pack;
+mod quantise;
 #[cfg(test)]
 mod random;
+mod run;
 mod statistics;
+mod synthetic;
+pub mod verify;
 
-pub use statistics::EmbeddingStatistics;
+pub use opened::{
+    BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE, open_backbone,
+};
+pub use pack::{PackError, PackOptions, pack, spread_patches};
+pub use quantise::{Labels, quantise};
+pub use run::{ExportRequest, Exported, export_run};
+pub use statistics::{EmbeddingStatistics, StatisticsError};
+pub use synthetic::calibration_clips;

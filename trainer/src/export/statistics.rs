@@ -1,5 +1,16 @@
 //! What heads need to know of embeddings in general: where they lie, and how alike unrelated ones are.
 
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip::embed_clip;
+use mtslvr_runtime::fewshot::normalise;
+use rayon::prelude::*;
+
+/// Share of pairs of different clips that are less alike than the rejection similarity.
+const QUANTILE: f64 = 0.95;
+
+/// Clips whose pairs are compared; more would only cost time.
+const COMPARED: usize = 768;
+
 /// Statistics of one engine's embeddings over base audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingStatistics {
@@ -7,4 +18,111 @@ pub struct EmbeddingStatistics {
     pub base_mean: Vec<f32>,
     /// Cosine similarity below which two clips are taken to be unrelated.
     pub rejection_similarity: f32,
+}
+
+/// Why statistics cannot be measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatisticsError {
+    /// Fewer clips than a comparison needs.
+    #[error("{0} clips with sound in them found, at least 2 needed to measure how alike clips are")]
+    TooFewClips(usize),
+    /// An engine failed.
+    #[error("a clip could not be embedded: {0}")]
+    Embedding(String),
+}
+
+impl EmbeddingStatistics {
+    /// Of `dim` values, for a model whose statistics are still to be measured.
+    pub fn unmeasured(dim: usize) -> Self {
+        Self {
+            base_mean: vec![0.0; dim],
+            rejection_similarity: 0.0,
+        }
+    }
+
+    /// Embeds `clips` (samples at the backbone's rate) on all cores, each thread with a backbone
+    /// from `backbone`, and measures.
+    ///
+    /// The rejection similarity is the 95 % quantile of the cosine similarity of pairs of clips,
+    /// centred and normalised as heads do it.
+    pub fn measure<B: Backbone>(
+        backbone: impl Fn() -> B + Sync + Send,
+        clips: &[Vec<f32>],
+    ) -> Result<Self, StatisticsError> {
+        let invariant_dim = backbone().invariant_dim();
+        let embeddings = clips
+            .par_iter()
+            .filter(|clip| !clip.is_empty())
+            .map_init(&backbone, |backbone, clip| {
+                embed_clip(backbone, clip).map_err(|e| e.to_string())
+            })
+            .collect::<Result<Vec<Vec<f32>>, String>>()
+            .map_err(StatisticsError::Embedding)?;
+        Self::of(&embeddings, invariant_dim)
+    }
+
+    /// Statistics of embeddings that are there already.
+    pub fn of(embeddings: &[Vec<f32>], invariant_dim: usize) -> Result<Self, StatisticsError> {
+        if embeddings.len() < 2 {
+            return Err(StatisticsError::TooFewClips(embeddings.len()));
+        }
+        let dim = embeddings[0].len();
+        let base_mean: Vec<f32> = (0..dim)
+            .map(|i| {
+                let sum: f64 = embeddings.iter().map(|e| f64::from(e[i])).sum();
+                (sum / embeddings.len() as f64) as f32
+            })
+            .collect();
+        let step = embeddings.len().div_ceil(COMPARED);
+        // A clip exactly at the mean has no direction to compare.
+        let directions: Vec<Vec<f32>> = embeddings
+            .iter()
+            .step_by(step)
+            .filter_map(|embedding| {
+                let mut direction = vec![0.0; dim];
+                normalise(embedding, &base_mean, invariant_dim, &mut direction).ok()?;
+                Some(direction)
+            })
+            .collect();
+        let mut similarities: Vec<f32> = directions
+            .par_iter()
+            .enumerate()
+            .flat_map_iter(|(i, a)| {
+                let dot = move |b: &Vec<f32>| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+                directions[i + 1..].iter().map(dot)
+            })
+            .collect();
+        similarities.sort_by(f32::total_cmp);
+        let at = (similarities.len() as f64 * QUANTILE) as usize;
+        let quantile = similarities.get(at.min(similarities.len().saturating_sub(1)));
+        Ok(Self {
+            base_mean,
+            rejection_similarity: quantile.copied().unwrap_or(0.0).clamp(-1.0, 1.0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similarity_is_a_high_quantile_over_pairs_of_clips() {
+        // Forty directions around a circle, the same in both halves, away from the origin.
+        let embeddings: Vec<Vec<f32>> = (0..40)
+            .map(|i| {
+                let (sin, cos) = (i as f32 * std::f32::consts::TAU / 40.0).sin_cos();
+                vec![3.0 + cos, sin, 5.0 + cos, sin]
+            })
+            .collect();
+        let statistics = EmbeddingStatistics::of(&embeddings, 2).unwrap();
+        for (mean, expected) in statistics.base_mean.iter().zip([3.0, 0.0, 5.0, 0.0]) {
+            assert!((mean - expected).abs() < 1e-5);
+        }
+        // Five percent of the pairs are one step (9 degrees) apart.
+        let expected = (9.0f32.to_radians()).cos();
+        assert!((statistics.rejection_similarity - expected).abs() < 0.02);
+        assert!(EmbeddingStatistics::of(&embeddings[..1], 2).is_err());
+    }
 }

@@ -1,7 +1,14 @@
 //! ONNX, the interchange: written from trained weights, read back (also from other exporters).
 
+mod attributes;
+mod path;
+mod read;
+mod tensor;
+#[cfg(test)]
+mod tests;
 mod write;
 
+pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
 pub use write::{WriteError, write};
 
 /// Operator set that the writer declares.

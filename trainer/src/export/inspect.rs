@@ -1,0 +1,400 @@
+//! What a model costs on a device and what is in it.
+
+use super::graph::Graph;
+use super::onnx;
+use super::opened::OpenBackboneError;
+use anyhow::{Context, Result};
+use mtslvr_runtime::clip::ClipEmbedder;
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::model::{AlignedBytes, Model};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+/// A model seen from outside; its JSON form is what `mtslvr inspect --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// `slvr` or `onnx`.
+    pub format: &'static str,
+    /// What the model is called; empty for ONNX.
+    pub name: String,
+    /// Where the weights come from.
+    pub provenance: String,
+    /// Bytes of the file.
+    pub file_bytes: usize,
+    /// Bytes by part, which add up to the file.
+    pub flash: FlashParts,
+    /// Bytes of working memory; for ONNX only the clip's buffer is known.
+    pub ram: RamParts,
+    /// Multiply-accumulates for one patch, one entry for each path.
+    pub macs: Vec<u64>,
+    /// Leading operators that both paths share and that run once.
+    pub shared_ops: usize,
+    /// How patches are made.
+    pub frontend: Frontend,
+    /// Length of the invariant and the equivariant features.
+    pub dims: [usize; 2],
+    /// What heads centre with.
+    pub statistics: Option<Statistics>,
+    /// The operators in the order they run.
+    pub operators: Vec<Operator>,
+}
+
+/// Where a file's bytes go. In ONNX weights are floats, and the tables are its norms.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct FlashParts {
+    /// Kernels.
+    pub weights: usize,
+    /// Adapters.
+    pub adapters: usize,
+    /// Biases, multipliers, records of operators and tensors.
+    pub tables: usize,
+    /// Header, base mean, names, padding.
+    pub other: usize,
+}
+
+/// Working memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RamParts {
+    /// Activations; `None` for a float engine, which sees to its own.
+    pub arena: Option<usize>,
+    /// Frontend, patch and embeddings of a clip.
+    pub clip_buffer: usize,
+}
+
+/// The frontend's parameters.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Frontend {
+    sample_rate: u32,
+    window: u16,
+    hop: u16,
+    mels: u16,
+    frames: u16,
+    f_min: f32,
+    f_max: f32,
+    floor: f32,
+    mean: f32,
+    scale: f32,
+}
+
+/// Statistics of embeddings over base audio.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Statistics {
+    /// Length of the mean embedding.
+    pub base_mean_norm: f32,
+    /// Default threshold of the unknown decision.
+    pub rejection_similarity: f32,
+}
+
+/// One operator.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operator {
+    /// What it is called; a packed model has no names.
+    pub name: Option<String>,
+    /// What it computes.
+    pub kind: String,
+    /// `height x width x channels` of what it reads.
+    pub input: String,
+    /// The same of what it writes.
+    pub output: String,
+    /// `height x width` of its kernel.
+    pub kernel: String,
+    /// `height x width` of its stride.
+    pub stride: String,
+    /// Whether each path has an adapter beside the shared kernels.
+    pub adapter: bool,
+    /// Multiply-accumulates of one path.
+    pub macs: u64,
+    /// Bytes of the file.
+    pub bytes: usize,
+}
+
+impl Inspection {
+    /// Looks into a `.slvr` or `.onnx` file.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let read = || std::fs::read(path).with_context(|| format!("cannot read {shown}"));
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("slvr") => {
+                let bytes = AlignedBytes::new(&read()?);
+                let model = Model::open(&bytes).map_err(|error| OpenBackboneError::Packed {
+                    path: path.to_owned(),
+                    error,
+                })?;
+                Ok(Self::of_packed(&model))
+            }
+            Some("onnx") => {
+                let bytes = read()?;
+                Self::of_onnx(&bytes).with_context(|| shown.to_string())
+            }
+            _ => Err(anyhow::anyhow!(
+                "{shown}: expected a .slvr or an .onnx file"
+            )),
+        }
+    }
+
+    /// Looks into a packed model.
+    pub fn of_packed(model: &Model<'_>) -> Self {
+        let mut flash = FlashParts::default();
+        let mut operators = Vec::new();
+        let mut macs = vec![0; model.paths()];
+        for op in model.ops() {
+            let used = op.flash();
+            flash.weights += used.weights;
+            flash.adapters += used.adapters;
+            flash.tables += used.tables;
+            for (path, total) in macs.iter_mut().enumerate() {
+                *total += op.macs(path);
+            }
+            operators.push(Operator {
+                name: None,
+                kind: match op.second {
+                    Some(_) if op.kind.name() != "add" => format!("{} + add", op.kind.name()),
+                    _ => op.kind.name().to_owned(),
+                },
+                input: op.input_shape.to_string(),
+                output: op.output_shape.to_string(),
+                kernel: pair(op.window.kernel),
+                stride: pair(op.window.stride),
+                adapter: used.adapters > 0,
+                macs: op.macs(0),
+                bytes: used.weights + used.adapters + used.tables,
+            });
+        }
+        let file_bytes = model.as_bytes().len();
+        flash.other = file_bytes - flash.weights - flash.adapters - flash.tables;
+        let dims = [model.invariant_dim(), model.equivariant_dim()];
+        Self {
+            format: "slvr",
+            name: model.name().to_owned(),
+            provenance: model.provenance().to_owned(),
+            file_bytes,
+            flash,
+            ram: RamParts {
+                arena: Some(model.arena_len()),
+                clip_buffer: clip_buffer(model.frontend(), dims),
+            },
+            macs,
+            shared_ops: model.shared_ops(),
+            frontend: model.frontend().into(),
+            dims,
+            statistics: Some(statistics(model.base_mean(), model.rejection_similarity())),
+            operators,
+        }
+    }
+
+    /// Looks into an ONNX model that says how its input is made.
+    pub fn of_onnx(bytes: &[u8]) -> Result<Self> {
+        let metadata = onnx::read_metadata(bytes)?;
+        let graph = onnx::read(bytes, None)?;
+        let measured = metadata
+            .base_mean
+            .as_ref()
+            .zip(metadata.rejection_similarity);
+        let mut flash = FlashParts::default();
+        let mut operators = Vec::new();
+        let mut macs = vec![0; graph.paths];
+        for (index, op) in graph.ops.iter().enumerate() {
+            let channels = op.kind.channels();
+            let positions = (op.output.height * op.output.width) as u64;
+            let mut used = FlashParts::default();
+            let shared = channels.windows(2).all(|c| c[0].weights == c[1].weights);
+            for (path, channels) in channels.iter().enumerate() {
+                let adapter = channels.adapter.as_ref().map_or(0, |a| a.len());
+                macs[path] += (channels.weights.len() + adapter) as u64 * positions;
+                used.adapters += 4 * adapter;
+                if path == 0 || !shared {
+                    used.weights += 4 * channels.weights.len();
+                }
+                // Gain, bias, mean and variance.
+                used.tables += 16 * channels.gain.len();
+            }
+            flash.weights += used.weights;
+            flash.adapters += used.adapters;
+            flash.tables += used.tables;
+            operators.push(operator(&graph, index, &used));
+        }
+        let counted = flash.weights + flash.adapters + flash.tables;
+        flash.other = bytes.len().saturating_sub(counted);
+        let dim = graph.path_dim();
+        let dims = [dim, dim * (graph.paths - 1)];
+        Ok(Self {
+            format: "onnx",
+            name: String::new(),
+            provenance: graph.provenance.clone().unwrap_or_default(),
+            file_bytes: bytes.len(),
+            flash,
+            ram: RamParts {
+                arena: None,
+                clip_buffer: clip_buffer(&graph.frontend, dims),
+            },
+            macs,
+            shared_ops: shared_ops(&graph),
+            frontend: (&graph.frontend).into(),
+            dims,
+            statistics: measured.map(|(mean, similarity)| statistics(mean, similarity)),
+            operators,
+        })
+    }
+}
+
+fn operator(graph: &Graph, index: usize, used: &FlashParts) -> Operator {
+    use super::graph::OpKind;
+    let op = &graph.ops[index];
+    let (kind, window) = match &op.kind {
+        OpKind::Convolution { window, .. } => ("convolution", Some(window)),
+        OpKind::Linear { .. } => ("linear", None),
+        OpKind::Add { .. } => ("add", None),
+        OpKind::MaxPool { window, .. } => ("max pool", Some(window)),
+        OpKind::AveragePool { window, .. } => ("average pool", Some(window)),
+    };
+    let input = graph.shape(op.kind.operands().0);
+    let positions = (op.output.height * op.output.width) as u64;
+    let per_position = op.kind.channels().first().map_or(0, |channels| {
+        channels.weights.len() + channels.adapter.as_ref().map_or(0, |a| a.len())
+    });
+    Operator {
+        name: Some(op.name.clone()),
+        kind: kind.to_owned(),
+        input: input.to_string(),
+        output: op.output.to_string(),
+        kernel: pair(window.map_or([1, 1], |w| w.kernel)),
+        stride: pair(window.map_or([1, 1], |w| w.stride)),
+        adapter: used.adapters > 0,
+        macs: per_position as u64 * positions,
+        bytes: used.weights + used.adapters + used.tables,
+    }
+}
+
+/// Leading operators whose paths are equal.
+fn shared_ops(graph: &Graph) -> usize {
+    let equal = |op: &&super::graph::Op| op.kind.channels().windows(2).all(|c| c[0] == c[1]);
+    graph.ops.iter().take_while(equal).count()
+}
+
+fn clip_buffer(frontend: &FrontendConfig, dims: [usize; 2]) -> usize {
+    4 * ClipEmbedder::buffer_len(frontend, dims[0] + dims[1])
+}
+
+fn statistics(base_mean: &[f32], rejection_similarity: f32) -> Statistics {
+    Statistics {
+        base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
+        rejection_similarity,
+    }
+}
+
+fn pair([height, width]: [usize; 2]) -> String {
+    format!("{height}x{width}")
+}
+
+impl From<&FrontendConfig> for Frontend {
+    fn from(c: &FrontendConfig) -> Self {
+        Self {
+            sample_rate: c.sample_rate,
+            window: c.window,
+            hop: c.hop,
+            mels: c.mels,
+            frames: c.frames,
+            f_min: c.f_min,
+            f_max: c.f_max,
+            floor: c.floor,
+            mean: c.mean,
+            scale: c.scale,
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.name.is_empty() {
+            writeln!(f, "name        {}", self.name)?;
+        }
+        for (index, line) in self.provenance.lines().enumerate() {
+            let label = if index == 0 { "provenance" } else { "" };
+            writeln!(f, "{label:<12}{line}")?;
+        }
+        let FlashParts {
+            weights,
+            adapters,
+            tables,
+            other,
+        } = self.flash;
+        writeln!(
+            f,
+            "flash       {} bytes: weights {weights}, adapters {adapters}, tables {tables}, other {other}",
+            self.file_bytes
+        )?;
+        let arena = match self.ram.arena {
+            Some(arena) => format!("arena {arena} bytes, "),
+            None => String::new(),
+        };
+        writeln!(
+            f,
+            "RAM         {arena}clip buffer {} bytes",
+            self.ram.clip_buffer
+        )?;
+        let macs: Vec<String> = self.macs.iter().map(|m| millions(*m)).collect();
+        writeln!(
+            f,
+            "MAC         {} a patch (by path); the first {} of {} operators run once for both paths",
+            macs.join(" + "),
+            self.shared_ops,
+            self.operators.len()
+        )?;
+        let c = &self.frontend;
+        writeln!(
+            f,
+            "frontend    {} Hz, window {}, hop {}, {} mels {} to {} Hz, {} frames; (ln(power + {:e}) - {}) * {}",
+            c.sample_rate,
+            c.window,
+            c.hop,
+            c.mels,
+            c.f_min,
+            c.f_max,
+            c.frames,
+            c.floor,
+            c.mean,
+            c.scale
+        )?;
+        writeln!(
+            f,
+            "embedding   invariant {}, equivariant {}",
+            self.dims[0], self.dims[1]
+        )?;
+        if let Some(s) = &self.statistics {
+            writeln!(
+                f,
+                "statistics  length of the base mean {:.4}, rejection similarity {:.4}",
+                s.base_mean_norm, s.rejection_similarity
+            )?;
+        }
+        writeln!(
+            f,
+            "\n  #  {:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  name",
+            "operator", "input", "output", "kernel", "stride", "MAC", "bytes"
+        )?;
+        for (index, op) in self.operators.iter().enumerate() {
+            let kind = if op.adapter {
+                format!("{} (adapted)", op.kind.replace("convolution", "conv"))
+            } else {
+                op.kind.clone()
+            };
+            writeln!(
+                f,
+                "{index:>3}  {kind:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  {}",
+                op.input,
+                op.output,
+                op.kernel,
+                op.stride,
+                millions(op.macs),
+                op.bytes,
+                op.name.as_deref().unwrap_or("")
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn millions(macs: u64) -> String {
+    format!("{:.3} M", macs as f64 / 1e6)
+}

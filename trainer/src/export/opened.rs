@@ -1,0 +1,266 @@
+//! Opens whatever holds a trained backbone: an `.onnx`, a `.slvr` or a run folder.
+
+use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::engine::{EngineError, OrtBackbone, TractBackbone};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+use std::path::{Path, PathBuf};
+
+/// What runs a backbone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// The float ONNX model in tract.
+    Tract,
+    /// The float ONNX model in ONNX Runtime.
+    Ort,
+    /// The packed int8 model.
+    Packed,
+}
+
+/// Why a backbone cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenBackboneError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A packed model is damaged or no packed model.
+    #[error("{path}: not a usable packed model: {error}")]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OpenError,
+    },
+    /// A float engine cannot take the model.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The folder holds no model.
+    #[error("{folder}: holds no {file}; make it with `mtslvr export {folder}`")]
+    NotExported {
+        /// The run folder.
+        folder: PathBuf,
+        /// The model that is missing.
+        file: &'static str,
+    },
+    /// The engine runs the other kind of file.
+    #[error("{path}: the {engine:?} engine runs {expected} files")]
+    OtherEngine {
+        /// The file.
+        path: PathBuf,
+        /// The engine asked for.
+        engine: Engine,
+        /// What it runs.
+        expected: &'static str,
+    },
+    /// Neither a folder nor a file with a known ending.
+    #[error("{0}: expected an .onnx file, a .slvr file or a run folder")]
+    Kind(PathBuf),
+}
+
+/// Name of the float model in a run folder.
+pub const ONNX_FILE: &str = "model.onnx";
+
+/// Name of the packed model in a run folder.
+pub const SLVR_FILE: &str = "model.slvr";
+
+/// A backbone in any engine. The packed engine never fails; the others may.
+#[derive(Debug)]
+pub enum OpenedBackbone {
+    /// In tract.
+    Tract(Box<TractBackbone>),
+    /// In ONNX Runtime.
+    Ort(Box<OrtBackbone>),
+    /// Packed.
+    Packed(PackedBackbone<'static, Vec<i8>>),
+}
+
+/// A model file read once, from which each thread makes a backbone of its own.
+#[derive(Debug)]
+pub struct BackboneFile {
+    path: PathBuf,
+    engine: Engine,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Onnx(Vec<u8>),
+    // Leaked: a program opens few models and runs them to its end.
+    Packed(Model<'static>),
+}
+
+impl BackboneFile {
+    /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in tract, and of a
+    /// run folder the ONNX model is taken.
+    pub fn read(path: &Path, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
+        if path.is_dir() {
+            let file = match engine {
+                Some(Engine::Packed) => SLVR_FILE,
+                _ => ONNX_FILE,
+            };
+            let model = path.join(file);
+            if !model.exists() {
+                let folder = path.to_owned();
+                return Err(OpenBackboneError::NotExported { folder, file });
+            }
+            return Self::read(&model, engine);
+        }
+        let read = || {
+            std::fs::read(path).map_err(|source| OpenBackboneError::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let other = |engine, expected| OpenBackboneError::OtherEngine {
+            path: path.to_owned(),
+            engine,
+            expected,
+        };
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let (engine, bytes) = match (ending, engine) {
+            (Some("slvr"), None | Some(Engine::Packed)) => {
+                let bytes = AlignedBytes::new(&read()?);
+                let model = leak(bytes).map_err(|error| OpenBackboneError::Packed {
+                    path: path.to_owned(),
+                    error,
+                })?;
+                (Engine::Packed, Bytes::Packed(model))
+            }
+            (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
+            (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
+            (Some("onnx"), engine) => (engine.unwrap_or(Engine::Tract), Bytes::Onnx(read()?)),
+            _ if !path.exists() => return Err(read().map(|_| ()).unwrap_err()),
+            _ => return Err(OpenBackboneError::Kind(path.to_owned())),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            engine,
+            bytes,
+        })
+    }
+
+    /// What the backbones of this file run on.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Makes a backbone.
+    pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
+        let name = self.path.display().to_string();
+        Ok(match (&self.bytes, self.engine) {
+            (Bytes::Packed(model), _) => OpenedBackbone::Packed(packed(*model)),
+            (Bytes::Onnx(bytes), Engine::Ort) => {
+                OpenedBackbone::Ort(Box::new(OrtBackbone::from_bytes(bytes, &name, None)?))
+            }
+            (Bytes::Onnx(bytes), _) => {
+                OpenedBackbone::Tract(Box::new(TractBackbone::from_bytes(bytes, &name, None)?))
+            }
+        })
+    }
+}
+
+/// Opens a backbone: an `.onnx`, a `.slvr` or a run folder. See [`BackboneFile::read`].
+pub fn open_backbone(
+    path: &Path,
+    engine: Option<Engine>,
+) -> Result<OpenedBackbone, OpenBackboneError> {
+    BackboneFile::read(path, engine)?.backbone()
+}
+
+/// The packed engine over a model, in an arena of its own.
+pub(super) fn packed(model: Model<'static>) -> PackedBackbone<'static, Vec<i8>> {
+    PackedBackbone::new(model, vec![0; model.arena_len()])
+        .expect("the arena is as long as the model says")
+}
+
+/// Opens a packed model for the rest of the program's run.
+fn leak(bytes: AlignedBytes) -> Result<Model<'static>, OpenError> {
+    // Checked first, so that only a good model is kept.
+    Model::open(&bytes)?;
+    Model::open(bytes.leak())
+}
+
+impl Backbone for OpenedBackbone {
+    type Error = EngineError;
+
+    fn frontend(&self) -> &FrontendConfig {
+        match self {
+            Self::Tract(backbone) => backbone.frontend(),
+            Self::Ort(backbone) => backbone.frontend(),
+            Self::Packed(backbone) => backbone.frontend(),
+        }
+    }
+
+    fn invariant_dim(&self) -> usize {
+        match self {
+            Self::Tract(backbone) => backbone.invariant_dim(),
+            Self::Ort(backbone) => backbone.invariant_dim(),
+            Self::Packed(backbone) => backbone.invariant_dim(),
+        }
+    }
+
+    fn equivariant_dim(&self) -> usize {
+        match self {
+            Self::Tract(backbone) => backbone.equivariant_dim(),
+            Self::Ort(backbone) => backbone.equivariant_dim(),
+            Self::Packed(backbone) => backbone.equivariant_dim(),
+        }
+    }
+
+    fn base_mean(&self) -> &[f32] {
+        match self {
+            Self::Tract(backbone) => backbone.base_mean(),
+            Self::Ort(backbone) => backbone.base_mean(),
+            Self::Packed(backbone) => backbone.base_mean(),
+        }
+    }
+
+    fn rejection_similarity(&self) -> f32 {
+        match self {
+            Self::Tract(backbone) => backbone.rejection_similarity(),
+            Self::Ort(backbone) => backbone.rejection_similarity(),
+            Self::Packed(backbone) => backbone.rejection_similarity(),
+        }
+    }
+
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
+        match self {
+            Self::Tract(backbone) => backbone.embed(patch, embedding),
+            Self::Ort(backbone) => backbone.embed(patch, embedding),
+            Self::Packed(backbone) => {
+                let Ok(()) = backbone.embed(patch, embedding);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |name: &str, engine| {
+            let path = folder.path().join(name);
+            open_backbone(&path, engine).unwrap_err().to_string()
+        };
+        assert!(text("", None).contains("mtslvr export"));
+        assert!(text("gone.onnx", None).contains("gone.onnx"));
+        assert!(text("gone.bin", None).contains("cannot be read"));
+        for name in ["noise.slvr", "noise.onnx", "noise.bin"] {
+            std::fs::write(folder.path().join(name), b"not a model").unwrap();
+        }
+        assert!(text("noise.slvr", None).contains("not a usable packed model"));
+        assert!(text("noise.onnx", None).contains("noise.onnx"));
+        assert!(text("noise.bin", None).contains("expected an .onnx"));
+        assert!(text("noise.slvr", Some(Engine::Tract)).contains(".onnx files"));
+    }
+}
