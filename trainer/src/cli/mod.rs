@@ -1,6 +1,9 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod export;
+mod inspect;
 mod interrupt;
+mod pack;
 mod progress;
 mod synth;
 mod train;
@@ -17,6 +20,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Export(export::Args),
+    Inspect(inspect::Args),
+    Pack(pack::Args),
     Synth(synth::Synth),
     Train(train::Args),
 }
@@ -25,6 +31,9 @@ impl Cli {
     /// Runs the subcommand that was asked for.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
+            Command::Export(args) => args.run(),
+            Command::Inspect(args) => args.run(),
+            Command::Pack(args) => args.run(),
             Command::Synth(synth) => synth.run(),
             Command::Train(args) => args.run(),
         }

@@ -1,0 +1,73 @@
+//! `mtslvr export`: a finished run to ONNX and `.slvr`, checked in every engine.
+
+use crate::export::{ExportRequest, calibration_clips, export_run};
+use crate::train::RunFolder;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Write a run's backbone as ONNX and as a packed model, and check that all engines agree on it
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The run folder that `mtslvr train` wrote
+    run: PathBuf,
+    /// Folder for model.onnx and model.slvr [default: the run folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Folders of recordings like those the device will hear, to find the ranges of the int8 values
+    /// on; without any, sounds are synthesised
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    calibrate: Vec<PathBuf>,
+    /// What the packed model is called [default: the run folder's name]
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Args {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let (config, weights) = RunFolder::new(&self.run).load()?;
+        let frontend = config.frontend.to_config();
+        let clips = clips_for(&self.calibrate, &frontend)?;
+        let name = self.name.unwrap_or_else(|| name_of(&self.run));
+        let provenance = format!(
+            "mtslvr {} from run {name}, seed {}",
+            env!("CARGO_PKG_VERSION"),
+            config.train.seed
+        );
+        let exported = export_run(&ExportRequest {
+            spec: &config.backbone,
+            weights: &weights,
+            frontend: &frontend,
+            clips: &clips,
+            name: &name,
+            provenance: &provenance,
+            out: self.out.as_deref().unwrap_or(&self.run),
+        })?;
+        print!("{}", exported.verification);
+        for path in [&exported.onnx, &exported.slvr] {
+            let bytes = std::fs::metadata(path)?.len();
+            println!("{}: {bytes} bytes", path.display());
+        }
+        Ok(())
+    }
+}
+
+/// Recordings in `folders`, or synthetic sounds where there are none.
+pub(super) fn clips_for(
+    folders: &[PathBuf],
+    frontend: &mtslvr_runtime::frontend::FrontendConfig,
+) -> Result<Vec<Vec<f32>>> {
+    if folders.is_empty() {
+        eprintln!("No --calibrate: ranges and statistics come from synthetic sounds.");
+        return Ok(calibration_clips(frontend));
+    }
+    super::train::load_clips(folders, false, frontend.sample_rate)
+}
+
+/// A path's last part without its ending.
+pub(super) fn name_of(path: &std::path::Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    whole.file_stem().map_or("backbone".into(), |stem| {
+        stem.to_string_lossy().into_owned()
+    })
+}

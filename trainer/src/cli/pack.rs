@@ -1,0 +1,98 @@
+//! `mtslvr pack`: an ONNX model, our own or foreign, to a `.slvr`.
+
+use super::export::{clips_for, name_of};
+use crate::atomic_file::write_bytes;
+use crate::export::calibration::RangeRule;
+use crate::export::verify::{Subject, verify};
+use crate::export::{EmbeddingStatistics, PackOptions, onnx, pack, spread_patches};
+use anyhow::{Context, Result};
+use mtslvr_runtime::engine::{FrontendDescription, OnnxMetadata};
+use std::path::PathBuf;
+
+/// Patches that go through every engine afterwards.
+const VERIFIED_PATCHES: usize = 16;
+
+/// Quantise an ONNX backbone to int8 and pack it for the device
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The ONNX model
+    onnx: PathBuf,
+    /// The packed model to write
+    #[arg(long, value_name = "FILE.slvr")]
+    out: PathBuf,
+    /// Folders of recordings like those the device will hear, to find the ranges of the int8 values
+    /// on; without any, sounds are synthesised
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    calibrate: Vec<PathBuf>,
+    /// How the model's input is made, for a model that does not say so in its metadata: a TOML file
+    /// with the keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale and
+    /// layout ("time-mel" or "mel-time")
+    #[arg(long, value_name = "FILE.toml")]
+    frontend: Option<PathBuf>,
+    /// Fold adapters into kernels of each path's own: less work at run time, about twice the flash
+    #[arg(long)]
+    fold: bool,
+    /// What the packed model is called [default: the ONNX file's name]
+    #[arg(long)]
+    name: Option<String>,
+}
+
+impl Args {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let file = self.onnx.display().to_string();
+        let bytes = std::fs::read(&self.onnx).with_context(|| format!("cannot read {file}"))?;
+        let given = self.frontend.as_ref().map(|path| {
+            let name = path.display();
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+            FrontendDescription::parse(&text).with_context(|| name.to_string())
+        });
+        let given = given.transpose()?;
+        let graph = onnx::read(&bytes, given.as_ref()).with_context(|| file.clone())?;
+        let clips = clips_for(&self.calibrate, &graph.frontend)?;
+        let options = PackOptions {
+            name: self.name.unwrap_or_else(|| name_of(&self.onnx)),
+            provenance: graph
+                .provenance
+                .clone()
+                .unwrap_or_else(|| format!("packed from {file}")),
+            fold: self.fold,
+            range: RangeRule::default(),
+        };
+        let packed = pack(&graph, &clips, &options).with_context(|| file.clone())?;
+
+        let all = spread_patches(&graph, &clips)?;
+        let step = all.len().div_ceil(VERIFIED_PATCHES);
+        let patches: Vec<Vec<f32>> = all.into_iter().step_by(step).collect();
+        let mut metadata = onnx::read_metadata(&bytes)?;
+        complete(&mut metadata, given, graph.paths * graph.path_dim());
+        let verification = verify(
+            &Subject {
+                onnx: &bytes,
+                metadata: Some(metadata),
+                graph: &graph,
+                slvr: Some(&packed),
+            },
+            &patches,
+            None,
+        )
+        .with_context(|| file.clone())?;
+        print!("{verification}");
+        write_bytes(&self.out, &packed)
+            .with_context(|| format!("cannot write {}", self.out.display()))?;
+        println!("{}: {} bytes", self.out.display(), packed.len());
+        Ok(())
+    }
+}
+
+/// Fills in what the float engines ask for and a foreign model lacks; embeddings do not depend on
+/// its statistics.
+fn complete(metadata: &mut OnnxMetadata, given: Option<FrontendDescription>, dim: usize) {
+    metadata.frontend = given.or(metadata.frontend);
+    let unmeasured = EmbeddingStatistics::unmeasured(dim);
+    metadata.base_mean.get_or_insert(unmeasured.base_mean);
+    metadata
+        .rejection_similarity
+        .get_or_insert(unmeasured.rejection_similarity);
+}
