@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod demo;
+mod eval;
 mod export;
 mod inspect;
 mod interrupt;
@@ -20,22 +22,26 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Export(export::Args),
-    Inspect(inspect::Args),
-    Pack(pack::Args),
-    Synth(synth::Synth),
+    Demo(demo::Args),
     Train(train::Args),
+    Export(export::Args),
+    Pack(pack::Args),
+    Inspect(inspect::Args),
+    Eval(eval::Args),
+    Synth(synth::Synth),
 }
 
 impl Cli {
     /// Runs the subcommand that was asked for.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Export(args) => args.run(),
-            Command::Inspect(args) => args.run(),
-            Command::Pack(args) => args.run(),
-            Command::Synth(synth) => synth.run(),
+            Command::Demo(args) => args.run(),
             Command::Train(args) => args.run(),
+            Command::Export(args) => args.run(),
+            Command::Pack(args) => args.run(),
+            Command::Inspect(args) => args.run(),
+            Command::Eval(args) => args.run(),
+            Command::Synth(synth) => synth.run(),
         }
     }
 }

@@ -20,7 +20,7 @@ pub enum Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self::Runtime(HeadKind::Ridge { lambda: RIDGE })
+        Self::Runtime(HeadKind::default())
     }
 }
 
@@ -37,8 +37,14 @@ pub struct UnknownHead {
     pub found: String,
 }
 
-/// Weight of the ridge penalty where none is given.
-const RIDGE: f32 = 1.0;
+/// Weight of the ridge penalty where none is given: the runtime's own, if ridge is its default.
+fn default_lambda() -> f32 {
+    match HeadKind::default() {
+        HeadKind::Ridge { lambda } => lambda,
+        _ => 1.0,
+    }
+}
+
 /// Weight of the data in the logistic head where none is given.
 const LOGISTIC: f32 = 10.0;
 
@@ -60,7 +66,7 @@ impl FromStr for Head {
         match (name, parameter) {
             ("nearest-mean", None) => Ok(Self::Runtime(HeadKind::NearestMean)),
             ("ridge", lambda) => Ok(Self::Runtime(HeadKind::Ridge {
-                lambda: lambda.unwrap_or(RIDGE),
+                lambda: lambda.unwrap_or_else(default_lambda),
             })),
             ("logistic", c) => Ok(Self::Runtime(HeadKind::Logistic {
                 c: c.unwrap_or(LOGISTIC),
@@ -75,7 +81,9 @@ impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runtime(HeadKind::NearestMean) => f.write_str("nearest-mean"),
-            Self::Runtime(HeadKind::Ridge { lambda }) if *lambda == RIDGE => f.write_str("ridge"),
+            Self::Runtime(HeadKind::Ridge { lambda }) if *lambda == default_lambda() => {
+                f.write_str("ridge")
+            }
             Self::Runtime(HeadKind::Ridge { lambda }) => write!(f, "ridge={lambda}"),
             Self::Runtime(HeadKind::Logistic { c }) if *c == LOGISTIC => f.write_str("logistic"),
             Self::Runtime(HeadKind::Logistic { c }) => write!(f, "logistic={c}"),

@@ -1,0 +1,307 @@
+//! The demo's findings as a report.
+
+use super::{Args, Findings, PRESET};
+use crate::export::inspect::Inspection;
+use crate::report::{
+    Curve, EmbeddingMap, EngineAgreement, Fact, Figure, MapPoint, Report, Spectrogram,
+    principal_components, spectrogram_data_uri,
+};
+use crate::train::MetricsRow;
+use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
+
+/// Clips of sounds never enrolled that the map shows: more would hide the rest.
+const MAP_STRANGERS: usize = 60;
+
+/// A size as a reader takes it in.
+pub(super) fn bytes(count: usize) -> String {
+    match count {
+        0..1024 => format!("{count} bytes"),
+        1024..1_048_576 => format!("{:.0} KiB", count as f64 / 1024.0),
+        _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
+    }
+}
+
+/// Millions of multiply-accumulates of the costliest path for one second of sound.
+pub(super) fn mega_macs(model: &Inspection) -> f64 {
+    model.macs.iter().max().copied().unwrap_or(0) as f64 / 1e6
+}
+
+pub(super) fn report(findings: &Findings, args: &Args) -> Report {
+    let Findings {
+        sounds,
+        recognition,
+        evaluation,
+        model,
+        trained,
+        ..
+    } = findings;
+    let enrolled = sounds.episode.classes.len();
+    let set = &evaluation.sets[0];
+    let percent =
+        |part: usize, whole: usize| format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64);
+    let figure = |value: String, name: &str, context: String| Figure {
+        value,
+        name: name.into(),
+        context,
+    };
+    let controls = match set.random {
+        Some(random) => format!(
+            "± {:.1}; MFCC {:.1} %, random weights {random:.1} %",
+            set.ci95, set.mfcc
+        ),
+        None => format!("± {:.1}; MFCC {:.1} %", set.ci95, set.mfcc),
+    };
+    let flash = bytes(model.file_bytes);
+    Report {
+        title: format!("{enrolled} sounds from one example each"),
+        summary: format!(
+            "A backbone of preset {PRESET} learned for {:.0} seconds from {}, without labels. Packed into 8 bits, it \
+             was shown one example each of {enrolled} sounds that it had not been trained on, and then asked about \
+             other clips.",
+            args.seconds, sounds.training_source
+        ),
+        headline: vec![
+            figure(
+                percent(recognition.recognised, recognition.known),
+                "recognised",
+                format!("{} of {} unseen clips", recognition.recognised, recognition.known),
+            ),
+            figure(
+                percent(recognition.rejected, recognition.strangers),
+                "strangers rejected",
+                format!("{} of {} clips", recognition.rejected, recognition.strangers),
+            ),
+            figure(
+                format!("{:.1} %", set.accuracy),
+                &format!("{}-way 1-shot accuracy", set.ways),
+                controls,
+            ),
+            figure(
+                flash,
+                "flash",
+                format!("{} of working memory", bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer)),
+            ),
+        ],
+        facts: facts(findings, args),
+        recognition: Some(recognition.clone()),
+        evaluation: Some(evaluation.clone()),
+        map: Some(map(findings)),
+        spectrograms: spectrograms(findings),
+        curves: curves(&trained.metrics),
+        engines: engines(findings),
+        costs: costs(model),
+        notes: vec![
+            format!(
+                "{:.0} seconds of training are a beginning. The published kind of backbone trains for hours; \
+                 `mtslvr train` takes as long as you give it.",
+                args.seconds
+            ),
+            "The enrolled clips, the clips asked about and the clips behind the accuracies were held out of training, \
+             of the calibration of the 8-bit values and of the statistics that embeddings are centred with."
+                .into(),
+            format!(
+                "The threshold for “unknown” was set on training audio, before the enrolled sounds were known. {} \
+                 are the sounds never enrolled.",
+                sounds.strangers_source
+            ),
+        ],
+    }
+}
+
+fn fact(name: &str, value: impl ToString) -> Fact {
+    Fact {
+        name: name.into(),
+        value: value.to_string(),
+    }
+}
+
+fn facts(findings: &Findings, args: &Args) -> Vec<Fact> {
+    let trained = &findings.trained;
+    let mut facts = vec![
+        fact("Preset", PRESET),
+        fact("Trained on", &findings.sounds.training_source),
+        fact("Seed", args.seed),
+        fact("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
+    ];
+    if let Some(last) = trained.metrics.last() {
+        let length = format!("{:.0} s, {} steps", last.seconds, last.step);
+        facts.insert(2, fact("Trained for", length));
+        facts.insert(3, fact("Pairs a step", trained.config.train.batch));
+        facts.insert(
+            4,
+            fact(
+                "Training speed",
+                format!("{:.0} patches/s", last.images_per_second),
+            ),
+        );
+    }
+    if trained.interrupted {
+        facts.push(fact("Training", "stopped early"));
+    }
+    facts
+}
+
+fn costs(model: &Inspection) -> Vec<Fact> {
+    let mut costs = vec![
+        fact("Flash, all", bytes(model.file_bytes)),
+        fact("Weights shared by both paths", bytes(model.flash.weights)),
+        fact("Adapters", bytes(model.flash.adapters)),
+        fact("Tables of both paths", bytes(model.flash.tables)),
+        fact("Arena", bytes(model.ram.arena.unwrap_or(0))),
+        fact("Frontend and clip buffer", bytes(model.ram.clip_buffer)),
+    ];
+    for (path, macs) in ["contrastive", "predictive"].iter().zip(&model.macs) {
+        let millions = format!("{:.2} M a patch", *macs as f64 / 1e6);
+        costs.push(fact(
+            &format!("Multiply-accumulates, {path} path"),
+            millions,
+        ));
+    }
+    costs.push(fact(
+        "Embedding",
+        format!("{} + {} values", model.dims[0], model.dims[1]),
+    ));
+    costs
+}
+
+fn engines(findings: &Findings) -> Vec<EngineAgreement> {
+    let verification = &findings.exported.verification;
+    let ran = verification.engines.iter().map(|engine| EngineAgreement {
+        engine: engine.engine.to_owned(),
+        largest_difference: Some(engine.absolute.into()),
+        relative_difference: Some(engine.relative.into()),
+        cosine: Some(engine.cosine.into()),
+        note: if engine.float {
+            String::new()
+        } else {
+            format!("8 bits: {:.0} dB above the difference", engine.snr)
+        },
+    });
+    let absent = verification
+        .absent
+        .iter()
+        .map(|(engine, reason)| EngineAgreement {
+            engine: engine.clone(),
+            largest_difference: None,
+            relative_difference: None,
+            cosine: None,
+            note: reason.clone(),
+        });
+    ran.chain(absent).collect()
+}
+
+fn curves(metrics: &[MetricsRow]) -> Vec<Curve> {
+    let curve = |name: &str, value: fn(&MetricsRow) -> f64| Curve {
+        name: name.into(),
+        over: "step".into(),
+        points: metrics
+            .iter()
+            .map(|row| [row.step as f64, value(row)])
+            .collect(),
+    };
+    vec![
+        curve("Contrastive loss (NT-Xent)", |row| row.contrastive),
+        curve("Predictive loss (augmentation prediction)", |row| {
+            row.predictive
+        }),
+        curve("Operators predicted rightly, share", |row| {
+            row.label_accuracy
+        }),
+        curve("Learning rate", |row| row.learning_rate),
+    ]
+}
+
+/// The clips of the enrolled classes, and some of the strangers.
+fn map(findings: &Findings) -> EmbeddingMap {
+    let Findings {
+        sounds, prepared, ..
+    } = findings;
+    let mut clips: Vec<(usize, Option<usize>, bool)> = Vec::new();
+    for label in 0..sounds.episode.classes.len() {
+        let of = |clips: &[usize], enrolled: bool| -> Vec<_> {
+            clips
+                .iter()
+                .map(|&clip| (clip, Some(label), enrolled))
+                .collect()
+        };
+        clips.extend(of(&sounds.episode.support[label], true));
+        clips.extend(of(&sounds.episode.queries[label], false));
+    }
+    let first = sounds.set.clips.len();
+    let step = sounds.strangers.len().div_ceil(MAP_STRANGERS).max(1);
+    clips.extend(
+        (first..prepared.len())
+            .step_by(step)
+            .map(|clip| (clip, None, false)),
+    );
+    let rows: Vec<Vec<f32>> = clips
+        .iter()
+        .map(|&(clip, ..)| prepared.row(clip).to_vec())
+        .collect();
+    let projection = principal_components(&rows);
+    let points = clips.iter().zip(&projection.points);
+    EmbeddingMap {
+        classes: sounds
+            .episode
+            .classes
+            .iter()
+            .map(|&c| sounds.set.classes[c].clone())
+            .collect(),
+        points: points
+            .map(|(&(_, class, enrolled), &[x, y])| MapPoint {
+                x,
+                y,
+                class,
+                enrolled,
+            })
+            .collect(),
+        explained: projection.explained,
+    }
+}
+
+/// Of each enrolled class the example and one query.
+fn spectrograms(findings: &Findings) -> Vec<Spectrogram> {
+    let Findings {
+        sounds, trained, ..
+    } = findings;
+    let mut pictures = Vec::new();
+    for (label, &class) in sounds.episode.classes.iter().enumerate() {
+        let name = &sounds.set.classes[class];
+        for (what, clips) in [
+            ("enrolled", &sounds.episode.support[label]),
+            ("asked about", &sounds.episode.queries[label]),
+        ] {
+            let frames = clips
+                .first()
+                .and_then(|&clip| frames(&trained.frontend, &sounds.set.clips[clip]));
+            pictures.extend(frames.map(|frames| Spectrogram {
+                title: format!("{name}, {what}"),
+                image: spectrogram_data_uri(&frames, trained.frontend.mels.into()),
+            }));
+        }
+    }
+    pictures
+}
+
+/// Log-mel frames of a clip, one after the other; `None` for what the frontend does not take.
+fn frames(frontend: &FrontendConfig, clip: &[f32]) -> Option<Vec<f32>> {
+    let mut buffer = vec![0.0; frontend.buffer_len()];
+    let mut frames = Vec::new();
+    Frontend::new(*frontend, &mut buffer)
+        .ok()?
+        .push(clip, |frame| frames.extend_from_slice(frame));
+    Some(frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(
+            [12, 2048, 3 << 20].map(bytes),
+            ["12 bytes", "2 KiB", "3.0 MiB"]
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! `mtslvr eval`: few-shot accuracy of a backbone, beside controls.
+
+use super::progress;
+use crate::audio::{AudioError, LabelledSet};
+use crate::evaluate::{
+    Controls, EpisodeShape, Evaluation, FeatureChoice, HEAD_NAMES, Head, LoadedSet, Settings,
+    evaluate_set,
+};
+use crate::export::inspect::Inspection;
+use crate::export::{BackboneFile, Engine, ONNX_FILE, SLVR_FILE};
+use crate::net::BackboneSpec;
+use crate::train::RunFolder;
+use anyhow::{Context, Result, ensure};
+use mtslvr_runtime::backbone::Backbone;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Measure how well a backbone learns classes from a few examples, beside an MFCC and a random-weights control
+///
+/// Tasks are drawn from labelled sets: N classes, K examples of each, and queries to classify.
+/// Where a manifest.csv gives groups (speaker, kit, recording), a task keeps each group on one side.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// An .onnx file, a .slvr file or a run folder
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Labelled sets (DIR/<class>/<clip>), or folders of such sets
+    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    data: Vec<PathBuf>,
+    /// Classes in a task
+    #[arg(long, default_value_t = 5)]
+    ways: usize,
+    /// Examples of each class
+    #[arg(long, default_value_t = 1)]
+    shots: usize,
+    /// Most queries of each class in a task
+    #[arg(long, default_value_t = 5)]
+    queries: usize,
+    /// Tasks a set
+    #[arg(long, default_value_t = 1000)]
+    tasks: usize,
+    #[arg(long, value_name = "NAME", default_value_t = Head::default(), help = format!("The classifier: {HEAD_NAMES}"))]
+    head: Head,
+    /// Which of the embedding's halves the classifier sees
+    #[arg(long, value_enum, default_value_t)]
+    features: FeatureChoice,
+    /// Decides the tasks
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What runs the backbone [default: packed for a .slvr, tract for an .onnx or a run folder]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+    /// Write the figures as JSON to this file, or to standard output (`-`; the table then goes to
+    /// standard error)
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+}
+
+impl Args {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        ensure!(self.tasks > 0, "--tasks must be at least 1");
+        ensure!(
+            (2..=256).contains(&self.ways),
+            "--ways must be from 2 to 256, not {}",
+            self.ways
+        );
+        let sets = open_sets(&self.data)?;
+        let file = BackboneFile::read(&self.model, self.engine)?;
+        let mut engines = (0..rayon::current_num_threads())
+            .map(|_| file.backbone())
+            .collect::<Result<Vec<_>, _>>()?;
+        let frontend = *engines[0].frontend();
+        let spec = trunk_of(&self.model, file.engine());
+        let settings = Settings {
+            shape: EpisodeShape {
+                ways: self.ways,
+                shots: self.shots,
+                queries: self.queries,
+            },
+            tasks: self.tasks,
+            head: self.head,
+            features: self.features,
+            seed: self.seed,
+        };
+        let mut controls = Controls::new(&frontend, spec.as_ref(), self.seed)?;
+        let mut notes = controls.notes.clone();
+        let mut results = Vec::new();
+        for set in &sets {
+            let bar = progress::files(set.clips.len() as u64, &format!("reading {}", set.name));
+            let (loaded, skipped) = LoadedSet::load(set, frontend.sample_rate, |done| {
+                bar.set_position(done as u64);
+            });
+            bar.finish_and_clear();
+            for file in &skipped {
+                eprintln!("skipped: {file}");
+            }
+            if !skipped.is_empty() {
+                notes.push(format!(
+                    "{}: {} of {} clips could not be read and are missing.",
+                    set.name,
+                    skipped.len(),
+                    set.clips.len()
+                ));
+            }
+            let steps = (loaded.clips.len() * controls.rounds()) as u64;
+            let bar = progress::files(steps, &format!("embedding {}", set.name));
+            let result = evaluate_set(&mut engines, &mut controls, &loaded, &settings, &|| {
+                bar.inc(1);
+            })?;
+            bar.finish_and_clear();
+            if !result.left_out.is_empty() {
+                notes.push(format!(
+                    "{}: no task holds {}, whose clips are all of one group.",
+                    set.name,
+                    result.left_out.join(", ")
+                ));
+            }
+            eprintln!(
+                "{}: {:.1} ± {:.1}",
+                result.name, result.accuracy, result.ci95
+            );
+            results.push(result);
+        }
+        let engine = format!("{:?}", file.engine()).to_lowercase();
+        let evaluation = Evaluation::new(
+            self.model.display().to_string(),
+            engine,
+            self.features.name().to_owned(),
+            self.queries,
+            self.seed,
+            results,
+            notes,
+        );
+        self.write(&evaluation)
+    }
+
+    fn write(&self, evaluation: &Evaluation) -> Result<()> {
+        let json = serde_json::to_string_pretty(evaluation)?;
+        match &self.json {
+            Some(path) if path.as_os_str() == "-" => {
+                eprint!("{evaluation}");
+                // A reader that closes the pipe early has had what it wanted.
+                let _ = writeln!(std::io::stdout(), "{json}");
+            }
+            Some(path) => {
+                std::fs::write(path, json + "\n")
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                print!("{evaluation}");
+            }
+            None => print!("{evaluation}"),
+        }
+        Ok(())
+    }
+}
+
+/// Opens each folder as a set or, if it holds no clips of its own, as a folder of sets.
+fn open_sets(folders: &[PathBuf]) -> Result<Vec<LabelledSet>> {
+    let mut sets = Vec::new();
+    for folder in folders {
+        let not_a_set = match LabelledSet::open(folder) {
+            Ok(set) => {
+                sets.push(set);
+                continue;
+            }
+            Err(error @ AudioError::EmptyFolder { .. }) => error,
+            Err(error) => return Err(error.into()),
+        };
+        let mut below: Vec<PathBuf> = std::fs::read_dir(folder)
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_dir())
+            .collect();
+        below.sort();
+        let before = sets.len();
+        for path in below {
+            match LabelledSet::open(&path) {
+                Ok(set) => sets.push(set),
+                Err(AudioError::EmptyFolder { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if sets.len() == before {
+            return Err(not_a_set.into());
+        }
+    }
+    Ok(sets)
+}
+
+/// Shape of the model's trunk, where it is known: from the run's configuration, or from what the
+/// exporter wrote into the model.
+fn trunk_of(model: &Path, engine: Engine) -> Option<BackboneSpec> {
+    if model.is_dir()
+        && let Ok((config, _)) = RunFolder::new(model).load()
+    {
+        return Some(config.backbone);
+    }
+    let file = match engine {
+        _ if !model.is_dir() => model.to_owned(),
+        Engine::Packed => model.join(SLVR_FILE),
+        _ => model.join(ONNX_FILE),
+    };
+    let inspection = Inspection::of_file(&file).ok()?;
+    BackboneSpec::from_provenance(&inspection.provenance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::synth::write_dataset;
+
+    #[test]
+    fn a_set_and_a_folder_of_sets_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["b", "a"] {
+            write_dataset(&root.path().join(name), 2, 2, 0.1, 1).unwrap();
+        }
+        let names = |folders: &[PathBuf]| -> Vec<String> {
+            let sets = open_sets(folders).unwrap();
+            sets.into_iter().map(|set| set.name).collect()
+        };
+        assert_eq!(names(&[root.path().into()]), ["a", "b"]);
+        assert_eq!(names(&[root.path().join("b")]), ["b"]);
+        std::fs::create_dir(root.path().join("empty")).unwrap();
+        assert_eq!(names(&[root.path().into()]), ["a", "b"]);
+        for wrong in ["empty", "missing"] {
+            let error = open_sets(&[root.path().join(wrong)]).unwrap_err();
+            assert!(format!("{error:#}").contains(wrong), "{error:#}");
+        }
+    }
+}
