@@ -17,15 +17,24 @@ const TABLE: [u32; 16] = {
     table
 };
 
-/// A running checksum.
-pub(super) struct Crc32(u32);
+/// A running CRC-32 (IEEE 802.3): of a model, or of an embedding's bytes, to compare engines by.
+///
+/// ```
+/// use mtslvr_runtime::model::Crc32;
+/// assert_eq!(Crc32::new().update(b"1234").update(b"56789").finish(), 0xCBF4_3926);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Crc32(u32);
 
 impl Crc32 {
-    pub(super) fn new() -> Self {
+    /// Of no bytes yet.
+    pub const fn new() -> Self {
         Self(!0)
     }
 
-    pub(super) fn update(mut self, bytes: &[u8]) -> Self {
+    /// Of the bytes so far and `bytes`.
+    #[must_use]
+    pub fn update(mut self, bytes: &[u8]) -> Self {
         for &byte in bytes {
             let low = self.0 ^ u32::from(byte);
             let half = (self.0 >> 4) ^ TABLE[(low & 15) as usize];
@@ -34,8 +43,15 @@ impl Crc32 {
         self
     }
 
-    pub(super) fn finish(self) -> u32 {
+    /// The checksum.
+    pub const fn finish(self) -> u32 {
         !self.0
+    }
+}
+
+impl Default for Crc32 {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -18,6 +18,7 @@ mod wire;
 pub use aligned::Aligned;
 #[cfg(feature = "std")]
 pub use aligned::AlignedBytes;
+pub use crc::Crc32;
 pub use error::OpenError;
 pub use op::{FlashUse, Op, OpKind, Scratch};
 pub use placement::Tensor;
