@@ -5,12 +5,10 @@ use anyhow::{Context, Result, bail, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::qemu::QEMU;
 
 /// Cortex-M4 and M7 with a single-precision FPU.
 pub const TARGET: &str = "thumbv7em-none-eabihf";
-
-/// The emulator's binary.
-pub const QEMU: &str = "qemu-system-arm";
 
 const DEBIAN_PACKAGES: [&str; 5] = [
     "rustc-web",

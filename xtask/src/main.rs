@@ -66,6 +66,7 @@ fn run(command: Command) -> Result<ExitCode> {
             println!("ONNX Runtime: ORT_DYLIB_PATH={}", library.display());
         }
         Command::Firmware { model, run, args } => {
+            let model = firmware::find_model(&model)?;
             let elf = firmware::build(&embedded::Toolchain::set_up()?, &model)?;
             println!("{}", elf.display());
             if run {

@@ -1,0 +1,3 @@
+//! The part of `cargo xtask` that tests use, too.
+
+pub mod qemu;

@@ -1,0 +1,59 @@
+//! How the example firmware is run in QEMU.
+
+use std::path::Path;
+use std::process::Command;
+
+/// The emulator's binary.
+pub const QEMU: &str = "qemu-system-arm";
+
+/// With `-icount shift=0` each instruction takes one nanosecond of the machine's time, so that the
+/// firmware can count them.
+const MACHINE: [&str; 7] = [
+    "-machine",
+    "mps2-an386",
+    "-cpu",
+    "cortex-m4",
+    "-nographic",
+    "-icount",
+    "shift=0",
+];
+
+/// The command that runs the firmware `elf` with its own `args`. It ends when the firmware does, and
+/// succeeds if that did.
+pub fn command<S: AsRef<str>>(elf: &Path, args: &[S]) -> Command {
+    let mut command = Command::new(QEMU);
+    command
+        .args(MACHINE)
+        .arg("-semihosting-config")
+        .arg(semihosting(args))
+        .arg("-kernel")
+        .arg(elf);
+    command
+}
+
+/// QEMU's semihosting option with the firmware's arguments, in which a comma is written twice and an
+/// argument with spaces is quoted (QEMU joins them with spaces).
+fn semihosting<S: AsRef<str>>(args: &[S]) -> String {
+    let mut option = "enable=on,target=native,arg=mtslvr-qemu".to_owned();
+    for arg in args {
+        let arg = arg.as_ref().replace(',', ",,");
+        option.push_str(",arg=");
+        if arg.contains(' ') {
+            option.push_str(&format!("\"{arg}\""));
+        } else {
+            option.push_str(&arg);
+        }
+    }
+    option
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn commas_and_spaces_reach_the_firmware() {
+        assert_eq!(
+            super::semihosting(&["support:dog=a,b.wav", "query=c d.wav"]),
+            "enable=on,target=native,arg=mtslvr-qemu,arg=support:dog=a,,b.wav,arg=\"query=c d.wav\""
+        );
+    }
+}
