@@ -1,0 +1,50 @@
+//! Counts executed instructions, under QEMU's `-icount shift=0`.
+//!
+//! There each instruction takes one nanosecond of the machine's time, and SysTick counts the core's
+//! 25 MHz clock: one tick is 40 instructions, the same on every run. (Instructions are not cycles:
+//! a real core takes one to a few cycles for each.)
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use cortex_m::peripheral::{SYST, syst::SystClkSource};
+use cortex_m_rt::exception;
+
+/// Instructions a tick: 1 GHz of instructions over the board's 25 MHz.
+const PER_TICK: u64 = 40;
+/// SysTick counts 24 bits down.
+const PERIOD: u64 = 1 << 24;
+
+/// How often SysTick has passed zero since it was started.
+static WRAPS: AtomicU32 = AtomicU32::new(0);
+
+#[exception]
+fn SysTick() {
+    WRAPS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The running counter.
+pub struct Instructions(());
+
+impl Instructions {
+    /// Takes SysTick and starts it.
+    pub fn start(mut systick: SYST) -> Self {
+        systick.set_clock_source(SystClkSource::Core);
+        systick.set_reload(PERIOD as u32 - 1);
+        systick.clear_current();
+        systick.enable_interrupt();
+        systick.enable_counter();
+        Self(())
+    }
+
+    /// Instructions since the start, in steps of 40.
+    pub fn now(&self) -> u64 {
+        loop {
+            let before = WRAPS.load(Ordering::Relaxed);
+            let left = u64::from(SYST::get_current());
+            // A wrap in between would pair the new count with the old number of wraps.
+            if WRAPS.load(Ordering::Relaxed) == before {
+                let passed = (PERIOD - left) % PERIOD;
+                return (u64::from(before) * PERIOD + passed) * PER_TICK;
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Enrols sounds from examples and recognises others, on a Cortex-M4F that QEMU emulates: the
+//! recordings and the console are the host's, through semihosting. See `README.md`.
+#![no_std]
+#![no_main]
+#![deny(unsafe_code)]
+
+mod arguments;
+mod device;
+mod instructions;
+#[allow(unsafe_code)]
+mod memory;
+mod model;
+#[allow(unsafe_code)]
+mod semihosting;
+mod session;
+
+use core::panic::PanicInfo;
+use cortex_m_rt::entry;
+use cortex_m_semihosting::{debug, hprintln};
+use device::Device;
+use instructions::Instructions;
+use model::{ARENA_LEN, CLIP_BUFFER_LEN, MODEL};
+use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::clip::ClipEmbedder;
+use mtslvr_runtime::fewshot::Learner;
+use mtslvr_runtime::model::{Aligned, Model};
+use session::{SCRATCH_LEN, Sounds};
+
+#[entry]
+fn main() -> ! {
+    static mut COMMAND_LINE: [u8; 8192] = [0; 8192];
+    static mut ARENA: Aligned<[i8; ARENA_LEN]> = Aligned([0; ARENA_LEN]);
+    static mut CLIP: [f32; CLIP_BUFFER_LEN] = [0.0; CLIP_BUFFER_LEN];
+    static mut SOUNDS: Option<Sounds> = None;
+    static mut SCRATCH: [f32; SCRATCH_LEN] = [0.0; SCRATCH_LEN];
+
+    let buffers = Buffers {
+        arena: &mut ARENA.0,
+        clip: CLIP,
+        sounds: SOUNDS,
+        scratch: SCRATCH,
+    };
+    let passed = match semihosting::command_line(COMMAND_LINE) {
+        Ok(line) => run(line, buffers),
+        Err(error) => {
+            hprintln!("error: {}", error);
+            false
+        }
+    };
+    exit(if passed {
+        debug::EXIT_SUCCESS
+    } else {
+        debug::EXIT_FAILURE
+    })
+}
+
+/// All memory that is not on the stack.
+struct Buffers {
+    arena: &'static mut [i8],
+    clip: &'static mut [f32],
+    sounds: &'static mut Option<Sounds>,
+    scratch: &'static mut [f32],
+}
+
+/// Does what the command line asks for; false if any of it failed.
+fn run(line: &str, buffers: Buffers) -> bool {
+    let Some(peripherals) = cortex_m::Peripherals::take() else {
+        hprintln!("error: the peripherals are taken");
+        return false;
+    };
+    let instructions = Instructions::start(peripherals.SYST);
+    let model = match Model::open(&MODEL.0) {
+        Ok(model) => model,
+        Err(error) => {
+            hprintln!("error: the model in flash: {}", error);
+            return false;
+        }
+    };
+    let opened = instructions.now();
+    let arena_len = buffers.arena.len();
+    let frontend_len = size_of_val::<[f32]>(buffers.clip);
+    let head_len = size_of_val(buffers.sounds) + size_of_val::<[f32]>(buffers.scratch);
+    let backbone = match PackedBackbone::new(model, buffers.arena) {
+        Ok(backbone) => backbone,
+        Err(error) => {
+            hprintln!("error: {}", error);
+            return false;
+        }
+    };
+    let clip = match ClipEmbedder::new(*backbone.frontend(), buffers.clip) {
+        Ok(clip) => clip,
+        Err(error) => {
+            hprintln!("error: {}", error);
+            return false;
+        }
+    };
+    hprintln!(
+        "model name={} checksum={:08x} embedding={} open_instructions={}",
+        model.name(),
+        model.checksum(),
+        backbone.embedding_dim(),
+        opened
+    );
+    hprintln!(
+        "memory flash={} code={} model={} ram={} arena={} frontend={} head={}",
+        memory::flash_len(),
+        memory::code_len(),
+        MODEL.0.len(),
+        memory::ram_len(),
+        arena_len,
+        frontend_len,
+        head_len
+    );
+    let sounds = buffers.sounds.insert(Learner::new(
+        session::head(line),
+        model.base_mean(),
+        model.invariant_dim(),
+        model.rejection_similarity(),
+    ));
+    let mut device = Device {
+        backbone,
+        clip,
+        instructions,
+    };
+    let passed = session::run(&mut device, sounds, buffers.scratch, line);
+    hprintln!("stack used={}", memory::stack_high_water());
+    passed
+}
+
+fn exit(status: debug::ExitStatus) -> ! {
+    loop {
+        debug::exit(status);
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    hprintln!("error: {}", info);
+    exit(debug::EXIT_FAILURE)
+}

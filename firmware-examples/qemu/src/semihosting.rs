@@ -1,0 +1,125 @@
+//! The debugger's side of the machine, which QEMU plays: the command line, files to read, a console.
+
+use core::ffi::CStr;
+use core::fmt;
+use cortex_m_semihosting::{nr, syscall};
+
+/// A semihosting request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostError {
+    /// The command line does not fit into the buffer, or there is none.
+    CommandLine,
+    /// The command line is not UTF-8.
+    NotText,
+    /// The file cannot be opened.
+    Open,
+    /// The path does not fit into the buffer for it.
+    PathTooLong,
+    /// Reading failed.
+    Read,
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CommandLine => "no command line, or one that is longer than 8191 bytes",
+            Self::NotText => "the command line is not UTF-8",
+            Self::Open => "cannot open the file",
+            Self::PathTooLong => "the path is longer than 1023 bytes",
+            Self::Read => "cannot read the file",
+        })
+    }
+}
+
+/// Fetches the command line into `buffer`.
+pub fn command_line(buffer: &mut [u8]) -> Result<&str, HostError> {
+    #[repr(C)]
+    struct Block {
+        buffer: *mut u8,
+        len: usize,
+    }
+    let mut block = Block {
+        buffer: buffer.as_mut_ptr(),
+        len: buffer.len(),
+    };
+    // The host writes into the block, too: the length without the closing zero.
+    let block_pointer = &raw mut block;
+    // SAFETY: SYS_GET_CMDLINE takes a block of a pointer and a length, writes at most that many
+    // bytes there (the slice is borrowed mutably until this function returns), and updates the block.
+    let status = unsafe { cortex_m_semihosting::syscall1(nr::GET_CMDLINE, block_pointer as usize) };
+    if status != 0 {
+        return Err(HostError::CommandLine);
+    }
+    // SAFETY: the block lives on; the host may have written to it behind the compiler's back.
+    let len = unsafe { block_pointer.read_volatile() }.len;
+    let bytes = buffer.get(..len).ok_or(HostError::CommandLine)?;
+    let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
+    core::str::from_utf8(bytes).map_err(|_| HostError::NotText)
+}
+
+/// A file on the host, read from start to end through a small buffer (a request to the host costs
+/// far more than copying its bytes).
+#[derive(Debug)]
+pub struct File {
+    handle: usize,
+    buffer: [u8; 512],
+    filled: usize,
+    read: usize,
+}
+
+impl File {
+    /// Opens `path` for reading.
+    pub fn open(path: &str) -> Result<Self, HostError> {
+        let mut zero_ended = [0; 1024];
+        let len = path.len();
+        if len >= zero_ended.len() {
+            return Err(HostError::PathTooLong);
+        }
+        zero_ended[..len].copy_from_slice(path.as_bytes());
+        let path = CStr::from_bytes_until_nul(&zero_ended).map_err(|_| HostError::PathTooLong)?;
+        let block = [path.as_ptr() as usize, nr::open::R_BINARY, len];
+        // SAFETY: SYS_OPEN takes a zero-ended path, a mode and the path's length.
+        match unsafe { syscall(nr::OPEN, &block) } {
+            usize::MAX => Err(HostError::Open),
+            handle => Ok(Self {
+                handle,
+                buffer: [0; 512],
+                filled: 0,
+                read: 0,
+            }),
+        }
+    }
+
+    fn refill(&mut self) -> Result<(), HostError> {
+        let len = self.buffer.len();
+        let block = [self.handle, self.buffer.as_mut_ptr() as usize, len];
+        // SAFETY: SYS_READ takes an open handle, a buffer and its length, and writes no further.
+        // It returns how many bytes it did not fill.
+        let missing = unsafe { syscall(nr::READ, &block) };
+        self.filled = len.checked_sub(missing).ok_or(HostError::Read)?;
+        self.read = 0;
+        Ok(())
+    }
+}
+
+impl mtslvr_wav::Source for File {
+    type Error = HostError;
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, HostError> {
+        if self.read == self.filled {
+            self.refill()?;
+        }
+        let ready = &self.buffer[self.read..self.filled];
+        let count = ready.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&ready[..count]);
+        self.read += count;
+        Ok(count)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: SYS_CLOSE takes a block with an open handle, which is not used again.
+        unsafe { syscall(nr::CLOSE, &[self.handle]) };
+    }
+}

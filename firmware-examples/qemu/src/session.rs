@@ -1,0 +1,173 @@
+//! What the command line asks for: enrol, fit, classify, and a line printed about each.
+
+use crate::arguments::{Argument, arguments};
+use crate::device::{Device, Embedded};
+use crate::model::EMBEDDING_DIM;
+use core::fmt;
+use cortex_m_semihosting::hprintln;
+use mtslvr_runtime::fewshot::{ClassifyError, Decision, HeadKind, Learner, fit_scratch_len};
+use mtslvr_runtime::model::Crc32;
+
+/// Most classes that can be enrolled.
+pub const CLASSES: usize = 8;
+/// Most examples that can be enrolled, of all classes together.
+pub const EXAMPLES: usize = 64;
+
+/// The sounds that this device has been taught.
+pub type Sounds = Learner<'static, CLASSES, EXAMPLES, EMBEDDING_DIM>;
+
+/// Values that a fit works in, whichever head it is for.
+pub const SCRATCH_LEN: usize = {
+    let kinds = [
+        HeadKind::NearestMean,
+        HeadKind::Ridge { lambda: 1.0 },
+        HeadKind::Logistic { c: 1.0 },
+    ];
+    let mut longest = 0;
+    let mut i = 0;
+    while i < kinds.len() {
+        let len = fit_scratch_len(kinds[i], EXAMPLES, EMBEDDING_DIM, CLASSES);
+        longest = if len > longest { len } else { longest };
+        i += 1;
+    }
+    longest
+};
+
+/// The head that the command line asks for, or the default.
+pub fn head(line: &str) -> HeadKind {
+    let heads = arguments(line).filter_map(|argument| match argument {
+        Ok(Argument::Head(kind)) => Some(kind),
+        _ => None,
+    });
+    heads.last().unwrap_or_default()
+}
+
+/// Follows the command line; false if any of it failed.
+pub fn run(device: &mut Device, sounds: &mut Sounds, scratch: &mut [f32], line: &str) -> bool {
+    let mut passed = true;
+    for argument in arguments(line) {
+        let done = match argument {
+            Ok(Argument::Support { label, path }) => support(device, sounds, label, path),
+            Ok(Argument::Threshold(threshold)) => {
+                sounds.set_threshold(threshold);
+                true
+            }
+            Ok(Argument::Query { .. } | Argument::Head(_)) => true,
+            Err(error) => {
+                hprintln!("error: {}", error);
+                false
+            }
+        };
+        passed &= done;
+    }
+    passed &= fit(device, sounds, scratch);
+    for argument in arguments(line) {
+        if let Ok(Argument::Query { path }) = argument {
+            passed &= query(device, sounds, path);
+        }
+    }
+    passed
+}
+
+fn support(device: &mut Device, sounds: &mut Sounds, label: &str, path: &str) -> bool {
+    let Some(embedded) = embed(device, path) else {
+        return false;
+    };
+    if let Err(error) = sounds.enrol(label, &embedded.embedding) {
+        hprintln!("error: {}: {}", path, error);
+        return false;
+    }
+    hprintln!("support class={} {} file={}", label, embedded, path);
+    true
+}
+
+fn fit(device: &Device, sounds: &mut Sounds, scratch: &mut [f32]) -> bool {
+    let start = device.instructions.now();
+    if let Err(error) = sounds.fit(scratch) {
+        hprintln!("error: {}", error);
+        return false;
+    }
+    hprintln!(
+        "fit classes={} examples={} instructions={}",
+        sounds.support().class_count(),
+        sounds.support().labels().len(),
+        device.instructions.now() - start
+    );
+    true
+}
+
+fn query(device: &mut Device, sounds: &Sounds, path: &str) -> bool {
+    let Some(embedded) = embed(device, path) else {
+        return false;
+    };
+    let mut scores = [0.0; CLASSES];
+    match classify(sounds, &embedded, &mut scores) {
+        Ok(answer) => {
+            hprintln!("query {} {} file={}", answer, embedded, path);
+            true
+        }
+        Err(error) => {
+            hprintln!("error: {}: {}", path, error);
+            false
+        }
+    }
+}
+
+fn embed(device: &mut Device, path: &str) -> Option<Embedded> {
+    match device.embed(path) {
+        Ok(embedded) => Some(embedded),
+        Err(error) => {
+            hprintln!("error: {}: {}", path, error);
+            None
+        }
+    }
+}
+
+fn classify<'a>(
+    sounds: &'a Sounds,
+    embedded: &Embedded,
+    scores: &'a mut [f32],
+) -> Result<Answer<'a>, ClassifyError> {
+    let decision = sounds.classify(&embedded.embedding, scores)?;
+    Ok(Answer { sounds, decision })
+}
+
+/// A decision with the names of its classes.
+struct Answer<'a> {
+    sounds: &'a Sounds,
+    decision: Decision<'a>,
+}
+
+impl fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |class: u8| self.sounds.support().name(class).unwrap_or("?");
+        let decision = &self.decision;
+        write!(
+            f,
+            "class={} best={} similarity={} scores=",
+            decision.class.map_or("unknown", name),
+            name(decision.best),
+            decision.similarity
+        )?;
+        for (class, score) in (0..=u8::MAX).zip(decision.scores) {
+            let separator = if class == 0 { "" } else { "," };
+            write!(f, "{separator}{}:{score}", name(class))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.embedding.iter();
+        let crc = values.fold(Crc32::new(), |crc, value| crc.update(&value.to_le_bytes()));
+        write!(
+            f,
+            "samples={} patches={} crc32={:08x} instructions={}",
+            self.samples,
+            self.patches,
+            crc.finish(),
+            self.instructions
+        )
+    }
+}
