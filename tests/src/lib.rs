@@ -1,1 +1,3 @@
+//! Behaviour that spans the crates: what the tests in `tests/` are made of.
 
+pub mod firmware;
