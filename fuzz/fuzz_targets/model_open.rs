@@ -1,35 +1,12 @@
 //! Any bytes give a model that runs or an error: `cargo +nightly fuzz run model_open`.
 //!
-//! Begin with `runtime/tests/golden/v1.slvr` in `fuzz/corpus/model_open`. The checksum is put right
-//! on a copy of each input, so that the fuzzer gets past it to the structure.
-#![no_main]
+//! Begin with `runtime/tests/golden/v1.slvr` in `fuzz/corpus/model_open`.
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
-use mtslvr_runtime::backbone::PackedBackbone;
-use mtslvr_runtime::model::builder::seal;
-use mtslvr_runtime::model::{AlignedBytes, Model};
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mtslvr_fuzz::model_open(bytes));
 
-/// Larger models are opened but not run: they would only be slow.
-const MOST_ARENA: usize = 1 << 20;
-const MOST_MACS: u64 = 10_000_000;
-
-fuzz_target!(|bytes: &[u8]| {
-    let mut file = AlignedBytes::new(bytes);
-    let _ = Model::open(&file);
-    seal(&mut file);
-    let Ok(model) = Model::open(&file) else {
-        return;
-    };
-    let macs = model.ops().map(|op| op.macs(0) + op.macs(1)).sum::<u64>();
-    if model.arena_len() > MOST_ARENA || macs > MOST_MACS {
-        return;
-    }
-    let patch = vec![0.5; model.frontend().patch_len()];
-    let arena = vec![0i8; model.arena_len()];
-    let Ok(mut backbone) = PackedBackbone::new(model, arena) else {
-        panic!("an arena of the stated length was refused");
-    };
-    for path in 0..model.paths() {
-        assert_eq!(backbone.run_path(path, &patch).len(), model.invariant_dim());
-    }
-});
+#[cfg(not(fuzzing))]
+fn main() {
+    mtslvr_fuzz::replay(mtslvr_fuzz::model_open);
+}
