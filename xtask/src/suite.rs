@@ -127,7 +127,8 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    run(&["--package", "mtslvr-runtime", "--no-default-features"])
+    run(&["--package", "mtslvr-runtime", "--no-default-features"])?;
+    run(&["--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
 }
 
 fn documentation() -> Result<()> {
