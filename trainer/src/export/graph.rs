@@ -110,6 +110,12 @@ impl Graph {
         self.shape(self.ops.len()).len()
     }
 
+    /// Multiply-accumulates of path `path` for one patch; kernels count in full where they cover
+    /// padding.
+    pub fn macs(&self, path: usize) -> u64 {
+        self.ops.iter().map(|op| op.macs(path)).sum()
+    }
+
     /// Adds each adapter to the centre of its path's kernels, so that each path has plain kernels
     /// of its own.
     pub fn fold_adapters(&mut self) {
@@ -135,6 +141,17 @@ impl Graph {
                 channels.weights = weights.into();
             }
         }
+    }
+}
+
+impl Op {
+    /// Multiply-accumulates of path `path`; zero for an operator without weights.
+    pub fn macs(&self, path: usize) -> u64 {
+        let positions = self.output.height * self.output.width;
+        self.kind.channels().get(path).map_or(0, |channels| {
+            let adapter = channels.adapter.as_ref().map_or(0, |a| a.len());
+            ((channels.weights.len() + adapter) * positions) as u64
+        })
     }
 }
 

@@ -193,15 +193,12 @@ impl Inspection {
             .zip(metadata.rejection_similarity);
         let mut flash = FlashParts::default();
         let mut operators = Vec::new();
-        let mut macs = vec![0; graph.paths];
         for (index, op) in graph.ops.iter().enumerate() {
             let channels = op.kind.channels();
-            let positions = (op.output.height * op.output.width) as u64;
             let mut used = FlashParts::default();
             let shared = channels.windows(2).all(|c| c[0].weights == c[1].weights);
             for (path, channels) in channels.iter().enumerate() {
                 let adapter = channels.adapter.as_ref().map_or(0, |a| a.len());
-                macs[path] += (channels.weights.len() + adapter) as u64 * positions;
                 used.adapters += 4 * adapter;
                 if path == 0 || !shared {
                     used.weights += 4 * channels.weights.len();
@@ -228,7 +225,7 @@ impl Inspection {
                 arena: None,
                 clip_buffer: clip_buffer(&graph.frontend, dims),
             },
-            macs,
+            macs: (0..graph.paths).map(|path| graph.macs(path)).collect(),
             shared_ops: shared_ops(&graph),
             frontend: (&graph.frontend).into(),
             dims,
@@ -249,10 +246,6 @@ fn operator(graph: &Graph, index: usize, used: &FlashParts) -> Operator {
         OpKind::AveragePool { window, .. } => ("average pool", Some(window)),
     };
     let input = graph.shape(op.kind.operands().0);
-    let positions = (op.output.height * op.output.width) as u64;
-    let per_position = op.kind.channels().first().map_or(0, |channels| {
-        channels.weights.len() + channels.adapter.as_ref().map_or(0, |a| a.len())
-    });
     Operator {
         name: Some(op.name.clone()),
         kind: kind.to_owned(),
@@ -261,7 +254,7 @@ fn operator(graph: &Graph, index: usize, used: &FlashParts) -> Operator {
         kernel: pair(window.map_or([1, 1], |w| w.kernel)),
         stride: pair(window.map_or([1, 1], |w| w.stride)),
         adapter: used.adapters > 0,
-        macs: per_position as u64 * positions,
+        macs: op.macs(0),
         bytes: used.weights + used.adapters + used.tables,
     }
 }
@@ -397,4 +390,56 @@ impl fmt::Display for Inspection {
 
 fn millions(macs: u64) -> String {
     format!("{:.3} M", macs as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::calibration::RangeRule;
+    use crate::export::{PackOptions, calibration_clips, pack, random};
+    use crate::net::AdapterKind;
+
+    #[test]
+    fn both_forms_of_a_model_tell_the_same_of_it() {
+        let spec = random::spec(AdapterKind::Parallel, 1);
+        let weights = random::weights(&spec, 2);
+        let (frontend, statistics) = (random::frontend(), random::statistics(&spec));
+        let onnx = onnx::write(&spec, &weights, &frontend, &statistics, "a test").unwrap();
+        let graph = onnx::read(&onnx, None).unwrap();
+        let options = PackOptions {
+            name: "test".into(),
+            provenance: "a test".into(),
+            fold: false,
+            range: RangeRule::default(),
+        };
+        let clips = &calibration_clips(&frontend)[..8];
+        let packed = pack(&graph, clips, &options).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let inspect = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            Inspection::of_file(&path).unwrap()
+        };
+        let (float, int8) = (inspect("m.onnx", &onnx), inspect("m.slvr", &packed));
+        assert_eq!(float.macs, int8.macs);
+        assert_eq!(float.dims, [12, 12]);
+        assert_eq!(int8.dims, [12, 12]);
+        // The stem and a block of two convolutions and their sum, which is fused when packed.
+        assert_eq!((float.shared_ops, int8.shared_ops), (4, 3));
+        let f = int8.flash;
+        assert_eq!(f.weights + f.adapters + f.tables + f.other, packed.len());
+        assert_eq!(float.flash.adapters, 4 * int8.flash.adapters);
+        let text = int8.to_string();
+        for part in [
+            "arena",
+            "conv (adapted)",
+            "5x5",
+            "16000 Hz",
+            "rejection similarity",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        let json = serde_json::to_value(&int8).unwrap();
+        assert_eq!(json["ram"]["arena"], int8.ram.arena.unwrap());
+    }
 }

@@ -10,8 +10,14 @@ use mtslvr_runtime::frontend::FrontendError;
 use mtslvr_runtime::model::builder::{BuildError, build};
 use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 
-/// Patches that calibration observes, and verification compares at most.
-const CALIBRATION_PATCHES: usize = 96;
+/// Most patches that calibration observes.
+const CALIBRATION_PATCHES: usize = 256;
+
+/// Fewest, however large the backbone, if the audio gives so many.
+const FEWEST_PATCHES: usize = 32;
+
+/// Multiply-accumulates that calibration may take: a few seconds on two cores.
+const CALIBRATION_MACS: u64 = 20_000_000_000;
 
 /// Clips that the packed model's statistics are measured on.
 const STATISTICS_CLIPS: usize = 512;
@@ -92,10 +98,13 @@ pub fn pack(
     Ok(build(&spec)?)
 }
 
-/// Patches from all over `clips`, evenly spread.
+/// Patches from all over `clips`, evenly spread, as many as calibration of `graph` takes.
 pub fn spread_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, PackError> {
+    let macs: u64 = (0..graph.paths).map(|path| graph.macs(path)).sum();
+    let affordable = (CALIBRATION_MACS / macs.max(1)) as usize;
+    let count = affordable.clamp(FEWEST_PATCHES, CALIBRATION_PATCHES);
     let filled: Vec<&Vec<f32>> = clips.iter().filter(|clip| !clip.is_empty()).collect();
-    let step = filled.len().div_ceil(CALIBRATION_PATCHES).max(1);
+    let step = filled.len().div_ceil(count).max(1);
     let mut patches: Vec<Vec<f32>> = Vec::new();
     for clip in filled.into_iter().step_by(step) {
         clip::patches(graph.frontend, clip, |patch| patches.push(patch.to_vec()))
@@ -104,7 +113,7 @@ pub fn spread_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>
     if patches.is_empty() {
         return Err(PackError::NoPatches);
     }
-    let step = patches.len().div_ceil(CALIBRATION_PATCHES);
+    let step = patches.len().div_ceil(count);
     Ok(patches.into_iter().step_by(step).collect())
 }
 
@@ -174,7 +183,6 @@ mod tests {
                     };
                     let verification = verify(&subject, &patches[..8], None).unwrap();
                     let packed = verification.engines.last().unwrap();
-                    println!("{kind:?} {from_stage} fold {fold} seed {seed} {range:?}: {packed:?}");
                     assert_eq!(packed.engine, "packed int8");
                     assert!(packed.cosine > 0.99, "{verification}");
                     let model = Model::open(&slvr).unwrap();
