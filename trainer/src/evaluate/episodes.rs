@@ -49,6 +49,9 @@ pub struct Episode {
     pub queries: Vec<Vec<usize>>,
 }
 
+/// Support and queries: a list of clips for each class.
+type Sides = (Vec<Vec<usize>>, Vec<Vec<usize>>);
+
 /// Why a set cannot give the episodes asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EpisodeError {
@@ -272,13 +275,12 @@ impl EpisodeSampler {
     /// clip is drawn; a group of one class alone goes where that class needs it.
     ///
     /// On failure: the class that could not be filled, and the support clips it had.
-    #[allow(clippy::type_complexity)]
     fn draw_clips(
         &self,
         classes: &[usize],
         shared: &[usize],
         rng: &mut ChaCha8Rng,
-    ) -> Result<(Vec<Vec<usize>>, Vec<Vec<usize>>), (usize, usize)> {
+    ) -> Result<Sides, (usize, usize)> {
         let supporting: HashMap<usize, bool> =
             shared.iter().map(|&g| (g, rng.random_bool(0.5))).collect();
         let mut support = Vec::with_capacity(classes.len());

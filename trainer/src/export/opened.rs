@@ -22,7 +22,7 @@ pub enum Engine {
 #[non_exhaustive]
 pub enum OpenBackboneError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("{path}: cannot be read")]
     Read {
         /// The file.
         path: PathBuf,

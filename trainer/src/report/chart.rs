@@ -57,13 +57,19 @@ fn bounds(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
     })
 }
 
-/// One curve: the values as measured, thin, and their running mean, strong. `None` if there is no
-/// finite value.
+/// From this many points on a curve is drawn as measured, thin, with its running mean, strong; with
+/// fewer as measured alone.
+pub(super) const SMOOTHED: usize = 20;
+
+/// One curve against what it was measured over. `None` if fewer than two points are finite.
 pub(super) fn curve(curve: &Curve) -> Option<String> {
     const WIDTH: f64 = 460.0;
     const HEIGHT: f64 = 230.0;
     let finite = |p: &&[f64; 2]| p[0].is_finite() && p[1].is_finite();
     let points: Vec<[f64; 2]> = curve.points.iter().filter(finite).copied().collect();
+    if points.len() < 2 {
+        return None;
+    }
     let x_range = bounds(points.iter().map(|p| p[0]))?;
     let mut y_range = bounds(points.iter().map(|p| p[1]))?;
     let margin = 0.06 * (y_range[1] - y_range[0]).max(1e-9);
@@ -107,14 +113,15 @@ pub(super) fn curve(curve: &Curve) -> Option<String> {
             .map(|p| format!("{:.1},{:.1}", x.at(p[0]), y.at(p[1])));
         pairs.collect::<Vec<_>>().join(" ")
     };
-    let _ = write!(svg, r#"<polyline class="raw" points="{}"/>"#, path(&points));
-    if points.len() >= 20 {
-        let smooth = running_mean(&points, points.len() / 30 + 1);
-        let _ = write!(
-            svg,
-            r#"<polyline class="line" points="{}"/>"#,
-            path(&smooth)
-        );
+    let mut line = |class: &str, points: &[[f64; 2]]| {
+        let path = path(points);
+        let _ = write!(svg, r#"<polyline class="{class}" points="{path}"/>"#);
+    };
+    if points.len() < SMOOTHED {
+        line("line", &points);
+    } else {
+        line("raw", &points);
+        line("line", &running_mean(&points, points.len() / 30 + 1));
     }
     svg.push_str("</svg>");
     Some(svg)

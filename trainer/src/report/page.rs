@@ -223,7 +223,12 @@ fn spectrograms(body: &mut String, pictures: &[Spectrogram]) {
     if pictures.is_empty() {
         return;
     }
-    let mut grid = String::from("<div class=\"pictures\">\n");
+    // Whole rows where the number allows it.
+    let columns = [5, 4, 3]
+        .into_iter()
+        .find(|columns| pictures.len().is_multiple_of(*columns));
+    let columns = columns.unwrap_or(5);
+    let mut grid = format!("<div class=\"pictures\" style=\"--columns:{columns}\">\n");
     for picture in pictures {
         let _ = writeln!(
             grid,
@@ -254,7 +259,11 @@ fn curves(body: &mut String, curves: &[Curve]) {
         }
     }
     if !grid.is_empty() {
-        let lead = "As measured (thin) and as a running mean (strong).";
+        let lead = if curves.iter().any(|c| c.points.len() >= chart::SMOOTHED) {
+            "As measured (thin) and as a running mean (strong)."
+        } else {
+            ""
+        };
         section(
             body,
             "Training",

@@ -26,6 +26,22 @@ pub(super) fn mega_macs(model: &Inspection) -> f64 {
     model.macs.iter().max().copied().unwrap_or(0) as f64 / 1e6
 }
 
+/// A count of enrolled sounds as a word.
+fn in_words(count: usize) -> &'static str {
+    match count {
+        2 => "two",
+        3 => "three",
+        4 => "four",
+        5 => "five",
+        _ => "several",
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
+
 pub(super) fn report(findings: &Findings, args: &Args) -> Report {
     let Findings {
         sounds,
@@ -35,7 +51,7 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
         trained,
         ..
     } = findings;
-    let enrolled = sounds.episode.classes.len();
+    let enrolled = in_words(sounds.episode.classes.len());
     let set = &evaluation.sets[0];
     let percent =
         |part: usize, whole: usize| format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64);
@@ -53,7 +69,7 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
     };
     let flash = bytes(model.file_bytes);
     Report {
-        title: format!("{enrolled} sounds from one example each"),
+        title: format!("{} sounds from one example each", capitalised(enrolled)),
         summary: format!(
             "A backbone of preset {PRESET} learned for {:.0} seconds from {}, without labels. Packed into 8 bits, it \
              was shown one example each of {enrolled} sounds that it had not been trained on, and then asked about \
@@ -259,28 +275,25 @@ fn map(findings: &Findings) -> EmbeddingMap {
     }
 }
 
-/// Of each enrolled class the example and one query.
+/// Of each enrolled class the example, then of each a clip that was asked about.
 fn spectrograms(findings: &Findings) -> Vec<Spectrogram> {
     let Findings {
         sounds, trained, ..
     } = findings;
-    let mut pictures = Vec::new();
-    for (label, &class) in sounds.episode.classes.iter().enumerate() {
-        let name = &sounds.set.classes[class];
-        for (what, clips) in [
-            ("enrolled", &sounds.episode.support[label]),
-            ("asked about", &sounds.episode.queries[label]),
-        ] {
-            let frames = clips
-                .first()
-                .and_then(|&clip| frames(&trained.frontend, &sounds.set.clips[clip]));
-            pictures.extend(frames.map(|frames| Spectrogram {
-                title: format!("{name}, {what}"),
-                image: spectrogram_data_uri(&frames, trained.frontend.mels.into()),
-            }));
-        }
-    }
-    pictures
+    let episode = &sounds.episode;
+    let picture = |class: usize, what: &str, clips: &[usize]| {
+        let frames = frames(&trained.frontend, &sounds.set.clips[*clips.first()?])?;
+        Some(Spectrogram {
+            title: format!("{}, {what}", sounds.set.classes[class]),
+            image: spectrogram_data_uri(&frames, trained.frontend.mels.into()),
+        })
+    };
+    let rows = [("enrolled", &episode.support), ("asked", &episode.queries)];
+    let pictures = rows.into_iter().flat_map(|(what, clips)| {
+        let classes = episode.classes.iter().zip(clips);
+        classes.filter_map(move |(&class, clips)| picture(class, what, clips))
+    });
+    pictures.collect()
 }
 
 /// Log-mel frames of a clip, one after the other; `None` for what the frontend does not take.
