@@ -1,6 +1,7 @@
 //! `mtslvr export`: a finished run to ONNX and `.slvr`, checked in every engine.
 
-use crate::export::{ExportRequest, calibration_clips, export_run};
+use super::calibration::Calibration;
+use crate::export::{ExportRequest, export_run};
 use crate::train::RunFolder;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -13,10 +14,8 @@ pub(super) struct Args {
     /// Folder for model.onnx and model.slvr [default: the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Folders of recordings like those the device will hear, to find the ranges of the int8 values
-    /// on; without any, sounds are synthesised
-    #[arg(long, value_name = "DIR", num_args = 1..)]
-    calibrate: Vec<PathBuf>,
+    #[command(flatten)]
+    calibration: Calibration,
     /// What the packed model is called [default: the run folder's name]
     #[arg(long)]
     name: Option<String>,
@@ -27,7 +26,7 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let (config, weights) = RunFolder::new(&self.run).load()?;
         let frontend = config.frontend.to_config();
-        let clips = clips_for(&self.calibrate, &frontend)?;
+        let clips = self.calibration.clips(&frontend)?;
         let name = self.name.unwrap_or_else(|| name_of(&self.run));
         let provenance = format!(
             "mtslvr {} from run {name}, seed {}",
@@ -50,18 +49,6 @@ impl Args {
         }
         Ok(())
     }
-}
-
-/// Recordings in `folders`, or synthetic sounds where there are none.
-pub(super) fn clips_for(
-    folders: &[PathBuf],
-    frontend: &mtslvr_runtime::frontend::FrontendConfig,
-) -> Result<Vec<Vec<f32>>> {
-    if folders.is_empty() {
-        eprintln!("No --calibrate: ranges and statistics come from synthetic sounds.");
-        return Ok(calibration_clips(frontend));
-    }
-    super::train::load_clips(folders, false, frontend.sample_rate)
 }
 
 /// A path's last part without its ending.

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod calibration;
 mod demo;
 mod eval;
 mod export;

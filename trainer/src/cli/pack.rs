@@ -1,6 +1,7 @@
 //! `mtslvr pack`: an ONNX model, our own or foreign, to a `.slvr`.
 
-use super::export::{clips_for, name_of};
+use super::calibration::Calibration;
+use super::export::name_of;
 use crate::atomic_file::write_bytes;
 use crate::export::calibration::RangeRule;
 use crate::export::verify::{Subject, verify};
@@ -20,10 +21,8 @@ pub(super) struct Args {
     /// The packed model to write
     #[arg(long, value_name = "FILE.slvr")]
     out: PathBuf,
-    /// Folders of recordings like those the device will hear, to find the ranges of the int8 values
-    /// on; without any, sounds are synthesised
-    #[arg(long, value_name = "DIR", num_args = 1..)]
-    calibrate: Vec<PathBuf>,
+    #[command(flatten)]
+    calibration: Calibration,
     /// How the model's input is made, for a model that does not say so in its metadata: a TOML file
     /// with the keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale and
     /// layout ("time-mel" or "mel-time")
@@ -50,7 +49,7 @@ impl Args {
         });
         let given = given.transpose()?;
         let graph = onnx::read(&bytes, given.as_ref()).with_context(|| file.clone())?;
-        let clips = clips_for(&self.calibrate, &graph.frontend)?;
+        let clips = self.calibration.clips(&graph.frontend)?;
         let options = PackOptions {
             name: self.name.unwrap_or_else(|| name_of(&self.onnx)),
             provenance: graph

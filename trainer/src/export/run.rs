@@ -7,9 +7,9 @@ use super::pack::{PackOptions, pack, spread_patches};
 use super::statistics::EmbeddingStatistics;
 use super::verify::{Subject, Verification, verify};
 use crate::atomic_file::write_bytes;
-use crate::net::{BackboneSpec, Mode, Parameters, Trunk, Weights};
+use crate::net::{BackboneSpec, Parameters, Trunk, Weights};
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use mtslvr_runtime::engine::TractBackbone;
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::path::{Path, PathBuf};
@@ -110,17 +110,13 @@ fn candle_embeddings(
     request: &ExportRequest<'_>,
     patches: &[Vec<f32>],
 ) -> candle_core::Result<Vec<Vec<f32>>> {
-    let device = Device::Cpu;
-    let mut parameters = Parameters::new(0, &device);
+    let mut parameters = Parameters::new(0, &Device::Cpu);
     let trunk = Trunk::new(request.spec, &mut parameters)?;
     parameters.load(request.weights)?;
-    let shape = (
-        patches.len(),
-        usize::from(request.frontend.frames),
-        usize::from(request.frontend.mels),
-    );
-    let batch = Tensor::from_vec(patches.concat(), shape, &device)?;
-    let [invariant, equivariant] = trunk.forward(&batch, Mode::Evaluate)?;
-    let rows = Tensor::cat(&[&invariant, &equivariant], 1)?;
-    rows.to_vec2::<f32>()
+    let frontend = request.frontend;
+    trunk.embed(
+        patches,
+        usize::from(frontend.frames),
+        usize::from(frontend.mels),
+    )
 }

@@ -4,7 +4,7 @@ use super::layers::{AdaptedConv, Mode, PathNorm};
 use super::ops::Residual;
 use super::parameters::Parameters;
 use super::spec::{AdapterKind, BackboneSpec, PATHS};
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 
 /// Stem and stages; [`Trunk::forward`] runs both paths.
 #[derive(Debug)]
@@ -167,6 +167,15 @@ impl Trunk {
             self.finish(shared.clone(), split, 0, mode)?,
             self.finish(shared, split, 1, mode)?,
         ])
+    }
+
+    /// Embeddings of patches (`frames * mels` values each) by the running statistics: invariant
+    /// features, then equivariant ones, patch by patch.
+    pub fn embed(&self, patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Vec<Vec<f32>>> {
+        let shape = (patches.len(), frames, mels);
+        let batch = Tensor::from_vec(patches.concat(), shape, &Device::Cpu)?;
+        let [invariant, equivariant] = self.forward(&batch, Mode::Evaluate)?;
+        Tensor::cat(&[&invariant, &equivariant], 1)?.to_vec2()
     }
 
     /// Runs the stages from `from` on along one path and averages over time and mel.

@@ -6,4 +6,4 @@ mod objective;
 
 pub use mlap::{augmentation_prediction, label_accuracy};
 pub use nt_xent::nt_xent;
-pub use objective::{Loss, Objective, ObjectiveConfig, embed_with_candle};
+pub use objective::{Loss, Objective, ObjectiveConfig};

@@ -2,7 +2,7 @@
 
 use super::{augmentation_prediction, label_accuracy, nt_xent};
 use crate::net::{AugmentationHead, BackboneSpec, Mode, Parameters, Projector, Trunk};
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// The `[objective]` table of a run's configuration.
@@ -92,29 +92,13 @@ impl Objective {
     }
 }
 
-/// Features of both paths for patches `[frames * mels]` each, by candle in evaluation mode:
-/// invariant ‖ equivariant, row by row.
-pub fn embed_with_candle(
-    trunk: &Trunk,
-    patches: &[Vec<f32>],
-    frames: usize,
-    mels: usize,
-) -> Result<Vec<Vec<f32>>> {
-    let input = Tensor::from_vec(
-        patches.concat(),
-        (patches.len(), frames, mels),
-        &Device::Cpu,
-    )?;
-    let [invariant, equivariant] = trunk.forward(&input, Mode::Evaluate)?;
-    Tensor::cat(&[invariant, equivariant], 1)?.to_vec2()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::augment::OPERATORS;
     use crate::net::ops::finite_difference::random;
     use crate::train::{PRESETS, RunConfig};
+    use candle_core::Device;
 
     /// candle's own LayerNorm and softmax give no gradient without a word; nothing here may.
     #[test]
