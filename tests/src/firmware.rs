@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::fewshot::HeadKind;
 use std::env;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 /// Most classes that the firmware enrols.
 pub const CLASSES: usize = 8;
@@ -107,11 +107,17 @@ impl Firmware {
         Ok(report)
     }
 
+    /// The command that runs the firmware in QEMU, without standard input.
+    pub fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+        let mut command = xtask::qemu::command(&self.elf, arguments);
+        command.stdin(Stdio::null()).stderr(Stdio::inherit());
+        command
+    }
+
     /// Runs the firmware in QEMU; gives what it printed, and whether it ended well.
     pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<(Report, bool)> {
-        let output = xtask::qemu::command(&self.elf, arguments)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
+        let output = self
+            .command(arguments)
             .output()
             .with_context(|| format!("cannot start {}", xtask::qemu::QEMU))?;
         let text = String::from_utf8(output.stdout).context("the firmware's output")?;

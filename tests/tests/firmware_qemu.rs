@@ -1,13 +1,16 @@
 //! The example firmware in QEMU against the runtime on this host: the same recordings give the same
 //! bits.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use mtslvr_runtime::fewshot::HeadKind;
 use mtslvr_tests::firmware::{Firmware, Line, Report, Script};
 use mtslvr_trainer::audio::synth::write_dataset;
 use mtslvr_trainer::audio::{self, LabelledSet};
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Four classes of synthesised sounds: of three, two clips to learn from and one to recognise, and
@@ -174,6 +177,30 @@ fn bad_arguments_are_named() -> Result<()> {
     let (report, passed) = firmware.run::<&str>(&[])?;
     assert!(!passed);
     assert!(report.of("error").next().is_some());
+    Ok(())
+}
+
+/// As under `| head -1`: what nobody reads is lost, and the firmware ends all the same.
+#[test]
+fn a_closed_console_does_not_hang_the_firmware() -> Result<()> {
+    let firmware = Firmware::from_env()?;
+    let recordings = Recordings::new()?;
+    let arguments = recordings.script.arguments();
+    let mut qemu = firmware
+        .command(&arguments)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    drop(qemu.stdout.take());
+    let start = Instant::now();
+    while qemu.try_wait()?.is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            qemu.kill()?;
+            qemu.wait()?;
+            bail!("the firmware still runs after a minute");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    assert!(qemu.wait()?.success());
     Ok(())
 }
 

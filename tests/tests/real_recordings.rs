@@ -4,8 +4,10 @@ use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::fewshot::HeadKind;
 use mtslvr_tests::firmware::{Firmware, Script};
 use mtslvr_trainer::audio::{self, LabelledSet};
+use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 const RATE: u32 = 16_000;
 
@@ -25,6 +27,40 @@ fn sets() -> Result<Vec<PathBuf>> {
     sets.sort();
     ensure!(!sets.is_empty(), "{}: no set in it", folder.display());
     Ok(sets)
+}
+
+/// A short run of `mtslvr eval` over all sets: it gives a row for each, and even the untrained test
+/// model tells real sounds apart better than chance does.
+#[test]
+#[ignore = "needs recordings in MTSLVR_DATA"]
+fn episodes_on_real_recordings() -> Result<()> {
+    let file = |name: &str| {
+        env::var_os(name).with_context(|| format!("{name} is not set: run `cargo xtask test`"))
+    };
+    const WAYS: usize = 5;
+    let sets = sets()?;
+    let output = Command::new(file("MTSLVR_TEST_BINARY")?)
+        .arg("eval")
+        .arg("--model")
+        .arg(file("MTSLVR_TEST_MODEL")?)
+        .arg("--data")
+        .args(&sets)
+        .args(["--ways", &WAYS.to_string(), "--shots", "1"])
+        .args(["--tasks", "200", "--json", "-"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "mtslvr eval: {}", output.status);
+    let figures: Value = serde_json::from_slice(&output.stdout)?;
+    let rows = figures["sets"].as_array().context("no rows")?;
+    ensure!(rows.len() == sets.len(), "{} rows", rows.len());
+    for row in rows {
+        ensure!(row["tasks"] == 200, "{row}");
+    }
+    let mean = figures["mean"].as_f64().context("no mean")?;
+    let chance = 100.0 / WAYS as f64;
+    ensure!(mean > chance + 5.0, "mean accuracy {mean} %");
+    Ok(())
 }
 
 /// Of each set, five classes enrolled from one recording each and one more recording of each to

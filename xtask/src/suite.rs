@@ -183,9 +183,18 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
     );
     let data = data.canonicalize()?;
     process::run(
+        workspace::host_cargo()?
+            .args(["build", "--release", "--locked"])
+            .args(["--package", "mtslvr-trainer", "--bin", "mtslvr"]),
+    )?;
+    process::run(
         inputs
             .cargo_test()?
             .env("MTSLVR_DATA", data)
+            .env(
+                "MTSLVR_TEST_BINARY",
+                workspace::target_dir().join("release/mtslvr"),
+            )
             .args(["--package", "mtslvr-tests", "--test", "real_recordings"])
             .args(["--", "--ignored"]),
     )

@@ -16,7 +16,7 @@ mod session;
 
 use core::panic::PanicInfo;
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
+use cortex_m_semihosting::debug;
 use device::Device;
 use instructions::Instructions;
 use model::{ARENA_LEN, CLIP_BUFFER_LEN, MODEL};
@@ -43,7 +43,7 @@ fn main() -> ! {
     let passed = match semihosting::command_line(COMMAND_LINE) {
         Ok(line) => run(line, buffers),
         Err(error) => {
-            hprintln!("error: {}", error);
+            say!("error: {}", error);
             false
         }
     };
@@ -65,14 +65,14 @@ struct Buffers {
 /// Does what the command line asks for; false if any of it failed.
 fn run(line: &str, buffers: Buffers) -> bool {
     let Some(peripherals) = cortex_m::Peripherals::take() else {
-        hprintln!("error: the peripherals are taken");
+        say!("error: the peripherals are taken");
         return false;
     };
     let instructions = Instructions::start(peripherals.SYST);
     let model = match Model::open(&MODEL.0) {
         Ok(model) => model,
         Err(error) => {
-            hprintln!("error: the model in flash: {}", error);
+            say!("error: the model in flash: {}", error);
             return false;
         }
     };
@@ -83,25 +83,25 @@ fn run(line: &str, buffers: Buffers) -> bool {
     let backbone = match PackedBackbone::new(model, buffers.arena) {
         Ok(backbone) => backbone,
         Err(error) => {
-            hprintln!("error: {}", error);
+            say!("error: {}", error);
             return false;
         }
     };
     let clip = match ClipEmbedder::new(*backbone.frontend(), buffers.clip) {
         Ok(clip) => clip,
         Err(error) => {
-            hprintln!("error: {}", error);
+            say!("error: {}", error);
             return false;
         }
     };
-    hprintln!(
+    say!(
         "model name={} checksum={:08x} embedding={} open_instructions={}",
         model.name(),
         model.checksum(),
         backbone.embedding_dim(),
         opened
     );
-    hprintln!(
+    say!(
         "memory flash={} code={} model={} ram={} arena={} frontend={} head={}",
         memory::flash_len(),
         memory::code_len(),
@@ -123,7 +123,7 @@ fn run(line: &str, buffers: Buffers) -> bool {
         instructions,
     };
     let passed = session::run(&mut device, sounds, buffers.scratch, line);
-    hprintln!("stack used={}", memory::stack_high_water());
+    say!("stack used={}", memory::stack_high_water());
     passed
 }
 
@@ -135,6 +135,6 @@ fn exit(status: debug::ExitStatus) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
-    hprintln!("error: {}", info);
+    say!("error: {}", info);
     exit(debug::EXIT_FAILURE)
 }

@@ -1,8 +1,9 @@
 //! The debugger's side of the machine, which QEMU plays: the command line, files to read, a console.
 
 use core::ffi::CStr;
-use core::fmt;
-use cortex_m_semihosting::{nr, syscall};
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use cortex_m_semihosting::{nr, syscall, syscall1};
 
 /// A semihosting request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub fn command_line(buffer: &mut [u8]) -> Result<&str, HostError> {
     let block_pointer = &raw mut block;
     // SAFETY: SYS_GET_CMDLINE takes a block of a pointer and a length, writes at most that many
     // bytes there (the slice is borrowed mutably until this function returns), and updates the block.
-    let status = unsafe { cortex_m_semihosting::syscall1(nr::GET_CMDLINE, block_pointer as usize) };
+    let status = unsafe { syscall1(nr::GET_CMDLINE, block_pointer as usize) };
     if status != 0 {
         return Err(HostError::CommandLine);
     }
@@ -55,6 +56,67 @@ pub fn command_line(buffer: &mut [u8]) -> Result<&str, HostError> {
     let bytes = buffer.get(..len).ok_or(HostError::CommandLine)?;
     let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     core::str::from_utf8(bytes).map_err(|_| HostError::NotText)
+}
+
+/// Prints a line on the host's console.
+#[macro_export]
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::semihosting::print_line(format_args!($($argument)*))
+    };
+}
+
+/// What [`say!`] does. A console that takes no more, such as a pipe that nobody reads, is no
+/// reason to stop working: what it does not take is lost.
+pub fn print_line(line: fmt::Arguments) {
+    let _ = writeln!(Console, "{line}");
+}
+
+/// The host's standard output.
+struct Console;
+
+/// Its handle, once it has been opened.
+static CONSOLE: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+impl Console {
+    fn handle() -> Result<usize, fmt::Error> {
+        let known = CONSOLE.load(Ordering::Relaxed);
+        if known != usize::MAX {
+            return Ok(known);
+        }
+        // The name that semihosting gives to the console.
+        let opened = open(c":tt", nr::open::W_TRUNC).map_err(|_| fmt::Error)?;
+        CONSOLE.store(opened, Ordering::Relaxed);
+        Ok(opened)
+    }
+}
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let handle = Self::handle()?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let block = [handle, rest.as_ptr() as usize, rest.len()];
+            // SAFETY: SYS_WRITE takes an open handle, a buffer and its length, and only reads it.
+            // It returns how many bytes it did not write.
+            let missing = unsafe { syscall(nr::WRITE, &block) };
+            if missing >= rest.len() {
+                return Err(fmt::Error);
+            }
+            rest = &rest[rest.len() - missing..];
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file, or the console, and gives its handle.
+fn open(path: &CStr, mode: usize) -> Result<usize, HostError> {
+    let block = [path.as_ptr() as usize, mode, path.count_bytes()];
+    // SAFETY: SYS_OPEN takes a zero-ended path, a mode and the path's length.
+    match unsafe { syscall(nr::OPEN, &block) } {
+        usize::MAX => Err(HostError::Open),
+        handle => Ok(handle),
+    }
 }
 
 /// A file on the host, read from start to end through a small buffer (a request to the host costs
@@ -77,17 +139,12 @@ impl File {
         }
         zero_ended[..len].copy_from_slice(path.as_bytes());
         let path = CStr::from_bytes_until_nul(&zero_ended).map_err(|_| HostError::PathTooLong)?;
-        let block = [path.as_ptr() as usize, nr::open::R_BINARY, len];
-        // SAFETY: SYS_OPEN takes a zero-ended path, a mode and the path's length.
-        match unsafe { syscall(nr::OPEN, &block) } {
-            usize::MAX => Err(HostError::Open),
-            handle => Ok(Self {
-                handle,
-                buffer: [0; 512],
-                filled: 0,
-                read: 0,
-            }),
-        }
+        Ok(Self {
+            handle: open(path, nr::open::R_BINARY)?,
+            buffer: [0; 512],
+            filled: 0,
+            read: 0,
+        })
     }
 
     fn refill(&mut self) -> Result<(), HostError> {

@@ -3,8 +3,9 @@
 use crate::arguments::{Argument, arguments};
 use crate::device::{Device, Embedded};
 use crate::model::EMBEDDING_DIM;
+use crate::say;
 use core::fmt;
-use cortex_m_semihosting::hprintln;
+
 use mtslvr_runtime::fewshot::{ClassifyError, Decision, HeadKind, Learner, fit_scratch_len};
 use mtslvr_runtime::model::Crc32;
 
@@ -54,7 +55,7 @@ pub fn run(device: &mut Device, sounds: &mut Sounds, scratch: &mut [f32], line: 
             }
             Ok(Argument::Query { .. } | Argument::Head(_)) => true,
             Err(error) => {
-                hprintln!("error: {}", error);
+                say!("error: {}", error);
                 false
             }
         };
@@ -74,20 +75,20 @@ fn support(device: &mut Device, sounds: &mut Sounds, label: &str, path: &str) ->
         return false;
     };
     if let Err(error) = sounds.enrol(label, &embedded.embedding) {
-        hprintln!("error: {}: {}", path, error);
+        say!("error: {}: {}", path, error);
         return false;
     }
-    hprintln!("support class={} {} file={}", label, embedded, path);
+    say!("support class={} {} file={}", label, embedded, path);
     true
 }
 
 fn fit(device: &Device, sounds: &mut Sounds, scratch: &mut [f32]) -> bool {
     let start = device.instructions.now();
     if let Err(error) = sounds.fit(scratch) {
-        hprintln!("error: {}", error);
+        say!("error: {}", error);
         return false;
     }
-    hprintln!(
+    say!(
         "fit classes={} examples={} instructions={}",
         sounds.support().class_count(),
         sounds.support().labels().len(),
@@ -103,11 +104,11 @@ fn query(device: &mut Device, sounds: &Sounds, path: &str) -> bool {
     let mut scores = [0.0; CLASSES];
     match classify(sounds, &embedded, &mut scores) {
         Ok(answer) => {
-            hprintln!("query {} {} file={}", answer, embedded, path);
+            say!("query {} {} file={}", answer, embedded, path);
             true
         }
         Err(error) => {
-            hprintln!("error: {}: {}", path, error);
+            say!("error: {}: {}", path, error);
             false
         }
     }
@@ -117,7 +118,7 @@ fn embed(device: &mut Device, path: &str) -> Option<Embedded> {
     match device.embed(path) {
         Ok(embedded) => Some(embedded),
         Err(error) => {
-            hprintln!("error: {}: {}", path, error);
+            say!("error: {}: {}", path, error);
             None
         }
     }
