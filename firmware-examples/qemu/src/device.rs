@@ -6,7 +6,7 @@ use crate::semihosting::{File, HostError};
 use core::convert::Infallible;
 use core::fmt;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
-use mtslvr_runtime::clip::{ClipEmbedder, ClipError};
+use mtslvr_runtime::clip::{ClipEmbedder, ClipError, SilentClip};
 use mtslvr_wav::{WavError, WavReader};
 
 /// Samples taken at once: 10 ms, as a microphone's DMA would give them.
@@ -49,12 +49,23 @@ pub enum RecordingError {
     },
     /// It cannot be embedded.
     Clip(ClipError<Infallible>),
+    /// It is to be learnt from, and there is nothing to hear.
+    Silent(SilentClip),
+}
+
+/// What a recording is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// An example of a class: it must be audible.
+    Support,
+    /// A sound to recognise.
+    Query,
 }
 
 impl Device<'_> {
     /// Embeds the WAV file at `path`.
-    pub fn embed(&mut self, path: &str) -> Result<Embedded, RecordingError> {
-        let result = self.stream(path);
+    pub fn embed(&mut self, path: &str, purpose: Purpose) -> Result<Embedded, RecordingError> {
+        let result = self.stream(path, purpose);
         if result.is_err() {
             // What came before the fault does not belong to the next recording.
             self.clip.reset();
@@ -62,7 +73,7 @@ impl Device<'_> {
         result
     }
 
-    fn stream(&mut self, path: &str) -> Result<Embedded, RecordingError> {
+    fn stream(&mut self, path: &str, purpose: Purpose) -> Result<Embedded, RecordingError> {
         let file = File::open(path).map_err(RecordingError::Open)?;
         let mut wav = WavReader::open(file).map_err(RecordingError::Wav)?;
         let (found, expected) = (wav.sample_rate(), self.backbone.frontend().sample_rate);
@@ -88,6 +99,9 @@ impl Device<'_> {
             embedded.instructions += self.instructions.now() - start;
             embedded.samples += count;
         }
+        if purpose == Purpose::Support {
+            self.clip.audible().map_err(RecordingError::Silent)?;
+        }
         let start = self.instructions.now();
         embedded.patches = self
             .clip
@@ -110,6 +124,7 @@ impl fmt::Display for RecordingError {
                 )
             }
             Self::Clip(error) => error.fmt(f),
+            Self::Silent(error) => error.fmt(f),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the command line asks for: enrol, fit, classify, and a line printed about each.
 
 use crate::arguments::{Argument, arguments};
-use crate::device::{Device, Embedded};
+use crate::device::{Device, Embedded, Purpose};
 use crate::model::EMBEDDING_DIM;
 use crate::say;
 use core::fmt;
@@ -71,7 +71,7 @@ pub fn run(device: &mut Device, sounds: &mut Sounds, scratch: &mut [f32], line: 
 }
 
 fn support(device: &mut Device, sounds: &mut Sounds, label: &str, path: &str) -> bool {
-    let Some(embedded) = embed(device, path) else {
+    let Some(embedded) = embed(device, path, Purpose::Support) else {
         return false;
     };
     if let Err(error) = sounds.enrol(label, &embedded.embedding) {
@@ -98,7 +98,7 @@ fn fit(device: &Device, sounds: &mut Sounds, scratch: &mut [f32]) -> bool {
 }
 
 fn query(device: &mut Device, sounds: &Sounds, path: &str) -> bool {
-    let Some(embedded) = embed(device, path) else {
+    let Some(embedded) = embed(device, path, Purpose::Query) else {
         return false;
     };
     let mut scores = [0.0; CLASSES];
@@ -114,8 +114,8 @@ fn query(device: &mut Device, sounds: &Sounds, path: &str) -> bool {
     }
 }
 
-fn embed(device: &mut Device, path: &str) -> Option<Embedded> {
-    match device.embed(path) {
+fn embed(device: &mut Device, path: &str, purpose: Purpose) -> Option<Embedded> {
+    match device.embed(path, purpose) {
         Ok(embedded) => Some(embedded),
         Err(error) => {
             say!("error: {}: {}", path, error);

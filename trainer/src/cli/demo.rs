@@ -14,6 +14,7 @@ use crate::report::Recognition;
 use crate::train::{RunConfig, TrainRequest, Trained, train};
 use anyhow::{Context, Result, anyhow, ensure};
 use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip;
 use mtslvr_runtime::fewshot::HeadKind;
 use sounds::Sounds;
 use std::path::{Path, PathBuf};
@@ -217,6 +218,12 @@ where
         .map(|&c| classes[c].as_str())
         .collect();
     println!("3. Teaching. One example each of {}.", names.join(", "));
+    for (name, examples) in names.iter().zip(&sounds.episode.support) {
+        for &example in examples {
+            clip::audible(&clips[example])
+                .with_context(|| format!("an example of {name} cannot be enrolled"))?;
+        }
+    }
     let all: Vec<Vec<f32>> = clips.iter().chain(&sounds.strangers).cloned().collect();
     let bar = progress::files(all.len() as u64, "listening");
     let features = embed_clips(engines, &all, || bar.inc(1))
