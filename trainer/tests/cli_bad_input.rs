@@ -253,11 +253,33 @@ fn an_operator_that_cannot_be_packed_is_named_with_its_node() {
         "/src/export/onnx/fixtures/unsupported.onnx"
     );
     let root = tempfile::tempdir().unwrap();
-    let out = root.path().join("out.slvr");
-    fails(
-        &["pack", fixture, "--out", out.to_str().unwrap()],
-        &["Sigmoid"],
+    let (out, frontend) = (
+        root.path().join("out.slvr"),
+        root.path().join("frontend.toml"),
     );
+    let pack = ["pack", fixture, "--out", out.to_str().unwrap()];
+    // A foreign model does not say how its input is made: the error says how to.
+    fails(&pack, &["--frontend FILE.toml", "sample_rate"]);
+    let description = [
+        "sample_rate = 16000",
+        "window = 256",
+        "hop = 128",
+        "mels = 8",
+        "frames = 11",
+        "f_min = 60.0",
+        "f_max = 7600.0",
+        "floor = 1e-4",
+        "mean = -4.0",
+        "scale = 0.25",
+        "layout = \"time-mel\"",
+    ];
+    std::fs::write(&frontend, description.join("\n")).unwrap();
+    let frontend = ["--frontend", frontend.to_str().unwrap()];
+    fails(
+        &[&pack[..], &frontend].concat(),
+        &["unsupported.onnx", "squash", "Sigmoid"],
+    );
+    assert!(!out.exists());
 }
 
 #[test]
