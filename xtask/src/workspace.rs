@@ -4,12 +4,22 @@ use anyhow::{Context, Result};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
+
+/// Asked of the cargo that runs this program: one that was built in another checkout with the same
+/// target folder would name that one.
+static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR");
+    let folder = manifest.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    folder
+        .parent()
+        .expect("xtask lies in a folder of the workspace")
+        .to_owned()
+});
 
 /// The repository's root.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in a folder of the workspace")
+    &ROOT
 }
 
 /// The host build's target folder; everything that xtask makes lies in or under it.
