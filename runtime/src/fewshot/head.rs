@@ -22,8 +22,8 @@ pub enum HeadKind {
 }
 
 impl Default for HeadKind {
-    /// Ridge with `lambda` 0.3: in closed form, and on cepstral statistics of real recordings the
-    /// best of all heads at five examples a class, level with the others at one.
+    /// Ridge with `lambda` 0.3: in closed form, and with several examples a class ahead of the nearest
+    /// mean on real recordings (the table is in the project's `models/RESULTS.md`).
     fn default() -> Self {
         Self::Ridge { lambda: 0.3 }
     }
