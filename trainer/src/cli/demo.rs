@@ -4,6 +4,7 @@ mod page;
 mod sounds;
 
 use super::progress::{self, TrainingBar};
+use crate::atomic_file::write_bytes;
 use crate::evaluate::{
     ClipFeatures, Controls, Enrolment, EpisodeShape, Evaluation, FeatureChoice, Head, LoadedSet,
     Settings, confusion, embed_clips, evaluate_set,
@@ -106,7 +107,7 @@ impl Args {
         let report = page::report(&findings, &self);
         let write = |name: &str, text: String| {
             let path = self.out.join(name);
-            std::fs::write(&path, text)
+            write_bytes(&path, text.as_bytes())
                 .with_context(|| format!("cannot write {}", path.display()))?;
             Ok::<_, anyhow::Error>(path)
         };

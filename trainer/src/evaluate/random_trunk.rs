@@ -48,15 +48,9 @@ impl RandomTrunk {
         let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
         let batches: Vec<Tensor> = patches
             .chunks(BATCH)
-            .map(|batch| {
-                Tensor::from_vec(batch.concat(), (batch.len(), frames, mels), &Device::Cpu)
-            })
+            .map(|batch| Trunk::batch(batch, frames, mels))
             .collect::<Result<_, _>>()?;
-        for (index, batch) in batches.iter().enumerate() {
-            // A momentum of 1/n makes the running statistics the mean over the n batches so far.
-            let momentum = 1.0 / (index + 1) as f32;
-            trunk.forward(batch, Mode::Train { momentum })?;
-        }
+        trunk.settle_statistics(&batches)?;
         let path_dim = spec.path_dim();
         let mut base_mean = vec![0.0; PATHS * path_dim];
         for batch in &batches {

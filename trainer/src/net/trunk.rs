@@ -172,10 +172,31 @@ impl Trunk {
     /// Embeddings of patches (`frames * mels` values each) by the running statistics: invariant
     /// features, then equivariant ones, patch by patch.
     pub fn embed(&self, patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Vec<Vec<f32>>> {
-        let shape = (patches.len(), frames, mels);
-        let batch = Tensor::from_vec(patches.concat(), shape, &Device::Cpu)?;
+        let batch = Self::batch(patches, frames, mels)?;
         let [invariant, equivariant] = self.forward(&batch, Mode::Evaluate)?;
         Tensor::cat(&[&invariant, &equivariant], 1)?.to_vec2()
+    }
+
+    /// Patches of `frames * mels` values as the `[batch, frames, mels]` that [`Self::forward`] takes.
+    pub fn batch(patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Tensor> {
+        Tensor::from_vec(
+            patches.concat(),
+            (patches.len(), frames, mels),
+            &Device::Cpu,
+        )
+    }
+
+    /// Sets batch norm's running statistics to their means over `batches`.
+    pub fn settle_statistics<'t>(
+        &self,
+        batches: impl IntoIterator<Item = &'t Tensor>,
+    ) -> Result<()> {
+        for (index, batch) in batches.into_iter().enumerate() {
+            // A momentum of 1/n makes the running statistics the mean over the n batches so far.
+            let momentum = 1.0 / (index + 1) as f32;
+            self.forward(batch, Mode::Train { momentum })?;
+        }
+        Ok(())
     }
 
     /// Runs the stages from `from` on along one path and averages over time and mel.

@@ -110,8 +110,6 @@ pub struct Trained {
     pub weights: Weights,
     /// Every row of `metrics.csv`.
     pub metrics: Vec<MetricsRow>,
-    /// Clean patches of the training sources, for calibration.
-    pub calibration: Vec<Vec<f32>>,
     /// Whether `stop` ended the run before its time.
     pub interrupted: bool,
 }
@@ -226,13 +224,16 @@ pub fn train(
     checkpoint::save(&folder.checkpoint(), &parameters, &optimiser, progress)?;
     let interrupted = done(&config, progress) < 1.0;
 
-    let calibration = source.clean_patches(STATISTICS_PATCHES);
-    settle_statistics(
-        &objective.trunk,
-        &calibration,
-        &frontend,
-        config.train.batch,
-    )?;
+    // The running statistics of training are those of augmented views; in use the network meets
+    // clean sounds.
+    let clean = source.clean_patches(STATISTICS_PATCHES);
+    let size = (2 * config.train.batch).min(clean.len());
+    let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
+    let batches = clean
+        .chunks_exact(size)
+        .map(|patches| Trunk::batch(patches, frames, mels));
+    let batches: Vec<Tensor> = batches.collect::<candle_core::Result<_>>()?;
+    objective.trunk.settle_statistics(&batches)?;
     let weights = parameters.to_weights()?;
     checkpoint::save_weights(&folder.weights(), weights.clone())?;
     Ok(Trained {
@@ -240,7 +241,6 @@ pub fn train(
         trunk: objective.trunk,
         weights,
         metrics: log.rows().to_vec(),
-        calibration,
         interrupted,
         config,
     })
@@ -307,25 +307,6 @@ fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Batch
         (first..).all(|step| sender.send(source.batch(step, pairs)).is_ok())
     });
     receiver
-}
-
-/// Sets batch norm's running statistics to the averages over clean sounds, which is what the
-/// network meets in use; the running ones of training are those of augmented views.
-fn settle_statistics(
-    trunk: &Trunk,
-    patches: &[Vec<f32>],
-    frontend: &FrontendConfig,
-    batch: usize,
-) -> Result<()> {
-    let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
-    let batch = (2 * batch).min(patches.len());
-    for (index, patches) in patches.chunks_exact(batch).enumerate() {
-        let input = Tensor::from_vec(patches.concat(), (batch, frames, mels), &Device::Cpu)?;
-        // A momentum of 1/n makes the running statistics the mean over n batches.
-        let momentum = 1.0 / (index + 1) as f32;
-        trunk.forward(&input, Mode::Train { momentum })?;
-    }
-    Ok(())
 }
 
 /// Sums since the last row of the log.
