@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use super::Backbone;
 use crate::frontend::FrontendConfig;
 use crate::model::{Model, Op, OpKind};
-use crate::nn::{AveragePool, Convolution, MaxPool, portable};
+use crate::nn::{AveragePool, Convolution, MaxPool, arch, portable};
 
 /// A packed model together with the memory that it runs in.
 ///
@@ -156,6 +156,7 @@ fn run_op(model: &Model<'_>, arena: &mut [i8], path: usize, op: &Op<'_>) {
                 output: op.output_shape,
                 window: op.window,
                 input_zero_point,
+                layout: op.layout,
                 weights: tables.weights,
                 adapter: tables.adapter,
                 bias: tables.bias,
@@ -166,7 +167,7 @@ fn run_op(model: &Model<'_>, arena: &mut [i8], path: usize, op: &Op<'_>) {
             if op.kind == OpKind::Linear {
                 portable::linear(&convolution, input, output);
             } else {
-                portable::convolve(&convolution, input, output, scratch);
+                arch::convolve(&convolution, input, output, scratch);
             }
         }
         OpKind::Add => {

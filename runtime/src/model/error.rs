@@ -81,6 +81,14 @@ pub enum OpenError {
         /// Its kind.
         kind: u8,
     },
+    /// Weights in an order that this reader does not know, or that the file's version or the
+    /// operator does not have.
+    Layout {
+        /// The operator.
+        op: u16,
+        /// The order found.
+        layout: u8,
+    },
     /// An operator reads a tensor that does not exist yet, or lacks or has too many operands.
     Operand {
         /// The operator.
@@ -121,7 +129,7 @@ impl core::fmt::Display for OpenError {
             Self::Magic => f.write_str("not a .slvr model: it does not begin with `SLVR`"),
             Self::Version(found) => write!(
                 f,
-                "format version {found} found, {} expected",
+                "format version {found} found, 1 to {} expected",
                 super::VERSION
             ),
             Self::Checksum { expected, found } => write!(
@@ -161,6 +169,9 @@ impl core::fmt::Display for OpenError {
                 "tensor {tensor}: placed outside the arena or over a tensor still needed"
             ),
             Self::Kind { op, kind } => write!(f, "operator {op}: unknown kind {kind}"),
+            Self::Layout { op, layout } => {
+                write!(f, "operator {op}: cannot have weights in order {layout}")
+            }
             Self::Operand { op } => {
                 write!(
                     f,

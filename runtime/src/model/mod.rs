@@ -27,8 +27,8 @@ pub use tables::Tables;
 use crate::frontend::FrontendConfig;
 use wire::{HEADER_LEN, Header};
 
-/// Version of the format that this crate reads and writes.
-pub const VERSION: u16 = 1;
+/// Version of the format that this crate writes; it reads this and all earlier ones.
+pub const VERSION: u16 = 2;
 
 /// Most operators in a program.
 pub const MAX_OPS: usize = 256;
@@ -65,6 +65,11 @@ impl<'a> Model<'a> {
     /// The bytes of the whole model.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Version of the format that the file is in.
+    pub fn version(&self) -> u16 {
+        validate::version(self.bytes)
     }
 
     /// CRC-32 of the model: tells models apart.

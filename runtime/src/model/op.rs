@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::tables::{TableResolver, Tables};
 use super::wire::{self, NO_OPERAND, OP_LEN, OpRecord, PATHS, PathRecord};
 use super::{Model, OpenError, Tensor};
-use crate::nn::{Shape, Window};
+use crate::nn::{Layout, Shape, Window};
 
 /// What an operator computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Op<'a> {
     pub index: usize,
     /// What it computes.
     pub kind: OpKind,
+    /// The order of a convolution's weights; in rows for all other operators.
+    pub layout: Layout,
     /// The tensor it reads.
     pub input: usize,
     /// The tensor it adds, if it adds one.
@@ -115,9 +117,14 @@ impl<'a> Op<'a> {
     /// Multiply-accumulates of path `path`, adapter included; the kernel counts in full where it
     /// covers padding. Zero for what is not a convolution or linear layer.
     pub fn macs(&self, path: usize) -> u64 {
-        let tables = &self.tables[path];
-        let positions = self.output_shape.height * self.output_shape.width;
-        (tables.weights.len() + tables.adapter.len()) as u64 * positions as u64
+        let taps = match self.kind {
+            OpKind::Convolution => {
+                self.window.area() + usize::from(!self.tables[path].adapter.is_empty())
+            }
+            OpKind::Linear => self.input_shape.height * self.input_shape.width,
+            OpKind::Add | OpKind::MaxPool | OpKind::AveragePool => 0,
+        };
+        (taps * self.input_shape.channels) as u64 * self.output_shape.len() as u64
     }
 
     /// Bytes of the file that it takes.
@@ -158,6 +165,17 @@ impl<'a> Model<'a> {
                 kind: record.kind,
             })?;
 
+        let known = Layout::ALL.into_iter().find(|&l| l as u8 == record.layout);
+        let layout = known
+            // Version 1 knows rows alone, and so do operators that are not convolutions.
+            .filter(|&layout| {
+                layout == Layout::Rows || (self.version() > 1 && kind == OpKind::Convolution)
+            })
+            .ok_or(OpenError::Layout {
+                op,
+                layout: record.layout,
+            })?;
+
         let operand = |tensor: u16| {
             if usize::from(tensor) <= index {
                 self.read_tensor(tensor.into())
@@ -184,6 +202,7 @@ impl<'a> Model<'a> {
                     op,
                     path,
                     kind,
+                    layout,
                     window: &window,
                     input: &input,
                     second: second.as_ref(),
@@ -197,6 +216,7 @@ impl<'a> Model<'a> {
         Ok(Op {
             index,
             kind,
+            layout,
             input: input.index,
             second: second.map(|t| t.index),
             input_shape: input.shape,

@@ -3,14 +3,15 @@
 use super::op::OpKind;
 use super::wire::PathRecord;
 use super::{Model, OpenError, Tensor};
-use crate::nn::{AddRule, MAX_PRE_SHIFT, Requantisation, Window};
+use crate::nn::{AddRule, Layout, MAX_PRE_SHIFT, Requantisation, Window};
 
 /// What an operator computes with in one path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tables<'a> {
-    /// Kernels, `[output channels][height][width][input channels]`.
+    /// Kernels, `[output channels][height][width][input channels]` in the order of the operator's
+    /// layout.
     pub weights: &'a [i8],
-    /// Adapter, `[output channels][input channels]`; empty for none.
+    /// Adapter, `[output channels][input channels]` in the same order; empty for none.
     pub adapter: &'a [i8],
     /// Start of each accumulator.
     pub bias: &'a [i32],
@@ -45,6 +46,7 @@ pub(super) struct TableResolver<'r, 'a> {
     pub op: u16,
     pub path: usize,
     pub kind: OpKind,
+    pub layout: Layout,
     pub window: &'r Window,
     pub input: &'r Tensor,
     pub second: Option<&'r Tensor>,
@@ -77,11 +79,14 @@ impl<'a> TableResolver<'_, 'a> {
             OpKind::Convolution | OpKind::Linear => {
                 used.weights_at = record.weights_at;
                 used.bias_at = record.bias_at;
-                let row = match self.kind {
-                    OpKind::Convolution => self.window.area() * self.input.shape.channels,
+                let column = match self.kind {
+                    OpKind::Convolution => {
+                        (self.layout).column_len(self.window, self.input.shape.channels)
+                    }
                     _ => self.input.shape.len(),
                 };
-                tables.weights = model.table(record.weights_at, channels.saturating_mul(row))?;
+                let stored = self.layout.stored_channels(channels);
+                tables.weights = model.table(record.weights_at, stored.saturating_mul(column))?;
                 tables.bias = model.table(record.bias_at, channels)?;
             }
             OpKind::MaxPool => {
@@ -97,10 +102,9 @@ impl<'a> TableResolver<'_, 'a> {
         if self.kind == OpKind::Convolution && record.adapter_at != 0 {
             used.adapter_at = record.adapter_at;
             self.check_centre()?;
-            tables.adapter = model.table(
-                record.adapter_at,
-                channels.saturating_mul(self.input.shape.channels),
-            )?;
+            let row = self.layout.adapter_len(self.input.shape.channels);
+            let stored = self.layout.stored_channels(channels);
+            tables.adapter = model.table(record.adapter_at, stored.saturating_mul(row))?;
         }
         let multipliers = match self.kind {
             OpKind::Convolution | OpKind::Linear => channels,

@@ -3,8 +3,8 @@
 use super::crc::Crc32;
 use super::placement::Tensor;
 use super::wire::{CRC_AT, HEADER_LEN, Header, MAGIC};
-use super::{ALIGNMENT, MAX_ARENA, MAX_OPS, Model, Op, OpKind, OpenError, VERSION};
-use crate::nn::{Quantisation, Shape};
+use super::{ALIGNMENT, MAX_ARENA, MAX_OPS, Model, Op, OpKind, OpenError, Tables, VERSION};
+use crate::nn::{Layout, Quantisation, Shape};
 
 pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
     let expected = length(bytes)?;
@@ -30,6 +30,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
         let op = model.resolve(index)?;
         for path in 0..model.paths() {
             check_accumulators(&op, path)?;
+            check_filling(&op, path)?;
         }
     }
     check_placement(&model)?;
@@ -51,8 +52,8 @@ pub(super) fn length(bytes: &[u8]) -> Result<usize, OpenError> {
             found,
         });
     }
-    let version = u16::from_le_bytes([bytes[4], bytes[5]]);
-    if version != VERSION {
+    let version = version(bytes);
+    if !(1..=VERSION).contains(&version) {
         return Err(OpenError::Version(version));
     }
     let expected = u32_at(bytes, 8) as usize;
@@ -60,6 +61,11 @@ pub(super) fn length(bytes: &[u8]) -> Result<usize, OpenError> {
         return Err(OpenError::Truncated { expected, found });
     }
     Ok(expected)
+}
+
+/// Version of the format of a file that is at least as long as a header.
+pub(super) fn version(bytes: &[u8]) -> u16 {
+    u16::from_le_bytes([bytes[4], bytes[5]])
 }
 
 pub(super) fn stored_checksum(bytes: &[u8]) -> u32 {
@@ -156,7 +162,7 @@ fn check_accumulators(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
     });
     match op.kind {
         OpKind::Convolution | OpKind::Linear => {
-            let channels = op.output_shape.channels;
+            let channels = op.layout.stored_channels(op.output_shape.channels);
             let row = tables.weights.len() / channels;
             let adapter_row = tables.adapter.len() / channels;
             for (channel, bias) in tables.bias.iter().enumerate() {
@@ -166,8 +172,8 @@ fn check_accumulators(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
                 if bias + 128 * 128 * (row + adapter_row) as u64 <= limit {
                     continue;
                 }
-                let weights = tables.weights[channel * row..][..row].iter();
-                let adapter = tables.adapter[channel * adapter_row..][..adapter_row].iter();
+                let weights = op.layout.channel(tables.weights, row, channel);
+                let adapter = op.layout.channel(tables.adapter, adapter_row, channel);
                 let sum: u64 = weights
                     .chain(adapter)
                     .map(|w| u64::from(w.unsigned_abs()))
@@ -188,16 +194,46 @@ fn check_accumulators(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Checks that what fills rows and channels up to an even number is zero, so that it does not matter
+/// what an engine multiplies it with.
+fn check_filling(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
+    if op.kind != OpKind::Convolution || op.layout == Layout::Rows {
+        return Ok(());
+    }
+    let Tables {
+        weights, adapter, ..
+    } = op.tables(path);
+    let (channels, input_channels) = (op.output_shape.channels, op.input_shape.channels);
+    let column = op.layout.column_len(&op.window, input_channels);
+    let row = op.layout.row_len(&op.window, input_channels);
+    let adapter_row = op.layout.adapter_len(input_channels);
+    let rows_end_clear = |table: &[i8], row: usize| {
+        table
+            .chunks_exact(2 * row)
+            .all(|row| row.ends_with(&[0, 0]))
+    };
+    let last_channel_clear = |table: &[i8], len: usize| {
+        table.is_empty() || op.layout.channel(table, len, channels).all(|&w| w == 0)
+    };
+    let clear = (row == op.window.kernel[1] * input_channels || rows_end_clear(weights, row))
+        && (adapter_row == input_channels || rows_end_clear(adapter, adapter_row))
+        && (channels.is_multiple_of(2)
+            || last_channel_clear(weights, column) && last_channel_clear(adapter, adapter_row));
+    if clear {
+        Ok(())
+    } else {
+        Err(OpenError::Reserved)
+    }
+}
+
 /// Checks that nothing is written over what is still needed.
 fn check_placement(model: &Model<'_>) -> Result<(), OpenError> {
     let overlap = |a: &core::ops::Range<usize>, b: &core::ops::Range<usize>| {
         a.start < b.end && b.start < a.end
     };
     for op in model.ops() {
-        let needed = match (op.kind, op.window.kernel) {
-            (OpKind::Convolution, kernel) if kernel != [1, 1] => {
-                op.window.area() * op.input_shape.channels
-            }
+        let needed = match op.kind {
+            OpKind::Convolution => op.layout.scratch_len(&op.window, op.input_shape.channels),
             _ => 0,
         };
         if op.scratch.len() < needed || op.scratch.end() > model.arena_len() as u64 {

@@ -48,6 +48,7 @@ pub(super) struct TensorRecord {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct OpRecord {
     pub kind: u8,
+    pub layout: u8,
     pub input: u16,
     pub second: u16,
     pub window: Window,
@@ -198,8 +199,7 @@ impl OpRecord {
     /// `None` if a reserved field is not zero.
     pub(super) fn read(record: &[u8]) -> Option<Self> {
         let mut f = Fields::new(record);
-        let kind = f.u8();
-        f.reserved::<1>();
+        let (kind, layout) = (f.u8(), f.u8());
         let (input, second) = (f.u16(), f.u16());
         let window = Window {
             kernel: [f.u16().into(), f.u16().into()],
@@ -235,6 +235,7 @@ impl OpRecord {
         };
         let record = Self {
             kind,
+            layout,
             input,
             second,
             window,
@@ -305,7 +306,7 @@ mod emit {
 
     impl OpRecord {
         pub(in crate::model) fn emit(&self) -> Vec<u8> {
-            let mut out = vec![self.kind, 0];
+            let mut out = vec![self.kind, self.layout];
             let [kernel_height, kernel_width] = self.window.kernel.map(|k| k as u16);
             for field in [self.input, self.second, kernel_height, kernel_width] {
                 out.extend(field.to_le_bytes());
@@ -367,6 +368,7 @@ mod tests {
         };
         let op = OpRecord {
             kind: 1,
+            layout: 1,
             input: 2,
             second: 3,
             window: Window {

@@ -6,11 +6,16 @@
 //! callers here have validated shapes, table lengths and accumulator ranges when the model was
 //! opened ([`crate::model::Model::open`]); the operators rely on it.
 
+pub mod arch;
 mod geometry;
+mod layout;
 pub mod portable;
 mod rules;
 
 pub use geometry::{Padding, Shape, Window};
+#[cfg(arm_dsp)]
+pub(crate) use layout::GATHERED_PIXELS;
+pub use layout::Layout;
 pub use rules::{ADD_FRACTION_BITS, AddRule, MAX_PRE_SHIFT, Quantisation, Requantisation};
 
 /// A convolution, or a linear layer, of one path: everything but the activations.
@@ -27,9 +32,13 @@ pub struct Convolution<'a> {
     pub window: Window,
     /// What positions outside the input read as.
     pub input_zero_point: i8,
-    /// Kernels, `[output channels][kernel height][kernel width][input channels]`.
+    /// The order of `weights` and `adapter`.
+    pub layout: Layout,
+    /// Kernels, `[output channels][kernel height][kernel width][input channels]` in `layout`'s
+    /// order.
     pub weights: &'a [i8],
-    /// One more tap at the kernel's centre, `[output channels][input channels]`; empty for none.
+    /// One more tap at the kernel's centre, `[output channels][input channels]` in `layout`'s
+    /// order; empty for none.
     pub adapter: &'a [i8],
     /// Start of each accumulator; holds `-zero_point * sum(weights + adapter)` as well.
     pub bias: &'a [i32],

@@ -1,13 +1,14 @@
-//! A file of format version 1 and what it computes, read for ever.
+//! A file of each version of the format and what it computes, read for ever. All hold the same
+//! network, so what they compute is the same too.
 //!
-//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden_v1` writes both
-//! anew; only a new version of the format is a reason to.
+//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden` writes the file
+//! of the newest version anew; only a new version of the format is a reason to.
 
 use std::path::{Path, PathBuf};
 
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::builder::build;
-use mtslvr_runtime::model::{AlignedBytes, Model};
+use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 
 use crate::network::{Plan, network, patches};
 
@@ -35,18 +36,19 @@ fn outputs(file: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn version_1_is_read_and_computes_the_same_bytes() {
-    let file = AlignedBytes::new(&std::fs::read(path("v1.slvr")).unwrap());
-    assert_eq!(
-        outputs(&file),
-        std::fs::read(path("v1.outputs.bin")).unwrap()
-    );
+fn every_version_is_read_and_computes_the_same_bytes() {
+    let expected = std::fs::read(path("outputs.bin")).unwrap();
+    for version in 1..=VERSION {
+        let file = std::fs::read(path(&format!("v{version}.slvr"))).unwrap();
+        let file = AlignedBytes::new(&file);
+        assert_eq!(Model::open(&file).unwrap().version(), version);
+        assert!(outputs(&file) == expected, "version {version}");
+    }
 }
 
 #[test]
-#[ignore = "writes the golden files"]
-fn write_golden_v1() {
+#[ignore = "writes the golden file"]
+fn write_golden() {
     let file = build(&network(Plan::SMALL, 41)).unwrap();
-    std::fs::write(path("v1.slvr"), &*file).unwrap();
-    std::fs::write(path("v1.outputs.bin"), outputs(&file)).unwrap();
+    std::fs::write(path(&format!("v{VERSION}.slvr")), &*file).unwrap();
 }

@@ -12,7 +12,10 @@ use crate::model::wire::{
     TENSOR_LEN, TensorRecord,
 };
 use crate::model::{placement, validate};
-use crate::nn::{Quantisation, Shape, Window};
+use crate::nn::{Layout, Quantisation, Shape, Window};
+
+/// The order in which the weights of convolutions are written.
+const LAYOUT: Layout = Layout::Pairs;
 
 const NO_QUANTISATION: Quantisation = Quantisation {
     scale: 0.0,
@@ -111,15 +114,21 @@ impl Emitter<'_> {
         for (path, record) in paths.iter_mut().enumerate().take(self.paths) {
             *record = self.path(step, path, file)?;
         }
-        let gathers = kind == OpKind::Convolution && window.kernel != [1, 1];
-        let scratch_len = window.area() * self.shape(step.input).channels;
+        let (layout, scratch_len) = match kind {
+            OpKind::Convolution => {
+                let input_channels = self.shape(step.input).channels;
+                (LAYOUT, LAYOUT.scratch_len(&window, input_channels))
+            }
+            _ => (Layout::Rows, 0),
+        };
         Ok(OpRecord {
             kind: kind as u8,
+            layout: layout as u8,
             input: step.input as u16,
             second: step.second.map_or(NO_OPERAND, |second| second as u16),
             window,
             scratch_at: 0,
-            scratch_len: if gathers { scratch_len as u32 } else { 0 },
+            scratch_len: scratch_len as u32,
             paths,
         })
     }
@@ -149,7 +158,14 @@ impl Emitter<'_> {
                     record.inner_zero_point = made.zero_point;
                     record.inner_clamp = integer::clamp(convolution.activation, made, step.op)?;
                 }
-                self.channels(&paths[path], from, made, place, &mut record, file)?;
+                self.channels(
+                    step.kind,
+                    &paths[path],
+                    [from, made],
+                    place,
+                    &mut record,
+                    file,
+                )?;
             }
             OpKindSpec::AveragePool { window, .. } => {
                 let factor =
@@ -170,9 +186,9 @@ impl Emitter<'_> {
     /// Writes weights, adapter, bias and multipliers.
     fn channels(
         &self,
+        kind: &OpKindSpec,
         rules: &ChannelRules,
-        from: Quantisation,
-        to: Quantisation,
+        [from, to]: [Quantisation; 2],
         place: Place,
         record: &mut PathRecord,
         file: &mut File,
@@ -199,9 +215,15 @@ impl Emitter<'_> {
             bias.push(channel.bias);
             multipliers.push(channel.multiplier);
         }
-        record.weights_at = file.section(bytemuck::cast_slice(&rules.weights));
+        let (layout, kernel_row) = match kind {
+            OpKindSpec::Convolution { window, .. } => (LAYOUT, row / window.kernel[0]),
+            _ => (Layout::Rows, row),
+        };
+        let weights = layout.arrange(&rules.weights, factors.len(), kernel_row);
+        record.weights_at = file.section(bytemuck::cast_slice(&weights));
         if !adapter.is_empty() {
-            record.adapter_at = file.section(bytemuck::cast_slice(adapter));
+            let adapter = layout.arrange(adapter, factors.len(), adapter_row);
+            record.adapter_at = file.section(bytemuck::cast_slice(&adapter));
         }
         record.bias_at = file.section(bytemuck::cast_slice(&bias));
         record.multipliers_at = file.section(bytemuck::cast_slice(&multipliers));

