@@ -1,6 +1,6 @@
 //! The ridge and logistic heads against scikit-learn's solutions (`scripts/golden_heads.py`).
 
-use mtslvr_runtime::fewshot::{HeadKind, fit, fit_scratch_len, scores, softmax};
+use mtslvr_runtime::fewshot::{HeadKind, dot, fit, fit_scratch_len, scores, softmax};
 use serde_json::Value;
 
 /// Largest difference of a weight, bias or probability; for weights above 1, relative to the
@@ -51,24 +51,34 @@ fn problems() -> Vec<Problem> {
         .collect()
 }
 
+/// A fitted head, and the weights that its dual coefficients stand for.
+struct Head {
+    dual: Vec<f32>,
+    bias: Vec<f32>,
+    weights: Vec<f32>,
+}
+
 impl Problem {
-    fn fit(&self, kind: HeadKind) -> (Vec<f32>, Vec<f32>) {
-        let mut weights = vec![f32::NAN; self.classes * self.dim];
+    fn fit(&self, kind: HeadKind) -> Head {
+        let (n, rows) = (self.labels.len(), || self.x.chunks(self.dim));
+        let mut gram: Vec<f32> = rows().flat_map(|a| rows().map(|b| dot(a, b))).collect();
+        let mut dual = vec![f32::NAN; self.classes * n];
         let mut bias = vec![f32::NAN; self.classes];
-        let needed = fit_scratch_len(kind, self.labels.len(), self.dim, self.classes);
-        let mut scratch = vec![f32::NAN; needed];
-        fit(
-            kind,
-            &self.x,
-            &self.labels,
-            self.classes,
-            self.dim,
-            &mut weights,
-            &mut bias,
-            &mut scratch,
-        )
-        .unwrap_or_else(|error| panic!("{}, {kind:?}: {error}", self.name));
-        (weights, bias)
+        let mut scratch = vec![f32::NAN; fit_scratch_len(kind, n, self.classes)];
+        let labels = &self.labels;
+        fit(kind, &mut gram, labels, &mut dual, &mut bias, &mut scratch)
+            .unwrap_or_else(|error| panic!("{}, {kind:?}: {error}", self.name));
+        let mut weights = vec![0.0; self.classes * self.dim];
+        for (weights, dual) in weights.chunks_mut(self.dim).zip(dual.chunks(n)) {
+            for (x, dual) in rows().zip(dual) {
+                weights.iter_mut().zip(x).for_each(|(w, x)| *w += dual * x);
+            }
+        }
+        Head {
+            dual,
+            bias,
+            weights,
+        }
     }
 
     fn parameter(&self, name: &str) -> f32 {
@@ -96,9 +106,10 @@ impl Problem {
 fn ridge_matches_scikit_learn() {
     for problem in problems() {
         let lambda = problem.parameter("lambda");
-        let (weights, bias) = problem.fit(HeadKind::Ridge { lambda });
-        problem.assert_close("ridge weights", &weights, &problem.golden["ridge_weights"]);
-        problem.assert_close("ridge biases", &bias, &problem.golden["ridge_bias"]);
+        let head = problem.fit(HeadKind::Ridge { lambda });
+        let expected = &problem.golden["ridge_weights"];
+        problem.assert_close("ridge weights", &head.weights, expected);
+        problem.assert_close("ridge biases", &head.bias, &problem.golden["ridge_bias"]);
     }
 }
 
@@ -106,12 +117,17 @@ fn ridge_matches_scikit_learn() {
 fn logistic_matches_scikit_learn() {
     for problem in problems() {
         let c = problem.parameter("c");
-        let (mut weights, mut bias) = problem.fit(HeadKind::Logistic { c });
+        let Head {
+            dual,
+            mut bias,
+            mut weights,
+        } = problem.fit(HeadKind::Logistic { c });
 
         let mut probabilities = Vec::new();
         for query in problem.queries.chunks(problem.dim) {
             let mut out = vec![0.0; problem.classes];
-            scores(&weights, &bias, query, &mut out);
+            let examples = problem.x.chunks(problem.dim);
+            scores(&dual, &bias, examples.map(|x| dot(x, query)), &mut out);
             softmax(&mut out);
             probabilities.extend(out);
         }

@@ -24,21 +24,19 @@ use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::model::{Aligned, Model};
-use session::{SCRATCH_LEN, Sounds};
+use session::SoundStorage;
 
 #[entry]
 fn main() -> ! {
     static mut COMMAND_LINE: [u8; 8192] = [0; 8192];
     static mut ARENA: Aligned<[i8; ARENA_LEN]> = Aligned([0; ARENA_LEN]);
     static mut CLIP: [f32; CLIP_BUFFER_LEN] = [0.0; CLIP_BUFFER_LEN];
-    static mut SOUNDS: Option<Sounds> = None;
-    static mut SCRATCH: [f32; SCRATCH_LEN] = [0.0; SCRATCH_LEN];
+    static mut SOUNDS: SoundStorage = SoundStorage::new();
 
     let buffers = Buffers {
         arena: &mut ARENA.0,
         clip: CLIP,
         sounds: SOUNDS,
-        scratch: SCRATCH,
     };
     let passed = match semihosting::command_line(COMMAND_LINE) {
         Ok(line) => run(line, buffers),
@@ -58,8 +56,7 @@ fn main() -> ! {
 struct Buffers {
     arena: &'static mut [i8],
     clip: &'static mut [f32],
-    sounds: &'static mut Option<Sounds>,
-    scratch: &'static mut [f32],
+    sounds: &'static mut SoundStorage,
 }
 
 /// Does what the command line asks for; false if any of it failed.
@@ -79,7 +76,7 @@ fn run(line: &str, buffers: Buffers) -> bool {
     let opened = instructions.now();
     let arena_len = buffers.arena.len();
     let frontend_len = size_of_val::<[f32]>(buffers.clip);
-    let head_len = size_of_val(buffers.sounds) + size_of_val::<[f32]>(buffers.scratch);
+    let head_len = size_of_val(buffers.sounds);
     let backbone = match PackedBackbone::new(model, buffers.arena) {
         Ok(backbone) => backbone,
         Err(error) => {
@@ -111,18 +108,20 @@ fn run(line: &str, buffers: Buffers) -> bool {
         frontend_len,
         head_len
     );
-    let sounds = buffers.sounds.insert(Learner::new(
-        session::head(line),
-        model.base_mean(),
-        model.invariant_dim(),
-        model.rejection_similarity(),
-    ));
+    let head = session::head(line);
+    let mut sounds = match Learner::new(buffers.sounds.lend(), head, (&model).into()) {
+        Ok(sounds) => sounds,
+        Err(error) => {
+            say!("error: {}", error);
+            return false;
+        }
+    };
     let mut device = Device {
         backbone,
         clip,
         instructions,
     };
-    let passed = session::run(&mut device, sounds, buffers.scratch, line);
+    let passed = session::run(&mut device, &mut sounds, line);
     say!("stack used={}", memory::stack_high_water());
     passed
 }

@@ -6,7 +6,7 @@ use crate::model::EMBEDDING_DIM;
 use crate::say;
 use core::fmt;
 
-use mtslvr_runtime::fewshot::{ClassifyError, Decision, HeadKind, Learner, fit_scratch_len};
+use mtslvr_runtime::fewshot::{ClassifyError, Decision, HeadKind, Learner, Storage};
 use mtslvr_runtime::model::Crc32;
 
 /// Most classes that can be enrolled.
@@ -14,25 +14,8 @@ pub const CLASSES: usize = 8;
 /// Most examples that can be enrolled, of all classes together.
 pub const EXAMPLES: usize = 64;
 
-/// The sounds that this device has been taught.
-pub type Sounds = Learner<'static, CLASSES, EXAMPLES, EMBEDDING_DIM>;
-
-/// Values that a fit works in, whichever head it is for.
-pub const SCRATCH_LEN: usize = {
-    let kinds = [
-        HeadKind::NearestMean,
-        HeadKind::Ridge { lambda: 1.0 },
-        HeadKind::Logistic { c: 1.0 },
-    ];
-    let mut longest = 0;
-    let mut i = 0;
-    while i < kinds.len() {
-        let len = fit_scratch_len(kinds[i], EXAMPLES, EMBEDDING_DIM, CLASSES);
-        longest = if len > longest { len } else { longest };
-        i += 1;
-    }
-    longest
-};
+/// Room for the sounds that this device is taught.
+pub type SoundStorage = Storage<CLASSES, EXAMPLES, EMBEDDING_DIM>;
 
 /// The head that the command line asks for, or the default.
 pub fn head(line: &str) -> HeadKind {
@@ -44,7 +27,7 @@ pub fn head(line: &str) -> HeadKind {
 }
 
 /// Follows the command line; false if any of it failed.
-pub fn run(device: &mut Device, sounds: &mut Sounds, scratch: &mut [f32], line: &str) -> bool {
+pub fn run(device: &mut Device, sounds: &mut Learner, line: &str) -> bool {
     let mut passed = true;
     for argument in arguments(line) {
         let done = match argument {
@@ -61,7 +44,7 @@ pub fn run(device: &mut Device, sounds: &mut Sounds, scratch: &mut [f32], line: 
         };
         passed &= done;
     }
-    passed &= fit(device, sounds, scratch);
+    passed &= fit(device, sounds);
     for argument in arguments(line) {
         if let Ok(Argument::Query { path }) = argument {
             passed &= query(device, sounds, path);
@@ -70,7 +53,7 @@ pub fn run(device: &mut Device, sounds: &mut Sounds, scratch: &mut [f32], line: 
     passed
 }
 
-fn support(device: &mut Device, sounds: &mut Sounds, label: &str, path: &str) -> bool {
+fn support(device: &mut Device, sounds: &mut Learner, label: &str, path: &str) -> bool {
     let Some(embedded) = embed(device, path, Purpose::Support) else {
         return false;
     };
@@ -82,22 +65,23 @@ fn support(device: &mut Device, sounds: &mut Sounds, label: &str, path: &str) ->
     true
 }
 
-fn fit(device: &Device, sounds: &mut Sounds, scratch: &mut [f32]) -> bool {
+fn fit(device: &mut Device, sounds: &mut Learner) -> bool {
     let start = device.instructions.now();
-    if let Err(error) = sounds.fit(scratch) {
+    // The arena has nothing to do between embeddings.
+    if let Err(error) = sounds.fit(device.backbone.scratch()) {
         say!("error: {}", error);
         return false;
     }
     say!(
         "fit classes={} examples={} instructions={}",
         sounds.support().class_count(),
-        sounds.support().labels().len(),
+        sounds.support().example_count(),
         device.instructions.now() - start
     );
     true
 }
 
-fn query(device: &mut Device, sounds: &Sounds, path: &str) -> bool {
+fn query(device: &mut Device, sounds: &mut Learner, path: &str) -> bool {
     let Some(embedded) = embed(device, path, Purpose::Query) else {
         return false;
     };
@@ -125,7 +109,7 @@ fn embed(device: &mut Device, path: &str, purpose: Purpose) -> Option<Embedded> 
 }
 
 fn classify<'a>(
-    sounds: &'a Sounds,
+    sounds: &'a mut Learner,
     embedded: &Embedded,
     scores: &'a mut [f32],
 ) -> Result<Answer<'a>, ClassifyError> {
@@ -135,7 +119,7 @@ fn classify<'a>(
 
 /// A decision with the names of its classes.
 struct Answer<'a> {
-    sounds: &'a Sounds,
+    sounds: &'a Learner<'a>,
     decision: Decision<'a>,
 }
 

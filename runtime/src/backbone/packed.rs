@@ -53,6 +53,13 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         &self.model
     }
 
+    /// Lends the arena for other work between embeddings, such as fitting a head: nothing in it
+    /// needs to be kept. Up to three bytes at either end are left out to align it.
+    pub fn scratch(&mut self) -> &mut [f32] {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(self.arena.as_mut());
+        bytemuck::pod_align_to_mut(bytes).1
+    }
+
     /// Runs one path (0 contrastive, 1 predictive) over a patch and gives its int8 features, whose
     /// scale is that of [`Model::output`].
     ///

@@ -1,69 +1,30 @@
 //! From scores to a class or *unknown*.
 
-use super::linalg::dot;
-
 /// What a query was recognised as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision<'s> {
-    /// The recognised class; `None` means *unknown*: `similarity` is below the threshold.
+    /// The recognised class. `None` means *unknown*: `similarity` is below the threshold, or the
+    /// best class is not there to be recognised (negatives, background).
     pub class: Option<u8>,
     /// The class with the best score, the first of equals, recognised or not.
     pub best: u8,
-    /// A score per class: see [`super::scores`].
+    /// A score per class: see [`super::scores`]; negative infinity for a class that is disabled.
     pub scores: &'s [f32],
     /// Cosine similarity, -1 to 1, of the query and the mean of the best class's examples.
     pub similarity: f32,
 }
 
-/// Decides for the class with the best of `scores`, or for *unknown* if `similarity(best)` is below
-/// `threshold`. `None` if there is no score.
-pub fn decide<'s>(
-    scores: &'s [f32],
-    threshold: f32,
-    similarity: impl FnOnce(u8) -> f32,
-) -> Option<Decision<'s>> {
+/// The class with the best of `scores`, the first of equals; `None` if there is no score.
+pub fn best_class(scores: &[f32]) -> Option<u8> {
     let first = (0_u8, scores.first()?);
-    let (best, _) = (0..=u8::MAX).zip(scores).fold(first, |best, candidate| {
+    let best = (0..=u8::MAX).zip(scores).fold(first, |best, candidate| {
         if candidate.1 > best.1 {
             candidate
         } else {
             best
         }
     });
-    let similarity = similarity(best);
-    Some(Decision {
-        class: (similarity >= threshold).then_some(best),
-        best,
-        scores,
-        similarity,
-    })
-}
-
-/// Cosine similarity of a unit-length `query` and the mean of the examples of `class` in a support
-/// set (`x`, `y` as in [`super::fit`]). Zero if those examples cancel out, or if there are none.
-pub fn similarity_to_class(x: &[f32], y: &[u8], class: u8, query: &[f32]) -> f32 {
-    let dim = query.len();
-    let members = || {
-        let examples = x.chunks_exact(dim).zip(y);
-        examples.filter(|(_, label)| **label == class)
-    };
-    // |sum|^2 from the products of pairs, so that the sum itself needs no buffer.
-    let (mut along, mut length) = (0.0_f32, 0.0_f32);
-    let mut count = 0.0_f32;
-    for (i, (a, _)) in members().enumerate() {
-        along += dot(a, query);
-        length += dot(a, a);
-        for (b, _) in members().take(i) {
-            length += 2.0 * dot(a, b);
-        }
-        count += 1.0;
-    }
-    // Below this, what is left of unit vectors that cancel out is rounding.
-    if length > 1e-6 * count * count {
-        (along / libm::sqrtf(length)).clamp(-1.0, 1.0)
-    } else {
-        0.0
-    }
+    Some(best.0)
 }
 
 /// Turns the scores of [`super::HeadKind::Logistic`] into probabilities, in place.
@@ -82,23 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_best_class_wins_or_is_unknown() {
-        let scores = [0.1, 0.7, -3.0, 0.7];
-        let known = decide(&scores, 0.2, |_| 0.2).unwrap();
-        assert_eq!((known.class, known.best), (Some(1), 1));
-        let unknown = decide(&scores, 0.2, |best| f32::from(best) * 0.1).unwrap();
-        assert_eq!((unknown.class, unknown.best), (None, 1));
-        assert_eq!(decide(&[], 0.0, |_| 1.0), None);
-    }
-
-    #[test]
-    fn similarity_is_the_cosine_to_the_mean() {
-        let x = [1.0, 0.0, 0.0, 1.0, -1.0, 0.0];
-        let near = similarity_to_class(&x, &[0, 0, 1], 0, &[0.6, 0.8]);
-        assert!((near - 1.4 / 2.0_f32.sqrt()).abs() < 1e-6);
-        assert_eq!(similarity_to_class(&x, &[0, 0, 1], 1, &[1.0, 0.0]), -1.0);
-        assert_eq!(similarity_to_class(&x, &[0, 1, 0], 0, &[1.0, 0.0]), 0.0);
-        assert_eq!(similarity_to_class(&x, &[0, 0, 0], 1, &[1.0, 0.0]), 0.0);
+    fn the_first_of_equals_is_best() {
+        assert_eq!(best_class(&[0.1, 0.7, -3.0, 0.7]), Some(1));
+        assert_eq!(best_class(&[f32::NEG_INFINITY]), Some(0));
+        assert_eq!(best_class(&[]), None);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The linear heads behind one call.
 
-use super::linalg::dot;
 use super::{logistic, nearest_mean, ridge};
 
 /// Which linear head is fitted to the support set.
@@ -47,14 +46,14 @@ pub enum FitError {
         /// The number of classes.
         classes: usize,
     },
-    /// Examples, weights or biases are not as long as labels, classes and dimension say.
+    /// The Gram matrix or the dual coefficients are not as long as labels and classes say.
     Length {
         /// Values that are needed.
         needed: usize,
         /// Values that are there.
         found: usize,
     },
-    /// The scratch buffer is shorter than [`fit_scratch_len`].
+    /// The scratch buffer is too short: see [`fit_scratch_len`] and [`super::Learner::scratch_len`].
     ScratchTooShort {
         /// Values that are needed.
         needed: usize,
@@ -63,7 +62,7 @@ pub enum FitError {
     },
     /// `lambda` or `c` is not positive and finite.
     Parameter,
-    /// A value of the examples is infinite or not a number.
+    /// A similarity, or what was computed from them, is infinite or not a number.
     NotFinite,
     /// `lambda` is too small for examples of this size in single precision.
     NotPositiveDefinite,
@@ -72,11 +71,10 @@ pub enum FitError {
     NotConverged,
 }
 
-/// Length in `f32` of the scratch buffer that [`fit`] needs for `n` examples of `dim` values in
-/// `classes` classes. It does not grow with `dim`, and grows with `n` and `classes`, so the length
-/// for the largest support set serves for every smaller one.
-pub const fn fit_scratch_len(kind: HeadKind, n: usize, dim: usize, classes: usize) -> usize {
-    let _ = dim;
+/// Length in `f32` of the scratch buffer that [`fit`] needs for `n` examples in `classes` classes,
+/// beside the Gram matrix of `n * n` values. It grows with `n` and `classes`, so the length for the
+/// largest support set serves for every smaller one.
+pub const fn fit_scratch_len(kind: HeadKind, n: usize, classes: usize) -> usize {
     match kind {
         HeadKind::NearestMean => 0,
         HeadKind::Ridge { .. } => ridge::scratch_len(n),
@@ -84,62 +82,61 @@ pub const fn fit_scratch_len(kind: HeadKind, n: usize, dim: usize, classes: usiz
     }
 }
 
-/// Fits a linear head.
+/// Fits a linear head to `n` examples, of which it needs the similarities (dot products) only.
 ///
-/// `x` holds `n` normalised examples of `dim` values in a row, `y` their `n` labels below `classes`;
-/// every class needs an example. Writes `weights`, `classes x dim` in a row, and `bias`, `classes`
-/// values. After an error their content is meaningless.
+/// `gram` holds those of each example with each other one, `n x n`, and is overwritten; `labels` are
+/// the examples' classes, below `bias.len()`; every class needs an example. Writes `dual`, a row of
+/// `n` coefficients for each class, and `bias`. The weights of a class are the sum of the examples,
+/// each times its coefficient; [`scores`] does without them. After an error `dual` and `bias` are
+/// meaningless.
 ///
 /// ```
-/// use mtslvr_runtime::fewshot::{HeadKind, fit, fit_scratch_len, scores};
+/// use mtslvr_runtime::fewshot::{HeadKind, Metric, fit, fit_scratch_len, scores};
 /// let kind = HeadKind::Ridge { lambda: 0.5 };
-/// let x = [1.0, 0.0, 0.8, 0.6, 0.0, 1.0];
-/// let y = [0, 0, 1];
-/// let (mut weights, mut bias) = ([0.0; 4], [0.0; 2]);
-/// let mut scratch = vec![0.0; fit_scratch_len(kind, 3, 2, 2)];
-/// fit(kind, &x, &y, 2, 2, &mut weights, &mut bias, &mut scratch).unwrap();
+/// let metric = Metric::new(2, 2);
+/// let examples: [&[i8]; 3] = [&[127, 0], &[127, 95], &[0, 127]];
+/// let mut gram = [0.0; 9];
+/// metric.gram(examples.into_iter(), &mut gram);
+/// let (mut dual, mut bias) = ([0.0; 6], [0.0; 2]);
+/// let mut scratch = vec![0.0; fit_scratch_len(kind, 3, 2)];
+/// fit(kind, &mut gram, &[0, 0, 1], &mut dual, &mut bias, &mut scratch).unwrap();
 /// let mut out = [0.0; 2];
-/// scores(&weights, &bias, &[-0.28, 0.96], &mut out);
+/// let query = [-37, 127];
+/// scores(&dual, &bias, examples.iter().map(|x| metric.similarity(x, &query)), &mut out);
 /// assert!(out[1] > out[0]);
 /// ```
-#[expect(
-    clippy::too_many_arguments,
-    reason = "two matrices, two vectors and their sizes"
-)]
 pub fn fit(
     kind: HeadKind,
-    x: &[f32],
-    y: &[u8],
-    classes: usize,
-    dim: usize,
-    weights: &mut [f32],
+    gram: &mut [f32],
+    labels: &[u8],
+    dual: &mut [f32],
     bias: &mut [f32],
     scratch: &mut [f32],
 ) -> Result<(), FitError> {
-    check(x, y, classes, dim)?;
-    for (needed, found) in [(classes * dim, weights.len()), (classes, bias.len())] {
-        if found != needed {
-            return Err(FitError::Length { needed, found });
-        }
+    let (n, classes) = (labels.len(), bias.len());
+    check(gram, labels, classes)?;
+    if dual.len() != classes * n {
+        let (needed, found) = (classes * n, dual.len());
+        return Err(FitError::Length { needed, found });
     }
-    let needed = fit_scratch_len(kind, y.len(), dim, classes);
+    let needed = fit_scratch_len(kind, n, classes);
     let found = scratch.len();
     let scratch = scratch
         .get_mut(..needed)
         .ok_or(FitError::ScratchTooShort { needed, found })?;
     match kind {
-        HeadKind::NearestMean => nearest_mean::fit(x, y, dim, weights, bias),
+        HeadKind::NearestMean => nearest_mean::fit(gram, labels, dual, bias),
         HeadKind::Ridge { lambda } => {
             positive(lambda)?;
-            ridge::fit(lambda, x, y, dim, weights, bias, scratch)?;
+            ridge::fit(lambda, gram, labels, dual, bias, scratch)?;
         }
         HeadKind::Logistic { c } => {
             positive(c)?;
-            logistic::fit(c, x, y, dim, weights, bias, scratch)?;
+            logistic::fit(c, gram, labels, dual, bias, scratch)?;
         }
     }
     let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-    if finite(weights) && finite(bias) {
+    if finite(dual) && finite(bias) {
         Ok(())
     } else {
         Err(FitError::NotFinite)
@@ -154,19 +151,18 @@ fn positive(parameter: f32) -> Result<(), FitError> {
     }
 }
 
-fn check(x: &[f32], y: &[u8], classes: usize, dim: usize) -> Result<(), FitError> {
-    if y.is_empty() || dim == 0 {
+fn check(gram: &[f32], labels: &[u8], classes: usize) -> Result<(), FitError> {
+    let n = labels.len();
+    if n == 0 {
         return Err(FitError::NoExamples);
     }
-    if x.len() != y.len() * dim {
-        return Err(FitError::Length {
-            needed: y.len() * dim,
-            found: x.len(),
-        });
+    if gram.len() != n * n {
+        let (needed, found) = (n * n, gram.len());
+        return Err(FitError::Length { needed, found });
     }
     // 256 flags: one for each value that a label can have.
     let mut seen = [0_u64; 4];
-    for &label in y {
+    for &label in labels {
         if usize::from(label) >= classes {
             return Err(FitError::LabelOutOfRange { label, classes });
         }
@@ -179,14 +175,15 @@ fn check(x: &[f32], y: &[u8], classes: usize, dim: usize) -> Result<(), FitError
             });
         }
     }
-    if x.iter().all(|value| value.is_finite()) {
+    if gram.iter().all(|value| value.is_finite()) {
         Ok(())
     } else {
         Err(FitError::NotFinite)
     }
 }
 
-/// Writes a score per class of `query`: `weights x query + bias`.
+/// Writes a score per class of a query, from a fitted head and the query's `similarities` to the
+/// examples in their order.
 ///
 /// The best class is the one with the largest score. What a score means depends on the head: half
 /// the squared distance to the class mean, negated, plus half the query's squared length
@@ -195,11 +192,20 @@ fn check(x: &[f32], y: &[u8], classes: usize, dim: usize) -> Result<(), FitError
 /// ([`HeadKind::Logistic`]; [`super::softmax`] gives the probabilities).
 ///
 /// # Panics
-/// If `weights` is shorter than `out.len()` rows of `query.len()` values, or `bias` than `out`.
-pub fn scores(weights: &[f32], bias: &[f32], query: &[f32], out: &mut [f32]) {
-    let dim = query.len();
-    for (class, score) in out.iter_mut().enumerate() {
-        *score = dot(&weights[class * dim..(class + 1) * dim], query) + bias[class];
+/// If `dual` is not `out.len()` rows of a value per example, or `bias` is shorter than `out`.
+pub fn scores(
+    dual: &[f32],
+    bias: &[f32],
+    similarities: impl IntoIterator<Item = f32>,
+    out: &mut [f32],
+) {
+    let n = dual.len() / out.len().max(1);
+    out.copy_from_slice(&bias[..out.len()]);
+    for (example, similarity) in similarities.into_iter().enumerate() {
+        assert!(example < n, "more similarities than dual coefficients");
+        for (score, dual) in out.iter_mut().zip(dual[example..].iter().step_by(n)) {
+            *score += dual * similarity;
+        }
     }
 }
 
@@ -216,15 +222,14 @@ impl core::fmt::Display for FitError {
             }
             Self::Length { needed, found } => write!(
                 f,
-                "{found} values where labels, classes and dimension ask for {needed}"
+                "{found} values where labels and classes ask for {needed}"
             ),
             Self::ScratchTooShort { needed, found } => write!(
                 f,
-                "the scratch buffer holds {found} values and {needed} are needed: see \
-                 fit_scratch_len"
+                "the scratch buffer holds {found} values and {needed} are needed"
             ),
             Self::Parameter => f.write_str("lambda or c must be positive and finite"),
-            Self::NotFinite => f.write_str("an example holds a value that is not finite"),
+            Self::NotFinite => f.write_str("a similarity of two examples is not finite"),
             Self::NotPositiveDefinite => {
                 f.write_str("lambda is too small for these examples: raise it")
             }

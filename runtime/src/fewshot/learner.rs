@@ -1,23 +1,29 @@
-//! Support set, fitted head and decision in one object of a size known at compile time.
+//! Support set, fitted head and decision in one object.
 
+use super::storage::{HeadMut, StorageMut};
 use super::{
-    Decision, FitError, HeadKind, NormaliseError, SupportError, SupportSet, decide, fit,
-    fit_scratch_len, normalise, scores, similarity_to_class,
+    Decision, DirectionError, FitError, HeadKind, Metric, Role, SupportError, SupportSet,
+    best_class, direction, fit, fit_scratch_len, scores,
 };
+use crate::model::Model;
 
 /// Learns named sounds from embeddings and recognises them.
 ///
-/// It holds all it needs but the scratch buffer of [`Self::fit`], which may be memory that is used
-/// for something else between fits, such as the backbone's arena. `size_of::<Learner<..>>()` is
-/// about `4 * DIM * (EXAMPLES + CLASSES)` bytes; put a large one in a `static`.
+/// What it knows is in the [`Storage`](super::Storage) that it was lent. [`Self::fit`] needs scratch
+/// memory beside that, which may be in use for something else between fits, such as the backbone's
+/// arena.
 ///
 /// ```
-/// use mtslvr_runtime::fewshot::{HeadKind, Learner};
+/// use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Storage};
 ///
-/// type Sounds<'m> = Learner<'m, 4, 16, 3>; // 4 classes, 16 examples in all, 3 values each
-/// let base_mean = [0.0, 0.5, 0.5]; // both of these and the threshold come with the model
-/// let invariant_dim = 2;
-/// let mut sounds = Sounds::new(HeadKind::Ridge { lambda: 1.0 }, &base_mean, invariant_dim, 0.5);
+/// let mut storage = Storage::<4, 16, 3>::new(); // 4 classes, 16 examples in all, 3 values each
+/// // This comes with the model: EmbeddingSpace::from(&model).
+/// let space = EmbeddingSpace {
+///     base_mean: &[0.0, 0.5, 0.5],
+///     invariant_dim: 2,
+///     rejection_similarity: 0.5,
+/// };
+/// let mut sounds = Learner::new(storage.lend(), HeadKind::Ridge { lambda: 1.0 }, space)?;
 ///
 /// sounds.enrol("doorbell", &[1.0, 0.5, 2.0])?;
 /// sounds.enrol("kettle", &[-0.5, 2.0, -1.0])?;
@@ -33,24 +39,52 @@ use super::{
 /// assert_eq!(decision.class, None); // like neither
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Learner<'m, const CLASSES: usize, const EXAMPLES: usize, const DIM: usize> {
+#[derive(Debug)]
+pub struct Learner<'b> {
     kind: HeadKind,
-    base_mean: &'m [f32],
-    invariant_dim: usize,
+    space: EmbeddingSpace<'b>,
+    metric: Metric,
     threshold: f32,
-    support: SupportSet<CLASSES, EXAMPLES, DIM>,
-    weights: [[f32; DIM]; CLASSES],
-    bias: [f32; CLASSES],
-    fitted: bool,
+    support: SupportSet<'b>,
+    head: HeadMut<'b>,
+    query: &'b mut [i8],
+    fitted: Option<Fitted>,
+}
+
+/// What heads need to know of the backbone whose embeddings they see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EmbeddingSpace<'m> {
+    /// Mean embedding over base audio.
+    pub base_mean: &'m [f32],
+    /// Length of the invariant features, which come first.
+    pub invariant_dim: usize,
+    /// Similarity below which two clips of base audio are taken to be unrelated.
+    pub rejection_similarity: f32,
+}
+
+impl<'m> From<&Model<'m>> for EmbeddingSpace<'m> {
+    fn from(model: &Model<'m>) -> Self {
+        Self {
+            base_mean: model.base_mean(),
+            invariant_dim: model.invariant_dim(),
+            rejection_similarity: model.rejection_similarity(),
+        }
+    }
+}
+
+/// How much of [`HeadMut`] is in use.
+#[derive(Clone, Copy, Debug)]
+struct Fitted {
+    classes: usize,
+    examples: usize,
 }
 
 /// Why an example could not be enrolled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum EnrolError {
     /// The embedding has no direction.
-    Embedding(NormaliseError),
+    Embedding(DirectionError),
     /// The support set cannot take it.
     Support(SupportError),
 }
@@ -59,10 +93,10 @@ pub enum EnrolError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClassifyError {
-    /// The head was not fitted since the support set last changed, or nothing is enrolled.
+    /// The head was not fitted since what is enrolled last changed, or nothing is enrolled.
     NotFitted,
     /// The embedding has no direction.
-    Embedding(NormaliseError),
+    Embedding(DirectionError),
     /// The room for scores is less than the number of classes.
     ScoresTooShort {
         /// Enrolled classes.
@@ -72,66 +106,72 @@ pub enum ClassifyError {
     },
 }
 
-impl<'m, const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
-    Learner<'m, CLASSES, EXAMPLES, DIM>
-{
-    /// A learner that knows nothing. `base_mean` and `invariant_dim` are the backbone's;
-    /// `threshold` is the least cosine similarity to a class's mean at which a query belongs to the
-    /// class, the backbone's `rejection_similarity` to begin with.
-    ///
-    /// A base mean that is not `DIM` values long shows as [`NormaliseError::Length`] when used.
-    pub const fn new(
+impl<'b> Learner<'b> {
+    /// A learner that knows nothing, for embeddings of `space`; they must be as long as `storage`
+    /// has room for.
+    pub fn new(
+        storage: StorageMut<'b>,
         kind: HeadKind,
-        base_mean: &'m [f32],
-        invariant_dim: usize,
-        threshold: f32,
-    ) -> Self {
-        Self {
-            kind,
-            base_mean,
-            invariant_dim,
-            threshold,
-            support: SupportSet::new(),
-            weights: [[0.0; DIM]; CLASSES],
-            bias: [0.0; CLASSES],
-            fitted: false,
+        space: EmbeddingSpace<'b>,
+    ) -> Result<Self, DirectionError> {
+        let dim = storage.query.len();
+        if space.base_mean.len() != dim || space.invariant_dim > dim {
+            return Err(DirectionError::Length);
         }
+        Ok(Self {
+            kind,
+            space,
+            metric: Metric::new(dim, space.invariant_dim),
+            threshold: space.rejection_similarity,
+            support: SupportSet::new(
+                storage.classes,
+                storage.directions,
+                dim,
+                space.invariant_dim,
+            ),
+            head: storage.head,
+            query: storage.query,
+            fitted: None,
+        })
     }
 
     /// What has been enrolled.
-    pub fn support(&self) -> &SupportSet<CLASSES, EXAMPLES, DIM> {
+    pub fn support(&self) -> &SupportSet<'b> {
         &self.support
     }
 
-    /// Adds an example, a backbone's embedding, to the class called `name`, making the class if it
+    /// What has been enrolled, to change it. [`Self::fit`] is due afterwards.
+    ///
+    /// After removing something, a fit gives the bits that it would give had that never been there.
+    pub fn support_mut(&mut self) -> &mut SupportSet<'b> {
+        self.fitted = None;
+        &mut self.support
+    }
+
+    /// How directions are compared.
+    pub fn metric(&self) -> &Metric {
+        &self.metric
+    }
+
+    /// Adds an example, a backbone's embedding, to the sound called `name`, making the class if it
     /// is new, and returns the class's number. [`Self::fit`] is due afterwards.
     pub fn enrol(&mut self, name: &str, embedding: &[f32]) -> Result<u8, EnrolError> {
-        let example = self.normalised(embedding).map_err(EnrolError::Embedding)?;
-        let class = self
-            .support
-            .enrol(name, &example)
-            .map_err(EnrolError::Support)?;
-        self.fitted = false;
-        Ok(class)
+        self.turn(embedding).map_err(EnrolError::Embedding)?;
+        self.fitted = None;
+        let class = self.support.enrol(name, self.query);
+        class.map_err(EnrolError::Support)
     }
 
-    /// Removes a class with its examples; classes after it move down by one. [`Self::fit`] is due
-    /// afterwards, and gives the bits that it would give had the class never been enrolled.
-    pub fn remove(&mut self, class: u8) -> Result<(), SupportError> {
-        self.support.remove(class)?;
-        self.fitted = false;
-        Ok(())
+    /// Adds an example to the class that is there for `role`, [`Role::Negatives`] or
+    /// [`Role::Background`]. [`Self::fit`] is due afterwards.
+    pub fn enrol_role(&mut self, role: Role, embedding: &[f32]) -> Result<u8, EnrolError> {
+        self.turn(embedding).map_err(EnrolError::Embedding)?;
+        self.fitted = None;
+        let class = self.support.enrol_role(role, self.query);
+        class.map_err(EnrolError::Support)
     }
 
-    /// Removes an example, counted within its class; with its last example goes the class.
-    /// [`Self::fit`] is due afterwards.
-    pub fn remove_example(&mut self, class: u8, example: usize) -> Result<(), SupportError> {
-        self.support.remove_example(class, example)?;
-        self.fitted = false;
-        Ok(())
-    }
-
-    /// Least similarity to a class's mean at which a query is not *unknown*.
+    /// Least similarity at which a query belongs to a class that has no threshold of its own.
     pub fn threshold(&self) -> f32 {
         self.threshold
     }
@@ -141,73 +181,185 @@ impl<'m, const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
         self.threshold = threshold;
     }
 
-    /// Length in `f32` of the scratch buffer that [`Self::fit`] needs now. The capacities' own
-    /// need, never exceeded, is `fit_scratch_len(kind, EXAMPLES, DIM, CLASSES)`.
-    pub fn scratch_len(&self) -> usize {
-        let support = &self.support;
-        fit_scratch_len(
-            self.kind,
-            support.labels().len(),
-            DIM,
-            support.class_count(),
-        )
+    /// Sets a class's own threshold: see [`SupportSet::set_threshold`]; no new fit is needed.
+    pub fn set_class_threshold(
+        &mut self,
+        class: u8,
+        threshold: Option<f32>,
+    ) -> Result<(), SupportError> {
+        self.support.set_threshold(class, threshold)
     }
 
-    /// Fits the head to what has been enrolled.
+    /// Length in `f32` of the scratch buffer that [`Self::fit`] needs now.
+    pub fn scratch_len(&self) -> usize {
+        let fitted = self.taking_part();
+        Self::scratch_len_for(self.kind, fitted.classes, fitted.examples)
+    }
+
+    /// Length in `f32` of the scratch buffer that [`Self::fit`] needs for as many classes and
+    /// examples as there are, or fewer.
+    pub const fn scratch_len_for(kind: HeadKind, classes: usize, examples: usize) -> usize {
+        examples * examples + fit_scratch_len(kind, examples, classes)
+    }
+
+    fn taking_part(&self) -> Fitted {
+        let enabled = self.support.classes().iter().filter(|c| c.is_enabled());
+        Fitted {
+            classes: enabled.clone().count(),
+            examples: enabled.map(|class| class.examples()).sum(),
+        }
+    }
+
+    /// Fits the head to what has been enrolled and is enabled.
     pub fn fit(&mut self, scratch: &mut [f32]) -> Result<(), FitError> {
-        let classes = self.support.class_count();
-        self.fitted = false;
+        self.fitted = None;
+        let Fitted { classes, examples } = self.taking_part();
+        let (needed, found) = (self.scratch_len(), scratch.len());
+        if found < needed {
+            return Err(FitError::ScratchTooShort { needed, found });
+        }
+        let (gram, scratch) = scratch.split_at_mut(examples * examples);
+        let labels = &mut self.head.labels[..examples];
+        let enabled = enabled_classes(&self.support);
+        let label = (0..=u8::MAX).zip(enabled.clone());
+        let own = label.flat_map(|(label, class)| self.support.examples(class).map(move |_| label));
+        labels.iter_mut().zip(own).for_each(|(to, from)| *to = from);
+        let rows = enabled.flat_map(|class| self.support.examples(class));
+        self.metric.gram(rows, gram);
+        for (class, length) in (0..=u8::MAX).zip(&mut self.head.lengths[..classes]) {
+            *length = length_of_sum(gram, labels, class);
+        }
         fit(
             self.kind,
-            self.support.examples(),
-            self.support.labels(),
-            classes,
-            DIM,
-            self.weights[..classes].as_flattened_mut(),
-            &mut self.bias[..classes],
+            gram,
+            labels,
+            &mut self.head.duals[..classes * examples],
+            &mut self.head.biases[..classes],
             scratch,
         )?;
-        self.fitted = true;
+        self.fitted = Some(Fitted { classes, examples });
         Ok(())
     }
 
-    /// Weights of the fitted head, `DIM` values a class, and biases; `None` before a fit.
+    /// The fitted head: a row of dual coefficients, one per example, for each class, and biases; see
+    /// [`fit`]. Of classes that are enabled. `None` before a fit.
     pub fn head(&self) -> Option<(&[f32], &[f32])> {
-        let classes = self.support.class_count();
-        self.fitted.then(|| {
-            (
-                self.weights[..classes].as_flattened(),
-                &self.bias[..classes],
-            )
-        })
+        let Fitted { classes, examples } = self.fitted?;
+        Some((
+            &self.head.duals[..classes * examples],
+            &self.head.biases[..classes],
+        ))
     }
 
-    /// Classifies a backbone's embedding. `scores_room` needs a value per enrolled class; the scores
-    /// in the decision are there.
+    /// Classifies a backbone's embedding. `scores_room` needs a value per class; the scores in the
+    /// decision are there, negative infinity for a class that is disabled.
     pub fn classify<'s>(
-        &self,
+        &mut self,
         embedding: &[f32],
         scores_room: &'s mut [f32],
     ) -> Result<Decision<'s>, ClassifyError> {
-        let (weights, bias) = self.head().ok_or(ClassifyError::NotFitted)?;
-        let (needed, found) = (bias.len(), scores_room.len());
+        self.turn(embedding).map_err(ClassifyError::Embedding)?;
+        self.classify_direction(self.query, scores_room)
+    }
+
+    /// [`Self::classify`] for what [`direction`] made of an embedding.
+    ///
+    /// # Panics
+    /// If `query` is not as long as the backbone's embeddings.
+    pub fn classify_direction<'s>(
+        &self,
+        query: &[i8],
+        scores_room: &'s mut [f32],
+    ) -> Result<Decision<'s>, ClassifyError> {
+        assert_eq!(query.len(), self.metric.dim(), "length of the query");
+        let (duals, biases) = self.head().ok_or(ClassifyError::NotFitted)?;
+        let (needed, found) = (self.support.class_count(), scores_room.len());
         let scores_room = scores_room
             .get_mut(..needed)
             .ok_or(ClassifyError::ScoresTooShort { needed, found })?;
-        let query = self
-            .normalised(embedding)
-            .map_err(ClassifyError::Embedding)?;
-        scores(weights, bias, &query, scores_room);
-        let (x, y) = (self.support.examples(), self.support.labels());
-        let similarity = |class| similarity_to_class(x, y, class, &query);
-        decide(scores_room, self.threshold, similarity).ok_or(ClassifyError::NotFitted)
+        let rows = enabled_classes(&self.support).flat_map(|class| self.support.examples(class));
+        let similarities = rows.map(|example| self.metric.similarity(example, query));
+        scores(
+            duals,
+            biases,
+            similarities,
+            &mut scores_room[..biases.len()],
+        );
+        // From their places among the enabled classes to those among all, which are no lower: the
+        // last goes first.
+        let mut from = biases.len();
+        for (to, class) in self.support.classes().iter().enumerate().rev() {
+            scores_room[to] = if class.is_enabled() {
+                from -= 1;
+                scores_room[from]
+            } else {
+                f32::NEG_INFINITY
+            };
+        }
+        let best = best_class(scores_room).ok_or(ClassifyError::NotFitted)?;
+        let class = &self.support.classes()[usize::from(best)];
+        let similarity = self.similarity_to_class(best, query);
+        let threshold = class.threshold().unwrap_or(self.threshold);
+        let is_sound = class.role() == Role::Sound;
+        Ok(Decision {
+            class: (is_sound && similarity >= threshold).then_some(best),
+            best,
+            scores: scores_room,
+            similarity,
+        })
     }
 
-    /// Centred with the base mean, at unit length.
-    fn normalised(&self, embedding: &[f32]) -> Result<[f32; DIM], NormaliseError> {
-        let mut out = [0.0; DIM];
-        normalise(embedding, self.base_mean, self.invariant_dim, &mut out)?;
-        Ok(out)
+    /// Similarity of `query` and the mean of an enabled class's examples; zero if those cancel out.
+    fn similarity_to_class(&self, class: u8, query: &[i8]) -> f32 {
+        let rank = enabled_classes(&self.support)
+            .take_while(|other| *other != class)
+            .count();
+        let length = self.head.lengths[rank];
+        if length > 0.0 {
+            let examples = self.support.examples(class);
+            let along: f32 = examples.map(|x| self.metric.similarity(x, query)).sum();
+            (along / length).clamp(-1.0, 1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// Makes [`Self::query`] the direction of `embedding`.
+    fn turn(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
+        direction(
+            embedding,
+            self.space.base_mean,
+            self.space.invariant_dim,
+            self.query,
+        )
+    }
+}
+
+/// Numbers of the classes that take part.
+fn enabled_classes(support: &SupportSet<'_>) -> impl Iterator<Item = u8> + Clone {
+    let classes = (0..=u8::MAX).zip(support.classes());
+    classes.filter_map(|(number, class)| class.is_enabled().then_some(number))
+}
+
+/// Length of the sum of a class's examples as unit vectors, from the Gram matrix of all; zero if
+/// they cancel out.
+fn length_of_sum(gram: &[f32], labels: &[u8], class: u8) -> f32 {
+    let own = |values: &[f32]| -> f32 {
+        let members = values
+            .iter()
+            .zip(labels)
+            .filter(|(_, label)| **label == class);
+        members.map(|(value, _)| value).sum()
+    };
+    let rows = gram.chunks_exact(labels.len().max(1)).zip(labels);
+    let members = rows.filter(|(_, label)| **label == class);
+    let count = members.clone().count() as f32;
+    let square: f32 = members.map(|(row, _)| own(row)).sum();
+    // Below this, what is left of unit vectors that cancel out is rounding.
+    if square > 1e-6 * count * count {
+        libm::sqrtf(square)
+    } else {
+        0.0
     }
 }
 
@@ -240,95 +392,4 @@ impl core::fmt::Display for ClassifyError {
 impl core::error::Error for ClassifyError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Small<'m> = Learner<'m, 3, 6, 4>;
-
-    fn embedding(seed: u32) -> [f32; 4] {
-        [1.0, 2.0, 3.0, 4.0].map(|k: f32| (k * (seed as f32 + 0.7)).sin())
-    }
-
-    fn bits(learner: &Small) -> Vec<u32> {
-        let (weights, bias) = learner.head().unwrap();
-        weights.iter().chain(bias).map(|v| v.to_bits()).collect()
-    }
-
-    #[test]
-    fn removing_gives_the_bits_of_never_having_enrolled() {
-        for kind in [
-            HeadKind::NearestMean,
-            HeadKind::Ridge { lambda: 0.3 },
-            HeadKind::Logistic { c: 3.0 },
-        ] {
-            let mean = [0.1; 4];
-            let mut with = Small::new(kind, &mean, 2, 0.0);
-            let mut without = with.clone();
-            let mut scratch = [f32::NAN; 400];
-            for (i, name) in ["a", "b", "c", "b", "a", "c"].into_iter().enumerate() {
-                with.enrol(name, &embedding(i as u32)).unwrap();
-                with.fit(&mut scratch).unwrap();
-                if name != "b" {
-                    without.enrol(name, &embedding(i as u32)).unwrap();
-                }
-            }
-            with.remove(1).unwrap();
-            assert_eq!(with.head(), None);
-            with.fit(&mut scratch).unwrap();
-            without.fit(&mut scratch).unwrap();
-            assert_eq!(bits(&with), bits(&without));
-        }
-    }
-
-    #[test]
-    fn each_step_tells_what_is_missing() {
-        let mean = [0.0; 4];
-        let mut learner = Small::new(HeadKind::Ridge { lambda: 1.0 }, &mean, 2, 0.0);
-        let mut scores = [0.0; 3];
-        let query = embedding(0);
-        assert_eq!(
-            learner.classify(&query, &mut scores),
-            Err(ClassifyError::NotFitted)
-        );
-        assert_eq!(learner.fit(&mut []), Err(FitError::NoExamples));
-        assert_eq!(
-            learner.enrol("silence", &[0.0; 4]),
-            Err(EnrolError::Embedding(NormaliseError::Degenerate))
-        );
-        learner.enrol("a", &embedding(0)).unwrap();
-        let needed = learner.scratch_len();
-        assert_eq!(
-            learner.fit(&mut vec![0.0; needed - 1]),
-            Err(FitError::ScratchTooShort {
-                needed,
-                found: needed - 1
-            })
-        );
-        assert_eq!(
-            learner.classify(&query, &mut scores),
-            Err(ClassifyError::NotFitted)
-        );
-        learner.fit(&mut vec![0.0; needed]).unwrap();
-        assert_eq!(
-            learner.classify(&query, &mut []),
-            Err(ClassifyError::ScoresTooShort {
-                needed: 1,
-                found: 0
-            })
-        );
-        assert_eq!(
-            learner.classify(&[f32::NAN; 4], &mut scores),
-            Err(ClassifyError::Embedding(NormaliseError::NotFinite))
-        );
-        // A single class is recognised by similarity alone.
-        let decision = learner.classify(&query, &mut scores).unwrap();
-        assert_eq!((decision.class, decision.scores.len()), (Some(0), 1));
-        assert!((decision.similarity - 1.0).abs() < 1e-6);
-        learner.set_threshold(0.5);
-        let opposite = query.map(|value| -value);
-        assert_eq!(
-            learner.classify(&opposite, &mut scores).unwrap().class,
-            None
-        );
-    }
-}
+mod tests;

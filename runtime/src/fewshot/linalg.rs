@@ -27,19 +27,6 @@ pub(super) fn add_scaled(y: &mut [f32], factor: f32, x: &[f32]) {
     }
 }
 
-/// The matrix of dot products of the rows of `x`, each `dim` long: `n x n` into `gram`.
-pub(super) fn gram(x: &[f32], dim: usize, gram: &mut [f32]) {
-    let n = x.len() / dim;
-    let row = |i: usize| &x[i * dim..(i + 1) * dim];
-    for i in 0..n {
-        for j in 0..=i {
-            let product = dot(row(i), row(j));
-            gram[i * n + j] = product;
-            gram[j * n + i] = product;
-        }
-    }
-}
-
 /// Makes of a symmetric `n x n` matrix `k` the matrix `H k H` with `H = I - 1/n`: the Gram matrix of
 /// the same vectors after their mean has been subtracted. `means` is room for `n` values.
 pub(super) fn centre_gram(k: &mut [f32], means: &mut [f32]) {
@@ -101,6 +88,15 @@ pub(super) fn solve_factored(factor: &[f32], pivots: &[f32], b: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn gram(x: &[f32], dim: usize, gram: &mut [f32]) {
+        let n = x.len() / dim;
+        for (i, a) in x.chunks(dim).enumerate() {
+            for (j, b) in x.chunks(dim).enumerate() {
+                gram[i * n + j] = dot(a, b);
+            }
+        }
+    }
 
     #[test]
     fn dot_products_of_every_length() {

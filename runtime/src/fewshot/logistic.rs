@@ -2,7 +2,7 @@
 
 use super::decision::softmax;
 use super::head::FitError;
-use super::linalg::{add_scaled, dot, gram};
+use super::linalg::{add_scaled, dot};
 
 /// Newton steps; from zero, a handful are usual.
 const NEWTON_STEPS: usize = 40;
@@ -23,7 +23,7 @@ const GOOD_ENOUGH: f32 = 1e-3;
 const VECTORS: usize = 9;
 
 pub(super) const fn scratch_len(n: usize, classes: usize) -> usize {
-    n * n + VECTORS * classes * (n + 1) + classes
+    VECTORS * classes * (n + 1) + classes
 }
 
 /// Minimises `|W|^2 / 2 + c * sum_i -ln softmax(W x_i + b)[y_i]` over weights and unpenalised
@@ -41,18 +41,15 @@ pub(super) const fn scratch_len(n: usize, classes: usize) -> usize {
 /// predictions are sure, so their inner product is weighted by the curvature that they have.
 pub(super) fn fit(
     c: f32,
-    x: &[f32],
+    k: &[f32],
     y: &[u8],
-    dim: usize,
-    weights: &mut [f32],
+    dual_out: &mut [f32],
     bias: &mut [f32],
     scratch: &mut [f32],
 ) -> Result<(), FitError> {
     let (n, classes) = (y.len(), bias.len());
     let c = if classes == 2 { c / 2.0 } else { c };
-    let (k, rest) = scratch.split_at_mut(n * n);
-    gram(x, dim, k);
-    let (row, rest) = rest.split_at_mut(classes);
+    let (row, rest) = scratch.split_at_mut(classes);
     let mut problem = Problem {
         k,
         y,
@@ -123,13 +120,7 @@ pub(super) fn fit(
         return Err(FitError::NotConverged);
     }
 
-    weights.fill(0.0);
-    for (class, weights) in weights.chunks_exact_mut(dim).enumerate() {
-        let dual = &dual[class * n..(class + 1) * n];
-        for (example, dual) in x.chunks_exact(dim).zip(dual) {
-            add_scaled(weights, *dual, example);
-        }
-    }
+    dual_out.copy_from_slice(&dual[..classes * n]);
     bias.copy_from_slice(&dual[classes * n..]);
     let mean = bias.iter().sum::<f32>() / classes as f32;
     bias.iter_mut().for_each(|bias| *bias -= mean);

@@ -1,29 +1,39 @@
-//! Learning from a few examples: normalisation, support set, linear heads, open-set decision.
+//! Learning from a few examples: directions in int8, support set, linear heads, open-set decision.
 //!
-//! Embeddings are centred and brought to unit length ([`normalise`]), kept in a [`SupportSet`], and
-//! a linear head is fitted to them ([`fit`]). A query gets a [`scores`] value per class and a
-//! [`Decision`]: the class with the best score, or *unknown* if the query is too unlike that class.
-//! The arithmetic is in functions on slices, for run-time sizes; [`Learner`] joins them with
-//! capacities fixed at compile time.
+//! Of an embedding only its direction from the base mean counts, as int8 ([`direction`]); a
+//! [`SupportSet`] keeps those of the examples. All else is computed from similarities of directions
+//! ([`Metric`]): a linear head is fitted to the matrix of them ([`fit`]), and a query's similarities
+//! to the examples give a [`scores`] value per class and a [`Decision`]: the class with the best
+//! score, or *unknown* if the query is too unlike that class. [`Learner`] joins all that, in memory
+//! that it is lent ([`Storage`]).
 //!
 //! With `n` examples of `d` values the heads work with the `n x n` Gram matrix of the examples,
-//! because `n` is far below `d`. All of it is `f32`, in a fixed order of operations and with the
-//! same bits on every target; a few sums of `n` terms run in `f64` where that keeps a solution
-//! to 1e-4.
+//! because `n` is far below `d`, and never make weights of `d` values: a class costs `n` dual
+//! coefficients. All of it depends on the bytes of the directions alone, in a fixed order of
+//! operations and with the same bits on every target; a few sums of `n` terms run in `f64` where
+//! that keeps a solution to 1e-4.
 
+mod class;
 mod decision;
+mod direction;
 mod head;
 mod learner;
 mod linalg;
 mod logistic;
+mod metric;
 mod nearest_mean;
-mod normalise;
 mod ridge;
+mod storage;
 mod support;
 
-pub use decision::{Decision, decide, similarity_to_class, softmax};
+pub use class::{CLASS_NAME_BYTES, Class, ClassName, Role};
+pub use decision::{Decision, best_class, softmax};
+pub use direction::{DIRECTION_PEAK, DirectionError, direction};
 pub use head::{FitError, HeadKind, fit, fit_scratch_len, scores};
-pub use learner::{ClassifyError, EnrolError, Learner};
+pub use learner::{ClassifyError, EmbeddingSpace, EnrolError, Learner};
 pub use linalg::dot;
-pub use normalise::{NormaliseError, normalise};
-pub use support::{CLASS_NAME_BYTES, ClassName, SupportError, SupportSet};
+pub use metric::Metric;
+#[cfg(feature = "std")]
+pub use storage::StorageVec;
+pub use storage::{Storage, StorageMut};
+pub use support::{SupportError, SupportSet};

@@ -1,38 +1,36 @@
 //! The examples that a device has been taught, by class.
 
-use heapless::{String, Vec};
+use super::class::{CLASS_NAME_BYTES, Class, ClassName, Role};
+use super::direction::is_direction;
 
-/// Room for a class's name, bytes of UTF-8.
-pub const CLASS_NAME_BYTES: usize = 32;
-
-/// Name of a class.
-pub type ClassName = String<CLASS_NAME_BYTES>;
-
-/// Up to `CLASSES` named classes with up to `EXAMPLES` examples in all, each a normalised embedding
-/// of `DIM` values.
+/// Named classes with their examples, each a direction ([`super::direction`]).
 ///
-/// Classes are numbered from 0 in the order of their first example; examples stand in the order in
-/// which they came. Removing one closes the gap, so that a set from which a class has been removed
-/// equals the set that never had it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SupportSet<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize> {
-    names: Vec<ClassName, CLASSES>,
-    examples: Vec<[f32; DIM], EXAMPLES>,
-    labels: Vec<u8, EXAMPLES>,
+/// Classes are numbered from 0 in the order of their first example; the examples of a class stand
+/// together, in the order in which they came. Removing one closes the gap. So a set depends only on
+/// what is in it: one from which a class has been removed equals the set that never had it.
+#[derive(Debug)]
+pub struct SupportSet<'b> {
+    /// The first `used` are in use.
+    classes: &'b mut [Class],
+    used: usize,
+    /// The examples, class after class.
+    directions: &'b mut [i8],
+    dim: usize,
+    invariant_dim: usize,
 }
 
 /// Why a support set could not be changed. It then is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SupportError {
     /// There is no room for another class.
     TooManyClasses {
-        /// The set's `CLASSES`, or 256 if that is less.
+        /// Most classes that there is room for; never more than 256.
         capacity: usize,
     },
     /// There is no room for another example.
     TooManyExamples {
-        /// The set's `EXAMPLES`.
+        /// Most examples that there is room for, of all classes together.
         capacity: usize,
     },
     /// The name is longer than [`CLASS_NAME_BYTES`].
@@ -42,6 +40,16 @@ pub enum SupportError {
     },
     /// The name is empty.
     NameEmpty,
+    /// Another class has the name.
+    NameTaken {
+        /// That class.
+        class: u8,
+    },
+    /// Negatives and background have no name.
+    NoName {
+        /// What the class is for.
+        role: Role,
+    },
     /// No class has this number.
     NoSuchClass {
         /// The number asked for.
@@ -52,158 +60,264 @@ pub enum SupportError {
         /// The number asked for, counted within the class.
         example: usize,
     },
-    /// The example is not `DIM` values long.
+    /// The example does not have as many values as the backbone's embeddings.
     Length {
-        /// The set's `DIM`.
+        /// Values of an embedding.
         expected: usize,
         /// Values in the example.
         found: usize,
     },
-    /// The example's length as a vector is not 1 (or not a number): it was not normalised.
-    NotNormalised,
+    /// The example is not what [`super::direction`] makes.
+    NotADirection,
+    /// The threshold is not a number from -1 to 1.
+    Threshold {
+        /// The number found.
+        found: f32,
+    },
 }
 
-impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
-    SupportSet<CLASSES, EXAMPLES, DIM>
-{
-    /// An empty set.
-    pub const fn new() -> Self {
+impl<'b> SupportSet<'b> {
+    /// An empty set of directions of `dim` values, the first `invariant_dim` of them invariant
+    /// features, with room for as many classes and examples as the slices hold.
+    pub(super) fn new(
+        classes: &'b mut [Class],
+        directions: &'b mut [i8],
+        dim: usize,
+        invariant_dim: usize,
+    ) -> Self {
         Self {
-            names: Vec::new(),
-            examples: Vec::new(),
-            labels: Vec::new(),
+            classes,
+            used: 0,
+            directions,
+            dim,
+            invariant_dim,
         }
     }
 
-    /// Adds an example to the class called `name`, making the class if it is new, and returns the
+    /// Adds an example to the sound called `name`, making the class if it is new, and returns the
     /// class's number.
-    pub fn enrol(&mut self, name: &str, example: &[f32]) -> Result<u8, SupportError> {
-        if let Some(class) = self.find(name) {
-            self.add_example(class, example)?;
-            return Ok(class);
+    pub fn enrol(&mut self, name: &str, direction: &[i8]) -> Result<u8, SupportError> {
+        match self.find(name) {
+            Some(class) => self.add_example(class, direction).map(|()| class),
+            None => self.add_class(class_name(name)?, Role::Sound, direction),
         }
-        if name.is_empty() {
-            return Err(SupportError::NameEmpty);
+    }
+
+    /// Adds an example to the class that is there for `role`, [`Role::Negatives`] or
+    /// [`Role::Background`], making the class if it is new, and returns its number.
+    pub fn enrol_role(&mut self, role: Role, direction: &[i8]) -> Result<u8, SupportError> {
+        match self.find_role(role) {
+            _ if role == Role::Sound => Err(SupportError::NameEmpty),
+            Some(class) => self.add_example(class, direction).map(|()| class),
+            None => self.add_class(ClassName::new(), role, direction),
         }
-        let new_name = ClassName::try_from(name)
-            .map_err(|_| SupportError::NameTooLong { bytes: name.len() })?;
-        let capacity = CLASSES.min(256);
-        let class = self.names.len();
-        if class >= capacity {
+    }
+
+    fn add_class(
+        &mut self,
+        name: ClassName,
+        role: Role,
+        direction: &[i8],
+    ) -> Result<u8, SupportError> {
+        let capacity = self.classes.len().min(256);
+        if self.used >= capacity {
             return Err(SupportError::TooManyClasses { capacity });
         }
-        self.push(class as u8, example)?;
-        // There is room: the number of names was compared with the capacity above.
-        let _ = self.names.push(new_name);
-        Ok(class as u8)
+        self.insert(self.example_count(), direction)?;
+        self.classes[self.used] = Class {
+            name,
+            role,
+            examples: 1,
+            ..Class::EMPTY
+        };
+        self.used += 1;
+        Ok((self.used - 1) as u8)
     }
 
     /// Adds an example to a class.
-    pub fn add_example(&mut self, class: u8, example: &[f32]) -> Result<(), SupportError> {
-        self.name(class)?;
-        self.push(class, example)
+    pub fn add_example(&mut self, class: u8, direction: &[i8]) -> Result<(), SupportError> {
+        let end = self.start(class)? + self.class(class)?.examples();
+        self.insert(end, direction)?;
+        self.classes[usize::from(class)].examples += 1;
+        Ok(())
     }
 
-    fn push(&mut self, class: u8, example: &[f32]) -> Result<(), SupportError> {
-        let example: &[f32; DIM] = example.try_into().map_err(|_| SupportError::Length {
-            expected: DIM,
-            found: example.len(),
-        })?;
-        let square = super::dot(example, example);
-        if !(0.999..=1.001).contains(&square) {
-            return Err(SupportError::NotNormalised);
+    /// Puts an example where the one with the number `place` is, moving that and those after it.
+    fn insert(&mut self, place: usize, direction: &[i8]) -> Result<(), SupportError> {
+        let (count, dim) = (self.example_count(), self.dim);
+        if direction.len() != dim {
+            let (expected, found) = (dim, direction.len());
+            return Err(SupportError::Length { expected, found });
         }
-        let full = SupportError::TooManyExamples { capacity: EXAMPLES };
-        self.examples.push(*example).map_err(|_| full)?;
-        self.labels.push(class).map_err(|_| full)
+        if !is_direction(direction, self.invariant_dim) {
+            return Err(SupportError::NotADirection);
+        }
+        let capacity = self.example_capacity();
+        if count >= capacity {
+            return Err(SupportError::TooManyExamples { capacity });
+        }
+        let (start, end) = (place * dim, count * dim);
+        self.directions.copy_within(start..end, start + dim);
+        self.directions[start..start + dim].copy_from_slice(direction);
+        Ok(())
     }
 
     /// Removes a class with its examples. Classes after it move down by one.
     pub fn remove(&mut self, class: u8) -> Result<(), SupportError> {
-        self.name(class)?;
-        self.names.remove(usize::from(class));
-        self.retain(|_, label| label != class);
-        for label in &mut self.labels {
-            *label -= u8::from(*label > class);
-        }
+        let (start, count) = (self.start(class)?, self.class(class)?.examples());
+        self.close(start, count);
+        self.classes[usize::from(class)..self.used].rotate_left(1);
+        self.used -= 1;
         Ok(())
     }
 
     /// Removes an example, counted from 0 within its class; with its last example goes the class.
     pub fn remove_example(&mut self, class: u8, example: usize) -> Result<(), SupportError> {
-        self.name(class)?;
-        let mut members = (0..self.labels.len()).filter(|i| self.labels[*i] == class);
-        let place = members
-            .nth(example)
-            .ok_or(SupportError::NoSuchExample { example })?;
-        if self.count(class) == 1 {
+        let (start, count) = (self.start(class)?, self.class(class)?.examples());
+        if example >= count {
+            return Err(SupportError::NoSuchExample { example });
+        }
+        if count == 1 {
             return self.remove(class);
         }
-        self.retain(|i, _| i != place);
+        self.close(start + example, 1);
+        self.classes[usize::from(class)].examples -= 1;
         Ok(())
     }
 
-    /// Keeps the examples for which `keep(place, label)` holds, in their order.
-    fn retain(&mut self, keep: impl Fn(usize, u8) -> bool) {
-        let mut kept = 0;
-        for i in 0..self.labels.len() {
-            if keep(i, self.labels[i]) {
-                self.labels[kept] = self.labels[i];
-                self.examples.copy_within(i..i + 1, kept);
-                kept += 1;
+    /// Moves the examples behind `place + count` to `place`.
+    fn close(&mut self, place: usize, count: usize) {
+        let end = self.example_count() * self.dim;
+        let from = (place + count) * self.dim;
+        self.directions.copy_within(from..end, place * self.dim);
+    }
+
+    /// Gives a sound another name. It keeps its number.
+    pub fn rename(&mut self, class: u8, name: &str) -> Result<(), SupportError> {
+        let role = self.class(class)?.role;
+        if role != Role::Sound {
+            return Err(SupportError::NoName { role });
+        }
+        let name = class_name(name)?;
+        match self.find(&name) {
+            Some(other) if other != class => Err(SupportError::NameTaken { class: other }),
+            _ => {
+                self.classes[usize::from(class)].name = name;
+                Ok(())
             }
         }
-        self.labels.truncate(kept);
-        self.examples.truncate(kept);
+    }
+
+    /// Lets a class take part, or not: while it does not, it is kept but counts for nothing.
+    pub fn set_enabled(&mut self, class: u8, enabled: bool) -> Result<(), SupportError> {
+        self.class(class)?;
+        self.classes[usize::from(class)].disabled = !enabled;
+        Ok(())
+    }
+
+    /// Sets the least similarity, -1 to 1, at which a query belongs to the class; `None` leaves it
+    /// to the learner.
+    pub fn set_threshold(&mut self, class: u8, threshold: Option<f32>) -> Result<(), SupportError> {
+        self.class(class)?;
+        if let Some(found) = threshold.filter(|value| !(-1.0..=1.0).contains(value)) {
+            return Err(SupportError::Threshold { found });
+        }
+        self.classes[usize::from(class)].threshold = threshold;
+        Ok(())
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.names.clear();
-        self.examples.clear();
-        self.labels.clear();
+        self.used = 0;
     }
 
-    /// Number of the class called `name`.
+    /// The classes in order.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes[..self.used]
+    }
+
+    /// A class.
+    pub fn class(&self, class: u8) -> Result<&Class, SupportError> {
+        let found = self.classes().get(usize::from(class));
+        found.ok_or(SupportError::NoSuchClass { class })
+    }
+
+    /// Number of the sound called `name`.
     pub fn find(&self, name: &str) -> Option<u8> {
-        (0..=u8::MAX)
-            .zip(&self.names)
-            .find_map(|(class, known)| (known == name).then_some(class))
+        self.position(|class| class.role == Role::Sound && class.name == name)
     }
 
-    /// Name of a class.
+    /// Number of the first class that is there for `role`.
+    pub fn find_role(&self, role: Role) -> Option<u8> {
+        self.position(|class| class.role == role)
+    }
+
+    fn position(&self, is_it: impl Fn(&Class) -> bool) -> Option<u8> {
+        self.classes()
+            .iter()
+            .position(is_it)
+            .map(|class| class as u8)
+    }
+
+    /// Name of a class; empty unless it is a sound.
     pub fn name(&self, class: u8) -> Result<&str, SupportError> {
-        self.names
-            .get(usize::from(class))
-            .map(|name| name.as_str())
-            .ok_or(SupportError::NoSuchClass { class })
-    }
-
-    /// Number of examples of a class; zero if there is no such class.
-    pub fn count(&self, class: u8) -> usize {
-        self.labels.iter().filter(|label| **label == class).count()
-    }
-
-    /// The classes in order: name and number of examples.
-    pub fn classes(&self) -> impl Iterator<Item = (&str, usize)> {
-        (0..=u8::MAX)
-            .zip(&self.names)
-            .map(|(class, name)| (name.as_str(), self.count(class)))
+        self.class(class).map(Class::name)
     }
 
     /// Number of classes.
     pub fn class_count(&self) -> usize {
-        self.names.len()
+        self.used
     }
 
-    /// All examples in a row, [`Self::labels`]`.len() * DIM` values: the `x` of [`super::fit`].
-    pub fn examples(&self) -> &[f32] {
-        self.examples.as_flattened()
+    /// Number of examples of all classes together.
+    pub fn example_count(&self) -> usize {
+        self.classes().iter().map(Class::examples).sum()
     }
 
-    /// The class of each example: the `y` of [`super::fit`].
-    pub fn labels(&self) -> &[u8] {
-        &self.labels
+    /// Most examples that there is room for, of all classes together.
+    pub fn example_capacity(&self) -> usize {
+        // Counted with 16 bits.
+        (self.directions.len() / self.dim.max(1)).min(u16::MAX.into())
+    }
+
+    /// Values of an example.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Number, counted over all classes, of the first example of `class`.
+    fn start(&self, class: u8) -> Result<usize, SupportError> {
+        self.class(class)?;
+        let before = &self.classes[..usize::from(class)];
+        Ok(before.iter().map(Class::examples).sum())
+    }
+
+    /// The examples of a class, in the order in which they came; none if there is no such class.
+    pub fn examples(&self, class: u8) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
+        let start = self.start(class).unwrap_or(0);
+        let count = self.class(class).map_or(0, Class::examples);
+        self.rows(start, count)
+    }
+
+    fn rows(&self, start: usize, count: usize) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
+        self.directions[start * self.dim..(start + count) * self.dim].chunks_exact(self.dim.max(1))
+    }
+}
+
+fn class_name(name: &str) -> Result<ClassName, SupportError> {
+    if name.is_empty() {
+        return Err(SupportError::NameEmpty);
+    }
+    ClassName::try_from(name).map_err(|_| SupportError::NameTooLong { bytes: name.len() })
+}
+
+/// Two sets are equal if they hold the same, whatever they have room for.
+impl PartialEq for SupportSet<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let examples = |set: &Self| set.example_count() * set.dim;
+        (self.dim, self.invariant_dim) == (other.dim, other.invariant_dim)
+            && self.classes() == other.classes()
+            && self.directions[..examples(self)] == other.directions[..examples(other)]
     }
 }
 
@@ -223,12 +337,24 @@ impl core::fmt::Display for SupportError {
                 )
             }
             Self::NameEmpty => f.write_str("the class needs a name"),
+            Self::NameTaken { class } => {
+                write!(f, "class {class} has this name: choose another one")
+            }
+            Self::NoName { role } => write!(f, "the class is for {role:?} and takes no name"),
             Self::NoSuchClass { class } => write!(f, "there is no class {class}"),
             Self::NoSuchExample { example } => write!(f, "the class has no example {example}"),
             Self::Length { expected, found } => {
                 write!(f, "the example has {found} values instead of {expected}")
             }
-            Self::NotNormalised => f.write_str("the example was not normalised"),
+            Self::NotADirection => {
+                f.write_str("the example is not a direction: its parts do not peak at 127")
+            }
+            Self::Threshold { found } => {
+                write!(
+                    f,
+                    "the threshold is {found}, expected a number from -1 to 1"
+                )
+            }
         }
     }
 }
@@ -236,101 +362,4 @@ impl core::fmt::Display for SupportError {
 impl core::error::Error for SupportError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Set = SupportSet<3, 5, 2>;
-
-    fn at(angle: f32) -> [f32; 2] {
-        [angle.cos(), angle.sin()]
-    }
-
-    #[test]
-    fn a_removed_class_leaves_no_trace() {
-        let mut set = Set::new();
-        let mut never = Set::new();
-        for (i, name) in ["a", "b", "c", "b", "a"].into_iter().enumerate() {
-            set.enrol(name, &at(i as f32)).unwrap();
-            if name != "b" {
-                never.enrol(name, &at(i as f32)).unwrap();
-            }
-        }
-        assert_eq!(
-            set.classes().collect::<std::vec::Vec<_>>(),
-            [("a", 2), ("b", 2), ("c", 1)]
-        );
-        set.remove(1).unwrap();
-        assert_eq!(set, never);
-        assert_eq!(set.labels(), [0, 1, 0]);
-        let bits = |set: &Set| {
-            set.examples()
-                .iter()
-                .map(|v| v.to_bits())
-                .collect::<std::vec::Vec<_>>()
-        };
-        assert_eq!(bits(&set), bits(&never));
-    }
-
-    #[test]
-    fn the_last_example_takes_its_class_along() {
-        let mut set = Set::new();
-        set.enrol("a", &at(0.0)).unwrap();
-        set.enrol("b", &at(1.0)).unwrap();
-        set.enrol("a", &at(2.0)).unwrap();
-        set.remove_example(0, 0).unwrap();
-        assert_eq!(set.examples()[2..], at(2.0));
-        set.remove_example(0, 0).unwrap();
-        assert_eq!(set.classes().collect::<std::vec::Vec<_>>(), [("b", 1)]);
-        assert_eq!(
-            set.remove_example(0, 1),
-            Err(SupportError::NoSuchExample { example: 1 })
-        );
-        set.clear();
-        assert_eq!(set, Set::new());
-    }
-
-    #[test]
-    fn limits_are_named_and_change_nothing() {
-        let mut set = Set::new();
-        for name in ["a", "b", "c"] {
-            set.enrol(name, &at(0.5)).unwrap();
-        }
-        let before = set.clone();
-        use SupportError as E;
-        assert_eq!(
-            set.enrol("d", &at(0.0)),
-            Err(E::TooManyClasses { capacity: 3 })
-        );
-        assert_eq!(set.enrol("", &at(0.0)), Err(E::NameEmpty));
-        let long = "ü".repeat(17);
-        assert_eq!(
-            set.enrol(&long, &at(0.0)),
-            Err(E::NameTooLong { bytes: 34 })
-        );
-        assert_eq!(set.enrol("a", &[0.5, 0.5]), Err(E::NotNormalised));
-        assert_eq!(set.enrol("a", &[f32::NAN, 0.5]), Err(E::NotNormalised));
-        assert_eq!(
-            set.enrol("a", &[1.0]),
-            Err(E::Length {
-                expected: 2,
-                found: 1
-            })
-        );
-        assert_eq!(
-            set.add_example(3, &at(0.0)),
-            Err(E::NoSuchClass { class: 3 })
-        );
-        assert_eq!(set.remove(3), Err(E::NoSuchClass { class: 3 }));
-        assert_eq!(set, before);
-
-        set.enrol("a", &at(0.1)).unwrap();
-        set.enrol("b", &at(0.1)).unwrap();
-        assert_eq!(
-            set.enrol("a", &at(0.2)),
-            Err(E::TooManyExamples { capacity: 5 })
-        );
-        set.remove(2).unwrap();
-        set.enrol("d", &at(0.2)).unwrap();
-        assert_eq!(set.class_count(), 3);
-    }
-}
+mod tests;

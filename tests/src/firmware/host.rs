@@ -3,10 +3,10 @@
 
 use super::report::{Fields, Line, Report};
 use super::{CLASSES, EXAMPLES, Script};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{HeadKind, Learner};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
 use mtslvr_trainer::audio;
 use std::path::Path;
@@ -34,27 +34,13 @@ impl Host {
     /// The `support` and `query` lines that the firmware owes for `script`, without their count of
     /// instructions.
     pub fn run(&self, script: &Script, head: HeadKind) -> Result<Report> {
-        // The learner's dimension is a constant: those of the models that tests are made of.
-        let model = self.model()?;
-        match model.invariant_dim() + model.equivariant_dim() {
-            32 => self.run_as::<32>(script, head),
-            64 => self.run_as::<64>(script, head),
-            128 => self.run_as::<128>(script, head),
-            256 => self.run_as::<256>(script, head),
-            other => bail!("embeddings of {other} values: add this dimension to Host::run"),
-        }
-    }
-
-    fn run_as<const DIM: usize>(&self, script: &Script, head: HeadKind) -> Result<Report> {
         let model = self.model()?;
         let mut backbone = PackedBackbone::new(model, vec![0_i8; model.arena_len()])?;
-        let threshold = script.threshold.unwrap_or(model.rejection_similarity());
-        let mut sounds = Learner::<CLASSES, EXAMPLES, DIM>::new(
-            head,
-            model.base_mean(),
-            model.invariant_dim(),
-            threshold,
-        );
+        let mut storage = StorageVec::new(CLASSES, EXAMPLES, backbone.embedding_dim());
+        let mut sounds = Learner::new(storage.lend(), head, (&model).into())?;
+        if let Some(threshold) = script.threshold {
+            sounds.set_threshold(threshold);
+        }
         let mut report = Report::default();
         for (label, path) in &script.support {
             let (embedding, mut fields) = embed(&mut backbone, path)?;
@@ -72,8 +58,9 @@ impl Host {
             let scores: Vec<String> = sounds
                 .support()
                 .classes()
+                .iter()
                 .zip(decision.scores)
-                .map(|((name, _), score)| format!("{name}:{score}"))
+                .map(|(class, score)| format!("{}:{score}", class.name()))
                 .collect();
             let mut answer = vec![
                 field("class", class),

@@ -6,7 +6,7 @@ mod sounds;
 use super::progress::{self, TrainingBar};
 use crate::atomic_file::write_bytes;
 use crate::evaluate::{
-    ClipFeatures, Controls, Enrolment, EpisodeShape, Evaluation, FeatureChoice, Head, LoadedSet,
+    Controls, Directions, Enrolment, EpisodeShape, Evaluation, FeatureChoice, Head, LoadedSet,
     Settings, confusion, embed_clips, evaluate_set,
 };
 use crate::export::inspect::Inspection;
@@ -16,7 +16,6 @@ use crate::train::{RunConfig, TrainRequest, Trained, train};
 use anyhow::{Context, Result, anyhow, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
-use mtslvr_runtime::fewshot::HeadKind;
 use sounds::Sounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +53,7 @@ struct Findings {
     recognition: Recognition,
     evaluation: Evaluation,
     /// Prepared features of the tested clips, then of the strangers.
-    prepared: ClipFeatures,
+    directions: Directions,
 }
 
 impl Args {
@@ -93,7 +92,7 @@ impl Args {
         let mut engines = (0..rayon::current_num_threads())
             .map(|_| file.backbone())
             .collect::<Result<Vec<_>, _>>()?;
-        let (prepared, recognition) = teach(&mut engines, &sounds)?;
+        let (directions, recognition) = teach(&mut engines, &sounds)?;
         let evaluation = measure(&mut engines, &trained, &exported.slvr, &sounds, self.seed)?;
         let findings = Findings {
             sounds,
@@ -102,7 +101,7 @@ impl Args {
             model,
             recognition,
             evaluation,
-            prepared,
+            directions,
         };
         let report = page::report(&findings, &self);
         let write = |name: &str, text: String| {
@@ -206,7 +205,7 @@ impl Args {
 }
 
 /// Enrols the examples, then asks about clips of the same and of other sounds.
-fn teach<B>(engines: &mut [B], sounds: &Sounds) -> Result<(ClipFeatures, Recognition)>
+fn teach<B>(engines: &mut [B], sounds: &Sounds) -> Result<(Directions, Recognition)>
 where
     B: Backbone + Send,
     B::Error: Send,
@@ -234,13 +233,14 @@ where
     let Head::Runtime(kind) = head else {
         unreachable!("the default head is one of the runtime's");
     };
-    let prepared = head.prepare(&features);
     let threshold = engines[0].rejection_similarity();
-    let enrolment = enrol(kind, &prepared, sounds, threshold)?;
-    let answers = |clips: &[usize]| -> Vec<_> {
+    let mut storage = Enrolment::storage(&sounds.episode, features.dim);
+    let mut enrolment = Enrolment::new(&mut storage, kind, &features, &sounds.episode, threshold)
+        .context("the sounds cannot be enrolled")?;
+    let mut answers = |clips: &[usize]| -> Vec<_> {
         clips
             .iter()
-            .map(|&c| enrolment.answer(prepared.row(c)))
+            .map(|&c| enrolment.answer(features.row(c)))
             .collect()
     };
     let known: Vec<_> = names
@@ -281,17 +281,7 @@ where
         strangers: strangers.len(),
         confusion: confusion(&known, &strangers),
     };
-    Ok((prepared, recognition))
-}
-
-fn enrol(
-    kind: HeadKind,
-    prepared: &ClipFeatures,
-    sounds: &Sounds,
-    threshold: f32,
-) -> Result<Enrolment> {
-    Enrolment::new(kind, prepared, &sounds.episode, threshold)
-        .map_err(|error| anyhow!("the sounds cannot be enrolled: {error}"))
+    Ok((Directions::of(&features), recognition))
 }
 
 /// Few-shot accuracy on everything that was held out, beside the controls.

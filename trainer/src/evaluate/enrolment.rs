@@ -3,18 +3,14 @@
 use super::episodes::Episode;
 use super::features::ClipFeatures;
 use crate::report::Confusion;
-use mtslvr_runtime::fewshot::{self, FitError, HeadKind};
+use anyhow::{Context, Result};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
 
 /// Classes enrolled from the support of an episode, ready to answer.
-#[derive(Clone, Debug)]
-pub struct Enrolment {
-    dim: usize,
-    /// Support examples, normalised, row after row.
-    examples: Vec<f32>,
-    labels: Vec<u8>,
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    threshold: f32,
+#[derive(Debug)]
+pub struct Enrolment<'b> {
+    sounds: Learner<'b>,
+    scores: Vec<f32>,
 }
 
 /// The answer to one clip.
@@ -26,60 +22,54 @@ pub struct Answer {
     pub similarity: f32,
 }
 
-impl Enrolment {
-    /// Enrols the support clips of `episode`. `features` are prepared by
-    /// [`Head::prepare`](super::Head::prepare); below a similarity of `threshold` the answer is
-    /// *unknown*.
-    ///
-    /// # Errors
-    /// If the head cannot be fitted.
-    pub fn new(
-        head: HeadKind,
-        features: &ClipFeatures,
-        episode: &Episode,
-        threshold: f32,
-    ) -> Result<Self, FitError> {
-        let (classes, dim) = (episode.support.len(), features.dim);
-        let mut enrolment = Self {
-            dim,
-            examples: Vec::new(),
-            labels: Vec::new(),
-            weights: vec![0.0; classes * dim],
-            bias: vec![0.0; classes],
-            threshold,
-        };
-        for (label, clips) in episode.support.iter().enumerate() {
-            for &clip in clips {
-                enrolment.examples.extend_from_slice(features.row(clip));
-                enrolment.labels.push(label as u8);
-            }
-        }
-        let length = fewshot::fit_scratch_len(head, enrolment.labels.len(), dim, classes);
-        fewshot::fit(
-            head,
-            &enrolment.examples,
-            &enrolment.labels,
-            classes,
-            dim,
-            &mut enrolment.weights,
-            &mut enrolment.bias,
-            &mut vec![0.0; length],
-        )?;
-        Ok(enrolment)
+impl<'b> Enrolment<'b> {
+    /// Room for the support of `episode` in embeddings of `dim` values.
+    pub fn storage(episode: &Episode, dim: usize) -> StorageVec {
+        let examples = episode.support.iter().map(Vec::len).sum();
+        StorageVec::new(episode.support.len(), examples, dim)
     }
 
-    /// Answers to one clip's prepared features.
-    pub fn answer(&self, query: &[f32]) -> Answer {
-        debug_assert_eq!(query.len(), self.dim);
-        let mut scores = vec![0.0; self.bias.len()];
-        fewshot::scores(&self.weights, &self.bias, query, &mut scores);
-        let decision = fewshot::decide(&scores, self.threshold, |class| {
-            fewshot::similarity_to_class(&self.examples, &self.labels, class, query)
-        });
-        let decision = decision.expect("at least one class is enrolled");
-        Answer {
-            class: decision.class.map(usize::from),
-            similarity: decision.similarity,
+    /// Enrols the support clips of `episode`, whose embeddings are in `features`. Below a similarity
+    /// of `threshold` the answer is *unknown*. `storage` comes from [`Self::storage`].
+    ///
+    /// # Errors
+    /// If a clip has no direction or the head cannot be fitted.
+    pub fn new(
+        storage: &'b mut StorageVec,
+        head: HeadKind,
+        features: &'b ClipFeatures,
+        episode: &Episode,
+        threshold: f32,
+    ) -> Result<Self> {
+        let space = EmbeddingSpace {
+            base_mean: &features.centre,
+            invariant_dim: features.first_half,
+            rejection_similarity: threshold,
+        };
+        let mut sounds = Learner::new(storage.lend(), head, space)?;
+        for (label, clips) in episode.support.iter().enumerate() {
+            for &clip in clips {
+                sounds
+                    .enrol(&label.to_string(), features.row(clip))
+                    .with_context(|| format!("clip {clip}, an example of class {label}"))?;
+            }
+        }
+        sounds.fit(&mut vec![0.0; sounds.scratch_len()])?;
+        let scores = vec![0.0; episode.support.len()];
+        Ok(Self { sounds, scores })
+    }
+
+    /// Answers to one clip's embedding. One without direction is unknown.
+    pub fn answer(&mut self, embedding: &[f32]) -> Answer {
+        match self.sounds.classify(embedding, &mut self.scores) {
+            Ok(decision) => Answer {
+                class: decision.class.map(usize::from),
+                similarity: decision.similarity,
+            },
+            Err(_) => Answer {
+                class: None,
+                similarity: 0.0,
+            },
         }
     }
 }
@@ -111,7 +101,6 @@ pub fn confusion(known: &[(String, Vec<Answer>)], strangers: &[Answer]) -> Confu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::Head;
 
     #[test]
     fn knows_its_classes_and_rejects_others() {
@@ -127,13 +116,14 @@ mod tests {
             ]
             .concat(),
         };
-        let features = Head::default().prepare(&features);
         let episode = Episode {
             classes: vec![0, 1],
             support: vec![vec![0], vec![1]],
             queries: vec![vec![2], vec![3]],
         };
-        let enrolment = Enrolment::new(HeadKind::NearestMean, &features, &episode, 0.3).unwrap();
+        let kind = HeadKind::NearestMean;
+        let mut storage = Enrolment::storage(&episode, 4);
+        let mut enrolment = Enrolment::new(&mut storage, kind, &features, &episode, 0.3).unwrap();
         let near = enrolment.answer(features.row(2));
         assert!(near.class == Some(0) && near.similarity > 0.9);
         let far = enrolment.answer(features.row(3));

@@ -1,5 +1,6 @@
 //! The classifiers of an evaluation: the runtime's own heads, and the published probe.
 
+use super::directions::Directions;
 use super::episodes::Episode;
 use super::features::ClipFeatures;
 use super::linear_probe::LinearProbe;
@@ -12,10 +13,19 @@ use std::str::FromStr;
 /// What classifies the queries of a task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Head {
-    /// A head of the runtime, on centred features of unit length.
+    /// A head of the runtime, on directions from the base mean.
     Runtime(HeadKind),
     /// The published protocol's probe, on features as they come: see [`LinearProbe`].
     Paper,
+}
+
+/// Features in the form that a head classifies: see [`Head::prepare`].
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// For a head of the runtime.
+    Directions(Directions),
+    /// For the published probe.
+    Features(ClipFeatures),
 }
 
 impl Default for Head {
@@ -94,23 +104,13 @@ impl fmt::Display for Head {
 }
 
 impl Head {
-    /// Brings features into the form that this head classifies: centred and of unit length for the
-    /// runtime's heads, unchanged for the published probe. A clip without direction (silence that
-    /// embeds as the centre itself) becomes zeros: as far from every class as from any other.
-    pub fn prepare(&self, features: &ClipFeatures) -> ClipFeatures {
-        let mut prepared = features.clone();
-        if matches!(self, Self::Runtime(_)) {
-            let rows = prepared.rows.chunks_mut(features.dim);
-            for (clip, row) in rows.enumerate() {
-                let embedding = features.row(clip);
-                let normalised =
-                    fewshot::normalise(embedding, &features.centre, features.first_half, row);
-                if normalised.is_err() {
-                    row.fill(0.0);
-                }
-            }
+    /// Brings features into the form that this head classifies: directions for the runtime's heads,
+    /// unchanged for the published probe.
+    pub fn prepare(&self, features: &ClipFeatures) -> Prepared {
+        match self {
+            Self::Runtime(_) => Prepared::Directions(Directions::of(features)),
+            Self::Paper => Prepared::Features(features.clone()),
         }
-        prepared
     }
 
     /// Fits to the support of `episode` and classifies its queries: the labels given, in the
@@ -122,55 +122,49 @@ impl Head {
     /// If the runtime's head cannot be fitted.
     ///
     /// # Panics
-    /// If the episode has more than 256 ways.
+    /// If the episode has more than 256 ways, or if `prepared` is another head's.
     pub fn classify(
         &self,
-        features: &ClipFeatures,
+        prepared: &Prepared,
         episode: &Episode,
         seed: u64,
     ) -> Result<Vec<Vec<usize>>, FitError> {
-        let (ways, dim) = (episode.support.len(), features.dim);
-        let mut x = Vec::new();
-        let mut labels = Vec::new();
-        for (label, clips) in episode.support.iter().enumerate() {
-            for &clip in clips {
-                x.extend_from_slice(features.row(clip));
-                labels.push(u8::try_from(label).expect("at most 256 ways"));
-            }
-        }
-        let answer = |classify: &mut dyn FnMut(&[f32]) -> usize| -> Vec<Vec<usize>> {
-            let mut class = |clips: &Vec<usize>| -> Vec<usize> {
-                clips.iter().map(|&c| classify(features.row(c))).collect()
-            };
+        let ways = episode.support.len();
+        let support = || {
+            let labelled = (0_u8..).zip(&episode.support);
+            labelled.flat_map(|(label, clips)| clips.iter().map(move |clip| (label, *clip)))
+        };
+        let labels: Vec<u8> = support().map(|(label, _)| label).collect();
+        let answer = |classify: &mut dyn FnMut(usize) -> usize| -> Vec<Vec<usize>> {
+            let mut class =
+                |clips: &Vec<usize>| -> Vec<usize> { clips.iter().map(|&c| classify(c)).collect() };
             episode.queries.iter().map(&mut class).collect()
         };
-        match *self {
-            Self::Runtime(kind) => {
-                let (mut weights, mut bias) = (vec![0.0; ways * dim], vec![0.0; ways]);
-                let mut scratch =
-                    vec![0.0; fewshot::fit_scratch_len(kind, labels.len(), dim, ways)];
-                fewshot::fit(
-                    kind,
-                    &x,
-                    &labels,
-                    ways,
-                    dim,
-                    &mut weights,
-                    &mut bias,
-                    &mut scratch,
-                )?;
+        match (*self, prepared) {
+            (Self::Runtime(kind), Prepared::Directions(directions)) => {
+                let (n, metric) = (labels.len(), &directions.metric);
+                let rows = support().map(|(_, clip)| directions.row(clip));
+                let mut gram = vec![0.0; n * n];
+                metric.gram(rows.clone(), &mut gram);
+                let (mut dual, mut bias) = (vec![0.0; ways * n], vec![0.0; ways]);
+                let mut scratch = vec![0.0; fewshot::fit_scratch_len(kind, n, ways)];
+                fewshot::fit(kind, &mut gram, &labels, &mut dual, &mut bias, &mut scratch)?;
                 let mut scores = vec![0.0; ways];
                 Ok(answer(&mut |query| {
-                    fewshot::scores(&weights, &bias, query, &mut scores);
-                    // The first of equals, as the device decides.
-                    (1..ways).fold(0, |best, c| if scores[c] > scores[best] { c } else { best })
+                    let query = directions.row(query);
+                    let similarities = rows.clone().map(|row| metric.similarity(row, query));
+                    fewshot::scores(&dual, &bias, similarities, &mut scores);
+                    fewshot::best_class(&scores).map_or(0, usize::from)
                 }))
             }
-            Self::Paper => {
+            (Self::Paper, Prepared::Features(features)) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                let probe = LinearProbe::fit(&x, &labels, ways, dim, &mut rng);
-                Ok(answer(&mut |query| probe.classify(query)))
+                let rows = support().flat_map(|(_, clip)| features.row(clip));
+                let x: Vec<f32> = rows.copied().collect();
+                let probe = LinearProbe::fit(&x, &labels, ways, features.dim, &mut rng);
+                Ok(answer(&mut |query| probe.classify(features.row(query))))
             }
+            _ => panic!("the features were prepared for another head than {self}"),
         }
     }
 }
@@ -231,18 +225,5 @@ mod tests {
                 .unwrap();
             assert_eq!(answers, [vec![0; 3], vec![1; 2], vec![2]], "{name}");
         }
-    }
-
-    #[test]
-    fn a_clip_without_direction_becomes_zeros() {
-        let features = ClipFeatures {
-            dim: 2,
-            first_half: 1,
-            centre: vec![1.0, 2.0],
-            rows: vec![1.0, 2.0, 3.0, 3.0],
-        };
-        let prepared = Head::default().prepare(&features);
-        assert_eq!(prepared.row(0), [0.0, 0.0]);
-        assert!((prepared.row(1)[0] - 0.5f32.sqrt()).abs() < 1e-6);
     }
 }

@@ -3,6 +3,7 @@
 
 mod benchmark;
 mod controls;
+mod directions;
 mod enrolment;
 mod episodes;
 mod features;
@@ -15,10 +16,11 @@ mod results;
 
 pub use benchmark::TaskSet;
 pub use controls::{Controls, LoadedSet, Settings, evaluate_set, reference_audio};
+pub use directions::Directions;
 pub use enrolment::{Answer, Enrolment, confusion};
 pub use episodes::{Candidate, Episode, EpisodeError, EpisodeSampler, EpisodeShape};
 pub use features::{ClipFeatures, FeatureChoice, embed_clips};
-pub use head::{HEAD_NAMES, Head, UnknownHead};
+pub use head::{HEAD_NAMES, Head, Prepared, UnknownHead};
 pub use interval::Accuracy;
 pub use linear_probe::LinearProbe;
 pub use mfcc::Standardiser as MfccStandardiser;

@@ -2,7 +2,7 @@
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::normalise;
+use mtslvr_runtime::fewshot::{Metric, direction};
 use rayon::prelude::*;
 
 /// Share of pairs of different clips that are less alike than the rejection similarity.
@@ -45,7 +45,7 @@ impl EmbeddingStatistics {
     /// from `backbone`, and measures.
     ///
     /// The rejection similarity is the 95 % quantile of the cosine similarity of pairs of clips,
-    /// centred and normalised as heads do it.
+    /// compared as heads do it.
     pub fn measure<B: Backbone>(
         backbone: impl Fn() -> B + Sync + Send,
         clips: &[Vec<f32>],
@@ -76,21 +76,22 @@ impl EmbeddingStatistics {
             .collect();
         let step = embeddings.len().div_ceil(COMPARED);
         // A clip exactly at the mean has no direction to compare.
-        let directions: Vec<Vec<f32>> = embeddings
+        let directions: Vec<Vec<i8>> = embeddings
             .iter()
             .step_by(step)
             .filter_map(|embedding| {
-                let mut direction = vec![0.0; dim];
-                normalise(embedding, &base_mean, invariant_dim, &mut direction).ok()?;
-                Some(direction)
+                let mut values = vec![0; dim];
+                direction(embedding, &base_mean, invariant_dim, &mut values).ok()?;
+                Some(values)
             })
             .collect();
+        let metric = Metric::new(dim, invariant_dim);
         let mut similarities: Vec<f32> = directions
             .par_iter()
             .enumerate()
             .flat_map_iter(|(i, a)| {
-                let dot = move |b: &Vec<f32>| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-                directions[i + 1..].iter().map(dot)
+                let others = directions[i + 1..].iter();
+                others.map(move |b| metric.similarity(a, b))
             })
             .collect();
         similarities.sort_by(f32::total_cmp);

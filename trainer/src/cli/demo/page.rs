@@ -230,7 +230,7 @@ fn curves(metrics: &[MetricsRow]) -> Vec<Curve> {
 /// The clips of the enrolled classes, and some of the strangers.
 fn map(findings: &Findings) -> EmbeddingMap {
     let Findings {
-        sounds, prepared, ..
+        sounds, directions, ..
     } = findings;
     let mut clips: Vec<(usize, Option<usize>, bool)> = Vec::new();
     for label in 0..sounds.episode.classes.len() {
@@ -246,13 +246,13 @@ fn map(findings: &Findings) -> EmbeddingMap {
     let first = sounds.set.clips.len();
     let step = sounds.strangers.len().div_ceil(MAP_STRANGERS).max(1);
     clips.extend(
-        (first..prepared.len())
+        (first..directions.len())
             .step_by(step)
             .map(|clip| (clip, None, false)),
     );
     let rows: Vec<Vec<f32>> = clips
         .iter()
-        .map(|&(clip, ..)| prepared.row(clip).to_vec())
+        .map(|&(clip, ..)| directions.unit_vector(clip))
         .collect();
     let projection = principal_components(&rows);
     let points = clips.iter().zip(&projection.points);

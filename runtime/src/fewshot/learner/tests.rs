@@ -1,0 +1,230 @@
+use super::*;
+use crate::fewshot::Storage;
+use proptest::prelude::*;
+
+type Small = Storage<4, 8, 4>;
+
+const MEAN: [f32; 4] = [0.1; 4];
+const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
+    base_mean: &MEAN,
+    invariant_dim: 2,
+    rejection_similarity: 0.0,
+};
+const KINDS: [HeadKind; 3] = [
+    HeadKind::NearestMean,
+    HeadKind::Ridge { lambda: 0.3 },
+    HeadKind::Logistic { c: 3.0 },
+];
+
+fn learner(storage: &mut Small, kind: HeadKind) -> Learner<'_> {
+    Learner::new(storage.lend(), kind, SPACE).unwrap()
+}
+
+fn embedding(seed: u32) -> [f32; 4] {
+    [1.0, 2.0, 3.0, 4.0].map(|k: f32| (k * (seed as f32 + 0.7)).sin())
+}
+
+/// All that answers depend on.
+fn bits(learner: &mut Learner) -> Option<Vec<u32>> {
+    let mut scratch = vec![f32::NAN; learner.scratch_len()];
+    learner.fit(&mut scratch).ok()?;
+    let (duals, biases) = learner.head().unwrap();
+    let lengths = &learner.head.lengths[..biases.len()];
+    let values = duals.iter().chain(biases).chain(lengths);
+    Some(values.map(|v| v.to_bits()).collect())
+}
+
+/// A step of a user's life with a device.
+#[derive(Clone, Debug)]
+enum Step {
+    Enrol(usize, u32),
+    EnrolRole(Role, u32),
+    Remove(u8),
+    RemoveExample(u8, usize),
+    Rename(u8, usize),
+    Enable(u8, bool),
+    Threshold(u8, Option<f32>),
+    Clear,
+}
+
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+fn take(learner: &mut Learner, step: &Step) {
+    let support = learner.support_mut();
+    // Steps that are refused change nothing.
+    let _ = match *step {
+        Step::Enrol(name, seed) => learner.enrol(NAMES[name], &embedding(seed)).is_ok(),
+        Step::EnrolRole(role, seed) => learner.enrol_role(role, &embedding(seed)).is_ok(),
+        Step::Remove(class) => support.remove(class).is_ok(),
+        Step::RemoveExample(class, example) => support.remove_example(class, example).is_ok(),
+        Step::Rename(class, name) => support.rename(class, NAMES[name]).is_ok(),
+        Step::Enable(class, enabled) => support.set_enabled(class, enabled).is_ok(),
+        Step::Threshold(class, threshold) => support.set_threshold(class, threshold).is_ok(),
+        Step::Clear => {
+            support.clear();
+            true
+        }
+    };
+}
+
+/// A set with the same content, built in order.
+fn rebuilt<'b>(from: &SupportSet, storage: &'b mut Small, only_enabled: bool) -> Learner<'b> {
+    let mut learner = learner(storage, HeadKind::default());
+    let to = learner.support_mut();
+    for (number, class) in (0..).zip(from.classes()) {
+        if only_enabled && !class.is_enabled() {
+            continue;
+        }
+        let mut made = 0;
+        for example in from.examples(number) {
+            made = match class.role() {
+                Role::Sound => to.enrol(class.name(), example),
+                role => to.enrol_role(role, example),
+            }
+            .unwrap();
+        }
+        to.set_enabled(made, class.is_enabled()).unwrap();
+        to.set_threshold(made, class.threshold()).unwrap();
+    }
+    learner
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let role = prop_oneof![Just(Role::Negatives), Just(Role::Background)];
+    prop_oneof![
+        6 => (0..5_usize, 0..50_u32).prop_map(|(name, seed)| Step::Enrol(name, seed)),
+        1 => (role, 0..50_u32).prop_map(|(role, seed)| Step::EnrolRole(role, seed)),
+        1 => (0..5_u8).prop_map(Step::Remove),
+        1 => (0..5_u8, 0..3_usize).prop_map(|(class, i)| Step::RemoveExample(class, i)),
+        1 => (0..5_u8, 0..5_usize).prop_map(|(class, name)| Step::Rename(class, name)),
+        1 => (0..5_u8, any::<bool>()).prop_map(|(class, on)| Step::Enable(class, on)),
+        1 => (0..5_u8, prop::option::of(-1.0..1.0_f32)).prop_map(|(c, t)| Step::Threshold(c, t)),
+        1 => Just(Step::Clear),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    /// After any script, what is there equals what is built from it afresh, to the bit; and what is
+    /// disabled counts as little as what was never there.
+    #[test]
+    fn only_what_is_there_counts(steps in prop::collection::vec(step(), 0..40)) {
+        let [mut a, mut b, mut c] = [const { Small::new() }; 3];
+        let mut lived = learner(&mut a, HeadKind::default());
+        for step in &steps {
+            take(&mut lived, step);
+            // A fit on the way leaves no trace either.
+            let _ = bits(&mut lived);
+        }
+        let mut afresh = rebuilt(lived.support(), &mut b, false);
+        prop_assert_eq!(lived.support(), afresh.support());
+        let expected = bits(&mut lived);
+        prop_assert_eq!(&bits(&mut afresh), &expected);
+        let mut enabled = rebuilt(lived.support(), &mut c, true);
+        prop_assert_eq!(&bits(&mut enabled), &expected);
+    }
+}
+
+#[test]
+fn removing_gives_the_bits_of_never_having_enrolled() {
+    for kind in KINDS {
+        let [mut a, mut b] = [const { Small::new() }; 2];
+        let (mut with, mut without) = (learner(&mut a, kind), learner(&mut b, kind));
+        for (i, name) in (0..).zip(["a", "b", "c", "b", "a", "c"]) {
+            with.enrol(name, &embedding(i)).unwrap();
+            if name != "b" {
+                without.enrol(name, &embedding(i)).unwrap();
+            }
+        }
+        let full = bits(&mut with);
+        with.support_mut().remove(1).unwrap();
+        assert_eq!(with.head(), None);
+        assert_eq!(bits(&mut with), bits(&mut without));
+        assert_ne!(bits(&mut with), full);
+    }
+}
+
+#[test]
+fn each_step_tells_what_is_missing() {
+    let mut storage = Small::new();
+    let mut learner = learner(&mut storage, HeadKind::Ridge { lambda: 1.0 });
+    let mut scores = [0.0; 4];
+    let query = embedding(0);
+    assert_eq!(
+        learner.classify(&query, &mut scores),
+        Err(ClassifyError::NotFitted)
+    );
+    assert_eq!(learner.fit(&mut []), Err(FitError::NoExamples));
+    assert_eq!(
+        learner.enrol("silence", &MEAN),
+        Err(EnrolError::Embedding(DirectionError::Degenerate))
+    );
+    learner.enrol("a", &query).unwrap();
+    let needed = learner.scratch_len();
+    let found = needed - 1;
+    assert_eq!(
+        learner.fit(&mut vec![0.0; found]),
+        Err(FitError::ScratchTooShort { needed, found })
+    );
+    assert_eq!(
+        learner.classify(&query, &mut scores),
+        Err(ClassifyError::NotFitted)
+    );
+    learner.fit(&mut vec![0.0; needed]).unwrap();
+    assert_eq!(
+        learner.classify(&query, &mut []),
+        Err(ClassifyError::ScoresTooShort {
+            needed: 1,
+            found: 0
+        })
+    );
+    assert_eq!(
+        learner.classify(&[f32::NAN; 4], &mut scores),
+        Err(ClassifyError::Embedding(DirectionError::NotFinite))
+    );
+    let short = EmbeddingSpace {
+        base_mean: &MEAN[1..],
+        ..SPACE
+    };
+    let refused = Learner::new(Small::new().lend(), HeadKind::default(), short).unwrap_err();
+    assert_eq!(refused, DirectionError::Length);
+}
+
+#[test]
+fn thresholds_and_roles_decide_what_is_unknown() {
+    let mut storage = Small::new();
+    let mut learner = learner(&mut storage, HeadKind::default());
+    let mut scores = [0.0; 4];
+    let mut scratch = [0.0; 100];
+    let query = embedding(0);
+    learner.enrol("a", &query).unwrap();
+    learner.fit(&mut scratch).unwrap();
+    // A single class is recognised by similarity alone.
+    let decision = learner.classify(&query, &mut scores).unwrap();
+    assert_eq!((decision.class, decision.scores.len()), (Some(0), 1));
+    assert!((decision.similarity - 1.0).abs() < 1e-6);
+    learner.set_threshold(0.5);
+    let opposite = query.map(|value| 0.2 - value);
+    let decision = learner.classify(&opposite, &mut scores).unwrap();
+    assert_eq!((decision.class, decision.best), (None, 0));
+    assert!((decision.similarity + 1.0).abs() < 1e-2);
+    learner.set_class_threshold(0, Some(-1.0)).unwrap();
+    assert_eq!(
+        learner.classify(&opposite, &mut scores).unwrap().class,
+        Some(0)
+    );
+
+    learner.enrol_role(Role::Negatives, &opposite).unwrap();
+    learner.enrol("b", &embedding(3)).unwrap();
+    learner.fit(&mut scratch).unwrap();
+    let decision = learner.classify(&opposite, &mut scores).unwrap();
+    assert_eq!((decision.class, decision.best), (None, 1));
+    learner.support_mut().set_enabled(1, false).unwrap();
+    learner.fit(&mut scratch).unwrap();
+    let decision = learner.classify(&embedding(3), &mut scores).unwrap();
+    assert_eq!(
+        (decision.class, decision.scores[1]),
+        (Some(2), f32::NEG_INFINITY)
+    );
+    assert!(decision.scores[2] > decision.scores[0]);
+}

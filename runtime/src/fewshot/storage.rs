@@ -1,0 +1,125 @@
+//! The memory of a learner, in one piece that the caller owns.
+
+use super::class::Class;
+
+/// Room for `CLASSES` classes with `EXAMPLES` examples in all, of `DIM` values each, and for the
+/// head fitted to them.
+///
+/// It takes `EXAMPLES * (DIM + 4 * CLASSES)` bytes and a little more, to the byte
+/// `size_of::<Storage<..>>()`: 19 KiB for 8 classes with 8 examples each of 256 values. Put a large
+/// one in a `static`. [`StorageVec`] is for sizes known at run time only.
+#[derive(Clone, Debug)]
+pub struct Storage<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize> {
+    classes: [Class; CLASSES],
+    directions: [[i8; DIM]; EXAMPLES],
+    labels: [u8; EXAMPLES],
+    duals: [[f32; EXAMPLES]; CLASSES],
+    biases: [f32; CLASSES],
+    lengths: [f32; CLASSES],
+    query: [i8; DIM],
+}
+
+impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
+    Storage<CLASSES, EXAMPLES, DIM>
+{
+    /// Empty.
+    pub const fn new() -> Self {
+        Self {
+            classes: [const { Class::EMPTY }; CLASSES],
+            directions: [[0; DIM]; EXAMPLES],
+            labels: [0; EXAMPLES],
+            duals: [[0.0; EXAMPLES]; CLASSES],
+            biases: [0.0; CLASSES],
+            lengths: [0.0; CLASSES],
+            query: [0; DIM],
+        }
+    }
+
+    /// Lends it, to a [`Learner`](super::Learner) for instance, which takes it as empty.
+    pub fn lend(&mut self) -> StorageMut<'_> {
+        StorageMut {
+            classes: &mut self.classes,
+            directions: self.directions.as_flattened_mut(),
+            head: HeadMut {
+                labels: &mut self.labels,
+                duals: self.duals.as_flattened_mut(),
+                biases: &mut self.biases,
+                lengths: &mut self.lengths,
+            },
+            query: &mut self.query,
+        }
+    }
+}
+
+impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize> Default
+    for Storage<CLASSES, EXAMPLES, DIM>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A [`Storage`] or [`StorageVec`] that was lent.
+#[derive(Debug)]
+pub struct StorageMut<'b> {
+    pub(super) classes: &'b mut [Class],
+    pub(super) directions: &'b mut [i8],
+    pub(super) head: HeadMut<'b>,
+    pub(super) query: &'b mut [i8],
+}
+
+/// Room for a fitted head.
+#[derive(Debug)]
+pub(super) struct HeadMut<'b> {
+    /// The class of each example that takes part, counted among classes that take part.
+    pub labels: &'b mut [u8],
+    /// Dual coefficients: a row for each class that takes part.
+    pub duals: &'b mut [f32],
+    pub biases: &'b mut [f32],
+    /// Length of the sum of each class's examples, as unit vectors.
+    pub lengths: &'b mut [f32],
+}
+
+/// [`Storage`] of a size chosen at run time.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug)]
+pub struct StorageVec {
+    classes: Vec<Class>,
+    directions: Vec<i8>,
+    labels: Vec<u8>,
+    duals: Vec<f32>,
+    biases: Vec<f32>,
+    lengths: Vec<f32>,
+    query: Vec<i8>,
+}
+
+#[cfg(feature = "std")]
+impl StorageVec {
+    /// Room for `classes` classes with `examples` examples in all, of `dim` values each.
+    pub fn new(classes: usize, examples: usize, dim: usize) -> Self {
+        Self {
+            classes: vec![Class::EMPTY; classes],
+            directions: vec![0; examples * dim],
+            labels: vec![0; examples],
+            duals: vec![0.0; examples * classes],
+            biases: vec![0.0; classes],
+            lengths: vec![0.0; classes],
+            query: vec![0; dim],
+        }
+    }
+
+    /// As [`Storage::lend`].
+    pub fn lend(&mut self) -> StorageMut<'_> {
+        StorageMut {
+            classes: &mut self.classes,
+            directions: &mut self.directions,
+            head: HeadMut {
+                labels: &mut self.labels,
+                duals: &mut self.duals,
+                biases: &mut self.biases,
+                lengths: &mut self.lengths,
+            },
+            query: &mut self.query,
+        }
+    }
+}
