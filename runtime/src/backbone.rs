@@ -3,7 +3,7 @@
 
 mod packed;
 
-pub use packed::{ArenaTooSmall, PackedBackbone};
+pub use packed::{ArenaTooSmall, Moment, PackedBackbone};
 
 use crate::frontend::FrontendConfig;
 

@@ -1,16 +1,16 @@
 //! The example firmware in QEMU, and the same work done by the runtime on this host.
 
 mod host;
-mod report;
 
 pub use host::Host;
-pub use report::{Fields, Line, Report};
 
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::fewshot::HeadKind;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use xtask::board::Board;
+use xtask::report::{Line, Report};
 
 /// Most classes that the firmware enrols.
 pub const CLASSES: usize = 8;
@@ -109,7 +109,7 @@ impl Firmware {
 
     /// The command that runs the firmware in QEMU, without standard input.
     pub fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
-        let mut command = xtask::qemu::command(&self.elf, arguments);
+        let mut command = xtask::qemu::command(Board::An386, &self.elf, arguments);
         command.stdin(Stdio::null()).stderr(Stdio::inherit());
         command
     }

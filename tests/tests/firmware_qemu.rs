@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 use mtslvr_runtime::fewshot::HeadKind;
-use mtslvr_tests::firmware::{Firmware, Line, Report, Script};
+use mtslvr_tests::firmware::{Firmware, Script};
 use mtslvr_trainer::audio::synth::write_dataset;
 use mtslvr_trainer::audio::{self, LabelledSet};
 use std::fs;
@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use xtask::report::{Line, Report};
 
 /// Four classes of synthesised sounds: of three, two clips to learn from and one to recognise, and
 /// of the fourth one to reject.

@@ -1,14 +1,12 @@
-//! The compiler for Cortex-M: rustup's target where there is one, else Debian's packages.
+//! The compiler for microcontrollers: rustup's targets where there are some, else Debian's packages.
 
 use crate::{process, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::board::Board;
 use xtask::qemu::QEMU;
-
-/// Cortex-M4 and M7 with a single-precision FPU.
-pub const TARGET: &str = "thumbv7em-none-eabihf";
 
 const DEBIAN_PACKAGES: [&str; 5] = [
     "rustc-web",
@@ -18,18 +16,19 @@ const DEBIAN_PACKAGES: [&str; 5] = [
     "qemu-system-arm",
 ];
 
-/// Who compiles for [`TARGET`].
+/// Who compiles for the boards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The host's own compiler, with the target's `core` installed.
+    /// The host's own compiler, with the targets' `core` installed.
     Rustup,
     /// Debian's cargo and rustc, which build `core` from Debian's sources.
     Debian,
 }
 
 impl Toolchain {
-    /// Chooses by `MTSLVR_EMBEDDED`, installs what is missing, and checks that QEMU is there.
-    pub fn set_up() -> Result<Self> {
+    /// Chooses by `MTSLVR_EMBEDDED`, installs what is missing for `boards`, and checks that QEMU is
+    /// there.
+    pub fn set_up(boards: &[Board]) -> Result<Self> {
         let choice = env::var("MTSLVR_EMBEDDED").unwrap_or_default();
         let toolchain = match choice.as_str() {
             "debian" => {
@@ -37,11 +36,18 @@ impl Toolchain {
                 Self::Debian
             }
             "" | "rustup" => {
-                if !target_installed()? {
-                    process::run(Command::new("rustup").args(["target", "add", TARGET])).context(
-                        "rustup could not add the Cortex-M target; on Debian 12, \
-                         MTSLVR_EMBEDDED=debian takes the compiler from packages instead",
-                    )?;
+                for board in boards {
+                    let target = board.target();
+                    if !target_installed(target)? {
+                        process::run(Command::new("rustup").args(["target", "add", target]))
+                            .with_context(|| {
+                                format!(
+                                    "rustup could not add the target {target}; on Debian 12, \
+                                     MTSLVR_EMBEDDED=debian takes the compiler from packages \
+                                     instead"
+                                )
+                            })?;
+                    }
                 }
                 Self::Rustup
             }
@@ -54,31 +60,43 @@ impl Toolchain {
             "{QEMU} is not installed: install it (package qemu-system-arm on Debian and Ubuntu, \
              qemu on Homebrew) and run this again"
         );
-        println!("Cortex-M compiler: {toolchain:?}; emulator: {QEMU}");
+        eprintln!("compiler for boards: {toolchain:?}; emulator: {QEMU}");
         Ok(toolchain)
     }
 
-    /// `cargo build --release` for [`TARGET`] in `folder`, into [`target_dir`]; more arguments may
+    /// `cargo build --release` for `board` in `folder`, into [`target_dir`]; more arguments may
     /// follow.
-    pub fn cargo_build(self, folder: &Path) -> Result<Command> {
+    pub fn cargo_build(self, board: Board, folder: &Path) -> Result<Command> {
         let mut command = match self {
             Self::Rustup => workspace::host_cargo()?,
             Self::Debian => debian_cargo(),
         };
         command
             .current_dir(folder)
-            .args(["build", "--release", "--locked", "--target", TARGET])
+            .args(["build", "--release", "--locked", "--target", board.target()])
             .env("CARGO_TARGET_DIR", target_dir())
+            .env("MTSLVR_BOARD", board.name())
             // Warnings fail this build like clippy's do on the host.
-            .env("RUSTFLAGS", "-D warnings");
+            .env("RUSTFLAGS", format!("-D warnings {}", board.rustflags()));
         if self == Self::Debian {
             command.arg("-Zbuild-std=core");
+            // Debian has no rust-lld, the targets' default.
+            let target = board.target().to_uppercase().replace(['-', '.'], "_");
+            command.env(format!("CARGO_TARGET_{target}_LINKER"), "ld.lld");
         }
         Ok(command)
     }
+
+    /// The compiler's name and version: figures of code depend on it.
+    pub fn version(self) -> Result<String> {
+        match self {
+            Self::Rustup => process::output(workspace::host_rustc().arg("--version")),
+            Self::Debian => process::output(Command::new("/usr/bin/rustc").arg("--version")),
+        }
+    }
 }
 
-/// Where Cortex-M builds go: apart from the host's, which another compiler makes.
+/// Where builds for boards go: apart from the host's, which another compiler makes.
 pub fn target_dir() -> PathBuf {
     workspace::target_dir().join("embedded")
 }
@@ -122,19 +140,17 @@ fn debian_cargo() -> Command {
         .env("PATH", env::join_paths(path).unwrap_or(old))
         .env("RUSTC", "/usr/bin/rustc")
         // -Zbuild-std is unstable; Debian's compiler is a stable release.
-        .env("RUSTC_BOOTSTRAP", "1")
-        // Debian has no rust-lld, the target's default.
-        .env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER", "ld.lld");
+        .env("RUSTC_BOOTSTRAP", "1");
     command
 }
 
-/// Whether the host's compiler has `core` for [`TARGET`].
-fn target_installed() -> Result<bool> {
+/// Whether the host's compiler has `core` for `target`.
+fn target_installed(target: &str) -> Result<bool> {
     let libraries = process::output(workspace::host_rustc().args([
         "--print",
         "target-libdir",
         "--target",
-        TARGET,
+        target,
     ]))?;
     Ok(std::fs::read_dir(libraries).is_ok_and(|entries| {
         entries

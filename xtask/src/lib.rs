@@ -1,3 +1,5 @@
 //! The part of `cargo xtask` that tests use, too.
 
+pub mod board;
 pub mod qemu;
+pub mod report;

@@ -1,6 +1,9 @@
 //! `cargo xtask`: sets up what the tests need, runs them all, and builds the example firmware.
 
+mod bench_firmware;
+mod elf;
 mod embedded;
+mod figures;
 mod firmware;
 mod onnxruntime;
 mod process;
@@ -12,6 +15,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use xtask::board::Board;
 
 /// Sets up, tests and builds this repository.
 ///
@@ -34,6 +38,9 @@ enum Command {
     Setup,
     /// Builds the QEMU example firmware around a packed model, and runs it if asked to.
     Firmware {
+        /// The board.
+        #[arg(long, value_parser = board, value_name = "BOARD", default_value = "an386")]
+        board: Board,
         /// The packed model (.slvr) to put into flash.
         #[arg(long, value_name = "FILE")]
         model: PathBuf,
@@ -45,6 +52,32 @@ enum Command {
         #[arg(last = true, requires = "run", value_name = "ARG")]
         args: Vec<String>,
     },
+    /// Counts instructions, flash, RAM and stack of the runtime on an emulated microcontroller.
+    ///
+    /// Builds the firmwares of firmware-examples, runs them in QEMU with `-icount shift=0`, and
+    /// checks that the board gives the host's bytes. Instructions are not cycles.
+    BenchFirmware {
+        /// The packed model (.slvr) to put into flash instead of models/edge-s/model.slvr.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
+        /// The board: an386 (Cortex-M4F), an500 (M7), an505 (M33) or an547 (M55).
+        #[arg(long, value_parser = board, value_name = "BOARD", default_value = "an386")]
+        board: Board,
+        /// Print JSON instead of tables.
+        #[arg(long)]
+        json: bool,
+        /// Write the figures to firmware-examples/bench/figures.json: `cargo xtask test` fails when
+        /// they grow by more than 2 % over what that file holds.
+        #[arg(long, conflicts_with = "model")]
+        accept: bool,
+    },
+}
+
+fn board(name: &str) -> Result<Board, String> {
+    Board::from_name(name).ok_or_else(|| {
+        let names = Board::ALL.map(Board::name);
+        format!("expected one of: {}", names.join(", "))
+    })
 }
 
 fn main() -> ExitCode {
@@ -61,16 +94,40 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Test => return Ok(suite::test()),
         Command::Setup => {
-            embedded::Toolchain::set_up()?;
+            embedded::Toolchain::set_up(&Board::ALL)?;
             let library = onnxruntime::set_up()?;
             println!("ONNX Runtime: ORT_DYLIB_PATH={}", library.display());
         }
-        Command::Firmware { model, run, args } => {
+        Command::Firmware {
+            board,
+            model,
+            run,
+            args,
+        } => {
             let model = firmware::find_model(&model)?;
-            let elf = firmware::build(&embedded::Toolchain::set_up()?, &model)?;
+            let toolchain = embedded::Toolchain::set_up(&[board])?;
+            let elf = firmware::build(toolchain, board, firmware::EXAMPLE, &model)?;
             println!("{}", elf.display());
             if run {
-                firmware::run(&elf, &args)?;
+                firmware::run(board, &elf, &args)?;
+            }
+        }
+        Command::BenchFirmware {
+            model,
+            board,
+            json,
+            accept,
+        } => {
+            let request = bench_firmware::Request { model, board };
+            let toolchain = embedded::Toolchain::set_up(&[board])?;
+            let measured = bench_firmware::measure(toolchain, &request)?;
+            if json {
+                println!("{}", measured.to_json()?);
+            } else {
+                print!("{measured}");
+            }
+            if accept {
+                figures::accept(&measured)?;
             }
         }
     }

@@ -1,29 +1,20 @@
-//! How the example firmware is run in QEMU.
+//! How firmwares are run in QEMU.
 
+use crate::board::Board;
 use std::path::Path;
 use std::process::Command;
 
 /// The emulator's binary.
 pub const QEMU: &str = "qemu-system-arm";
 
-/// With `-icount shift=0` each instruction takes one nanosecond of the machine's time, so that the
-/// firmware can count them.
-const MACHINE: [&str; 7] = [
-    "-machine",
-    "mps2-an386",
-    "-cpu",
-    "cortex-m4",
-    "-nographic",
-    "-icount",
-    "shift=0",
-];
-
-/// The command that runs the firmware `elf` with its own `args`. It ends when the firmware does, and
-/// succeeds if that did.
-pub fn command<S: AsRef<str>>(elf: &Path, args: &[S]) -> Command {
+/// The command that runs the firmware `elf` on `board` with its own `args`. It ends when the firmware
+/// does, and succeeds if that did.
+pub fn command<S: AsRef<str>>(board: Board, elf: &Path, args: &[S]) -> Command {
     let mut command = Command::new(QEMU);
     command
-        .args(MACHINE)
+        .args(["-machine", board.machine(), "-nographic"])
+        // Each instruction takes one nanosecond of the machine's time: the firmware can count them.
+        .args(["-icount", "shift=0"])
         .arg("-semihosting-config")
         .arg(semihosting(args))
         .arg("-kernel")

@@ -10,6 +10,8 @@ pub struct Steps {
     done: Vec<Step>,
     /// Steps that were not asked for, and how to ask for them.
     not_asked: Vec<(String, String)>,
+    /// What steps found that did not make them fail.
+    notes: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,11 @@ impl Steps {
         });
     }
 
+    /// Adds something to the summary that a step found and that does not make it fail.
+    pub fn note(&mut self, name: &str, note: &str) {
+        self.notes.push((name.to_owned(), note.to_owned()));
+    }
+
     /// Names an optional step that nobody asked for.
     pub fn not_asked(&mut self, name: &str, how: &str) {
         self.not_asked.push((name.to_owned(), how.to_owned()));
@@ -64,6 +71,9 @@ impl Steps {
         }
         for (name, how) in &self.not_asked {
             println!("  not asked for    {name}: {how}");
+        }
+        for (name, note) in &self.notes {
+            println!("  note    {name}: {note}");
         }
         let failed = self.done.iter().filter(|s| s.failure.is_some()).count();
         let total: Duration = self.done.iter().map(|s| s.time).sum();

@@ -1,27 +1,34 @@
 //! `cargo xtask test`: every check of this repository, in the order in which a mistake shows soonest.
 
+use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::steps::Steps;
-use crate::{embedded, firmware, onnxruntime, process, workspace};
+use crate::{embedded, figures, firmware, onnxruntime, process, workspace};
 use anyhow::{Context, Result, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use xtask::board::Board;
 
-const EMBEDDED: &str = "set-up: Cortex-M compiler and QEMU";
+const EMBEDDED: &str = "set-up: compiler for boards and QEMU";
 const ONNX_RUNTIME: &str = "set-up: ONNX Runtime";
 const MODEL: &str = "test model";
+/// The board that the example firmware is tested on.
+const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
+const FIGURES: &str = "firmware: bytes and figures";
+/// The boards on which the runtime must give the host's bytes, and may not grow.
+const MEASURED: [Board; 1] = [Board::An386];
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
 /// The workspaces beside the host's own, each with its manifest.
-const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples/qemu", "fuzz"];
+const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "fuzz"];
 
 /// Runs everything and prints the summary.
 pub fn test() -> ExitCode {
     let mut steps = Steps::default();
-    let toolchain = steps.run(EMBEDDED, Toolchain::set_up);
+    let toolchain = steps.run(EMBEDDED, || Toolchain::set_up(&Board::ALL));
     let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
     steps.run("set-up: rustfmt and clippy", components);
 
@@ -37,7 +44,9 @@ pub fn test() -> ExitCode {
 
     let model = steps.run(MODEL, test_model);
     let elf = match (&toolchain, &model) {
-        (Some(toolchain), Some(model)) => steps.run(FIRMWARE, || firmware::build(toolchain, model)),
+        (Some(toolchain), Some(model)) => steps.run(FIRMWARE, || {
+            firmware::build(*toolchain, BOARD, firmware::EXAMPLE, model)
+        }),
         (None, _) => {
             steps.blocked(FIRMWARE, EMBEDDED);
             None
@@ -47,6 +56,19 @@ pub fn test() -> ExitCode {
             None
         }
     };
+
+    match &toolchain {
+        Some(toolchain) => {
+            for board in MEASURED {
+                let name = format!("{FIGURES} on {}", board.name());
+                let shrunk = steps.run(&name, || figures_of(*toolchain, board));
+                if let Some(shrunk) = shrunk.filter(|shrunk| !shrunk.is_empty()) {
+                    steps.note(&name, &shrunk);
+                }
+            }
+        }
+        None => steps.blocked(FIGURES, EMBEDDED),
+    }
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
     let inputs = Inputs {
@@ -107,6 +129,7 @@ fn format() -> Result<()> {
         let manifest = format!("{folder}/Cargo.toml");
         process::run(workspace::host_cargo()?.args([
             "fmt",
+            "--all",
             "--check",
             "--manifest-path",
             &manifest,
@@ -141,7 +164,7 @@ fn documentation() -> Result<()> {
 }
 
 fn no_std_build(toolchain: &Toolchain) -> Result<()> {
-    process::run(toolchain.cargo_build(workspace::root())?.args([
+    process::run(toolchain.cargo_build(BOARD, workspace::root())?.args([
         "--package",
         "mtslvr-runtime",
         "--no-default-features",
@@ -158,6 +181,13 @@ fn test_model() -> Result<PathBuf> {
             .arg(&model),
     )?;
     Ok(model)
+}
+
+/// The runtime gives the host's bytes on `board`, and no figure has grown. Returns what there is to
+/// say of figures that shrank.
+fn figures_of(toolchain: Toolchain, board: Board) -> Result<String> {
+    let request = Request { model: None, board };
+    figures::check(&bench_firmware::measure(toolchain, &request)?)
 }
 
 fn fuzz_targets() -> Result<()> {

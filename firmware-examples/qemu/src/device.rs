@@ -1,10 +1,10 @@
 //! From a WAV file to an embedding: frontend and backbone, fed a few milliseconds at a time.
 
-use crate::instructions::Instructions;
 use crate::model::EMBEDDING_DIM;
-use crate::semihosting::{File, HostError};
 use core::convert::Infallible;
 use core::fmt;
+use mtslvr_board::instructions::Instructions;
+use mtslvr_board::semihosting::{File, HostError};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::clip::{ClipEmbedder, ClipError, SilentClip};
 use mtslvr_wav::{WavError, WavReader};

@@ -6,20 +6,14 @@
 
 mod arguments;
 mod device;
-mod instructions;
-#[allow(unsafe_code)]
-mod memory;
 mod model;
-#[allow(unsafe_code)]
-mod semihosting;
 mod session;
 
 use core::panic::PanicInfo;
-use cortex_m_rt::entry;
-use cortex_m_semihosting::debug;
 use device::Device;
-use instructions::Instructions;
 use model::{ARENA_LEN, CLIP_BUFFER_LEN, MODEL};
+use mtslvr_board::instructions::Instructions;
+use mtslvr_board::{entry, memory, say, semihosting};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Learner;
@@ -45,11 +39,7 @@ fn main() -> ! {
             false
         }
     };
-    exit(if passed {
-        debug::EXIT_SUCCESS
-    } else {
-        debug::EXIT_FAILURE
-    })
+    semihosting::exit(passed)
 }
 
 /// All memory that is not on the stack.
@@ -61,11 +51,10 @@ struct Buffers {
 
 /// Does what the command line asks for; false if any of it failed.
 fn run(line: &str, buffers: Buffers) -> bool {
-    let Some(peripherals) = cortex_m::Peripherals::take() else {
-        say!("error: the peripherals are taken");
+    let Some(instructions) = Instructions::start() else {
+        say!("error: the instruction counter is taken");
         return false;
     };
-    let instructions = Instructions::start(peripherals.SYST);
     let model = match Model::open(&MODEL.0) {
         Ok(model) => model,
         Err(error) => {
@@ -92,11 +81,11 @@ fn run(line: &str, buffers: Buffers) -> bool {
         }
     };
     say!(
-        "model name={} checksum={:08x} embedding={} open_instructions={}",
-        model.name(),
+        "model checksum={:08x} embedding={} open_instructions={} name={}",
         model.checksum(),
         backbone.embedding_dim(),
-        opened
+        opened,
+        model.name()
     );
     say!(
         "memory flash={} code={} model={} ram={} arena={} frontend={} head={}",
@@ -126,14 +115,8 @@ fn run(line: &str, buffers: Buffers) -> bool {
     passed
 }
 
-fn exit(status: debug::ExitStatus) -> ! {
-    loop {
-        debug::exit(status);
-    }
-}
-
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     say!("error: {}", info);
-    exit(debug::EXIT_FAILURE)
+    semihosting::exit(false)
 }

@@ -3,8 +3,8 @@
 use crate::arguments::{Argument, arguments};
 use crate::device::{Device, Embedded, Purpose};
 use crate::model::EMBEDDING_DIM;
-use crate::say;
 use core::fmt;
+use mtslvr_board::say;
 
 use mtslvr_runtime::fewshot::{ClassifyError, Decision, HeadKind, Learner, Storage};
 use mtslvr_runtime::model::Crc32;

@@ -68,9 +68,33 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
     pub fn run_path(&mut self, path: usize, patch: &[f32]) -> &[i8] {
         let (model, arena) = (&self.model, self.arena.as_mut());
         write_patch(model, arena, path, patch);
-        run_ops(model, arena, path, 0);
+        run_ops(model, arena, path, 0, &mut |_, _| ());
         &arena[model.output().range()]
     }
+
+    /// [`Backbone::embed`] for those who measure: calls `observe` with the index of each operator
+    /// right before and right after it runs, which may be more than once for an embedding (once for
+    /// each path).
+    ///
+    /// # Panics
+    /// As [`Backbone::embed`].
+    pub fn embed_observed(
+        &mut self,
+        patch: &[f32],
+        embedding: &mut [f32],
+        observe: &mut dyn FnMut(usize, Moment),
+    ) {
+        embed(&self.model, self.arena.as_mut(), patch, embedding, observe);
+    }
+}
+
+/// When an operator is observed: see [`PackedBackbone::embed_observed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before it runs.
+    Before,
+    /// After it has run.
+    After,
 }
 
 impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
@@ -97,12 +121,18 @@ impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {
-        embed(&self.model, self.arena.as_mut(), patch, embedding);
+        self.embed_observed(patch, embedding, &mut |_, _| ());
         Ok(())
     }
 }
 
-fn embed(model: &Model<'_>, arena: &mut [i8], patch: &[f32], embedding: &mut [f32]) {
+fn embed(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    patch: &[f32],
+    embedding: &mut [f32],
+    observe: &mut dyn FnMut(usize, Moment),
+) {
     let output = model.output();
     assert_eq!(
         embedding.len(),
@@ -116,7 +146,7 @@ fn embed(model: &Model<'_>, arena: &mut [i8], patch: &[f32], embedding: &mut [f3
         if first == 0 {
             write_patch(model, arena, path, patch);
         }
-        run_ops(model, arena, path, first);
+        run_ops(model, arena, path, first, observe);
         let quantisation = output.quantisation(path);
         for (feature, &q) in features.iter_mut().zip(&arena[output.range()]) {
             *feature = quantisation.dequantise(q);
@@ -133,9 +163,17 @@ fn write_patch(model: &Model<'_>, arena: &mut [i8], path: usize, patch: &[f32]) 
         .quantise_all(patch, &mut arena[input.range()]);
 }
 
-fn run_ops(model: &Model<'_>, arena: &mut [i8], path: usize, first: usize) {
+fn run_ops(
+    model: &Model<'_>,
+    arena: &mut [i8],
+    path: usize,
+    first: usize,
+    observe: &mut dyn FnMut(usize, Moment),
+) {
     for op in model.ops().skip(first) {
+        observe(op.index, Moment::Before);
         run_op(model, arena, path, &op);
+        observe(op.index, Moment::After);
     }
 }
 

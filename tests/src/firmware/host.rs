@@ -1,7 +1,6 @@
 //! What the firmware does, done by the runtime on this host: files through the trainer's decoder,
 //! all else through the same crates.
 
-use super::report::{Fields, Line, Report};
 use super::{CLASSES, EXAMPLES, Script};
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
@@ -10,6 +9,7 @@ use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
 use mtslvr_trainer::audio;
 use std::path::Path;
+use xtask::report::{Fields, Line, Report};
 
 /// The runtime on this host, with a packed model.
 #[derive(Debug)]

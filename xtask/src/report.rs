@@ -1,4 +1,4 @@
-//! What the firmware prints, line by line.
+//! What firmwares print, line by line.
 
 use anyhow::{Context, Error, Result};
 use std::str::FromStr;
@@ -10,7 +10,7 @@ pub struct Report {
     pub lines: Vec<Line>,
 }
 
-/// Keys and values in order. A value may hold spaces if it is that of `file`, the last.
+/// Keys and values in order. The last value may hold spaces if it is that of `file` or `name`.
 pub type Fields = Vec<(String, String)>;
 
 /// One line: its kind, then `key=value` fields, or free text where the kind ends with a colon.
@@ -82,7 +82,7 @@ impl FromStr for Line {
                 .split_once('=')
                 .with_context(|| format!("no key=value in {rest:?} of {line:?}"))?;
             let (value, after) = match key {
-                "file" => (after, ""),
+                "file" | "name" => (after, ""),
                 _ => after.split_once(' ').unwrap_or((after, "")),
             };
             fields.push((key.to_owned(), value.to_owned()));

@@ -1,15 +1,16 @@
 //! Counts executed instructions, under QEMU's `-icount shift=0`.
 //!
 //! There each instruction takes one nanosecond of the machine's time, and SysTick counts the core's
-//! 25 MHz clock: one tick is 40 instructions, the same on every run. (Instructions are not cycles:
-//! a real core takes one to a few cycles for each.)
+//! clock: at 25 MHz one tick is 40 instructions, the same on every run. (Instructions are not
+//! cycles: a real core takes one to a few cycles for each.)
 
+use crate::CLOCK_MHZ;
 use core::sync::atomic::{AtomicU32, Ordering};
 use cortex_m::peripheral::{SYST, syst::SystClkSource};
 use cortex_m_rt::exception;
 
-/// Instructions a tick: 1 GHz of instructions over the board's 25 MHz.
-const PER_TICK: u64 = 40;
+/// Instructions in a microsecond.
+const PER_MICROSECOND: u64 = 1_000;
 /// SysTick counts 24 bits down.
 const PERIOD: u64 = 1 << 24;
 
@@ -22,20 +23,22 @@ fn SysTick() {
 }
 
 /// The running counter.
+#[derive(Debug)]
 pub struct Instructions(());
 
 impl Instructions {
-    /// Takes SysTick and starts it.
-    pub fn start(mut systick: SYST) -> Self {
+    /// Takes SysTick and starts it; `None` if it is taken already.
+    pub fn start() -> Option<Self> {
+        let mut systick = cortex_m::Peripherals::take()?.SYST;
         systick.set_clock_source(SystClkSource::Core);
         systick.set_reload(PERIOD as u32 - 1);
         systick.clear_current();
         systick.enable_interrupt();
         systick.enable_counter();
-        Self(())
+        Some(Self(()))
     }
 
-    /// Instructions since the start, in steps of 40.
+    /// Instructions since the start, in steps of one tick.
     pub fn now(&self) -> u64 {
         loop {
             let before = WRAPS.load(Ordering::Relaxed);
@@ -43,7 +46,8 @@ impl Instructions {
             // A wrap in between would pair the new count with the old number of wraps.
             if WRAPS.load(Ordering::Relaxed) == before {
                 let passed = (PERIOD - left) % PERIOD;
-                return (u64::from(before) * PERIOD + passed) * PER_TICK;
+                let ticks = u64::from(before) * PERIOD + passed;
+                return ticks * PER_MICROSECOND / CLOCK_MHZ;
             }
         }
     }

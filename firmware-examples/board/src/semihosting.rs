@@ -3,7 +3,65 @@
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicUsize, Ordering};
-use cortex_m_semihosting::{nr, syscall, syscall1};
+
+/// Numbers of the requests (Arm IHI 0100, "Semihosting for AArch32 and AArch64").
+mod request {
+    pub const OPEN: usize = 0x01;
+    pub const CLOSE: usize = 0x02;
+    pub const WRITE: usize = 0x05;
+    pub const READ: usize = 0x06;
+    pub const GET_COMMAND_LINE: usize = 0x15;
+    pub const EXIT: usize = 0x18;
+}
+
+/// How a file is opened, as for C's `fopen`.
+mod mode {
+    pub const READ_BINARY: usize = 1;
+    pub const WRITE: usize = 4;
+}
+
+/// Why the program ends.
+mod reason {
+    pub const APPLICATION_EXIT: usize = 0x20026;
+    pub const RUN_TIME_ERROR: usize = 0x20023;
+}
+
+/// Asks the host for `request`.
+///
+/// # Safety
+/// `argument` must be what the request takes: most take the address of a block of words.
+unsafe fn ask(request: usize, argument: usize) -> usize {
+    let answer;
+    // SAFETY: this breakpoint is the host's, which reads the block, writes where the block says,
+    // and answers in r0.
+    unsafe {
+        core::arch::asm!("bkpt #0xab", inout("r0") request => answer, in("r1") argument,
+            options(nostack, preserves_flags));
+    }
+    answer
+}
+
+/// [`ask`] with a block of words.
+///
+/// # Safety
+/// The block must be what the request takes.
+unsafe fn ask_with(request: usize, block: &[usize]) -> usize {
+    // SAFETY: passed on to the caller.
+    unsafe { ask(request, block.as_ptr() as usize) }
+}
+
+/// Ends the program; the emulator's exit status tells whether it `passed`.
+pub fn exit(passed: bool) -> ! {
+    let reason = if passed {
+        reason::APPLICATION_EXIT
+    } else {
+        reason::RUN_TIME_ERROR
+    };
+    loop {
+        // SAFETY: SYS_EXIT takes the reason itself where words have 32 bits.
+        unsafe { ask(request::EXIT, reason) };
+    }
+}
 
 /// A semihosting request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +105,7 @@ pub fn command_line(buffer: &mut [u8]) -> Result<&str, HostError> {
     let block_pointer = &raw mut block;
     // SAFETY: SYS_GET_CMDLINE takes a block of a pointer and a length, writes at most that many
     // bytes there (the slice is borrowed mutably until this function returns), and updates the block.
-    let status = unsafe { syscall1(nr::GET_CMDLINE, block_pointer as usize) };
+    let status = unsafe { ask(request::GET_COMMAND_LINE, block_pointer as usize) };
     if status != 0 {
         return Err(HostError::CommandLine);
     }
@@ -85,7 +143,7 @@ impl Console {
             return Ok(known);
         }
         // The name that semihosting gives to the console.
-        let opened = open(c":tt", nr::open::W_TRUNC).map_err(|_| fmt::Error)?;
+        let opened = open(c":tt", mode::WRITE).map_err(|_| fmt::Error)?;
         CONSOLE.store(opened, Ordering::Relaxed);
         Ok(opened)
     }
@@ -99,7 +157,7 @@ impl Write for Console {
             let block = [handle, rest.as_ptr() as usize, rest.len()];
             // SAFETY: SYS_WRITE takes an open handle, a buffer and its length, and only reads it.
             // It returns how many bytes it did not write.
-            let missing = unsafe { syscall(nr::WRITE, &block) };
+            let missing = unsafe { ask_with(request::WRITE, &block) };
             if missing >= rest.len() {
                 return Err(fmt::Error);
             }
@@ -113,7 +171,7 @@ impl Write for Console {
 fn open(path: &CStr, mode: usize) -> Result<usize, HostError> {
     let block = [path.as_ptr() as usize, mode, path.count_bytes()];
     // SAFETY: SYS_OPEN takes a zero-ended path, a mode and the path's length.
-    match unsafe { syscall(nr::OPEN, &block) } {
+    match unsafe { ask_with(request::OPEN, &block) } {
         usize::MAX => Err(HostError::Open),
         handle => Ok(handle),
     }
@@ -140,7 +198,7 @@ impl File {
         zero_ended[..len].copy_from_slice(path.as_bytes());
         let path = CStr::from_bytes_until_nul(&zero_ended).map_err(|_| HostError::PathTooLong)?;
         Ok(Self {
-            handle: open(path, nr::open::R_BINARY)?,
+            handle: open(path, mode::READ_BINARY)?,
             buffer: [0; 512],
             filled: 0,
             read: 0,
@@ -152,7 +210,7 @@ impl File {
         let block = [self.handle, self.buffer.as_mut_ptr() as usize, len];
         // SAFETY: SYS_READ takes an open handle, a buffer and its length, and writes no further.
         // It returns how many bytes it did not fill.
-        let missing = unsafe { syscall(nr::READ, &block) };
+        let missing = unsafe { ask_with(request::READ, &block) };
         self.filled = len.checked_sub(missing).ok_or(HostError::Read)?;
         self.read = 0;
         Ok(())
@@ -177,6 +235,6 @@ impl mtslvr_wav::Source for File {
 impl Drop for File {
     fn drop(&mut self) {
         // SAFETY: SYS_CLOSE takes a block with an open handle, which is not used again.
-        unsafe { syscall(nr::CLOSE, &[self.handle]) };
+        unsafe { ask_with(request::CLOSE, &[self.handle]) };
     }
 }

@@ -5,6 +5,7 @@ use cortex_m_rt::STACK_PAINT_VALUE;
 
 // Put into place by the linker script of cortex-m-rt; only their addresses mean something.
 unsafe extern "C" {
+    static __vector_table: u8;
     static __stext: u8;
     static __etext: u8;
     static __sdata: u8;
@@ -18,9 +19,8 @@ unsafe extern "C" {
 
 /// Bytes of flash in use: vectors, code, constants (the model among them), start values of statics.
 pub fn flash_len() -> usize {
-    let end = addr_of!(__sidata) as usize + data_len();
-    // Flash begins at address 0 on this board.
-    end
+    // The vectors stand at the beginning of flash.
+    addr_of!(__sidata) as usize + data_len() - addr_of!(__vector_table) as usize
 }
 
 /// Bytes of code.

@@ -1,0 +1,63 @@
+//! An inference operator by operator.
+
+use crate::Bench;
+use core::fmt;
+use mtslvr_runtime::backbone::{Moment, PackedBackbone};
+use mtslvr_runtime::model::{MAX_OPS, Model, Op, OpKind};
+
+/// Multiply-accumulates of an operator in an embedding: of both paths, or once where they share it.
+pub fn macs(model: &Model<'_>, op: &Op<'_>) -> u64 {
+    let runs = if op.index < model.shared_ops() {
+        1
+    } else {
+        model.paths()
+    };
+    (0..runs).map(|path| op.macs(path)).sum()
+}
+
+/// Instructions of each operator in an embedding, both paths together; each run is rounded to one
+/// tick of the counter.
+pub fn by_operator(
+    bench: &Bench,
+    backbone: &mut PackedBackbone<'_>,
+    patch: &[f32],
+    embedding: &mut [f32],
+) -> [u64; MAX_OPS] {
+    let mut counts = [0; MAX_OPS];
+    let mut start = 0;
+    backbone.embed_observed(patch, embedding, &mut |op, moment| match moment {
+        Moment::Before => start = bench.instructions.now(),
+        Moment::After => counts[op] += bench.instructions.now() - start,
+    });
+    counts
+}
+
+/// What an operator is called: its place, its kind, kernel and stride, map and channels.
+pub struct Name<'a>(pub &'a Op<'a>);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let op = self.0;
+        write!(f, "{} {}", op.index, op.kind.name())?;
+        let [height, width] = op.window.kernel;
+        if op.kind != OpKind::Linear && op.kind != OpKind::Add {
+            write!(f, " {height}x{width}")?;
+        }
+        if op.window.stride != [1, 1] {
+            write!(f, " s{}", op.window.stride[0])?;
+        }
+        let (from, to) = (op.input_shape, op.output_shape);
+        write!(
+            f,
+            " {}x{} {}->{}",
+            from.height, from.width, from.channels, to.channels
+        )?;
+        if !op.tables(0).adapter.is_empty() {
+            f.write_str(" + adapter")?;
+        }
+        if op.second.is_some() && op.kind != OpKind::Add {
+            f.write_str(" + residual")?;
+        }
+        Ok(())
+    }
+}

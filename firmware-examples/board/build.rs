@@ -1,0 +1,32 @@
+//! Takes the memory map and the clock of the board that the firmware is built for.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+/// Boards: name, and the clock that SysTick counts there, MHz.
+const BOARDS: [(&str, u32); 4] = [("an386", 25), ("an500", 25), ("an505", 20), ("an547", 32)];
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=MTSLVR_BOARD");
+    let board = env::var("MTSLVR_BOARD").unwrap_or_else(|_| "an386".to_owned());
+    let Some((board, clock)) = BOARDS.iter().find(|(name, _)| *name == board) else {
+        let names: Vec<_> = BOARDS.iter().map(|(name, _)| *name).collect();
+        println!(
+            "cargo::error=MTSLVR_BOARD is {board:?}, expected one of: {}",
+            names.join(", ")
+        );
+        return;
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let memory = format!("memory/{board}.x");
+    println!("cargo::rerun-if-changed={memory}");
+    fs::copy(&memory, out.join("memory.x")).expect("cannot copy the memory map");
+    println!("cargo::rustc-link-search={}", out.display());
+    let constants = format!(
+        "/// The board.\n\
+         pub const BOARD: &str = {board:?};\n\
+         /// Clock of SysTick, MHz.\n\
+         pub const CLOCK_MHZ: u64 = {clock};\n"
+    );
+    fs::write(out.join("board.rs"), constants).expect("cannot write board.rs");
+}

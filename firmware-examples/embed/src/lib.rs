@@ -1,0 +1,63 @@
+//! For build scripts of firmwares: links for the board, and puts a packed model into flash.
+
+use mtslvr_runtime::clip::ClipEmbedder;
+use mtslvr_runtime::model::{AlignedBytes, Model};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Where the build script writes.
+pub fn out_dir() -> PathBuf {
+    PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"))
+}
+
+/// Links the package's binaries with the start-up code's script and the board's memory map.
+pub fn link() {
+    // Sections start where the board's memory says, not at page boundaries.
+    println!("cargo::rustc-link-arg-bins=--nmagic");
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+}
+
+/// The packed model that `MTSLVR_MODEL` names, and its path.
+pub fn model() -> Result<(AlignedBytes, PathBuf), String> {
+    println!("cargo::rerun-if-env-changed=MTSLVR_MODEL");
+    let path = env::var_os("MTSLVR_MODEL").ok_or(
+        "MTSLVR_MODEL is not set: set it to the packed model (.slvr) that goes into flash, \
+         or use `cargo xtask firmware --model FILE`",
+    )?;
+    let path = Path::new(&path)
+        .canonicalize()
+        .map_err(|error| format!("MTSLVR_MODEL is {}: {error}", Path::new(&path).display()))?;
+    println!("cargo::rerun-if-changed={}", path.display());
+    let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let bytes = AlignedBytes::new(&bytes);
+    Model::open(&bytes)
+        .map_err(|error| format!("{} is not a packed model: {error}", path.display()))?;
+    Ok((bytes, path))
+}
+
+/// The source of a module that holds the model at `path`, and the sizes that statics need as
+/// constants, not all of which every firmware uses.
+pub fn module(model: &Model<'_>, path: &Path) -> String {
+    let dim = model.invariant_dim() + model.equivariant_dim();
+    format!(
+        "/// The packed model.\n\
+         pub static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!({path:?}));\n\
+         /// Bytes of its arena.\n\
+         pub const ARENA_LEN: usize = {arena};\n\
+         /// Values in an embedding.\n\
+         pub const EMBEDDING_DIM: usize = {dim};\n\
+         /// Values that the clip embedder works in.\n\
+         #[allow(dead_code)]\n\
+         pub const CLIP_BUFFER_LEN: usize = {clip};\n\
+         /// Values that the frontend works in.\n\
+         #[allow(dead_code)]\n\
+         pub const FRONTEND_BUFFER_LEN: usize = {frontend};\n\
+         /// Values in a patch.\n\
+         #[allow(dead_code)]\n\
+         pub const PATCH_LEN: usize = {patch};\n",
+        arena = model.arena_len(),
+        frontend = model.frontend().buffer_len(),
+        patch = model.frontend().patch_len(),
+        clip = ClipEmbedder::buffer_len(model.frontend(), dim),
+    )
+}

@@ -1,0 +1,250 @@
+//! `cargo xtask bench-firmware`: what the runtime costs on an emulated microcontroller.
+
+mod sounds;
+mod table;
+
+use crate::embedded::{self, Toolchain};
+use crate::figures::Figures;
+use crate::{elf, firmware, process, workspace};
+use anyhow::{Context, Result, ensure};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use xtask::board::Board;
+use xtask::qemu;
+use xtask::report::{Line, Report};
+
+/// A layer whose figures other kernels have, and for which the runtime has no operator: depthwise
+/// 3x3, 32x32 map, 64 channels.
+const NOT_SUPPORTED: (&str, u64) = ("depthwise 3x3 32x32 64", 3 * 3 * 32 * 32 * 64);
+
+/// What to measure.
+#[derive(Debug)]
+pub struct Request {
+    /// The packed model; the committed `edge-s` if there is none.
+    pub model: Option<PathBuf>,
+    /// Where.
+    pub board: Board,
+}
+
+/// All that was measured. Instructions are those that QEMU executes, not cycles; sizes are bytes.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// The model's name.
+    pub model: String,
+    /// The board.
+    #[serde(serialize_with = "board_name")]
+    pub board: Board,
+    /// QEMU's machine and the processor.
+    pub machine: String,
+    /// What compiled the firmwares.
+    pub compiler: String,
+    /// Of a whole embedding: both paths of one patch.
+    pub instructions: u64,
+    /// Multiply-accumulates of that.
+    pub macs: u64,
+    /// Their ratio.
+    pub instructions_per_mac: f64,
+    /// Flash of the example firmware.
+    pub flash_bytes: u64,
+    /// RAM of its statics.
+    pub ram_bytes: u64,
+    /// The deepest use of its stack.
+    pub stack_bytes: u64,
+    /// The example firmware by part.
+    pub memory: Memory,
+    /// Every operator of the model.
+    pub layers: Vec<Layer>,
+    /// Single layers.
+    pub shapes: Vec<Layer>,
+    /// Log-mel features.
+    pub frontend: Frontend,
+    /// Opening and checking the model.
+    pub open_instructions: u64,
+    /// Learning and deciding.
+    pub heads: Vec<Head>,
+}
+
+/// A layer.
+#[derive(Debug, Serialize)]
+pub struct Layer {
+    /// What it is called.
+    pub name: String,
+    /// Multiply-accumulates.
+    pub macs: u64,
+    /// Instructions; none for a layer that the runtime does not support.
+    pub instructions: Option<u64>,
+}
+
+/// The frontend's work.
+#[derive(Debug, Serialize)]
+pub struct Frontend {
+    /// Preparing window and filters, once.
+    pub set_up_instructions: u64,
+    /// For each frame, its samples' way into the buffer included.
+    pub instructions_per_frame: u64,
+}
+
+/// A linear head's work.
+#[derive(Debug, Serialize)]
+pub struct Head {
+    /// Which.
+    pub name: String,
+    /// Enrolled classes.
+    pub classes: u64,
+    /// Examples of all classes together.
+    pub examples: u64,
+    /// Taking one example.
+    pub enrol_instructions: u64,
+    /// Fitting to all examples.
+    pub fit_instructions: u64,
+    /// Deciding about one query.
+    pub decide_instructions: u64,
+}
+
+/// The example firmware by part, and the runtime's own code.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    /// Flash: the packed model.
+    pub model_bytes: u64,
+    /// Flash: code, constants and start values of the example firmware.
+    pub program_bytes: u64,
+    /// Flash: the same of a firmware that does all that the runtime is for, without console, files
+    /// and messages: the runtime's code, the start-up code and what the compiler adds.
+    pub runtime_bytes: u64,
+    /// The functions in that, by the crate that wrote them; the rest is constants.
+    pub runtime_functions: BTreeMap<String, u64>,
+    /// RAM: the arena.
+    pub arena_bytes: u64,
+    /// RAM: samples, spectrum, tables, patch and embeddings.
+    pub frontend_bytes: u64,
+    /// RAM: examples, head and what a fit works in.
+    pub head_bytes: u64,
+}
+
+impl Measured {
+    /// What may not grow.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            instructions: self.instructions,
+            flash_bytes: self.flash_bytes,
+            ram_bytes: self.ram_bytes,
+        }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+}
+
+fn board_name<S: Serializer>(board: &Board, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(board.name())
+}
+
+/// Builds, runs and reads everything.
+pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
+    let board = request.board;
+    let model = match &request.model {
+        Some(model) => firmware::find_model(model)?,
+        None => firmware::find_model(&workspace::root().join("models/edge-s/model.slvr"))?,
+    };
+    let build = |program| firmware::build(toolchain, board, program, &model);
+    let bench = build(firmware::BENCH)?;
+    let footprint = elf::sizes(&build(firmware::FOOTPRINT)?)?;
+    let example = build(firmware::EXAMPLE)?;
+    let sizes = elf::sizes(&example)?;
+
+    let counted = run(board, &bench, &[])?;
+    let sounds = sounds::write(&embedded::target_dir().join("sounds"))?;
+    let used = run(board, &example, &sounds)?;
+
+    let inference = one(&counted, "inference")?;
+    let (instructions, macs) = (inference.number("instructions")?, inference.number("macs")?);
+    let frontend = one(&counted, "frontend")?;
+    let memory = one(&used, "memory")?;
+    let model_bytes = memory.number("model")?;
+    let mut shapes = layers(&counted, "shape")?;
+    shapes.push(Layer {
+        name: NOT_SUPPORTED.0.to_owned(),
+        macs: NOT_SUPPORTED.1,
+        instructions: None,
+    });
+    Ok(Measured {
+        model: inference.get("name")?.to_owned(),
+        board,
+        machine: format!("{}, {}", board.machine(), board.core()),
+        compiler: toolchain.version()?,
+        instructions,
+        macs,
+        instructions_per_mac: instructions as f64 / macs as f64,
+        flash_bytes: sizes.flash,
+        ram_bytes: sizes.ram,
+        stack_bytes: one(&used, "stack")?.number("used")?,
+        memory: Memory {
+            model_bytes,
+            program_bytes: sizes.program - model_bytes,
+            runtime_bytes: footprint.program - model_bytes,
+            runtime_functions: footprint.functions,
+            arena_bytes: memory.number("arena")?,
+            frontend_bytes: memory.number("frontend")?,
+            head_bytes: memory.number("head")?,
+        },
+        layers: layers(&counted, "layer")?,
+        shapes,
+        frontend: Frontend {
+            set_up_instructions: frontend.number("set_up_instructions")?,
+            instructions_per_frame: frontend.number("instructions")? / frontend.number("frames")?,
+        },
+        open_instructions: one(&counted, "open")?.number("instructions")?,
+        heads: counted.of("head").map(head).collect::<Result<_>>()?,
+    })
+}
+
+/// Runs a firmware to its end.
+fn run(board: Board, elf: &Path, arguments: &[String]) -> Result<Report> {
+    let mut command = qemu::command(board, elf, arguments);
+    let line = process::shown(&command);
+    eprintln!("$ {line}");
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start {}", qemu::QEMU))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success(),
+        "{} failed ({}); it printed:\n{text}",
+        elf.display(),
+        output.status
+    );
+    text.parse()
+}
+
+fn one<'a>(report: &'a Report, kind: &'a str) -> Result<&'a Line> {
+    let line = report.of(kind).next();
+    line.with_context(|| format!("the firmware printed no line {kind:?}"))
+}
+
+fn layers(report: &Report, kind: &str) -> Result<Vec<Layer>> {
+    let layer = |line: &Line| {
+        Ok(Layer {
+            name: line.get("name")?.to_owned(),
+            macs: line.number("macs")?,
+            instructions: Some(line.number("instructions")?),
+        })
+    };
+    report.of(kind).map(layer).collect()
+}
+
+fn head(line: &Line) -> Result<Head> {
+    Ok(Head {
+        name: line.get("name")?.to_owned(),
+        classes: line.number("classes")?,
+        examples: line.number("examples")?,
+        enrol_instructions: line.number("enrol_instructions")?,
+        fit_instructions: line.number("fit_instructions")?,
+        decide_instructions: line.number("decide_instructions")?,
+    })
+}

@@ -1,0 +1,132 @@
+//! The figures as tables in Markdown, ready for `runtime/BENCHMARKS.md`.
+
+use super::{Layer, Measured};
+use std::fmt;
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} on {}, {}\n", self.model, self.machine, self.compiler)?;
+        writeln!(
+            f,
+            "| inference | MAC | instructions | instructions per MAC |"
+        )?;
+        writeln!(f, "|---|---|---|---|")?;
+        row(
+            f,
+            "both paths of one patch",
+            self.macs,
+            Some(self.instructions),
+        )?;
+        layers(f, "layer (both paths)", &self.layers)?;
+        layers(f, "single layer", &self.shapes)?;
+
+        writeln!(f, "\n| other work | instructions |")?;
+        writeln!(f, "|---|---|")?;
+        let mut work =
+            |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
+        work("opening and checking the model", self.open_instructions)?;
+        work("preparing the frontend", self.frontend.set_up_instructions)?;
+        work(
+            "features of one frame",
+            self.frontend.instructions_per_frame,
+        )?;
+        for head in &self.heads {
+            let what = |step: &str| {
+                format!(
+                    "{}, {} classes, {} examples: {step}",
+                    head.name, head.classes, head.examples
+                )
+            };
+            work(&what("taking one example"), head.enrol_instructions)?;
+            work(&what("fit"), head.fit_instructions)?;
+            work(&what("decision"), head.decide_instructions)?;
+        }
+
+        let memory = &self.memory;
+        writeln!(f, "\n| example firmware | bytes |")?;
+        writeln!(f, "|---|---|")?;
+        let head_and_arena = memory.arena_bytes + memory.frontend_bytes + memory.head_bytes;
+        for (what, bytes) in [
+            ("flash", self.flash_bytes),
+            ("flash: model", memory.model_bytes),
+            ("flash: code, constants, start values", memory.program_bytes),
+            ("RAM: statics", self.ram_bytes),
+            ("RAM: arena", memory.arena_bytes),
+            ("RAM: frontend", memory.frontend_bytes),
+            ("RAM: head", memory.head_bytes),
+            ("RAM: arena, frontend and head", head_and_arena),
+            ("stack, at its deepest", self.stack_bytes),
+        ] {
+            writeln!(f, "| {what} | {} |", grouped(bytes))?;
+        }
+
+        writeln!(f, "\n| runtime alone, without model | bytes of flash |")?;
+        writeln!(f, "|---|---|")?;
+        writeln!(f, "| all | {} |", grouped(memory.runtime_bytes))?;
+        let mut rest = memory.runtime_bytes;
+        for (name, bytes) in &memory.runtime_functions {
+            writeln!(f, "| functions of {name} | {} |", grouped(*bytes))?;
+            rest = rest.saturating_sub(*bytes);
+        }
+        writeln!(f, "| constants | {} |", grouped(rest))
+    }
+}
+
+fn layers(f: &mut fmt::Formatter<'_>, title: &str, layers: &[Layer]) -> fmt::Result {
+    writeln!(
+        f,
+        "\n| {title} | MAC | instructions | instructions per MAC |"
+    )?;
+    writeln!(f, "|---|---|---|---|")?;
+    for layer in layers {
+        row(f, &layer.name, layer.macs, layer.instructions)?;
+    }
+    Ok(())
+}
+
+fn row(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    macs: u64,
+    instructions: Option<u64>,
+) -> fmt::Result {
+    let name = name.replace("->", "→");
+    let Some(instructions) = instructions else {
+        return writeln!(f, "| {name} | {} | not supported | |", grouped(macs));
+    };
+    write!(
+        f,
+        "| {name} | {} | {} | ",
+        grouped(macs),
+        grouped(instructions)
+    )?;
+    match macs {
+        0 => writeln!(f, "|"),
+        _ => writeln!(f, "{:.2} |", instructions as f64 / macs as f64),
+    }
+}
+
+/// The number with a comma after every third digit from the right.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(123_456), "123,456");
+        assert_eq!(grouped(40_199_480), "40,199,480");
+    }
+}

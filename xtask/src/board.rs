@@ -1,0 +1,71 @@
+//! The emulated boards that firmwares are built for and run on.
+
+/// A board that QEMU emulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Board {
+    /// Cortex-M4F: the one that the example firmware is tested on.
+    An386,
+    /// Cortex-M7.
+    An500,
+    /// Cortex-M33.
+    An505,
+    /// Cortex-M55.
+    An547,
+}
+
+impl Board {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::An386, Self::An500, Self::An505, Self::An547];
+
+    /// What it is called: by the command line, by the firmwares' build and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::An386 => "an386",
+            Self::An500 => "an500",
+            Self::An505 => "an505",
+            Self::An547 => "an547",
+        }
+    }
+
+    /// The board with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|board| board.name() == name)
+    }
+
+    /// QEMU's machine.
+    pub fn machine(self) -> &'static str {
+        match self {
+            Self::An386 => "mps2-an386",
+            Self::An500 => "mps2-an500",
+            Self::An505 => "mps2-an505",
+            Self::An547 => "mps3-an547",
+        }
+    }
+
+    /// Its processor.
+    pub fn core(self) -> &'static str {
+        match self {
+            Self::An386 => "Cortex-M4F",
+            Self::An500 => "Cortex-M7",
+            Self::An505 => "Cortex-M33",
+            Self::An547 => "Cortex-M55",
+        }
+    }
+
+    /// The compiler's target.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::An386 | Self::An500 => "thumbv7em-none-eabihf",
+            Self::An505 | Self::An547 => "thumbv8m.main-none-eabihf",
+        }
+    }
+
+    /// What more the compiler is told.
+    pub fn rustflags(self) -> &'static str {
+        match self {
+            Self::An386 | Self::An500 | Self::An505 => "",
+            // The target's own default is the Cortex-M33's instruction set.
+            Self::An547 => "-C target-cpu=cortex-m55",
+        }
+    }
+}
