@@ -57,6 +57,7 @@ pub fn build(
         toolchain
             .cargo_build(board, &folder)?
             .args(["--bin", program.binary])
+            .args(["--features", board.runtime_features()])
             .env("MTSLVR_MODEL", model),
     )?;
     let built = embedded::target_dir()
