@@ -121,13 +121,13 @@ fn run(command: Command) -> Result<ExitCode> {
             let request = bench_firmware::Request { model, board };
             let toolchain = embedded::Toolchain::set_up(&[board])?;
             let measured = bench_firmware::measure(toolchain, &request)?;
+            if accept {
+                figures::accept(&measured)?;
+            }
             if json {
                 println!("{}", measured.to_json()?);
             } else {
                 print!("{measured}");
-            }
-            if accept {
-                figures::accept(&measured)?;
             }
         }
     }
