@@ -1,11 +1,11 @@
 //! What the program says and leaves behind when it is given something wrong: a clear sentence, a
 //! non-zero exit, nothing lost.
 
+mod small_model;
+
 use mtslvr_trainer::audio::write_wav;
-use mtslvr_trainer::export::{ExportRequest, calibration_clips, export_run};
-use mtslvr_trainer::net::{Parameters, Trunk};
-use mtslvr_trainer::train::{PRESETS, RunConfig};
-use std::path::{Path, PathBuf};
+use small_model::model;
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn mtslvr(args: &[&str]) -> Output {
@@ -27,31 +27,6 @@ fn fails(args: &[&str], named: &[&str]) {
             "{args:?} does not say {name:?}: {said}"
         );
     }
-}
-
-/// A small model, packed and as ONNX.
-fn model(folder: &Path) -> (PathBuf, PathBuf) {
-    let settings = [
-        "frontend.frames=17",
-        "frontend.mels=16",
-        "backbone.stem.width=4",
-        "backbone.stages=[{ width = 6, blocks = 1, stride = 2 }]",
-    ];
-    let config = RunConfig::from_toml(PRESETS[0].1, &settings.map(str::to_owned)).unwrap();
-    let frontend = config.frontend.to_config();
-    let mut parameters = Parameters::new(1, &candle_core::Device::Cpu);
-    Trunk::new(&config.backbone, &mut parameters).unwrap();
-    let exported = export_run(&ExportRequest {
-        spec: &config.backbone,
-        weights: &parameters.to_weights().unwrap(),
-        frontend: &frontend,
-        clips: &calibration_clips(&frontend)[..8],
-        name: "small",
-        provenance: "seeded random weights, for tests",
-        out: folder,
-    })
-    .unwrap();
-    (exported.slvr, exported.onnx)
 }
 
 fn labelled(folder: &Path, classes: usize, clips: usize) {

@@ -122,10 +122,9 @@ impl Args {
             );
             results.push(result);
         }
-        let engine = format!("{:?}", file.engine()).to_lowercase();
         let evaluation = Evaluation::new(
             self.model.display().to_string(),
-            engine,
+            file.engine().name().to_owned(),
             self.features.name().to_owned(),
             self.queries,
             self.seed,

@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod bench;
 mod calibration;
 mod demo;
+mod embed;
 mod eval;
 mod export;
 mod inspect;
@@ -28,6 +30,8 @@ enum Command {
     Export(export::Args),
     Pack(pack::Args),
     Inspect(inspect::Args),
+    Bench(bench::Args),
+    Embed(embed::Args),
     Eval(eval::Args),
     Synth(synth::Synth),
 }
@@ -41,6 +45,8 @@ impl Cli {
             Command::Export(args) => args.run(),
             Command::Pack(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::Bench(args) => args.run(),
+            Command::Embed(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Synth(synth) => synth.run(),
         }

@@ -3,6 +3,7 @@
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{ClipError, embed_clip};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -41,6 +42,16 @@ impl FeatureChoice {
             Self::Equivariant => "equivariant",
         }
     }
+
+    /// Where the chosen values lie in an embedding of `dim` values whose first `first_half` are the
+    /// invariant ones.
+    pub fn range(self, first_half: usize, dim: usize) -> Range<usize> {
+        match self {
+            Self::Both => 0..dim,
+            Self::Invariant => 0..first_half,
+            Self::Equivariant => first_half..dim,
+        }
+    }
 }
 
 impl ClipFeatures {
@@ -62,11 +73,10 @@ impl ClipFeatures {
     /// The chosen half, or all; `None` if nothing is left, as of a backbone with one path that is
     /// asked for its equivariant features.
     pub fn choose(self, choice: FeatureChoice) -> Option<Self> {
-        let kept = match choice {
-            FeatureChoice::Both => return Some(self),
-            FeatureChoice::Invariant => 0..self.first_half,
-            FeatureChoice::Equivariant => self.first_half..self.dim,
-        };
+        if choice == FeatureChoice::Both {
+            return Some(self);
+        }
+        let kept = choice.range(self.first_half, self.dim);
         (!kept.is_empty()).then(|| Self {
             dim: kept.len(),
             first_half: kept.len(),

@@ -1,6 +1,7 @@
 //! What a model costs on a device and what is in it.
 
 use super::graph::Graph;
+use super::memory_plan::MemoryPlan;
 use super::onnx;
 use super::opened::OpenBackboneError;
 use anyhow::{Context, Result};
@@ -26,6 +27,8 @@ pub struct Inspection {
     pub flash: FlashParts,
     /// Bytes of working memory; for ONNX only the clip's buffer is known.
     pub ram: RamParts,
+    /// How activations share the arena; `None` for ONNX.
+    pub memory_plan: Option<MemoryPlan>,
     /// Multiply-accumulates for one patch, one entry for each path.
     pub macs: Vec<u64>,
     /// Leading operators that both paths share and that run once.
@@ -174,6 +177,7 @@ impl Inspection {
                 arena: Some(model.arena_len()),
                 clip_buffer: clip_buffer(model.frontend(), dims),
             },
+            memory_plan: Some(MemoryPlan::of(model)),
             macs,
             shared_ops: model.shared_ops(),
             frontend: model.frontend().into(),
@@ -225,6 +229,7 @@ impl Inspection {
                 arena: None,
                 clip_buffer: clip_buffer(&graph.frontend, dims),
             },
+            memory_plan: None,
             macs: (0..graph.paths).map(|path| graph.macs(path)).collect(),
             shared_ops: shared_ops(&graph),
             frontend: (&graph.frontend).into(),
@@ -384,6 +389,9 @@ impl fmt::Display for Inspection {
                 op.name.as_deref().unwrap_or("")
             )?;
         }
+        if let Some(plan) = &self.memory_plan {
+            write!(f, "\n{plan}")?;
+        }
         Ok(())
     }
 }
@@ -396,6 +404,7 @@ fn millions(macs: u64) -> String {
 mod tests {
     use super::*;
     use crate::export::calibration::RangeRule;
+    use crate::export::memory_plan::Buffer;
     use crate::export::{PackOptions, calibration_clips, pack, random};
     use crate::net::AdapterKind;
 
@@ -441,5 +450,25 @@ mod tests {
         }
         let json = serde_json::to_value(&int8).unwrap();
         assert_eq!(json["ram"]["arena"], int8.ram.arena.unwrap());
+
+        // The plan in words is the plan: the fullest moment is the bound, and the arena's end is used.
+        let plan = int8.memory_plan.as_ref().unwrap();
+        assert_eq!(json["memory_plan"]["arena"], plan.arena);
+        assert!(float.memory_plan.is_none());
+        let needed_at = |time: usize| -> usize {
+            let live = |b: &&Buffer| (b.lifetime[0]..=b.lifetime[1]).contains(&time);
+            let over_addend = |b: &&Buffer| b.in_place && b.lifetime[0] == time;
+            let buffers = plan.buffers.iter().filter(live);
+            buffers.filter(|b| !over_addend(b)).map(|b| b.bytes).sum()
+        };
+        assert_eq!((0..=8).map(needed_at).max(), Some(plan.lower_bound));
+        let ends = plan.buffers.iter().map(|b| b.offset + b.bytes);
+        assert_eq!(ends.max(), Some(plan.arena));
+        assert!(plan.above_bound_percent <= 5.0);
+        assert!(plan.buffers.iter().any(|b| b.in_place));
+        assert!(
+            text.contains("lower bound") && text.contains("output of 0"),
+            "{text}"
+        );
     }
 }

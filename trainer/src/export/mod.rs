@@ -4,6 +4,7 @@ pub mod calibration;
 pub mod graph;
 pub mod inspect;
 pub mod interpret;
+pub mod memory_plan;
 pub mod onnx;
 mod opened;
 mod pack;

@@ -3,7 +3,7 @@
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::engine::{EngineError, OrtBackbone, TractBackbone};
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+use mtslvr_runtime::model::{AlignedBytes, Crc32, Model, OpenError};
 use std::path::{Path, PathBuf};
 
 /// What runs a backbone.
@@ -15,6 +15,17 @@ pub enum Engine {
     Ort,
     /// The packed int8 model.
     Packed,
+}
+
+impl Engine {
+    /// The name on the command line and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tract => "tract",
+            Self::Ort => "ort",
+            Self::Packed => "packed",
+        }
+    }
 }
 
 /// Why a backbone cannot be opened.
@@ -148,6 +159,14 @@ impl BackboneFile {
     /// What the backbones of this file run on.
     pub fn engine(&self) -> Engine {
         self.engine
+    }
+
+    /// CRC-32 that tells this model from others.
+    pub fn checksum(&self) -> u32 {
+        match &self.bytes {
+            Bytes::Onnx(bytes) => Crc32::new().update(bytes).finish(),
+            Bytes::Packed(model) => model.checksum(),
+        }
     }
 
     /// Makes a backbone.

@@ -1,0 +1,244 @@
+//! `mtslvr bench`: how fast the packed engine is beside tract and ONNX Runtime.
+
+use super::{interrupt, progress};
+use crate::export::calibration_clips;
+use crate::export::{
+    BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE,
+};
+use crate::timing::{Spread, interleaved};
+use anyhow::{Context, Result, bail, ensure};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip;
+use mtslvr_runtime::engine::EngineError;
+use mtslvr_runtime::frontend::FrontendConfig;
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Time a backbone in every engine: the packed one, tract and ONNX Runtime
+///
+/// Each engine embeds the same synthetic patch through both paths, one patch at a time, on one
+/// thread. The engines take turns within each round, so that ratios of one run can be trusted where
+/// the machine is busy with other things too. The packed engine computes in int8, the others in
+/// float; ONNX Runtime's int8 (QDQ) is not measured.
+///
+/// ONNX Runtime is timed if ORT_DYLIB_PATH names its library. Ctrl-C ends the run early and shows
+/// what was measured until then.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A folder with model.onnx and model.slvr, or one such file; then only the engines that run it
+    /// are timed
+    #[arg(long, value_name = "DIR|FILE", default_value = "models/edge-s")]
+    model: PathBuf,
+    /// Rounds; in each, every engine's time is taken four times
+    #[arg(long, default_value_t = 250)]
+    rounds: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An engine with the model in it.
+type Opened = (Engine, OpenedBackbone);
+
+/// What was measured; its JSON form is what `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The model's name, or its path.
+    model: String,
+    /// Frames and mels of the patch.
+    patch: [u16; 2],
+    /// Threads of each engine.
+    threads: usize,
+    /// Rounds done.
+    rounds: usize,
+    /// The engines that ran.
+    engines: Vec<Timed>,
+    /// The engines that did not.
+    absent: Vec<Absent>,
+}
+
+#[derive(Debug, Serialize)]
+struct Timed {
+    name: &'static str,
+    /// What it computes in.
+    arithmetic: &'static str,
+    #[serde(flatten)]
+    spread: Spread,
+    /// Its median over the packed engine's.
+    times_packed: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Absent {
+    name: &'static str,
+    reason: String,
+}
+
+impl Args {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        ensure!(self.rounds > 0, "--rounds must be at least 1, not 0");
+        ensure!(
+            self.model.exists(),
+            "{} does not exist: --model takes a folder with {ONNX_FILE} and {SLVR_FILE}, or one of them",
+            self.model.display()
+        );
+        let stop = interrupt::on_ctrl_c()?;
+        let (mut engines, absent) = self.open()?;
+        let frontend = *common_frontend(&engines)?;
+        let patch = synthetic_patch(&frontend)?;
+        let bar = progress::files(self.rounds as u64, "timing");
+        let (names, mut backbones): (Vec<_>, Vec<_>) = engines.drain(..).unzip();
+        let (spreads, rounds) = interleaved(&mut backbones, &patch, self.rounds, stop, |done| {
+            bar.set_position(done as u64);
+        })?;
+        bar.finish_and_clear();
+        if rounds < self.rounds {
+            eprintln!("Stopped after {rounds} of {} rounds.", self.rounds);
+        }
+        let packed = names.iter().position(|&engine| engine == Engine::Packed);
+        let packed = packed.map(|index| spreads[index].median_ms);
+        let timed = names.iter().zip(&spreads).map(|(&engine, &spread)| Timed {
+            name: engine.name(),
+            arithmetic: if engine == Engine::Packed {
+                "int8"
+            } else {
+                "float"
+            },
+            spread,
+            times_packed: packed.map(|packed| spread.median_ms / packed),
+        });
+        let report = Report {
+            model: self.model.display().to_string(),
+            patch: [frontend.frames, frontend.mels],
+            threads: 1,
+            rounds,
+            engines: timed.collect(),
+            absent,
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+        } else {
+            print!("{report}");
+        }
+        Ok(())
+    }
+
+    /// Opens the model in every engine that runs the kind of file it is. An engine that this
+    /// machine lacks is left out, with the reason; a model that cannot be opened is an error.
+    fn open(&self) -> Result<(Vec<Opened>, Vec<Absent>)> {
+        let (mut engines, mut absent) = (Vec::new(), Vec::new());
+        for engine in [Engine::Packed, Engine::Tract, Engine::Ort] {
+            let opened =
+                BackboneFile::read(&self.model, Some(engine)).and_then(|file| file.backbone());
+            match opened {
+                Ok(backbone) => engines.push((engine, backbone)),
+                Err(
+                    error @ (OpenBackboneError::Engine(EngineError::Library { .. })
+                    | OpenBackboneError::OtherEngine { .. }
+                    | OpenBackboneError::NotExported { .. }),
+                ) => absent.push(Absent {
+                    name: engine.name(),
+                    reason: error.to_string(),
+                }),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if engines.is_empty() {
+            let reasons: Vec<&str> = absent.iter().map(|a| a.reason.as_str()).collect();
+            bail!(
+                "no engine can run {}: {}",
+                self.model.display(),
+                reasons.join("; ")
+            );
+        }
+        Ok((engines, absent))
+    }
+}
+
+/// The features that all engines were opened for.
+fn common_frontend(engines: &[Opened]) -> Result<&FrontendConfig> {
+    let (first, backbone) = &engines[0];
+    for (engine, other) in engines {
+        ensure!(
+            other.frontend() == backbone.frontend(),
+            "the models of {} and {} take other features: they are not one backbone; pack the \
+             float model again with `mtslvr pack`",
+            first.name(),
+            engine.name()
+        );
+    }
+    Ok(backbone.frontend())
+}
+
+/// A patch of a sound with something in it.
+fn synthetic_patch(frontend: &FrontendConfig) -> Result<Vec<f32>> {
+    let sounds = calibration_clips(frontend);
+    let loud = |sound: &&Vec<f32>| clip::audible(sound).is_ok();
+    let sound = sounds
+        .iter()
+        .find(loud)
+        .context("every synthetic sound is silent")?;
+    let mut patch = Vec::new();
+    clip::patches(*frontend, sound, |p| patch = p.to_vec())?;
+    Ok(patch)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}: one patch of {} frames x {} mels, both paths, {} thread, {} rounds",
+            self.model, self.patch[0], self.patch[1], self.threads, self.rounds
+        )?;
+        writeln!(
+            f,
+            "  {:<8} {:<11} {:>10} {:>20} {:>14}",
+            "engine", "arithmetic", "median ms", "quartiles ms", "times packed"
+        )?;
+        for engine in &self.engines {
+            let s = &engine.spread;
+            let quartiles = format!("{:.4} to {:.4}", s.lower_quartile_ms, s.upper_quartile_ms);
+            let ratio = engine.times_packed.map(|ratio| format!("{ratio:.2}"));
+            writeln!(
+                f,
+                "  {:<8} {:<11} {:>10.4} {quartiles:>20} {:>14}",
+                engine.name,
+                engine.arithmetic,
+                s.median_ms,
+                ratio.as_deref().unwrap_or("-")
+            )?;
+        }
+        for Absent { name, reason } in &self.absent {
+            writeln!(f, "  {name:<8} not timed: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_model_is_timed_in_every_engine_that_is_there() {
+        let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/edge-s");
+        let args = Args {
+            model,
+            rounds: 1,
+            json: true,
+        };
+        let (engines, absent) = args.open().unwrap();
+        assert_eq!(engines.len() + absent.len(), 3);
+        assert!(matches!(
+            &engines[..],
+            [(Engine::Packed, _), (Engine::Tract, _), ..]
+        ));
+        let frontend = common_frontend(&engines).unwrap();
+        assert_eq!(
+            synthetic_patch(frontend).unwrap().len(),
+            frontend.patch_len()
+        );
+    }
+}
