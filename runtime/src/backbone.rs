@@ -2,6 +2,8 @@
 //! packed int8 engine.
 
 mod packed;
+#[cfg(feature = "std")]
+mod repacked;
 
 pub use packed::{ArenaTooSmall, Moment, PackedBackbone};
 

@@ -23,3 +23,113 @@ proptest! {
         prop_assert_eq!(output, case.reference());
     }
 }
+
+#[cfg(feature = "std")]
+mod hosts {
+    use super::*;
+    use mtslvr_runtime::nn::arch::InstructionSet;
+    use mtslvr_runtime::nn::arch::host::{self, PaddedMap, Repacker};
+    use mtslvr_runtime::nn::{AddRule, Quantisation};
+
+    /// Those that this machine has kernels for.
+    fn sets() -> impl Iterator<Item = InstructionSet> {
+        let all = InstructionSet::ALL.into_iter();
+        all.filter(|&set| set.is_available() && set != InstructionSet::Portable)
+    }
+
+    /// What the kernels of `set` make of `case`, in memory that other maps have been in.
+    fn repacked(set: InstructionSet, case: &ConvolutionCase, memory: &mut PaddedMap) -> Vec<i8> {
+        case.run(|conv, input, output, _| {
+            Repacker::new(set)
+                .convolution(conv)
+                .run(input, output, memory);
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn convolutions_agree_with_the_portable_ones(seed: u64) {
+            let mut memory = PaddedMap::default();
+            let mut random = Random::new(seed);
+            for layout in [Layout::Rows, Layout::Pairs] {
+                let case = ConvolutionCase::random(layout, &mut random);
+                for set in sets() {
+                    let output = repacked(set, &case, &mut memory);
+                    prop_assert_eq!(output, case.portable(), "{}, {:?}", set.name(), case);
+                }
+            }
+            let case = ConvolutionCase::linear(&mut random);
+            for set in sets() {
+                let output = repacked(set, &case, &mut memory);
+                prop_assert_eq!(output, case.reference(), "{}, {:?}", set.name(), case);
+            }
+        }
+
+        #[test]
+        fn quantisation_and_addition_agree_with_the_portable_ones(seed: u64) {
+            let mut random = Random::new(seed);
+            let len = 1 + random.below(200);
+            let special = [0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -0.5];
+            let values: Vec<f32> = (0..len)
+                .map(|_| match random.below(8) {
+                    0 => random.one_of(&special),
+                    1 => f32::from_bits(random.bits()),
+                    _ => random.wide(16) as f32 / 512.0,
+                })
+                .collect();
+            let quantisation = Quantisation {
+                scale: (1 + random.below(100)) as f32 / 64.0,
+                zero_point: random.byte(),
+            };
+            let [lo, hi] = random.bounds();
+            let rule = AddRule {
+                a_zero_point: random.byte(),
+                a_multiplier: random.wide(22),
+                b_zero_point: random.byte(),
+                b_multiplier: random.wide(22),
+                zero_point: random.byte(),
+                lo,
+                hi,
+            };
+            let mut bytes = || -> Vec<i8> { (0..len).map(|_| random.byte()).collect() };
+            let (a, b) = (bytes(), bytes());
+            let mut expected = [vec![0; len], b.clone()];
+            quantisation.quantise_all(&values, &mut expected[0]);
+            portable::add(&rule, &a, &mut expected[1]);
+            for set in sets() {
+                let mut found = [vec![0; len], b.clone()];
+                host::quantise_all(set, &quantisation, &values, &mut found[0]);
+                host::add(set, &rule, &a, &mut found[1]);
+                prop_assert_eq!(&found, &expected, "{}", set.name());
+            }
+        }
+    }
+
+    /// Convolutions that share tables, as the two paths do, and differ in all else.
+    #[test]
+    fn shared_tables_are_repacked_once_and_stay_apart_from_others() {
+        let mut random = Random::new(7);
+        let cases: Vec<ConvolutionCase> = (0..20)
+            .map(|_| ConvolutionCase::random(Layout::Rows, &mut random))
+            .collect();
+        for set in sets() {
+            let mut repacker = Repacker::new(set);
+            let mut memory = PaddedMap::default();
+            for case in &cases {
+                for zero_point in [0, -128, 127] {
+                    let mut outputs = [case.before(), case.before()];
+                    let mut conv = case.convolution();
+                    conv.input_zero_point = zero_point;
+                    let len = conv.layout.scratch_len(&conv.window, conv.input.channels);
+                    let mut scratch = vec![0; len];
+                    portable::convolve(&conv, case.data(), &mut outputs[0], &mut scratch);
+                    let repacked = repacker.convolution(&conv);
+                    repacked.run(case.data(), &mut outputs[1], &mut memory);
+                    assert_eq!(outputs[0], outputs[1], "{} {case:?}", set.name());
+                }
+            }
+        }
+    }
+}

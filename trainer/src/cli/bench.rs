@@ -11,6 +11,7 @@ use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
 use mtslvr_runtime::engine::EngineError;
 use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::nn::arch::InstructionSet;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -33,13 +34,22 @@ pub(super) struct Args {
     /// Rounds; in each, every engine's time is taken four times
     #[arg(long, default_value_t = 250)]
     rounds: usize,
+    /// Instruction sets whose kernels the packed engine is timed with: portable, avx2, avx512-vnni,
+    /// neon, neon-dotprod [default: the best that this machine has]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = instruction_set)]
+    kernels: Vec<InstructionSet>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// An engine with the model in it.
-type Opened = (Engine, OpenedBackbone);
+/// An engine with the model in it, and the kernels that the packed one uses.
+#[derive(Debug)]
+struct Opened {
+    engine: Engine,
+    kernels: Option<&'static str>,
+    backbone: OpenedBackbone,
+}
 
 /// What was measured; its JSON form is what `--json` prints.
 #[derive(Debug, Serialize)]
@@ -63,9 +73,12 @@ struct Timed {
     name: &'static str,
     /// What it computes in.
     arithmetic: &'static str,
+    /// The instruction set of the packed engine's kernels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernels: Option<&'static str>,
     #[serde(flatten)]
     spread: Spread,
-    /// Its median over the packed engine's.
+    /// Its median over that of the first packed engine.
     times_packed: Option<f64>,
 }
 
@@ -85,11 +98,14 @@ impl Args {
             self.model.display()
         );
         let stop = interrupt::on_ctrl_c()?;
-        let (mut engines, absent) = self.open()?;
-        let frontend = *common_frontend(&engines)?;
+        let (opened, absent) = self.open()?;
+        let frontend = *common_frontend(&opened)?;
         let patch = synthetic_patch(&frontend)?;
         let bar = progress::files(self.rounds as u64, "timing");
-        let (names, mut backbones): (Vec<_>, Vec<_>) = engines.drain(..).unzip();
+        let (labels, mut backbones): (Vec<_>, Vec<_>) = opened
+            .into_iter()
+            .map(|opened| ((opened.engine, opened.kernels), opened.backbone))
+            .unzip();
         let (spreads, rounds) = interleaved(&mut backbones, &patch, self.rounds, stop, |done| {
             bar.set_position(done as u64);
         })?;
@@ -97,15 +113,16 @@ impl Args {
         if rounds < self.rounds {
             eprintln!("Stopped after {rounds} of {} rounds.", self.rounds);
         }
-        let packed = names.iter().position(|&engine| engine == Engine::Packed);
-        let packed = packed.map(|index| spreads[index].median_ms);
-        let timed = names.iter().zip(&spreads).map(|(&engine, &spread)| Timed {
+        // The packed engine comes first, if it is there.
+        let packed = (labels[0].0 == Engine::Packed).then(|| spreads[0].median_ms);
+        let timed = labels.iter().zip(&spreads);
+        let timed = timed.map(|(&(engine, kernels), &spread)| Timed {
             name: engine.name(),
-            arithmetic: if engine == Engine::Packed {
-                "int8"
-            } else {
-                "float"
+            arithmetic: match engine {
+                Engine::Packed => "int8",
+                Engine::Tract | Engine::Ort => "float",
             },
+            kernels,
             spread,
             times_packed: packed.map(|packed| spread.median_ms / packed),
         });
@@ -125,15 +142,14 @@ impl Args {
         Ok(())
     }
 
-    /// Opens the model in every engine that runs the kind of file it is. An engine that this
-    /// machine lacks is left out, with the reason; a model that cannot be opened is an error.
+    /// Opens the model in every engine that runs the kind of file it is, the packed one first. An
+    /// engine that this machine lacks is left out, with the reason; a model that cannot be opened is
+    /// an error.
     fn open(&self) -> Result<(Vec<Opened>, Vec<Absent>)> {
         let (mut engines, mut absent) = (Vec::new(), Vec::new());
         for engine in [Engine::Packed, Engine::Tract, Engine::Ort] {
-            let opened =
-                BackboneFile::read(&self.model, Some(engine)).and_then(|file| file.backbone());
-            match opened {
-                Ok(backbone) => engines.push((engine, backbone)),
+            match self.open_in(engine) {
+                Ok(opened) => engines.extend(opened),
                 Err(
                     error @ (OpenBackboneError::Engine(EngineError::Library { .. })
                     | OpenBackboneError::OtherEngine { .. }
@@ -155,21 +171,63 @@ impl Args {
         }
         Ok((engines, absent))
     }
+
+    /// Opens the model in `engine`, in the packed one once for each instruction set asked for.
+    fn open_in(&self, engine: Engine) -> Result<Vec<Opened>, OpenBackboneError> {
+        let file = BackboneFile::read(&self.model, Some(engine))?;
+        if engine != Engine::Packed {
+            let backbone = file.backbone()?;
+            return Ok(vec![Opened {
+                engine,
+                kernels: None,
+                backbone,
+            }]);
+        }
+        let sets = match &self.kernels[..] {
+            [] => &[InstructionSet::best()],
+            asked => asked,
+        };
+        let opened = sets.iter().filter_map(|&set| {
+            Some(Opened {
+                engine,
+                kernels: Some(set.name()),
+                backbone: file.backbone_on(set)?,
+            })
+        });
+        Ok(opened.collect())
+    }
+}
+
+/// An instruction set by its name, if this machine has it.
+fn instruction_set(name: &str) -> Result<InstructionSet, String> {
+    let sets = || InstructionSet::ALL.into_iter();
+    let list = |sets: &mut dyn Iterator<Item = InstructionSet>| {
+        let names: Vec<&str> = sets.map(InstructionSet::name).collect();
+        names.join(", ")
+    };
+    match sets().find(|set| set.name() == name) {
+        None => Err(format!("expected one of {}", list(&mut sets()))),
+        Some(set) if set.is_available() => Ok(set),
+        Some(_) => Err(format!(
+            "this machine lacks it; it has {}",
+            list(&mut sets().filter(|set| set.is_available()))
+        )),
+    }
 }
 
 /// The features that all engines were opened for.
 fn common_frontend(engines: &[Opened]) -> Result<&FrontendConfig> {
-    let (first, backbone) = &engines[0];
-    for (engine, other) in engines {
+    let first = &engines[0];
+    for other in engines {
         ensure!(
-            other.frontend() == backbone.frontend(),
+            other.backbone.frontend() == first.backbone.frontend(),
             "the models of {} and {} take other features: they are not one backbone; pack the \
              float model again with `mtslvr pack`",
-            first.name(),
-            engine.name()
+            first.engine.name(),
+            other.engine.name()
         );
     }
-    Ok(backbone.frontend())
+    Ok(first.backbone.frontend())
 }
 
 /// A patch of a sound with something in it.
@@ -194,8 +252,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  {:<8} {:<11} {:>10} {:>20} {:>14}",
-            "engine", "arithmetic", "median ms", "quartiles ms", "times packed"
+            "  {:<8} {:<11} {:<12} {:>10} {:>20} {:>13}",
+            "engine", "arithmetic", "kernels", "median ms", "quartiles ms", "times packed"
         )?;
         for engine in &self.engines {
             let s = &engine.spread;
@@ -203,9 +261,10 @@ impl fmt::Display for Report {
             let ratio = engine.times_packed.map(|ratio| format!("{ratio:.2}"));
             writeln!(
                 f,
-                "  {:<8} {:<11} {:>10.4} {quartiles:>20} {:>14}",
+                "  {:<8} {:<11} {:<12} {:>10.4} {quartiles:>20} {:>13}",
                 engine.name,
                 engine.arithmetic,
+                engine.kernels.unwrap_or(""),
                 s.median_ms,
                 ratio.as_deref().unwrap_or("-")
             )?;
@@ -227,14 +286,22 @@ mod tests {
         let args = Args {
             model,
             rounds: 1,
+            kernels: vec![InstructionSet::Portable, InstructionSet::best()],
             json: true,
         };
         let (engines, absent) = args.open().unwrap();
-        assert_eq!(engines.len() + absent.len(), 3);
-        assert!(matches!(
-            &engines[..],
-            [(Engine::Packed, _), (Engine::Tract, _), ..]
-        ));
+        assert_eq!(engines.len() + absent.len(), 4);
+        let names: Vec<_> = engines
+            .iter()
+            .map(|o| (o.engine.name(), o.kernels))
+            .collect();
+        let best = InstructionSet::best().name();
+        let expected = [
+            ("packed", Some("portable")),
+            ("packed", Some(best)),
+            ("tract", None),
+        ];
+        assert_eq!(names[..3], expected);
         let frontend = common_frontend(&engines).unwrap();
         assert_eq!(
             synthetic_patch(frontend).unwrap().len(),

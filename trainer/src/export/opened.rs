@@ -4,6 +4,7 @@ use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::engine::{EngineError, OrtBackbone, TractBackbone};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model, OpenError};
+use mtslvr_runtime::nn::arch::InstructionSet;
 use std::path::{Path, PathBuf};
 
 /// What runs a backbone.
@@ -161,6 +162,17 @@ impl BackboneFile {
         self.engine
     }
 
+    /// Makes a backbone that runs on `set`: `None` if the model is not a packed one.
+    ///
+    /// # Panics
+    /// If this machine lacks the instruction set.
+    pub fn backbone_on(&self, set: InstructionSet) -> Option<OpenedBackbone> {
+        match &self.bytes {
+            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(*model, set))),
+            Bytes::Onnx(_) => None,
+        }
+    }
+
     /// CRC-32 that tells this model from others.
     pub fn checksum(&self) -> u32 {
         match &self.bytes {
@@ -173,7 +185,9 @@ impl BackboneFile {
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
         let name = self.path.display().to_string();
         Ok(match (&self.bytes, self.engine) {
-            (Bytes::Packed(model), _) => OpenedBackbone::Packed(packed(*model)),
+            (Bytes::Packed(model), _) => {
+                OpenedBackbone::Packed(packed(*model, InstructionSet::best()))
+            }
             (Bytes::Onnx(bytes), Engine::Ort) => {
                 OpenedBackbone::Ort(Box::new(OrtBackbone::from_bytes(bytes, &name, None)?))
             }
@@ -192,9 +206,10 @@ pub fn open_backbone(
     BackboneFile::read(path, engine)?.backbone()
 }
 
-/// The packed engine over a model, in an arena of its own.
-pub(super) fn packed(model: Model<'static>) -> PackedBackbone<'static, Vec<i8>> {
-    PackedBackbone::new(model, vec![0; model.arena_len()])
+/// The packed engine over a model, in an arena of its own, with the kernels of an instruction set that
+/// this machine has.
+fn packed(model: Model<'static>, set: InstructionSet) -> PackedBackbone<'static, Vec<i8>> {
+    PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set)
         .expect("the arena is as long as the model says")
 }
 

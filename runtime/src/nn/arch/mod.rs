@@ -1,6 +1,14 @@
 //! Kernels for instruction sets. Each takes what its portable counterpart takes and gives the same
 //! bytes; the functions here choose the best one for the target.
 
+#[cfg(feature = "std")]
+pub mod host;
+#[cfg(feature = "std")]
+mod instruction_set;
+
+#[cfg(feature = "std")]
+pub use instruction_set::InstructionSet;
+
 use super::{Convolution, portable};
 
 /// Convolves `input` into `output`; see [`portable::convolve`].

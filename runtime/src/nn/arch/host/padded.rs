@@ -1,0 +1,99 @@
+//! A map with its padding around it.
+
+use super::{Line, Operands};
+use crate::nn::{Padding, Shape};
+
+/// Memory for padded maps, used for one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct PaddedMap {
+    lines: Vec<Line>,
+}
+
+/// Bytes behind a map that kernels may read (and multiply by zero): up to a group less one value.
+const SLACK: usize = 8;
+
+/// Where values lie in a padded map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PaddedShape {
+    pub operands: Operands,
+    pub input: Shape,
+    pub padding: Padding,
+}
+
+impl PaddedShape {
+    /// Bytes of one position.
+    pub fn position_bytes(&self) -> usize {
+        self.input.channels * self.operands.bytes()
+    }
+
+    /// Bytes from one row to the next.
+    pub fn row_step(&self) -> usize {
+        let Padding { left, right, .. } = self.padding;
+        (left + self.input.width + right) * self.position_bytes()
+    }
+
+    /// Bytes of the whole map.
+    pub fn len(&self) -> usize {
+        let Padding { top, bottom, .. } = self.padding;
+        (top + self.input.height + bottom) * self.row_step()
+    }
+}
+
+impl PaddedMap {
+    /// Copies `input` in, `zero_point` around it, and gives the address of the first padded value;
+    /// [`PaddedShape::len`] bytes and [`SLACK`] more are there.
+    pub(super) fn fill(&mut self, shape: &PaddedShape, input: &[i8], zero_point: i8) -> &[u8] {
+        let len = (shape.len() + SLACK).div_ceil(size_of::<Line>());
+        if self.lines.len() < len {
+            self.lines.resize(len, Line([0; 64]));
+        }
+        let bytes = bytes_of(&mut self.lines);
+        match shape.operands {
+            Operands::Unsigned => fill(shape, input, zero_point, bytes, |x| [x as u8 ^ 0x80]),
+            Operands::Signed => fill(shape, input, zero_point, bytes, |x| [x as u8]),
+            Operands::WidePairs | Operands::WidePlanes => {
+                fill(shape, input, zero_point, bytes, |x| {
+                    i16::from(x).to_ne_bytes()
+                })
+            }
+        }
+        bytes
+    }
+}
+
+fn bytes_of(lines: &mut [Line]) -> &mut [u8] {
+    let len = size_of_val(lines);
+    // SAFETY: a line is an array of bytes without padding, so that many bytes are there.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), len)
+    }
+}
+
+#[inline(always)]
+fn fill<const N: usize>(
+    shape: &PaddedShape,
+    input: &[i8],
+    zero_point: i8,
+    bytes: &mut [u8],
+    convert: impl Fn(i8) -> [u8; N],
+) {
+    let Padding { top, left, .. } = shape.padding;
+    let padding = convert(zero_point);
+    let values = bytes[..shape.len()].as_chunks_mut::<N>().0;
+    let row_len = shape.row_step() / N;
+    let width = shape.input.width * shape.input.channels;
+    let left = left * shape.input.channels;
+    for (y, row) in values.chunks_exact_mut(row_len).enumerate() {
+        let Some(source) = y.checked_sub(top).filter(|&y| y < shape.input.height) else {
+            row.fill(padding);
+            continue;
+        };
+        row[..left].fill(padding);
+        row[left + width..].fill(padding);
+        let source = &input[source * width..][..width];
+        for (value, &x) in row[left..left + width].iter_mut().zip(source) {
+            *value = convert(x);
+        }
+    }
+}
