@@ -4,10 +4,15 @@
 //! the same programs replay the files named on their command line, and `tests/` runs the bodies on
 //! the seeds and on damaged copies of them.
 
+mod flash_load;
 mod model_open;
+mod snapshot_import;
+mod taught;
 mod wav_read;
 
+pub use flash_load::{flash_image, flash_load};
 pub use model_open::model_open;
+pub use snapshot_import::snapshot_import;
 pub use wav_read::wav_read;
 
 /// Runs `target` on each file named on the command line.

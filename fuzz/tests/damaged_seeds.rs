@@ -1,6 +1,6 @@
 //! The targets' bodies on their seeds and on damaged copies, without a fuzzer.
 
-use mtslvr_fuzz::{model_open, wav_read};
+use mtslvr_fuzz::{flash_image, flash_load, model_open, snapshot_import, wav_read};
 
 /// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.
 fn damage(seed: &[u8], rounds: usize, target: fn(&[u8])) {
@@ -46,4 +46,24 @@ fn recordings() {
     wav.extend(b"data\xc8\0\0\0");
     wav.extend(0..200);
     damage(&wav, 20_000, wav_read);
+}
+
+#[test]
+fn snapshots() {
+    let golden = include_bytes!("../../runtime/tests/golden/snapshot-v1.mtss");
+    damage(golden, 20_000, snapshot_import);
+}
+
+#[test]
+fn flash() {
+    damage(&flash_image(), 3_000, flash_load);
+    // What was never written by this software.
+    let mut state = 7_u32;
+    for _ in 0..300 {
+        let noise = (0..3072).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        flash_load(&noise.collect::<Vec<u8>>());
+    }
 }

@@ -150,7 +150,8 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    run(&["--package", "mtslvr-runtime", "--no-default-features"])?;
+    let firmware = ["--no-default-features", "--features", "flash"];
+    run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
     run(&["--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
 }
 
@@ -158,7 +159,7 @@ fn documentation() -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["doc", "--release", "--locked", "--no-deps"])
-            .args(["--package", "mtslvr-runtime"])
+            .args(["--package", "mtslvr-runtime", "--features", "std,flash"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
@@ -168,6 +169,8 @@ fn no_std_build(toolchain: &Toolchain) -> Result<()> {
         "--package",
         "mtslvr-runtime",
         "--no-default-features",
+        "--features",
+        "flash",
     ]))
 }
 

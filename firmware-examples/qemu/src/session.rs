@@ -32,9 +32,9 @@ pub fn run(device: &mut Device, sounds: &mut Learner, line: &str) -> bool {
     for argument in arguments(line) {
         let done = match argument {
             Ok(Argument::Support { label, path }) => support(device, sounds, label, path),
+            // Its range was checked with the argument.
             Ok(Argument::Threshold(threshold)) => {
-                sounds.set_threshold(threshold);
-                true
+                sounds.set_default_threshold(Some(threshold)).is_ok()
             }
             Ok(Argument::Query { .. } | Argument::Head(_)) => true,
             Err(error) => {

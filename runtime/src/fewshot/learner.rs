@@ -19,6 +19,7 @@ use crate::model::Model;
 /// let mut storage = Storage::<4, 16, 3>::new(); // 4 classes, 16 examples in all, 3 values each
 /// // This comes with the model: EmbeddingSpace::from(&model).
 /// let space = EmbeddingSpace {
+///     backbone: 0x1234_5678,
 ///     base_mean: &[0.0, 0.5, 0.5],
 ///     invariant_dim: 2,
 ///     rejection_similarity: 0.5,
@@ -44,7 +45,6 @@ pub struct Learner<'b> {
     kind: HeadKind,
     space: EmbeddingSpace<'b>,
     metric: Metric,
-    threshold: f32,
     support: SupportSet<'b>,
     head: HeadMut<'b>,
     query: &'b mut [i8],
@@ -54,6 +54,8 @@ pub struct Learner<'b> {
 /// What heads need to know of the backbone whose embeddings they see.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EmbeddingSpace<'m> {
+    /// CRC-32 of the backbone's file: what was enrolled under another one is of no use.
+    pub backbone: u32,
     /// Mean embedding over base audio.
     pub base_mean: &'m [f32],
     /// Length of the invariant features, which come first.
@@ -65,6 +67,7 @@ pub struct EmbeddingSpace<'m> {
 impl<'m> From<&Model<'m>> for EmbeddingSpace<'m> {
     fn from(model: &Model<'m>) -> Self {
         Self {
+            backbone: model.checksum(),
             base_mean: model.base_mean(),
             invariant_dim: model.invariant_dim(),
             rejection_similarity: model.rejection_similarity(),
@@ -122,7 +125,6 @@ impl<'b> Learner<'b> {
             kind,
             space,
             metric: Metric::new(dim, space.invariant_dim),
-            threshold: space.rejection_similarity,
             support: SupportSet::new(
                 storage.classes,
                 storage.directions,
@@ -148,6 +150,11 @@ impl<'b> Learner<'b> {
         &mut self.support
     }
 
+    /// What was said of the backbone.
+    pub fn space(&self) -> &EmbeddingSpace<'b> {
+        &self.space
+    }
+
     /// How directions are compared.
     pub fn metric(&self) -> &Metric {
         &self.metric
@@ -171,14 +178,17 @@ impl<'b> Learner<'b> {
         class.map_err(EnrolError::Support)
     }
 
-    /// Least similarity at which a query belongs to a class that has no threshold of its own.
-    pub fn threshold(&self) -> f32 {
-        self.threshold
+    /// Least similarity at which a query belongs to a class that has no threshold of its own: the
+    /// backbone's, unless the user has set one.
+    pub fn default_threshold(&self) -> f32 {
+        let own = self.support.default_threshold();
+        own.unwrap_or(self.space.rejection_similarity)
     }
 
-    /// Sets [`Self::threshold`]; no new fit is needed.
-    pub fn set_threshold(&mut self, threshold: f32) {
-        self.threshold = threshold;
+    /// Sets [`Self::default_threshold`]: see [`SupportSet::set_default_threshold`]; no new fit is
+    /// needed.
+    pub fn set_default_threshold(&mut self, threshold: Option<f32>) -> Result<(), SupportError> {
+        self.support.set_default_threshold(threshold)
     }
 
     /// Sets a class's own threshold: see [`SupportSet::set_threshold`]; no new fit is needed.
@@ -299,7 +309,9 @@ impl<'b> Learner<'b> {
         let best = best_class(scores_room).ok_or(ClassifyError::NotFitted)?;
         let class = &self.support.classes()[usize::from(best)];
         let similarity = self.similarity_to_class(best, query);
-        let threshold = class.threshold().unwrap_or(self.threshold);
+        let threshold = class
+            .threshold()
+            .unwrap_or_else(|| self.default_threshold());
         let is_sound = class.role() == Role::Sound;
         Ok(Decision {
             class: (is_sound && similarity >= threshold).then_some(best),

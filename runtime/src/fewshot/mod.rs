@@ -22,6 +22,7 @@ mod linalg;
 mod logistic;
 mod metric;
 mod nearest_mean;
+pub mod persist;
 mod ridge;
 mod storage;
 mod support;

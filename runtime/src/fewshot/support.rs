@@ -17,6 +17,7 @@ pub struct SupportSet<'b> {
     directions: &'b mut [i8],
     dim: usize,
     invariant_dim: usize,
+    default_threshold: Option<f32>,
 }
 
 /// Why a support set could not be changed. It then is as it was.
@@ -91,6 +92,7 @@ impl<'b> SupportSet<'b> {
             directions,
             dim,
             invariant_dim,
+            default_threshold: None,
         }
     }
 
@@ -119,7 +121,7 @@ impl<'b> SupportSet<'b> {
         role: Role,
         direction: &[i8],
     ) -> Result<u8, SupportError> {
-        let capacity = self.classes.len().min(256);
+        let capacity = self.class_capacity();
         if self.used >= capacity {
             return Err(SupportError::TooManyClasses { capacity });
         }
@@ -219,16 +221,45 @@ impl<'b> SupportSet<'b> {
     /// to the learner.
     pub fn set_threshold(&mut self, class: u8, threshold: Option<f32>) -> Result<(), SupportError> {
         self.class(class)?;
-        if let Some(found) = threshold.filter(|value| !(-1.0..=1.0).contains(value)) {
-            return Err(SupportError::Threshold { found });
-        }
+        check_threshold(threshold)?;
         self.classes[usize::from(class)].threshold = threshold;
         Ok(())
     }
 
-    /// Forgets everything.
+    /// Sets the least similarity, -1 to 1, at which a query belongs to a class without a threshold
+    /// of its own; `None` leaves it to the learner.
+    pub fn set_default_threshold(&mut self, threshold: Option<f32>) -> Result<(), SupportError> {
+        check_threshold(threshold)?;
+        self.default_threshold = threshold;
+        Ok(())
+    }
+
+    /// What [`Self::set_default_threshold`] set.
+    pub fn default_threshold(&self) -> Option<f32> {
+        self.default_threshold
+    }
+
+    /// Holds `classes` instead of what it held, and gives the room for their examples, which must be
+    /// filled. There must be room, and every class must be as this set would have made it.
+    pub(super) fn restore(
+        &mut self,
+        default_threshold: Option<f32>,
+        classes: impl Iterator<Item = Class>,
+    ) -> &mut [i8] {
+        self.used = 0;
+        self.default_threshold = default_threshold;
+        for (to, class) in self.classes.iter_mut().zip(classes) {
+            *to = class;
+            self.used += 1;
+        }
+        let len = self.example_count() * self.dim;
+        &mut self.directions[..len]
+    }
+
+    /// Forgets everything, thresholds too.
     pub fn clear(&mut self) {
         self.used = 0;
+        self.default_threshold = None;
     }
 
     /// The classes in order.
@@ -280,9 +311,19 @@ impl<'b> SupportSet<'b> {
         (self.directions.len() / self.dim.max(1)).min(u16::MAX.into())
     }
 
+    /// Most classes that there is room for.
+    pub fn class_capacity(&self) -> usize {
+        self.classes.len().min(256)
+    }
+
     /// Values of an example.
     pub fn dim(&self) -> usize {
         self.dim
+    }
+
+    /// How many of them are invariant features; they come first.
+    pub fn invariant_dim(&self) -> usize {
+        self.invariant_dim
     }
 
     /// Number, counted over all classes, of the first example of `class`.
@@ -311,11 +352,19 @@ fn class_name(name: &str) -> Result<ClassName, SupportError> {
     ClassName::try_from(name).map_err(|_| SupportError::NameTooLong { bytes: name.len() })
 }
 
+fn check_threshold(threshold: Option<f32>) -> Result<(), SupportError> {
+    match threshold {
+        Some(found) if !(-1.0..=1.0).contains(&found) => Err(SupportError::Threshold { found }),
+        _ => Ok(()),
+    }
+}
+
 /// Two sets are equal if they hold the same, whatever they have room for.
 impl PartialEq for SupportSet<'_> {
     fn eq(&self, other: &Self) -> bool {
         let examples = |set: &Self| set.example_count() * set.dim;
         (self.dim, self.invariant_dim) == (other.dim, other.invariant_dim)
+            && self.default_threshold == other.default_threshold
             && self.classes() == other.classes()
             && self.directions[..examples(self)] == other.directions[..examples(other)]
     }

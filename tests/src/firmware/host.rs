@@ -39,7 +39,7 @@ impl Host {
         let mut storage = StorageVec::new(CLASSES, EXAMPLES, backbone.embedding_dim());
         let mut sounds = Learner::new(storage.lend(), head, (&model).into())?;
         if let Some(threshold) = script.threshold {
-            sounds.set_threshold(threshold);
+            sounds.set_default_threshold(Some(threshold))?;
         }
         let mut report = Report::default();
         for (label, path) in &script.support {

@@ -42,6 +42,7 @@ impl<'b> Enrolment<'b> {
         threshold: f32,
     ) -> Result<Self> {
         let space = EmbeddingSpace {
+            backbone: 0,
             base_mean: &features.centre,
             invariant_dim: features.first_half,
             rejection_similarity: threshold,

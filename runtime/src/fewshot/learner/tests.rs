@@ -6,6 +6,7 @@ type Small = Storage<4, 8, 4>;
 
 const MEAN: [f32; 4] = [0.1; 4];
 const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
+    backbone: 1,
     base_mean: &MEAN,
     invariant_dim: 2,
     rejection_similarity: 0.0,
@@ -203,7 +204,7 @@ fn thresholds_and_roles_decide_what_is_unknown() {
     let decision = learner.classify(&query, &mut scores).unwrap();
     assert_eq!((decision.class, decision.scores.len()), (Some(0), 1));
     assert!((decision.similarity - 1.0).abs() < 1e-6);
-    learner.set_threshold(0.5);
+    learner.set_default_threshold(Some(0.5)).unwrap();
     let opposite = query.map(|value| 0.2 - value);
     let decision = learner.classify(&opposite, &mut scores).unwrap();
     assert_eq!((decision.class, decision.best), (None, 0));

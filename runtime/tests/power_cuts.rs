@@ -1,0 +1,267 @@
+//! The power is cut at every byte that a store writes or erases through a device's life: what is
+//! loaded afterwards is the state before the interrupted step or the one after it.
+//!
+//! `cargo test --release -p mtslvr-runtime --features std,flash --test power_cuts -- --nocapture`
+//! prints the counts; `POWER-CUTS.md` keeps those of a longer life (`MTSLVR_POWER_CUT_ROUNDS=40`).
+
+use mtslvr_runtime::fewshot::persist::{
+    FlashFault, FlashStore, SimulatedFlash, StoreError, export, flash_len, snapshot_len,
+    store_scratch_len,
+};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Role, StorageVec};
+
+const CLASSES: usize = 4;
+const EXAMPLES: usize = 12;
+const DIM: usize = 32;
+const BACKBONE: u32 = 0x1234_5678;
+const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
+    backbone: BACKBONE,
+    base_mean: &[0.0; DIM],
+    invariant_dim: DIM / 2,
+    rejection_similarity: 0.5,
+};
+const PAGE: usize = 1024;
+
+type Flash = SimulatedFlash<PAGE, 4>;
+
+fn embedding(seed: u32) -> [f32; DIM] {
+    std::array::from_fn(|i| ((i as f32 + 1.3) * (seed as f32 + 0.7)).sin())
+}
+
+/// What a support set holds, as bytes that compare.
+fn state(learner: &Learner) -> Vec<u8> {
+    let mut bytes = vec![0; snapshot_len(learner.support())];
+    export(learner.support(), BACKBONE, &mut bytes).unwrap();
+    bytes
+}
+
+type Step = (&'static str, fn(&mut Learner));
+
+fn enrol(learner: &mut Learner, name: &str, seed: u32) {
+    learner.enrol(name, &embedding(seed)).unwrap();
+}
+
+/// A device's life. Each step is saved.
+fn life(rounds: usize) -> Vec<Step> {
+    let mut steps: Vec<Step> = vec![
+        ("enrol", |l| enrol(l, "doorbell", 1)),
+        ("add", |l| enrol(l, "doorbell", 2)),
+        ("enrol", |l| enrol(l, "kettle", 3)),
+        ("rename", |l| {
+            l.support_mut().rename(0, "front door").unwrap()
+        }),
+        ("threshold", |l| {
+            l.set_class_threshold(1, Some(0.75)).unwrap()
+        }),
+        ("threshold", |l| {
+            l.set_default_threshold(Some(0.25)).unwrap()
+        }),
+        ("negative", |l| {
+            l.enrol_role(Role::Negatives, &embedding(4)).unwrap();
+        }),
+        ("background", |l| {
+            l.enrol_role(Role::Background, &embedding(5)).unwrap();
+        }),
+        ("disable", |l| {
+            l.support_mut().set_enabled(0, false).unwrap()
+        }),
+        ("add three", |l| {
+            (6..9).for_each(|seed| enrol(l, "kettle", seed))
+        }),
+        ("delete", |l| l.support_mut().remove(0).unwrap()),
+        ("enable", |l| l.support_mut().set_enabled(0, true).unwrap()),
+        ("forget one", |l| {
+            l.support_mut().remove_example(0, 1).unwrap()
+        }),
+        ("enrol", |l| enrol(l, "dog", 9)),
+        ("replace all", |l| {
+            l.support_mut().clear();
+            (20..32).for_each(|seed| enrol(l, ["a", "b", "c"][seed as usize % 3], seed));
+        }),
+    ];
+    // Every page is gathered and erased in the course of these.
+    for _ in 0..rounds {
+        steps.extend([
+            (
+                "delete",
+                (|l| l.support_mut().remove(0).unwrap()) as fn(&mut Learner),
+            ),
+            ("add", |l| enrol(l, "d", 40)),
+            ("rename", |l| {
+                l.support_mut().rename(1, "another name").unwrap()
+            }),
+            ("threshold", |l| l.set_class_threshold(0, None).unwrap()),
+            ("enrol", |l| {
+                let seed = 50 + l.support().example_count() as u32;
+                (0..3).for_each(|i| enrol(l, "d", seed + i));
+            }),
+            ("forget one", |l| {
+                l.support_mut().remove_example(0, 0).unwrap()
+            }),
+            ("clear", |l| l.support_mut().clear()),
+            ("enrol", |l| {
+                (60..66).for_each(|seed| enrol(l, ["x", "y"][seed as usize % 2], seed))
+            }),
+        ]);
+    }
+    steps
+}
+
+fn storage() -> StorageVec {
+    StorageVec::new(CLASSES, EXAMPLES, DIM)
+}
+
+fn learner(storage: &mut StorageVec) -> Learner<'_> {
+    Learner::new(storage.lend(), HeadKind::default(), SPACE).unwrap()
+}
+
+fn new_flash() -> Flash {
+    Flash::new(flash_len(CLASSES, EXAMPLES, DIM, PAGE).unwrap() / PAGE)
+}
+
+fn open(flash: Flash) -> FlashStore<Flash> {
+    let range = 0..flash.content().len() as u32;
+    FlashStore::new(flash, range).unwrap()
+}
+
+fn save(flash: Flash, learner: &Learner) -> (Flash, Result<(), StoreError<FlashFault>>) {
+    let mut scratch = vec![0xa5; store_scratch_len(CLASSES, EXAMPLES, DIM)];
+    let mut store = open(flash);
+    let result = store.save(learner.support(), BACKBONE, &mut scratch);
+    (store.into_flash(), result)
+}
+
+/// The state that is loaded from `flash`.
+fn load(flash: Flash) -> (Flash, Result<Vec<u8>, StoreError<FlashFault>>) {
+    let mut scratch = vec![0x5a; store_scratch_len(CLASSES, EXAMPLES, DIM)];
+    let mut room = storage();
+    let mut learner = learner(&mut room);
+    let mut store = open(flash);
+    let result = store.load(learner.support_mut(), BACKBONE, &mut scratch);
+    (store.into_flash(), result.map(|_| state(&learner)))
+}
+
+#[derive(Default)]
+struct Counts {
+    cuts: u64,
+    before: u64,
+    after: u64,
+    cuts_while_recovering: u64,
+}
+
+/// Saves the state of `learner` with the power cut after `cut` bytes; checks what is there then.
+/// False if the step was over before.
+fn cut_once(
+    flash: &Flash,
+    before: &[u8],
+    learner: &Learner,
+    cut: u64,
+    torn: u8,
+    counts: &mut Counts,
+) -> bool {
+    let after = state(learner);
+    let mut flash = flash.clone();
+    flash.cut_after(cut, torn);
+    let (mut flash, result) = save(flash, learner);
+    if flash.is_powered() {
+        result.unwrap();
+        return false;
+    }
+    assert_eq!(result, Err(StoreError::Flash(FlashFault::NoPower)));
+    flash.restore_power();
+    counts.cuts += 1;
+    let cut_image = flash.clone();
+    let (flash, found) = load(flash);
+    let found = found.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: {error}"));
+    let is_after = found == after;
+    assert!(
+        is_after || found == before,
+        "cut at {cut}, torn {torn:02x}: another state"
+    );
+    if is_after {
+        counts.after += 1;
+    } else {
+        counts.before += 1;
+    }
+    // Loading changed nothing that counts.
+    let (flash, again) = load(flash);
+    assert!(
+        again.unwrap() == found,
+        "cut at {cut}, torn {torn:02x}: another state later"
+    );
+    // What was interrupted can be done after all.
+    let (flash, result) = save(flash, learner);
+    result.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: saving again: {error}"));
+    assert!(load(flash).1.unwrap() == after);
+    // The power goes again while the first cut is being repaired.
+    if cut.is_multiple_of(1999) {
+        for second in 0.. {
+            let mut flash = cut_image.clone();
+            flash.cut_after(second, torn);
+            let (flash, _) = load(flash);
+            let (mut flash, _) = if flash.is_powered() {
+                save(flash, learner)
+            } else {
+                (flash, Ok(()))
+            };
+            if flash.is_powered() {
+                break;
+            }
+            flash.restore_power();
+            counts.cuts_while_recovering += 1;
+            let now = load(flash).1.unwrap();
+            assert!(now == after || now == before, "cuts at {cut} and {second}");
+        }
+    }
+    true
+}
+
+#[test]
+fn at_every_byte_the_state_is_the_one_before_or_after() {
+    let mut flash = new_flash();
+    let mut room = storage();
+    let mut learner = learner(&mut room);
+    let mut before = state(&learner);
+    let mut total = Counts::default();
+    let rounds = std::env::var("MTSLVR_POWER_CUT_ROUNDS").map_or(5, |n| n.parse().unwrap());
+    let steps = life(rounds);
+    for (name, step) in &steps {
+        step(&mut learner);
+        let mut counts = Counts::default();
+        for torn in [0x00, 0x5a] {
+            let mut cut = 0;
+            while cut_once(&flash, &before, &learner, cut, torn, &mut counts) {
+                cut += 1;
+            }
+        }
+        let (saved, result) = save(flash, &learner);
+        result.unwrap_or_else(|error| panic!("{name}: {error}"));
+        flash = saved;
+        before = state(&learner);
+        total.cuts += counts.cuts;
+        total.before += counts.before;
+        total.after += counts.after;
+        total.cuts_while_recovering += counts.cuts_while_recovering;
+    }
+    println!(
+        "{} steps, {} bytes written or erased, {} pages erased, {} bytes of flash",
+        steps.len(),
+        flash.bytes_changed(),
+        flash.pages_erased(),
+        flash.content().len()
+    );
+    println!(
+        "{} cuts: {} left the state before, {} the state after, 0 another, 0 an error",
+        total.cuts, total.before, total.after
+    );
+    println!(
+        "{} more cuts while a cut was being repaired: the same",
+        total.cuts_while_recovering
+    );
+    assert!(
+        flash.pages_erased() > 5,
+        "{} pages erased",
+        flash.pages_erased()
+    );
+    assert!(total.before > 1000 && total.after > 100);
+}
