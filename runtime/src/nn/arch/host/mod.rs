@@ -1,10 +1,10 @@
 //! Convolutions on machines with `std`: weights are brought into another order once, when a backbone
 //! is made, and kernels for the machine's instruction set compute tiles of several output positions
-//! by blocks of [`BLOCK`] output channels.
+//! by blocks of `BLOCK` output channels.
 //!
 //! The input is copied into a map with its padding around it, so that what lies under a kernel's row
 //! is contiguous and padding costs no branch. A kernel then takes a *group* of input values, the same
-//! for all channels of a block, and multiplies it with a [`Line`] of weights: a group for each channel
+//! for all channels of a block, and multiplies it with a `Line` of weights: a group for each channel
 //! of the block.
 //!
 //! 32-bit accumulators wrap around. That loses nothing: [`crate::model::Model::open`] has proved that
