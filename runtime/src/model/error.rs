@@ -81,6 +81,12 @@ pub enum OpenError {
         /// Its kind.
         kind: u8,
     },
+    /// Weights in pairs of channels whose second is out of range, or that are not zero where there
+    /// is no channel or value.
+    Weights {
+        /// The operator.
+        op: u16,
+    },
     /// Weights in an order that this reader does not know, or that the file's version or the
     /// operator does not have.
     Layout {
@@ -169,6 +175,7 @@ impl core::fmt::Display for OpenError {
                 "tensor {tensor}: placed outside the arena or over a tensor still needed"
             ),
             Self::Kind { op, kind } => write!(f, "operator {op}: unknown kind {kind}"),
+            Self::Weights { op } => write!(f, "operator {op}: weights that cannot be"),
             Self::Layout { op, layout } => {
                 write!(f, "operator {op}: cannot have weights in order {layout}")
             }

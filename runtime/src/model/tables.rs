@@ -85,8 +85,8 @@ impl<'a> TableResolver<'_, 'a> {
                     }
                     _ => self.input.shape.len(),
                 };
-                let stored = self.layout.stored_channels(channels);
-                tables.weights = model.table(record.weights_at, stored.saturating_mul(column))?;
+                let bytes = self.layout.bytes(channels, column);
+                tables.weights = model.table(record.weights_at, bytes)?;
                 tables.bias = model.table(record.bias_at, channels)?;
             }
             OpKind::MaxPool => {
@@ -103,8 +103,8 @@ impl<'a> TableResolver<'_, 'a> {
             used.adapter_at = record.adapter_at;
             self.check_centre()?;
             let row = self.layout.adapter_len(self.input.shape.channels);
-            let stored = self.layout.stored_channels(channels);
-            tables.adapter = model.table(record.adapter_at, stored.saturating_mul(row))?;
+            let bytes = self.layout.bytes(channels, row);
+            tables.adapter = model.table(record.adapter_at, bytes)?;
         }
         let multipliers = match self.kind {
             OpKind::Convolution | OpKind::Linear => channels,

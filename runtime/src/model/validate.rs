@@ -3,7 +3,7 @@
 use super::crc::Crc32;
 use super::placement::Tensor;
 use super::wire::{CRC_AT, HEADER_LEN, Header, MAGIC};
-use super::{ALIGNMENT, MAX_ARENA, MAX_OPS, Model, Op, OpKind, OpenError, Tables, VERSION};
+use super::{ALIGNMENT, MAX_ARENA, MAX_OPS, Model, Op, OpKind, OpenError, VERSION};
 use crate::nn::{Layout, Quantisation, Shape};
 
 pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
@@ -30,7 +30,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
         let op = model.resolve(index)?;
         for path in 0..model.paths() {
             check_accumulators(&op, path)?;
-            check_filling(&op, path)?;
+            check_pairs(&op, path)?;
         }
     }
     check_placement(&model)?;
@@ -194,36 +194,47 @@ fn check_accumulators(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks that what fills rows and channels up to an even number is zero, so that it does not matter
-/// what an engine multiplies it with.
-fn check_filling(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
-    if op.kind != OpKind::Convolution || op.layout == Layout::Rows {
+/// Checks the weights of pairs of channels. No value is beyond the range of an `i8`, and what fills
+/// rows and channels up to an even number is zero, so that it does not matter what an engine
+/// multiplies it with.
+fn check_pairs(op: &Op<'_>, path: usize) -> Result<(), OpenError> {
+    if op.layout != Layout::Pairs {
         return Ok(());
     }
-    let Tables {
-        weights, adapter, ..
-    } = op.tables(path);
-    let (channels, input_channels) = (op.output_shape.channels, op.input_shape.channels);
-    let column = op.layout.column_len(&op.window, input_channels);
-    let row = op.layout.row_len(&op.window, input_channels);
-    let adapter_row = op.layout.adapter_len(input_channels);
-    let rows_end_clear = |table: &[i8], row: usize| {
-        table
-            .chunks_exact(2 * row)
-            .all(|row| row.ends_with(&[0, 0]))
-    };
-    let last_channel_clear = |table: &[i8], len: usize| {
-        table.is_empty() || op.layout.channel(table, len, channels).all(|&w| w == 0)
-    };
-    let clear = (row == op.window.kernel[1] * input_channels || rows_end_clear(weights, row))
-        && (adapter_row == input_channels || rows_end_clear(adapter, adapter_row))
-        && (channels.is_multiple_of(2)
-            || last_channel_clear(weights, column) && last_channel_clear(adapter, adapter_row));
-    if clear {
-        Ok(())
-    } else {
-        Err(OpenError::Reserved)
+    let tables = op.tables(path);
+    let channels = op.output_shape.channels;
+    let kernel_row = op.window.kernel[1] * op.input_shape.channels;
+    let row_len = op.layout.row_len(&op.window, op.input_shape.channels);
+    let column_len = op.layout.column_len(&op.window, op.input_shape.channels);
+    let adapter_len = op.layout.adapter_len(op.input_shape.channels);
+    for (table, len, row, filled) in [
+        (tables.weights, column_len, kernel_row, row_len),
+        (
+            tables.adapter,
+            adapter_len,
+            op.input_shape.channels,
+            adapter_len,
+        ),
+    ] {
+        let (pairs, _) = table.as_chunks::<2>();
+        // 256 * 127 + 127 and all above have 128 as their second value.
+        let in_range = pairs
+            .iter()
+            .all(|pair| i16::from_le_bytes(pair.map(|b| b as u8)) < 0x7F80);
+        let rows_filled = row == filled
+            || pairs
+                .chunks_exact(filled)
+                .all(|row| row.ends_with(&[[0; 2]]));
+        let channel_filled = channels.is_multiple_of(2)
+            || table.is_empty()
+            || op.layout.channel(table, len, channels).all(|w| w == 0);
+        if !(in_range && rows_filled && channel_filled) {
+            return Err(OpenError::Weights {
+                op: op.index as u16,
+            });
+        }
     }
+    Ok(())
 }
 
 /// Checks that nothing is written over what is still needed.

@@ -9,13 +9,14 @@ pub enum Layout {
     /// One output channel after another: kernels `[output channel][kh][kw][input channel]`, adapter
     /// `[output channel][input channel]`.
     Rows = 0,
-    /// Output channels two by two, byte by byte in turn: kernels `[pair][kh][row][2]`, adapter
-    /// `[pair][input channel][2]`, where a row is `kw * input channels` values. A row, and the
-    /// adapter's, is filled up with a zero to an even number of values, an odd number of output
-    /// channels with a channel of zeros.
+    /// Output channels two by two, each two values in one 16-bit number,
+    /// `256 * second + first`: kernels `[pair][kh][row]`, adapter `[pair][input channel]`, where a row
+    /// is `kw * input channels` values. A row, and the adapter's, is filled up with a zero to an even
+    /// number of values, an odd number of output channels with a channel of zeros.
     ///
-    /// A 32-bit load then holds two values of two channels, which a Cortex-M widens to two operands
-    /// of `SMLAD` with one `SXTB16` each.
+    /// A 32-bit load then holds two values of two channels. On a Cortex-M, `SMLAD` with the word as it
+    /// is sums the products of both channels at once, the second's times 256; one `SXTB16` gives the
+    /// first's alone.
     Pairs = 1,
 }
 
@@ -45,6 +46,11 @@ impl Layout {
         self.filled(channels)
     }
 
+    /// Bytes of the kernels, or adapters, of `channels` output channels with `len` values each.
+    pub const fn bytes(self, channels: usize, len: usize) -> usize {
+        self.stored_channels(channels).saturating_mul(len)
+    }
+
     /// Bytes of scratch that a convolution may use. Kernels in rows gather the values under the
     /// kernel for one output position, unless it is 1x1. Those in pairs gather them as 16-bit
     /// values for four positions, and one more position's input channels for the padding.
@@ -57,44 +63,61 @@ impl Layout {
         }
     }
 
-    /// Where value `k` of output channel `o` lies among kernels or adapters of which a channel has
-    /// `len` values.
+    /// Where value `k` of output channel `o` begins among kernels or adapters of which a channel has
+    /// `len` values; with pairs, that of the other channel of the pair is in the same two bytes.
     pub const fn index(self, len: usize, o: usize, k: usize) -> usize {
         match self {
             Self::Rows => o * len + k,
-            Self::Pairs => o / 2 * 2 * len + 2 * k + o % 2,
+            Self::Pairs => (o / 2 * len + k) * 2,
+        }
+    }
+
+    /// Value `k` of output channel `o` among `table`'s, of which a channel has `len`.
+    pub fn value(self, table: &[i8], len: usize, o: usize, k: usize) -> i32 {
+        let at = self.index(len, o, k);
+        match self {
+            Self::Rows => table[at].into(),
+            Self::Pairs => unpair([table[at], table[at + 1]])[o % 2],
         }
     }
 
     /// The values of output channel `o` among `table`'s, `len` of them.
-    pub(crate) fn channel(self, table: &[i8], len: usize, o: usize) -> impl Iterator<Item = &i8> {
-        let step = match self {
-            Self::Rows => 1,
-            Self::Pairs => 2,
-        };
-        let from = self.index(len, o, 0);
-        let values = table.get(from..).unwrap_or_default();
-        values.iter().step_by(step).take(len)
+    pub fn channel(self, table: &[i8], len: usize, o: usize) -> impl Iterator<Item = i32> {
+        // An absent adapter's table is empty.
+        let len_or_none = if table.is_empty() { 0 } else { len };
+        (0..len_or_none).map(move |k| self.value(table, len, o, k))
     }
 
     /// Brings `rows` (`[output channel][group][row]`) into this order; `row` values become one row
-    /// of it. An adapter is one group.
-    #[cfg(any(feature = "std", test))]
-    pub(crate) fn arrange(self, rows: &[i8], channels: usize, row: usize) -> Vec<i8> {
+    /// of it. An adapter is one group. `out` has room for all rows of all
+    /// [stored channels](Self::stored_channels), filled up, and is zero.
+    ///
+    /// # Panics
+    /// If a value is -128 (weights are symmetric), or if `out` is too short.
+    pub fn arrange(self, rows: &[i8], channels: usize, row: usize, out: &mut [i8]) {
         if self == Self::Rows {
-            return rows.to_vec();
+            out.copy_from_slice(rows);
+            return;
         }
         let groups = rows.len() / (channels * row);
-        let len = groups * self.filled(row);
-        let mut out = vec![0; self.stored_channels(channels) * len];
+        let filled = self.filled(row);
         for (o, kernel) in rows.chunks_exact(groups * row).enumerate() {
             for (group, values) in kernel.chunks_exact(row).enumerate() {
                 for (k, &value) in values.iter().enumerate() {
-                    out[self.index(len, o, group * self.filled(row) + k)] = value;
+                    assert!(value != i8::MIN, "a weight of -128");
+                    let at = self.index(groups * filled, o, group * filled + k);
+                    let [low, high] = &mut out[at..at + 2] else {
+                        unreachable!()
+                    };
+                    let [first, second] = unpair([*low, *high]);
+                    let pair = match o % 2 {
+                        0 => 256 * second + i32::from(value),
+                        _ => 256 * i32::from(value) + first,
+                    };
+                    [*low, *high] = (pair as i16).to_le_bytes().map(|byte| byte as i8);
                 }
             }
         }
-        out
     }
 
     const fn filled(self, len: usize) -> usize {
@@ -105,20 +128,37 @@ impl Layout {
     }
 }
 
+/// The values of both channels in two bytes of [`Layout::Pairs`].
+#[inline(always)]
+pub(crate) fn unpair(bytes: [i8; 2]) -> [i32; 2] {
+    let first = i32::from(bytes[0]);
+    let pair = i32::from(i16::from_le_bytes(bytes.map(|byte| byte as u8)));
+    [first, (pair - first) >> 8]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn pairs_interleave_channels_and_fill_rows() {
+    fn pairs_hold_two_channels_and_fill_rows() {
         // Three channels, two kernel rows of three values.
-        let rows: Vec<i8> = (0..18).collect();
-        let pairs = Layout::Pairs.arrange(&rows, 3, 3);
-        let first = [0, 6, 1, 7, 2, 8, 0, 0, 3, 9, 4, 10, 5, 11, 0, 0];
-        let second = [12, 0, 13, 0, 14, 0, 0, 0, 15, 0, 16, 0, 17, 0, 0, 0];
-        assert_eq!(pairs, [first, second].concat());
-        let channel: Vec<i8> = Layout::Pairs.channel(&pairs, 8, 1).copied().collect();
-        assert_eq!(channel, [6, 7, 8, 0, 9, 10, 11, 0]);
-        assert_eq!(Layout::Rows.arrange(&rows, 3, 3), rows);
+        let rows: Vec<i8> = (-9..9).map(|v| v * 14).collect();
+        let mut pairs = vec![0; 32];
+        Layout::Pairs.arrange(&rows, 3, 3, &mut pairs);
+        let wide: Vec<i16> = pairs
+            .chunks(2)
+            .map(|b| i16::from_le_bytes([b[0] as u8, b[1] as u8]))
+            .collect();
+        let both = |a: i16, b: i16| 14 * a + 256 * 14 * b;
+        let first = [both(-9, -3), both(-8, -2), both(-7, -1), 0];
+        assert_eq!(wide[..4], first);
+        assert_eq!(wide[8..12], [14 * 3, 14 * 4, 14 * 5, 0]);
+        for (o, kernel) in rows.chunks(6).enumerate() {
+            let channel: Vec<i32> = Layout::Pairs.channel(&pairs, 8, o).collect();
+            let row = |values: &[i8]| [values[0], values[1], values[2], 0].map(i32::from);
+            assert_eq!(channel, [row(&kernel[..3]), row(&kernel[3..])].concat());
+        }
+        assert_eq!(Layout::Pairs.channel(&pairs, 8, 3).sum::<i32>(), 0);
     }
 }

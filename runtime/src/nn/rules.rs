@@ -32,10 +32,11 @@ impl Quantisation {
     }
 
     fn quantise_by(&self, inverse: f32, x: f32) -> i8 {
-        let shifted = (x * inverse + 0.5).clamp(-1024.0, 1024.0);
-        // `as` truncates towards zero and turns NaN into 0; one step down makes it a floor.
+        let shifted = x * inverse + 0.5;
+        // `as` truncates towards zero, saturates, and turns NaN into 0; one step down makes it a
+        // floor. Far outside the range of i8 it does not matter which.
         let truncated = shifted as i32;
-        let floor = truncated - i32::from(truncated as f32 > shifted);
+        let floor = truncated.clamp(-4096, 4095) - i32::from(truncated as f32 > shifted);
         (floor + i32::from(self.zero_point)).clamp(-128, 127) as i8
     }
 

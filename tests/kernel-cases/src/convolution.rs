@@ -241,6 +241,9 @@ impl ConvolutionCase {
         let (y0, x0) = (oy * self.window.stride[0], ox * self.window.stride[1]);
         let pad = self.window.padding;
         let row = self.layout.row_len(&self.window, channels);
+        let kernel: Vec<i32> = (self.layout)
+            .channel(&self.weights, kernel_height * row, o)
+            .collect();
         let mut acc = i64::from(self.bias[o]);
         for ky in 0..kernel_height {
             for kx in 0..kernel_width {
@@ -249,23 +252,26 @@ impl ConvolutionCase {
                     let y = (y0 + ky).wrapping_sub(pad.top);
                     let x = (x0 + kx).wrapping_sub(pad.left);
                     let k = ky * row + kx * channels + c;
-                    let at = self.layout.index(kernel_height * row, o, k);
-                    acc += value(y, x, c) * i64::from(self.weights[at]);
+                    acc += value(y, x, c) * i64::from(kernel[k]);
                 }
             }
         }
         if !self.adapter.is_empty() {
-            for c in 0..channels {
-                let at = self.layout.index(self.layout.adapter_len(channels), o, c);
-                acc += value(y0, x0, c) * i64::from(self.adapter[at]);
+            let len = self.layout.adapter_len(channels);
+            for (c, w) in self
+                .layout
+                .channel(&self.adapter, len, o)
+                .enumerate()
+                .take(channels)
+            {
+                acc += value(y0, x0, c) * i64::from(w);
             }
         }
         acc
     }
 }
 
-/// Random weights in `layout`, of `groups` rows of `row` values for each channel; what fills the
-/// layout up is zero.
+/// Random weights in `layout`, of `groups` rows of `row` values for each channel.
 fn arranged(
     layout: Layout,
     channels: usize,
@@ -273,16 +279,15 @@ fn arranged(
     row: usize,
     random: &mut Random,
 ) -> Vec<i8> {
-    let filled = layout.adapter_len(row);
-    let len = groups * filled;
-    let mut out = vec![0; layout.stored_channels(channels) * len];
-    for o in 0..channels {
-        for group in 0..groups {
-            for k in 0..row {
-                // Never -128: weights are symmetric.
-                out[layout.index(len, o, group * filled + k)] = random.byte().max(-127);
-            }
-        }
-    }
+    // Never -128: weights are symmetric. The greatest ones often: sums must not overflow.
+    let extreme = random.below(4) == 0;
+    let rows: Vec<i8> = (0..channels * groups * row)
+        .map(|_| match random.byte().max(-127) {
+            value if extreme => value.signum() * 127,
+            value => value,
+        })
+        .collect();
+    let mut out = vec![0; layout.bytes(channels, groups * layout.adapter_len(row))];
+    layout.arrange(&rows, channels, row, &mut out);
     out
 }

@@ -14,9 +14,6 @@ use crate::model::wire::{
 use crate::model::{placement, validate};
 use crate::nn::{Layout, Quantisation, Shape, Window};
 
-/// The order in which the weights of convolutions are written.
-const LAYOUT: Layout = Layout::Pairs;
-
 const NO_QUANTISATION: Quantisation = Quantisation {
     scale: 0.0,
     zero_point: 0,
@@ -116,8 +113,9 @@ impl Emitter<'_> {
         }
         let (layout, scratch_len) = match kind {
             OpKind::Convolution => {
+                let layout = layout(step.kind);
                 let input_channels = self.shape(step.input).channels;
-                (LAYOUT, LAYOUT.scratch_len(&window, input_channels))
+                (layout, layout.scratch_len(&window, input_channels))
             }
             _ => (Layout::Rows, 0),
         };
@@ -215,19 +213,42 @@ impl Emitter<'_> {
             bias.push(channel.bias);
             multipliers.push(channel.multiplier);
         }
-        let (layout, kernel_row) = match kind {
-            OpKindSpec::Convolution { window, .. } => (LAYOUT, row / window.kernel[0]),
-            _ => (Layout::Rows, row),
+        let layout = layout(kind);
+        let kernel_height = match kind {
+            OpKindSpec::Convolution { window, .. } => window.kernel[0],
+            _ => 1,
         };
-        let weights = layout.arrange(&rules.weights, factors.len(), kernel_row);
-        record.weights_at = file.section(bytemuck::cast_slice(&weights));
+        let mut arranged = |rows: &[i8], groups: usize| {
+            let row = rows.len() / factors.len() / groups;
+            // A row is what the layout makes of an adapter of that length.
+            let len = groups * layout.adapter_len(row);
+            let mut out = vec![0; layout.bytes(factors.len(), len)];
+            layout.arrange(rows, factors.len(), row, &mut out);
+            file.section(bytemuck::cast_slice(&out))
+        };
+        record.weights_at = arranged(&rules.weights, kernel_height);
         if !adapter.is_empty() {
-            let adapter = layout.arrange(adapter, factors.len(), adapter_row);
-            record.adapter_at = file.section(bytemuck::cast_slice(&adapter));
+            record.adapter_at = arranged(adapter, 1);
         }
         record.bias_at = file.section(bytemuck::cast_slice(&bias));
         record.multipliers_at = file.section(bytemuck::cast_slice(&multipliers));
         Ok(())
+    }
+}
+
+/// The order in which an operator's weights are written: pairs, unless one of them is -128, which a
+/// symmetric quantiser does not make and a pair does not hold.
+fn layout(kind: &OpKindSpec) -> Layout {
+    let OpKindSpec::Convolution { paths, .. } = kind else {
+        return Layout::Rows;
+    };
+    let holds = |table: &[i8]| !table.contains(&i8::MIN);
+    let rules_hold =
+        |rules: &ChannelRules| holds(&rules.weights) && rules.adapter.as_deref().is_none_or(holds);
+    if paths.iter().all(rules_hold) {
+        Layout::Pairs
+    } else {
+        Layout::Rows
     }
 }
 

@@ -1,6 +1,8 @@
 //! Kernels for instruction sets. Each takes what its portable counterpart takes and gives the same
 //! bytes; the functions here choose the best one for the target.
 
+#[cfg(arm_dsp)]
+mod dsp;
 #[cfg(feature = "std")]
 pub mod host;
 #[cfg(feature = "std")]
@@ -16,5 +18,9 @@ use super::{Convolution, portable};
 /// `scratch` has at least [`Layout::scratch_len`](super::Layout::scratch_len) bytes. Where it or the
 /// input does not begin at a multiple of four bytes, the portable kernel may have to do.
 pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {
+    #[cfg(arm_dsp)]
+    if dsp::convolve(conv, input, output, scratch) {
+        return;
+    }
     portable::convolve(conv, input, output, scratch);
 }

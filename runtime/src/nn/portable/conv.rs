@@ -1,6 +1,6 @@
 //! Convolution and linear layers.
 
-use crate::nn::{Convolution, Layout};
+use crate::nn::{Convolution, Layout, unpair};
 
 /// Convolves `input` into `output`.
 ///
@@ -139,9 +139,7 @@ fn add_products(
         _ => {
             for (i, acc) in acc.iter_mut().enumerate().take(block) {
                 let products = layout.channel(channels, len, i).zip(x);
-                *acc += products
-                    .map(|(&w, &x)| i32::from(w) * i32::from(x))
-                    .sum::<i32>();
+                *acc += products.map(|(w, &x)| w * i32::from(x)).sum::<i32>();
             }
         }
     }
@@ -171,13 +169,14 @@ fn rows(channels: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
 #[inline(always)]
 fn pairs(first: &[i8], second: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
     let [mut a0, mut a1, mut a2, mut a3] = *acc;
-    let weights = first.chunks_exact(2).zip(second.chunks_exact(2));
+    let weights = first.as_chunks().0.iter().zip(second.as_chunks().0);
     for (&x, (first, second)) in x.iter().zip(weights) {
         let v = i32::from(x);
-        a0 += v * i32::from(first[0]);
-        a1 += v * i32::from(first[1]);
-        a2 += v * i32::from(second[0]);
-        a3 += v * i32::from(second[1]);
+        let ([w0, w1], [w2, w3]) = (unpair(*first), unpair(*second));
+        a0 += v * w0;
+        a1 += v * w1;
+        a2 += v * w2;
+        a3 += v * w3;
     }
     *acc = [a0, a1, a2, a3];
 }

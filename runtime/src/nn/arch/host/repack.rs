@@ -133,7 +133,7 @@ impl<'a> Repacker<'a> {
             let stored = conv.layout.stored_channels(conv.output.channels);
             let sum = |table: &[i8]| {
                 let values = conv.layout.channel(table, table.len() / stored, o);
-                values.map(|&w| i32::from(w)).sum::<i32>()
+                values.sum::<i32>()
             };
             sum(conv.weights) + sum(conv.adapter)
         };
@@ -193,7 +193,7 @@ impl<'a> Repacker<'a> {
             let stored_row = layout.adapter_len(row);
             let value = |o: usize, y: usize, k: usize| {
                 if o < channels && k < row {
-                    table[layout.index(rows * stored_row, o, y * stored_row + k)]
+                    layout.value(table, rows * stored_row, o, y * stored_row + k)
                 } else {
                     0
                 }
@@ -203,7 +203,7 @@ impl<'a> Repacker<'a> {
                 for (i, bytes) in line.0.chunks_exact_mut(operands.bytes()).enumerate() {
                     let (o, k) = operands.place(i);
                     let weight = value(block * BLOCK + o, y, g * group + k);
-                    bytes.copy_from_slice(&i16::from(weight).to_le_bytes()[..bytes.len()]);
+                    bytes.copy_from_slice(&(weight as i16).to_le_bytes()[..bytes.len()]);
                 }
                 line
             };

@@ -1,0 +1,297 @@
+//! Gathers what lies under the kernel, for four output positions at a time.
+#![allow(unsafe_code)]
+
+use super::assembly::{widen, widen_word};
+use crate::nn::{Convolution, GATHERED_PIXELS};
+
+/// Walks over the output positions, four at a time.
+pub(super) struct Gather<'a> {
+    conv: &'a Convolution<'a>,
+    input: &'a [i8],
+    /// One position of padding: the zero point for each channel.
+    padding: &'a [i8],
+    /// How values come to be widened.
+    way: Way,
+    next: Position,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The channels of a position are whole words at aligned addresses.
+    Words,
+    /// One channel, every other column: a word of the input is two neighbouring positions.
+    Stem,
+    /// Value by value.
+    Values,
+}
+
+/// An output position.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    /// Its column in the output.
+    column: usize,
+    /// Where its kernel begins in the input, counted from where the padding begins.
+    top: usize,
+    left: usize,
+}
+
+impl<'a> Gather<'a> {
+    pub(super) fn new(conv: &'a Convolution<'a>, input: &'a [i8], padding: &'a [i8]) -> Self {
+        let channels = conv.input.channels;
+        let aligned = |bytes: &[i8]| bytes.as_ptr().align_offset(4) == 0;
+        let way = if channels.is_multiple_of(4) && aligned(input) && aligned(padding) {
+            Way::Words
+        } else if channels == 1 && conv.window.stride[1] == 2 {
+            Way::Stem
+        } else {
+            Way::Values
+        };
+        Self {
+            conv,
+            input,
+            padding,
+            way,
+            next: Position::default(),
+        }
+    }
+
+    /// The next four positions into `out`, `[k/2][position][2]` in 16 bits. Beyond the last position
+    /// it is gathered again.
+    pub(super) fn next(&mut self, out: &mut [u32]) {
+        let first = self.next;
+        if first.column + GATHERED_PIXELS <= self.conv.output.width {
+            self.advance(GATHERED_PIXELS);
+            match self.way {
+                Way::Words => return self.words_of_row(&first, out),
+                Way::Stem => return self.stem(&first, out),
+                Way::Values => self.next = first,
+            }
+        }
+        let positions = core::array::from_fn(|_| {
+            let now = self.next;
+            self.advance(1);
+            if self.next.top == self.conv.output.height * self.conv.window.stride[0] {
+                self.next = now;
+            }
+            now
+        });
+        match self.way {
+            Way::Words => {
+                let row_len = self.conv.window.kernel[1] * self.conv.input.channels;
+                let rows = out.chunks_exact_mut(row_len / 2 * GATHERED_PIXELS);
+                for (ky, out) in rows.enumerate() {
+                    self.tap_by_tap(&positions, ky, out);
+                }
+            }
+            Way::Stem | Way::Values => self.values(&positions, out),
+        }
+    }
+
+    /// Goes on by `count` positions, at most to the end of the row.
+    #[inline(always)]
+    fn advance(&mut self, count: usize) {
+        let [stride_y, stride_x] = self.conv.window.stride;
+        self.next.column += count;
+        self.next.left += count * stride_x;
+        if self.next.column == self.conv.output.width {
+            self.next = Position {
+                column: 0,
+                top: self.next.top + stride_y,
+                left: 0,
+            };
+        }
+    }
+
+    /// The input's row under kernel row `ky`, if it is inside.
+    #[inline(always)]
+    fn row(&self, position: &Position, ky: usize) -> Option<usize> {
+        (position.top + ky)
+            .checked_sub(self.conv.window.padding.top)
+            .filter(|&y| y < self.conv.input.height)
+    }
+
+    /// Four neighbouring positions of a row, from `first` on, row by row of the kernel.
+    ///
+    /// Rows are gathered as if the input were wider than it is. What then comes from a neighbouring
+    /// row is overwritten with padding.
+    #[inline(always)]
+    fn words_of_row(&self, first: &Position, out: &mut [u32]) {
+        let conv = self.conv;
+        let (width, channels) = (conv.input.width, conv.input.channels);
+        let [_, kernel_width] = conv.window.kernel;
+        let pad = conv.window.padding;
+        let step = conv.window.stride[1] * channels;
+        let row_len = kernel_width * channels;
+        let span = (GATHERED_PIXELS - 1) * step + row_len;
+        let last_left = first.left + (GATHERED_PIXELS - 1) * conv.window.stride[1];
+        let at_an_edge = first.left < pad.left || last_left + kernel_width > width + pad.left;
+        let rows = out.chunks_exact_mut(row_len / 2 * GATHERED_PIXELS);
+        for (ky, out) in rows.enumerate() {
+            let Some(row) = self.row(first, ky) else {
+                out.fill(self.padding_word());
+                continue;
+            };
+            // Before the input's first value this wraps, and is not found.
+            let start = (row * width + first.left).wrapping_sub(pad.left);
+            let from = start.wrapping_mul(channels);
+            if let Some(values) = self.input.get(from..from.wrapping_add(span)) {
+                let place = values.as_ptr();
+                let places = core::array::from_fn(|i| place.wrapping_add(i * step));
+                // SAFETY: `values` reaches to the end of the last position's row, and `out` is one
+                // row of the kernel.
+                unsafe { widen(out.as_mut_ptr(), &places, row_len / 4) };
+                if at_an_edge {
+                    self.pad(first, out);
+                }
+            } else {
+                self.tap_by_tap(&self.neighbours(first), ky, out);
+            }
+        }
+    }
+
+    /// `first` and the three positions after it in its row.
+    fn neighbours(&self, first: &Position) -> [Position; GATHERED_PIXELS] {
+        core::array::from_fn(|i| Position {
+            column: first.column + i,
+            top: first.top,
+            left: first.left + i * self.conv.window.stride[1],
+        })
+    }
+
+    /// Writes padding over the columns outside the input in a kernel row of four neighbours.
+    #[inline(never)]
+    fn pad(&self, first: &Position, out: &mut [u32]) {
+        let conv = self.conv;
+        let [_, kernel_width] = conv.window.kernel;
+        let tap = conv.input.channels / 2 * GATHERED_PIXELS;
+        let left = conv.window.padding.left;
+        let right = conv.input.width + left;
+        for (i, position) in self.neighbours(first).iter().enumerate() {
+            if position.left < left {
+                self.pad_words(i, &mut out[..(left - position.left) * tap]);
+            }
+            if position.left + kernel_width > right {
+                self.pad_words(i, &mut out[(right - position.left) * tap..]);
+            }
+        }
+    }
+
+    /// Writes padding over what `out` holds for position `i`.
+    fn pad_words(&self, i: usize, out: &mut [u32]) {
+        let padding = self.padding_word();
+        for words in out.as_chunks_mut::<GATHERED_PIXELS>().0 {
+            words[i] = padding;
+        }
+    }
+
+    /// One kernel row of all positions, one position of the kernel after another.
+    #[inline(never)]
+    fn tap_by_tap(&self, positions: &[Position; GATHERED_PIXELS], ky: usize, out: &mut [u32]) {
+        let conv = self.conv;
+        let (width, channels) = (conv.input.width, conv.input.channels);
+        let rows = positions.each_ref().map(|p| self.row(p, ky));
+        let taps = out.chunks_exact_mut(channels / 2 * GATHERED_PIXELS);
+        for (kx, out) in taps.enumerate() {
+            let places = core::array::from_fn(|i| {
+                let column = (positions[i].left + kx).wrapping_sub(conv.window.padding.left);
+                match rows[i] {
+                    Some(row) if column < width => {
+                        self.input[(row * width + column) * channels..][..channels].as_ptr()
+                    }
+                    _ => self.padding[..channels].as_ptr(),
+                }
+            });
+            // SAFETY: the slices just taken have the length, and so has this part of `out`.
+            unsafe { widen(out.as_mut_ptr(), &places, channels / 4) };
+        }
+    }
+
+    /// Two values of padding.
+    fn padding_word(&self) -> u32 {
+        let value = u32::from(i16::from(self.conv.input_zero_point) as u16);
+        value | value << 16
+    }
+
+    /// Four neighbouring positions of a row, two columns apart: position `i` needs the values from
+    /// `2i` on, so pair `k` of position `i` is word `k + i` of the widened row.
+    fn stem(&self, first: &Position, out: &mut [u32]) {
+        match self.conv.window.kernel[1].div_ceil(2) {
+            1 => self.stem_rows::<1>(first, out),
+            2 => self.stem_rows::<2>(first, out),
+            3 => self.stem_rows::<3>(first, out),
+            _ => self.stem_rows::<4>(first, out),
+        }
+    }
+
+    #[inline(always)]
+    fn stem_rows<const PAIRS: usize>(&self, first: &Position, out: &mut [u32]) {
+        /// Values under four positions of the widest kernel, in whole words.
+        const SPAN: usize = 16;
+        let conv = self.conv;
+        let width = conv.input.width;
+        let (rows, _) = out.as_chunks_mut::<GATHERED_PIXELS>();
+        let (rows, _) = rows.as_chunks_mut::<PAIRS>();
+        for (ky, out) in rows.iter_mut().enumerate() {
+            let Some(row) = self.row(first, ky) else {
+                *out = [[self.padding_word(); GATHERED_PIXELS]; PAIRS];
+                continue;
+            };
+            let row = &self.input[row * width..][..width];
+            let inside = (first.left)
+                .checked_sub(conv.window.padding.left)
+                .and_then(|from| row.get(from..)?.first_chunk::<SPAN>());
+            let padded;
+            let span = match inside {
+                Some(span) => span,
+                None => {
+                    padded = self.padded_span(first, row);
+                    &padded
+                }
+            };
+            let (bytes, _) = span.as_chunks::<4>();
+            let mut words = [0; SPAN / 2];
+            // Of the widened words, the first three and one a pair are needed.
+            let needed = (PAIRS + GATHERED_PIXELS - 1).div_ceil(2);
+            for (wide, &bytes) in words.as_chunks_mut().0.iter_mut().zip(bytes).take(needed) {
+                *wide = widen_word(u32::from_le_bytes(bytes.map(|b| b as u8)));
+            }
+            for (k, out) in out.iter_mut().enumerate() {
+                *out = core::array::from_fn(|i| words[k + i]);
+            }
+        }
+    }
+
+    /// The values from where `first` begins, padding included.
+    #[inline(never)]
+    fn padded_span<const SPAN: usize>(&self, first: &Position, row: &[i8]) -> [i8; SPAN] {
+        let mut span = [self.conv.input_zero_point; SPAN];
+        let outside = self.conv.window.padding.left.saturating_sub(first.left);
+        let from = (first.left + outside - self.conv.window.padding.left).min(row.len());
+        let len = (SPAN - outside).min(row.len() - from);
+        span[outside..][..len].copy_from_slice(&row[from..][..len]);
+        span
+    }
+
+    fn values(&self, positions: &[Position; GATHERED_PIXELS], out: &mut [u32]) {
+        let conv = self.conv;
+        let (width, channels) = (conv.input.width, conv.input.channels);
+        let [_, kernel_width] = conv.window.kernel;
+        let row_len = conv.layout.row_len(&conv.window, channels);
+        let value = |position: &Position, k: usize| -> i8 {
+            let (ky, k) = (k / row_len, k % row_len);
+            let column = (position.left + k / channels).wrapping_sub(conv.window.padding.left);
+            match self.row(position, ky) {
+                Some(row) if column < width && k < kernel_width * channels => {
+                    self.input[(row * width + column) * channels + k % channels]
+                }
+                _ => conv.input_zero_point,
+            }
+        };
+        for (pair, out) in out.chunks_exact_mut(GATHERED_PIXELS).enumerate() {
+            for (out, position) in out.iter_mut().zip(positions) {
+                let [low, high] = [2 * pair, 2 * pair + 1].map(|k| value(position, k) as u16);
+                *out = u32::from(low) | u32::from(high) << 16;
+            }
+        }
+    }
+}
