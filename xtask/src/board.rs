@@ -72,8 +72,9 @@ impl Board {
     /// What more the compiler is told.
     pub fn rustflags(self) -> &'static str {
         match self {
-            Self::An386 | Self::An500 | Self::An505 => "",
-            // The target's own default is the Cortex-M33's instruction set.
+            Self::An386 | Self::An500 => "",
+            // The target's own default is Armv8-M Mainline without any extension.
+            Self::An505 => "-C target-cpu=cortex-m33",
             Self::An547 => "-C target-cpu=cortex-m55",
         }
     }

@@ -79,7 +79,7 @@ impl Toolchain {
             // Warnings fail this build like clippy's do on the host.
             .env("RUSTFLAGS", format!("-D warnings {}", board.rustflags()));
         if self == Self::Debian {
-            command.arg("-Zbuild-std=core");
+            command.arg("-Zbuild-std=core,alloc");
             // Debian has no rust-lld, the targets' default.
             let target = board.target().to_uppercase().replace(['-', '.'], "_");
             command.env(format!("CARGO_TARGET_{target}_LINKER"), "ld.lld");

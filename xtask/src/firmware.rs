@@ -42,6 +42,12 @@ pub const FOOTPRINT: Program = Program {
     binary: "mtslvr-footprint",
 };
 
+/// Compares kernels with the portable ones.
+pub const KERNELS: Program = Program {
+    package: "kernels",
+    binary: "mtslvr-kernels",
+};
+
 /// Builds `program` for `board` with the packed model `model` in its flash; returns the ELF file,
 /// which stays as it is when the program is built around another model.
 pub fn build(

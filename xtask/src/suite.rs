@@ -4,11 +4,14 @@ use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::steps::Steps;
 use crate::{embedded, figures, firmware, onnxruntime, process, workspace};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use mtslvr_kernel_cases::{Sweep, sweep};
+use mtslvr_runtime::nn::portable;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use xtask::board::Board;
+use xtask::qemu;
 
 const EMBEDDED: &str = "set-up: compiler for boards and QEMU";
 const ONNX_RUNTIME: &str = "set-up: ONNX Runtime";
@@ -19,6 +22,11 @@ const FIRMWARE: &str = "firmware: build";
 const FIGURES: &str = "firmware: bytes and figures";
 /// The boards on which the runtime must give the host's bytes, and may not grow.
 const MEASURED: [Board; 1] = [Board::An386];
+const KERNELS: &str = "kernels against the portable ones";
+/// Boards whose kernels differ: SMLAD with Armv7E-M, with Armv8-M.
+const KERNELS_ON: [Board; 2] = [Board::An386, Board::An505];
+/// Random convolutions, each in every layout of weights.
+const KERNEL_CASES: u64 = 400;
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
@@ -68,6 +76,17 @@ pub fn test() -> ExitCode {
             }
         }
         None => steps.blocked(FIGURES, EMBEDDED),
+    }
+
+    match &toolchain {
+        Some(toolchain) => {
+            for board in KERNELS_ON {
+                steps.run(&format!("{KERNELS} on {}", board.name()), || {
+                    kernels(*toolchain, board)
+                });
+            }
+        }
+        None => steps.blocked(KERNELS, EMBEDDED),
     }
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
@@ -191,6 +210,23 @@ fn test_model() -> Result<PathBuf> {
 fn figures_of(toolchain: Toolchain, board: Board) -> Result<String> {
     let request = Request { model: None, board };
     figures::check(&bench_firmware::measure(toolchain, &request)?)
+}
+
+/// Runs `board`'s kernels in QEMU on random operators; their outputs must be those of this host's
+/// portable kernels.
+fn kernels(toolchain: Toolchain, board: Board) -> Result<()> {
+    let model = workspace::root().join("models/edge-s/model.slvr");
+    let elf = firmware::build(toolchain, board, firmware::KERNELS, &model)?;
+    let output = process::output(&mut qemu::command(board, &elf, &[KERNEL_CASES.to_string()]))?;
+    let Sweep::Agrees { crc32 } = sweep(KERNEL_CASES, portable::convolve) else {
+        bail!("the portable kernels differ from themselves");
+    };
+    let expected = format!("kernels cases={KERNEL_CASES} crc32={crc32:08x}");
+    ensure!(
+        output == expected,
+        "the board says {output:?}, this host {expected:?}"
+    );
+    Ok(())
 }
 
 fn fuzz_targets() -> Result<()> {

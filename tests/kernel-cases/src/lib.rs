@@ -7,6 +7,8 @@ extern crate alloc;
 
 mod convolution;
 mod random;
+mod sweep;
 
 pub use convolution::ConvolutionCase;
 pub use random::Random;
+pub use sweep::{Sweep, sweep};

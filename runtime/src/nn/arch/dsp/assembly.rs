@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::nn::GATHERED_PIXELS;
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 use core::mem::offset_of;
 
 /// Two values each, in one round of the inner loop.
@@ -92,8 +92,8 @@ pub(super) struct Outputs {
 ///
 /// # Safety
 /// The pointers reach as far as the fields say.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
+#[inline(never)]
+pub(super) unsafe fn outputs(call: &mut Outputs) {
     /// All values of a run: r2, r3, r12 and lr are its fields. A turn of the repetition is a step of
     /// two values of four positions times weights of two channels.
     macro_rules! run {
@@ -225,8 +225,11 @@ pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
             )
         };
     }
-    naked_asm!(
-        "
+    // SAFETY: what is read and written is the caller's promise; registers that the compiler cannot
+    // lend are saved and restored on the stack.
+    unsafe {
+        asm!(
+            "
         push    {{r4-r11, lr}}
         sub     sp, #28
         str     r0, [sp, #8]
@@ -246,8 +249,8 @@ pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
         ldr     r1, [r0, #{weights}]
         ldm     r0, {{r2, r3, r12, lr}}
         ",
-        run!("3", "30"),
-        "
+            run!("3", "30"),
+            "
         ldr     r0, [sp, #8]
         str     r1, [r0, #{weights}]
         ldr     r1, [r0, #{adapter}]
@@ -256,23 +259,23 @@ pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
         add     r0, #{centre}
         ldm     r0, {{r2, r3, r12, lr}}
         ",
-        run!("4", "40"),
-        "
+            run!("4", "40"),
+            "
         ldr     r0, [sp, #8]
         str     r1, [r0, #{adapter}]
     5:
         ",
-        part!(),
-        "
+            part!(),
+            "
         ldr     lr, [sp, #8]
         ldr     r3, [lr, #{multipliers}]
         ldrd    r1, r2, [lr, #{pre}]
         ldrd    r0, r12, [r3], #8
         str     r3, [lr, #{multipliers}]
         ",
-        requantise!("8", "r0": "r4" "r5" "r6" "r7"),
-        requantise!("9", "r12": "r8" "r9" "r10" "r11"),
-        "
+            requantise!("8", "r0": "r4" "r5" "r6" "r7"),
+            requantise!("9", "r12": "r8" "r9" "r10" "r11"),
+            "
         ldr     r3, [lr, #{out}]
         add     r12, r3, #2
         str     r12, [lr, #{out}]
@@ -293,18 +296,18 @@ pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
     6:
         ldrd    r1, r2, [lr, #{stride_then_residual} + 8]
         ",
-        add_and_store!("r4", "[r3]"),
-        add_and_store!("r5", "[r3, r12]"),
-        add_and_store!("r6", "[r3, r12, lsl #1]"),
-        "add    r3, r12",
-        add_and_store!("r7", "[r3, r12, lsl #1]"),
-        "add    r3, #1",
-        add_and_store!("r9", "[r3]"),
-        add_and_store!("r10", "[r3, r12]"),
-        add_and_store!("r11", "[r3, r12, lsl #1]"),
-        "sub    r3, r12",
-        add_and_store!("r8", "[r3]"),
-        "
+            add_and_store!("r4", "[r3]"),
+            add_and_store!("r5", "[r3, r12]"),
+            add_and_store!("r6", "[r3, r12, lsl #1]"),
+            "add    r3, r12",
+            add_and_store!("r7", "[r3, r12, lsl #1]"),
+            "add    r3, #1",
+            add_and_store!("r9", "[r3]"),
+            add_and_store!("r10", "[r3, r12]"),
+            add_and_store!("r11", "[r3, r12, lsl #1]"),
+            "sub    r3, r12",
+            add_and_store!("r8", "[r3]"),
+            "
     7:
         ldr     r0, [sp, #8]
         ldr     r1, [r0, #{pairs}]
@@ -312,20 +315,26 @@ pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
         str     r1, [r0, #{pairs}]
         bne.w   2b
         add     sp, #28
-        pop     {{r4-r11, pc}}
+        pop     {{r4-r11, lr}}
         ",
-        round = const ROUND,
-        segment = const SEGMENT * ROUND * GATHERED_PIXELS * size_of::<u32>(),
-        centre = const offset_of!(Outputs, centre),
-        weights = const offset_of!(Outputs, weights),
-        adapter = const offset_of!(Outputs, adapter),
-        bias = const offset_of!(Outputs, bias),
-        multipliers = const offset_of!(Outputs, multipliers),
-        out = const offset_of!(Outputs, out),
-        pairs = const offset_of!(Outputs, pairs),
-        pre = const offset_of!(Outputs, pre),
-        stride_then_residual = const offset_of!(Outputs, stride),
-    )
+            round = const ROUND,
+            segment = const SEGMENT * ROUND * GATHERED_PIXELS * size_of::<u32>(),
+            centre = const offset_of!(Outputs, centre),
+            weights = const offset_of!(Outputs, weights),
+            adapter = const offset_of!(Outputs, adapter),
+            bias = const offset_of!(Outputs, bias),
+            multipliers = const offset_of!(Outputs, multipliers),
+            out = const offset_of!(Outputs, out),
+            pairs = const offset_of!(Outputs, pairs),
+            pre = const offset_of!(Outputs, pre),
+            stride_then_residual = const offset_of!(Outputs, stride),
+            inout("r0") call => _,
+            out("r1") _,
+            out("r2") _,
+            out("r3") _,
+            out("r12") _,
+        )
+    }
 }
 
 /// Widens `quads` times four bytes from each of four places to 16 bits and lays them side by side:
@@ -337,12 +346,8 @@ pub(super) unsafe extern "C" fn outputs(call: &mut Outputs) {
 /// # Safety
 /// Each of `places` has `4 * quads` bytes, `out` eight words for each of the `quads`, of which there
 /// is at least one.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn widen(
-    out: *mut u32,
-    places: &[*const i8; GATHERED_PIXELS],
-    quads: usize,
-) {
+#[inline(never)]
+pub(super) unsafe fn widen(out: *mut u32, places: &[*const i8; GATHERED_PIXELS], quads: usize) {
     macro_rules! place {
         ($from:literal, $low:literal, $high:literal) => {
             concat!(
@@ -387,8 +392,10 @@ pub(super) unsafe extern "C" fn widen(
             )
         };
     }
-    naked_asm!(
-        "
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "
         push    {{r4-r11, lr}}
         add     r3, r0, r2, lsl #5
         push    {{r3}}
@@ -397,38 +404,97 @@ pub(super) unsafe extern "C" fn widen(
         bne     2f
     1:
         ",
-        quad!(),
-        "
+            quad!(),
+            "
     2:
         ",
-        quad!(),
-        "
+            quad!(),
+            "
         ldr     r9, [sp]
         cmp     r0, r9
         bne     1b
         add     sp, #4
-        pop     {{r4-r11, pc}}
-        "
-    )
+        pop     {{r4-r11, lr}}
+        ",
+            inout("r0") out => _,
+            inout("r1") places => _,
+            inout("r2") quads => _,
+            out("r3") _,
+            out("r12") _,
+        )
+    }
 }
 
-/// Four bytes as 16-bit values, two by two.
+/// Values under four positions of a stem's widest kernel, in whole words.
+pub(super) const STEM_SPAN: usize = 16;
+
+/// Widens `span` to 16 bits and lays it out for four positions, two values apart, and a kernel row of
+/// `out.len()` pairs (1 to 4): pair `k` of position `i` is word `k + i`.
+///
+/// Registers: r4 to r11 the widened words; r3 for a moment.
 #[inline(always)]
-pub(super) fn widen_word(bytes: u32) -> [u32; 2] {
-    let (first, second): (u32, u32);
-    // SAFETY: works on registers alone.
+pub(super) fn widen_stem(span: &[i8; STEM_SPAN], out: &mut [[u32; GATHERED_PIXELS]]) {
+    macro_rules! word {
+        ($at:literal, $low:literal, $high:literal) => {
+            concat!(
+                "
+                ldr     ",
+                $low,
+                ", [r1, ",
+                $at,
+                "]
+                sxtb16  r3, ",
+                $low,
+                "
+                sxtb16  ",
+                $high,
+                ", ",
+                $low,
+                ", ror #8
+                pkhbt   ",
+                $low,
+                ", r3, ",
+                $high,
+                ", lsl #16
+                pkhtb   ",
+                $high,
+                ", ",
+                $high,
+                ", r3, asr #16
+                "
+            )
+        };
+    }
+    debug_assert!((1..=4).contains(&out.len()));
+    // SAFETY: reads the four words of `span`, which may lie at any address; writes as many groups of
+    // four words as `out` has, at most four.
     unsafe {
         asm!(
-            "sxtb16 {even}, {bytes}",
-            "sxtb16 {odd}, {bytes}, ror #8",
-            "pkhbt {first}, {even}, {odd}, lsl #16",
-            "pkhtb {odd}, {odd}, {even}, asr #16",
-            bytes = in(reg) bytes,
-            even = out(reg) _,
-            odd = out(reg) second,
-            first = lateout(reg) first,
-            options(pure, nomem, nostack, preserves_flags),
+            "
+            push    {{r4-r11}}
+            ",
+            word!("#0", "r4", "r5"),
+            word!("#4", "r6", "r7"),
+            word!("#8", "r8", "r9"),
+            word!("#12", "r10", "r11"),
+            "
+            stm     r0!, {{r4-r7}}
+            subs    r2, #1
+            ble     2f
+            stm     r0!, {{r5-r8}}
+            subs    r2, #1
+            ble     2f
+            stm     r0!, {{r6-r9}}
+            subs    r2, #1
+            ble     2f
+            stm     r0!, {{r7-r10}}
+        2:
+            pop     {{r4-r11}}
+            ",
+            inout("r0") out.as_mut_ptr() => _,
+            in("r1") span.as_ptr(),
+            inout("r2") out.len() => _,
+            out("r3") _,
         );
     }
-    [first, second]
 }

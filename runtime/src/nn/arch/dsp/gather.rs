@@ -1,7 +1,7 @@
 //! Gathers what lies under the kernel, for four output positions at a time.
 #![allow(unsafe_code)]
 
-use super::assembly::{widen, widen_word};
+use super::assembly::{STEM_SPAN, widen, widen_stem};
 use crate::nn::{Convolution, GATHERED_PIXELS};
 
 /// Walks over the output positions, four at a time.
@@ -212,62 +212,34 @@ impl<'a> Gather<'a> {
         value | value << 16
     }
 
-    /// Four neighbouring positions of a row, two columns apart: position `i` needs the values from
-    /// `2i` on, so pair `k` of position `i` is word `k + i` of the widened row.
+    /// Four neighbouring positions of a row, two columns apart: one span of a row of the input for
+    /// each row of the kernel.
     fn stem(&self, first: &Position, out: &mut [u32]) {
-        match self.conv.window.kernel[1].div_ceil(2) {
-            1 => self.stem_rows::<1>(first, out),
-            2 => self.stem_rows::<2>(first, out),
-            3 => self.stem_rows::<3>(first, out),
-            _ => self.stem_rows::<4>(first, out),
-        }
-    }
-
-    #[inline(always)]
-    fn stem_rows<const PAIRS: usize>(&self, first: &Position, out: &mut [u32]) {
-        /// Values under four positions of the widest kernel, in whole words.
-        const SPAN: usize = 16;
         let conv = self.conv;
         let width = conv.input.width;
-        let (rows, _) = out.as_chunks_mut::<GATHERED_PIXELS>();
-        let (rows, _) = rows.as_chunks_mut::<PAIRS>();
-        for (ky, out) in rows.iter_mut().enumerate() {
+        let left = first.left.wrapping_sub(conv.window.padding.left);
+        let (out, _) = out.as_chunks_mut::<GATHERED_PIXELS>();
+        let pairs = conv.window.kernel[1].div_ceil(2).min(4);
+        for (ky, out) in out.chunks_exact_mut(pairs).enumerate() {
             let Some(row) = self.row(first, ky) else {
-                *out = [[self.padding_word(); GATHERED_PIXELS]; PAIRS];
+                out.fill([self.padding_word(); GATHERED_PIXELS]);
                 continue;
             };
             let row = &self.input[row * width..][..width];
-            let inside = (first.left)
-                .checked_sub(conv.window.padding.left)
-                .and_then(|from| row.get(from..)?.first_chunk::<SPAN>());
-            let padded;
-            let span = match inside {
-                Some(span) => span,
-                None => {
-                    padded = self.padded_span(first, row);
-                    &padded
-                }
-            };
-            let (bytes, _) = span.as_chunks::<4>();
-            let mut words = [0; SPAN / 2];
-            // Of the widened words, the first three and one a pair are needed.
-            let needed = (PAIRS + GATHERED_PIXELS - 1).div_ceil(2);
-            for (wide, &bytes) in words.as_chunks_mut().0.iter_mut().zip(bytes).take(needed) {
-                *wide = widen_word(u32::from_le_bytes(bytes.map(|b| b as u8)));
-            }
-            for (k, out) in out.iter_mut().enumerate() {
-                *out = core::array::from_fn(|i| words[k + i]);
+            match row.get(left..).and_then(|from| from.first_chunk()) {
+                Some(span) => widen_stem(span, out),
+                None => widen_stem(&self.padded_span(first, row), out),
             }
         }
     }
 
-    /// The values from where `first` begins, padding included.
+    /// The values of `row` from where `first` begins, padding included.
     #[inline(never)]
-    fn padded_span<const SPAN: usize>(&self, first: &Position, row: &[i8]) -> [i8; SPAN] {
-        let mut span = [self.conv.input_zero_point; SPAN];
+    fn padded_span(&self, first: &Position, row: &[i8]) -> [i8; STEM_SPAN] {
+        let mut span = [self.conv.input_zero_point; STEM_SPAN];
         let outside = self.conv.window.padding.left.saturating_sub(first.left);
         let from = (first.left + outside - self.conv.window.padding.left).min(row.len());
-        let len = (SPAN - outside).min(row.len() - from);
+        let len = (STEM_SPAN - outside).min(row.len() - from);
         span[outside..][..len].copy_from_slice(&row[from..][..len]);
         span
     }
