@@ -134,7 +134,10 @@ fn convolution(
 ) -> OpKindSpec {
     let row = window.area() * from;
     let paths = vec![ChannelRules {
-        weights: (0..to * row).map(|_| (random.next() >> 8) as i8).collect(),
+        // Symmetric, as a quantiser makes them.
+        weights: (0..to * row)
+            .map(|_| ((random.next() >> 8) as i8).max(-127))
+            .collect(),
         adapter: None,
         scale: vec![1.0 / 128.0; to],
         gain: vec![1.0 / (row as f32).sqrt(); to],
