@@ -48,8 +48,8 @@ impl Bench {
     pub fn head(&self, storage: &mut SoundStorage, scratch: &mut [f32]) -> Option<()> {
         for (kind, name) in HEADS {
             let space = EmbeddingSpace {
-                backbone: 0,
                 base_mean: &BASE_MEAN,
+                backbone: 0,
                 invariant_dim: EMBEDDING_DIM / 2,
                 rejection_similarity: 0.0,
             };

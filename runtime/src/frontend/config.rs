@@ -80,7 +80,7 @@ impl FrontendConfig {
     }
 
     /// Length in `f32` of the buffer that a [`Frontend`](super::Frontend) works in:
-    /// `3 * window + 1 + 2 * (mels + 1)`.
+    /// `2 * window - hop + 3 * mels + 2 + (mels + 3) / 2`.
     pub const fn buffer_len(&self) -> usize {
         super::log_mel::Parts::of(self).total()
     }

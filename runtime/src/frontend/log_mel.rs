@@ -1,6 +1,7 @@
 //! The streaming log-mel frontend.
 
-use super::{FrontendConfig, FrontendConfigError, fft, mel};
+use super::mel::Filters;
+use super::{FrontendConfig, FrontendConfigError, fft, logarithm};
 
 /// Largest magnitude of a sample that is taken as it is. Samples are meant to lie in [-1, 1]; one
 /// beyond this limit, infinite or not a number is taken as silence and counted in
@@ -31,17 +32,13 @@ pub const SAMPLE_LIMIT: f32 = 65_536.0;
 #[derive(Debug)]
 pub struct Frontend<'b> {
     config: FrontendConfig,
-    /// First half of the Hann window.
-    hann: &'b [f32],
-    /// First FFT bin at or above each mel edge.
-    first_bins: &'b [u32],
-    /// Position of each FFT bin between its mel edges.
-    rises: &'b [f32],
-    /// The samples of the frame being filled.
-    history: &'b mut [f32],
-    spectrum: &'b mut [f32],
+    filters: Filters<'b>,
+    /// The samples of the frame being filled, and where it is computed, in their place.
+    work: &'b mut [f32],
+    /// Meanwhile, those of its samples that the next frame covers, too.
+    kept: &'b mut [f32],
     frame: &'b mut [f32],
-    /// Samples in `history`.
+    /// Samples in `work`.
     filled: usize,
     /// How many of those an earlier frame has already covered.
     covered: usize,
@@ -65,34 +62,30 @@ pub enum FrontendError {
 
 /// Lengths of the buffer's parts.
 pub(super) struct Parts {
-    hann: usize,
-    first_bins: usize,
-    rises: usize,
-    history: usize,
-    spectrum: usize,
+    filters: usize,
+    work: usize,
+    kept: usize,
     frame: usize,
 }
 
 impl Parts {
     pub(super) const fn of(config: &FrontendConfig) -> Self {
-        let (window, mels) = (config.window as usize, config.mels as usize);
+        let window = config.window as usize;
         Self {
-            hann: window / 2 + 1,
-            first_bins: mels + 2,
-            rises: window / 2,
-            history: window,
-            spectrum: window,
-            frame: mels,
+            filters: Filters::buffer_len(config.mels as usize),
+            work: window,
+            kept: window.saturating_sub(config.hop as usize),
+            frame: config.mels as usize,
         }
     }
 
     pub(super) const fn total(&self) -> usize {
-        self.hann + self.first_bins + self.rises + self.history + self.spectrum + self.frame
+        self.filters + self.work + self.kept + self.frame
     }
 }
 
 impl<'b> Frontend<'b> {
-    /// Prepares the window and the mel filters in `buffer`, of which the first
+    /// Prepares the mel filters in `buffer`, of which the first
     /// [`FrontendConfig::buffer_len`] values are used; what it held does not matter.
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
         config.validate().map_err(FrontendError::Config)?;
@@ -103,23 +96,15 @@ impl<'b> Frontend<'b> {
                 found: buffer.len(),
             });
         }
-        let (hann, rest) = buffer.split_at_mut(parts.hann);
-        let (first_bins, rest) = rest.split_at_mut(parts.first_bins);
-        let (rises, rest) = rest.split_at_mut(parts.rises);
-        let (history, rest) = rest.split_at_mut(parts.history);
-        let (spectrum, rest) = rest.split_at_mut(parts.spectrum);
+        let (filters, rest) = buffer.split_at_mut(parts.filters);
+        let (work, rest) = rest.split_at_mut(parts.work);
+        let (kept, rest) = rest.split_at_mut(parts.kept);
         let frame = &mut rest[..parts.frame];
-
-        let first_bins = bytemuck::cast_slice_mut(first_bins);
-        fft::hann(hann);
-        mel::filters(&config, first_bins, rises);
         Ok(Self {
+            filters: Filters::new(&config, filters),
             config,
-            hann,
-            first_bins,
-            rises,
-            history,
-            spectrum,
+            work,
+            kept,
             frame,
             filled: 0,
             covered: 0,
@@ -135,12 +120,24 @@ impl<'b> Frontend<'b> {
     /// Takes samples, meant to lie in [-1, 1], and calls `on_frame` with each frame (`mels` values)
     /// that they complete.
     pub fn push(&mut self, samples: &[f32], on_frame: impl FnMut(&[f32])) {
-        self.take(samples, |sample| sample, on_frame);
+        let mut invalid = 0_u32;
+        let value = |sample: f32| {
+            // False for NaN as well.
+            let valid = sample.abs() <= SAMPLE_LIMIT;
+            invalid = invalid.saturating_add(u32::from(!valid));
+            if valid { sample } else { 0.0 }
+        };
+        self.take(samples, value, on_frame);
+        self.invalid = self.invalid.saturating_add(invalid);
     }
 
     /// [`Self::push`] for 16-bit PCM: a sample counts `1 / 32768`.
     pub fn push_i16(&mut self, samples: &[i16], on_frame: impl FnMut(&[f32])) {
-        self.take(samples, |sample| f32::from(sample) / 32_768.0, on_frame);
+        self.take(
+            samples,
+            |sample| f32::from(sample) * (1.0 / 32_768.0),
+            on_frame,
+        );
     }
 
     /// Samples that no frame has covered yet.
@@ -158,8 +155,8 @@ impl<'b> Frontend<'b> {
     /// begins after it.
     pub fn flush(&mut self, mut on_frame: impl FnMut(&[f32])) {
         if self.pending() > 0 {
-            self.history[self.filled..].fill(0.0);
-            self.emit(&mut on_frame);
+            self.work[self.filled..].fill(0.0);
+            on_frame(self.compute());
         }
         self.reset();
     }
@@ -174,45 +171,43 @@ impl<'b> Frontend<'b> {
     fn take<T: Copy>(
         &mut self,
         mut samples: &[T],
-        value: impl Fn(T) -> f32,
+        mut value: impl FnMut(T) -> f32,
         mut on_frame: impl FnMut(&[f32]),
     ) {
         while !samples.is_empty() {
-            let room = &mut self.history[self.filled..];
+            let room = &mut self.work[self.filled..];
             let (now, later) = samples.split_at(samples.len().min(room.len()));
-            let mut invalid = 0;
             for (slot, sample) in room.iter_mut().zip(now) {
-                let sample = value(*sample);
-                // False for NaN as well.
-                let valid = sample.abs() <= SAMPLE_LIMIT;
-                *slot = if valid { sample } else { 0.0 };
-                invalid += u32::from(!valid);
+                *slot = value(*sample);
             }
-            self.invalid = self.invalid.saturating_add(invalid);
             self.filled += now.len();
             samples = later;
-            if self.filled == self.history.len() {
-                self.emit(&mut on_frame);
-                let hop = usize::from(self.config.hop);
-                self.history.copy_within(hop.., 0);
-                self.filled -= hop;
+            if self.filled == self.work.len() {
+                let hop = self.work.len() - self.kept.len();
+                self.kept.copy_from_slice(&self.work[hop..]);
+                on_frame(self.compute());
+                self.filled = self.kept.len();
                 self.covered = self.filled;
+                self.work[..self.filled].copy_from_slice(self.kept);
             }
         }
     }
 
-    /// Turns the full history into a frame.
-    fn emit(&mut self, on_frame: &mut impl FnMut(&[f32])) {
-        fft::weigh(self.history, self.hann, self.spectrum);
-        fft::transform(self.spectrum);
-        mel::apply(self.spectrum, self.first_bins, self.rises, self.frame);
+    /// Turns the samples in `work`, which are lost, into a frame. Not inlined: a firmware that is
+    /// optimised for size would compile it so, too.
+    #[inline(never)]
+    fn compute(&mut self) -> &[f32] {
+        fft::weigh(self.work);
+        fft::power_spectrum(self.work);
+        let place = fft::bins(self.work.len());
+        self.filters.apply(|bin| self.work[place(bin)], self.frame);
         let FrontendConfig {
             floor, mean, scale, ..
         } = self.config;
         for value in self.frame.iter_mut() {
-            *value = (libm::logf(*value + floor) - mean) * scale;
+            *value = (logarithm::ln(*value + floor) - mean) * scale;
         }
-        on_frame(self.frame);
+        self.frame
     }
 }
 

@@ -11,66 +11,96 @@ fn hertz_of_mel(mel: f64) -> f64 {
     700.0 * (libm::exp(mel / 2595.0 * core::f64::consts::LN_10) - 1.0)
 }
 
-/// Computes the filters of `config`.
+/// The filters of a configuration, sparse.
 ///
 /// Band `m` rises from edge `m` to its peak of 1 at edge `m + 1` and falls to zero at edge `m + 2`.
 /// So a bin between edges `j` and `j + 1` feeds two bands, `j` by its position `r` in the interval
-/// and `j - 1` by `1 - r`: one number a bin holds the whole bank. Where an interval has no bin, or
-/// a narrow band none at all, nothing is added and that band is the floor.
+/// and `j - 1` by `1 - r`; within an interval `r` grows by the same step from bin to bin. Where an
+/// interval has no bin, or a narrow band none at all, nothing is added and that band is the floor.
 ///
-/// `first_bins`, `mels + 2` long, gets the first bin at or above each edge; `rises`, `window / 2`
-/// long, gets each bin's `r`. Bin 0 and the Nyquist bin lie on or outside the outer edges, where
-/// every filter is zero, so they never count.
-pub(super) fn filters(config: &FrontendConfig, first_bins: &mut [u32], rises: &mut [f32]) {
-    let bins = usize::from(config.window) / 2;
-    let spacing = f64::from(config.sample_rate) / f64::from(config.window);
-    let (low, high) = (
-        mel_of_hertz(f64::from(config.f_min)),
-        mel_of_hertz(f64::from(config.f_max)),
-    );
-    let step = (high - low) / f64::from(config.mels + 1);
-    let edge = |j: usize| match j {
-        0 => f64::from(config.f_min),
-        j if j == usize::from(config.mels) + 1 => f64::from(config.f_max),
-        j => hertz_of_mel(low + step * j as f64),
-    };
-
-    rises.fill(0.0);
-    let mut bin = 1;
-    let mut lower = edge(0);
-    while bin < bins && bin as f64 * spacing < lower {
-        bin += 1;
-    }
-    first_bins[0] = bin as u32;
-    for (j, first) in first_bins.iter_mut().enumerate().skip(1) {
-        let upper = edge(j);
-        while bin < bins && (bin as f64 * spacing) < upper {
-            rises[bin] = ((bin as f64 * spacing - lower) / (upper - lower)) as f32;
-            bin += 1;
-        }
-        *first = bin as u32;
-        lower = upper;
-    }
+/// Bin 0 and the Nyquist bin lie on or outside the outer edges, where every filter is zero, so they
+/// never count.
+#[derive(Debug)]
+pub(super) struct Filters<'b> {
+    /// First bin at or above each edge, `mels + 2` of them (and one more where that is odd).
+    first_bins: &'b [u16],
+    /// Of each interval: `r` of its first bin, and what it grows by.
+    slopes: &'b [[f32; 2]],
 }
 
-/// Writes the mel power of every band of `spectrum` (as [`super::fft::transform`] leaves it) to
-/// `power`, `mels` values. Sums run in the order of the bins.
-pub(super) fn apply(spectrum: &[f32], first_bins: &[u32], rises: &[f32], power: &mut [f32]) {
-    let interval = |j: usize| {
-        let bins = first_bins[j] as usize..first_bins[j + 1] as usize;
-        let values = spectrum[2 * bins.start..2 * bins.end].chunks_exact(2);
-        values
-            .zip(&rises[bins])
-            .fold((0.0_f32, 0.0_f32), |(up, down), (value, rise)| {
-                let energy = value[0] * value[0] + value[1] * value[1];
-                (up + rise * energy, down + (1.0 - rise) * energy)
-            })
-    };
-    let (mut rising, _) = interval(0);
-    for (m, band) in power.iter_mut().enumerate() {
-        let (next, falling) = interval(m + 1);
-        *band = rising + falling;
-        rising = next;
+impl<'b> Filters<'b> {
+    /// Length in `f32` of the buffer that filters for `mels` bands take.
+    pub(super) const fn buffer_len(mels: usize) -> usize {
+        (mels + 2).div_ceil(2) + 2 * (mels + 1)
+    }
+
+    /// Computes the filters of `config` in `buffer`, [`Self::buffer_len`] long.
+    pub(super) fn new(config: &FrontendConfig, buffer: &'b mut [f32]) -> Self {
+        let mels = usize::from(config.mels);
+        let (first_bins, slopes) = buffer.split_at_mut((mels + 2).div_ceil(2));
+        let first_bins: &mut [u16] = bytemuck::cast_slice_mut(first_bins);
+        let (slopes, _) = slopes.as_chunks_mut::<2>();
+
+        let bins = usize::from(config.window) / 2;
+        let spacing = f64::from(config.sample_rate) / f64::from(config.window);
+        let (low, high) = (
+            mel_of_hertz(f64::from(config.f_min)),
+            mel_of_hertz(f64::from(config.f_max)),
+        );
+        let step = (high - low) / f64::from(config.mels + 1);
+        let edge = |j: usize| match j {
+            0 => f64::from(config.f_min),
+            j if j == mels + 1 => f64::from(config.f_max),
+            j => hertz_of_mel(low + step * j as f64),
+        };
+        let mut bin = 1;
+        let mut first_at_or_above = |edge: f64| {
+            while bin < bins && (bin as f64 * spacing) < edge {
+                bin += 1;
+            }
+            bin
+        };
+        let mut lower = edge(0);
+        let mut first = first_at_or_above(lower);
+        first_bins[0] = first as u16;
+        for (j, slope) in slopes.iter_mut().enumerate() {
+            let upper = edge(j + 1);
+            let width = upper - lower;
+            *slope = [
+                ((first as f64 * spacing - lower) / width) as f32,
+                (spacing / width) as f32,
+            ];
+            first = first_at_or_above(upper);
+            first_bins[j + 1] = first as u16;
+            lower = upper;
+        }
+        Self { first_bins, slopes }
+    }
+
+    /// Writes the mel power of every band to `power`, `mels` values; `energy` gives that of a bin.
+    /// Sums run in the order of the bins.
+    pub(super) fn apply(&self, energy: impl Fn(usize) -> f32, power: &mut [f32]) {
+        let mut edges = self.first_bins.iter().map(|&bin| usize::from(bin));
+        let mut first = edges.next().unwrap_or(0);
+        let mut rising = 0.0;
+        // An interval ends the falling side of the band before the one that it begins.
+        let mut ended = None;
+        for (&[r0, step], last) in self.slopes.iter().zip(edges) {
+            let (mut up, mut down, mut bins) = (0.0_f32, 0.0_f32, 0.0_f32);
+            for bin in first..last {
+                let energy = energy(bin);
+                let r = r0 + step * bins;
+                up += r * energy;
+                down += (1.0 - r) * energy;
+                bins += 1.0;
+            }
+            if let Some(band) = ended {
+                power[band] = rising + down;
+            }
+            ended = Some(ended.map_or(0, |band| band + 1));
+            rising = up;
+            first = last;
+        }
     }
 }
 
@@ -127,18 +157,15 @@ mod tests {
         ] {
             let bins = usize::from(config.window) / 2;
             let mels = usize::from(config.mels);
-            let (mut first, mut rises) = (vec![0; mels + 2], vec![0.0; bins]);
-            filters(&config, &mut first, &mut rises);
+            let mut buffer = vec![f32::NAN; Filters::buffer_len(mels)];
+            let filters = Filters::new(&config, &mut buffer);
             let bank = dense(&config);
             for bin in 0..bins {
-                // One bin of unit energy shows that bin's weight in every band. Bin 0 also holds
-                // the Nyquist bin, which no filter may see.
-                let mut spectrum = vec![0.0; 2 * bins];
-                spectrum[2 * bin + 1] = 1.0;
-                let mut power = vec![0.0; mels];
-                apply(&spectrum, &first, &rises, &mut power);
-                for (m, band) in power.iter().enumerate() {
-                    let difference = f64::from(*band) - bank[m][bin];
+                // One bin of unit energy shows that bin's weight in every band.
+                let mut power = vec![f32::NAN; mels];
+                filters.apply(|k| if k == bin { 1.0 } else { 0.0 }, &mut power);
+                for (m, (band, weights)) in power.iter().zip(&bank).enumerate() {
+                    let difference = f64::from(*band) - weights[bin];
                     assert!(difference.abs() < 1e-6, "{config:?} bin {bin} band {m}");
                 }
             }
