@@ -425,6 +425,34 @@ pub(super) unsafe fn widen(out: *mut u32, places: &[*const i8; GATHERED_PIXELS],
     }
 }
 
+/// Clamps all of `values`, four at a time: `SEL` takes bytes by the signs of a difference.
+pub(super) fn clamp(values: &mut [i8], [lo, hi]: [i8; 2]) {
+    let all_four = |bound: i8| u32::from(bound as u8) * 0x0101_0101;
+    let [lows, highs] = [lo, hi].map(all_four);
+    let (fours, rest) = values.as_chunks_mut::<4>();
+    for four in fours {
+        let mut word = u32::from_le_bytes(four.map(|value| value as u8));
+        // SAFETY: works on registers and the flags GE alone.
+        unsafe {
+            asm!(
+                "ssub8 {t}, {word}, {lows}",
+                "sel {word}, {word}, {lows}",
+                "ssub8 {t}, {highs}, {word}",
+                "sel {word}, {word}, {highs}",
+                word = inout(reg) word,
+                lows = in(reg) lows,
+                highs = in(reg) highs,
+                t = out(reg) _,
+                options(pure, nomem, nostack),
+            );
+        }
+        *four = word.to_le_bytes().map(|byte| byte as i8);
+    }
+    for value in rest {
+        *value = (*value).clamp(lo, hi);
+    }
+}
+
 /// Values under four positions of a stem's widest kernel, in whole words.
 pub(super) const STEM_SPAN: usize = 16;
 

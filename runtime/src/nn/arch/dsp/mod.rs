@@ -17,7 +17,7 @@ mod assembly;
 mod gather;
 
 use crate::nn::{ADD_FRACTION_BITS, Convolution, GATHERED_PIXELS, Layout};
-use assembly::{Outputs, Run, outputs};
+use assembly::{Outputs, Run, clamp, outputs};
 use core::ptr::null;
 use gather::Gather;
 
@@ -53,7 +53,7 @@ pub(super) fn convolve(
 
     padding.fill(conv.input_zero_point);
     let mut gather = Gather::new(conv, input, padding);
-    let residual = direct_residual(conv);
+    let finish = Finish::of(conv);
     for out in output.chunks_mut(GATHERED_PIXELS * conv.output.channels) {
         gather.next(gathered);
         let (column, summed) = Run::new(gathered, 0);
@@ -64,37 +64,54 @@ pub(super) fn convolve(
             centre,
         };
         let whole = out.len() == GATHERED_PIXELS * conv.output.channels;
-        let direct_pairs = match residual {
-            Some(residual) if whole => block.direct(residual, out),
-            _ => 0,
-        };
+        let direct = finish.as_ref().filter(|_| whole);
+        let direct_pairs = direct.map_or(0, |finish| block.direct(finish.residual, out));
         for pair in direct_pairs..conv.output.channels.div_ceil(2) {
             block.one_by_one(pair, out);
+        }
+        if let Some(finish) = direct
+            && finish.clamp != WHOLE_RANGE
+        {
+            clamp(out, finish.clamp);
         }
     }
     true
 }
 
-/// The residual as [`Outputs`] computes it, zeros for none; `None` if only [`Block::one_by_one`] can
-/// do what `conv` asks for.
-fn direct_residual(conv: &Convolution<'_>) -> Option<[i32; 3]> {
-    let whole_range = |lo: i8, hi: i8| (lo, hi) == (i8::MIN, i8::MAX);
-    if !whole_range(conv.requantisation.lo, conv.requantisation.hi) {
-        return None;
-    }
-    let Some(rule) = &conv.residual else {
-        return Some([0; 3]);
-    };
-    // The sum's zero point goes into the constant, if there is room.
-    let one = 1i64 << ADD_FRACTION_BITS;
-    let [a, b] = [rule.a_multiplier, rule.b_multiplier].map(i64::from);
-    let reach = 255 * (a.abs() + b.abs()) + one / 2 + 128 * one;
-    let constant = i64::from(rule.zero_point) * one + one / 2
-        - i64::from(rule.a_zero_point) * a
-        - i64::from(rule.b_zero_point) * b;
-    let direct = whole_range(rule.lo, rule.hi) && a != 0 && reach <= i32::MAX.into();
-    direct.then_some([rule.a_multiplier, rule.b_multiplier, constant as i32])
+/// What follows a requantisation to the whole range of an `i8`.
+struct Finish {
+    /// The residual as [`Outputs`] computes it, zeros for none.
+    residual: [i32; 3],
+    /// Bounds of the result.
+    clamp: [i8; 2],
 }
+
+impl Finish {
+    /// That of `conv`; `None` if only [`Block::one_by_one`] can do what it asks for.
+    fn of(conv: &Convolution<'_>) -> Option<Self> {
+        let inner = [conv.requantisation.lo, conv.requantisation.hi];
+        let Some(rule) = &conv.residual else {
+            return Some(Self {
+                residual: [0; 3],
+                clamp: inner,
+            });
+        };
+        // The sum's zero point goes into the constant, if there is room.
+        let one = 1i64 << ADD_FRACTION_BITS;
+        let [a, b] = [rule.a_multiplier, rule.b_multiplier].map(i64::from);
+        let reach = 255 * (a.abs() + b.abs()) + one / 2 + 128 * one;
+        let constant = i64::from(rule.zero_point) * one + one / 2
+            - i64::from(rule.a_zero_point) * a
+            - i64::from(rule.b_zero_point) * b;
+        let direct = inner == WHOLE_RANGE && a != 0 && reach <= i32::MAX.into();
+        direct.then_some(Self {
+            residual: [rule.a_multiplier, rule.b_multiplier, constant as i32],
+            clamp: [rule.lo, rule.hi],
+        })
+    }
+}
+
+const WHOLE_RANGE: [i8; 2] = [i8::MIN, i8::MAX];
 
 /// Up to four output positions, their values gathered.
 struct Block<'a> {
