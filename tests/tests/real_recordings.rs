@@ -1,9 +1,12 @@
 //! What needs real recordings: `cargo xtask test` runs it where `MTSLVR_DATA` is set.
 
 use anyhow::{Context, Result, ensure};
+use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::HeadKind;
+use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_tests::firmware::{Firmware, Script};
 use mtslvr_trainer::audio::{self, LabelledSet};
+use mtslvr_trainer::export::BackboneFile;
 use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
@@ -60,6 +63,40 @@ fn episodes_on_real_recordings() -> Result<()> {
     let mean = figures["mean"].as_f64().context("no mean")?;
     let chance = 100.0 / WAYS as f64;
     ensure!(mean > chance + 5.0, "mean accuracy {mean} %");
+    Ok(())
+}
+
+/// The shipped model on clips of each set, through the kernels of every instruction set that this
+/// machine has: the same bits.
+#[test]
+#[ignore = "needs recordings in MTSLVR_DATA"]
+fn every_instruction_set_embeds_real_recordings_alike() -> Result<()> {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/edge-s/model.slvr");
+    let file = BackboneFile::read(Path::new(model), None)?;
+    let available = InstructionSet::ALL
+        .into_iter()
+        .filter(|set| set.is_available());
+    let mut backbones: Vec<_> = available
+        .map(|set| (set, file.backbone_on(set).expect("a packed model")))
+        .collect();
+    let mut compared = 0;
+    for set in sets()? {
+        let clips = LabelledSet::open(&set)?.clips;
+        for clip in clips.iter().step_by(clips.len().div_ceil(40)) {
+            let samples = audio::load(&clip.path, RATE)?;
+            let mut embeddings = backbones.iter_mut().map(|(set, backbone)| {
+                let embedding = embed_clip(backbone, &samples);
+                (*set, embedding.expect("a clip that has been read"))
+            });
+            let (_, expected) = embeddings.next().context("no kernels at all")?;
+            for (set, embedding) in embeddings {
+                let name = set.name();
+                ensure!(embedding == expected, "{name}: {}", clip.path.display());
+                compared += 1;
+            }
+        }
+    }
+    println!("{compared} embeddings compared with the portable kernels'");
     Ok(())
 }
 

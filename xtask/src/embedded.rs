@@ -102,7 +102,7 @@ pub fn target_dir() -> PathBuf {
 }
 
 /// Debian's cargo, in an environment without a trace of the cargo that runs this program.
-fn debian_cargo() -> Command {
+pub fn debian_cargo() -> Command {
     let mut command = Command::new("/usr/bin/cargo");
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
@@ -145,7 +145,7 @@ fn debian_cargo() -> Command {
 }
 
 /// Whether the host's compiler has `core` for `target`.
-fn target_installed(target: &str) -> Result<bool> {
+pub fn target_installed(target: &str) -> Result<bool> {
     let libraries = process::output(workspace::host_rustc().args([
         "--print",
         "target-libdir",

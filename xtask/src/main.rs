@@ -1,5 +1,6 @@
 //! `cargo xtask`: sets up what the tests need, runs them all, and builds the example firmware.
 
+mod aarch64;
 mod bench_firmware;
 mod elf;
 mod embedded;

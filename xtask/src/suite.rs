@@ -3,7 +3,7 @@
 use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::steps::Steps;
-use crate::{embedded, figures, firmware, onnxruntime, process, workspace};
+use crate::{aarch64, embedded, figures, firmware, onnxruntime, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Sweep, sweep};
 use mtslvr_runtime::nn::portable;
@@ -27,6 +27,7 @@ const KERNELS: &str = "kernels against the portable ones";
 const KERNELS_ON: [Board; 2] = [Board::An386, Board::An505];
 /// Random convolutions, each in every layout of weights.
 const KERNEL_CASES: u64 = 400;
+const AARCH64: &str = "aarch64 kernels, in QEMU";
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
@@ -87,6 +88,12 @@ pub fn test() -> ExitCode {
             }
         }
         None => steps.blocked(KERNELS, EMBEDDED),
+    }
+    match &toolchain {
+        Some(toolchain) => {
+            steps.run(AARCH64, || aarch64::kernel_tests(*toolchain));
+        }
+        None => steps.blocked(AARCH64, EMBEDDED),
     }
 
     steps.run("fuzz targets on their seeds", fuzz_targets);

@@ -1,14 +1,20 @@
 //! Convolutions on machines with `std`: weights are brought into another order once, when a backbone
 //! is made, and kernels for the machine's instruction set compute tiles of several output positions
-//! by blocks of `BLOCK` output channels.
+//! by blocks of sixteen output channels.
 //!
 //! The input is copied into a map with its padding around it, so that what lies under a kernel's row
 //! is contiguous and padding costs no branch. A kernel then takes a *group* of input values, the same
-//! for all channels of a block, and multiplies it with a `Line` of weights: a group for each channel
-//! of the block.
+//! for all channels of a block, and multiplies it with a *line* of weights: a group for each channel of
+//! the block.
 //!
 //! 32-bit accumulators wrap around. That loses nothing: [`crate::model::Model::open`] has proved that
 //! the sums fit, and sums of integers modulo 2^32 do not depend on the way to them.
+
+// Elsewhere the portable kernels are all there is.
+#![cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code)
+)]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -96,6 +102,8 @@ struct Walk {
     /// Lines of the first block.
     lines: *const Line,
     /// Lines from one block to the next.
+    // Only x86-64 has tiles of several blocks.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     block_step: usize,
     /// Rows under the kernel.
     rows: usize,

@@ -291,9 +291,9 @@ impl RepackedConvolution {
                     },
                     shape => shape,
                 };
-                // Fewer positions than a tile has: the rest repeats the first.
-                let repeated = offsets.iter().chain(std::iter::repeat(&offsets[0]));
-                for (pointer, &offset) in tile.positions.iter_mut().zip(repeated) {
+                for (p, pointer) in tile.positions[..shape.positions].iter_mut().enumerate() {
+                    // Fewer positions than a tile has: the rest repeats the last.
+                    let offset = offsets[p.min(offsets.len() - 1)];
                     *pointer = padded[offset..].as_ptr();
                 }
                 tile.output = out[first..].as_mut_ptr();

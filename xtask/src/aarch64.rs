@@ -1,0 +1,87 @@
+//! The kernels of aarch64 hosts, compiled for Linux there and run by QEMU's user mode, which has the
+//! dot product instructions.
+
+use crate::embedded::{self, Toolchain};
+use crate::{process, workspace};
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+use std::process::Command;
+
+const TARGET: &str = "aarch64-unknown-linux-gnu";
+
+/// Compiler driver that links for [`TARGET`].
+const LINKER: &str = "aarch64-linux-gnu-gcc";
+
+/// Runs programs for aarch64.
+const EMULATOR: &str = "qemu-aarch64";
+
+/// Where Debian's cross compiler keeps the C library.
+const C_LIBRARY: &str = "/usr/aarch64-linux-gnu";
+
+const DEBIAN_PACKAGES: [&str; 3] = [
+    "qemu-user",
+    "gcc-aarch64-linux-gnu",
+    "libc6-dev-arm64-cross",
+];
+
+/// Runs the runtime's kernel tests. A machine that is an aarch64 one itself has run them already.
+pub fn kernel_tests(toolchain: Toolchain) -> Result<()> {
+    if cfg!(target_arch = "aarch64") {
+        return Ok(());
+    }
+    set_up(toolchain)?;
+    let mut command = match toolchain {
+        Toolchain::Rustup => workspace::host_cargo()?,
+        Toolchain::Debian => embedded::debian_cargo(),
+    };
+    command
+        .current_dir(workspace::root())
+        .args(["test", "--release", "--locked", "--target", TARGET])
+        .args([
+            "--package",
+            "mtslvr-runtime",
+            "--features",
+            "std",
+            "--test",
+            "kernels",
+        ])
+        // All but the kernels is here to compile fast.
+        .args(["--config", "profile.release.package.\"*\".opt-level=0"])
+        .args(["--config", "profile.release.debug=false"])
+        .env("CARGO_TARGET_DIR", embedded::target_dir())
+        .env("RUSTFLAGS", "-D warnings")
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER)
+        .env(
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
+            format!("{EMULATOR} -L {C_LIBRARY}"),
+        );
+    if toolchain == Toolchain::Debian {
+        command.arg("-Zbuild-std=std,test");
+    }
+    process::run(&mut command)
+}
+
+fn set_up(toolchain: Toolchain) -> Result<()> {
+    match toolchain {
+        Toolchain::Debian => embedded::install_debian(&DEBIAN_PACKAGES)?,
+        Toolchain::Rustup if embedded::target_installed(TARGET)? => {}
+        Toolchain::Rustup => {
+            process::run(Command::new("rustup").args(["target", "add", TARGET])).with_context(
+                || format!("rustup could not add the target {TARGET}; MTSLVR_EMBEDDED=debian builds it from Debian's sources"),
+            )?;
+        }
+    }
+    for (program, package) in [(EMULATOR, "qemu-user"), (LINKER, "gcc-aarch64-linux-gnu")] {
+        ensure!(
+            process::succeeds(Command::new(program).arg("--version")),
+            "{program} is not installed: install it (package {package} on Debian and Ubuntu) and \
+             run this again"
+        );
+    }
+    ensure!(
+        Path::new(C_LIBRARY).is_dir(),
+        "{C_LIBRARY} is not there: install the C library for aarch64 (package \
+         libc6-dev-arm64-cross on Debian and Ubuntu) and run this again"
+    );
+    Ok(())
+}
