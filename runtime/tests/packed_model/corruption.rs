@@ -3,6 +3,7 @@
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::model::builder::{build, seal};
 use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+use mtslvr_runtime::nn::Layout;
 
 use crate::network::{Plan, Random, network};
 
@@ -101,6 +102,37 @@ fn errors_say_what_is_wrong() {
             expected: 128,
             found: 0
         }
+    );
+}
+
+/// Pairs whose second weight is beyond an `i8`, or that are not zero beyond the end of a row.
+#[test]
+fn weights_that_cannot_be() {
+    let file = small();
+    let model = Model::open(&file).unwrap();
+    let stem = model.ops().next().unwrap();
+    assert_eq!(stem.layout, Layout::Pairs);
+    let weights = stem.tables(0).weights.as_ptr().addr() - file.as_ptr().addr();
+    let row = stem.window.kernel[1];
+    assert!(row % 2 == 1);
+    for (pair, accepted) in [(0x7F7F_i16, true), (0x7F80, false), (i16::MIN, true)] {
+        let mut file = file.clone();
+        file[weights..weights + 2].copy_from_slice(&pair.to_le_bytes());
+        seal(&mut file);
+        match Model::open(&file) {
+            Ok(_) => assert!(accepted, "{pair:#x}"),
+            Err(error) => {
+                assert!(!accepted, "{pair:#x}");
+                assert_eq!(error, OpenError::Weights { op: 0 });
+            }
+        }
+    }
+    let mut file = file.clone();
+    file[weights + 2 * row] = 1;
+    seal(&mut file);
+    assert_eq!(
+        Model::open(&file).unwrap_err(),
+        OpenError::Weights { op: 0 }
     );
 }
 

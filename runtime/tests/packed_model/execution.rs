@@ -4,7 +4,7 @@
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
 use mtslvr_runtime::model::Model;
 use mtslvr_runtime::model::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
-use mtslvr_runtime::nn::Window;
+use mtslvr_runtime::nn::{Layout, Window};
 
 use crate::network::{Plan, interpret, network, patches};
 
@@ -200,4 +200,27 @@ fn the_model_says_what_it_was_built_with() {
     assert_eq!(model.rejection_similarity(), spec.rejection_similarity);
     assert_eq!((model.invariant_dim(), model.equivariant_dim()), (11, 11));
     assert_eq!(Model::len_from_header(&file), Ok(file.len()));
+}
+
+/// A weight of -128 does not fit a pair: the operator keeps its rows.
+#[test]
+fn the_least_weight_keeps_an_operator_in_rows() {
+    let mut spec = network(Plan::SMALL, 61);
+    let mut with_first_weight = |weight: i8| {
+        if let OpKindSpec::Convolution { paths, .. } = &mut spec.ops[0].kind {
+            for rules in paths {
+                rules.weights[0] = weight;
+            }
+        }
+        let file = build(&spec).unwrap();
+        let layout = Model::open(&file).unwrap().ops().next().unwrap().layout;
+        (layout, run(&spec).1)
+    };
+    let (layout, in_rows) = with_first_weight(-128);
+    assert_eq!(layout, Layout::Rows);
+    let (layout, in_pairs) = with_first_weight(-127);
+    assert_eq!(layout, Layout::Pairs);
+    // One weight of another size by one step moves a feature by a step or two at most.
+    let apart = in_rows.iter().zip(&in_pairs).map(|(a, b)| a.abs_diff(*b));
+    assert!(apart.max().unwrap() <= 2);
 }

@@ -95,7 +95,7 @@ impl Writer<'_> {
         split: bool,
     ) -> Vec<ChannelRules> {
         let random = &mut *self.random;
-        let weights: Vec<i8> = (0..channels * row).map(|_| random.bits() as i8).collect();
+        let weights: Vec<i8> = (0..channels * row).map(|_| symmetric(random)).collect();
         let scale: Vec<f32> = (0..channels).map(|_| 0.02 + 0.01 * random.unit()).collect();
         let gain_size = 1.0 / (row as f32).sqrt();
         let mut rules: Vec<ChannelRules> = Vec::new();
@@ -109,7 +109,7 @@ impl Writer<'_> {
                 weights: weights.clone(),
                 adapter: adapter.then(|| {
                     (0..channels * adapter_row)
-                        .map(|_| random.bits() as i8)
+                        .map(|_| symmetric(random))
                         .collect()
                 }),
                 scale: scale.clone(),
@@ -160,6 +160,11 @@ impl Writer<'_> {
         };
         self.push(OpKindSpec::Add { a, b }, Activation::Relu, self.shapes[a])
     }
+}
+
+/// A weight as a symmetric quantiser makes it.
+fn symmetric(random: &mut Random) -> i8 {
+    (random.bits() as i8).max(-127)
 }
 
 /// A random network with its tensors calibrated on four [`patches`].
