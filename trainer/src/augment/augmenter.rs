@@ -278,6 +278,8 @@ mod tests {
                     Operator::TimeShift => (0.02..=0.5).contains(&value.abs()),
                 };
                 assert!(within, "{} {value}", operator.name());
+                let [low, high] = augmenter.config().parameter_span(operator);
+                assert!((low..=high).contains(&value), "{} {value}", operator.name());
             }
         }
     }

@@ -211,6 +211,22 @@ impl AugmentConfig {
         }
     }
 
+    /// Least and greatest parameter of a view by `operator`, in the unit of
+    /// [`Operator::parameter`].
+    pub fn parameter_span(&self, operator: Operator) -> [f32; 2] {
+        let either_sign = |[_, high]: [f32; 2]| [-high, high];
+        match operator {
+            Operator::PitchShift => either_sign(self.pitch_shift.semitones),
+            // Fade-in and fade-out together.
+            Operator::Fade => self.fade.share.map(|share| 2.0 * share),
+            Operator::WhiteNoise => self.white_noise.snr_db,
+            Operator::ColouredNoise => self.coloured_noise.snr_db,
+            Operator::TimeMasking => self.time_masking.share,
+            Operator::TimeStretch => self.time_stretch.rate,
+            Operator::TimeShift => either_sign(self.time_shift.share),
+        }
+    }
+
     /// Checks every value.
     ///
     /// # Errors

@@ -5,63 +5,158 @@ use super::ops::Residual;
 use super::parameters::Parameters;
 use candle_core::{Result, Tensor};
 
-/// SimCLR's projector: `Linear(BN(relu(Linear(x))))`, as in Chen et al. 2020.
+/// `BN(Linear(x))`, rectified or not. The linear layer has no bias: the norm would take it away.
+#[derive(Debug)]
+struct NormedLinear {
+    linear: Linear,
+    norm: Norm,
+    relu: bool,
+}
+
+impl NormedLinear {
+    /// `NAME` and `NORM` are what the layer and its norm are called.
+    fn new(
+        p: &mut Parameters,
+        (name, norm): (&str, &str),
+        sizes: (usize, usize),
+        relu: bool,
+    ) -> Result<Self> {
+        Ok(Self {
+            linear: Linear::without_bias(p, name, sizes)?,
+            norm: Norm::new(p, norm, sizes.1)?,
+            relu,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let x = self.linear.forward(x)?;
+        self.norm.forward(&x, Residual::None, self.relu, mode)
+    }
+}
+
+/// SimCLR's projector: `Linear(relu(BN(Linear(x))))`, as in Chen et al. 2020.
 #[derive(Debug)]
 pub struct Projector {
-    hidden: Linear,
-    norm: Norm,
+    hidden: NormedLinear,
     out: Linear,
 }
 
 impl Projector {
-    /// From features of length `dim` through `hidden` units to `out` values.
-    pub fn new(p: &mut Parameters, dim: usize, hidden: usize, out: usize) -> Result<Self> {
+    /// From features of length `dim` through `hidden` units to `out` values; parameters begin with
+    /// `NAME.`.
+    pub fn new(
+        p: &mut Parameters,
+        name: &str,
+        dim: usize,
+        hidden: usize,
+        out: usize,
+    ) -> Result<Self> {
+        let names = (format!("{name}.hidden"), format!("{name}.norm"));
         Ok(Self {
-            hidden: Linear::without_bias(p, "projector.hidden", (dim, hidden))?,
-            norm: Norm::new(p, "projector.norm", hidden)?,
-            out: Linear::new(p, "projector.out", (hidden, out))?,
+            hidden: NormedLinear::new(p, (&names.0, &names.1), (dim, hidden), true)?,
+            out: Linear::new(p, &format!("{name}.out"), (hidden, out))?,
         })
     }
 
     /// `features` is `[batch, dim]`.
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        let hidden = self.hidden.forward(features)?;
-        self.out
-            .forward(&self.norm.forward(&hidden, Residual::None, true, mode)?)
+        self.out.forward(&self.hidden.forward(features, mode)?)
     }
 }
 
-/// The augmentation predictor: three layers with batch norm, one logit per operator.
+/// SimSiam's heads (Chen and He 2021, section 3): a projector of three layers, each with batch norm
+/// and all but the last rectified, and a predictor with a bottleneck.
 #[derive(Debug)]
-pub struct AugmentationHead {
-    hidden: Vec<(Linear, Norm)>,
+pub struct SiameseHeads {
+    projector: [NormedLinear; 3],
+    bottleneck: NormedLinear,
     out: Linear,
 }
 
-impl AugmentationHead {
-    /// From features of length `dim` through `widths` to `operators` logits.
-    pub fn new(p: &mut Parameters, dim: usize, widths: &[usize], operators: usize) -> Result<Self> {
-        let (mut hidden, mut from) = (Vec::new(), dim);
-        for (i, &width) in widths.iter().enumerate() {
-            let linear = Linear::without_bias(p, &format!("augmentation.{i}"), (from, width))?;
-            hidden.push((
-                linear,
-                Norm::new(p, &format!("augmentation.norm{i}"), width)?,
-            ));
-            from = width;
-        }
+impl SiameseHeads {
+    /// From features of length `dim` through layers of `width` values and a bottleneck of
+    /// `bottleneck`; parameters begin with `NAME.`.
+    pub fn new(
+        p: &mut Parameters,
+        name: &str,
+        dim: usize,
+        width: usize,
+        bottleneck: usize,
+    ) -> Result<Self> {
+        let mut layer = |layer: &str, sizes: (usize, usize), relu: bool| {
+            let names = (format!("{name}.{layer}"), format!("{name}.{layer}.norm"));
+            NormedLinear::new(p, (&names.0, &names.1), sizes, relu)
+        };
         Ok(Self {
-            hidden,
-            out: Linear::new(p, "augmentation.out", (from, operators))?,
+            projector: [
+                layer("projector.0", (dim, width), true)?,
+                layer("projector.1", (width, width), true)?,
+                layer("projector.2", (width, width), false)?,
+            ],
+            bottleneck: layer("predictor.0", (width, bottleneck), true)?,
+            out: Linear::new(p, &format!("{name}.predictor.out"), (bottleneck, width))?,
         })
     }
 
-    /// `features` is `[batch, dim]`; logits are `[batch, operators]`.
-    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut x = features.clone();
-        for (linear, norm) in &self.hidden {
-            x = norm.forward(&linear.forward(&x)?, Residual::None, true, mode)?;
+    /// Projections and predictions, `[batch, width]` each, of features `[batch, dim]`.
+    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<(Tensor, Tensor)> {
+        let mut z = features.clone();
+        for layer in &self.projector {
+            z = layer.forward(&z, mode)?;
         }
-        self.out.forward(&x)
+        let prediction = self.out.forward(&self.bottleneck.forward(&z, mode)?)?;
+        Ok((z, prediction))
+    }
+}
+
+/// The augmentation predictor: hidden layers with batch norm, then one logit per operator and, where
+/// parameters are regressed, one value per operator.
+#[derive(Debug)]
+pub struct AugmentationHead {
+    hidden: Vec<NormedLinear>,
+    out: Linear,
+    parameters: Option<Linear>,
+}
+
+impl AugmentationHead {
+    /// From features of length `dim` through `widths` to `operators` logits; parameters begin with
+    /// `NAME.`.
+    pub fn new(
+        p: &mut Parameters,
+        name: &str,
+        dim: usize,
+        widths: &[usize],
+        operators: usize,
+        regress: bool,
+    ) -> Result<Self> {
+        let (mut hidden, mut from) = (Vec::new(), dim);
+        for (i, &width) in widths.iter().enumerate() {
+            let names = (format!("{name}.{i}"), format!("{name}.norm{i}"));
+            hidden.push(NormedLinear::new(
+                p,
+                (&names.0, &names.1),
+                (from, width),
+                true,
+            )?);
+            from = width;
+        }
+        let mut out = |layer: &str| Linear::new(p, &format!("{name}.{layer}"), (from, operators));
+        Ok(Self {
+            hidden,
+            out: out("out")?,
+            parameters: regress.then(|| out("parameters")).transpose()?,
+        })
+    }
+
+    /// `features` is `[batch, dim]`; logits, and the parameters if they are regressed, are
+    /// `[batch, operators]`.
+    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<(Tensor, Option<Tensor>)> {
+        let mut x = features.clone();
+        for layer in &self.hidden {
+            x = layer.forward(&x, mode)?;
+        }
+        let parameters = self.parameters.as_ref();
+        let parameters = parameters.map(|linear| linear.forward(&x)).transpose()?;
+        Ok((self.out.forward(&x)?, parameters))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ops::{BatchStatistics, Conv2d, Residual, batch_norm, conv2d};
 use super::parameters::{Parameters, RunningStatistics};
-use super::spec::PATHS;
+use super::spec::{AdapterKind, PATHS};
 use candle_core::{Result, Tensor, Var};
 
 /// Added to the variance in every batch norm; also written into the ONNX nodes.
@@ -55,9 +55,13 @@ impl Norm {
                     *running += momentum * (batch - *running);
                 }
             };
-            let BatchStatistics { mean, variance } = &mut *running;
-            blend(mean, &used.mean);
-            blend(variance, &used.variance);
+            // A batch whose loss is not finite is left out of training; statistics that had taken
+            // it in would never be finite again.
+            if used.is_finite() {
+                let BatchStatistics { mean, variance } = &mut *running;
+                blend(mean, &used.mean);
+                blend(variance, &used.variance);
+            }
         }
         Ok(y)
     }
@@ -87,6 +91,11 @@ impl PathNorm {
         Ok(Self::PerPath(Box::new([first, second])))
     }
 
+    /// Whether each path has its own.
+    pub fn is_per_path(&self) -> bool {
+        matches!(self, Self::PerPath(_))
+    }
+
     /// The norm of `path`.
     pub fn of(&self, path: usize) -> &Norm {
         match self {
@@ -96,40 +105,90 @@ impl PathNorm {
     }
 }
 
-/// A convolution shared by both paths, with an optional parallel 1x1 adapter for each:
-/// `C(x) + W_t(x)`, the published system's parallel variant.
+/// Kernels that both paths share, or one set for each.
+#[derive(Debug)]
+enum Kernels {
+    /// `NAME.weight`
+    Shared(Var),
+    /// `NAME.0.weight` and `NAME.1.weight`
+    PerPath([Var; PATHS]),
+}
+
+/// What each path adds to a convolution.
+#[derive(Debug)]
+enum Adapters {
+    None,
+    Parallel([Var; PATHS]),
+    Series(Box<[SeriesAdapter; PATHS]>),
+}
+
+/// `z + W BN(z)`
+#[derive(Debug)]
+struct SeriesAdapter {
+    norm: Norm,
+    weight: Var,
+}
+
+/// A convolution with what each path has of its own in it, up to the norm that follows: see
+/// [`AdapterKind`].
 #[derive(Debug)]
 pub struct AdaptedConv {
-    weight: Var,
-    adapters: Option<[Var; PATHS]>,
+    kernels: Kernels,
+    adapters: Adapters,
     geometry: Conv2d,
 }
 
+/// Share of a convolution's own deviation that a series adapter begins with: near the shared
+/// network, but not at zero, where the norm inside it would get no gradient.
+const SERIES_START: f32 = 0.1;
+
 impl AdaptedConv {
-    /// `NAME.weight`, normal with variance `2 / fan-out`, and, where `adapted`, adapters
-    /// `NAME.adapter.T.weight` that start at zero: the adapted network begins as the shared one.
+    /// `NAME.weight` (or `NAME.T.weight`), normal with variance `2 / fan-out`; adapters
+    /// `NAME.adapter.T.weight`, with the series variant's norm `NAME.adapter.T.norm`. Parallel
+    /// adapters start at zero: the adapted network begins as the shared one.
     pub fn new(
         p: &mut Parameters,
         name: &str,
         (channels_in, channels_out): (usize, usize),
         kernel: usize,
         stride: usize,
-        adapted: bool,
+        kind: AdapterKind,
     ) -> Result<Self> {
-        let deviation = (2.0 / (kernel * kernel * channels_out) as f32).sqrt();
-        let shape = [channels_out, kernel, kernel, channels_in];
-        let weight = p.normal(&format!("{name}.weight"), &shape, deviation)?;
-        let mut adapter = |path: usize| {
-            let shape = [channels_out, 1, 1, channels_in];
-            p.constant(&format!("{name}.adapter.{path}.weight"), &shape, 0.0)
+        let deviation = |kernel: usize| (2.0 / (kernel * kernel * channels_out) as f32).sqrt();
+        let mut kernels = |name: String| {
+            let shape = [channels_out, kernel, kernel, channels_in];
+            p.normal(&format!("{name}.weight"), &shape, deviation(kernel))
         };
-        let adapters = if adapted {
-            Some([adapter(0)?, adapter(1)?])
-        } else {
-            None
+        let kernels = match kind {
+            AdapterKind::Separate => {
+                Kernels::PerPath([kernels(format!("{name}.0"))?, kernels(format!("{name}.1"))?])
+            }
+            _ => Kernels::Shared(kernels(name.to_owned())?),
+        };
+        let adapters = match kind {
+            AdapterKind::Parallel => {
+                let mut adapter = |path: usize| {
+                    let shape = [channels_out, 1, 1, channels_in];
+                    p.constant(&format!("{name}.adapter.{path}.weight"), &shape, 0.0)
+                };
+                Adapters::Parallel([adapter(0)?, adapter(1)?])
+            }
+            AdapterKind::Series => {
+                let mut adapter = |path: usize| -> Result<SeriesAdapter> {
+                    let name = format!("{name}.adapter.{path}");
+                    let shape = [channels_out, 1, 1, channels_out];
+                    let deviation = SERIES_START * deviation(1);
+                    Ok(SeriesAdapter {
+                        norm: Norm::new(p, &format!("{name}.norm"), channels_out)?,
+                        weight: p.normal(&format!("{name}.weight"), &shape, deviation)?,
+                    })
+                };
+                Adapters::Series(Box::new([adapter(0)?, adapter(1)?]))
+            }
+            _ => Adapters::None,
         };
         Ok(Self {
-            weight,
+            kernels,
             adapters,
             geometry: Conv2d {
                 stride,
@@ -138,19 +197,43 @@ impl AdaptedConv {
         })
     }
 
+    /// Whether the paths' results differ on the same input.
+    pub fn is_per_path(&self) -> bool {
+        !matches!(
+            (&self.kernels, &self.adapters),
+            (Kernels::Shared(_), Adapters::None)
+        )
+    }
+
     /// `x` is `[batch, height, width, in]`.
     ///
     /// A parallel 1x1 convolution of the same stride reads just the pixel under the kernel's
     /// centre, so it is added to the centre tap and costs no pass over the activations of its own.
-    pub fn forward(&self, x: &Tensor, path: usize) -> Result<Tensor> {
-        let Some(adapters) = &self.adapters else {
-            return conv2d(x, &self.weight, self.geometry);
+    pub fn forward(&self, x: &Tensor, path: usize, mode: Mode) -> Result<Tensor> {
+        let kernels = match &self.kernels {
+            Kernels::Shared(kernels) => kernels,
+            Kernels::PerPath(kernels) => &kernels[path],
         };
-        let around = self.geometry.padding;
-        let tap = adapters[path]
-            .pad_with_zeros(1, around, around)?
-            .pad_with_zeros(2, around, around)?;
-        conv2d(x, &(self.weight.as_tensor() + tap)?, self.geometry)
+        match &self.adapters {
+            Adapters::None => conv2d(x, kernels, self.geometry),
+            Adapters::Parallel(adapters) => {
+                let around = self.geometry.padding;
+                let tap = adapters[path]
+                    .pad_with_zeros(1, around, around)?
+                    .pad_with_zeros(2, around, around)?;
+                conv2d(x, &(kernels.as_tensor() + tap)?, self.geometry)
+            }
+            Adapters::Series(adapters) => {
+                let SeriesAdapter { norm, weight } = &adapters[path];
+                let z = conv2d(x, kernels, self.geometry)?;
+                let normed = norm.forward(&z, Residual::None, false, mode)?;
+                let point = Conv2d {
+                    stride: 1,
+                    padding: 0,
+                };
+                z + conv2d(&normed, weight, point)?
+            }
+        }
     }
 }
 
@@ -193,5 +276,25 @@ impl Linear {
             Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn statistics_do_not_take_in_what_is_not_finite() {
+        let mut p = Parameters::new(1, &Device::Cpu);
+        let norm = Norm::new(&mut p, "norm", 2).unwrap();
+        let train = Mode::Train { momentum: 0.5 };
+        let after = |rows: [[f32; 2]; 2]| {
+            let x = Tensor::new(&rows, &Device::Cpu).unwrap();
+            norm.forward(&x, Residual::None, false, train).unwrap();
+            p.to_weights().unwrap()["norm.mean"].1.clone()
+        };
+        assert_eq!(after([[1.0, 2.0], [3.0, 4.0]]), [1.0, 1.5]);
+        assert_eq!(after([[f32::NAN, 2.0], [3.0, f32::INFINITY]]), [1.0, 1.5]);
     }
 }

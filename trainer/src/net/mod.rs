@@ -7,8 +7,10 @@ mod parameters;
 mod spec;
 mod trunk;
 
-pub use heads::{AugmentationHead, Projector};
+pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
 pub use parameters::{Parameters, RunningStatistics, Weights};
-pub use spec::{AdapterKind, AdapterSpec, BackboneSpec, PATH_OUTPUTS, PATHS, StageSpec, StemSpec};
+pub use spec::{
+    AdapterKind, AdapterSpec, BackboneSpec, PATH_OUTPUTS, PATHS, SINGLE_OUTPUT, StageSpec, StemSpec,
+};
 pub use trunk::Trunk;

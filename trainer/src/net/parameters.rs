@@ -35,6 +35,11 @@ impl Parameters {
         }
     }
 
+    /// Where the parameters are kept and computed with.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Adds a parameter drawn from a normal distribution.
     pub fn normal(&mut self, name: &str, shape: &[usize], deviation: f32) -> Result<Var> {
         let count: usize = shape.iter().product();

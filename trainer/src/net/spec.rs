@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Number of paths through the shared trunk: contrastive (0) and predictive (1).
+/// Most paths through the shared trunk: contrastive (0) and predictive (1).
 pub const PATHS: usize = 2;
 
-/// Names of the paths' outputs, in embedding order.
+/// Names of two paths' outputs, in embedding order.
 pub const PATH_OUTPUTS: [&str; PATHS] = ["invariant", "equivariant"];
+
+/// Name of the output of a backbone with one path.
+pub const SINGLE_OUTPUT: &str = "features";
 
 /// A ResNet trunk over a one-channel log-mel patch (height = time, width = mel).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,22 +53,31 @@ pub struct StageSpec {
 pub struct AdapterSpec {
     /// What each path has of its own.
     pub kind: AdapterKind,
-    /// First stage (0-based) whose norms and adapters are per path; earlier stages and, unless it
-    /// is 0, the stem are shared whole.
+    /// First stage (0-based) in which the paths have something of their own; earlier stages and,
+    /// unless it is 0, the stem are shared whole. `none` and `split` have no use for it.
     #[serde(default)]
     pub from_stage: usize,
 }
 
-/// The adapter variants of the trunk.
+/// What the paths have of their own beside the trunk that they share. `C` is a shared 3x3
+/// convolution, `t` the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdapterKind {
-    /// One path's features serve both objectives (MT-Simple).
+    /// Nothing: a single path, whose features serve every objective (MT-Simple, and the trunk of the
+    /// baselines with one objective).
     None,
-    /// Per-path batch norm only (MT-Bn).
+    /// A linear layer behind the averaging over time and mel (MT-Split).
+    Split,
+    /// Batch norm: `BN_t(C(x))` (MT-Bn).
     BatchNorm,
-    /// Per-path batch norm and a parallel 1x1 convolution beside each 3x3 (MT-Parallel).
+    /// Batch norm, and a 1x1 convolution behind each 3x3: `BN_t(z + W_t BN'_t(z))`, `z = C(x)`
+    /// (MT-Series).
+    Series,
+    /// Batch norm, and a 1x1 convolution beside each 3x3: `BN_t(C(x) + W_t x)` (MT-Parallel).
     Parallel,
+    /// Everything: from `from_stage` on, two networks side by side (from 0, two separate ones).
+    Separate,
 }
 
 /// Begins the line of a model's provenance that holds its trunk's shape.
@@ -91,14 +103,86 @@ impl BackboneSpec {
         self.stages.last().map_or(self.stem.width, |s| s.width)
     }
 
-    /// Whether the stem's norm is per path.
-    pub fn stem_per_path(&self) -> bool {
-        self.adapters.kind != AdapterKind::None && self.adapters.from_stage == 0
+    /// Number of paths: 1 or 2.
+    pub fn paths(&self) -> usize {
+        match self.adapters.kind {
+            AdapterKind::None => 1,
+            _ => PATHS,
+        }
     }
 
-    /// Whether stage `stage` has norms (and adapters) per path.
-    pub fn stage_per_path(&self, stage: usize) -> bool {
-        self.adapters.kind != AdapterKind::None && stage >= self.adapters.from_stage
+    /// Names of the outputs, one for each path.
+    pub fn outputs(&self) -> &'static [&'static str] {
+        match self.paths() {
+            1 => &[SINGLE_OUTPUT],
+            _ => &PATH_OUTPUTS,
+        }
+    }
+
+    /// What the paths have of their own in stage `stage`; [`AdapterKind::None`] where it is shared
+    /// whole.
+    pub fn stage_kind(&self, stage: usize) -> AdapterKind {
+        match self.adapters.kind {
+            AdapterKind::Split => AdapterKind::None,
+            kind if stage >= self.adapters.from_stage => kind,
+            _ => AdapterKind::None,
+        }
+    }
+
+    /// What the paths have of their own in the stem, which goes with the first stage; it has no
+    /// 1x1 adapters.
+    pub fn stem_kind(&self) -> AdapterKind {
+        self.stage_kind(0).without_adapters()
+    }
+
+    /// Multiply-accumulates of the convolutions in one forward pass of all paths over a patch, as
+    /// training runs it: what the paths share is run once, and a parallel adapter costs nothing, as
+    /// it is added to its kernel's centre. What runs are matched by where compute is to be equal.
+    pub fn forward_macs(&self, frames: usize, mels: usize) -> u64 {
+        let times = |kind: AdapterKind| match kind {
+            AdapterKind::None => 1,
+            _ => self.paths(),
+        };
+        let convolve = |(height, width): (usize, usize), kernel: usize, stride: usize| {
+            let size = |n: usize| (n + 2 * (kernel / 2)).saturating_sub(kernel) / stride + 1;
+            (size(height), size(width))
+        };
+        let mut map = convolve((frames, mels), self.stem.kernel, self.stem.stride);
+        let area = |(height, width): (usize, usize)| height * width;
+        // The stem's convolution runs once unless each path has its own.
+        let stems = match self.stem_kind() {
+            AdapterKind::Separate => self.paths(),
+            _ => 1,
+        };
+        let mut macs = stems * self.stem.kernel.pow(2) * self.stem.width * area(map);
+        let mut width = self.stem.width;
+        for (s, stage) in self.stages.iter().enumerate() {
+            let kind = self.stage_kind(s);
+            for block in 0..stage.blocks {
+                let stride = if block == 0 { stage.stride } else { 1 };
+                map = convolve(map, 3, stride);
+                let mut channels = 9 * (width + stage.width) * stage.width;
+                if kind == AdapterKind::Series {
+                    channels += 2 * stage.width * stage.width;
+                }
+                if stride != 1 || width != stage.width {
+                    channels += width * stage.width;
+                }
+                macs += times(kind) * channels * area(map);
+                width = stage.width;
+            }
+        }
+        macs as u64
+    }
+}
+
+impl AdapterKind {
+    /// What is left of it at a convolution that has no 1x1 adapter: the stem and the shortcuts.
+    pub fn without_adapters(self) -> Self {
+        match self {
+            Self::Series | Self::Parallel => Self::BatchNorm,
+            kind => kind,
+        }
     }
 }
 
@@ -106,25 +190,43 @@ impl BackboneSpec {
 mod tests {
     use super::*;
 
-    #[test]
-    fn provenance_keeps_the_shape() {
+    fn spec(kind: AdapterKind, from_stage: usize) -> BackboneSpec {
         let stage = StageSpec {
             width: 32,
             blocks: 2,
             stride: 2,
         };
-        let spec = BackboneSpec {
+        BackboneSpec {
             stem: StemSpec {
                 width: 16,
                 kernel: 5,
                 stride: 2,
             },
             stages: vec![stage; 3],
-            adapters: AdapterSpec {
-                kind: AdapterKind::Parallel,
-                from_stage: 1,
-            },
-        };
+            adapters: AdapterSpec { kind, from_stage },
+        }
+    }
+
+    #[test]
+    fn work_counts_what_is_shared_once() {
+        let macs = |kind, from_stage| spec(kind, from_stage).forward_macs(61, 64);
+        let once = macs(AdapterKind::None, 0);
+        // By hand: the stem makes a map of 31 x 32, the stages 16 x 16, 8 x 8 and 4 x 4.
+        let stem = 25 * 16 * 31 * 32;
+        let first = (9 * (16 + 32 + 32 + 32) + 16) * 32 * 16 * 16;
+        let later = (9 * 4 * 32 + 32) * 32 * (8 * 8 + 4 * 4);
+        assert_eq!(once, stem + first + later);
+        assert_eq!(macs(AdapterKind::Split, 0), once);
+        assert_eq!(macs(AdapterKind::Separate, 0), 2 * once);
+        assert_eq!(macs(AdapterKind::Parallel, 0), 2 * once - stem);
+        assert_eq!(macs(AdapterKind::BatchNorm, 1), once + later);
+        let adapters = 2 * 4 * 32 * 32 * (16 * 16 + 8 * 8 + 4 * 4);
+        assert_eq!(macs(AdapterKind::Series, 0), 2 * once - stem + adapters);
+    }
+
+    #[test]
+    fn provenance_keeps_the_shape() {
+        let spec = spec(AdapterKind::Parallel, 1);
         let text = spec.add_to_provenance("mtslvr 0.1.0, seed 3");
         assert!(text.starts_with("mtslvr 0.1.0, seed 3\n"));
         assert_eq!(BackboneSpec::from_provenance(&text), Some(spec));

@@ -1,6 +1,6 @@
 //! The ResNet trunk with its task-specific parts.
 
-use super::layers::{AdaptedConv, Mode, PathNorm};
+use super::layers::{AdaptedConv, Linear, Mode, PathNorm};
 use super::ops::Residual;
 use super::parameters::Parameters;
 use super::spec::{AdapterKind, BackboneSpec, PATHS};
@@ -10,9 +10,12 @@ use candle_core::{Device, Result, Tensor};
 #[derive(Debug)]
 pub struct Trunk {
     spec: BackboneSpec,
+    device: Device,
     stem: AdaptedConv,
     stem_norm: PathNorm,
     stages: Vec<Vec<BasicBlock>>,
+    /// `output.0` and `output.1`: a linear layer of each path's own (MT-Split).
+    split: Option<[Linear; PATHS]>,
 }
 
 /// `relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x))`
@@ -32,9 +35,9 @@ impl BasicBlock {
         name: &str,
         (channels_in, channels): (usize, usize),
         stride: usize,
-        adapted: bool,
-        per_path: bool,
+        kind: AdapterKind,
     ) -> Result<Self> {
+        let per_path = kind != AdapterKind::None;
         let shortcut = if stride != 1 || channels_in != channels {
             let conv = AdaptedConv::new(
                 p,
@@ -42,7 +45,7 @@ impl BasicBlock {
                 (channels_in, channels),
                 1,
                 stride,
-                false,
+                kind.without_adapters(),
             )?;
             Some((
                 conv,
@@ -58,7 +61,7 @@ impl BasicBlock {
                 (channels_in, channels),
                 3,
                 stride,
-                adapted,
+                kind,
             )?,
             norm1: PathNorm::new(p, &format!("{name}.norm1"), channels, per_path)?,
             conv2: AdaptedConv::new(
@@ -67,7 +70,7 @@ impl BasicBlock {
                 (channels, channels),
                 3,
                 1,
-                adapted,
+                kind,
             )?,
             norm2: PathNorm::new(p, &format!("{name}.norm2"), channels, per_path)?,
             shortcut,
@@ -75,16 +78,16 @@ impl BasicBlock {
     }
 
     fn forward(&self, x: &Tensor, path: usize, mode: Mode) -> Result<Tensor> {
-        let inner = self.conv1.forward(x, path)?;
+        let inner = self.conv1.forward(x, path, mode)?;
         let inner = self
             .norm1
             .of(path)
             .forward(&inner, Residual::None, true, mode)?;
-        let inner = self.conv2.forward(&inner, path)?;
+        let inner = self.conv2.forward(&inner, path, mode)?;
         let shortcut = match &self.shortcut {
             None => x.clone(),
             Some((conv, norm)) => {
-                let projected = conv.forward(x, path)?;
+                let projected = conv.forward(x, path, mode)?;
                 norm.of(path)
                     .forward(&projected, Residual::None, false, mode)?
             }
@@ -104,13 +107,12 @@ impl Trunk {
             (1, spec.stem.width),
             spec.stem.kernel,
             spec.stem.stride,
-            false,
+            spec.stem_kind(),
         )?;
-        let stem_norm = PathNorm::new(p, "stem.norm", spec.stem.width, spec.stem_per_path())?;
+        let per_path = spec.stem_kind() != AdapterKind::None;
+        let stem_norm = PathNorm::new(p, "stem.norm", spec.stem.width, per_path)?;
         let (mut stages, mut channels) = (Vec::new(), spec.stem.width);
         for (s, stage) in spec.stages.iter().enumerate() {
-            let per_path = spec.stage_per_path(s);
-            let adapted = per_path && spec.adapters.kind == AdapterKind::Parallel;
             let mut blocks = Vec::new();
             for b in 0..stage.blocks {
                 let stride = if b == 0 { stage.stride } else { 1 };
@@ -120,70 +122,102 @@ impl Trunk {
                     &name,
                     (channels, stage.width),
                     stride,
-                    adapted,
-                    per_path,
+                    spec.stage_kind(s),
                 )?);
                 channels = stage.width;
             }
             stages.push(blocks);
         }
+        let split = match spec.adapters.kind {
+            AdapterKind::Split => {
+                let dim = spec.path_dim();
+                let mut linear =
+                    |path: usize| Linear::new(p, &format!("output.{path}"), (dim, dim));
+                Some([linear(0)?, linear(1)?])
+            }
+            _ => None,
+        };
         Ok(Self {
             spec: spec.clone(),
+            device: p.device().clone(),
             stem,
             stem_norm,
             stages,
+            split,
         })
     }
 
-    /// Features of both paths, `[batch, path_dim]` each, from patches `[batch, frames, mels]`.
+    /// The shape that the trunk was made with.
+    pub fn spec(&self) -> &BackboneSpec {
+        &self.spec
+    }
+
+    /// Features of each path, `[batch, path_dim]`, from patches `[batch, frames, mels]`.
     ///
     /// What the paths share, from the stem's convolution up to the first stage of their own, runs
     /// once.
-    pub fn forward(&self, patches: &Tensor, mode: Mode) -> Result<[Tensor; PATHS]> {
-        let stem = self.stem.forward(&patches.unsqueeze(3)?, 0)?;
-        let rectified = |path: usize| {
-            self.stem_norm
-                .of(path)
-                .forward(&stem, Residual::None, true, mode)
-        };
-        if self.spec.stem_per_path() {
-            return Ok([
-                self.finish(rectified(0)?, 0, 0, mode)?,
-                self.finish(rectified(1)?, 0, 1, mode)?,
-            ]);
+    pub fn forward(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        let input = patches.unsqueeze(3)?;
+        let mut x = self.each(&[input], self.stem.is_per_path(), |x, path| {
+            self.stem.forward(x, path, mode)
+        })?;
+        x = self.each(&x, self.stem_norm.is_per_path(), |x, path| {
+            let norm = self.stem_norm.of(path);
+            norm.forward(x, Residual::None, true, mode)
+        })?;
+        for (s, stage) in self.stages.iter().enumerate() {
+            let per_path = self.spec.stage_kind(s) != AdapterKind::None;
+            for block in stage {
+                x = self.each(&x, per_path, |x, path| block.forward(x, path, mode))?;
+            }
         }
-        let split = (0..self.stages.len())
-            .find(|&s| self.spec.stage_per_path(s))
-            .unwrap_or(self.stages.len());
-        let mut shared = rectified(0)?;
-        for block in self.stages[..split].iter().flatten() {
-            shared = block.forward(&shared, 0, mode)?;
+        // Averages over time and mel.
+        x = self.each(&x, false, |x, _| {
+            let (_, height, width, _) = x.dims4()?;
+            x.sum((1, 2))? / (height * width) as f64
+        })?;
+        if let Some(split) = &self.split {
+            x = self.each(&x, true, |x, path| split[path].forward(x))?;
         }
-        if split == self.stages.len() {
-            let features = self.finish(shared, split, 0, mode)?;
-            return Ok([features.clone(), features]);
-        }
-        Ok([
-            self.finish(shared.clone(), split, 0, mode)?,
-            self.finish(shared, split, 1, mode)?,
-        ])
+        // Paths that have nothing of their own have the same features.
+        x.resize(self.spec.paths(), x[0].clone());
+        Ok(x)
     }
 
-    /// Embeddings of patches (`frames * mels` values each) by the running statistics: invariant
-    /// features, then equivariant ones, patch by patch.
+    /// Runs a layer on what each path has come to; once, for both, while that is still the same and
+    /// the layer is shared.
+    fn each(
+        &self,
+        x: &[Tensor],
+        per_path: bool,
+        layer: impl Fn(&Tensor, usize) -> Result<Tensor>,
+    ) -> Result<Vec<Tensor>> {
+        let count = if per_path { self.spec.paths() } else { x.len() };
+        (0..count)
+            .map(|path| layer(&x[path.min(x.len() - 1)], path))
+            .collect()
+    }
+
+    /// Embeddings of patches (`frames * mels` values each) by the running statistics: the paths'
+    /// features one after the other, patch by patch.
     pub fn embed(&self, patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Vec<Vec<f32>>> {
-        let batch = Self::batch(patches, frames, mels)?;
-        let [invariant, equivariant] = self.forward(&batch, Mode::Evaluate)?;
-        Tensor::cat(&[&invariant, &equivariant], 1)?.to_vec2()
+        let batch = self.batch(patches, frames, mels)?;
+        Tensor::cat(&self.forward(&batch, Mode::Evaluate)?, 1)?.to_vec2()
     }
 
-    /// Patches of `frames * mels` values as the `[batch, frames, mels]` that [`Self::forward`] takes.
-    pub fn batch(patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Tensor> {
-        Tensor::from_vec(
-            patches.concat(),
-            (patches.len(), frames, mels),
-            &Device::Cpu,
-        )
+    /// Patches of `frames * mels` values as the `[batch, frames, mels]` that [`Self::forward`]
+    /// takes, on the trunk's device.
+    pub fn batch(
+        &self,
+        patches: &[impl AsRef<[f32]>],
+        frames: usize,
+        mels: usize,
+    ) -> Result<Tensor> {
+        let mut values = Vec::with_capacity(patches.len() * frames * mels);
+        for patch in patches {
+            values.extend_from_slice(patch.as_ref());
+        }
+        Tensor::from_vec(values, (patches.len(), frames, mels), &self.device)
     }
 
     /// Sets batch norm's running statistics to their means over `batches`.
@@ -197,14 +231,5 @@ impl Trunk {
             self.forward(batch, Mode::Train { momentum })?;
         }
         Ok(())
-    }
-
-    /// Runs the stages from `from` on along one path and averages over time and mel.
-    fn finish(&self, mut x: Tensor, from: usize, path: usize, mode: Mode) -> Result<Tensor> {
-        for block in self.stages[from..].iter().flatten() {
-            x = block.forward(&x, path, mode)?;
-        }
-        let (_, height, width, _) = x.dims4()?;
-        x.sum((1, 2))? / (height * width) as f64
     }
 }

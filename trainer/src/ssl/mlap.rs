@@ -1,4 +1,4 @@
-//! The predictive objective: which operators made this view.
+//! The predictive objective: which operators made this view, and with what parameters.
 
 use candle_core::{Result, Tensor};
 
@@ -9,6 +9,20 @@ use candle_core::{Result, Tensor};
 pub fn augmentation_prediction(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let softplus = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     ((logits.relu()? - (logits * labels)?)? + softplus)?.mean_all()
+}
+
+/// Squared error of the operators' parameters (each scaled to -1 to 1 over its range), mean over the
+/// operators that ran; 0 where none did. The published system declares this and leaves it out.
+///
+/// All three arguments are `[views, operators]`; `labels` says which operators ran.
+pub fn parameter_regression(
+    predicted: &Tensor,
+    parameters: &Tensor,
+    labels: &Tensor,
+) -> Result<Tensor> {
+    let errors = ((predicted - parameters)?.sqr()? * labels)?.sum_all()?;
+    let count = labels.sum_all()?.to_scalar::<f32>()?.max(1.0);
+    errors / f64::from(count)
 }
 
 /// Share of labels that the logits' signs get right, 0 to 1.
@@ -49,6 +63,23 @@ mod tests {
             "{got} != {expected}"
         );
         assert!((label_accuracy(&logits, &labels).unwrap() - 5.0 / 6.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn regression_counts_only_operators_that_ran() {
+        let tensor = |rows: [[f32; 2]; 2]| Tensor::new(&rows, &Device::Cpu).unwrap();
+        let labels = tensor([[1.0, 0.0], [1.0, 0.0]]);
+        let truth = tensor([[0.5, 0.0], [-1.0, 0.0]]);
+        let predicted = tensor([[0.0, 9.0], [-0.5, 9.0]]);
+        let loss = |labels: &Tensor| -> f32 {
+            let loss = parameter_regression(&predicted, &truth, labels).unwrap();
+            loss.to_scalar().unwrap()
+        };
+        assert!((loss(&labels) - 0.25).abs() < 1e-6);
+        assert_eq!(loss(&labels.zeros_like().unwrap()), 0.0);
+        check_gradient(&[predicted], |t| {
+            parameter_regression(&t[0], &truth, &labels)
+        });
     }
 
     #[test]

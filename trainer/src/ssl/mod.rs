@@ -1,9 +1,13 @@
-//! Self-supervised objectives: NT-Xent, multi-label augmentation prediction, and their sum.
+//! Self-supervised objectives: NT-Xent and SimSiam, augmentation prediction, and their sum.
 
 mod mlap;
 mod nt_xent;
 mod objective;
+mod sim_siam;
 
-pub use mlap::{augmentation_prediction, label_accuracy};
+pub use mlap::{augmentation_prediction, label_accuracy, parameter_regression};
 pub use nt_xent::nt_xent;
-pub use objective::{Loss, Objective, ObjectiveConfig};
+pub use objective::{
+    ContrastiveLoss, Loss, Objective, ObjectiveConfig, SimSiamConfig, Task, Views,
+};
+pub use sim_siam::{sim_siam, spread};

@@ -1,5 +1,6 @@
 //! The contrastive objective of SimCLR.
 
+use super::sim_siam::unit_rows;
 use candle_core::{DType, Result, Tensor};
 
 /// Normalised temperature-scaled cross entropy (Chen et al. 2020, equation 1), mean over all `2N`
@@ -10,8 +11,7 @@ use candle_core::{DType, Result, Tensor};
 pub fn nt_xent(projections: &Tensor, temperature: f64) -> Result<Tensor> {
     let (rows, _) = projections.dims2()?;
     let half = rows / 2;
-    let norm = (projections.sqr()?.sum_keepdim(1)? + 1e-12)?.sqrt()?;
-    let unit = projections.broadcast_div(&norm)?;
+    let unit = unit_rows(projections)?;
     let similarity = (unit.matmul(&unit.t()?)? / temperature)?;
     // A row is no negative of its own: far below any similarity, its exponential is zero.
     let own = (Tensor::eye(rows, DType::F32, projections.device())? * -1e9)?;

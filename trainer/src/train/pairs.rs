@@ -3,7 +3,7 @@
 
 use super::config::DataConfig;
 use crate::audio::synth::Patch;
-use crate::augment::{AugmentConfig, Augmenter, OPERATORS, View};
+use crate::augment::{AugmentConfig, Augmenter, OPERATORS, Operator, View};
 use anyhow::{Context, Result};
 use mtslvr_runtime::clip::patches;
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -32,6 +32,9 @@ pub struct Batch {
     pub patches: Vec<f32>,
     /// `[2N, OPERATORS]`, 1 where the operator made this view.
     pub labels: Vec<f32>,
+    /// `[2N, OPERATORS]`, the parameter of each operator that ran, from -1 at the lowest to 1 at the
+    /// highest value that its configuration allows; 0 for the others.
+    pub parameters: Vec<f32>,
 }
 
 impl PairSource {
@@ -79,7 +82,9 @@ impl PairSource {
         let mut batch = Batch {
             patches: vec![0.0; ordered.len() * length],
             labels: Vec::with_capacity(ordered.len() * OPERATORS),
+            parameters: Vec::with_capacity(ordered.len() * OPERATORS),
         };
+        let spans = Operator::ALL.map(|operator| self.augmenter.config().parameter_span(operator));
         batch
             .patches
             .par_chunks_mut(length)
@@ -89,6 +94,13 @@ impl PairSource {
             batch
                 .labels
                 .extend(view.labels.iter().map(|&ran| if ran { 1.0 } else { 0.0 }));
+            let parameters = view.parameters.iter().zip(spans);
+            batch
+                .parameters
+                .extend(parameters.map(|(value, [low, high])| match value {
+                    Some(value) if high > low => 2.0 * (value - low) / (high - low) - 1.0,
+                    _ => 0.0,
+                }));
         }
         batch
     }
@@ -134,11 +146,10 @@ impl PairSource {
         let total = self.cumulative.last().copied().unwrap_or(0.0);
         if total == 0.0 || rng.random::<f64>() < self.data.synth_share {
             let patch = Patch::random(rng);
-            let other = patch.perturb(self.data.synth_perturb, rng);
-            return [
-                patch.render(samples, rate, rng),
-                other.render(samples, rate, rng),
-            ];
+            return [(); 2].map(|()| {
+                let near = patch.perturb(self.data.synth_perturb, rng);
+                near.render(samples, rate, rng)
+            });
         }
         let drawn = rng.random::<f64>() * total;
         let clip = &self.clips[self

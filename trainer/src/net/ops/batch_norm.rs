@@ -2,7 +2,7 @@
 //! rectifier that follow it in a basic block:
 //! `y = relu(gain * (x - mean) / sqrt(variance + eps) + bias + residual)`.
 
-use super::{values, with_values};
+use super::{composed, values, with_values};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -18,6 +18,14 @@ pub struct BatchStatistics {
     pub mean: Vec<f32>,
     /// Mean squared deviation of each channel.
     pub variance: Vec<f32>,
+}
+
+impl BatchStatistics {
+    /// Whether every value is a number that can be computed with.
+    pub fn is_finite(&self) -> bool {
+        let mut values = self.mean.iter().chain(&self.variance);
+        values.all(|value| value.is_finite())
+    }
 }
 
 /// What is added before the rectifier.
@@ -50,6 +58,9 @@ pub fn batch_norm(
     eps: f32,
     fixed: Option<&BatchStatistics>,
 ) -> Result<(Tensor, BatchStatistics)> {
+    if !x.device().is_cpu() {
+        return composed::batch_norm(x, gain, bias, residual, relu, eps, fixed);
+    }
     let statistics = Arc::new(OnceLock::new());
     if let Some(fixed) = fixed {
         let _ = statistics.set(fixed.clone());

@@ -1,7 +1,7 @@
 //! Two-dimensional convolution, channels last: im2col over blocks of images and one matrix product
 //! per block, forward and backward.
 
-use super::{values, with_values};
+use super::{composed, values, with_values};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
@@ -21,27 +21,30 @@ pub struct Conv2d {
 
 /// Convolves `x` (`[batch, height, width, in]`) with `weight` (`[out, kh, kw, in]`).
 pub fn conv2d(x: &Tensor, weight: &Tensor, op: Conv2d) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return composed::conv2d(x, weight, op);
+    }
     x.contiguous()?.apply_op2(&weight.contiguous()?, op)
 }
 
 /// All sizes of one convolution.
 #[derive(Clone, Copy, Debug)]
-struct Geometry {
-    batch: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
-    out_channels: usize,
-    kh: usize,
-    kw: usize,
-    out_height: usize,
-    out_width: usize,
-    stride: usize,
-    padding: usize,
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    pub(super) out_channels: usize,
+    pub(super) kh: usize,
+    pub(super) kw: usize,
+    pub(super) out_height: usize,
+    pub(super) out_width: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
 }
 
 impl Geometry {
-    fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
+    pub(super) fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
         let (&[batch, height, width, channels], &[out_channels, kh, kw, in_channels]) = (x, w)
         else {
             bail!("conv2d: expected [batch,h,w,c] and [out,kh,kw,in], got {x:?} and {w:?}");
@@ -70,7 +73,7 @@ impl Geometry {
     }
 
     /// Values of the patch under one output position.
-    fn patch(&self) -> usize {
+    pub(super) fn patch(&self) -> usize {
         self.kh * self.kw * self.channels
     }
 
@@ -88,7 +91,7 @@ impl Geometry {
     }
 
     /// Whether the unfolded input is the input itself.
-    fn is_pointwise(&self) -> bool {
+    pub(super) fn is_pointwise(&self) -> bool {
         self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
     }
 
