@@ -32,7 +32,7 @@ fn shake_norms(weights: &mut Weights, seed: u64) {
                 *value *= if shake < 0.1 { -0.5 } else { 0.6 + 0.8 * shake };
             } else if norm && name.ends_with(".var") {
                 *value *= 0.5 + shake;
-            } else if norm || name.contains(".adapter.") {
+            } else if norm || name.contains(".adapter.") || name.starts_with("output.") {
                 *value += 0.4 * (shake - 0.5);
             }
         }

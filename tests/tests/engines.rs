@@ -18,7 +18,7 @@ struct Case {
     settings: &'static [&'static str],
 }
 
-const SUITE: [Case; 6] = [
+const SUITE: [Case; 10] = [
     Case {
         name: "edge-s",
         preset: "edge-s",
@@ -38,6 +38,29 @@ const SUITE: [Case; 6] = [
         name: "no adapters",
         preset: "edge-s",
         settings: &["backbone.adapters.kind=none"],
+    },
+    Case {
+        name: "one objective",
+        preset: "edge-s",
+        settings: &[
+            "backbone.adapters.kind=none",
+            "objective.tasks=[\"contrastive\"]",
+        ],
+    },
+    Case {
+        name: "split output",
+        preset: "edge-s",
+        settings: &["backbone.adapters.kind=split"],
+    },
+    Case {
+        name: "series adapters",
+        preset: "edge-s",
+        settings: &["backbone.adapters.kind=series"],
+    },
+    Case {
+        name: "two networks",
+        preset: "edge-s",
+        settings: &["backbone.adapters.kind=separate"],
     },
     Case {
         name: "shared first stages",

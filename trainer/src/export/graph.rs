@@ -91,6 +91,30 @@ pub struct Channels {
     pub shift: Vec<f32>,
 }
 
+/// Operators with weights, by whether two paths have the same kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Sharing {
+    /// Stored once for both paths.
+    pub shared: usize,
+    /// Each path has kernels of its own, which are stored for each.
+    pub own: usize,
+}
+
+impl Sharing {
+    /// What a user should know of it, where something is not shared.
+    pub fn note(&self) -> Option<String> {
+        (self.own > 0).then(|| {
+            format!(
+                "{} of {} operators with weights are packed with kernels of each path's own: what differs between \
+                 the paths there (series adapters, layers of one path) can only be folded into the kernels, which \
+                 are then stored twice",
+                self.own,
+                self.own + self.shared
+            )
+        })
+    }
+}
+
 impl Graph {
     /// Shape of the patch.
     pub fn input_shape(&self) -> Shape {
@@ -114,6 +138,21 @@ impl Graph {
     /// padding.
     pub fn macs(&self, path: usize) -> u64 {
         self.ops.iter().map(|op| op.macs(path)).sum()
+    }
+
+    /// How far the paths share kernels.
+    pub fn sharing(&self) -> Sharing {
+        let mut sharing = Sharing::default();
+        for op in &self.ops {
+            match op.kind.channels() {
+                [] | [_] => {}
+                [first, rest @ ..] if rest.iter().all(|c| c.weights == first.weights) => {
+                    sharing.shared += 1;
+                }
+                _ => sharing.own += 1,
+            }
+        }
+        sharing
     }
 
     /// Adds each adapter to the centre of its path's kernels, so that each path has plain kernels

@@ -23,4 +23,4 @@ pub use pack::{PackError, PackOptions, pack, spread_patches};
 pub use quantise::{Labels, quantise};
 pub use run::{ExportRequest, Exported, export_run};
 pub use statistics::{EmbeddingStatistics, StatisticsError};
-pub use synthetic::calibration_clips;
+pub use synthetic::{calibration_clips, calibration_mix};

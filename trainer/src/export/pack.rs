@@ -167,6 +167,10 @@ mod tests {
             (AdapterKind::Parallel, 0, true),
             (AdapterKind::Parallel, 1, false),
             (AdapterKind::BatchNorm, 0, false),
+            (AdapterKind::Series, 0, false),
+            (AdapterKind::Series, 1, false),
+            (AdapterKind::Split, 0, false),
+            (AdapterKind::Separate, 1, false),
             (AdapterKind::None, 0, false),
         ] {
             for seed in 0..3 {
@@ -186,7 +190,7 @@ mod tests {
                     assert_eq!(packed.engine, "packed int8");
                     assert!(packed.cosine > 0.99, "{verification}");
                     let model = Model::open(&slvr).unwrap();
-                    assert_eq!(model.paths(), 2);
+                    assert_eq!(model.paths(), graph.paths);
                     assert!(model.base_mean().iter().any(|&mean| mean != 0.0));
                     assert!((-1.0..=1.0).contains(&model.rejection_similarity()));
                 }

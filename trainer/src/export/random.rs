@@ -1,7 +1,10 @@
 //! Small backbones with random weights, to test the exporter on.
 
 use crate::export::EmbeddingStatistics;
-use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, PATHS, StageSpec, StemSpec, Weights};
+use crate::net::{
+    AdapterKind, AdapterSpec, BackboneSpec, Parameters, StageSpec, StemSpec, Trunk, Weights,
+};
+use candle_core::Device;
 use mtslvr_runtime::frontend::FrontendConfig;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -46,110 +49,31 @@ pub fn spec(kind: AdapterKind, from_stage: usize) -> BackboneSpec {
     }
 }
 
-/// Weights of He scale, adapters of a third of it, norms with random statistics and gains of both signs.
+/// Weights as training begins with, then nothing left as it was: norms with random statistics and
+/// gains of both signs, adapters and biases that matter.
 pub fn weights(spec: &BackboneSpec, seed: u64) -> Weights {
+    let mut parameters = Parameters::new(seed, &Device::Cpu);
+    Trunk::new(spec, &mut parameters).expect("the shape is sound");
+    let mut weights = parameters.to_weights().expect("on the CPU");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut weights = Weights::new();
-    let normal = |rng: &mut ChaCha8Rng| {
-        // The sum of twelve uniform values has variance one.
-        (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0
-    };
-    let conv = |weights: &mut Weights,
-                rng: &mut ChaCha8Rng,
-                name: String,
-                shape: [usize; 4],
-                gain: f32| {
-        let [_, inputs, k, _] = shape;
-        let scale = gain * (2.0 / (inputs * k * k) as f32).sqrt();
-        let values = (0..shape.iter().product())
-            .map(|_| normal(rng) * scale)
-            .collect();
-        weights.insert(name, (shape.to_vec(), values));
-    };
-    let norm =
-        |weights: &mut Weights, rng: &mut ChaCha8Rng, name: &str, width: usize, per_path: bool| {
-            let suffixes: Vec<String> = if per_path {
-                (0..PATHS).map(|p| p.to_string()).collect()
-            } else {
-                vec!["shared".into()]
-            };
-            for suffix in suffixes {
-                for (kind, low, high) in [
-                    ("weight", 0.4f32, 1.4f32),
-                    ("bias", -0.3, 0.5),
-                    ("mean", -0.5, 0.5),
-                    ("var", 0.4, 2.0),
-                ] {
-                    let values = (0..width)
-                        .map(|c| {
-                            let value = rng.random_range(low..high);
-                            if kind == "weight" && c % 5 == 3 {
-                                -value
-                            } else {
-                                value
-                            }
-                        })
-                        .collect();
-                    weights.insert(format!("{name}.{suffix}.{kind}"), (vec![width], values));
-                }
+    for (name, (shape, values)) in &mut weights {
+        let kind = name.rsplit('.').next().unwrap_or_default();
+        let (low, high) = match (kind, name.contains("norm")) {
+            ("weight", true) => (0.4f32, 1.4f32),
+            ("bias", _) => (-0.3, 0.5),
+            ("mean", _) => (-0.5, 0.5),
+            ("var", _) => (0.4, 2.0),
+            _ if name.contains(".adapter.") => {
+                let reach = (1.0 / shape[1] as f32).sqrt();
+                (-reach, reach)
             }
+            _ => continue,
         };
-    let k = spec.stem.kernel;
-    conv(
-        &mut weights,
-        &mut rng,
-        "stem.conv.weight".into(),
-        [spec.stem.width, 1, k, k],
-        1.0,
-    );
-    norm(
-        &mut weights,
-        &mut rng,
-        "stem.norm",
-        spec.stem.width,
-        spec.stem_per_path(),
-    );
-    let mut width = spec.stem.width;
-    for (s, stage) in spec.stages.iter().enumerate() {
-        let per_path = spec.stage_per_path(s);
-        for b in 0..stage.blocks {
-            let block = format!("stages.{s}.{b}");
-            let out = stage.width;
-            for (unit, inputs) in [(1, width), (2, out)] {
-                let name = format!("{block}.conv{unit}");
-                conv(
-                    &mut weights,
-                    &mut rng,
-                    format!("{name}.weight"),
-                    [out, inputs, 3, 3],
-                    1.0,
-                );
-                if per_path && spec.adapters.kind == AdapterKind::Parallel {
-                    for p in 0..PATHS {
-                        let name = format!("{name}.adapter.{p}.weight");
-                        conv(&mut weights, &mut rng, name, [out, inputs, 1, 1], 0.33);
-                    }
-                }
-                norm(
-                    &mut weights,
-                    &mut rng,
-                    &format!("{block}.norm{unit}"),
-                    out,
-                    per_path,
-                );
+        for (c, value) in values.iter_mut().enumerate() {
+            *value = rng.random_range(low..high);
+            if (kind, name.contains("norm"), c % 5) == ("weight", true, 3) {
+                *value = -*value;
             }
-            if (b == 0 && stage.stride != 1) || width != out {
-                let name = format!("{block}.shortcut.weight");
-                conv(&mut weights, &mut rng, name, [out, width, 1, 1], 1.0);
-                norm(
-                    &mut weights,
-                    &mut rng,
-                    &format!("{block}.shortcut_norm"),
-                    out,
-                    per_path,
-                );
-            }
-            width = out;
         }
     }
     weights
@@ -174,7 +98,7 @@ pub fn patches(config: &FrontendConfig, count: usize, seed: u64) -> Vec<Vec<f32>
 /// Statistics of a width that fits, of no particular values.
 pub fn statistics(spec: &BackboneSpec) -> EmbeddingStatistics {
     EmbeddingStatistics {
-        base_mean: vec![0.25; spec.path_dim() * PATHS],
+        base_mean: vec![0.25; spec.path_dim() * spec.paths()],
         rejection_similarity: 0.5,
     }
 }

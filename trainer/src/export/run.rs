@@ -1,6 +1,7 @@
 //! A trained network to the files that are shipped: ONNX, `.slvr`, both verified.
 
 use super::calibration::RangeRule;
+use super::graph::Sharing;
 use super::onnx;
 use super::opened::{ONNX_FILE, SLVR_FILE};
 use super::pack::{PackOptions, pack, spread_patches};
@@ -37,7 +38,7 @@ pub struct ExportRequest<'r> {
 }
 
 /// What an export wrote and found.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize)]
 pub struct Exported {
     /// The float model.
     pub onnx: PathBuf,
@@ -45,6 +46,8 @@ pub struct Exported {
     pub slvr: PathBuf,
     /// How the engines compare.
     pub verification: Verification,
+    /// How far the packed model's paths share kernels.
+    pub sharing: Sharing,
 }
 
 /// Writes `model.onnx` and `model.slvr` into a folder after every engine has agreed on them.
@@ -64,7 +67,7 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
             &provenance,
         )
     };
-    let dim = crate::net::PATHS * request.spec.path_dim();
+    let dim = request.spec.paths() * request.spec.path_dim();
     let bare = write(&EmbeddingStatistics::unmeasured(dim))?;
     // Opened once here so that a failure is reported, not met on a thread.
     TractBackbone::from_bytes(&bare, ONNX_FILE, None)?;
@@ -102,6 +105,7 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
         onnx,
         slvr,
         verification,
+        sharing: graph.sharing(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Synthetic audio to calibrate on where no recordings are given.
+//! Audio to calibrate on where none is given for that.
 
 use crate::audio::synth::Patch;
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -11,6 +11,14 @@ const SOUNDS: u64 = 192;
 
 /// Decides the sounds; the same for every export, so that an export can be repeated.
 const SEED: u64 = 0x5eed;
+
+/// Synthetic sounds, and as many of `recordings`, evenly spread, where there are any.
+pub fn calibration_mix(frontend: &FrontendConfig, recordings: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let mut clips = calibration_clips(frontend);
+    let step = recordings.len().div_ceil(clips.len()).max(1);
+    clips.extend(recordings.iter().step_by(step).cloned());
+    clips
+}
 
 /// Sounds of every family of the synthesiser, each as long as one patch.
 pub fn calibration_clips(frontend: &FrontendConfig) -> Vec<Vec<f32>> {

@@ -1,5 +1,6 @@
 //! ONNX, the interchange: written from trained weights, read back (also from other exporters).
 
+mod adapter;
 mod attributes;
 mod path;
 mod read;

@@ -1,6 +1,7 @@
 //! Reads one path of an ONNX graph: walks from its output back to the input, and joins nodes to the
 //! operators of the packed engine (convolution + adapter + batch norm + ReLU are one).
 
+use super::adapter::{compose, join_adapter, join_kernels, same_reading};
 use super::attributes;
 use super::read::ImportError;
 use super::tensor::Constant;
@@ -224,6 +225,13 @@ impl<'g> PathReader<'g> {
             gain: vec![1.0; outputs],
             shift: self.bias(node, 2, outputs)?,
         };
+        if let Some(composed) = self.compose_adapter(node, &window, &channels) {
+            return Ok(Value {
+                tensor: None,
+                pending: Some(composed),
+                ..input
+            });
+        }
         let input = self.tensor(&node.input[0])?;
         Ok(self.put(
             node,
@@ -235,6 +243,36 @@ impl<'g> PathReader<'g> {
             Shape::new(height, width, outputs),
             false,
         ))
+    }
+
+    /// A 1x1 convolution behind another one, as one convolution with the kernels of the two composed,
+    /// where that sum of products can join what it is added to: a series adapter, `z + W (g z + s)`
+    /// with `z` a convolution.
+    ///
+    /// Only there: elsewhere a narrow convolution between two wide ones would be undone.
+    fn compose_adapter(
+        &self,
+        node: &'g NodeProto,
+        window: &Window,
+        point: &Channels,
+    ) -> Option<Op> {
+        if *window != Window::square(1, 1, 0) {
+            return None;
+        }
+        let inner = self.values.get(node.input.first()?.as_str())?;
+        let inner = inner.pending.as_ref()?;
+        // What the result is added to, and nothing else reads it.
+        let output = node.output.first()?;
+        if self.uses.get(output.as_str()) != Some(&1) {
+            return None;
+        }
+        let reader = self.nodes.iter().find(|n| n.input.contains(output))?;
+        let other = reader.input.iter().find(|name| *name != output)?;
+        let other = self.values.get(other.as_str())?.pending.as_ref()?;
+        if reader.op_type != "Add" || !same_reading(inner, other) {
+            return None;
+        }
+        compose(inner, point)
     }
 
     fn linear(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
@@ -421,7 +459,7 @@ impl<'g> PathReader<'g> {
         }
         for (main, tap) in [(&a, &b), (&b, &a)] {
             if let (Some(main), Some(tap)) = (&main.pending, &tap.pending)
-                && let Some(joined) = join_adapter(main, tap)
+                && let Some(joined) = join_adapter(main, tap).or_else(|| join_kernels(main, tap))
             {
                 return Ok(Value {
                     tensor: None,
@@ -721,52 +759,6 @@ impl<'g> PathReader<'g> {
         value.tensor = Some(self.ops.len());
         Ok(self.ops.len())
     }
-}
-
-/// Joins a 1x1 convolution to one that reads the same input with the same stride, as its adapter.
-fn join_adapter(main: &Op, tap: &Op) -> Option<Op> {
-    let plain = |op: &Op| {
-        op.activation == Activation::Linear
-            && op
-                .kind
-                .channels()
-                .iter()
-                .all(|c| c.adapter.is_none() && c.gain.iter().all(|&gain| gain == 1.0))
-    };
-    let (
-        OpKind::Convolution { input, window, .. },
-        OpKind::Convolution {
-            input: tap_input,
-            window: tap_window,
-            ..
-        },
-    ) = (&main.kind, &tap.kind)
-    else {
-        return None;
-    };
-    let [kh, kw] = window.kernel;
-    let p = window.padding;
-    let centred = kh % 2 == 1
-        && kw % 2 == 1
-        && [p.top, p.bottom] == [kh / 2; 2]
-        && [p.left, p.right] == [kw / 2; 2];
-    let point = Window {
-        stride: window.stride,
-        ..Window::square(1, 1, 0)
-    };
-    if input != tap_input || *tap_window != point || !centred || !plain(main) || !plain(tap) {
-        return None;
-    }
-    let mut joined = main.clone();
-    let OpKind::Convolution { paths, .. } = &mut joined.kind else {
-        return None;
-    };
-    let tap = &tap.kind.channels()[0];
-    paths[0].adapter = Some(tap.weights.clone());
-    for (shift, more) in paths[0].shift.iter_mut().zip(&tap.shift) {
-        *shift += more;
-    }
-    Some(joined)
 }
 
 fn window_output(window: &Window, input: Shape) -> Result<[usize; 2], String> {

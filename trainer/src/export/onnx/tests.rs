@@ -1,7 +1,7 @@
 //! What the reader makes of our own and of foreign files.
 
 use super::{ImportError, read, read_metadata, with_metadata, write};
-use crate::export::graph::{Graph, OpKind};
+use crate::export::graph::{Graph, OpKind, Sharing};
 use crate::export::{interpret, random};
 use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, StageSpec, StemSpec};
 use mtslvr_runtime::backbone::Backbone;
@@ -59,8 +59,11 @@ fn error(bytes: &[u8]) -> String {
 fn kind() -> impl Strategy<Value = AdapterKind> {
     prop_oneof![
         Just(AdapterKind::None),
+        Just(AdapterKind::Split),
         Just(AdapterKind::BatchNorm),
-        Just(AdapterKind::Parallel)
+        Just(AdapterKind::Series),
+        Just(AdapterKind::Parallel),
+        Just(AdapterKind::Separate)
     ]
 }
 
@@ -91,8 +94,13 @@ proptest! {
         let graph = read(&bytes, None).unwrap();
         // Convolutions, sums and the pool: norms, adapters and ReLUs have joined them.
         let blocks: usize = spec.stages.iter().map(|s| s.blocks).sum();
-        let shortcuts = weights.keys().filter(|k| k.ends_with("shortcut.weight")).count();
-        prop_assert_eq!(graph.ops.len(), 1 + 3 * blocks + shortcuts + 1);
+        let shortcut = |name: &&String| {
+            name.ends_with("shortcut.weight") || name.ends_with("shortcut.0.weight")
+        };
+        let shortcuts = weights.keys().filter(shortcut).count();
+        let split = usize::from(kind == AdapterKind::Split);
+        prop_assert_eq!(graph.ops.len(), 1 + 3 * blocks + shortcuts + 1 + split);
+        prop_assert_eq!(graph.paths, spec.paths());
         prop_assert_eq!(graph.frontend, frontend);
         let patch = &random::patches(&frontend, 1, seed)[0];
         assert_near(&interpret::embed(&graph, patch), &by_tract(&bytes, None, patch));
@@ -139,6 +147,27 @@ fn kernels_are_shared_and_adapters_found() {
     }
     let expected = ["0.conv1", "0.conv2", "1.conv1", "1.conv2"];
     assert_eq!(adapted, expected.map(|unit| format!("stages.1.{unit}")));
+}
+
+#[test]
+fn what_cannot_be_shared_is_folded_and_said() {
+    let sharing = |kind, from_stage| {
+        let spec = random::spec(kind, from_stage);
+        let (weights, statistics) = (random::weights(&spec, 3), random::statistics(&spec));
+        let bytes = write(&spec, &weights, &random::frontend(), &statistics, "").unwrap();
+        let graph = read(&bytes, None).unwrap();
+        let Sharing { shared, own } = graph.sharing();
+        assert_eq!(graph.sharing().note().is_some(), own > 0);
+        (shared, own)
+    };
+    // Convolutions: stem, 3 blocks of 2, one shortcut.
+    assert_eq!(sharing(AdapterKind::None, 0), (0, 0));
+    assert_eq!(sharing(AdapterKind::Split, 0), (8, 1));
+    assert_eq!(sharing(AdapterKind::BatchNorm, 0), (8, 0));
+    assert_eq!(sharing(AdapterKind::Series, 0), (2, 6));
+    assert_eq!(sharing(AdapterKind::Series, 1), (4, 4));
+    assert_eq!(sharing(AdapterKind::Parallel, 0), (8, 0));
+    assert_eq!(sharing(AdapterKind::Separate, 1), (3, 5));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Both paths' convolutions refer to the same initialiser; adapters and per-path norms are nodes of
 //! their own. What both paths share whole (the stem's convolution, stages before
-//! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange.
+//! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange. A
+//! backbone with one path has one output, `features`.
 
 use super::OPSET;
 use crate::export::EmbeddingStatistics;
@@ -36,7 +37,8 @@ pub enum WriteError {
 }
 
 /// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, outputs `invariant` and
-/// `equivariant` `[batch, dim]`, and in the metadata all that an engine needs to feed it.
+/// `equivariant`, or `features` where there is one path, `[batch, dim]`, and in the metadata all
+/// that an engine needs to feed it.
 ///
 /// `weights` may hold more than the backbone needs (heads); the rest is left out.
 pub fn write(
@@ -50,14 +52,16 @@ pub fn write(
         weights,
         graph: pb::GraphProto {
             name: "backbone".into(),
-            doc_string: "Paths: contrastive -> invariant, predictive -> equivariant. Patches are \
-                         normalised log-mel values, time by mel."
-                .into(),
+            doc_string:
+                "Outputs: invariant (contrastive path) and equivariant (predictive path), or \
+                         features (one path). Patches are normalised log-mel values, time by mel."
+                    .into(),
             input: vec![value_info(
                 INPUT,
                 &[1, frontend.frames as i64, frontend.mels as i64],
             )],
-            output: PATH_OUTPUTS
+            output: spec
+                .outputs()
                 .iter()
                 .map(|name| value_info(name, &[spec.path_dim() as i64]))
                 .collect(),
@@ -83,7 +87,7 @@ pub fn write(
         }],
         producer_name: "mtslvr".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        doc_string: "MT-SLVR audio backbone: two paths over shared convolutions".into(),
+        doc_string: "MT-SLVR audio backbone".into(),
         graph: Some(writer.graph),
         metadata_props: metadata
             .entries()
@@ -115,8 +119,7 @@ struct Unit<'n> {
     /// `[out, in, kernel, kernel]`
     shape: [usize; 4],
     stride: usize,
-    adapters: bool,
-    per_path: bool,
+    kind: AdapterKind,
     input: &'n Paths,
 }
 
@@ -129,15 +132,13 @@ impl Writer<'_> {
             norm: "stem.norm".into(),
             shape: [stem.width, 1, kernel, kernel],
             stride: stem.stride,
-            adapters: false,
-            per_path: spec.stem_per_path(),
+            kind: spec.stem_kind(),
             input: &input,
         })?;
         let mut value = self.each("Relu", "stem.relu", &[&value], vec![]);
         let mut width = stem.width;
         for (s, stage) in spec.stages.iter().enumerate() {
-            let per_path = spec.stage_per_path(s);
-            let adapters = per_path && spec.adapters.kind == AdapterKind::Parallel;
+            let kind = spec.stage_kind(s);
             for b in 0..stage.blocks {
                 let block = format!("stages.{s}.{b}");
                 let stride = if b == 0 { stage.stride } else { 1 };
@@ -146,8 +147,7 @@ impl Writer<'_> {
                     norm: format!("{block}.norm{index}"),
                     shape: [stage.width, width, 3, 3],
                     stride,
-                    adapters,
-                    per_path,
+                    kind,
                     input,
                 };
                 let first = self.unit(&unit(1, &value, width, stride))?;
@@ -159,8 +159,7 @@ impl Writer<'_> {
                         norm: format!("{block}.shortcut_norm"),
                         shape: [stage.width, width, 1, 1],
                         stride,
-                        adapters: false,
-                        per_path,
+                        kind: kind.without_adapters(),
                         input: &value,
                     })?
                 } else {
@@ -177,61 +176,111 @@ impl Writer<'_> {
             }
         }
         let pooled = self.each("GlobalAveragePool", "pool", &[&value], vec![]);
+        let flatten = vec![int("axis", 1)];
+        if spec.adapters.kind == AdapterKind::Split {
+            let flat = self.each("Flatten", "flatten", &[&pooled], flatten);
+            for (path, output) in spec.outputs().iter().enumerate() {
+                let [weight, bias] = ["weight", "bias"].map(|kind| format!("output.{path}.{kind}"));
+                let dim = spec.path_dim();
+                self.initialiser(&weight, &[dim, dim])?;
+                self.initialiser(&bias, &[dim])?;
+                let inputs = vec![flat[path].clone(), weight, bias];
+                self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
+            }
+            return Ok(());
+        }
         // Each output is a value of its own even where the paths share everything.
-        for (input, output) in pooled.iter().zip(PATH_OUTPUTS) {
-            let attributes = vec![int("axis", 1)];
-            self.node("Flatten", output, vec![input.clone()], output, attributes);
+        for (input, output) in pooled.iter().zip(spec.outputs()) {
+            self.node(
+                "Flatten",
+                output,
+                vec![input.clone()],
+                output,
+                flatten.clone(),
+            );
         }
         Ok(())
     }
 
-    /// `norm_p(conv(x) + adapter_p(x))`
+    /// One convolution with what the paths have of their own in it, see [`AdapterKind`].
     fn unit(&mut self, unit: &Unit) -> Result<Paths, WriteError> {
         let [out, inputs, kernel, _] = unit.shape;
-        let weight = format!("{}.weight", unit.conv);
-        self.initialiser(&weight, &unit.shape)?;
+        let separate = unit.kind == AdapterKind::Separate;
+        let weight = |path: usize| match separate {
+            true => format!("{}.{path}.weight", unit.conv),
+            false => format!("{}.weight", unit.conv),
+        };
+        for path in 0..PATHS {
+            self.initialiser(&weight(path), &unit.shape)?;
+        }
         let mut sum = self.each_with(
             "Conv",
             &unit.conv,
             &[unit.input],
-            |_| vec![weight.clone()],
+            |path| vec![weight(path)],
             convolution(kernel, unit.stride),
-            false,
+            separate,
         );
-        if unit.adapters {
-            let name = format!("{}.adapter", unit.conv);
-            let weight = |path: usize| format!("{name}.{path}.weight");
-            for path in 0..PATHS {
-                self.initialiser(&weight(path), &[out, inputs, 1, 1])?;
+        let name = format!("{}.adapter", unit.conv);
+        let adapter = match unit.kind {
+            AdapterKind::Parallel => {
+                let shape = [out, inputs, 1, 1];
+                Some(self.adapter(&name, shape, unit.stride, unit.input)?)
             }
-            let adapter = self.each_with(
-                "Conv",
-                &name,
-                &[unit.input],
-                |path| vec![weight(path)],
-                convolution(1, unit.stride),
-                true,
-            );
-            sum = self.each(
-                "Add",
-                &format!("{}.add", unit.conv),
-                &[&sum, &adapter],
-                vec![],
-            );
+            AdapterKind::Series => {
+                let norm = |path: usize| format!("{name}.{path}.norm");
+                let normed = self.norm(&format!("{name}.norm"), norm, out, &sum, true)?;
+                Some(self.adapter(&name, [out, out, 1, 1], 1, &normed)?)
+            }
+            _ => None,
+        };
+        if let Some(adapter) = adapter {
+            let name = format!("{}.add", unit.conv);
+            sum = self.each("Add", &name, &[&sum, &adapter], vec![]);
         }
-        let parameters = |path: usize| -> Vec<String> {
-            let suffix = if unit.per_path {
-                path.to_string()
-            } else {
-                "shared".into()
-            };
+        let per_path = unit.kind != AdapterKind::None;
+        let norm = |path: usize| match per_path {
+            true => format!("{}.{path}", unit.norm),
+            false => format!("{}.shared", unit.norm),
+        };
+        self.norm(&unit.norm, norm, out, &sum, per_path)
+    }
+
+    /// A 1x1 convolution of each path's own.
+    fn adapter(
+        &mut self,
+        name: &str,
+        shape: [usize; 4],
+        stride: usize,
+        input: &Paths,
+    ) -> Result<Paths, WriteError> {
+        let weight = |path: usize| format!("{name}.{path}.weight");
+        for path in 0..PATHS {
+            self.initialiser(&weight(path), &shape)?;
+        }
+        let attributes = convolution(1, stride);
+        let weights = |path: usize| vec![weight(path)];
+        Ok(self.each_with("Conv", name, &[input], weights, attributes, true))
+    }
+
+    /// A batch norm called `name`, whose parameters for a path begin with `parameters(path)`.
+    fn norm(
+        &mut self,
+        name: &str,
+        parameters: impl Fn(usize) -> String,
+        channels: usize,
+        input: &Paths,
+        per_path: bool,
+    ) -> Result<Paths, WriteError> {
+        let names = |path: usize| -> Vec<String> {
+            let start = parameters(path);
             ["weight", "bias", "mean", "var"]
-                .map(|kind| format!("{}.{suffix}.{kind}", unit.norm))
+                .map(|kind| format!("{start}.{kind}"))
                 .to_vec()
         };
-        for path in 0..if unit.per_path { PATHS } else { 1 } {
-            for name in parameters(path) {
-                self.initialiser(&name, &[out])?;
+        for path in 0..PATHS {
+            for name in names(path) {
+                self.initialiser(&name, &[channels])?;
             }
         }
         let epsilon = pb::AttributeProto {
@@ -240,14 +289,8 @@ impl Writer<'_> {
             f: NORM_EPS,
             ..Default::default()
         };
-        Ok(self.each_with(
-            "BatchNormalization",
-            &unit.norm,
-            &[&sum],
-            parameters,
-            vec![epsilon],
-            unit.per_path,
-        ))
+        let op = "BatchNormalization";
+        Ok(self.each_with(op, name, &[input], names, vec![epsilon], per_path))
     }
 
     /// A node without weights for each path, or one for both where the inputs are shared.
@@ -413,11 +456,17 @@ mod tests {
     fn tract_and_onnx_runtime_take_every_form_and_agree() {
         for (kind, from_stage) in [
             (AdapterKind::None, 0),
+            (AdapterKind::Split, 0),
             (AdapterKind::BatchNorm, 0),
+            (AdapterKind::Series, 0),
+            (AdapterKind::Series, 1),
             (AdapterKind::Parallel, 0),
             (AdapterKind::Parallel, 1),
+            (AdapterKind::Separate, 0),
+            (AdapterKind::Separate, 1),
         ] {
             let bytes = model(kind, from_stage);
+            let dim = 12 * random::spec(kind, from_stage).paths();
             let mut tract = TractBackbone::from_bytes(&bytes, "test", None).unwrap();
             let mut ort = OrtBackbone::from_bytes(&bytes, "test", None).unwrap_or_else(|error| {
                 panic!(
@@ -426,21 +475,21 @@ mod tests {
             });
             assert_eq!(tract.frontend(), &random::frontend());
             assert_eq!(ort.frontend(), &random::frontend());
-            assert_eq!(tract.base_mean(), [0.25; 24]);
+            assert_eq!(tract.base_mean(), vec![0.25; dim]);
             assert_eq!(ort.rejection_similarity(), 0.5);
             let patches = random::patches(&random::frontend(), 3, 1);
-            let mut batch = vec![0.0; 3 * 24];
+            let mut batch = vec![0.0; 3 * dim];
             ort.embed_batch(&patches.concat(), &mut batch).unwrap();
-            for (patch, batched) in patches.iter().zip(batch.chunks_exact(24)) {
+            for (patch, batched) in patches.iter().zip(batch.chunks_exact(dim)) {
                 let expected = embed(&mut tract, patch);
-                assert_eq!((tract.invariant_dim(), tract.equivariant_dim()), (12, 12));
+                let dims = (tract.invariant_dim(), tract.equivariant_dim());
+                assert_eq!(dims, (12, dim - 12));
                 for other in [&embed(&mut ort, patch)[..], batched] {
                     for (a, b) in expected.iter().zip(other) {
                         assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{a} {b}");
                     }
                 }
-                let same = expected[..12] == expected[12..];
-                assert_eq!(same, kind == AdapterKind::None);
+                assert!(expected[..12] != expected[12..], "{kind:?}");
             }
         }
     }
@@ -465,6 +514,9 @@ mod tests {
         // The stem and the first stage (2 convolutions) are shared whole; stage 1's first block
         // reads a shared value with two convolutions and two adapters, the rest is doubled.
         assert_eq!(count(AdapterKind::Parallel, 1), (3 + 4 + 4 + 8, 8 + 8));
+        assert_eq!(count(AdapterKind::Split, 0), (8, 8));
+        assert_eq!(count(AdapterKind::Series, 0), (15 + 12, 8 + 12));
+        assert_eq!(count(AdapterKind::Separate, 0), (16, 16));
     }
 
     #[test]
