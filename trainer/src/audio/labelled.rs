@@ -1,5 +1,6 @@
 //! A labelled set: `DIR/<class>/<clip>`, with an optional `manifest.csv`.
 
+use super::cache::DecodeCache;
 use super::error::AudioError;
 use super::loading::{Skipped, entries, is_recording, load_paths};
 use super::manifest::Rows;
@@ -74,7 +75,37 @@ impl LabelledSet {
         Ok(set)
     }
 
-    /// Loads every clip at `sample_rate` Hz on all cores. `progress` gets the number of clips
+    /// Opens each of `folders` as a set or, if it holds no clips of its own, as a folder of sets.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also a folder with neither clips nor sets.
+    pub fn open_all(folders: &[PathBuf]) -> Result<Vec<Self>, AudioError> {
+        let mut sets = Vec::new();
+        for folder in folders {
+            let not_a_set = match Self::open(folder) {
+                Ok(set) => {
+                    sets.push(set);
+                    continue;
+                }
+                Err(error @ AudioError::EmptyFolder { .. }) => error,
+                Err(error) => return Err(error),
+            };
+            let before = sets.len();
+            for path in entries(folder)?.iter().filter(|path| path.is_dir()) {
+                match Self::open(path) {
+                    Ok(set) => sets.push(set),
+                    Err(AudioError::EmptyFolder { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if sets.len() == before {
+                return Err(not_a_set);
+            }
+        }
+        Ok(sets)
+    }
+
+    /// Loads every clip at `sample_rate` Hz through `cache` on all cores. `progress` gets the number of clips
     /// finished so far, from any thread.
     ///
     /// Gives index into [`clips`](Self::clips) and samples of each clip that could be read, in
@@ -82,10 +113,11 @@ impl LabelledSet {
     pub fn load_all(
         &self,
         sample_rate: u32,
+        cache: &DecodeCache,
         progress: impl Fn(usize) + Sync,
     ) -> (Vec<(usize, Vec<f32>)>, Vec<Skipped>) {
         let paths: Vec<_> = self.clips.iter().map(|clip| clip.path.as_path()).collect();
-        load_paths(&paths, sample_rate, progress)
+        load_paths(&paths, sample_rate, cache, progress)
     }
 }
 
@@ -174,6 +206,29 @@ mod tests {
     }
 
     #[test]
+    fn a_set_and_a_folder_of_sets_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["b/x/1.wav", "b/y/1.wav", "a/x/1.wav"] {
+            clip(root.path(), name);
+        }
+        let names = |folders: &[PathBuf]| -> Vec<String> {
+            let sets = LabelledSet::open_all(folders).unwrap();
+            sets.into_iter().map(|set| set.name).collect()
+        };
+        assert_eq!(names(&[root.path().to_owned()]), ["a", "b"]);
+        assert_eq!(
+            names(&[root.path().join("b"), root.path().join("a")]),
+            ["b", "a"]
+        );
+        fs::create_dir(root.path().join("empty")).unwrap();
+        assert_eq!(names(&[root.path().to_owned()]), ["a", "b"]);
+        for wrong in ["empty", "missing"] {
+            let error = LabelledSet::open_all(&[root.path().join(wrong)]).unwrap_err();
+            assert!(error.to_string().contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
     fn folders_are_classes_and_hidden_files_are_not_there() {
         let dir = tempfile::tempdir().unwrap();
         for name in [
@@ -244,7 +299,7 @@ mod tests {
         clip(dir.path(), "a/3.wav");
         fs::write(dir.path().join("a/2.wav"), "oops").unwrap();
         let set = LabelledSet::open(dir.path()).unwrap();
-        let (loaded, skipped) = set.load_all(16_000, |_| ());
+        let (loaded, skipped) = set.load_all(16_000, &DecodeCache::NONE, |_| ());
         let indices: Vec<_> = loaded.iter().map(|(index, _)| *index).collect();
         assert_eq!(indices, [0, 2]);
         assert_eq!(skipped.len(), 1);

@@ -1,6 +1,7 @@
 //! Many files to samples on all cores.
 
-use super::decode::{Container, load};
+use super::cache::DecodeCache;
+use super::decode::Container;
 use super::error::AudioError;
 use rayon::prelude::*;
 use std::fs::{self, File};
@@ -19,19 +20,20 @@ pub struct Skipped {
     pub error: AudioError,
 }
 
-/// Loads `paths` at `sample_rate` Hz with rayon, keeping their order. `progress` gets the number
+/// Loads `paths` at `sample_rate` Hz through `cache` with rayon, keeping their order. `progress` gets the number
 /// of files finished so far, from any thread. Gives index and samples of each file that could be
 /// read, and the files that could not.
 pub(super) fn load_paths(
     paths: &[&Path],
     sample_rate: u32,
+    cache: &DecodeCache,
     progress: impl Fn(usize) + Sync,
 ) -> (Vec<(usize, Vec<f32>)>, Vec<Skipped>) {
     let finished = AtomicUsize::new(0);
     let results: Vec<_> = paths
         .par_iter()
         .map(|path| {
-            let result = load(path, sample_rate);
+            let result = cache.load(path, sample_rate);
             progress(finished.fetch_add(1, Ordering::Relaxed) + 1);
             result
         })

@@ -3,8 +3,9 @@
 //! [`load`] reads one file of any supported format. [`LabelledSet`] and [`UnlabelledSet`] find the
 //! clips of a data set and load them on all cores; [`synth`] makes sounds where there is no data.
 //! Sets are held in memory as `f32` (a rate of 16 kHz costs 230 MB an hour), so that a training
-//! step touches neither disk nor decoder.
+//! step touches neither disk nor decoder; a [`DecodeCache`] keeps them on disk for the next run.
 
+mod cache;
 mod compressed;
 mod decode;
 mod error;
@@ -18,6 +19,7 @@ pub mod synth;
 mod unlabelled;
 mod wav;
 
+pub use cache::DecodeCache;
 pub use decode::load;
 pub use error::AudioError;
 pub use labelled::{LabelledClip, LabelledSet};

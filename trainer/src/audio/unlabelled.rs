@@ -1,5 +1,6 @@
 //! Any folders of recordings, for training without labels.
 
+use super::cache::DecodeCache;
 use super::error::AudioError;
 use super::loading::{Skipped, entries, is_recording, load_paths};
 use super::manifest::Rows;
@@ -68,7 +69,7 @@ impl UnlabelledSet {
         Ok(Self { clips })
     }
 
-    /// Loads every recording at `sample_rate` Hz on all cores. `progress` gets the number of
+    /// Loads every recording at `sample_rate` Hz through `cache` on all cores. `progress` gets the number of
     /// recordings finished so far, from any thread.
     ///
     /// Gives the samples of those that could be read, in order, and those that could not: report
@@ -76,10 +77,11 @@ impl UnlabelledSet {
     pub fn load_all(
         &self,
         sample_rate: u32,
+        cache: &DecodeCache,
         progress: impl Fn(usize) + Sync,
     ) -> (Vec<Vec<f32>>, Vec<Skipped>) {
         let paths: Vec<_> = self.clips.iter().map(PathBuf::as_path).collect();
-        let (loaded, skipped) = load_paths(&paths, sample_rate, progress);
+        let (loaded, skipped) = load_paths(&paths, sample_rate, cache, progress);
         (
             loaded.into_iter().map(|(_, samples)| samples).collect(),
             skipped,
@@ -170,7 +172,7 @@ mod tests {
         assert_eq!(set.clips.len(), 4);
         let last = AtomicUsize::new(0);
         let progress = |done| _ = last.fetch_max(done, Ordering::Relaxed);
-        let (samples, skipped) = set.load_all(16_000, progress);
+        let (samples, skipped) = set.load_all(16_000, &DecodeCache::NONE, progress);
         let lengths: Vec<_> = samples.iter().map(Vec::len).collect();
         assert_eq!(lengths, [2, 1, 4]);
         assert_eq!(skipped.len(), 1);

@@ -71,7 +71,7 @@ pub fn write_dataset(
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::LabelledSet;
+    use super::super::super::{DecodeCache, LabelledSet};
     use super::*;
 
     #[test]
@@ -81,12 +81,13 @@ mod tests {
         write_dataset(two.path(), 9, 3, 0.5, 7).unwrap();
         let set = LabelledSet::open(one.path()).unwrap();
         assert_eq!((set.classes.len(), set.clips.len()), (9, 27));
-        let (clips, skipped) = set.load_all(16_000, |_| ());
+        let (clips, skipped) = set.load_all(16_000, &DecodeCache::NONE, |_| ());
         assert!(skipped.is_empty());
         assert!(clips.iter().all(|(_, samples)| samples.len() == 8000));
-        let (again, _) = LabelledSet::open(two.path())
-            .unwrap()
-            .load_all(16_000, |_| ());
+        let (again, _) =
+            LabelledSet::open(two.path())
+                .unwrap()
+                .load_all(16_000, &DecodeCache::NONE, |_| ());
         assert_eq!(clips, again);
         assert_ne!(clips[0].1, clips[1].1);
     }
