@@ -6,9 +6,9 @@ use super::features::{ClipFeatures, FeatureChoice, embed_clips};
 use super::head::Head;
 use super::interval::Accuracy;
 use super::mfcc::Standardiser;
-use super::random_trunk::RandomTrunk;
 use super::results::SetResult;
-use crate::audio::{LabelledSet, Skipped, synth};
+use super::trunk_backbone::TrunkBackbone;
+use crate::audio::{DecodeCache, LabelledSet, Skipped, synth};
 use crate::net::BackboneSpec;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_runtime::backbone::Backbone;
@@ -52,14 +52,15 @@ pub struct LoadedSet {
 }
 
 impl LoadedSet {
-    /// Loads the clips of `set` at `sample_rate`; what cannot be read is missing from the result
+    /// Loads the clips of `set` at `sample_rate` through `cache`; what cannot be read is missing from the result
     /// and listed beside it. `progress` gets the number of clips finished so far.
     pub fn load(
         set: &LabelledSet,
         sample_rate: u32,
+        cache: &DecodeCache,
         progress: impl Fn(usize) + Sync,
     ) -> (Self, Vec<Skipped>) {
-        let (loaded, skipped) = set.load_all(sample_rate, progress);
+        let (loaded, skipped) = set.load_all(sample_rate, cache, progress);
         let candidate = |index: usize| Candidate {
             class: set.clips[index].class,
             group: set.clips[index].group.clone(),
@@ -93,7 +94,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Controls {
     mfcc: Standardiser,
-    random: Option<Vec<RandomTrunk>>,
+    random: Option<Vec<TrunkBackbone>>,
     /// What the controls are, a sentence each, for whoever reads the figures.
     pub notes: Vec<String>,
 }
@@ -115,7 +116,7 @@ impl Controls {
         ];
         let random = match spec {
             Some(spec) => {
-                let trunk = RandomTrunk::new(spec, *frontend, &reference, seed)
+                let trunk = TrunkBackbone::random(spec, *frontend, &reference, seed)
                     .context("the random-weights control cannot be made")?;
                 notes.push(
                     "Random: a trunk of the same shape with random weights, its norms and base mean measured on \
@@ -293,7 +294,7 @@ mod tests {
             seed: 1,
         };
         let mut controls = Controls::new(&frontend, Some(&spec), 1).unwrap();
-        let trunk = RandomTrunk::new(&spec, frontend, &set.clips, 2).unwrap();
+        let trunk = TrunkBackbone::random(&spec, frontend, &set.clips, 2).unwrap();
         let counted = std::sync::atomic::AtomicUsize::new(0);
         let count = || {
             counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -9,10 +9,11 @@ mod episodes;
 mod features;
 mod head;
 mod interval;
+mod invariance;
 mod linear_probe;
 mod mfcc;
-mod random_trunk;
 mod results;
+mod trunk_backbone;
 
 pub use benchmark::TaskSet;
 pub use controls::{Controls, LoadedSet, Settings, evaluate_set, reference_audio};
@@ -22,7 +23,8 @@ pub use episodes::{Candidate, Episode, EpisodeError, EpisodeSampler, EpisodeShap
 pub use features::{ClipFeatures, FeatureChoice, embed_clips};
 pub use head::{HEAD_NAMES, Head, Prepared, UnknownHead};
 pub use interval::Accuracy;
+pub use invariance::{OperatorEffect, operator_effects};
 pub use linear_probe::LinearProbe;
 pub use mfcc::Standardiser as MfccStandardiser;
-pub use random_trunk::RandomTrunk;
 pub use results::{Evaluation, SetResult};
+pub use trunk_backbone::TrunkBackbone;

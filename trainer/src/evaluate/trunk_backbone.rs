@@ -1,10 +1,12 @@
-//! The control that has the model's shape and learned nothing: its trunk with random weights.
+//! A trunk in candle as a backbone: while it trains, and as the control that has a model's shape and
+//! learned nothing.
 //!
-//! Convolutions and adapters are drawn as training draws them, from a seed; the norms take their
-//! statistics, and the heads their base mean, from reference audio (the built-in synthesiser's).
-//! What is left is what the frontend, the architecture and averaging over time give for nothing.
+//! The control's convolutions and adapters are drawn as training draws them, from a seed; its norms
+//! take their statistics, and the heads their base mean, from reference audio (the built-in
+//! synthesiser's). What is left is what the frontend, the architecture and averaging over time give
+//! for nothing.
 
-use crate::net::{BackboneSpec, Mode, PATHS, Parameters, Trunk};
+use crate::net::{BackboneSpec, Mode, Parameters, Trunk};
 use candle_core::{Device, Tensor};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
@@ -14,22 +16,48 @@ use std::sync::Arc;
 /// Reference patches in one batch.
 const BATCH: usize = 64;
 
-/// A trunk with random weights as a backbone; clones share the weights.
+/// A trunk as a backbone; clones share the weights.
 #[derive(Clone, Debug)]
-pub struct RandomTrunk {
+pub struct TrunkBackbone {
     trunk: Arc<Trunk>,
     frontend: FrontendConfig,
     path_dim: usize,
     base_mean: Vec<f32>,
 }
 
-impl RandomTrunk {
-    /// Draws the weights of `spec` from `seed` and measures norms and base mean on `reference`
+impl TrunkBackbone {
+    /// `trunk`, with the mean of its embeddings of `reference` patches as base mean.
+    ///
+    /// # Errors
+    /// If the patches are not the frontend's, or there is none.
+    pub fn new(
+        trunk: Arc<Trunk>,
+        frontend: FrontendConfig,
+        reference: &[Vec<f32>],
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!(!reference.is_empty(), "no reference audio for a base mean");
+        let mut base_mean = vec![0.0; trunk.spec().paths() * trunk.spec().path_dim()];
+        for batch in batches(&trunk, &frontend, reference)? {
+            let embeddings = Tensor::cat(&trunk.forward(&batch, Mode::Evaluate)?, 1)?;
+            let sum = embeddings.sum(0)?.to_vec1::<f32>()?;
+            for (mean, value) in base_mean.iter_mut().zip(sum) {
+                *mean += value / reference.len() as f32;
+            }
+        }
+        Ok(Self {
+            path_dim: trunk.spec().path_dim(),
+            trunk,
+            frontend,
+            base_mean,
+        })
+    }
+
+    /// The control: weights of `spec` drawn from `seed`, norms and base mean measured on `reference`
     /// clips at the frontend's sample rate.
     ///
     /// # Errors
     /// If the frontend's parameters or the shape of the trunk cannot be used.
-    pub fn new(
+    pub fn random(
         spec: &BackboneSpec,
         frontend: FrontendConfig,
         reference: &[Vec<f32>],
@@ -41,36 +69,24 @@ impl RandomTrunk {
         for clip in reference {
             clip::patches(frontend, clip, |patch| patches.push(patch.to_vec()))?;
         }
-        anyhow::ensure!(
-            !patches.is_empty(),
-            "no reference audio for the random-weights control"
-        );
-        let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
-        let batches: Vec<Tensor> = patches
-            .chunks(BATCH)
-            .map(|batch| Trunk::batch(batch, frames, mels))
-            .collect::<Result<_, _>>()?;
-        trunk.settle_statistics(&batches)?;
-        let path_dim = spec.path_dim();
-        let mut base_mean = vec![0.0; PATHS * path_dim];
-        for batch in &batches {
-            for (path, features) in trunk.forward(batch, Mode::Evaluate)?.iter().enumerate() {
-                let sum = features.sum(0)?.to_vec1::<f32>()?;
-                for (mean, value) in base_mean[path * path_dim..].iter_mut().zip(sum) {
-                    *mean += value / patches.len() as f32;
-                }
-            }
-        }
-        Ok(Self {
-            trunk: Arc::new(trunk),
-            frontend,
-            path_dim,
-            base_mean,
-        })
+        trunk.settle_statistics(&batches(&trunk, &frontend, &patches)?)?;
+        Self::new(Arc::new(trunk), frontend, &patches)
     }
 }
 
-impl Backbone for RandomTrunk {
+fn batches(
+    trunk: &Trunk,
+    frontend: &FrontendConfig,
+    patches: &[Vec<f32>],
+) -> candle_core::Result<Vec<Tensor>> {
+    let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
+    let chunks = patches.chunks(BATCH);
+    chunks
+        .map(|batch| trunk.batch(batch, frames, mels))
+        .collect()
+}
+
+impl Backbone for TrunkBackbone {
     type Error = candle_core::Error;
 
     fn frontend(&self) -> &FrontendConfig {
@@ -82,25 +98,24 @@ impl Backbone for RandomTrunk {
     }
 
     fn equivariant_dim(&self) -> usize {
-        self.path_dim
+        self.base_mean.len() - self.path_dim
     }
 
     fn base_mean(&self) -> &[f32] {
         &self.base_mean
     }
 
-    /// Nobody asks a control to reject: every clip passes.
+    /// Nobody asks it to reject: every clip passes.
     fn rejection_similarity(&self) -> f32 {
         -1.0
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> candle_core::Result<()> {
-        let shape = (
-            1,
+        let (frames, mels) = (
             usize::from(self.frontend.frames),
             usize::from(self.frontend.mels),
         );
-        let patch = Tensor::from_slice(patch, shape, &Device::Cpu)?;
+        let patch = self.trunk.batch(&[patch], frames, mels)?;
         let paths = self.trunk.forward(&patch, Mode::Evaluate)?;
         for (half, features) in embedding.chunks_mut(self.path_dim).zip(&paths) {
             half.copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
@@ -153,7 +168,7 @@ mod tests {
             |hz: f32| -> Vec<f32> { (0..2200).map(|i| (i as f32 * hz / 1273.0).sin()).collect() };
         let reference: Vec<_> = (1..9).map(|i| tone(93.0 * i as f32)).collect();
         let embed = |seed| {
-            let trunk = RandomTrunk::new(&spec(), frontend, &reference, seed).unwrap();
+            let trunk = TrunkBackbone::random(&spec(), frontend, &reference, seed).unwrap();
             embed_clips(&mut [trunk.clone(), trunk], &reference, || ()).unwrap()
         };
         let (first, again, other) = (embed(1), embed(1), embed(2));
