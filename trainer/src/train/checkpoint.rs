@@ -19,6 +19,10 @@ pub struct Progress {
     pub step: u64,
     /// Seconds of training.
     pub seconds: f64,
+    /// Best accuracy on held-out sets so far, percent; 0 before the first check.
+    pub best: f64,
+    /// Checks since then.
+    pub stale: u64,
 }
 
 /// Writes everything that a resumed run needs.
@@ -32,8 +36,15 @@ pub fn save(
     let (optimiser_step, moments) = optimiser.state();
     add(&mut tensors, NETWORK, parameters.to_weights()?)?;
     add(&mut tensors, OPTIMISER, moments)?;
-    // Two 64-bit counts and a 64-bit float, as bits, lose nothing as integers.
-    let counts = [progress.step, optimiser_step, progress.seconds.to_bits()].map(|x| x as i64);
+    // 64-bit counts and 64-bit floats, as bits, lose nothing as integers.
+    let counts = [
+        progress.step,
+        optimiser_step,
+        progress.seconds.to_bits(),
+        progress.best.to_bits(),
+        progress.stale,
+    ]
+    .map(|x| x as i64);
     tensors.insert(PROGRESS.to_owned(), Tensor::new(&counts, &Device::Cpu)?);
     write(path, &tensors)
 }
@@ -52,15 +63,17 @@ pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
             counts = Some(tensor.to_vec1::<i64>()?);
         }
     }
-    let Some([step, optimiser_step, seconds]) = counts
-        .as_deref()
-        .map(|c| c.iter().map(|&x| x as u64).collect::<Vec<_>>())
-        .and_then(|c| <[u64; 3]>::try_from(c).ok())
-    else {
-        anyhow::bail!(
+    let counts: Vec<u64> = counts.iter().flatten().map(|&x| x as u64).collect();
+    let (step, optimiser_step, seconds, [best, stale]) = match counts[..] {
+        [step, optimiser_step, seconds, best, stale] => {
+            (step, optimiser_step, seconds, [best, stale])
+        }
+        // Before there were checks on held-out sets.
+        [step, optimiser_step, seconds] => (step, optimiser_step, seconds, [0, 0]),
+        _ => anyhow::bail!(
             "{} is not a checkpoint: it has no progress record",
             path.display()
-        );
+        ),
     };
     let fit = || format!("{} does not fit this configuration", path.display());
     parameters.load(&network).with_context(fit)?;
@@ -70,6 +83,8 @@ pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
         Progress {
             step,
             seconds: f64::from_bits(seconds),
+            best: f64::from_bits(best),
+            stale,
         },
     ))
 }
@@ -142,6 +157,8 @@ mod tests {
         let progress = Progress {
             step: 7,
             seconds: 1.25,
+            best: 43.5,
+            stale: 2,
         };
         save(&path, &saved, &AdamW::default(), progress).unwrap();
         let (_, found) = load(&path, &restored).unwrap();

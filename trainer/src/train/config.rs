@@ -4,9 +4,10 @@ use crate::augment::AugmentConfig;
 use crate::net::BackboneSpec;
 use crate::ssl::ObjectiveConfig;
 use anyhow::{Context, Result, bail};
+use candle_core::Device;
 use mtslvr_runtime::frontend::FrontendConfig;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The presets that come with the program, by name.
 pub const PRESETS: [(&str, &str); 3] = [
@@ -35,6 +36,9 @@ pub struct RunConfig {
     /// Optimiser, schedule and length.
     #[serde(default)]
     pub train: TrainConfig,
+    /// Checks on held-out sets while it trains.
+    #[serde(default)]
+    pub monitor: MonitorConfig,
 }
 
 /// The `[frontend]` table: [`FrontendConfig`], whose normalisation may be left to be measured.
@@ -91,8 +95,9 @@ pub struct DataConfig {
     pub synth_share: f64,
     /// The two views of a recording begin at most this far apart, seconds.
     pub positive_offset: f64,
-    /// The second view of a synthesised pair comes from a patch whose parameters were moved by this
-    /// share of their range.
+    /// The two views of a synthesised pair come from one patch, for each of them moved anew: every
+    /// parameter by a normal number times this share of its range (Cherep and Singh 2025, who find
+    /// 0.25 best).
     pub synth_perturb: f32,
 }
 
@@ -101,7 +106,7 @@ impl Default for DataConfig {
         Self {
             synth_share: 0.5,
             positive_offset: 0.5,
-            synth_perturb: 0.1,
+            synth_perturb: 0.25,
         }
     }
 }
@@ -130,6 +135,35 @@ pub struct TrainConfig {
     pub norm_momentum: f32,
     /// A checkpoint is written this often.
     pub checkpoint_seconds: f64,
+    /// What computes.
+    pub device: DeviceKind,
+}
+
+/// What a training step runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// All cores of the processor.
+    #[default]
+    Cpu,
+    /// The first CUDA device; needs a program built with `--features cuda` (`trainer/CUDA.md`).
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is no such device, or the program was built without it.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).context(
+                "train.device is cuda, and no CUDA device can be used: build with --features cuda on a machine that \
+                 has one (trainer/CUDA.md), or leave train.device at cpu",
+            ),
+        }
+    }
 }
 
 impl Default for TrainConfig {
@@ -145,6 +179,41 @@ impl Default for TrainConfig {
             clip_norm: 5.0,
             norm_momentum: 0.1,
             checkpoint_seconds: 60.0,
+            device: DeviceKind::Cpu,
+        }
+    }
+}
+
+/// The `[monitor]` table: few-shot accuracy on held-out labelled sets while a run trains.
+///
+/// A run that is chosen or ended by these figures has seen the sets: report accuracy on others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MonitorConfig {
+    /// Labelled sets (`DIR/<class>/<clip>`), or folders of such sets; none: no checks.
+    pub sets: Vec<PathBuf>,
+    /// Steps between two checks.
+    pub every: u64,
+    /// Classes in a task.
+    pub ways: usize,
+    /// Examples of each class.
+    pub shots: usize,
+    /// Tasks a set.
+    pub tasks: usize,
+    /// The run ends after this many checks in a row without a better mean accuracy, with the weights
+    /// of the best check; 0: it runs to its end, and keeps the weights it then has.
+    pub patience: u64,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        Self {
+            sets: Vec::new(),
+            every: 200,
+            ways: 5,
+            shots: 1,
+            tasks: 300,
+            patience: 0,
         }
     }
 }
@@ -220,6 +289,19 @@ impl RunConfig {
                 );
             }
         }
+        let adapters = backbone.adapters;
+        if adapters.from_stage >= backbone.stages.len() {
+            bail!(
+                "backbone.adapters.from_stage is {}, but the last of {} stages is number {}: the paths would have \
+                 nothing of their own",
+                adapters.from_stage,
+                backbone.stages.len(),
+                backbone.stages.len() - 1
+            );
+        }
+        self.objective
+            .check_paths(adapters.kind)
+            .map_err(anyhow::Error::msg)?;
         let range = |name: &str, value: f64, low: f64, high: f64| {
             if (low..=high).contains(&value) {
                 return Ok(());
@@ -251,6 +333,26 @@ impl RunConfig {
             0.0,
             1e3,
         )?;
+        range(
+            "objective.parameter_weight",
+            self.objective.parameter_weight,
+            0.0,
+            1e3,
+        )?;
+        let heads = &self.objective;
+        let widths = [
+            ("projector_hidden", heads.projector_hidden),
+            ("projector_out", heads.projector_out),
+            ("sim_siam.width", heads.sim_siam.width),
+            ("sim_siam.bottleneck", heads.sim_siam.bottleneck),
+        ];
+        let hidden = heads.predictor_hidden.iter();
+        let widths = widths
+            .into_iter()
+            .chain(hidden.map(|&width| ("predictor_hidden", width)));
+        for (name, width) in widths {
+            range(&format!("objective.{name}"), width as f64, 1.0, 65536.0)?;
+        }
         let train = &self.train;
         range("train.batch", train.batch as f64, 2.0, 65536.0)?;
         range("train.learning_rate", train.learning_rate, 0.0, 10.0)?;
@@ -263,6 +365,17 @@ impl RunConfig {
             1e-4,
             1.0,
         )?;
+        let monitor = &self.monitor;
+        range("monitor.every", monitor.every as f64, 1.0, 1e12)?;
+        range("monitor.ways", monitor.ways as f64, 2.0, 256.0)?;
+        range("monitor.shots", monitor.shots as f64, 1.0, 1e4)?;
+        range("monitor.tasks", monitor.tasks as f64, 1.0, 1e6)?;
+        if monitor.patience > 0 && monitor.sets.is_empty() {
+            bail!(
+                "monitor.patience is {}, but monitor.sets is empty: name held-out labelled sets to stop by",
+                monitor.patience
+            );
+        }
         if train.steps == 0 {
             range(
                 "train.minutes (with train.steps = 0)",

@@ -1,17 +1,24 @@
 //! The training loop: configuration, data, optimiser, checkpoints, metrics.
 
+mod averages;
 mod checkpoint;
 mod config;
+mod folder;
 mod metrics;
+mod monitor;
 mod optimiser;
 mod pairs;
 mod run;
 mod schedule;
+mod tensorboard;
 
 pub use checkpoint::{load_weights, save_weights};
-pub use config::{DataConfig, FrontendSection, PRESETS, RunConfig, TrainConfig};
+pub use config::{
+    DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, RunConfig, TrainConfig,
+};
+pub use folder::RunFolder;
 pub use metrics::{MetricsRow, read as read_metrics};
 pub use optimiser::AdamW;
 pub use pairs::{Batch, PairSource};
-pub use run::{Observer, RunFolder, TrainRequest, Trained, train};
+pub use run::{Observer, TrainRequest, Trained, train};
 pub use schedule::warmup_cosine;

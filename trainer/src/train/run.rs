@@ -1,19 +1,24 @@
 //! The training loop: a run folder in, trained weights out.
 
+use super::averages::Averages;
 use super::checkpoint::{self, Progress};
 use super::config::RunConfig;
+use super::folder::RunFolder;
 use super::metrics::{MetricsLog, MetricsRow};
+use super::monitor::Monitor;
 use super::optimiser::AdamW;
 use super::pairs::{Batch, PairSource, normalisation};
 use super::schedule::warmup_cosine;
+use super::tensorboard::EventLog;
 use crate::atomic_file::write_bytes;
+use crate::audio::DecodeCache;
 use crate::augment::OPERATORS;
 use crate::net::{Mode, Parameters, Trunk, Weights};
-use crate::ssl::{Loss, Objective};
+use crate::ssl::{Loss, Objective, Views};
 use anyhow::{Context, Result, bail};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use mtslvr_runtime::frontend::FrontendConfig;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -27,53 +32,8 @@ const STATISTICS_PATCHES: usize = 2048;
 const PREFETCH: usize = 3;
 /// Losses in a row that are not finite before a run gives up.
 const PATIENCE: u32 = 10;
-
-/// The files of a run.
-#[derive(Clone, Debug)]
-pub struct RunFolder {
-    root: PathBuf,
-}
-
-impl RunFolder {
-    /// The run in `root`.
-    pub fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-        }
-    }
-
-    /// The configuration, every value filled in.
-    pub fn config(&self) -> PathBuf {
-        self.root.join("config.toml")
-    }
-
-    /// One [`MetricsRow`] a line.
-    pub fn metrics(&self) -> PathBuf {
-        self.root.join("metrics.csv")
-    }
-
-    /// What [`TrainRequest::resume`] goes on from.
-    pub fn checkpoint(&self) -> PathBuf {
-        self.root.join("checkpoint.safetensors")
-    }
-
-    /// The trunk's weights, once training has ended.
-    pub fn weights(&self) -> PathBuf {
-        self.root.join("weights.safetensors")
-    }
-
-    /// The run's configuration and the weights it ended with.
-    pub fn load(&self) -> Result<(RunConfig, Weights)> {
-        let config = RunConfig::read(&self.config(), &[])?;
-        if !self.weights().exists() {
-            bail!(
-                "{} holds no weights.safetensors: the run has not ended; go on with `mtslvr train --resume --out {0}`",
-                self.root.display()
-            );
-        }
-        Ok((config, checkpoint::load_weights(&self.weights())?))
-    }
-}
+/// Clean patches whose mean embedding the checks on held-out sets centre by.
+const REFERENCE_PATCHES: usize = 256;
 
 /// What to train, on what, and where to.
 #[derive(Clone, Debug)]
@@ -82,6 +42,8 @@ pub struct TrainRequest {
     pub config: RunConfig,
     /// Recordings at the frontend's sample rate; may be empty.
     pub clips: Arc<Vec<Vec<f32>>>,
+    /// For the recordings of the held-out sets.
+    pub cache: DecodeCache,
     /// The run folder, made if it is not there.
     pub out: PathBuf,
     /// Go on from the folder's checkpoint.
@@ -105,13 +67,15 @@ pub struct Trained {
     /// The same as the runtime takes it.
     pub frontend: FrontendConfig,
     /// The trunk, for embedding with candle.
-    pub trunk: Trunk,
+    pub trunk: Arc<Trunk>,
     /// All weights by name.
     pub weights: Weights,
     /// Every row of `metrics.csv`.
     pub metrics: Vec<MetricsRow>,
     /// Whether `stop` ended the run before its time.
     pub interrupted: bool,
+    /// Whether the checks on held-out sets did, and the weights are those of the best one.
+    pub stopped_early: bool,
 }
 
 /// Trains until the configured length is reached or `stop` is set. Either way a checkpoint and the
@@ -145,7 +109,7 @@ pub fn train(
     };
     let frontend = config.frontend.to_config();
     let source = Arc::new(source.with_frontend(frontend));
-    let mut parameters = Parameters::new(config.train.seed, &Device::Cpu);
+    let mut parameters = Parameters::new(config.train.seed, &config.train.device.open()?);
     let objective = Objective::new(
         &config.objective,
         &config.backbone,
@@ -160,12 +124,22 @@ pub fn train(
     write_bytes(&folder.config(), config.to_toml()?.as_bytes())
         .with_context(|| format!("cannot write {}", folder.config().display()))?;
     let mut log = MetricsLog::open(&folder.metrics(), request.resume.then_some(progress.step))?;
+    let mut events = EventLog::open(&folder.events(), log.rows())?;
+    let monitor = Monitor::open(
+        &config.monitor,
+        frontend,
+        &request.cache,
+        source.clean_patches(REFERENCE_PATCHES),
+        seed,
+    )?;
+    let patience = config.monitor.patience;
+    let exhausted = |progress: Progress| patience > 0 && progress.stale >= patience;
 
     let batches = prefetch(source.clone(), progress.step, config.train.batch);
     let mut averages = Averages::default();
     let (mut last_checkpoint, mut failures) = (progress.seconds, 0);
     let mut clock = Instant::now();
-    while done(&config, progress) < 1.0 && !stop.load(Ordering::Relaxed) {
+    while done(&config, progress) < 1.0 && !exhausted(progress) && !stop.load(Ordering::Relaxed) {
         let batch = batches
             .recv()
             .context("the thread that makes batches has ended")?;
@@ -201,9 +175,29 @@ pub fn train(
         clock = Instant::now();
         progress.seconds += seconds;
         averages.time(seconds, waited);
+        let due =
+            progress.step.is_multiple_of(config.monitor.every) || done(&config, progress) >= 1.0;
+        if let Some(monitor) = monitor.as_ref().filter(|_| due) {
+            let accuracy = monitor.accuracy(&objective.trunk)?;
+            averages.measured(accuracy);
+            observer.note(&format!(
+                "step {}: {accuracy:.1} % on the held-out sets",
+                progress.step
+            ));
+            progress.stale += 1;
+            if accuracy > progress.best {
+                (progress.best, progress.stale) = (accuracy, 0);
+                if patience > 0 {
+                    checkpoint::save_weights(&folder.best(), parameters.to_weights()?)?;
+                }
+            }
+            // Checks are no training: they do not count where its length is given in minutes.
+            clock = Instant::now();
+        }
         let row = averages.row(progress, rate);
         observer.step(done(&config, progress), &row);
         if averages.is_full() {
+            events.add(&row)?;
             log.add(row)?;
             averages = Averages::default();
         }
@@ -218,11 +212,17 @@ pub fn train(
         }
     }
     drop(batches);
-    if averages.steps > 0 {
-        log.add(averages.row(progress, 0.0))?;
+    if !averages.is_empty() {
+        let row = averages.row(progress, 0.0);
+        events.add(&row)?;
+        log.add(row)?;
     }
     checkpoint::save(&folder.checkpoint(), &parameters, &optimiser, progress)?;
-    let interrupted = done(&config, progress) < 1.0;
+    let stopped_early = exhausted(progress) && done(&config, progress) < 1.0;
+    let interrupted = done(&config, progress) < 1.0 && !stopped_early;
+    if patience > 0 && progress.best > 0.0 && !interrupted {
+        parameters.load(&checkpoint::load_weights(&folder.best())?)?;
+    }
 
     // The running statistics of training are those of augmented views; in use the network meets
     // clean sounds.
@@ -231,7 +231,7 @@ pub fn train(
     let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
     let batches = clean
         .chunks_exact(size)
-        .map(|patches| Trunk::batch(patches, frames, mels));
+        .map(|patches| objective.trunk.batch(patches, frames, mels));
     let batches: Vec<Tensor> = batches.collect::<candle_core::Result<_>>()?;
     objective.trunk.settle_statistics(&batches)?;
     let weights = parameters.to_weights()?;
@@ -242,6 +242,7 @@ pub fn train(
         weights,
         metrics: log.rows().to_vec(),
         interrupted,
+        stopped_early,
         config,
     })
 }
@@ -269,12 +270,17 @@ fn step(
         usize::from(config.frontend.mels),
     );
     let views = 2 * config.train.batch;
-    let patches = Tensor::from_slice(&batch.patches, (views, frames, mels), &Device::Cpu)?;
-    let labels = Tensor::from_slice(&batch.labels, (views, OPERATORS), &Device::Cpu)?;
+    let device = parameters.device();
+    let by_operator = |values: &[f32]| Tensor::from_slice(values, (views, OPERATORS), device);
+    let views = Views {
+        patches: Tensor::from_slice(&batch.patches, (views, frames, mels), device)?,
+        labels: by_operator(&batch.labels)?,
+        parameters: by_operator(&batch.parameters)?,
+    };
     let mode = Mode::Train {
         momentum: config.train.norm_momentum,
     };
-    let loss = objective.loss(&patches, &labels, mode)?;
+    let loss = objective.loss(&views, mode)?;
     let total: f32 = loss.total.to_scalar()?;
     if !total.is_finite() {
         return Err(Skipped(format!("the loss is {total}")));
@@ -309,69 +315,13 @@ fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Batch
     receiver
 }
 
-/// Sums since the last row of the log.
-#[derive(Debug, Default)]
-struct Averages {
-    steps: u64,
-    counted: u64,
-    seconds: f64,
-    waited: f64,
-    images: f64,
-    sums: [f64; 5],
-}
-
-impl Averages {
-    /// Steps per row.
-    const STEPS: u64 = 20;
-
-    fn add(&mut self, loss: &Loss, norm: f64, pairs: usize) {
-        let total = loss.total.to_scalar::<f32>().unwrap_or(f32::NAN);
-        let values = [
-            total,
-            loss.contrastive,
-            loss.predictive,
-            loss.label_accuracy,
-        ]
-        .map(f64::from);
-        for (sum, value) in self.sums.iter_mut().zip(values.into_iter().chain([norm])) {
-            *sum += value;
-        }
-        self.counted += 1;
-        self.images += 2.0 * pairs as f64;
-    }
-
-    fn time(&mut self, seconds: f64, waited: f64) {
-        self.steps += 1;
-        self.seconds += seconds;
-        self.waited += waited;
-    }
-
-    fn is_full(&self) -> bool {
-        self.steps >= Self::STEPS
-    }
-
-    fn row(&self, progress: Progress, learning_rate: f64) -> MetricsRow {
-        let [loss, contrastive, predictive, label_accuracy, gradient_norm] =
-            self.sums.map(|sum| sum / self.counted.max(1) as f64);
-        MetricsRow {
-            step: progress.step,
-            seconds: progress.seconds,
-            loss,
-            contrastive,
-            predictive,
-            label_accuracy,
-            learning_rate,
-            gradient_norm,
-            images_per_second: self.images / self.seconds.max(1e-9),
-            waiting: self.waited / self.seconds.max(1e-9),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::PRESETS;
+    use crate::audio::synth::write_dataset;
+    use crate::train::{MonitorConfig, PRESETS};
+    use candle_core::Device;
+    use std::path::Path;
 
     struct Silent;
 
@@ -379,6 +329,18 @@ mod tests {
         fn step(&mut self, _done: f64, _row: &MetricsRow) {}
         fn note(&mut self, remark: &str) {
             panic!("{remark}");
+        }
+    }
+
+    /// Interrupts after three steps, as Ctrl-C does.
+    struct Interrupt<'a>(&'a AtomicBool);
+
+    impl Observer for Interrupt<'_> {
+        fn step(&mut self, _done: f64, row: &MetricsRow) {
+            self.0.store(row.step == 3, Ordering::Relaxed);
+        }
+        fn note(&mut self, remark: &str) {
+            assert!(remark.contains("held-out"), "{remark}");
         }
     }
 
@@ -408,6 +370,7 @@ mod tests {
         TrainRequest {
             config,
             clips: Arc::new(Vec::new()),
+            cache: DecodeCache::NONE,
             out: out.to_owned(),
             resume,
         }
@@ -419,16 +382,6 @@ mod tests {
         let go = AtomicBool::new(false);
         let straight = train(&request(whole.path(), 6, false), &go, &mut Silent).unwrap();
 
-        // An observer that interrupts after three steps, as Ctrl-C does.
-        struct Interrupt<'a>(&'a AtomicBool);
-        impl Observer for Interrupt<'_> {
-            fn step(&mut self, _done: f64, row: &MetricsRow) {
-                self.0.store(row.step == 3, Ordering::Relaxed);
-            }
-            fn note(&mut self, remark: &str) {
-                panic!("{remark}");
-            }
-        }
         let stop = AtomicBool::new(false);
         let first = train(
             &request(parts.path(), 6, false),
@@ -445,6 +398,75 @@ mod tests {
         let resumed = train(&request(parts.path(), 6, true), &go, &mut Silent).unwrap();
         assert_eq!(straight.weights, resumed.weights);
         assert_eq!(folder.load().unwrap().1, resumed.weights);
+    }
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Observer for Notes {
+        fn step(&mut self, _done: f64, _row: &MetricsRow) {}
+        fn note(&mut self, remark: &str) {
+            self.0.push(remark.to_owned());
+        }
+    }
+
+    #[test]
+    fn checks_on_held_out_sets_are_logged_and_may_end_a_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let set = directory.path().join("set");
+        write_dataset(&set, 3, 4, 0.4, 1).unwrap();
+        let request = |name: &str, resume| {
+            let mut request = request(&directory.path().join(name), 60, resume);
+            request.config.monitor = MonitorConfig {
+                sets: vec![set.clone()],
+                every: 2,
+                ways: 2,
+                tasks: 20,
+                patience: 2,
+                ..MonitorConfig::default()
+            };
+            // The weights stay as they are and only the norms settle: soon no check is better.
+            request.config.train.learning_rate = 0.0;
+            request
+        };
+        let go = AtomicBool::new(false);
+        let mut notes = Notes::default();
+        let trained = train(&request("whole", false), &go, &mut notes).unwrap();
+        assert!(trained.stopped_early && !trained.interrupted);
+        assert!(notes.0[0].contains("step 2: "), "{:?}", notes.0);
+        let last = trained.metrics.last().unwrap();
+        assert!(last.step < 60 && (0.0..=100.0).contains(&last.few_shot));
+        let folder = RunFolder::new(&directory.path().join("whole"));
+        let best = checkpoint::load_weights(&folder.best()).unwrap();
+        let name = "stem.conv.weight";
+        assert_eq!(best[name], trained.weights[name]);
+
+        // Interrupted and resumed it checks at the same steps and ends at the same one.
+        let stop = AtomicBool::new(false);
+        let first = train(&request("parts", false), &stop, &mut Interrupt(&stop)).unwrap();
+        assert!(first.interrupted);
+        let resumed = train(&request("parts", true), &go, &mut notes).unwrap();
+        assert_eq!(resumed.metrics.last().unwrap().step, last.step);
+        assert_eq!(resumed.weights, trained.weights);
+    }
+
+    #[test]
+    fn losses_that_are_not_finite_end_a_run_with_a_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let go = AtomicBool::new(false);
+        train(&request(directory.path(), 2, false), &go, &mut Silent).unwrap();
+        // A network that has diverged.
+        let path = RunFolder::new(directory.path()).checkpoint();
+        let mut state = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+        let weight = state.get_mut("network.projector.out.weight").unwrap();
+        *weight = (weight.clone() * f64::NAN).unwrap();
+        candle_core::safetensors::save(&state, &path).unwrap();
+        let request = request(directory.path(), 40, true);
+        let mut notes = Notes::default();
+        let error = train(&request, &go, &mut notes).unwrap_err().to_string();
+        assert!(notes.0[0].contains("step 3 is left out: "), "{:?}", notes.0);
+        assert!(error.contains("10 steps in a row") && error.contains("train.learning_rate"));
     }
 
     #[test]
