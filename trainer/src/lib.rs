@@ -6,6 +6,7 @@ pub mod augment;
 pub mod cli;
 pub mod embed;
 pub mod evaluate;
+pub mod experiment;
 pub mod export;
 pub mod net;
 pub mod report;
