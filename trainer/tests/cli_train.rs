@@ -45,16 +45,24 @@ fn a_run_leaves_a_folder_that_can_be_resumed_but_not_overwritten() {
     for file in [
         "config.toml",
         "metrics.csv",
+        "events.out.tfevents.mtslvr",
         "checkpoint.safetensors",
         "weights.safetensors",
+        "model.onnx",
+        "model.slvr",
+        "results.json",
+        "report.html",
     ] {
         assert!(out.join(file).exists(), "{file}");
     }
     let again = train(&out, &[&SMALL[..], &["--steps", "3"]].concat());
     assert!(!again.status.success());
     assert!(stderr(&again).contains("--resume"), "{}", stderr(&again));
-    let resumed = train(&out, &["--resume", "--steps", "5"]);
+    let resumed = train(&out, &["--resume", "--steps", "5", "--no-export", "--json"]);
     assert!(resumed.status.success(), "{}", stderr(&resumed));
+    let outcome: serde_json::Value = serde_json::from_slice(&resumed.stdout).unwrap();
+    assert_eq!(outcome["last"]["step"], 5);
+    assert_eq!(outcome["interrupted"], false);
     let metrics = std::fs::read_to_string(out.join("metrics.csv")).unwrap();
     assert!(
         metrics.lines().last().unwrap().starts_with("5,"),
@@ -77,7 +85,7 @@ fn bad_files_in_a_training_folder_are_named_skipped_and_counted() {
     let data = data.to_str().unwrap();
     let run = train(
         &directory.path().join("run"),
-        &[&SMALL[..], &["--steps", "2", "--data", data]].concat(),
+        &[&SMALL[..], &["--steps", "2", "--no-export", "--data", data]].concat(),
     );
     assert!(run.status.success(), "{}", stderr(&run));
     let said = stderr(&run);
@@ -109,7 +117,10 @@ fn a_missing_folder_and_a_wrong_setting_are_sentences() {
 fn a_full_disk_leaves_the_checkpoint_before() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("run");
-    let first = train(&out, &[&SMALL[..], &["--steps", "2"]].concat());
+    let first = train(
+        &out,
+        &[&SMALL[..], &["--steps", "2", "--no-export"]].concat(),
+    );
     assert!(first.status.success(), "{}", stderr(&first));
     let checkpoint = out.join("checkpoint.safetensors");
     let before = std::fs::read(&checkpoint).unwrap();

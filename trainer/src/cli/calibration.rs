@@ -1,5 +1,6 @@
 //! The sounds that ranges and statistics are measured on: what `export` and `pack` have in common.
 
+use crate::audio::DecodeCache;
 use crate::export::calibration_clips;
 use anyhow::Result;
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -19,11 +20,15 @@ pub(super) struct Calibration {
 
 impl Calibration {
     /// The recordings, or synthetic sounds where no folder was named.
-    pub(super) fn clips(&self, frontend: &FrontendConfig) -> Result<Vec<Vec<f32>>> {
+    pub(super) fn clips(
+        &self,
+        frontend: &FrontendConfig,
+        cache: &DecodeCache,
+    ) -> Result<Vec<Vec<f32>>> {
         if self.calibrate.is_empty() {
             eprintln!("No --calibrate: ranges and statistics come from synthetic sounds.");
             return Ok(calibration_clips(frontend));
         }
-        super::train::load_clips(&self.calibrate, self.no_gpl, frontend.sample_rate)
+        super::train::load_clips(&self.calibrate, self.no_gpl, frontend.sample_rate, cache)
     }
 }

@@ -4,14 +4,14 @@ mod page;
 mod sounds;
 
 use super::progress::{self, TrainingBar};
-use crate::atomic_file::write_bytes;
+use crate::audio::DecodeCache;
 use crate::evaluate::{
     Controls, Directions, Enrolment, EpisodeShape, Evaluation, FeatureChoice, Head, LoadedSet,
     Settings, confusion, embed_clips, evaluate_set,
 };
 use crate::export::inspect::Inspection;
-use crate::export::{BackboneFile, Engine, ExportRequest, calibration_clips, export_run};
-use crate::report::Recognition;
+use crate::export::{BackboneFile, Engine, ExportRequest, calibration_mix, export_run};
+use crate::report::{Recognition, bytes};
 use crate::train::{RunConfig, TrainRequest, Trained, train};
 use anyhow::{Context, Result, anyhow, ensure};
 use mtslvr_runtime::backbone::Backbone;
@@ -82,8 +82,8 @@ impl Args {
         println!(
             "   Packed, it takes {} of flash and {} of working memory, and {:.1} million \
              multiply-accumulates a path for each second of sound.\n",
-            page::bytes(model.file_bytes),
-            page::bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer),
+            bytes(model.file_bytes),
+            bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer),
             page::mega_macs(&model),
         );
 
@@ -104,17 +104,7 @@ impl Args {
             directions,
         };
         let report = page::report(&findings, &self);
-        let write = |name: &str, text: String| {
-            let path = self.out.join(name);
-            write_bytes(&path, text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok::<_, anyhow::Error>(path)
-        };
-        let results = write(
-            "results.json",
-            serde_json::to_string_pretty(&report)? + "\n",
-        )?;
-        let html = write("report.html", report.to_html())?;
+        let [results, html] = report.write(&self.out)?;
         println!(
             "\nOpen {} to see and read it all; the same figures are in {}.",
             html.display(),
@@ -137,6 +127,7 @@ impl Args {
         let request = TrainRequest {
             config,
             clips: Arc::new(sounds.training.clone()),
+            cache: DecodeCache::NONE,
             out: self.out.join("run"),
             resume: false,
         };
@@ -165,10 +156,7 @@ impl Args {
         println!(
             "2. Exporting to ONNX and packing into 8 bits. The same patches go through every engine:"
         );
-        let mut clips = calibration_clips(&trained.frontend);
-        // As much of the user's audio as of the synthesiser's, where there is any.
-        let step = sounds.training.len().div_ceil(clips.len()).max(1);
-        clips.extend(sounds.training.iter().step_by(step).cloned());
+        let clips = calibration_mix(&trained.frontend, &sounds.training);
         let exported = export_run(&ExportRequest {
             spec: &trained.config.backbone,
             weights: &trained.weights,

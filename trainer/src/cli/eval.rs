@@ -1,7 +1,8 @@
 //! `mtslvr eval`: few-shot accuracy of a backbone, beside controls.
 
+use super::cache::Cache;
 use super::progress;
-use crate::audio::{AudioError, LabelledSet};
+use crate::audio::LabelledSet;
 use crate::evaluate::{
     Controls, EpisodeShape, Evaluation, FeatureChoice, HEAD_NAMES, Head, LoadedSet, Settings,
     evaluate_set,
@@ -50,6 +51,8 @@ pub(super) struct Args {
     /// What runs the backbone [default: packed for a .slvr, tract for an .onnx or a run folder]
     #[arg(long, value_enum)]
     engine: Option<Engine>,
+    #[command(flatten)]
+    cache: Cache,
     /// Write the figures as JSON to this file, or to standard output (`-`; the table then goes to
     /// standard error)
     #[arg(long, value_name = "FILE|-")]
@@ -65,7 +68,8 @@ impl Args {
             "--ways must be from 2 to 256, not {}",
             self.ways
         );
-        let sets = open_sets(&self.data)?;
+        let sets = LabelledSet::open_all(&self.data)?;
+        let cache = self.cache.open()?;
         let file = BackboneFile::read(&self.model, self.engine)?;
         let mut engines = (0..rayon::current_num_threads())
             .map(|_| file.backbone())
@@ -88,7 +92,7 @@ impl Args {
         let mut results = Vec::new();
         for set in &sets {
             let bar = progress::files(set.clips.len() as u64, &format!("reading {}", set.name));
-            let (loaded, skipped) = LoadedSet::load(set, frontend.sample_rate, |done| {
+            let (loaded, skipped) = LoadedSet::load(set, frontend.sample_rate, &cache, |done| {
                 bar.set_position(done as u64);
             });
             bar.finish_and_clear();
@@ -153,39 +157,6 @@ impl Args {
     }
 }
 
-/// Opens each folder as a set or, if it holds no clips of its own, as a folder of sets.
-fn open_sets(folders: &[PathBuf]) -> Result<Vec<LabelledSet>> {
-    let mut sets = Vec::new();
-    for folder in folders {
-        let not_a_set = match LabelledSet::open(folder) {
-            Ok(set) => {
-                sets.push(set);
-                continue;
-            }
-            Err(error @ AudioError::EmptyFolder { .. }) => error,
-            Err(error) => return Err(error.into()),
-        };
-        let mut below: Vec<PathBuf> = std::fs::read_dir(folder)
-            .with_context(|| format!("cannot read {}", folder.display()))?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.is_dir())
-            .collect();
-        below.sort();
-        let before = sets.len();
-        for path in below {
-            match LabelledSet::open(&path) {
-                Ok(set) => sets.push(set),
-                Err(AudioError::EmptyFolder { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if sets.len() == before {
-            return Err(not_a_set.into());
-        }
-    }
-    Ok(sets)
-}
-
 /// Shape of the model's trunk, where it is known: from the run's configuration, or from what the
 /// exporter wrote into the model.
 fn trunk_of(model: &Path, engine: Engine) -> Option<BackboneSpec> {
@@ -201,30 +172,4 @@ fn trunk_of(model: &Path, engine: Engine) -> Option<BackboneSpec> {
     };
     let inspection = Inspection::of_file(&file).ok()?;
     BackboneSpec::from_provenance(&inspection.provenance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::audio::synth::write_dataset;
-
-    #[test]
-    fn a_set_and_a_folder_of_sets_are_told_apart() {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["b", "a"] {
-            write_dataset(&root.path().join(name), 2, 2, 0.1, 1).unwrap();
-        }
-        let names = |folders: &[PathBuf]| -> Vec<String> {
-            let sets = open_sets(folders).unwrap();
-            sets.into_iter().map(|set| set.name).collect()
-        };
-        assert_eq!(names(&[root.path().into()]), ["a", "b"]);
-        assert_eq!(names(&[root.path().join("b")]), ["b"]);
-        std::fs::create_dir(root.path().join("empty")).unwrap();
-        assert_eq!(names(&[root.path().into()]), ["a", "b"]);
-        for wrong in ["empty", "missing"] {
-            let error = open_sets(&[root.path().join(wrong)]).unwrap_err();
-            assert!(format!("{error:#}").contains(wrong), "{error:#}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! `mtslvr export`: a finished run to ONNX and `.slvr`, checked in every engine.
 
+use super::cache::Cache;
 use super::calibration::Calibration;
 use crate::export::{ExportRequest, export_run};
 use crate::train::RunFolder;
@@ -16,9 +17,14 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     calibration: Calibration,
+    #[command(flatten)]
+    cache: Cache,
     /// What the packed model is called [default: the run folder's name]
     #[arg(long)]
     name: Option<String>,
+    /// Print what was written and how the engines compare as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
@@ -26,13 +32,9 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let (config, weights) = RunFolder::new(&self.run).load()?;
         let frontend = config.frontend.to_config();
-        let clips = self.calibration.clips(&frontend)?;
+        let clips = self.calibration.clips(&frontend, &self.cache.open()?)?;
         let name = self.name.unwrap_or_else(|| name_of(&self.run));
-        let provenance = format!(
-            "mtslvr {} from run {name}, seed {}",
-            env!("CARGO_PKG_VERSION"),
-            config.train.seed
-        );
+        let provenance = provenance(&name, config.train.seed);
         let exported = export_run(&ExportRequest {
             spec: &config.backbone,
             weights: &weights,
@@ -42,13 +44,26 @@ impl Args {
             provenance: &provenance,
             out: self.out.as_deref().unwrap_or(&self.run),
         })?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&exported)?);
+            return Ok(());
+        }
         print!("{}", exported.verification);
+        if let Some(note) = exported.sharing.note() {
+            println!("{note}.");
+        }
         for path in [&exported.onnx, &exported.slvr] {
             let bytes = std::fs::metadata(path)?.len();
             println!("{}: {bytes} bytes", path.display());
         }
         Ok(())
     }
+}
+
+/// Where a run's weights come from.
+pub(super) fn provenance(run: &str, seed: u64) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("mtslvr {version} from run {run}, seed {seed}")
 }
 
 /// A path's last part without its ending.

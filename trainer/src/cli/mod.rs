@@ -1,10 +1,12 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
 mod bench;
+mod cache;
 mod calibration;
 mod demo;
 mod embed;
 mod eval;
+mod experiment;
 mod export;
 mod inspect;
 mod interrupt;
@@ -33,6 +35,7 @@ enum Command {
     Bench(bench::Args),
     Embed(embed::Args),
     Eval(eval::Args),
+    Experiment(experiment::Args),
     Synth(synth::Synth),
 }
 
@@ -48,6 +51,7 @@ impl Cli {
             Command::Bench(args) => args.run(),
             Command::Embed(args) => args.run(),
             Command::Eval(args) => args.run(),
+            Command::Experiment(args) => args.run(),
             Command::Synth(synth) => synth.run(),
         }
     }

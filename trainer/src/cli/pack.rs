@@ -1,14 +1,17 @@
 //! `mtslvr pack`: an ONNX model, our own or foreign, to a `.slvr`.
 
+use super::cache::Cache;
 use super::calibration::Calibration;
 use super::export::name_of;
 use crate::atomic_file::write_bytes;
 use crate::export::calibration::RangeRule;
-use crate::export::verify::{Subject, verify};
+use crate::export::graph::Sharing;
+use crate::export::verify::{Subject, Verification, verify};
 use crate::export::{EmbeddingStatistics, PackOptions, onnx, pack, spread_patches};
 use anyhow::{Context, Result};
 use mtslvr_runtime::engine::{FrontendDescription, OnnxMetadata};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Patches that go through every engine afterwards.
 const VERIFIED_PATCHES: usize = 16;
@@ -23,6 +26,8 @@ pub(super) struct Args {
     out: PathBuf,
     #[command(flatten)]
     calibration: Calibration,
+    #[command(flatten)]
+    cache: Cache,
     /// How the model's input is made, for a model that does not say so in its metadata: a TOML file
     /// with the keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale and
     /// layout ("time-mel" or "mel-time")
@@ -34,6 +39,18 @@ pub(super) struct Args {
     /// What the packed model is called [default: the ONNX file's name]
     #[arg(long)]
     name: Option<String>,
+    /// Print what was written and how the engines compare as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was packed, for scripts.
+#[derive(Debug, Serialize)]
+struct Outcome<'o> {
+    slvr: &'o Path,
+    bytes: usize,
+    verification: Verification,
+    sharing: Sharing,
 }
 
 impl Args {
@@ -49,7 +66,9 @@ impl Args {
         });
         let given = given.transpose()?;
         let graph = onnx::read(&bytes, given.as_ref()).with_context(|| file.clone())?;
-        let clips = self.calibration.clips(&graph.frontend)?;
+        let clips = self
+            .calibration
+            .clips(&graph.frontend, &self.cache.open()?)?;
         let options = PackOptions {
             name: self.name.unwrap_or_else(|| name_of(&self.onnx)),
             provenance: graph
@@ -77,9 +96,23 @@ impl Args {
             None,
         )
         .with_context(|| file.clone())?;
-        print!("{verification}");
         write_bytes(&self.out, &packed)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
+        let sharing = graph.sharing();
+        if self.json {
+            let outcome = Outcome {
+                slvr: &self.out,
+                bytes: packed.len(),
+                verification,
+                sharing,
+            };
+            println!("{}", serde_json::to_string_pretty(&outcome)?);
+            return Ok(());
+        }
+        print!("{verification}");
+        if let Some(note) = sharing.note() {
+            println!("{note}.");
+        }
         println!("{}: {} bytes", self.out.display(), packed.len());
         Ok(())
     }

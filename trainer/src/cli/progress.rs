@@ -64,9 +64,20 @@ impl Observer for TrainingBar {
         } else {
             String::new()
         };
+        let parts = [
+            ("contrastive", row.contrastive),
+            ("predictive", row.predictive),
+        ];
+        let parts = parts.iter().filter(|(_, loss)| loss.is_finite());
+        let parts: Vec<String> = parts
+            .map(|(name, loss)| format!("{name} {loss:.3}"))
+            .collect();
         let message = format!(
-            "step {}, loss {:.3} (contrastive {:.3}, predictive {:.3}), {:.0} images/s, {left}",
-            row.step, row.loss, row.contrastive, row.predictive, row.images_per_second
+            "step {}, loss {:.3} ({}), {:.0} images/s, {left}",
+            row.step,
+            row.loss,
+            parts.join(", "),
+            row.images_per_second
         );
         if self.terminal {
             self.bar.set_position((done * Self::LENGTH as f64) as u64);

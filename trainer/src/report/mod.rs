@@ -5,14 +5,19 @@
 mod chart;
 mod escape;
 mod page;
+mod parts;
 mod projection;
 mod spectrogram;
 
+pub use parts::{bytes, engine_agreements, model_costs, training_curves};
 pub use projection::{Projection, principal_components};
 pub use spectrogram::data_uri as spectrogram_data_uri;
 
+use crate::atomic_file::write_bytes;
 use crate::evaluate::Evaluation;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// Everything that a report shows. Parts that a run does not have stay out of the page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +55,16 @@ pub struct Fact {
     pub name: String,
     /// With its unit.
     pub value: String,
+}
+
+impl Fact {
+    /// `name`, with its value as text.
+    pub fn new(name: &str, value: impl ToString) -> Self {
+        Self {
+            name: name.into(),
+            value: value.to_string(),
+        }
+    }
 }
 
 /// A figure that stands out, with a line that puts it in proportion.
@@ -154,6 +169,21 @@ pub struct EngineAgreement {
 }
 
 impl Report {
+    /// Writes `results.json` and `report.html` into `folder`; gives their paths.
+    ///
+    /// # Errors
+    /// If one cannot be written; what was there before stays whole then.
+    pub fn write(&self, folder: &Path) -> Result<[PathBuf; 2]> {
+        let json = serde_json::to_string_pretty(self)? + "\n";
+        let files = [("results.json", json), ("report.html", self.to_html())];
+        for (name, text) in &files {
+            let path = folder.join(name);
+            write_bytes(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(files.map(|(name, _)| folder.join(name)))
+    }
+
     /// The page as one HTML document.
     pub fn to_html(&self) -> String {
         page::render(self)

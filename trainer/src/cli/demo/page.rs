@@ -3,23 +3,13 @@
 use super::{Args, Findings, PRESET};
 use crate::export::inspect::Inspection;
 use crate::report::{
-    Curve, EmbeddingMap, EngineAgreement, Fact, Figure, MapPoint, Report, Spectrogram,
-    principal_components, spectrogram_data_uri,
+    EmbeddingMap, Fact, Figure, MapPoint, Report, Spectrogram, bytes, engine_agreements,
+    model_costs, principal_components, spectrogram_data_uri, training_curves,
 };
-use crate::train::MetricsRow;
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
 
 /// Clips of sounds never enrolled that the map shows: more would hide the rest.
 const MAP_STRANGERS: usize = 60;
-
-/// A size as a reader takes it in.
-pub(super) fn bytes(count: usize) -> String {
-    match count {
-        0..1024 => format!("{count} bytes"),
-        1024..1_048_576 => format!("{:.0} KiB", count as f64 / 1024.0),
-        _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
-    }
-}
 
 /// Millions of multiply-accumulates of the costliest path for one second of sound.
 pub(super) fn mega_macs(model: &Inspection) -> f64 {
@@ -103,9 +93,9 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
         evaluation: Some(evaluation.clone()),
         map: Some(map(findings)),
         spectrograms: spectrograms(findings),
-        curves: curves(&trained.metrics),
-        engines: engines(findings),
-        costs: costs(model),
+        curves: training_curves(&trained.metrics),
+        engines: engine_agreements(&findings.exported.verification),
+        costs: model_costs(model),
         notes: vec![
             format!(
                 "{:.0} seconds of training are a beginning. The published kind of backbone trains for hours; \
@@ -124,107 +114,30 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
     }
 }
 
-fn fact(name: &str, value: impl ToString) -> Fact {
-    Fact {
-        name: name.into(),
-        value: value.to_string(),
-    }
-}
-
 fn facts(findings: &Findings, args: &Args) -> Vec<Fact> {
     let trained = &findings.trained;
     let mut facts = vec![
-        fact("Preset", PRESET),
-        fact("Trained on", &findings.sounds.training_source),
-        fact("Seed", args.seed),
-        fact("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
+        Fact::new("Preset", PRESET),
+        Fact::new("Trained on", &findings.sounds.training_source),
+        Fact::new("Seed", args.seed),
+        Fact::new("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
     ];
     if let Some(last) = trained.metrics.last() {
         let length = format!("{:.0} s, {} steps", last.seconds, last.step);
-        facts.insert(2, fact("Trained for", length));
-        facts.insert(3, fact("Pairs a step", trained.config.train.batch));
+        facts.insert(2, Fact::new("Trained for", length));
+        facts.insert(3, Fact::new("Pairs a step", trained.config.train.batch));
         facts.insert(
             4,
-            fact(
+            Fact::new(
                 "Training speed",
                 format!("{:.0} patches/s", last.images_per_second),
             ),
         );
     }
     if trained.interrupted {
-        facts.push(fact("Training", "stopped early"));
+        facts.push(Fact::new("Training", "stopped early"));
     }
     facts
-}
-
-fn costs(model: &Inspection) -> Vec<Fact> {
-    let mut costs = vec![
-        fact("Flash, all", bytes(model.file_bytes)),
-        fact("Weights shared by both paths", bytes(model.flash.weights)),
-        fact("Adapters", bytes(model.flash.adapters)),
-        fact("Tables of both paths", bytes(model.flash.tables)),
-        fact("Arena", bytes(model.ram.arena.unwrap_or(0))),
-        fact("Frontend and clip buffer", bytes(model.ram.clip_buffer)),
-    ];
-    for (path, macs) in ["contrastive", "predictive"].iter().zip(&model.macs) {
-        let millions = format!("{:.2} M a patch", *macs as f64 / 1e6);
-        costs.push(fact(
-            &format!("Multiply-accumulates, {path} path"),
-            millions,
-        ));
-    }
-    costs.push(fact(
-        "Embedding",
-        format!("{} + {} values", model.dims[0], model.dims[1]),
-    ));
-    costs
-}
-
-fn engines(findings: &Findings) -> Vec<EngineAgreement> {
-    let verification = &findings.exported.verification;
-    let ran = verification.engines.iter().map(|engine| EngineAgreement {
-        engine: engine.engine.to_owned(),
-        largest_difference: Some(engine.absolute.into()),
-        relative_difference: Some(engine.relative.into()),
-        cosine: Some(engine.cosine.into()),
-        note: if engine.float {
-            String::new()
-        } else {
-            format!("8 bits: {:.0} dB above the difference", engine.snr)
-        },
-    });
-    let absent = verification
-        .absent
-        .iter()
-        .map(|(engine, reason)| EngineAgreement {
-            engine: engine.clone(),
-            largest_difference: None,
-            relative_difference: None,
-            cosine: None,
-            note: reason.clone(),
-        });
-    ran.chain(absent).collect()
-}
-
-fn curves(metrics: &[MetricsRow]) -> Vec<Curve> {
-    let curve = |name: &str, value: fn(&MetricsRow) -> f64| Curve {
-        name: name.into(),
-        over: "step".into(),
-        points: metrics
-            .iter()
-            .map(|row| [row.step as f64, value(row)])
-            .collect(),
-    };
-    vec![
-        curve("Contrastive loss (NT-Xent)", |row| row.contrastive),
-        curve("Predictive loss (augmentation prediction)", |row| {
-            row.predictive
-        }),
-        curve("Operators predicted rightly, share", |row| {
-            row.label_accuracy
-        }),
-        curve("Learning rate", |row| row.learning_rate),
-    ]
 }
 
 /// The clips of the enrolled classes, and some of the strangers.
@@ -304,17 +217,4 @@ fn frames(frontend: &FrontendConfig, clip: &[f32]) -> Option<Vec<f32>> {
         .ok()?
         .push(clip, |frame| frames.extend_from_slice(frame));
     Some(frames)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_readable() {
-        assert_eq!(
-            [12, 2048, 3 << 20].map(bytes),
-            ["12 bytes", "2 KiB", "3.0 MiB"]
-        );
-    }
 }

@@ -1,7 +1,7 @@
 //! What the demo trains on, enrols and is asked about; nothing that is tested is trained on.
 
-use crate::audio::LabelledSet;
 use crate::audio::synth::{Family, Patch};
+use crate::audio::{DecodeCache, LabelledSet};
 use crate::evaluate::{Candidate, Episode, EpisodeSampler, EpisodeShape, LoadedSet};
 use anyhow::{Result, ensure};
 use rand::SeedableRng;
@@ -99,8 +99,9 @@ impl Sounds {
     pub(super) fn from_folder(folder: &Path, sample_rate: u32, seed: u64) -> Result<Self> {
         let found = LabelledSet::open(folder)?;
         let bar = super::progress::files(found.clips.len() as u64, "reading recordings");
-        let (mut all, skipped) =
-            LoadedSet::load(&found, sample_rate, |done| bar.set_position(done as u64));
+        let (mut all, skipped) = LoadedSet::load(&found, sample_rate, &DecodeCache::NONE, |done| {
+            bar.set_position(done as u64)
+        });
         bar.finish_and_clear();
         for file in &skipped {
             eprintln!("skipped: {file}");
