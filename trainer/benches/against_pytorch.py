@@ -1,0 +1,178 @@
+"""A full training step of the same network here and in PyTorch, step by step in turn.
+
+Run by against_pytorch.sh, which makes the environment. The network, its shapes and the batch come
+from `train_step --serve`; PyTorch builds the same from that description: shared convolutions, batch
+norm and parallel adapters of each path (added to the kernels' centres, as the trainer does it), the
+projector with NT-Xent, the augmentation predictor with binary cross entropy, gradient clipping and
+AdamW without decay on norms and biases.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class PathConv(nn.Module):
+    """A shared convolution, each path's adapter added to its centre, then each path's batch norm."""
+
+    def __init__(self, inputs, outputs, kernel, stride, adapted, paths):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        nn.init.kaiming_normal_(self.weight, mode="fan_out")
+        self.adapters = nn.ParameterList(
+            [nn.Parameter(torch.zeros(outputs, inputs, 1, 1)) for _ in range(paths if adapted else 0)]
+        )
+        self.norms = nn.ModuleList([nn.BatchNorm2d(outputs) for _ in range(paths)])
+        self.stride, self.around = stride, kernel // 2
+
+    def forward(self, x, path):
+        weight = self.weight
+        if self.adapters:
+            weight = weight + F.pad(self.adapters[path], [self.around] * 4)
+        return self.norms[path](F.conv2d(x, weight, stride=self.stride, padding=self.around))
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride, adapted, paths):
+        super().__init__()
+        self.first = PathConv(inputs, outputs, 3, stride, adapted, paths)
+        self.second = PathConv(outputs, outputs, 3, 1, adapted, paths)
+        self.shortcut = None
+        if stride != 1 or inputs != outputs:
+            self.shortcut = PathConv(inputs, outputs, 1, stride, False, paths)
+
+    def forward(self, x, path):
+        inner = self.second(F.relu(self.first(x, path), inplace=True), path)
+        return F.relu(inner + (x if self.shortcut is None else self.shortcut(x, path)), inplace=True)
+
+
+class Network(nn.Module):
+    def __init__(self, description):
+        super().__init__()
+        spec, objective = description["backbone"], description["objective"]
+        kind = spec["adapters"]["kind"]
+        assert kind in ("parallel", "batch-norm") and spec["adapters"].get("from_stage", 0) == 0, kind
+        paths, width = 2, spec["stem"]["width"]
+        self.stem = PathConv(1, width, spec["stem"]["kernel"], spec["stem"]["stride"], False, paths)
+        blocks = []
+        for stage in spec["stages"]:
+            for b in range(stage["blocks"]):
+                stride = stage["stride"] if b == 0 else 1
+                blocks.append(Block(width, stage["width"], stride, kind == "parallel", paths))
+                width = stage["width"]
+        self.blocks = nn.ModuleList(blocks)
+        hidden, out = objective["projector_hidden"], objective["projector_out"]
+        self.projector = nn.Sequential(
+            nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out)
+        )
+        layers, last = [], width
+        for size in objective["predictor_hidden"]:
+            layers += [nn.Linear(last, size, bias=False), nn.BatchNorm1d(size), nn.ReLU()]
+            last = size
+        self.predictor = nn.Sequential(*layers, nn.Linear(last, description["operators"]))
+
+    def forward(self, patches):
+        stem = F.conv2d(patches, self.stem.weight, stride=self.stem.stride, padding=self.stem.around)
+        features = []
+        for path in (0, 1):
+            x = F.relu(self.stem.norms[path](stem), inplace=True)
+            for block in self.blocks:
+                x = block(x, path)
+            features.append(x.mean((2, 3)))
+        return self.projector(features[0]), self.predictor(features[1])
+
+
+def nt_xent(projections, temperature):
+    unit = F.normalize(projections)
+    similarity = unit @ unit.t() / temperature
+    similarity.fill_diagonal_(-1e9)
+    rows = len(unit)
+    other = (torch.arange(rows) + rows // 2) % rows
+    return F.cross_entropy(similarity, other)
+
+
+class PyTorch:
+    def __init__(self, description, channels_last):
+        torch.manual_seed(1)
+        self.network = Network(description)
+        self.temperature = description["objective"]["temperature"]
+        views, frames, mels = description["shape"]
+        self.patches = torch.randn(views, 1, frames, mels)
+        if channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last)
+            self.patches = self.patches.to(memory_format=torch.channels_last)
+        self.labels = torch.rand(views, description["operators"]).round()
+        every = list(self.network.parameters())
+        groups = [
+            {"params": [p for p in every if p.dim() > 1], "weight_decay": 1e-4},
+            {"params": [p for p in every if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=1e-3, fused=True)
+        self.parameters = sum(p.numel() for p in every)
+
+    def step(self):
+        start = time.perf_counter()
+        self.optimiser.zero_grad(set_to_none=True)
+        projections, logits = self.network(self.patches)
+        loss = nt_xent(projections, self.temperature)
+        loss = loss + F.binary_cross_entropy_with_logits(logits, self.labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        loss.item()
+        return time.perf_counter() - start
+
+
+class Trainer:
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.description = json.loads(self.process.stdout.readline())
+
+    def step(self):
+        self.process.stdin.write("step\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bench", required=True, help="the train_step program")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("case", nargs="+", help="train_step's arguments, one case in each string")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(f"PyTorch {torch.__version__}, {arguments.threads} threads, {arguments.steps} steps each, in turn")
+    print("| case | patches | parameters | trainer, ms | PyTorch NCHW, ms | PyTorch NHWC, ms | speed, trainer / best PyTorch |")
+    print("|---|---|---|---|---|---|---|")
+    for case in arguments.case:
+        trainer = Trainer([arguments.bench, *case.split(), "--serve"])
+        sides = [trainer, PyTorch(trainer.description, False), PyTorch(trainer.description, True)]
+        assert sides[1].parameters == trainer.description["parameters"], "not the same network"
+        times = [[] for _ in sides]
+        for step in range(arguments.steps + 2):
+            for side, seconds in zip(sides, times):
+                taken = side.step()
+                if step >= 2:
+                    seconds.append(taken)
+        trainer.close()
+        ours, *theirs = [1e3 * statistics.median(seconds) for seconds in times]
+        views = trainer.description["shape"][0]
+        print(
+            f"| {case} | {views} | {trainer.description['parameters']} | {ours:.0f} | {theirs[0]:.0f} "
+            f"| {theirs[1]:.0f} | {min(theirs) / ours:.2f} |",
+            flush=True,
+        )
+
+
+main()
