@@ -11,7 +11,8 @@
 pub struct FrontendConfig {
     /// Samples per second of the input.
     pub sample_rate: u32,
-    /// Samples per analysis window and length of the FFT: a power of two from 64 to 4096.
+    /// Samples per analysis window and length of the FFT: a power of two from 64 to 512, or to 4096
+    /// with the crate's feature `long-windows`, which every host has.
     pub window: u16,
     /// Samples from one frame to the next, 1 to `window`.
     pub hop: u16,
@@ -37,7 +38,7 @@ pub struct FrontendConfig {
 pub enum FrontendConfigError {
     /// `sample_rate` is zero or above 384 kHz.
     SampleRate,
-    /// `window` is not a power of two from 64 to 4096.
+    /// `window` is not a power of two from 64 to 4096 (512 without the feature `long-windows`).
     Window,
     /// `hop` is zero or longer than the window.
     Hop,
@@ -60,7 +61,8 @@ impl FrontendConfig {
         let check = |ok: bool, error: E| if ok { Ok(()) } else { Err(error) };
         check((1..=384_000).contains(&self.sample_rate), E::SampleRate)?;
         check(
-            self.window.is_power_of_two() && (64..=4096).contains(&self.window),
+            self.window.is_power_of_two()
+                && (64..=super::fft::LONGEST).contains(&usize::from(self.window)),
             E::Window,
         )?;
         check((1..=self.window).contains(&self.hop), E::Hop)?;
@@ -100,7 +102,13 @@ impl core::fmt::Display for FrontendConfigError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::SampleRate => "sample_rate must be from 1 to 384000 Hz",
-            Self::Window => "window must be a power of two from 64 to 4096 samples",
+            Self::Window if cfg!(feature = "long-windows") => {
+                "window must be a power of two from 64 to 4096 samples"
+            }
+            Self::Window => {
+                "window must be a power of two from 64 to 512 samples, or to 4096 with the feature \
+                 long-windows of mtslvr-runtime"
+            }
             Self::Hop => "hop must be from 1 to the window's length",
             Self::Mels => "mels must be from 1 to 256",
             Self::Frames => "frames must be from 1 to 4096",

@@ -198,9 +198,9 @@ impl<'b> Frontend<'b> {
     #[inline(never)]
     fn compute(&mut self) -> &[f32] {
         fft::weigh(self.work);
-        fft::power_spectrum(self.work);
-        let place = fft::bins(self.work.len());
-        self.filters.apply(|bin| self.work[place(bin)], self.frame);
+        fft::transform(self.work);
+        let (spectrum, _) = self.work.as_chunks::<2>();
+        self.filters.apply(spectrum, self.frame);
         let FrontendConfig {
             floor, mean, scale, ..
         } = self.config;

@@ -2,13 +2,52 @@
 
 use super::FrontendConfig;
 
-/// Mel from Hz: `2595 log10(1 + f / 700)` (O'Shaughnessy 1987, as HTK has it).
-fn mel_of_hertz(hertz: f64) -> f64 {
-    2595.0 * libm::log10(1.0 + hertz / 700.0)
+/// Edges of equally spaced bands, Hz, each from the one before it.
+///
+/// The HTK mel scale is `2595 log10(1 + f / 700)` (O'Shaughnessy 1987): where it is cut in equal
+/// steps, `1 + f / 700` grows by one factor from edge to edge.
+struct Edges {
+    /// `1 + f / 700` of the last edge that was given.
+    position: f64,
+    factor: f64,
 }
 
-fn hertz_of_mel(mel: f64) -> f64 {
-    700.0 * (libm::exp(mel / 2595.0 * core::f64::consts::LN_10) - 1.0)
+impl Edges {
+    const CORNER: f64 = 700.0;
+
+    /// From `f_min` to `f_max` in `count` steps.
+    fn new(f_min: f32, f_max: f32, count: u32) -> Self {
+        let position = 1.0 + f64::from(f_min) / Self::CORNER;
+        let whole = (1.0 + f64::from(f_max) / Self::CORNER) / position;
+        Self {
+            position,
+            factor: root(whole, count),
+        }
+    }
+
+    fn next(&mut self) -> f64 {
+        self.position *= self.factor;
+        Self::CORNER * (self.position - 1.0)
+    }
+}
+
+/// The root of degree `n` of `x`, at least 1, by Newton's iteration: it begins above the root
+/// (Bernoulli's inequality) and falls until double precision ends it. Smaller and as exact as a
+/// logarithm and a power from libm.
+fn root(x: f64, n: u32) -> f64 {
+    let degree = f64::from(n);
+    let mut root = 1.0 + (x - 1.0) / degree;
+    loop {
+        let mut below = 1.0;
+        for _ in 1..n {
+            below *= root;
+        }
+        let next = root - (below * root - x) / (degree * below);
+        if next >= root {
+            return root;
+        }
+        root = next;
+    }
 }
 
 /// The filters of a configuration, sparse.
@@ -43,16 +82,7 @@ impl<'b> Filters<'b> {
 
         let bins = usize::from(config.window) / 2;
         let spacing = f64::from(config.sample_rate) / f64::from(config.window);
-        let (low, high) = (
-            mel_of_hertz(f64::from(config.f_min)),
-            mel_of_hertz(f64::from(config.f_max)),
-        );
-        let step = (high - low) / f64::from(config.mels + 1);
-        let edge = |j: usize| match j {
-            0 => f64::from(config.f_min),
-            j if j == mels + 1 => f64::from(config.f_max),
-            j => hertz_of_mel(low + step * j as f64),
-        };
+        let mut edges = Edges::new(config.f_min, config.f_max, u32::from(config.mels) + 1);
         let mut bin = 1;
         let mut first_at_or_above = |edge: f64| {
             while bin < bins && (bin as f64 * spacing) < edge {
@@ -60,11 +90,15 @@ impl<'b> Filters<'b> {
             }
             bin
         };
-        let mut lower = edge(0);
+        let mut lower = f64::from(config.f_min);
         let mut first = first_at_or_above(lower);
         first_bins[0] = first as u16;
         for (j, slope) in slopes.iter_mut().enumerate() {
-            let upper = edge(j + 1);
+            // The last one to the last bit, whatever the steps to it were rounded to.
+            let upper = match j == mels {
+                true => f64::from(config.f_max),
+                false => edges.next(),
+            };
             let width = upper - lower;
             *slope = [
                 ((first as f64 * spacing - lower) / width) as f32,
@@ -77,9 +111,9 @@ impl<'b> Filters<'b> {
         Self { first_bins, slopes }
     }
 
-    /// Writes the mel power of every band to `power`, `mels` values; `energy` gives that of a bin.
-    /// Sums run in the order of the bins.
-    pub(super) fn apply(&self, energy: impl Fn(usize) -> f32, power: &mut [f32]) {
+    /// Writes the mel power of every band of `spectrum`, one complex number a bin, to `power`, `mels`
+    /// values. Sums run in the order of the bins.
+    pub(super) fn apply(&self, spectrum: &[[f32; 2]], power: &mut [f32]) {
         let mut edges = self.first_bins.iter().map(|&bin| usize::from(bin));
         let mut first = edges.next().unwrap_or(0);
         let mut rising = 0.0;
@@ -87,8 +121,8 @@ impl<'b> Filters<'b> {
         let mut ended = None;
         for (&[r0, step], last) in self.slopes.iter().zip(edges) {
             let (mut up, mut down, mut bins) = (0.0_f32, 0.0_f32, 0.0_f32);
-            for bin in first..last {
-                let energy = energy(bin);
+            for [re, im] in &spectrum[first..last] {
+                let energy = re * re + im * im;
                 let r = r0 + step * bins;
                 up += r * energy;
                 down += (1.0 - r) * energy;
@@ -107,6 +141,37 @@ impl<'b> Filters<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mel_of_hertz(hertz: f64) -> f64 {
+        2595.0 * (1.0 + hertz / 700.0).log10()
+    }
+
+    fn hertz_of_mel(mel: f64) -> f64 {
+        700.0 * (10.0_f64.powf(mel / 2595.0) - 1.0)
+    }
+
+    #[test]
+    fn edges_are_equally_spaced_in_mel() {
+        for (f_min, f_max, count) in [
+            (60.0, 7_800.0, 65),
+            (0.0, 192_000.0, 257),
+            (0.0, 192_000.0, 2),
+            (300.0, 310.0, 2),
+            (1_000.0, 1_000.01, 129),
+        ] {
+            let (low, high) = (mel_of_hertz(f_min.into()), mel_of_hertz(f_max.into()));
+            let mut edges = Edges::new(f_min, f_max, count);
+            for j in 1..=count {
+                let mel = low + (high - low) * f64::from(j) / f64::from(count);
+                let (found, expected) = (edges.next(), hertz_of_mel(mel));
+                let error = (found - expected).abs() / (expected + 700.0);
+                assert!(
+                    error < 1e-13,
+                    "{f_min} to {f_max}, edge {j} of {count}: {found}"
+                );
+            }
+        }
+    }
 
     fn config(window: u16, mels: u16, f_min: f32, f_max: f32) -> FrontendConfig {
         FrontendConfig {
@@ -162,8 +227,10 @@ mod tests {
             let bank = dense(&config);
             for bin in 0..bins {
                 // One bin of unit energy shows that bin's weight in every band.
+                let mut spectrum = vec![[0.0; 2]; bins];
+                spectrum[bin][1] = 1.0;
                 let mut power = vec![f32::NAN; mels];
-                filters.apply(|k| if k == bin { 1.0 } else { 0.0 }, &mut power);
+                filters.apply(&spectrum, &mut power);
                 for (m, (band, weights)) in power.iter().zip(&bank).enumerate() {
                     let difference = f64::from(*band) - weights[bin];
                     assert!(difference.abs() < 1e-6, "{config:?} bin {bin} band {m}");

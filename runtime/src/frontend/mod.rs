@@ -1,8 +1,8 @@
 //! Samples to normalised log-mel frames, streaming.
 //!
 //! Training and every engine make their features here, with the same bits on every target: the
-//! arithmetic of a frame is plain `f32` operations in a fixed order, without fused multiply-add; only
-//! the edges of the mel filters come from libm, in `f64`.
+//! arithmetic is microfft, libm (for the edges of the mel filters) and plain `f32` operations, without
+//! fused multiply-add.
 
 mod config;
 mod fft;
