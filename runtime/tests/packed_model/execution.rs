@@ -58,6 +58,41 @@ fn the_engine_computes_the_described_network() {
     }
 }
 
+/// Every kind of operator through the engine, with the kernels of every instruction set that this
+/// machine has.
+#[cfg(feature = "std")]
+#[test]
+fn every_instruction_set_gives_the_same_bytes() {
+    use mtslvr_runtime::nn::arch::InstructionSet;
+    for seed in 1..=4 {
+        let plan = Plan {
+            width: 4 + 6 * seed as usize,
+            split_from: (seed % 3) as usize,
+            max_pool: seed % 2 == 0,
+            linear: seed > 2,
+            ..Plan::SMALL
+        };
+        let file = build(&network(plan, 40 + seed)).unwrap();
+        let model = Model::open(&file).unwrap();
+        let patch = &patches(model.frontend().patch_len(), 1)[0];
+        let features = |set: InstructionSet| {
+            let arena = vec![55i8; model.arena_len()];
+            let mut backbone = PackedBackbone::with_instruction_set(model, arena, set).unwrap();
+            assert_eq!(backbone.instruction_set(), set);
+            let mut embedding = vec![0.0; backbone.embedding_dim()];
+            backbone.embed(patch, &mut embedding).unwrap();
+            let paths = (0..model.paths()).map(|path| backbone.run_path(path, patch).to_vec());
+            (embedding, paths.collect::<Vec<_>>())
+        };
+        let expected = features(InstructionSet::Portable);
+        for set in InstructionSet::ALL {
+            if set.is_available() {
+                assert_eq!(features(set), expected, "{}, {plan:?}", set.name());
+            }
+        }
+    }
+}
+
 #[test]
 fn sharing_the_prefix_changes_no_byte() {
     for split_from in 0..3 {
