@@ -9,7 +9,11 @@
 //! - the clip's embedding is the mean over its patches.
 
 use crate::backbone::Backbone;
-use crate::frontend::{Frontend, FrontendConfig, FrontendError, SAMPLE_LIMIT};
+use crate::frontend::{Frontend, FrontendConfig, FrontendError};
+
+mod levels;
+
+pub use levels::Levels;
 
 /// Cuts one clip into patches, in a buffer that the caller owns.
 #[derive(Debug)]
@@ -184,52 +188,14 @@ pub struct ClipEmbedder<'b> {
     /// Room for one patch's embedding, then for the sum over patches.
     embeddings: &'b mut [f32],
     patches: u32,
-    /// Largest magnitude of the clip's samples.
-    peak: f32,
+    levels: Levels,
 }
 
-/// The least peak of a clip that has anything to learn from: 8 steps of 16-bit PCM, or -72 dB of
-/// full scale. Below it a recording is its converter's noise.
-pub const AUDIBLE_PEAK: f32 = 1.0 / 4096.0;
-
-/// A clip that is too quiet to enrol: its embedding would stand for silence.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SilentClip {
-    /// Largest magnitude of its samples, full scale being 1.
-    pub peak: f32,
-}
-
-impl core::fmt::Display for SilentClip {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "the clip is silent: its loudest sample is {}, expected at least {AUDIBLE_PEAK}; record it again",
-            self.peak
-        )
-    }
-}
-
-impl core::error::Error for SilentClip {}
-
-/// Refuses a clip that is no example of anything; ask before enrolling it.
-pub fn audible(samples: &[f32]) -> Result<(), SilentClip> {
-    audible_peak(peak(samples))
-}
-
-fn audible_peak(peak: f32) -> Result<(), SilentClip> {
-    if peak < AUDIBLE_PEAK {
-        return Err(SilentClip { peak });
-    }
-    Ok(())
-}
-
-/// Largest magnitude of the samples that the frontend takes as they are.
-fn peak(samples: &[f32]) -> f32 {
-    let valid = samples
-        .iter()
-        .map(|x| x.abs())
-        .filter(|x| *x <= SAMPLE_LIMIT);
-    valid.fold(0.0, f32::max)
+/// Levels of a whole clip.
+pub fn levels(samples: &[f32]) -> Levels {
+    let mut levels = Levels::default();
+    levels.push(samples);
+    levels
 }
 
 /// Why a clip could not be embedded.
@@ -274,14 +240,15 @@ impl<'b> ClipEmbedder<'b> {
             cutter: PatchCutter::new(config, cutter)?,
             embeddings,
             patches: 0,
-            peak: 0.0,
+            levels: Levels::default(),
         })
     }
 
-    /// Refuses the clip pushed so far if it is no example of anything: ask before
-    /// [`Self::finish`] ends a clip that is to be enrolled.
-    pub fn audible(&self) -> Result<(), SilentClip> {
-        audible_peak(self.peak)
+    /// Levels of the clip pushed so far: have them checked
+    /// ([`crate::fewshot::Limits::check_levels`]) before [`Self::finish`] ends a clip that is to be
+    /// enrolled.
+    pub fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// Samples of this clip that were taken as silence: see [`Frontend::invalid_samples`].
@@ -298,7 +265,7 @@ impl<'b> ClipEmbedder<'b> {
     ) -> Result<(), ClipError<B::Error>> {
         let mut mean = Mean::of(backbone, &self.cutter, self.embeddings, &mut self.patches)?;
         self.cutter.push(samples, |patch| mean.add(patch));
-        self.peak = self.peak.max(peak(samples));
+        self.levels.push(samples);
         mean.result
     }
 
@@ -310,8 +277,7 @@ impl<'b> ClipEmbedder<'b> {
     ) -> Result<(), ClipError<B::Error>> {
         let mut mean = Mean::of(backbone, &self.cutter, self.embeddings, &mut self.patches)?;
         self.cutter.push_i16(samples, |patch| mean.add(patch));
-        let largest = samples.iter().map(|x| x.unsigned_abs()).max().unwrap_or(0);
-        self.peak = self.peak.max(f32::from(largest) / 32_768.0);
+        self.levels.push_i16(samples);
         mean.result
     }
 
@@ -331,7 +297,7 @@ impl<'b> ClipEmbedder<'b> {
         let patches = self.cutter.finish(|patch| mean.add(patch));
         let result = mean.result;
         self.patches = 0;
-        self.peak = 0.0;
+        self.levels = Levels::default();
         result?;
         if patches == 0 {
             return Err(ClipError::Empty);
@@ -346,7 +312,7 @@ impl<'b> ClipEmbedder<'b> {
     pub fn reset(&mut self) {
         self.cutter.reset();
         self.patches = 0;
-        self.peak = 0.0;
+        self.levels = Levels::default();
     }
 }
 

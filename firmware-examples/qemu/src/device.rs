@@ -6,7 +6,8 @@ use core::fmt;
 use mtslvr_board::instructions::Instructions;
 use mtslvr_board::semihosting::{File, HostError};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
-use mtslvr_runtime::clip::{ClipEmbedder, ClipError, SilentClip};
+use mtslvr_runtime::clip::{ClipEmbedder, ClipError};
+use mtslvr_runtime::fewshot::{Limits, Refusal};
 use mtslvr_wav::{WavError, WavReader};
 
 /// Samples taken at once: 10 ms, as a microphone's DMA would give them.
@@ -49,14 +50,14 @@ pub enum RecordingError {
     },
     /// It cannot be embedded.
     Clip(ClipError<Infallible>),
-    /// It is to be learnt from, and there is nothing to hear.
-    Silent(SilentClip),
+    /// It is to be learnt from, and not fit for it.
+    Unfit(Refusal),
 }
 
 /// What a recording is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// An example of a class: it must be audible.
+    /// An example of a class: it must be fit to be learnt from.
     Support,
     /// A sound to recognise.
     Query,
@@ -100,7 +101,9 @@ impl Device<'_> {
             embedded.samples += count;
         }
         if purpose == Purpose::Support {
-            self.clip.audible().map_err(RecordingError::Silent)?;
+            Limits::default()
+                .check_levels(self.clip.levels(), expected)
+                .map_err(RecordingError::Unfit)?;
         }
         let start = self.instructions.now();
         embedded.patches = self
@@ -124,7 +127,7 @@ impl fmt::Display for RecordingError {
                 )
             }
             Self::Clip(error) => error.fmt(f),
-            Self::Silent(error) => error.fmt(f),
+            Self::Unfit(error) => error.fmt(f),
         }
     }
 }

@@ -3,8 +3,9 @@
 /// What a query was recognised as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision<'s> {
-    /// The recognised class. `None` means *unknown*: `similarity` is below the threshold, or the
-    /// best class is not there to be recognised (negatives, background).
+    /// The recognised class. `None` means *unknown*: `similarity` is below the threshold, the best
+    /// class is not there to be recognised (negatives, background), or one of the negatives is more
+    /// like the query than every example of the best class.
     pub class: Option<u8>,
     /// The class with the best score, the first of equals, recognised or not.
     pub best: u8,

@@ -312,9 +312,11 @@ impl<'b> Learner<'b> {
         let threshold = class
             .threshold()
             .unwrap_or_else(|| self.default_threshold());
-        let is_sound = class.role() == Role::Sound;
+        let known = class.role() == Role::Sound
+            && similarity >= threshold
+            && !self.is_nearer_to_a_negative(best, query);
         Ok(Decision {
-            class: (is_sound && similarity >= threshold).then_some(best),
+            class: known.then_some(best),
             best,
             scores: scores_room,
             similarity,
@@ -326,7 +328,22 @@ impl<'b> Learner<'b> {
         let rank = enabled_classes(&self.support)
             .take_while(|other| *other != class)
             .count();
-        let length = self.head.lengths[rank];
+        self.cosine_to_sum(class, query, self.head.lengths[rank])
+    }
+
+    /// [`Self::similarity_to_class`] for the query that was last made a direction, without a fit.
+    pub(super) fn query_similarity(&self, class: u8) -> f32 {
+        let examples = self.support.examples(class);
+        let count = examples.len() as f32;
+        let square = examples
+            .clone()
+            .flat_map(|a| examples.clone().map(move |b| (a, b)));
+        let square = square.map(|(a, b)| self.metric.similarity(a, b)).sum();
+        self.cosine_to_sum(class, self.query, root_of_square(square, count))
+    }
+
+    /// Cosine of `query` and the sum of a class's examples, which has the length `length`.
+    fn cosine_to_sum(&self, class: u8, query: &[i8], length: f32) -> f32 {
         if length > 0.0 {
             let examples = self.support.examples(class);
             let along: f32 = examples.map(|x| self.metric.similarity(x, query)).sum();
@@ -336,8 +353,21 @@ impl<'b> Learner<'b> {
         }
     }
 
-    /// Makes [`Self::query`] the direction of `embedding`.
-    fn turn(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
+    /// Whether one of the negatives is more like `query` than every example of `class`.
+    fn is_nearer_to_a_negative(&self, class: u8, query: &[i8]) -> bool {
+        let nearest = |class| {
+            let similarities = self.support.examples(class);
+            let similarities = similarities.map(|x| self.metric.similarity(x, query));
+            similarities.fold(f32::NEG_INFINITY, f32::max)
+        };
+        let negatives = self.support.find_role(Role::Negatives);
+        let enabled = |class: &u8| self.support.classes()[usize::from(*class)].is_enabled();
+        let negatives = negatives.filter(enabled);
+        negatives.is_some_and(|negatives| nearest(negatives) > nearest(class))
+    }
+
+    /// Makes `self.query` the direction of `embedding`.
+    pub(super) fn turn(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
         direction(
             embedding,
             self.space.base_mean,
@@ -367,6 +397,11 @@ fn length_of_sum(gram: &[f32], labels: &[u8], class: u8) -> f32 {
     let members = rows.filter(|(_, label)| **label == class);
     let count = members.clone().count() as f32;
     let square: f32 = members.map(|(row, _)| own(row)).sum();
+    root_of_square(square, count)
+}
+
+/// Length of a sum of `count` unit vectors, from its square; zero if they cancel out.
+fn root_of_square(square: f32, count: f32) -> f32 {
     // Below this, what is left of unit vectors that cancel out is rounding.
     if square > 1e-6 * count * count {
         libm::sqrtf(square)

@@ -23,6 +23,7 @@ mod logistic;
 mod metric;
 mod nearest_mean;
 pub mod persist;
+mod quality;
 mod ridge;
 mod storage;
 mod support;
@@ -34,6 +35,7 @@ pub use head::{FitError, HeadKind, fit, fit_scratch_len, scores};
 pub use learner::{ClassifyError, EmbeddingSpace, EnrolError, Learner};
 pub use linalg::dot;
 pub use metric::Metric;
+pub use quality::{Limits, Refusal};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;
 pub use storage::{Storage, StorageMut};

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
 use mtslvr_runtime::engine::EngineError;
+use mtslvr_runtime::fewshot::Limits;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::arch::InstructionSet;
 use serde::Serialize;
@@ -233,7 +234,8 @@ fn common_frontend(engines: &[Opened]) -> Result<&FrontendConfig> {
 /// A patch of a sound with something in it.
 fn synthetic_patch(frontend: &FrontendConfig) -> Result<Vec<f32>> {
     let sounds = calibration_clips(frontend);
-    let loud = |sound: &&Vec<f32>| clip::audible(sound).is_ok();
+    let least = Limits::default().least_peak;
+    let loud = |sound: &&Vec<f32>| clip::levels(sound).peak() >= least;
     let sound = sounds
         .iter()
         .find(loud)

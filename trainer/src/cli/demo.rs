@@ -16,6 +16,7 @@ use crate::train::{RunConfig, TrainRequest, Trained, train};
 use anyhow::{Context, Result, anyhow, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
+use mtslvr_runtime::fewshot::Limits;
 use sounds::Sounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,6 +199,7 @@ where
     B: Backbone + Send,
     B::Error: Send,
 {
+    let rate = engines[0].frontend().sample_rate;
     let LoadedSet { classes, clips, .. } = &sounds.set;
     let names: Vec<&str> = sounds
         .episode
@@ -208,7 +210,8 @@ where
     println!("3. Teaching. One example each of {}.", names.join(", "));
     for (name, examples) in names.iter().zip(&sounds.episode.support) {
         for &example in examples {
-            clip::audible(&clips[example])
+            Limits::default()
+                .check_levels(&clip::levels(&clips[example]), rate)
                 .with_context(|| format!("an example of {name} cannot be enrolled"))?;
         }
     }

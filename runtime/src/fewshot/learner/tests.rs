@@ -229,3 +229,28 @@ fn thresholds_and_roles_decide_what_is_unknown() {
     );
     assert!(decision.scores[2] > decision.scores[0]);
 }
+
+#[test]
+fn what_is_nearer_to_a_negative_is_unknown() {
+    let mut storage = Small::new();
+    let mut learner = learner(&mut storage, HeadKind::default());
+    let mut scores = [0.0; 4];
+    let at = |degrees: f32| {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        [cos, sin, cos, sin].map(|value| value + 0.1)
+    };
+    for degrees in [0.0, 20.0, 40.0] {
+        learner.enrol("a", &at(degrees)).unwrap();
+    }
+    learner.enrol("b", &at(180.0)).unwrap();
+    let mut class_of = |learner: &mut Learner, degrees| {
+        learner.fit(&mut [0.0; 100]).unwrap();
+        learner.classify(&at(degrees), &mut scores).unwrap().class
+    };
+    assert_eq!(class_of(&mut learner, 60.0), Some(0));
+    learner.enrol_role(Role::Negatives, &at(70.0)).unwrap();
+    assert_eq!(class_of(&mut learner, 60.0), None);
+    assert_eq!(class_of(&mut learner, 30.0), Some(0));
+    learner.support_mut().set_enabled(2, false).unwrap();
+    assert_eq!(class_of(&mut learner, 60.0), Some(0));
+}

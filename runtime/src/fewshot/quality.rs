@@ -1,0 +1,255 @@
+//! Whether a recording is fit to be learnt from, and what is wrong with it if not.
+
+use super::{DirectionError, Learner, Role};
+use crate::clip::Levels;
+
+/// What is asked of an example before it is enrolled.
+///
+/// The defaults refuse what is surely a mistake and let doubtful clips pass: of genuine examples of
+/// their classes in four sets of real recordings, from other recordings or makers than the examples
+/// already there, 0 to 4 in 100 are refused, all for similarity (`models/RESULTS.md`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Least peak, full scale being 1. 0.002 is -54 dB, below the quietest of 4,130 recordings.
+    pub least_peak: f32,
+    /// Largest share of clipped samples ([`Levels::clipped`]). At 0.01, a hundredth of the clip has
+    /// lost its shape; none of those recordings comes near.
+    pub most_clipped: f32,
+    /// Least length in seconds. 0.03 is shorter than any drum hit among those recordings.
+    pub least_seconds: f32,
+    /// Least similarity to the examples that the class has. Every second pair of unrelated sounds
+    /// has less than 0.
+    pub least_own: f32,
+    /// How much more alike an example may be to another class than to its own.
+    pub most_margin: f32,
+    /// Largest similarity of the first example of a class to another class: above, the two are one.
+    pub most_other: f32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            least_peak: 0.002,
+            most_clipped: 0.01,
+            least_seconds: 0.03,
+            least_own: -0.25,
+            most_margin: 0.6,
+            most_other: 0.98,
+        }
+    }
+}
+
+/// Why a recording should not be enrolled, with what was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It is too quiet, or silent.
+    TooQuiet {
+        /// Largest magnitude of its samples, full scale being 1.
+        peak: f32,
+        /// The least that is accepted.
+        least: f32,
+    },
+    /// It is clipped: the microphone was overloaded.
+    Clipped {
+        /// Share of its samples, 0 to 1.
+        share: f32,
+        /// The most that is accepted.
+        most: f32,
+    },
+    /// It is too short.
+    TooShort {
+        /// Its length.
+        seconds: f32,
+        /// The least that is accepted.
+        least: f32,
+    },
+    /// It is unlike the examples that its class has.
+    UnlikeItsClass {
+        /// Cosine similarity to their mean.
+        similarity: f32,
+        /// The least that is accepted.
+        least: f32,
+    },
+    /// It is like another class.
+    LikeAnotherClass {
+        /// That class.
+        class: u8,
+        /// Cosine similarity to the mean of its examples.
+        similarity: f32,
+        /// The most that is accepted.
+        most: f32,
+    },
+    /// Its embedding has no direction.
+    Embedding(DirectionError),
+}
+
+impl Limits {
+    /// Checks a clip by its samples alone, which came at `sample_rate` a second.
+    pub fn check_levels(&self, levels: &Levels, sample_rate: u32) -> Result<(), Refusal> {
+        let seconds = levels.samples() as f32 / sample_rate as f32;
+        if seconds < self.least_seconds {
+            let least = self.least_seconds;
+            return Err(Refusal::TooShort { seconds, least });
+        }
+        let (peak, least) = (levels.peak(), self.least_peak);
+        if peak < least {
+            return Err(Refusal::TooQuiet { peak, least });
+        }
+        let (share, most) = (levels.clipped(), self.most_clipped);
+        if share > most {
+            return Err(Refusal::Clipped { share, most });
+        }
+        Ok(())
+    }
+
+    /// Checks the embedding of a clip that is to be enrolled in `learner` as an example of the sound
+    /// called `name`, against what is enrolled and enabled. It needs no fit.
+    pub fn check_example(
+        &self,
+        learner: &mut Learner,
+        name: &str,
+        embedding: &[f32],
+    ) -> Result<(), Refusal> {
+        learner.turn(embedding).map_err(Refusal::Embedding)?;
+        let own_class = learner.support().find(name);
+        let own = own_class.map(|class| learner.query_similarity(class));
+        let mut most = self.most_other;
+        if let Some(similarity) = own {
+            let least = self.least_own;
+            if similarity < least {
+                return Err(Refusal::UnlikeItsClass { similarity, least });
+            }
+            most = similarity + self.most_margin;
+        }
+        for (class, known) in (0..=u8::MAX).zip(learner.support().classes()) {
+            if Some(class) == own_class || known.role() != Role::Sound || !known.is_enabled() {
+                continue;
+            }
+            let similarity = learner.query_similarity(class);
+            if similarity > most {
+                return Err(Refusal::LikeAnotherClass {
+                    class,
+                    similarity,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooQuiet { peak, least } => write!(
+                f,
+                "the clip is silent or too quiet: its loudest sample is {peak}, expected at least \
+                 {least}; record it again, nearer"
+            ),
+            Self::Clipped { share, most } => write!(
+                f,
+                "the clip is clipped: {share} of its samples, expected at most {most}; record it \
+                 again, less loud"
+            ),
+            Self::TooShort { seconds, least } => write!(
+                f,
+                "the clip is too short: {seconds} s, expected at least {least} s; record all of the \
+                 sound"
+            ),
+            Self::UnlikeItsClass { similarity, least } => write!(
+                f,
+                "the clip is unlike the other examples: similarity {similarity}, expected at least \
+                 {least}; record it again, or give it another name"
+            ),
+            Self::LikeAnotherClass {
+                class,
+                similarity,
+                most,
+            } => write!(
+                f,
+                "the clip is like class {class}: similarity {similarity}, expected at most {most}; \
+                 record it again, or enrol it there"
+            ),
+            Self::Embedding(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fewshot::{EmbeddingSpace, HeadKind, StorageVec};
+
+    fn levels(samples: &[f32]) -> Levels {
+        let mut levels = Levels::default();
+        levels.push(samples);
+        levels
+    }
+
+    #[test]
+    fn clips_are_refused_for_what_is_wrong_with_them() {
+        let limits = Limits::default();
+        let check = |samples: &[f32]| limits.check_levels(&levels(samples), 8000);
+        assert_eq!(check(&[0.1; 400]), Ok(()));
+        let (seconds, least) = (0.0125, 0.03);
+        assert_eq!(
+            check(&[0.1; 100]),
+            Err(Refusal::TooShort { seconds, least })
+        );
+        let (peak, least) = (0.001, 0.002);
+        assert_eq!(
+            check(&[-0.001; 400]),
+            Err(Refusal::TooQuiet { peak, least })
+        );
+        let mut loud = [0.5; 400];
+        loud[10..14].fill(1.0);
+        assert_eq!(check(&loud), Ok(()));
+        loud[20..24].fill(-1.0);
+        let (share, most) = (0.02, 0.01);
+        assert_eq!(check(&loud), Err(Refusal::Clipped { share, most }));
+    }
+
+    #[test]
+    fn examples_are_refused_for_what_they_are_like() {
+        let mut storage = StorageVec::new(4, 8, 2);
+        let space = EmbeddingSpace {
+            backbone: 1,
+            base_mean: &[0.0; 2],
+            invariant_dim: 2,
+            rejection_similarity: 0.5,
+        };
+        let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
+        let limits = Limits::default();
+        let check = |learner: &mut Learner, name: &str, angle: f32| {
+            let (sin, cos) = angle.to_radians().sin_cos();
+            limits.check_example(learner, name, &[cos, sin])
+        };
+        assert_eq!(check(&mut learner, "a", 0.0), Ok(()));
+        learner.enrol("a", &[1.0, 0.0]).unwrap();
+        assert_eq!(check(&mut learner, "a", 60.0), Ok(()));
+        let unlike = check(&mut learner, "a", 120.0);
+        assert!(
+            matches!(unlike, Err(Refusal::UnlikeItsClass { similarity, .. }) if (similarity + 0.5).abs() < 0.01)
+        );
+        assert_eq!(check(&mut learner, "b", 20.0), Ok(()));
+        let same = check(&mut learner, "b", 2.0);
+        assert!(matches!(
+            same,
+            Err(Refusal::LikeAnotherClass { class: 0, .. })
+        ));
+        learner.enrol("b", &[0.0, 1.0]).unwrap();
+        let other = check(&mut learner, "a", 85.0);
+        assert!(matches!(
+            other,
+            Err(Refusal::LikeAnotherClass { class: 1, .. })
+        ));
+        // What does not take part is like nothing.
+        learner.support_mut().set_enabled(1, false).unwrap();
+        assert_eq!(check(&mut learner, "a", 85.0), Ok(()));
+        let nothing = limits.check_example(&mut learner, "a", &[0.0, 0.0]);
+        assert_eq!(nothing, Err(Refusal::Embedding(DirectionError::Degenerate)));
+    }
+}
