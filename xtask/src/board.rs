@@ -60,15 +60,6 @@ impl Board {
         }
     }
 
-    /// Features of the runtime that fit its processor.
-    pub fn runtime_features(self) -> &'static str {
-        match self {
-            // That a Cortex-M4 and M7 have the DSP instructions, their target says.
-            Self::An386 | Self::An500 => "",
-            Self::An505 | Self::An547 => "mtslvr-runtime/dsp",
-        }
-    }
-
     /// What more the compiler is told.
     pub fn rustflags(self) -> &'static str {
         match self {

@@ -63,7 +63,6 @@ pub fn build(
         toolchain
             .cargo_build(board, &folder)?
             .args(["--bin", program.binary])
-            .args(["--features", board.runtime_features()])
             .env("MTSLVR_MODEL", model),
     )?;
     let built = embedded::target_dir()

@@ -51,6 +51,15 @@ pub struct Convolution<'a> {
     pub residual: Option<AddRule>,
 }
 
+impl Convolution<'_> {
+    /// What becomes of the accumulator of output channel `o`, where the output holds `before`.
+    #[inline(always)]
+    pub(crate) fn finish(&self, o: usize, acc: i32, before: i8) -> i8 {
+        let q = self.requantisation.apply(acc, self.multipliers[o]);
+        self.residual.map_or(q, |rule| rule.apply(q, before))
+    }
+}
+
 /// A maximum over windows; positions outside the input do not take part.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool {

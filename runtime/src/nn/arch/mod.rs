@@ -3,6 +3,8 @@
 
 #[cfg(arm_dsp)]
 mod dsp;
+#[cfg(arm_mve)]
+mod helium;
 #[cfg(feature = "std")]
 pub mod host;
 #[cfg(feature = "std")]
@@ -18,6 +20,10 @@ use super::{Convolution, portable};
 /// `scratch` has at least [`Layout::scratch_len`](super::Layout::scratch_len) bytes. Where it or the
 /// input does not begin at a multiple of four bytes, the portable kernel may have to do.
 pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {
+    #[cfg(arm_mve)]
+    if helium::convolve(conv, input, output, scratch) {
+        return;
+    }
     #[cfg(arm_dsp)]
     if dsp::convolve(conv, input, output, scratch) {
         return;

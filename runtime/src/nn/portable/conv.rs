@@ -41,7 +41,13 @@ pub fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
 
 /// Copies what lies under the kernel at output (`oy`, `ox`) to `scratch`, kernel rows one after
 /// another in the order of the weights, the zero point where the kernel covers padding.
-fn gather(conv: &Convolution<'_>, input: &[i8], oy: usize, ox: usize, scratch: &mut [i8]) {
+pub(crate) fn gather(
+    conv: &Convolution<'_>,
+    input: &[i8],
+    oy: usize,
+    ox: usize,
+    scratch: &mut [i8],
+) {
     let (channels, width) = (conv.input.channels, conv.input.width);
     let [kernel_height, kernel_width] = conv.window.kernel;
     let top = oy * conv.window.stride[0];
@@ -106,11 +112,7 @@ fn outputs(conv: &Convolution<'_>, column: &[i8], centre: &[i8], out: &mut [i8])
             );
         }
         for (i, &acc) in acc.iter().enumerate().take(block) {
-            let q = conv.requantisation.apply(acc, conv.multipliers[o + i]);
-            out[o + i] = match &conv.residual {
-                None => q,
-                Some(rule) => rule.apply(q, out[o + i]),
-            };
+            out[o + i] = conv.finish(o + i, acc, out[o + i]);
         }
         o += block;
     }
