@@ -23,8 +23,8 @@ const FIGURES: &str = "firmware: bytes and figures";
 /// The boards on which the runtime must give the host's bytes, and may not grow.
 const MEASURED: [Board; 1] = [Board::An386];
 const KERNELS: &str = "kernels against the portable ones";
-/// Boards whose kernels differ: SMLAD with Armv7E-M, with Armv8-M.
-const KERNELS_ON: [Board; 2] = [Board::An386, Board::An505];
+/// Boards whose kernels or compilers differ: SMLAD with Armv7E-M and with Armv8-M, and Helium.
+const KERNELS_ON: [Board; 3] = [Board::An386, Board::An505, Board::An547];
 /// Random convolutions, each in every layout of weights.
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";

@@ -130,7 +130,7 @@ impl Layout {
 
 /// The values of both channels in two bytes of [`Layout::Pairs`].
 #[inline(always)]
-pub(crate) fn unpair(bytes: [i8; 2]) -> [i32; 2] {
+fn unpair(bytes: [i8; 2]) -> [i32; 2] {
     let first = i32::from(bytes[0]);
     let pair = i32::from(i16::from_le_bytes(bytes.map(|byte| byte as u8)));
     [first, (pair - first) >> 8]

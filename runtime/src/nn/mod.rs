@@ -16,7 +16,6 @@ pub use geometry::{Padding, Shape, Window};
 #[cfg(arm_dsp)]
 pub(crate) use layout::GATHERED_PIXELS;
 pub use layout::Layout;
-pub(crate) use layout::unpair;
 pub use rules::{ADD_FRACTION_BITS, AddRule, MAX_PRE_SHIFT, Quantisation, Requantisation};
 
 /// A convolution, or a linear layer, of one path: everything but the activations.

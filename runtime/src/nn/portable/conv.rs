@@ -1,6 +1,6 @@
 //! Convolution and linear layers.
 
-use crate::nn::{Convolution, Layout, unpair};
+use crate::nn::{Convolution, Layout};
 
 /// Convolves `input` into `output`.
 ///
@@ -167,18 +167,32 @@ fn rows(channels: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
     *acc = [a0, a1, a2, a3];
 }
 
-/// The same for four channels in two pairs.
+/// Products after which `256 * second + first` must be parted: as many of -128 and 128 keep `second`
+/// within 24 bits.
+const SEGMENT: usize = 511;
+
+/// The same for four channels in two pairs. A number of a pair, as it is, sums for both of its
+/// channels: `both = first + 256 * second`, in 32 bits that wrap around.
 #[inline(always)]
 fn pairs(first: &[i8], second: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
-    let [mut a0, mut a1, mut a2, mut a3] = *acc;
-    let weights = first.as_chunks().0.iter().zip(second.as_chunks().0);
-    for (&x, (first, second)) in x.iter().zip(weights) {
-        let v = i32::from(x);
-        let ([w0, w1], [w2, w3]) = (unpair(*first), unpair(*second));
-        a0 += v * w0;
-        a1 += v * w1;
-        a2 += v * w2;
-        a3 += v * w3;
+    let [first, second] = [first, second].map(|table| table.as_chunks::<2>().0);
+    for (x, (first, second)) in x
+        .chunks(SEGMENT)
+        .zip(first.chunks(SEGMENT).zip(second.chunks(SEGMENT)))
+    {
+        let [mut a0, mut both0, mut a2, mut both2] = [0_i32; 4];
+        for (&x, (p, q)) in x.iter().zip(first.iter().zip(second)) {
+            let v = i32::from(x);
+            let [p_both, q_both] =
+                [p, q].map(|pair| i16::from_le_bytes(pair.map(|byte| byte as u8)));
+            a0 += v * i32::from(p[0]);
+            both0 = both0.wrapping_add(v * i32::from(p_both));
+            a2 += v * i32::from(q[0]);
+            both2 = both2.wrapping_add(v * i32::from(q_both));
+        }
+        acc[0] += a0;
+        acc[1] += both0.wrapping_sub(a0) >> 8;
+        acc[2] += a2;
+        acc[3] += both2.wrapping_sub(a2) >> 8;
     }
-    *acc = [a0, a1, a2, a3];
 }
