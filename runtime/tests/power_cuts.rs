@@ -20,9 +20,6 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     invariant_dim: DIM / 2,
     rejection_similarity: 0.5,
 };
-const PAGE: usize = 1024;
-
-type Flash = SimulatedFlash<PAGE, 4>;
 
 fn embedding(seed: u32) -> [f32; DIM] {
     std::array::from_fn(|i| ((i as f32 + 1.3) * (seed as f32 + 0.7)).sin())
@@ -115,16 +112,20 @@ fn learner(storage: &mut StorageVec) -> Learner<'_> {
     Learner::new(storage.lend(), HeadKind::default(), SPACE).unwrap()
 }
 
-fn new_flash() -> Flash {
-    Flash::new(flash_len(CLASSES, EXAMPLES, DIM, PAGE).unwrap() / PAGE)
-}
-
-fn open(flash: Flash) -> FlashStore<Flash> {
+fn open<const PAGE: usize, const WORD: usize>(
+    flash: SimulatedFlash<PAGE, WORD>,
+) -> FlashStore<SimulatedFlash<PAGE, WORD>> {
     let range = 0..flash.content().len() as u32;
     FlashStore::new(flash, range).unwrap()
 }
 
-fn save(flash: Flash, learner: &Learner) -> (Flash, Result<(), StoreError<FlashFault>>) {
+fn save<const PAGE: usize, const WORD: usize>(
+    flash: SimulatedFlash<PAGE, WORD>,
+    learner: &Learner,
+) -> (
+    SimulatedFlash<PAGE, WORD>,
+    Result<(), StoreError<FlashFault>>,
+) {
     let mut scratch = vec![0xa5; store_scratch_len(CLASSES, EXAMPLES, DIM)];
     let mut store = open(flash);
     let result = store.save(learner.support(), BACKBONE, &mut scratch);
@@ -132,7 +133,12 @@ fn save(flash: Flash, learner: &Learner) -> (Flash, Result<(), StoreError<FlashF
 }
 
 /// The state that is loaded from `flash`.
-fn load(flash: Flash) -> (Flash, Result<Vec<u8>, StoreError<FlashFault>>) {
+fn load<const PAGE: usize, const WORD: usize>(
+    flash: SimulatedFlash<PAGE, WORD>,
+) -> (
+    SimulatedFlash<PAGE, WORD>,
+    Result<Vec<u8>, StoreError<FlashFault>>,
+) {
     let mut scratch = vec![0x5a; store_scratch_len(CLASSES, EXAMPLES, DIM)];
     let mut room = storage();
     let mut learner = learner(&mut room);
@@ -151,8 +157,8 @@ struct Counts {
 
 /// Saves the state of `learner` with the power cut after `cut` bytes; checks what is there then.
 /// False if the step was over before.
-fn cut_once(
-    flash: &Flash,
+fn cut_once<const PAGE: usize, const WORD: usize>(
+    flash: &SimulatedFlash<PAGE, WORD>,
     before: &[u8],
     learner: &Learner,
     cut: u64,
@@ -194,7 +200,7 @@ fn cut_once(
     result.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: saving again: {error}"));
     assert!(load(flash).1.unwrap() == after);
     // The power goes again while the first cut is being repaired.
-    if cut.is_multiple_of(1999) {
+    if cut % 499 == 250 {
         for second in 0.. {
             let mut flash = cut_image.clone();
             flash.cut_after(second, torn);
@@ -216,33 +222,40 @@ fn cut_once(
     true
 }
 
-#[test]
-fn at_every_byte_the_state_is_the_one_before_or_after() {
-    let mut flash = new_flash();
+/// Lives through `steps`, each with the power cut at every `stride`-th byte of it. Gives the flash
+/// at the end.
+fn live<const PAGE: usize, const WORD: usize>(
+    steps: &[Step],
+    stride: u64,
+    total: &mut Counts,
+) -> SimulatedFlash<PAGE, WORD> {
+    let pages = flash_len(CLASSES, EXAMPLES, DIM, PAGE).unwrap() / PAGE;
+    let mut flash = SimulatedFlash::new(pages);
     let mut room = storage();
     let mut learner = learner(&mut room);
     let mut before = state(&learner);
-    let mut total = Counts::default();
-    let rounds = std::env::var("MTSLVR_POWER_CUT_ROUNDS").map_or(5, |n| n.parse().unwrap());
-    let steps = life(rounds);
-    for (name, step) in &steps {
+    for (name, step) in steps {
         step(&mut learner);
-        let mut counts = Counts::default();
         for torn in [0x00, 0x5a] {
             let mut cut = 0;
-            while cut_once(&flash, &before, &learner, cut, torn, &mut counts) {
-                cut += 1;
+            while cut_once(&flash, &before, &learner, cut, torn, total) {
+                cut += stride;
             }
         }
         let (saved, result) = save(flash, &learner);
         result.unwrap_or_else(|error| panic!("{name}: {error}"));
         flash = saved;
         before = state(&learner);
-        total.cuts += counts.cuts;
-        total.before += counts.before;
-        total.after += counts.after;
-        total.cuts_while_recovering += counts.cuts_while_recovering;
     }
+    flash
+}
+
+#[test]
+fn at_every_byte_the_state_is_the_one_before_or_after() {
+    let rounds = std::env::var("MTSLVR_POWER_CUT_ROUNDS").map_or(5, |n| n.parse().unwrap());
+    let steps = life(rounds);
+    let mut total = Counts::default();
+    let flash = live::<1024, 4>(&steps, 1, &mut total);
     println!(
         "{} steps, {} bytes written or erased, {} pages erased, {} bytes of flash",
         steps.len(),
@@ -264,4 +277,15 @@ fn at_every_byte_the_state_is_the_one_before_or_after() {
         flash.pages_erased()
     );
     assert!(total.before > 1000 && total.after > 100);
+}
+
+/// Serial flash, internal flash of other makers: the same promise.
+#[test]
+fn other_sizes_of_words_and_pages_do_as_well() {
+    let mut total = Counts::default();
+    let steps = life(4);
+    live::<4096, 1>(&steps, 97, &mut total);
+    live::<512, 8>(&steps, 97, &mut total);
+    live::<2048, 16>(&steps, 97, &mut total);
+    assert!(total.before > 500 && total.after > 20);
 }
