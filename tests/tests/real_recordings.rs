@@ -7,7 +7,7 @@ use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Limits, Refusal
 use mtslvr_runtime::model::{AlignedBytes, Model};
 use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_tests::firmware::{Firmware, Script};
-use mtslvr_trainer::audio::{self, LabelledSet};
+use mtslvr_trainer::audio::{self, DecodeCache, LabelledSet};
 use mtslvr_trainer::evaluate::{EpisodeShape, LoadedSet, TaskSet, embed_clips};
 use mtslvr_trainer::export::BackboneFile;
 use serde_json::Value;
@@ -153,7 +153,7 @@ fn genuine_examples_are_rarely_refused() -> Result<()> {
         if !names.contains(&labelled.name.as_str()) {
             continue;
         }
-        let (set, _) = LoadedSet::load(&labelled, RATE, |_| ());
+        let (set, _) = LoadedSet::load(&labelled, RATE, &DecodeCache::NONE, |_| ());
         let features = embed_clips(&mut engines, &set.clips, || ())
             .map_err(|(clip, error)| anyhow::anyhow!("clip {clip}: {error}"))?;
         for shots in [1, 3] {
