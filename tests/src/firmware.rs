@@ -119,7 +119,7 @@ impl Firmware {
         let output = self
             .command(arguments)
             .output()
-            .with_context(|| format!("cannot start {}", xtask::qemu::QEMU))?;
+            .with_context(|| format!("cannot start {}", Board::An386.qemu()))?;
         let text = String::from_utf8(output.stdout).context("the firmware's output")?;
         eprintln!("{text}");
         Ok((text.parse()?, output.status.success()))

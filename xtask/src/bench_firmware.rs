@@ -211,7 +211,7 @@ fn run(board: Board, elf: &Path, arguments: &[String]) -> Result<Report> {
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start {}", qemu::QEMU))?;
+        .with_context(|| format!("cannot start {}", board.qemu()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(
         output.status.success(),

@@ -3,6 +3,9 @@
 /// A board that QEMU emulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Board {
+    /// Code for a Cortex-M0+, run by a Cortex-M3: QEMU has no Cortex-M0 with enough memory, and the
+    /// Cortex-M3 executes all of Armv6-M.
+    An385,
     /// Cortex-M4F: the one that the example firmware is tested on.
     An386,
     /// Cortex-M7.
@@ -11,19 +14,30 @@ pub enum Board {
     An505,
     /// Cortex-M55.
     An547,
+    /// RISC-V without floats and atomics in hardware.
+    Virt,
 }
 
 impl Board {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::An386, Self::An500, Self::An505, Self::An547];
+    pub const ALL: [Self; 6] = [
+        Self::An385,
+        Self::An386,
+        Self::An500,
+        Self::An505,
+        Self::An547,
+        Self::Virt,
+    ];
 
     /// What it is called: by the command line, by the firmwares' build and in tables.
     pub fn name(self) -> &'static str {
         match self {
+            Self::An385 => "an385",
             Self::An386 => "an386",
             Self::An500 => "an500",
             Self::An505 => "an505",
             Self::An547 => "an547",
+            Self::Virt => "virt",
         }
     }
 
@@ -35,35 +49,57 @@ impl Board {
     /// QEMU's machine.
     pub fn machine(self) -> &'static str {
         match self {
+            Self::An385 => "mps2-an385",
             Self::An386 => "mps2-an386",
             Self::An500 => "mps2-an500",
             Self::An505 => "mps2-an505",
             Self::An547 => "mps3-an547",
+            Self::Virt => "virt",
+        }
+    }
+
+    /// The emulator's binary.
+    pub fn qemu(self) -> &'static str {
+        match self {
+            Self::Virt => "qemu-system-riscv32",
+            _ => "qemu-system-arm",
+        }
+    }
+
+    /// What more QEMU is told.
+    pub fn qemu_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Virt => &["-cpu", "rv32,a=off,f=off,d=off", "-bios", "none"],
+            _ => &[],
         }
     }
 
     /// Its processor.
     pub fn core(self) -> &'static str {
         match self {
+            Self::An385 => "Cortex-M0+ code on a Cortex-M3",
             Self::An386 => "Cortex-M4F",
             Self::An500 => "Cortex-M7",
             Self::An505 => "Cortex-M33",
             Self::An547 => "Cortex-M55",
+            Self::Virt => "RV32IMC",
         }
     }
 
     /// The compiler's target.
     pub fn target(self) -> &'static str {
         match self {
+            Self::An385 => "thumbv6m-none-eabi",
             Self::An386 | Self::An500 => "thumbv7em-none-eabihf",
             Self::An505 | Self::An547 => "thumbv8m.main-none-eabihf",
+            Self::Virt => "riscv32imc-unknown-none-elf",
         }
     }
 
     /// What more the compiler is told.
     pub fn rustflags(self) -> &'static str {
         match self {
-            Self::An386 | Self::An500 => "",
+            Self::An385 | Self::An386 | Self::An500 | Self::Virt => "",
             // The target's own default is Armv8-M Mainline without any extension.
             Self::An505 => "-C target-cpu=cortex-m33",
             Self::An547 => "-C target-cpu=cortex-m55",

@@ -39,6 +39,10 @@ pub fn sizes(path: &Path) -> Result<Sizes> {
         if sh_flags & u64::from(SHF_ALLOC) == 0 {
             continue;
         }
+        if matches!(name, ".stack" | ".heap") {
+            // What is left over: no static needs it.
+            continue;
+        }
         let loaded = section.kind() != SectionKind::UninitializedData;
         let written = sh_flags & u64::from(SHF_WRITE) != 0;
         sizes.flash += if loaded { section.size() } else { 0 };

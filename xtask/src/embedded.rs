@@ -6,14 +6,14 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask::board::Board;
-use xtask::qemu::QEMU;
 
-const DEBIAN_PACKAGES: [&str; 5] = [
+const DEBIAN_PACKAGES: [&str; 6] = [
     "rustc-web",
     "cargo-web",
     "rust-web-src",
     "lld",
     "qemu-system-arm",
+    "qemu-system-misc",
 ];
 
 /// Who compiles for the boards.
@@ -55,12 +55,15 @@ impl Toolchain {
                 bail!("MTSLVR_EMBEDDED is {other:?}; expected \"debian\", \"rustup\" or nothing")
             }
         };
-        ensure!(
-            process::succeeds(Command::new(QEMU).arg("--version")),
-            "{QEMU} is not installed: install it (package qemu-system-arm on Debian and Ubuntu, \
-             qemu on Homebrew) and run this again"
-        );
-        eprintln!("compiler for boards: {toolchain:?}; emulator: {QEMU}");
+        for board in boards {
+            let qemu = board.qemu();
+            ensure!(
+                process::succeeds(Command::new(qemu).arg("--version")),
+                "{qemu} is not installed: install it (packages qemu-system-arm and \
+                 qemu-system-misc on Debian and Ubuntu, qemu on Homebrew) and run this again"
+            );
+        }
+        eprintln!("compiler for boards: {toolchain:?}");
         Ok(toolchain)
     }
 

@@ -20,7 +20,7 @@ use xtask::board::Board;
 
 /// Sets up, tests and builds this repository.
 ///
-/// Environment: MTSLVR_EMBEDDED=debian takes the Cortex-M compiler and QEMU from Debian's packages
+/// Environment: MTSLVR_EMBEDDED=debian takes the compiler for boards and QEMU from Debian's packages
 /// (and installs them), MTSLVR_EMBEDDED=rustup takes the compiler from rustup; unset, the installed
 /// target is used, or added by rustup. MTSLVR_DATA=DIR also tests on the recordings in DIR/eval.
 /// ORT_DYLIB_PATH=FILE takes that ONNX Runtime library instead of the one from PyPI.
@@ -35,7 +35,7 @@ struct Cli {
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
     Test,
-    /// Only sets up what `test` needs: Cortex-M compiler, QEMU, ONNX Runtime.
+    /// Only sets up what `test` needs: compiler for boards, QEMU, ONNX Runtime.
     Setup,
     /// Builds the QEMU example firmware around a packed model, and runs it if asked to.
     Firmware {
@@ -61,7 +61,8 @@ enum Command {
         /// The packed model (.slvr) to put into flash instead of models/edge-s/model.slvr.
         #[arg(long, value_name = "FILE")]
         model: Option<PathBuf>,
-        /// The board: an386 (Cortex-M4F), an500 (M7), an505 (M33) or an547 (M55).
+        /// The board: an386 (Cortex-M4F), an500 (M7), an505 (M33), an547 (M55), an385 (Cortex-M0+ code,
+        /// run by a Cortex-M3) or virt (RISC-V, RV32IMC).
         #[arg(long, value_parser = board, value_name = "BOARD", default_value = "an386")]
         board: Board,
         /// Print JSON instead of tables.

@@ -4,15 +4,13 @@ use crate::board::Board;
 use std::path::Path;
 use std::process::Command;
 
-/// The emulator's binary.
-pub const QEMU: &str = "qemu-system-arm";
-
 /// The command that runs the firmware `elf` on `board` with its own `args`. It ends when the firmware
 /// does, and succeeds if that did.
 pub fn command<S: AsRef<str>>(board: Board, elf: &Path, args: &[S]) -> Command {
-    let mut command = Command::new(QEMU);
+    let mut command = Command::new(board.qemu());
     command
         .args(["-machine", board.machine(), "-nographic"])
+        .args(board.qemu_arguments())
         // Each instruction takes one nanosecond of the machine's time: the firmware can count them.
         .args(["-icount", "shift=0"])
         .arg("-semihosting-config")

@@ -1,54 +1,12 @@
-//! Counts executed instructions, under QEMU's `-icount shift=0`.
-//!
-//! There each instruction takes one nanosecond of the machine's time, and SysTick counts the core's
-//! clock: at 25 MHz one tick is 40 instructions, the same on every run. (Instructions are not
-//! cycles: a real core takes one to a few cycles for each.)
+//! Counts executed instructions, under QEMU's `-icount shift=0`: the same number on every run.
+//! (Instructions are not cycles: a real core takes one to a few cycles for each.)
 
-use crate::CLOCK_MHZ;
-use core::sync::atomic::{AtomicU32, Ordering};
-use cortex_m::peripheral::{SYST, syst::SystClkSource};
-use cortex_m_rt::exception;
+#[cfg(target_arch = "riscv32")]
+mod minstret;
+#[cfg(target_arch = "arm")]
+mod systick;
 
-/// Instructions in a microsecond.
-const PER_MICROSECOND: u64 = 1_000;
-/// SysTick counts 24 bits down.
-const PERIOD: u64 = 1 << 24;
-
-/// How often SysTick has passed zero since it was started.
-static WRAPS: AtomicU32 = AtomicU32::new(0);
-
-#[exception]
-fn SysTick() {
-    WRAPS.fetch_add(1, Ordering::Relaxed);
-}
-
-/// The running counter.
-#[derive(Debug)]
-pub struct Instructions(());
-
-impl Instructions {
-    /// Takes SysTick and starts it; `None` if it is taken already.
-    pub fn start() -> Option<Self> {
-        let mut systick = cortex_m::Peripherals::take()?.SYST;
-        systick.set_clock_source(SystClkSource::Core);
-        systick.set_reload(PERIOD as u32 - 1);
-        systick.clear_current();
-        systick.enable_interrupt();
-        systick.enable_counter();
-        Some(Self(()))
-    }
-
-    /// Instructions since the start, in steps of one tick.
-    pub fn now(&self) -> u64 {
-        loop {
-            let before = WRAPS.load(Ordering::Relaxed);
-            let left = u64::from(SYST::get_current());
-            // A wrap in between would pair the new count with the old number of wraps.
-            if WRAPS.load(Ordering::Relaxed) == before {
-                let passed = (PERIOD - left) % PERIOD;
-                let ticks = u64::from(before) * PERIOD + passed;
-                return ticks * PER_MICROSECOND / CLOCK_MHZ;
-            }
-        }
-    }
-}
+#[cfg(target_arch = "riscv32")]
+pub use minstret::Instructions;
+#[cfg(target_arch = "arm")]
+pub use systick::Instructions;

@@ -6,6 +6,13 @@ pub mod instructions;
 pub mod memory;
 pub mod semihosting;
 
+#[cfg(target_arch = "arm")]
 pub use cortex_m_rt::entry;
+// That of riscv-rt makes no mutable references of `static mut`s in `main`; this one fits its start-up
+// code as well.
+#[cfg(target_arch = "riscv32")]
+pub use cortex_m_rt_macros::entry;
+#[cfg(target_arch = "riscv32")]
+use riscv_rt as _;
 
 include!(concat!(env!("OUT_DIR"), "/board.rs"));

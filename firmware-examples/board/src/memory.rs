@@ -1,11 +1,19 @@
 //! Where the program's bytes lie, and how much of the stack was ever used.
 
 use core::ptr::addr_of;
-use cortex_m_rt::STACK_PAINT_VALUE;
 
-// Put into place by the linker script of cortex-m-rt; only their addresses mean something.
+#[cfg(target_arch = "arm")]
+use cortex_m_rt::STACK_PAINT_VALUE;
+/// What untouched words of the stack hold.
+#[cfg(target_arch = "riscv32")]
+const STACK_PAINT_VALUE: u32 = 0xCCCC_CCCC;
+
+// Put into place by the linker script of the start-up code; only their addresses mean something.
 unsafe extern "C" {
-    static __vector_table: u8;
+    /// Where flash begins to be used.
+    #[cfg_attr(target_arch = "arm", link_name = "__vector_table")]
+    #[cfg_attr(target_arch = "riscv32", link_name = "__stext")]
+    static FLASH: u8;
     static __stext: u8;
     static __etext: u8;
     static __sdata: u8;
@@ -14,13 +22,14 @@ unsafe extern "C" {
     static __sbss: u8;
     static __ebss: u8;
     static _stack_start: u32;
-    static _stack_end: u32;
+    #[cfg_attr(target_arch = "arm", link_name = "_stack_end")]
+    #[cfg_attr(target_arch = "riscv32", link_name = "__estack")]
+    static STACK_END: u32;
 }
 
 /// Bytes of flash in use: vectors, code, constants (the model among them), start values of statics.
 pub fn flash_len() -> usize {
-    // The vectors stand at the beginning of flash.
-    addr_of!(__sidata) as usize + data_len() - addr_of!(__vector_table) as usize
+    addr_of!(__sidata) as usize + data_len() - addr_of!(FLASH) as usize
 }
 
 /// Bytes of code.
@@ -37,13 +46,29 @@ fn data_len() -> usize {
     addr_of!(__edata) as usize - addr_of!(__sdata) as usize
 }
 
+/// Paints the part of the stack that is not in use. On Cortex-M the start-up code has done it.
+#[cfg(target_arch = "riscv32")]
+pub fn paint_stack() {
+    /// Bytes below this function's variables that its own calls may use.
+    const MARGIN: usize = 256;
+    let here = 0_u32;
+    let mut word = addr_of!(STACK_END).cast_mut();
+    while (word as usize) < addr_of!(here) as usize - MARGIN {
+        // SAFETY: the words from the stack's end up to what is in use are RAM that nothing uses.
+        unsafe {
+            word.write_volatile(STACK_PAINT_VALUE);
+            word = word.add(1);
+        }
+    }
+}
+
 /// Most bytes of stack that were in use at any time: the part that no longer shows the paint that
 /// the start-up code put there.
 pub fn stack_high_water() -> usize {
-    let end = addr_of!(_stack_end);
+    let end = addr_of!(STACK_END);
     let words = (addr_of!(_stack_start) as usize - end as usize) / size_of::<u32>();
     let untouched = (0..words)
-        // SAFETY: the words from `_stack_end` up to `_stack_start` are RAM that nothing but the
+        // SAFETY: the words from its end up to `_stack_start` are RAM that nothing but the
         // stack uses; volatile, because the compiler knows of no object there.
         .take_while(|&word| unsafe { end.add(word).read_volatile() } == STACK_PAINT_VALUE)
         .count();

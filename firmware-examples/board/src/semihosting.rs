@@ -33,10 +33,25 @@ mod reason {
 unsafe fn ask(request: usize, argument: usize) -> usize {
     let answer;
     // SAFETY: this breakpoint is the host's, which reads the block, writes where the block says,
-    // and answers in r0.
+    // and answers in the first register.
+    #[cfg(target_arch = "arm")]
     unsafe {
         core::arch::asm!("bkpt #0xab", inout("r0") request => answer, in("r1") argument,
             options(nostack, preserves_flags));
+    }
+    // SAFETY: as above. The two instructions around the breakpoint, without effect themselves, tell
+    // it from a debugger's; none of the three may be compressed or lie on another page.
+    #[cfg(target_arch = "riscv32")]
+    unsafe {
+        core::arch::asm!(
+            ".option push",
+            ".option norvc",
+            ".balign 16",
+            "slli x0, x0, 0x1f",
+            "ebreak",
+            "srai x0, x0, 7",
+            ".option pop",
+            inout("a0") request => answer, in("a1") argument, options(nostack));
     }
     answer
 }

@@ -14,6 +14,10 @@ pub fn out_dir() -> PathBuf {
 pub fn link() {
     // Sections start where the board's memory says, not at page boundaries.
     println!("cargo::rustc-link-arg-bins=--nmagic");
+    // The start-up code of Cortex-M includes the memory map by itself.
+    if env::var_os("CARGO_CFG_TARGET_ARCH").is_some_and(|arch| arch == "riscv32") {
+        println!("cargo::rustc-link-arg-bins=-Tmemory.x");
+    }
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
 }
 
