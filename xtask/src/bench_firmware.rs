@@ -58,6 +58,8 @@ pub struct Measured {
     pub layers: Vec<Layer>,
     /// Single layers.
     pub shapes: Vec<Layer>,
+    /// 1x1 layers over the maps of two paths.
+    pub paths: Vec<Paths>,
     /// Log-mel features.
     pub frontend: Frontend,
     /// Opening and checking the model.
@@ -75,6 +77,17 @@ pub struct Layer {
     pub macs: u64,
     /// Instructions; none for a layer that the runtime does not support.
     pub instructions: Option<u64>,
+}
+
+/// A layer over the maps of two paths, whose weights are the same.
+#[derive(Debug, Serialize)]
+pub struct Paths {
+    /// One path's map, channels in and out.
+    pub name: String,
+    /// Instructions of one path after the other.
+    pub one_after_the_other: u64,
+    /// Instructions of both over one reading of the weights.
+    pub together: u64,
 }
 
 /// The frontend's work.
@@ -193,6 +206,7 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
         },
         layers: layers(&counted, "layer")?,
         shapes,
+        paths: counted.of("paths").map(paths).collect::<Result<_>>()?,
         frontend: Frontend {
             set_up_instructions: frontend.number("set_up_instructions")?,
             instructions_per_frame: frontend.number("instructions")? / frontend.number("frames")?,
@@ -236,6 +250,14 @@ fn layers(report: &Report, kind: &str) -> Result<Vec<Layer>> {
         })
     };
     report.of(kind).map(layer).collect()
+}
+
+fn paths(line: &Line) -> Result<Paths> {
+    Ok(Paths {
+        name: line.get("name")?.to_owned(),
+        one_after_the_other: line.number("one_after_the_other")?,
+        together: line.number("together")?,
+    })
 }
 
 fn head(line: &Line) -> Result<Head> {

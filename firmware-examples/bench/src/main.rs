@@ -9,6 +9,7 @@ mod head;
 mod input;
 mod layers;
 mod model;
+mod paths;
 mod shapes;
 
 use core::panic::PanicInfo;
@@ -41,6 +42,7 @@ fn main() -> ! {
     say!("board name={}", BOARD);
     let passed = bench.model(&mut ARENA.0, FRONTEND, PATCH).is_some()
         & bench.shapes(&mut ARENA.0, PATCH).is_some()
+        & bench.paths(&mut ARENA.0).is_some()
         & bench.head(SOUNDS, SCRATCH).is_some();
     say!("stack used={}", memory::stack_high_water());
     semihosting::exit(passed)

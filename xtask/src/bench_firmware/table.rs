@@ -20,6 +20,17 @@ impl fmt::Display for Measured {
         layers(f, "layer (both paths)", &self.layers)?;
         layers(f, "single layer", &self.shapes)?;
 
+        writeln!(
+            f,
+            "\n| 1x1 layer over two maps | one after the other | together |"
+        )?;
+        writeln!(f, "|---|---|---|")?;
+        for paths in &self.paths {
+            let name = paths.name.replace("->", "→");
+            let [apart, together] = [paths.one_after_the_other, paths.together].map(grouped);
+            writeln!(f, "| {name} | {apart} | {together} |")?;
+        }
+
         writeln!(f, "\n| other work | instructions |")?;
         writeln!(f, "|---|---|")?;
         let mut work =
