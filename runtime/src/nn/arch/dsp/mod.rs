@@ -34,6 +34,11 @@ pub(super) fn convolve(
     let channels = conv.input.channels;
     let column_len = conv.layout.column_len(&conv.window, channels);
     let row_len = conv.layout.row_len(&conv.window, channels);
+    let adapter_len = conv.layout.adapter_len(channels);
+    // What the pointers of `Block::call` rely on.
+    let bytes = |len| conv.layout.bytes(conv.output.channels, len);
+    assert!(conv.weights.len() == bytes(column_len));
+    assert!(conv.adapter.is_empty() || conv.adapter.len() == bytes(adapter_len));
     let (gathered, padding) = scratch.split_at_mut(2 * GATHERED_PIXELS * column_len);
     let Ok(gathered) = bytemuck::try_cast_slice_mut::<i8, u32>(gathered) else {
         return false;
@@ -131,7 +136,7 @@ impl Block<'_> {
         assert!(conv.bias.len() == channels && conv.multipliers.len() == channels);
         if pairs > 0 {
             let mut call = self.call(0, pairs, conv.bias, conv.multipliers, out, residual);
-            // SAFETY: weights and adapter were found by the lengths of their layout; bias,
+            // SAFETY: `convolve` checked the lengths of weights and adapter; those of bias,
             // multipliers and `out` were checked above.
             unsafe { outputs(&mut call) };
         }
@@ -151,8 +156,8 @@ impl Block<'_> {
         let mut made = [[0; 2]; GATHERED_PIXELS];
         let flat = made.as_flattened_mut();
         let mut call = self.call(pair, 1, &bias, &multipliers, flat, [0; 3]);
-        // SAFETY: weights and adapter were found by the lengths of their layout, which has a channel
-        // of zeros where `count` is one; everything else is local and long enough for one pair.
+        // SAFETY: `convolve` checked the lengths of weights and adapter, whose layout has a channel of
+        // zeros where `count` is one; everything else is local and long enough for one pair.
         unsafe { outputs(&mut call) };
         let (lo, hi) = (conv.requantisation.lo, conv.requantisation.hi);
         for (made, out) in made.iter().zip(out.chunks_exact_mut(channels)) {
