@@ -1,15 +1,15 @@
 //! `mtslvr bench`: how fast the packed engine is beside tract and ONNX Runtime.
 
 use super::{interrupt, progress};
-use crate::export::calibration_clips;
 use crate::export::{
     BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE,
 };
+use crate::export::{calibration_clips, onnx};
 use crate::timing::{Spread, interleaved};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
-use mtslvr_runtime::engine::EngineError;
+use mtslvr_runtime::engine::{EngineError, OrtBackbone};
 use mtslvr_runtime::fewshot::Limits;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::arch::InstructionSet;
@@ -22,7 +22,8 @@ use std::path::PathBuf;
 /// Each engine embeds the same synthetic patch through both paths, one patch at a time, on one
 /// thread. The engines take turns within each round, so that ratios of one run can be trusted where
 /// the machine is busy with other things too. The packed engine computes in int8, the others in
-/// float; ONNX Runtime's int8 (QDQ) is not measured.
+/// float; `ort-int8` is ONNX Runtime on a quantised graph (QDQ) made from the packed model, with
+/// adapters folded into each path's kernels.
 ///
 /// ONNX Runtime is timed if ORT_DYLIB_PATH names its library. Ctrl-C ends the run early and shows
 /// what was measured until then.
@@ -47,7 +48,9 @@ pub(super) struct Args {
 /// An engine with the model in it, and the kernels that the packed one uses.
 #[derive(Debug)]
 struct Opened {
-    engine: Engine,
+    name: &'static str,
+    /// What it computes in.
+    arithmetic: &'static str,
     kernels: Option<&'static str>,
     backbone: OpenedBackbone,
 }
@@ -105,7 +108,12 @@ impl Args {
         let bar = progress::files(self.rounds as u64, "timing");
         let (labels, mut backbones): (Vec<_>, Vec<_>) = opened
             .into_iter()
-            .map(|opened| ((opened.engine, opened.kernels), opened.backbone))
+            .map(|opened| {
+                (
+                    (opened.name, opened.arithmetic, opened.kernels),
+                    opened.backbone,
+                )
+            })
             .unzip();
         let (spreads, rounds) = interleaved(&mut backbones, &patch, self.rounds, stop, |done| {
             bar.set_position(done as u64);
@@ -115,14 +123,11 @@ impl Args {
             eprintln!("Stopped after {rounds} of {} rounds.", self.rounds);
         }
         // The packed engine comes first, if it is there.
-        let packed = (labels[0].0 == Engine::Packed).then(|| spreads[0].median_ms);
+        let packed = (labels[0].0 == Engine::Packed.name()).then(|| spreads[0].median_ms);
         let timed = labels.iter().zip(&spreads);
-        let timed = timed.map(|(&(engine, kernels), &spread)| Timed {
-            name: engine.name(),
-            arithmetic: match engine {
-                Engine::Packed => "int8",
-                Engine::Tract | Engine::Ort => "float",
-            },
+        let timed = timed.map(|(&(name, arithmetic, kernels), &spread)| Timed {
+            name,
+            arithmetic,
             kernels,
             spread,
             times_packed: packed.map(|packed| spread.median_ms / packed),
@@ -162,6 +167,13 @@ impl Args {
                 Err(error) => return Err(error.into()),
             }
         }
+        match self.open_quantised() {
+            Ok(opened) => engines.extend(opened),
+            Err(reason) => absent.push(Absent {
+                name: QUANTISED,
+                reason,
+            }),
+        }
         if engines.is_empty() {
             let reasons: Vec<&str> = absent.iter().map(|a| a.reason.as_str()).collect();
             bail!(
@@ -173,13 +185,36 @@ impl Args {
         Ok((engines, absent))
     }
 
+    /// Opens the packed model in ONNX Runtime, as a quantised graph; none without a packed model.
+    /// What it computes must be the packed engine's but for rounding.
+    fn open_quantised(&self) -> Result<Option<Opened>, String> {
+        let Ok(file) = BackboneFile::read(&self.model, Some(Engine::Packed)) else {
+            // Why there is none has been said of the packed engine.
+            return Ok(None);
+        };
+        let Some(model) = file.packed_model() else {
+            return Ok(None);
+        };
+        let graph = onnx::write_quantised(&model).map_err(|error| error.to_string())?;
+        let name = format!("{} in int8", self.model.display());
+        let backbone =
+            OrtBackbone::from_bytes(&graph, &name, None).map_err(|error| error.to_string())?;
+        Ok(Some(Opened {
+            name: QUANTISED,
+            arithmetic: "int8",
+            kernels: None,
+            backbone: OpenedBackbone::Ort(Box::new(backbone)),
+        }))
+    }
+
     /// Opens the model in `engine`, in the packed one once for each instruction set asked for.
     fn open_in(&self, engine: Engine) -> Result<Vec<Opened>, OpenBackboneError> {
         let file = BackboneFile::read(&self.model, Some(engine))?;
         if engine != Engine::Packed {
             let backbone = file.backbone()?;
             return Ok(vec![Opened {
-                engine,
+                name: engine.name(),
+                arithmetic: "float",
                 kernels: None,
                 backbone,
             }]);
@@ -190,7 +225,8 @@ impl Args {
         };
         let opened = sets.iter().filter_map(|&set| {
             Some(Opened {
-                engine,
+                name: engine.name(),
+                arithmetic: "int8",
                 kernels: Some(set.name()),
                 backbone: file.backbone_on(set)?,
             })
@@ -198,6 +234,9 @@ impl Args {
         Ok(opened.collect())
     }
 }
+
+/// What ONNX Runtime in int8 is called.
+const QUANTISED: &str = "ort-int8";
 
 /// An instruction set by its name, if this machine has it.
 fn instruction_set(name: &str) -> Result<InstructionSet, String> {
@@ -224,8 +263,8 @@ fn common_frontend(engines: &[Opened]) -> Result<&FrontendConfig> {
             other.backbone.frontend() == first.backbone.frontend(),
             "the models of {} and {} take other features: they are not one backbone; pack the \
              float model again with `mtslvr pack`",
-            first.engine.name(),
-            other.engine.name()
+            first.name,
+            other.name
         );
     }
     Ok(first.backbone.frontend())
@@ -292,11 +331,8 @@ mod tests {
             json: true,
         };
         let (engines, absent) = args.open().unwrap();
-        assert_eq!(engines.len() + absent.len(), 4);
-        let names: Vec<_> = engines
-            .iter()
-            .map(|o| (o.engine.name(), o.kernels))
-            .collect();
+        assert_eq!(engines.len() + absent.len(), 5);
+        let names: Vec<_> = engines.iter().map(|o| (o.name, o.kernels)).collect();
         let best = InstructionSet::best().name();
         let expected = [
             ("packed", Some("portable")),

@@ -173,6 +173,14 @@ impl BackboneFile {
         }
     }
 
+    /// The packed model, if it is one.
+    pub fn packed_model(&self) -> Option<Model<'static>> {
+        match &self.bytes {
+            Bytes::Packed(model) => Some(*model),
+            Bytes::Onnx(_) => None,
+        }
+    }
+
     /// CRC-32 that tells this model from others.
     pub fn checksum(&self) -> u32 {
         match &self.bytes {

@@ -3,12 +3,14 @@
 mod adapter;
 mod attributes;
 mod path;
+mod quantised;
 mod read;
 mod tensor;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use quantised::{NotWritten, write_quantised};
 pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
 pub use write::{WriteError, write};
 

@@ -391,7 +391,7 @@ fn convolution(kernel: usize, stride: usize) -> Vec<pb::AttributeProto> {
     ]
 }
 
-fn int(name: &str, value: i64) -> pb::AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.into(),
         r#type: pb::attribute_proto::AttributeType::Int as i32,
@@ -400,7 +400,7 @@ fn int(name: &str, value: i64) -> pb::AttributeProto {
     }
 }
 
-fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.into(),
         r#type: pb::attribute_proto::AttributeType::Ints as i32,
@@ -410,7 +410,7 @@ fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
 }
 
 /// A float value of shape `[batch, ..dims]`.
-fn value_info(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
+pub(super) fn value_info(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension::Value};
     let dimension = |value: Value| Dimension {
         value: Some(value),
