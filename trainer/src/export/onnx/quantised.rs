@@ -185,11 +185,12 @@ impl Writer {
             DataType::Float,
             &quantisation.scale.to_le_bytes(),
         );
+        // ONNX Runtime's kernels for x86-64 are fastest on unsigned activations: all are 128 greater.
         let zero_point = self.constant(
             format!("{name}/zero_point"),
             &[],
-            DataType::Int8,
-            &quantisation.zero_point.to_le_bytes(),
+            DataType::Uint8,
+            &[quantisation.zero_point as u8 ^ 0x80],
         );
         let (quantised, real) = (format!("{name}/quantised"), format!("{name}/real"));
         self.node(
