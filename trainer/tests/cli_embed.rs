@@ -326,6 +326,7 @@ fn bench_times_the_engines_that_are_there_and_names_the_others() {
         assert!(0.0 < low && low <= median && median <= high, "{engine}");
     }
     assert_eq!(report["engines"][0]["times_packed"], 1.0);
+    assert_eq!(names(&report, "absent"), ["ort", "ort-int8"]);
     let absent = &report["absent"][0];
     assert_eq!(absent["name"], "ort");
     assert!(
@@ -336,7 +337,7 @@ fn bench_times_the_engines_that_are_there_and_names_the_others() {
     );
     let report: Value = serde_json::from_slice(&succeeds(&mut bench(&slvr)).stdout).unwrap();
     assert_eq!(names(&report, "engines"), ["packed"]);
-    assert_eq!(names(&report, "absent"), ["tract", "ort"]);
+    assert_eq!(names(&report, "absent"), ["tract", "ort", "ort-int8"]);
     fails(
         &mut bench(&root.path().join("gone")),
         &["gone", "model.slvr"],
