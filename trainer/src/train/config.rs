@@ -146,7 +146,7 @@ pub enum DeviceKind {
     /// All cores of the processor.
     #[default]
     Cpu,
-    /// The first CUDA device; needs a program built with `--features cuda` (`trainer/CUDA.md`).
+    /// The first CUDA device; no build has it yet (`trainer/CUDA.md`).
     Cuda,
 }
 
@@ -159,8 +159,8 @@ impl DeviceKind {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda => Device::new_cuda(0).context(
-                "train.device is cuda, and no CUDA device can be used: build with --features cuda on a machine that \
-                 has one (trainer/CUDA.md), or leave train.device at cpu",
+                "train.device is cuda, which this program was built without (trainer/CUDA.md has the state of \
+                 it): leave train.device at cpu",
             ),
         }
     }
