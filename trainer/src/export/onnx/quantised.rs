@@ -5,13 +5,12 @@
 //! folded weights leave the range of an `i8` is quantised anew: the result is the packed model's but
 //! for rounding.
 
-use super::OPSET;
-use super::write::{int, ints, value_info};
+use super::write::{file, int, ints, value_info};
+use crate::export::EmbeddingStatistics;
 use crate::net::{PATH_OUTPUTS, SINGLE_OUTPUT};
-use mtslvr_runtime::engine::{FrontendDescription, INPUT, Layout, OnnxMetadata};
+use mtslvr_runtime::engine::INPUT;
 use mtslvr_runtime::model::{Model, Op, OpKind, Tensor};
 use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
-use prost::Message;
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -46,35 +45,16 @@ pub fn write_quantised(model: &Model<'_>) -> Result<Vec<u8>, NotWritten> {
     for (path, output) in outputs.iter().enumerate() {
         writer.path(model, path, output)?;
     }
-    let metadata = OnnxMetadata {
-        frontend: Some(FrontendDescription {
-            config: frontend,
-            layout: Layout::TimeMel,
-        }),
-        base_mean: Some(model.base_mean().to_vec()),
-        rejection_similarity: Some(model.rejection_similarity()),
-        provenance: Some(model.provenance().to_owned()),
+    let statistics = EmbeddingStatistics {
+        base_mean: model.base_mean().to_vec(),
+        rejection_similarity: model.rejection_similarity(),
     };
-    let model = pb::ModelProto {
-        ir_version: 8,
-        opset_import: vec![pb::OperatorSetIdProto {
-            domain: String::new(),
-            version: OPSET,
-        }],
-        producer_name: "mtslvr".into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(writer.graph),
-        metadata_props: metadata
-            .entries()
-            .into_iter()
-            .map(|(key, value)| pb::StringStringEntryProto {
-                key: key.into(),
-                value,
-            })
-            .collect(),
-        ..Default::default()
-    };
-    Ok(model.encode_to_vec())
+    Ok(file(
+        writer.graph,
+        &frontend,
+        &statistics,
+        model.provenance(),
+    ))
 }
 
 struct Writer {

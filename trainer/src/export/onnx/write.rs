@@ -70,6 +70,16 @@ pub fn write(
         written: BTreeSet::new(),
     };
     writer.backbone(spec)?;
+    Ok(file(writer.graph, frontend, statistics, provenance))
+}
+
+/// The bytes of a file around `graph`, its metadata included.
+pub(super) fn file(
+    graph: pb::GraphProto,
+    frontend: &FrontendConfig,
+    statistics: &EmbeddingStatistics,
+    provenance: &str,
+) -> Vec<u8> {
     let metadata = OnnxMetadata {
         frontend: Some(FrontendDescription {
             config: *frontend,
@@ -88,7 +98,7 @@ pub fn write(
         producer_name: "mtslvr".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         doc_string: "MT-SLVR audio backbone".into(),
-        graph: Some(writer.graph),
+        graph: Some(graph),
         metadata_props: metadata
             .entries()
             .into_iter()
@@ -99,7 +109,7 @@ pub fn write(
             .collect(),
         ..Default::default()
     };
-    Ok(model.encode_to_vec())
+    model.encode_to_vec()
 }
 
 /// The names of a value in both paths; equal where the paths share it.
