@@ -9,6 +9,7 @@ AdamW without decay on norms and biases.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -128,6 +129,9 @@ class PyTorch:
         loss.item()
         return time.perf_counter() - start
 
+    def processor_seconds(self):
+        return time.process_time()
+
 
 class Trainer:
     def __init__(self, command):
@@ -138,6 +142,11 @@ class Trainer:
         self.process.stdin.write("step\n")
         self.process.stdin.flush()
         return float(self.process.stdout.readline())
+
+    def processor_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
         self.process.stdin.close()
@@ -153,26 +162,27 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"PyTorch {torch.__version__}, {arguments.threads} threads, {arguments.steps} steps each, in turn")
-    print("| case | patches | parameters | trainer, ms | PyTorch NCHW, ms | PyTorch NHWC, ms | speed, trainer / best PyTorch |")
-    print("|---|---|---|---|---|---|---|")
+    print("| case | patches | parameters | | trainer | PyTorch NCHW | PyTorch NHWC | best PyTorch / trainer |")
+    print("|---|---|---|---|---|---|---|---|")
     for case in arguments.case:
         trainer = Trainer([arguments.bench, *case.split(), "--serve"])
         sides = [trainer, PyTorch(trainer.description, False), PyTorch(trainer.description, True)]
         assert sides[1].parameters == trainer.description["parameters"], "not the same network"
-        times = [[] for _ in sides]
+        clock, processor = ([[] for _ in sides] for _ in range(2))
         for step in range(arguments.steps + 2):
-            for side, seconds in zip(sides, times):
+            for index, side in enumerate(sides):
+                before = side.processor_seconds()
                 taken = side.step()
+                # The first two steps warm up.
                 if step >= 2:
-                    seconds.append(taken)
+                    clock[index].append(taken)
+                    processor[index].append(side.processor_seconds() - before)
         trainer.close()
-        ours, *theirs = [1e3 * statistics.median(seconds) for seconds in times]
-        views = trainer.description["shape"][0]
-        print(
-            f"| {case} | {views} | {trainer.description['parameters']} | {ours:.0f} | {theirs[0]:.0f} "
-            f"| {theirs[1]:.0f} | {min(theirs) / ours:.2f} |",
-            flush=True,
-        )
+        views, parameters = trainer.description["shape"][0], trainer.description["parameters"]
+        for name, times in (("clock, ms", clock), ("processor, ms", processor)):
+            ours, *theirs = [1e3 * statistics.median(seconds) for seconds in times]
+            cells = [case, views, parameters, name, *(f"{t:.0f}" for t in (ours, *theirs)), f"{min(theirs) / ours:.2f}"]
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 main()

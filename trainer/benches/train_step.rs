@@ -11,7 +11,7 @@
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use mtslvr_trainer::augment::OPERATORS;
-use mtslvr_trainer::net::{Mode, Parameters};
+use mtslvr_trainer::net::{Mode, Parameters, keep_freed_memory};
 use mtslvr_trainer::ssl::{Objective, Views};
 use mtslvr_trainer::train::{AdamW, RunConfig};
 use std::io::{BufRead, Write};
@@ -33,6 +33,7 @@ impl Bench {
     fn new(preset: String, pairs: usize, settings: &[String]) -> Result<Self> {
         let config = RunConfig::from_toml(&RunConfig::preset(&preset)?.to_toml()?, settings)?;
         let frontend = config.frontend.to_config();
+        keep_freed_memory();
         let device = config.train.device.open()?;
         let mut parameters = Parameters::new(1, &device);
         let objective = Objective::new(

@@ -2,6 +2,7 @@
 
 mod heads;
 mod layers;
+mod memory;
 pub mod ops;
 mod parameters;
 mod spec;
@@ -9,6 +10,7 @@ mod trunk;
 
 pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
+pub use memory::keep_freed_memory;
 pub use parameters::{Parameters, RunningStatistics, Weights};
 pub use spec::{
     AdapterKind, AdapterSpec, BackboneSpec, PATH_OUTPUTS, PATHS, SINGLE_OUTPUT, StageSpec, StemSpec,

@@ -13,7 +13,7 @@ use super::tensorboard::EventLog;
 use crate::atomic_file::write_bytes;
 use crate::audio::DecodeCache;
 use crate::augment::OPERATORS;
-use crate::net::{Mode, Parameters, Trunk, Weights};
+use crate::net::{Mode, Parameters, Trunk, Weights, keep_freed_memory};
 use crate::ssl::{Loss, Objective, Views};
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
@@ -109,6 +109,7 @@ pub fn train(
     };
     let frontend = config.frontend.to_config();
     let source = Arc::new(source.with_frontend(frontend));
+    keep_freed_memory();
     let mut parameters = Parameters::new(config.train.seed, &config.train.device.open()?);
     let objective = Objective::new(
         &config.objective,

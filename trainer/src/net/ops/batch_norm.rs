@@ -2,9 +2,10 @@
 //! rectifier that follow it in a basic block:
 //! `y = relu(gain * (x - mean) / sqrt(variance + eps) + bias + residual)`.
 
-use super::{composed, values, with_values};
+use super::{Loop, composed, made_in_blocks, values, vectorised, with_values};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 use std::sync::{Arc, OnceLock};
 
 /// Values per block of work. Fixed, so that sums are taken in the same order whatever the number
@@ -88,15 +89,12 @@ fn statistics(x: &[f32], channels: usize) -> BatchStatistics {
         .map(|block| {
             let rows = (block.len() / channels) as f32;
             let (mut mean, mut squares) = (vec![0f32; channels], vec![0f32; channels]);
-            for row in block.chunks_exact(channels) {
-                mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
-            }
-            mean.iter_mut().for_each(|sum| *sum /= rows);
-            for row in block.chunks_exact(channels) {
-                for ((square, x), mean) in squares.iter_mut().zip(row).zip(&mean) {
-                    *square += (x - mean) * (x - mean);
-                }
-            }
+            vectorised(MeanAndSquares {
+                block,
+                rows,
+                mean: &mut mean,
+                squares: &mut squares,
+            });
             (f64::from(rows), mean, squares)
         })
         .collect();
@@ -113,6 +111,181 @@ fn statistics(x: &[f32], channels: usize) -> BatchStatistics {
     BatchStatistics {
         mean: mean.iter().map(|&m| m as f32).collect(),
         variance: squares.iter().map(|&s| (s / count) as f32).collect(),
+    }
+}
+
+/// Mean of each channel over `rows` rows, then the sum of squares around it.
+struct MeanAndSquares<'m> {
+    block: &'m [f32],
+    rows: f32,
+    mean: &'m mut [f32],
+    squares: &'m mut [f32],
+}
+
+impl Loop for MeanAndSquares<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (mean, squares) = (self.mean, self.squares);
+        for row in self.block.chunks_exact(mean.len()) {
+            for (sum, x) in mean.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+        for sum in mean.iter_mut() {
+            *sum /= self.rows;
+        }
+        for row in self.block.chunks_exact(mean.len()) {
+            for ((square, x), mean) in squares.iter_mut().zip(row).zip(&*mean) {
+                *square += (x - mean) * (x - mean);
+            }
+        }
+    }
+}
+
+/// `y = max(x * scale + offset + residual, lowest)`
+struct NormaliseRows<'n> {
+    y: &'n mut [MaybeUninit<f32>],
+    x: &'n [f32],
+    residual: Option<&'n [f32]>,
+    scale: &'n [f32],
+    offset: &'n [f32],
+    lowest: f32,
+}
+
+impl Loop for NormaliseRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let (scale, offset, lowest) = (self.scale, self.offset, self.lowest);
+        let channels = scale.len();
+        let rows = self.y.chunks_exact_mut(channels);
+        let rows = rows.zip(self.x.chunks_exact(channels));
+        match self.residual {
+            None => {
+                for (y, x) in rows {
+                    for (((y, x), s), o) in y.iter_mut().zip(x).zip(scale).zip(offset) {
+                        y.write((x * s + o).max(lowest));
+                    }
+                }
+            }
+            Some(residual) => {
+                for ((y, x), r) in rows.zip(residual.chunks_exact(channels)) {
+                    let values = y.iter_mut().zip(x).zip(r);
+                    for ((((y, x), r), s), o) in values.zip(scale).zip(offset) {
+                        y.write((x * s + o + r).max(lowest));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient past a rectifier: that of its output where this was not cut off.
+struct Past<'p> {
+    dy: &'p [f32],
+    y: &'p [f32],
+    lowest: f32,
+}
+
+impl Past<'_> {
+    #[inline(always)]
+    fn at(dy: f32, y: f32, lowest: f32) -> f32 {
+        if y > lowest { dy } else { 0.0 }
+    }
+}
+
+/// Adds up `dz` and `dz * (x - mean)` of each channel, and keeps `dz` if asked.
+struct SumRows<'s> {
+    past: Past<'s>,
+    x: &'s [f32],
+    mean: &'s [f32],
+    sum: &'s mut [f32],
+    product: &'s mut [f32],
+    kept: Option<&'s mut [MaybeUninit<f32>]>,
+}
+
+impl Loop for SumRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Past { dy, y, lowest } = self.past;
+        let (mean, sum, product) = (self.mean, self.sum, self.product);
+        let channels = mean.len();
+        let rows = dy.chunks_exact(channels).zip(y.chunks_exact(channels));
+        let rows = rows.zip(self.x.chunks_exact(channels));
+        match self.kept {
+            None => {
+                for ((dy, y), x) in rows {
+                    let sums = sum.iter_mut().zip(product.iter_mut());
+                    for ((((dy, y), x), mean), (sum, product)) in
+                        dy.iter().zip(y).zip(x).zip(mean).zip(sums)
+                    {
+                        let dz = Past::at(*dy, *y, lowest);
+                        *sum += dz;
+                        *product += dz * (x - mean);
+                    }
+                }
+            }
+            Some(kept) => {
+                for (((dy, y), x), kept) in rows.zip(kept.chunks_exact_mut(channels)) {
+                    let sums = sum.iter_mut().zip(product.iter_mut()).zip(kept);
+                    for ((((dy, y), x), mean), ((sum, product), kept)) in
+                        dy.iter().zip(y).zip(x).zip(mean).zip(sums)
+                    {
+                        let dz = Past::at(*dy, *y, lowest);
+                        kept.write(dz);
+                        *sum += dz;
+                        *product += dz * (x - mean);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `dx = scale * (dz - mean_dz - (x - mean) * mean_dz_h)`, where `dz` was kept or is found again.
+struct SlopeRows<'s> {
+    dx: &'s mut [MaybeUninit<f32>],
+    x: &'s [f32],
+    dz: std::result::Result<&'s [f32], Past<'s>>,
+    /// Gain over deviation.
+    scale: &'s [f32],
+    mean: &'s [f32],
+    mean_dz: &'s [f32],
+    /// Over the deviation once more.
+    mean_dz_h: &'s [f32],
+}
+
+impl Loop for SlopeRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let channels = self.scale.len();
+        let constants = || {
+            let means = self.mean_dz.iter().zip(self.mean_dz_h);
+            self.scale.iter().zip(self.mean).zip(means)
+        };
+        let rows = self.dx.chunks_exact_mut(channels);
+        let rows = rows.zip(self.x.chunks_exact(channels));
+        match self.dz {
+            Ok(dz) => {
+                for ((dx, x), dz) in rows.zip(dz.chunks_exact(channels)) {
+                    for (((dx, x), dz), ((scale, mean), (mean_dz, mean_dz_h))) in
+                        dx.iter_mut().zip(x).zip(dz).zip(constants())
+                    {
+                        dx.write(scale * (dz - mean_dz - (x - mean) * mean_dz_h));
+                    }
+                }
+            }
+            Err(Past { dy, y, lowest }) => {
+                let past = dy.chunks_exact(channels).zip(y.chunks_exact(channels));
+                for ((dx, x), (dy, y)) in rows.zip(past) {
+                    for (((dx, x), (dy, y)), ((scale, mean), (mean_dz, mean_dz_h))) in
+                        dx.iter_mut().zip(x).zip(dy.iter().zip(y)).zip(constants())
+                    {
+                        let dz = Past::at(*dy, *y, lowest);
+                        dx.write(scale * (dz - mean_dz - (x - mean) * mean_dz_h));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -142,30 +315,22 @@ impl BatchNorm {
             .map(|c| affine[channels + c] - used.mean[c] * scale[c])
             .collect();
         let lowest = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        let mut y = vec![0f32; x.len()];
         let block = rows_per_block(channels) * channels;
-        y.par_chunks_mut(block).enumerate().for_each(|(index, y)| {
+        let write = |index: usize, y: &mut [MaybeUninit<f32>]| {
             let x = &x[index * block..][..y.len()];
-            let rows = y.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
-            match residual.map(|r| &r[index * block..][..x.len()]) {
-                None => {
-                    for (y, x) in rows {
-                        for (((y, x), s), o) in y.iter_mut().zip(x).zip(&scale).zip(&offset) {
-                            *y = (x * s + o).max(lowest);
-                        }
-                    }
-                }
-                Some(residual) => {
-                    for ((y, x), r) in rows.zip(residual.chunks_exact(channels)) {
-                        for ((((y, x), r), s), o) in
-                            y.iter_mut().zip(x).zip(r).zip(&scale).zip(&offset)
-                        {
-                            *y = (x * s + o + r).max(lowest);
-                        }
-                    }
-                }
-            }
-        });
+            let residual = residual.map(|r| &r[index * block..][..x.len()]);
+            vectorised(NormaliseRows {
+                y,
+                x,
+                residual,
+                scale: &scale,
+                offset: &offset,
+                lowest,
+            });
+        };
+        // SAFETY: blocks are whole rows, and every value of every row is written.
+        #[allow(unsafe_code)]
+        let (y, _) = unsafe { made_in_blocks(x.len(), block, write) };
         y
     }
 
@@ -185,37 +350,33 @@ impl BatchNorm {
         let inverse = self.inverse_deviation(used);
         let block = rows_per_block(channels) * channels;
 
-        // Past the rectifier: no gradient where the output was cut off.
-        let mut dz = dy.to_vec();
-        let sums: Vec<(Vec<f32>, Vec<f32>)> = dz
-            .par_chunks_mut(block)
-            .enumerate()
-            .map(|(index, dz)| {
-                let at = index * block;
-                if self.relu {
-                    for (dz, y) in dz.iter_mut().zip(&y[at..]) {
-                        *dz = if *y > 0.0 { *dz } else { 0.0 };
-                    }
-                }
-                let (mut sum, mut product) = (vec![0f32; channels], vec![0f32; channels]);
-                for (dz, x) in dz
-                    .chunks_exact(channels)
-                    .zip(x[at..].chunks_exact(channels))
-                {
-                    for ((((s, p), dz), x), m) in sum
-                        .iter_mut()
-                        .zip(&mut product)
-                        .zip(dz)
-                        .zip(x)
-                        .zip(&used.mean)
-                    {
-                        *s += dz;
-                        *p += dz * (x - m);
-                    }
-                }
-                (sum, product)
-            })
-            .collect();
+        // Past the rectifier there is no gradient where the output was cut off.
+        let lowest = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let sums_of = |at: usize, dz: Option<&mut [MaybeUninit<f32>]>| {
+            let (mut sum, mut product) = (vec![0f32; channels], vec![0f32; channels]);
+            let here = at..x.len().min(at + block);
+            let (dy, y, x) = (&dy[here.clone()], &y[here.clone()], &x[here]);
+            vectorised(SumRows {
+                past: Past { dy, y, lowest },
+                x,
+                mean: &used.mean,
+                sum: &mut sum,
+                product: &mut product,
+                kept: dz,
+            });
+            (sum, product)
+        };
+        let (dz, sums) = if want_residual {
+            let write =
+                |index: usize, dz: &mut [MaybeUninit<f32>]| sums_of(index * block, Some(dz));
+            // SAFETY: blocks are whole rows, and every value of every row is written.
+            #[allow(unsafe_code)]
+            let (dz, sums) = unsafe { made_in_blocks(x.len(), block, write) };
+            (Some(dz), sums)
+        } else {
+            let starts = (0..x.len()).into_par_iter().step_by(block);
+            (None, starts.map(|at| sums_of(at, None)).collect())
+        };
         let mut affine_gradient = vec![0f64; 2 * channels];
         for (sum, product) in sums {
             for c in 0..channels {
@@ -233,27 +394,32 @@ impl BatchNorm {
         let mean_dz_h: Vec<f32> = (0..channels)
             .map(|c| (of_batch * affine_gradient[c] / rows * f64::from(inverse[c])) as f32)
             .collect();
-        let mut dx = vec![0f32; x.len()];
-        dx.par_chunks_mut(block)
-            .enumerate()
-            .for_each(|(index, dx)| {
-                let at = index * block;
-                let (dz, x) = (&dz[at..][..dx.len()], &x[at..][..dx.len()]);
-                for ((dx, dz), x) in dx
-                    .chunks_exact_mut(channels)
-                    .zip(dz.chunks_exact(channels))
-                    .zip(x.chunks_exact(channels))
-                {
-                    for c in 0..channels {
-                        dx[c] =
-                            scale[c] * (dz[c] - mean_dz[c] - (x[c] - used.mean[c]) * mean_dz_h[c]);
-                    }
-                }
+        let write = |index: usize, dx: &mut [MaybeUninit<f32>]| {
+            let here = index * block..index * block + dx.len();
+            vectorised(SlopeRows {
+                dx,
+                x: &x[here.clone()],
+                dz: match &dz {
+                    Some(dz) => Ok(&dz[here]),
+                    None => Err(Past {
+                        dy: &dy[here.clone()],
+                        y: &y[here],
+                        lowest,
+                    }),
+                },
+                scale: &scale,
+                mean: &used.mean,
+                mean_dz: &mean_dz,
+                mean_dz_h: &mean_dz_h,
             });
+        };
+        // SAFETY: blocks are whole rows, and every value of every row is written.
+        #[allow(unsafe_code)]
+        let (dx, _) = unsafe { made_in_blocks(x.len(), block, write) };
         Gradients {
             x: dx,
             affine: affine_gradient.iter().map(|&g| g as f32).collect(),
-            residual: want_residual.then_some(dz),
+            residual: dz,
         }
     }
 
