@@ -3,7 +3,7 @@
 //!
 //! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] run once per
 //! path over shared weights → embedding (invariant ‖ equivariant) → [`fewshot`] head → decision.
-//! [`clip`] joins the first three for whole recordings.
+//! [`clip`] joins the first three for whole recordings, [`listener`] all of it for a stream.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 #![deny(
@@ -18,5 +18,6 @@ pub mod clip;
 pub mod engine;
 pub mod fewshot;
 pub mod frontend;
+pub mod listener;
 pub mod model;
 pub mod nn;

@@ -92,6 +92,11 @@ impl FrontendConfig {
         self.frames as usize * self.mels as usize
     }
 
+    /// Frames in a second of sound: `sample_rate / hop`.
+    pub const fn frames_per_second(&self) -> f32 {
+        self.sample_rate as f32 / self.hop as f32
+    }
+
     /// Samples that one patch covers: `(frames - 1) * hop + window`.
     pub const fn patch_samples(&self) -> usize {
         (self.frames as usize - 1) * self.hop as usize + self.window as usize

@@ -1,0 +1,273 @@
+//! A stream of samples in, detection events out.
+//!
+//! The way of a stream: samples → frames, each computed once → an energy gate, which tells a sound
+//! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
+//! hysteresis, refractory period → [`Event`].
+
+use crate::backbone::Backbone;
+use crate::fewshot::{ClassifyError, Decision, Learner};
+use crate::frontend::{Frontend, FrontendConfig, FrontendError};
+
+mod config;
+mod ear;
+mod gate;
+mod hearing;
+mod trigger;
+
+pub use config::{ListenerConfig, ListenerConfigError};
+pub use trigger::{Judgement, Trigger};
+
+use ear::Ear;
+use gate::Gate;
+use hearing::Hearing;
+
+/// A sound was recognised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// The class, of those that the learner knows.
+    pub class: u8,
+    /// The sample, counted from the stream's beginning, at which the sound began: where the gate
+    /// opened.
+    pub start: u64,
+    /// The sample at which it was recognised: the end of the window that decided.
+    pub end: u64,
+    /// Cosine similarity to the mean of the class's examples, up to 1.
+    pub confidence: f32,
+}
+
+/// What was heard since the window before: one a `hop` while a sound lasts, one at its end, and one
+/// a `hop` while there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window<'w> {
+    /// Sample at which the window begins: where the sound began, or later if it is longer than a
+    /// patch.
+    pub start: u64,
+    /// Sample at which the window ends.
+    pub end: u64,
+    /// Log-mel frames since the window before, `[frames][mels]`; the older ones are left out where
+    /// they are more than a patch.
+    pub frames: &'w [f32],
+    /// The loudest of these frames' distance from the background, dB: the mean over bands.
+    pub level: f32,
+    /// Embedding of the sound so far, smoothed; `None` while the gate is closed. To be enrolled by
+    /// who says "that was it".
+    pub embedding: Option<&'w [f32]>,
+    /// What the learner says of it; `None` while the gate is closed or nothing is enrolled.
+    pub decision: Option<Decision<'w>>,
+    /// The event that begins with this window.
+    pub event: Option<Event>,
+}
+
+/// Listens to a stream in a buffer that the caller owns.
+///
+/// Windows and events depend on the samples only, bit for bit, not on how they are cut into calls.
+#[derive(Debug)]
+pub struct Listener<'b> {
+    frontend: Frontend<'b>,
+    ear: Ear<'b>,
+}
+
+/// Why a [`Listener`] could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenerError {
+    /// A setting is out of its range.
+    Config(ListenerConfigError),
+    /// The frontend's parameters do not fit.
+    Frontend(FrontendError),
+    /// The buffer is shorter than [`Listener::buffer_len`].
+    BufferTooShort {
+        /// Values that are needed.
+        needed: usize,
+        /// Values that the buffer has.
+        found: usize,
+    },
+}
+
+/// Why samples could not be listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenError<E> {
+    /// The backbone was made for other features than this listener, or has longer or shorter
+    /// embeddings.
+    OtherBackbone,
+    /// The learner cannot classify: it was not fitted since it was changed, or knows more classes
+    /// than the listener was made for.
+    Classify(ClassifyError),
+    /// The backbone failed.
+    Backbone(E),
+}
+
+impl<'b> Listener<'b> {
+    /// Length in `f32` of the buffer for features of `frontend`, embeddings of `embedding_dim`
+    /// values and up to `classes` classes.
+    pub const fn buffer_len(
+        frontend: &FrontendConfig,
+        embedding_dim: usize,
+        classes: usize,
+    ) -> usize {
+        frontend.buffer_len()
+            + 2 * frontend.patch_len()
+            + frontend.mels as usize
+            + 2 * embedding_dim
+            + classes
+    }
+
+    /// Prepares to listen in `buffer`, of which the first [`Self::buffer_len`] values are used.
+    pub fn new(
+        config: ListenerConfig,
+        frontend: FrontendConfig,
+        embedding_dim: usize,
+        classes: usize,
+        buffer: &'b mut [f32],
+    ) -> Result<Self, ListenerError> {
+        config.validate().map_err(ListenerError::Config)?;
+        frontend
+            .validate()
+            .map_err(|error| ListenerError::Frontend(FrontendError::Config(error)))?;
+        let needed = Self::buffer_len(&frontend, embedding_dim, classes);
+        let found = buffer.len();
+        if found < needed {
+            return Err(ListenerError::BufferTooShort { needed, found });
+        }
+        let (own, rest) = buffer.split_at_mut(frontend.buffer_len());
+        let (rows, rest) = rest.split_at_mut(frontend.patch_len());
+        let (patch, rest) = rest.split_at_mut(frontend.patch_len());
+        let (background, rest) = rest.split_at_mut(frontend.mels.into());
+        let (embedding, rest) = rest.split_at_mut(embedding_dim);
+        let (smoothed, rest) = rest.split_at_mut(embedding_dim);
+        let frames = |seconds: f32| ((seconds * frontend.frames_per_second() + 0.5) as u32).max(1);
+        let refractory = config.refractory * frontend.sample_rate as f32;
+        let mut listener = Self {
+            frontend: Frontend::new(frontend, own).map_err(ListenerError::Frontend)?,
+            ear: Ear {
+                frontend,
+                mels: frontend.mels.into(),
+                smoothing: config.smoothing,
+                hop: frames(config.hop).into(),
+                gate: Gate::new(&frontend, config.gate, frames(config.hold), background),
+                trigger: Trigger::new(&config, refractory as u64),
+                rows,
+                patch,
+                embedding,
+                smoothed,
+                scores: &mut rest[..classes],
+                frames: 0,
+                told: 0,
+                due: 0,
+                level: 0.0,
+                onset: None,
+                judged: 0,
+            },
+        };
+        listener.reset();
+        Ok(listener)
+    }
+
+    /// Takes samples, meant to lie in [-1, 1], and calls `on_window` with each window that they
+    /// complete. After an error the stream goes on with the samples that follow.
+    pub fn push<B: Backbone>(
+        &mut self,
+        learner: &mut Learner,
+        backbone: &mut B,
+        samples: &[f32],
+        on_window: impl FnMut(&Window<'_>),
+    ) -> Result<(), ListenError<B::Error>> {
+        let mut hearing = self.ear.hear(learner, backbone, on_window)?;
+        self.frontend.push(samples, |frame| hearing.add(frame));
+        hearing.result
+    }
+
+    /// [`Self::push`] for 16-bit PCM.
+    pub fn push_i16<B: Backbone>(
+        &mut self,
+        learner: &mut Learner,
+        backbone: &mut B,
+        samples: &[i16],
+        on_window: impl FnMut(&Window<'_>),
+    ) -> Result<(), ListenError<B::Error>> {
+        let mut hearing = self.ear.hear(learner, backbone, on_window)?;
+        self.frontend.push_i16(samples, |frame| hearing.add(frame));
+        hearing.result
+    }
+
+    /// Ends the stream: the sound that is heard, if one is, ends here. Another stream begins.
+    pub fn finish<B: Backbone>(
+        &mut self,
+        learner: &mut Learner,
+        backbone: &mut B,
+        on_window: impl FnMut(&Window<'_>),
+    ) -> Result<(), ListenError<B::Error>> {
+        let mut hearing = self.ear.hear(learner, backbone, on_window)?;
+        self.frontend.flush(|frame| hearing.add(frame));
+        hearing.end();
+        let result = hearing.result;
+        self.reset();
+        result
+    }
+
+    /// Forgets the stream, background included: another begins.
+    pub fn reset(&mut self) {
+        self.frontend.reset();
+        self.ear.reset();
+    }
+
+    /// Samples of this stream that were taken as silence: see [`Frontend::invalid_samples`].
+    pub fn invalid_samples(&self) -> u32 {
+        self.frontend.invalid_samples()
+    }
+}
+
+impl<'b> Ear<'b> {
+    fn hear<'a, 'l, B: Backbone, F>(
+        &'a mut self,
+        learner: &'a mut Learner<'l>,
+        backbone: &'a mut B,
+        on_window: F,
+    ) -> Result<Hearing<'a, 'b, 'l, B, F>, ListenError<B::Error>> {
+        if *backbone.frontend() != self.frontend || backbone.embedding_dim() != self.embedding.len()
+        {
+            return Err(ListenError::OtherBackbone);
+        }
+        Ok(Hearing {
+            ear: self,
+            learner,
+            backbone,
+            on_window,
+            result: Ok(()),
+        })
+    }
+}
+
+impl core::fmt::Display for ListenerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Frontend(error) => error.fmt(f),
+            Self::BufferTooShort { needed, found } => write!(
+                f,
+                "the listener's buffer holds {found} values and {needed} are needed: see \
+                 Listener::buffer_len"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ListenerError {}
+
+impl<E: core::fmt::Debug> core::fmt::Display for ListenError<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::OtherBackbone => f.write_str(
+                "the listener was made for other features or embeddings than this backbone's",
+            ),
+            Self::Classify(error) => error.fmt(f),
+            Self::Backbone(error) => write!(f, "the backbone failed: {error:?}"),
+        }
+    }
+}
+
+impl<E: core::fmt::Debug> core::error::Error for ListenError<E> {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! How a listener listens.
+
+/// Settings of a [`Listener`](super::Listener). Times are rounded to whole frames, at least one.
+///
+/// The defaults were chosen on streams composed of pretraining recordings; what they give on others
+/// is in the project's `reports/stream.md`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListenerConfig {
+    /// Seconds from one judged window to the next while a sound lasts.
+    pub hop: f32,
+    /// Windows of one sound over which embeddings are averaged: the mean over all up to this many,
+    /// then an exponential one with the weight `1 / smoothing` for the newest. 1 is no smoothing.
+    pub smoothing: u16,
+    /// Added to the threshold of a class for an event to begin.
+    pub margin: f32,
+    /// An event goes on until the similarity is below its beginning's threshold by more than this.
+    pub hysteresis: f32,
+    /// Judgements in a row that have to agree before an event begins; at least 1.
+    pub agreeing: u16,
+    /// Seconds after an event's last recognised window in which no other event of its class begins.
+    pub refractory: f32,
+    /// How far above the background a frame has to be, dB averaged over bands, for the backbone to
+    /// run. Negative infinity judges every window.
+    pub gate: f32,
+    /// Seconds for which the gate stays open after the last such frame.
+    pub hold: f32,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// Why a [`ListenerConfig`] cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenerConfigError {
+    /// `hop` is not from 0 (exclusive) to 60 seconds.
+    Hop,
+    /// `smoothing` or `agreeing` is zero.
+    Count,
+    /// `margin` or `hysteresis` is not finite, or `hysteresis` negative.
+    Threshold,
+    /// `refractory` or `hold` is not from 0 to 3600 seconds.
+    Duration,
+    /// `gate` is not a number.
+    Gate,
+}
+
+impl ListenerConfig {
+    /// The default settings.
+    pub const DEFAULT: Self = Self {
+        hop: 0.25,
+        smoothing: 4,
+        margin: 0.0,
+        hysteresis: 0.1,
+        agreeing: 1,
+        refractory: 0.5,
+        gate: 4.0,
+        hold: 0.2,
+    };
+
+    /// Checks every setting's range.
+    pub fn validate(&self) -> Result<(), ListenerConfigError> {
+        use ListenerConfigError as E;
+        let check = |ok: bool, error: E| if ok { Ok(()) } else { Err(error) };
+        check(self.hop > 0.0 && self.hop <= 60.0, E::Hop)?;
+        check(self.smoothing > 0 && self.agreeing > 0, E::Count)?;
+        check(
+            self.margin.is_finite() && (0.0..=2.0).contains(&self.hysteresis),
+            E::Threshold,
+        )?;
+        let duration = |seconds: f32| (0.0..=3600.0).contains(&seconds);
+        check(
+            duration(self.refractory) && duration(self.hold),
+            E::Duration,
+        )?;
+        check(!self.gate.is_nan(), E::Gate)
+    }
+}
+
+impl core::fmt::Display for ListenerConfigError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Hop => "hop must be above 0 and at most 60 s",
+            Self::Count => "smoothing and agreeing must be at least 1",
+            Self::Threshold => "margin must be finite, and hysteresis from 0 to 2",
+            Self::Duration => "refractory and hold must be from 0 to 3600 s",
+            Self::Gate => "gate must be a number of dB, or negative infinity for none",
+        })
+    }
+}
+
+impl core::error::Error for ListenerConfigError {}

@@ -1,0 +1,123 @@
+//! What a listener does with each frame while samples are pushed.
+
+use super::{Ear, Event, Judgement, ListenError, Window};
+use crate::backbone::Backbone;
+use crate::fewshot::{ClassifyError, Decision, Learner, Role};
+
+/// Frames before the one that opens the gate which belong to the sound: its attack.
+const LEAD: u64 = 2;
+
+/// A listener's parts, borrowed for one call.
+pub(super) struct Hearing<'a, 'e, 'l, B: Backbone, F> {
+    pub ear: &'a mut Ear<'e>,
+    pub learner: &'a mut Learner<'l>,
+    pub backbone: &'a mut B,
+    pub on_window: F,
+    pub result: Result<(), ListenError<B::Error>>,
+}
+
+impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
+    pub fn add(&mut self, frame: &[f32]) {
+        let ear = &mut *self.ear;
+        let (rows, number) = (ear.patch_frames(), ear.frames);
+        let row = (number % rows) as usize * frame.len();
+        ear.rows[row..row + frame.len()].copy_from_slice(frame);
+        ear.level = ear.level.max(ear.gate.push(frame));
+        ear.frames += 1;
+        if !ear.gate.is_open() {
+            self.end();
+        } else if ear.onset.is_none() {
+            ear.onset = Some(number.saturating_sub(LEAD));
+            ear.judged = 0;
+            ear.due = number + ear.hop;
+        }
+        if self.ear.frames >= self.ear.due {
+            self.window();
+        }
+    }
+
+    /// Ends the sound that is heard, if one is.
+    pub fn end(&mut self) {
+        if self.ear.onset.is_none() {
+            return;
+        }
+        // What came since the last window changes little where it is less than half a hop.
+        if self.ear.judged == 0 || 2 * (self.ear.due - self.ear.frames) < self.ear.hop {
+            self.window();
+        }
+        self.ear.onset = None;
+        self.ear.trigger.step(None, 0);
+    }
+
+    /// Tells of the window that ends with the newest frame, judged if there is a sound in it.
+    fn window(&mut self) {
+        let ear = &mut *self.ear;
+        let first = ear.window_start();
+        let (start, end) = (ear.sample_of(first), ear.samples());
+        let mut decision = None;
+        let mut event = None;
+        let heard = ear.onset.is_some();
+        if heard {
+            ear.fill_patch(first);
+            if let Err(error) = ear.embed(self.backbone) {
+                self.result = Err(ListenError::Backbone(error));
+                ear.skip();
+                return;
+            }
+            match classify(self.learner, ear.smoothed, ear.scores) {
+                Ok(None) => {}
+                Ok(Some((decided, judgement))) => {
+                    let begins = ear.trigger.step(Some(judgement), end);
+                    event = begins.then_some(Event {
+                        class: judgement.class,
+                        start,
+                        end,
+                        confidence: judgement.similarity,
+                    });
+                    decision = Some(decided);
+                }
+                Err(error) => self.result = Err(ListenError::Classify(error)),
+            }
+        }
+        let frames = Ear::gather(ear.rows, ear.patch, ear.mels, ear.told, ear.frames);
+        (self.on_window)(&Window {
+            start,
+            end,
+            frames,
+            level: ear.level,
+            embedding: heard.then_some(&*ear.smoothed),
+            decision,
+            event,
+        });
+        ear.skip();
+    }
+}
+
+/// What the learner says of an embedding; `None` where it knows nothing or the embedding has no
+/// direction.
+fn classify<'s>(
+    learner: &mut Learner,
+    embedding: &[f32],
+    scores: &'s mut [f32],
+) -> Result<Option<(Decision<'s>, Judgement)>, ClassifyError> {
+    let mut classes = learner.support().classes().iter();
+    if !classes.any(|class| class.is_enabled()) {
+        return Ok(None);
+    }
+    let decision = match learner.classify(embedding, scores) {
+        Err(ClassifyError::Embedding(_)) => return Ok(None),
+        other => other?,
+    };
+    let class = &learner.support().classes()[usize::from(decision.best)];
+    let threshold = class
+        .threshold()
+        .unwrap_or_else(|| learner.default_threshold());
+    let similar = decision.similarity >= threshold;
+    let vetoed = class.role() != Role::Sound || (similar && decision.class.is_none());
+    let judgement = Judgement {
+        class: decision.best,
+        similarity: decision.similarity,
+        threshold: if vetoed { f32::INFINITY } else { threshold },
+    };
+    Ok(Some((decision, judgement)))
+}

@@ -1,0 +1,230 @@
+use super::*;
+use crate::clip::embed_clip;
+use crate::fewshot::{EmbeddingSpace, HeadKind, StorageVec};
+use proptest::prelude::*;
+
+const CONFIG: FrontendConfig = FrontendConfig {
+    sample_rate: 8000,
+    window: 128,
+    hop: 64,
+    mels: 16,
+    frames: 50,
+    f_min: 100.0,
+    f_max: 3900.0,
+    floor: 1e-5,
+    mean: -4.0,
+    scale: 0.25,
+};
+const DIM: usize = CONFIG.mels as usize;
+const CLASSES: usize = 4;
+
+/// Answers with each band's mean level; fails on a patch that is louder than `limit`.
+struct Bands {
+    embedded: usize,
+    limit: f32,
+}
+
+impl Default for Bands {
+    fn default() -> Self {
+        Self {
+            embedded: 0,
+            limit: f32::INFINITY,
+        }
+    }
+}
+
+impl Backbone for Bands {
+    type Error = &'static str;
+    fn frontend(&self) -> &FrontendConfig {
+        &CONFIG
+    }
+    fn invariant_dim(&self) -> usize {
+        DIM
+    }
+    fn equivariant_dim(&self) -> usize {
+        0
+    }
+    fn base_mean(&self) -> &[f32] {
+        &[-1.0; DIM]
+    }
+    fn rejection_similarity(&self) -> f32 {
+        0.3
+    }
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
+        self.embedded += 1;
+        embedding.fill(0.0);
+        for frame in patch.chunks_exact(DIM) {
+            for (sum, value) in embedding.iter_mut().zip(frame) {
+                *sum += value / f32::from(CONFIG.frames);
+            }
+        }
+        if patch.iter().any(|value| *value > self.limit) {
+            return Err("too loud");
+        }
+        Ok(())
+    }
+}
+
+fn seconds(seconds: f32) -> usize {
+    (seconds * CONFIG.sample_rate as f32) as usize
+}
+
+/// A tone with decaying overtones, as loud as `level`.
+fn tone(frequency: f32, level: f32, length: f32) -> Vec<f32> {
+    (0..seconds(length))
+        .map(|i| {
+            let phase = i as f32 / CONFIG.sample_rate as f32 * frequency * core::f32::consts::TAU;
+            level * (phase.sin() + 0.3 * (2.0 * phase).sin())
+        })
+        .collect()
+}
+
+/// `length` seconds of noise with `sounds` added, each from its second on.
+fn stream(length: f32, sounds: &[(f32, Vec<f32>)]) -> Vec<f32> {
+    let mut state = 1_u32;
+    let mut samples: Vec<f32> = (0..seconds(length))
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.01 * (state >> 8) as f32 / 8_388_608.0 - 0.01
+        })
+        .collect();
+    for (from, sound) in sounds {
+        let at = samples[seconds(*from)..].iter_mut();
+        at.zip(sound).for_each(|(sample, added)| *sample += added);
+    }
+    samples
+}
+
+const TONES: [(&str, f32); 2] = [("low", 500.0), ("high", 2200.0)];
+
+fn learner<'b>(storage: &'b mut StorageVec, space: EmbeddingSpace<'b>) -> Learner<'b> {
+    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
+    for (name, frequency) in TONES {
+        for length in [0.3, 1.0] {
+            let clip = tone(frequency, 0.2, length);
+            let embedding = embed_clip(&mut Bands::default(), &clip).unwrap();
+            learner.enrol(name, &embedding).unwrap();
+        }
+    }
+    let mut scratch = vec![0.0; learner.scratch_len()];
+    learner.fit(&mut scratch).unwrap();
+    learner
+}
+
+const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
+    backbone: 1,
+    base_mean: &[-1.0; DIM],
+    invariant_dim: DIM,
+    rejection_similarity: 0.3,
+};
+
+/// With so few bands, noise comes closer to the default gate.
+const LOUD: ListenerConfig = ListenerConfig {
+    gate: 6.0,
+    ..ListenerConfig::DEFAULT
+};
+
+/// A window, without what it borrows.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    start: u64,
+    end: u64,
+    frames: Vec<u32>,
+    level: u32,
+    similarity: Option<u32>,
+    event: Option<Event>,
+}
+
+impl From<&Window<'_>> for Told {
+    fn from(window: &Window<'_>) -> Self {
+        Self {
+            start: window.start,
+            end: window.end,
+            frames: window.frames.iter().map(|value| value.to_bits()).collect(),
+            level: window.level.to_bits(),
+            similarity: window.decision.map(|d| d.similarity.to_bits()),
+            event: window.event,
+        }
+    }
+}
+
+/// Listens to `samples`, cut into calls of `chunks` samples in turn.
+fn listen(config: ListenerConfig, samples: &[f32], chunks: &[usize]) -> (Vec<Told>, usize) {
+    let mut storage = StorageVec::new(CLASSES, 8, DIM);
+    let mut learner = learner(&mut storage, SPACE);
+    let mut backbone = Bands::default();
+    let mut buffer = vec![f32::NAN; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
+    let mut listener = Listener::new(config, CONFIG, DIM, CLASSES, &mut buffer).unwrap();
+    let mut told = Vec::new();
+    let mut rest = samples;
+    for chunk in chunks.iter().cycle() {
+        let (now, later) = rest.split_at((*chunk).min(rest.len()));
+        listener
+            .push(&mut learner, &mut backbone, now, |w| told.push(w.into()))
+            .unwrap();
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    listener
+        .finish(&mut learner, &mut backbone, |w| told.push(w.into()))
+        .unwrap();
+    (told, backbone.embedded)
+}
+
+fn events(told: &[Told]) -> Vec<Event> {
+    told.iter().filter_map(|window| window.event).collect()
+}
+
+fn scene() -> Vec<f32> {
+    let sounds = [
+        (20.0, tone(500.0, 0.1, 0.4)),
+        (23.0, tone(2200.0, 0.1, 2.0)),
+        (27.0, tone(1100.0, 0.1, 1.0)),
+        (30.0, tone(2200.0, 0.1, 0.15)),
+    ];
+    stream(33.0, &sounds)
+}
+
+#[test]
+fn enrolled_sounds_are_events_and_others_are_not() {
+    let (told, embedded) = listen(LOUD, &scene(), &[usize::MAX]);
+    let events = events(&told);
+    let classes: Vec<u8> = events.iter().map(|event| event.class).collect();
+    assert_eq!(classes, [0, 1, 1], "{events:?}");
+    for (event, second) in events.iter().zip([20.0, 23.0, 30.0]) {
+        let late = event.start as f32 / CONFIG.sample_rate as f32 - second;
+        assert!(late.abs() < 0.1, "{event:?} at {second} s");
+        assert!(event.confidence > 0.3 && event.end > event.start);
+    }
+    // Of the windows, those with a sound only, once the background is known.
+    let late = told
+        .iter()
+        .filter(|window| window.start > seconds(19.0) as u64);
+    let judged = late.filter(|window| window.similarity.is_some()).count();
+    assert!(
+        (10..25).contains(&judged) && embedded < 60,
+        "{judged}, {embedded}"
+    );
+}
+
+#[test]
+fn every_frame_is_told_once() {
+    let (told, _) = listen(LOUD, &scene(), &[usize::MAX]);
+    let frames: usize = told.iter().map(|w| w.frames.len() / DIM).sum();
+    let samples = scene().len();
+    let all = (samples - 64) / 64;
+    assert!(frames <= all && frames > all - 32, "{frames} of {all}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn windows_do_not_depend_on_chunks(chunks in prop::collection::vec(1..3000_usize, 1..12)) {
+        let samples = scene();
+        let whole = listen(LOUD, &samples, &[usize::MAX]);
+        prop_assert_eq!(whole, listen(LOUD, &samples, &chunks));
+    }
+}
