@@ -1,0 +1,448 @@
+//! The device: listens, recognises, and does what the button says.
+
+use crate::button::{Change, Press};
+use crate::memory::{CLASSES, Memory};
+use crate::notice::{Notice, sound_name};
+use crate::recording::{Overwritten, Recording};
+use core::fmt;
+use core::ops::Range;
+use embedded_storage::nor_flash::NorFlash;
+use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
+use mtslvr_runtime::clip::Levels;
+use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError};
+use mtslvr_runtime::fewshot::{
+    ClassName, DirectionError, FitError, HeadKind, Learner, Limits, Refusal,
+};
+use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
+use mtslvr_runtime::model::Model;
+
+/// Seconds after an example in which the next one is of the same sound.
+pub const LESSON_SECONDS: u32 = 20;
+/// Seconds for which the last sound can be enrolled.
+pub const MEMORY_SECONDS: u32 = 10;
+/// The button clicks as it goes down and up. Milliseconds before and after it is known to have done
+/// so in which a sound may begin that is taken for the click: contacts have to settle, and samples
+/// come in blocks.
+const CLICK_MS: [u32; 2] = [100, 300];
+/// Samples taken at once.
+const CHUNK: usize = 256;
+
+/// A device with its taught sounds in the flash `F`.
+#[derive(Debug)]
+pub struct Device<'m, F: NorFlash> {
+    backbone: PackedBackbone<'m>,
+    listener: Listener<'m>,
+    sounds: Learner<'m>,
+    store: FlashStore<F>,
+    scratch: &'m mut [u8],
+    limits: Limits,
+    /// Samples a second.
+    rate: u32,
+    /// The next sample of the recording that has not been listened to.
+    next: u32,
+    /// Samples that the listener has taken.
+    taken: u64,
+    last: Sound<'m>,
+    /// The sound that the button is held for.
+    asked: Sound<'m>,
+    lesson: Option<Lesson>,
+    /// Where in the recording the button last went down, and where it has done anything since.
+    click: Option<[u32; 2]>,
+    /// The sound that was recognised or enrolled last.
+    recent: Option<ClassName>,
+    /// Why what is in flash cannot be used, and must not be overwritten.
+    locked: Option<StoreError<F::Error>>,
+}
+
+/// Why a device cannot start: its parts do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StartError<E> {
+    /// The arena is too small for the model.
+    Arena(ArenaTooSmall),
+    /// The memory is for embeddings of another length than the model's.
+    Embeddings(DirectionError),
+    /// The listener's memory is too small for the model.
+    Listener(ListenerError),
+    /// The flash cannot hold a store.
+    Store(StoreError<E>),
+}
+
+/// A sound that was heard. Its place is that in the recording.
+#[derive(Debug)]
+struct Sound<'m> {
+    /// False until there is one, and when it is too long ago.
+    there: bool,
+    start: u32,
+    end: u32,
+    levels: Levels,
+    embedding: &'m mut [f32],
+}
+
+/// An example was enrolled.
+#[derive(Debug)]
+struct Lesson {
+    name: ClassName,
+    /// End of the example in the recording.
+    end: u32,
+}
+
+impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
+    /// Starts a device whose backbone is `model`, with what it was taught before: `range` of `flash`
+    /// is for that alone. Tells what it knows.
+    pub fn start<
+        const ARENA: usize,
+        const LISTENER: usize,
+        const DIM: usize,
+        const SCRATCH: usize,
+    >(
+        model: Model<'m>,
+        memory: &'m mut Memory<ARENA, LISTENER, DIM, SCRATCH>,
+        flash: F,
+        range: Range<u32>,
+        tell: impl FnOnce(Notice<F::Error>),
+    ) -> Result<Self, StartError<F::Error>> {
+        let [last, asked] = &mut memory.heard;
+        let backbone =
+            PackedBackbone::new(model, &mut memory.arena.0[..]).map_err(StartError::Arena)?;
+        let frontend = *backbone.frontend();
+        let dim = backbone.embedding_dim();
+        let sounds = Learner::new(
+            memory.sounds.lend(),
+            HeadKind::default(),
+            (backbone.model()).into(),
+        );
+        let config = ListenerConfig::default();
+        let listener = Listener::new(config, frontend, dim, CLASSES, &mut memory.listener);
+        let mut device = Self {
+            backbone,
+            listener: listener.map_err(StartError::Listener)?,
+            sounds: sounds.map_err(StartError::Embeddings)?,
+            store: FlashStore::new(flash, range).map_err(StartError::Store)?,
+            scratch: &mut memory.scratch,
+            limits: Limits::default(),
+            rate: frontend.sample_rate,
+            next: 0,
+            taken: 0,
+            last: Sound::none(last),
+            asked: Sound::none(asked),
+            lesson: None,
+            click: None,
+            recent: None,
+            locked: None,
+        };
+        tell(device.restore());
+        Ok(device)
+    }
+
+    /// What it was taught.
+    pub fn sounds(&self) -> &Learner<'m> {
+        &self.sounds
+    }
+
+    /// Stops the device; gives its flash back.
+    pub fn into_flash(self) -> F {
+        self.store.into_flash()
+    }
+
+    fn restore(&mut self) -> Notice<F::Error> {
+        let backbone = self.sounds.space().backbone;
+        let support = self.sounds.support_mut();
+        if let Err(error) = self.store.load(support, backbone, self.scratch) {
+            self.locked = Some(error);
+            return Notice::Locked(error);
+        }
+        match self.fit() {
+            Ok(()) => Notice::Ready {
+                sounds: self.sounds.support().class_count(),
+                examples: self.sounds.support().example_count(),
+            },
+            Err(error) => Notice::NotFitted(error),
+        }
+    }
+
+    /// Listens to what has been recorded before the sample `until`, and tells of sounds that it
+    /// recognises and of samples that had been overwritten by then.
+    pub fn listen<const N: usize>(
+        &mut self,
+        recording: &Recording<N>,
+        until: u32,
+        mut tell: impl FnMut(Notice<F::Error>),
+    ) {
+        let mut chunk = [0; CHUNK];
+        loop {
+            let left = until.wrapping_sub(self.next);
+            // More than half of all numbers away: it has been listened to already.
+            if left == 0 || left > u32::MAX / 2 {
+                break;
+            }
+            let count = chunk.len().min(left as usize);
+            match recording.read(self.next, &mut chunk[..count]) {
+                Ok(()) => {
+                    self.next = self.next.wrapping_add(count as u32);
+                    self.taken += count as u64;
+                    self.hear(recording, &chunk[..count], &mut tell);
+                }
+                Err(Overwritten { samples }) => {
+                    // With some room, or the next ones would be overwritten before they are read.
+                    let samples = left.min(samples.saturating_add(N as u32 / 4));
+                    self.next = self.next.wrapping_add(samples);
+                    tell(Notice::AudioLost { samples });
+                }
+            }
+            self.forget_what_is_long_ago();
+        }
+    }
+
+    /// Takes samples that stand right before `self.next` in the recording.
+    fn hear<const N: usize>(
+        &mut self,
+        recording: &Recording<N>,
+        samples: &[i16],
+        tell: &mut impl FnMut(Notice<F::Error>),
+    ) {
+        let place = |sample| self.next.wrapping_sub((self.taken - sample) as u32);
+        let is_click = |start: u32| {
+            let [before, after] = CLICK_MS.map(|ms| ms * self.rate / 1_000);
+            self.click.is_some_and(|[down, up]| {
+                let first = down.wrapping_sub(before);
+                start.wrapping_sub(first) < up.wrapping_add(after).wrapping_sub(first)
+            })
+        };
+        let (mut span, mut event) = (None, None);
+        let embedding = &mut *self.last.embedding;
+        // It fails only where there is no head, and of that a notice has told.
+        let _ = self
+            .listener
+            .push_i16(&mut self.sounds, &mut self.backbone, samples, |window| {
+                let start = place(window.start);
+                if is_click(start) {
+                    return;
+                }
+                if let Some(heard) = window.embedding {
+                    embedding.copy_from_slice(heard);
+                    span = Some((start, place(window.end)));
+                }
+                event = event.or(window.event);
+            });
+        if let Some((start, end)) = span {
+            self.last.there = true;
+            (self.last.start, self.last.end) = (start, end);
+            self.last.levels = levels(recording, start, end);
+        }
+        if let Some(event) = event
+            && let Ok(class) = self.sounds.support().class(event.class)
+            && let Ok(name) = ClassName::try_from(class.name())
+        {
+            self.recent = Some(name.clone());
+            tell(Notice::Heard {
+                name,
+                confidence: event.confidence,
+            });
+        }
+    }
+
+    fn forget_what_is_long_ago(&mut self) {
+        let now = self.next;
+        let since = |end: u32| now.wrapping_sub(end) / self.rate;
+        self.last.there &= since(self.last.end) < MEMORY_SECONDS;
+        self.lesson
+            .take_if(|lesson| since(lesson.end) >= LESSON_SECONDS);
+        self.click.take_if(|[_, up]| since(*up) >= MEMORY_SECONDS);
+    }
+
+    /// Follows the button, which changed when the sample `at` was the next to be recorded; listens to
+    /// what was recorded before. Tells what came of it.
+    pub fn button<const N: usize>(
+        &mut self,
+        recording: &Recording<N>,
+        change: Change,
+        at: u32,
+        mut tell: impl FnMut(Notice<F::Error>),
+    ) {
+        self.listen(recording, at, &mut tell);
+        self.click = match (change, self.click) {
+            (Change::Pressed(_) | Change::Up, Some([down, _])) => Some([down, at]),
+            _ => Some([at; 2]),
+        };
+        match change {
+            Change::Up => {}
+            Change::Down => self.asked.copy_from(&self.last),
+            Change::Pressed(Press::Short) => tell(self.enrol()),
+            Change::Pressed(Press::Long) => tell(self.forget()),
+            Change::Pressed(Press::VeryLong) => tell(self.forget_all()),
+        }
+    }
+
+    /// Makes the sound that was asked for an example.
+    fn enrol(&mut self) -> Notice<F::Error> {
+        if let Some(error) = self.locked {
+            return Notice::Locked(error);
+        }
+        let enrolled = |lesson: &Lesson| {
+            let behind = self.asked.start.wrapping_sub(lesson.end);
+            behind > u32::MAX / 2
+        };
+        if !self.asked.there || self.lesson.as_ref().is_some_and(enrolled) {
+            return Notice::NothingHeard;
+        }
+        let name = self.name_for_example();
+        if let Err(refusal) = self.check(&name) {
+            return Notice::Refused(refusal);
+        }
+        let class = match self.sounds.enrol(&name, self.asked.embedding) {
+            Ok(class) => class,
+            Err(error) => return Notice::NotEnrolled(error),
+        };
+        let examples = self.examples_of(class);
+        if let Err(error) = self.fit() {
+            // What was known before can be fitted: it was.
+            let _ = self
+                .sounds
+                .support_mut()
+                .remove_example(class, examples - 1);
+            let _ = self.fit();
+            return Notice::NotFitted(error);
+        }
+        self.asked.there = false;
+        self.lesson = Some(Lesson {
+            name: name.clone(),
+            end: self.asked.end,
+        });
+        self.recent = Some(name.clone());
+        self.keep(Notice::Enrolled { name, examples })
+    }
+
+    fn examples_of(&self, class: u8) -> usize {
+        let class = self.sounds.support().class(class);
+        class.map_or(0, |class| class.examples())
+    }
+
+    fn check(&mut self, name: &str) -> Result<(), Refusal> {
+        self.limits.check_levels(&self.asked.levels, self.rate)?;
+        let embedding = &*self.asked.embedding;
+        self.limits.check_example(&mut self.sounds, name, embedding)
+    }
+
+    /// Which sound the one that was asked for is an example of.
+    fn name_for_example(&mut self) -> ClassName {
+        if let Some(lesson) = &self.lesson
+            && self.sounds.support().find(&lesson.name).is_some()
+        {
+            return lesson.name.clone();
+        }
+        let mut scores = [0.0; CLASSES];
+        let decision = self.sounds.classify(self.asked.embedding, &mut scores);
+        let support = self.sounds.support();
+        if let Some(class) = decision.ok().and_then(|decision| decision.class)
+            && let Ok(name) = support.name(class)
+            && let Ok(name) = ClassName::try_from(name)
+        {
+            return name;
+        }
+        let mut names = (1..).map(sound_name);
+        let free = names.find(|name| support.find(name).is_none());
+        free.unwrap_or_default()
+    }
+
+    /// Forgets the sound that was recognised or enrolled last.
+    fn forget(&mut self) -> Notice<F::Error> {
+        if let Some(error) = self.locked {
+            return Notice::Locked(error);
+        }
+        let support = self.sounds.support();
+        let recent = self.recent.take();
+        let known = recent.and_then(|name| Some((support.find(&name)?, name)));
+        let Some((class, name)) = known else {
+            return Notice::NothingToForget;
+        };
+        self.lesson = None;
+        // It was found.
+        let _ = self.sounds.support_mut().remove(class);
+        if let Err(error) = self.fit() {
+            return Notice::NotFitted(error);
+        }
+        self.keep(Notice::Forgot { name })
+    }
+
+    fn forget_all(&mut self) -> Notice<F::Error> {
+        self.sounds.support_mut().clear();
+        (self.recent, self.lesson) = (None, None);
+        if self.locked.is_some() {
+            if let Err(error) = self.store.erase() {
+                return Notice::NotKept(error);
+            }
+            self.locked = None;
+        }
+        self.keep(Notice::ForgotAll)
+    }
+
+    /// Writes what is known to flash.
+    fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
+        let (support, backbone) = (self.sounds.support(), self.sounds.space().backbone);
+        match self.store.save(support, backbone, self.scratch) {
+            Ok(()) => done,
+            Err(error) => Notice::NotKept(error),
+        }
+    }
+
+    fn fit(&mut self) -> Result<(), FitError> {
+        if self.sounds.support().class_count() == 0 {
+            return Ok(());
+        }
+        // The arena has nothing to do between embeddings.
+        self.sounds.fit(self.backbone.scratch())
+    }
+}
+
+impl<'m> Sound<'m> {
+    fn none(embedding: &'m mut [f32]) -> Self {
+        Self {
+            there: false,
+            start: 0,
+            end: 0,
+            levels: Levels::default(),
+            embedding,
+        }
+    }
+
+    fn copy_from(&mut self, other: &Sound) {
+        self.there = other.there;
+        (self.start, self.end) = (other.start, other.end);
+        self.levels = other.levels;
+        self.embedding.copy_from_slice(other.embedding);
+    }
+}
+
+/// Levels of the samples from `start` to `end`, as far as they are still there.
+fn levels<const N: usize>(recording: &Recording<N>, start: u32, end: u32) -> Levels {
+    let mut levels = Levels::default();
+    let mut chunk = [0; CHUNK];
+    let mut at = start;
+    while at != end {
+        let count = chunk.len().min(end.wrapping_sub(at) as usize);
+        match recording.read(at, &mut chunk[..count]) {
+            Ok(()) => {
+                levels.push_i16(&chunk[..count]);
+                at = at.wrapping_add(count as u32);
+            }
+            Err(Overwritten { samples }) => {
+                at = at.wrapping_add(samples.min(end.wrapping_sub(at)));
+            }
+        }
+    }
+    levels
+}
+
+impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for StartError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Arena(error) => error.fmt(f),
+            Self::Embeddings(_) => {
+                f.write_str("the memory is for embeddings of another length than the model's")
+            }
+            Self::Listener(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The memory that a device works in, in one piece for a `static`.
+
+use mtslvr_runtime::fewshot::Storage;
+use mtslvr_runtime::model::Aligned;
+
+/// Most sounds that a device can be taught.
+pub const CLASSES: usize = 8;
+/// Most examples of all sounds together.
+pub const EXAMPLES: usize = 64;
+
+/// Room for a backbone with an arena of `ARENA` bytes and embeddings of `DIM` values, a listener
+/// that works in `LISTENER` values, and a store that works in `SCRATCH` bytes.
+#[derive(Debug)]
+pub struct Memory<const ARENA: usize, const LISTENER: usize, const DIM: usize, const SCRATCH: usize>
+{
+    pub(crate) arena: Aligned<[i8; ARENA]>,
+    pub(crate) listener: [f32; LISTENER],
+    pub(crate) sounds: Storage<CLASSES, EXAMPLES, DIM>,
+    /// The last sound, and the one that a press is about.
+    pub(crate) heard: [[f32; DIM]; 2],
+    pub(crate) scratch: [u8; SCRATCH],
+}
+
+impl<const ARENA: usize, const LISTENER: usize, const DIM: usize, const SCRATCH: usize>
+    Memory<ARENA, LISTENER, DIM, SCRATCH>
+{
+    /// Empty.
+    pub const fn new() -> Self {
+        Self {
+            arena: Aligned([0; ARENA]),
+            listener: [0.0; LISTENER],
+            sounds: Storage::new(),
+            heard: [[0.0; DIM]; 2],
+            scratch: [0; SCRATCH],
+        }
+    }
+}
+
+impl<const ARENA: usize, const LISTENER: usize, const DIM: usize, const SCRATCH: usize> Default
+    for Memory<ARENA, LISTENER, DIM, SCRATCH>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}

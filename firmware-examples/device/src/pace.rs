@@ -1,0 +1,90 @@
+//! Whether samples were lost between the microphone and memory, told from when they arrive.
+//!
+//! A microphone's driver that is kept from its work, for instance while a page of flash is erased,
+//! overwrites a buffer before anybody has read it and says nothing. Its blocks are as long as they
+//! are, though: one that arrives a whole block too late stands for one that was lost.
+
+/// Watches the arrival of blocks of samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Microseconds of a block.
+    block: u64,
+    /// When the last block was due, in units of [`FINE`] a microsecond.
+    due: Option<u64>,
+}
+
+/// Of a block's lateness, one part in as many is taken for a drift of the two clocks.
+const FINE: u64 = 64;
+
+impl Pace {
+    /// For blocks of `samples` at `rate` a second.
+    pub const fn new(samples: u32, rate: u32) -> Self {
+        Self {
+            block: samples as u64 * 1_000_000 / rate as u64,
+            due: None,
+        }
+    }
+
+    /// Takes the time at which a block arrived, microseconds on a clock that never goes back;
+    /// returns how many blocks were lost before it.
+    pub fn arrived(&mut self, now: u64) -> u32 {
+        let now = now * FINE;
+        let block = self.block * FINE;
+        let Some(last) = self.due else {
+            self.due = Some(now);
+            return 0;
+        };
+        let due = last + block;
+        // Early ones tell that the last was late, or of a slow clock here.
+        let Some(late) = now.checked_sub(due) else {
+            self.due = Some(now);
+            return 0;
+        };
+        let lost = late / block;
+        let due = due + lost * block;
+        self.due = Some(due + (now - due) / FINE);
+        u32::try_from(lost).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks of 128 ms.
+    const SAMPLES: u32 = 2_048;
+    const BLOCK: u64 = 128_000;
+
+    fn lost(arrivals: impl IntoIterator<Item = u64>) -> u32 {
+        let mut pace = Pace::new(SAMPLES, 16_000);
+        arrivals.into_iter().map(|now| pace.arrived(now)).sum()
+    }
+
+    #[test]
+    fn a_late_block_is_not_a_lost_one() {
+        assert_eq!(lost((0..100).map(|i| i * BLOCK)), 0);
+        // An erase of 85 ms, again and again.
+        assert_eq!(lost((0..100).map(|i| i * BLOCK + i % 3 / 2 * 85_000)), 0);
+        assert_eq!(lost((0..1_000).map(|i| i * BLOCK + i * 7_919 % 120_000)), 0);
+    }
+
+    #[test]
+    fn lost_blocks_are_counted() {
+        // Two gaps: of one block, and of three with the next one late besides.
+        let arrivals = (0..50).map(|i| match i {
+            ..10 => i * BLOCK,
+            10..20 => (i + 1) * BLOCK,
+            20 => (i + 4) * BLOCK + 60_000,
+            _ => (i + 4) * BLOCK,
+        });
+        assert_eq!(lost(arrivals), 4);
+    }
+
+    #[test]
+    fn clocks_may_drift() {
+        // An hour with clocks that differ by 500 parts in a million, either way.
+        for block in [BLOCK - 64, BLOCK + 64] {
+            assert_eq!(lost((0..30_000).map(|i| i * block + i % 5 * 9_000)), 0);
+        }
+    }
+}
