@@ -263,6 +263,7 @@ mod tests {
                 stride: 2,
             },
             stages: vec![stage(8)],
+            output: None,
             adapters: AdapterSpec {
                 kind: AdapterKind::BatchNorm,
                 from_stage: 0,

@@ -6,7 +6,7 @@
 //! synthesiser's). What is left is what the frontend, the architecture and averaging over time give
 //! for nothing.
 
-use crate::net::{BackboneSpec, Mode, Parameters, Trunk};
+use crate::net::{BackboneSpec, Parameters, Trunk};
 use candle_core::{Device, Tensor};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
@@ -38,7 +38,7 @@ impl TrunkBackbone {
         anyhow::ensure!(!reference.is_empty(), "no reference audio for a base mean");
         let mut base_mean = vec![0.0; trunk.spec().paths() * trunk.spec().path_dim()];
         for batch in batches(&trunk, &frontend, reference)? {
-            let embeddings = Tensor::cat(&trunk.forward(&batch, Mode::Evaluate)?, 1)?;
+            let embeddings = Tensor::cat(&trunk.forward(&batch)?, 1)?;
             let sum = embeddings.sum(0)?.to_vec1::<f32>()?;
             for (mean, value) in base_mean.iter_mut().zip(sum) {
                 *mean += value / reference.len() as f32;
@@ -69,7 +69,7 @@ impl TrunkBackbone {
         for clip in reference {
             clip::patches(frontend, clip, |patch| patches.push(patch.to_vec()))?;
         }
-        trunk.settle_statistics(&batches(&trunk, &frontend, &patches)?)?;
+        trunk.settle(&batches(&trunk, &frontend, &patches)?)?;
         Self::new(Arc::new(trunk), frontend, &patches)
     }
 }
@@ -116,7 +116,7 @@ impl Backbone for TrunkBackbone {
             usize::from(self.frontend.mels),
         );
         let patch = self.trunk.batch(&[patch], frames, mels)?;
-        let paths = self.trunk.forward(&patch, Mode::Evaluate)?;
+        let paths = self.trunk.forward(&patch)?;
         for (half, features) in embedding.chunks_mut(self.path_dim).zip(&paths) {
             half.copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
         }
@@ -147,6 +147,7 @@ mod tests {
                 kind: AdapterKind::Parallel,
                 from_stage: 0,
             },
+            output: None,
         }
     }
 

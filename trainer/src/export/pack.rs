@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::export::verify::{Subject, verify};
     use crate::export::{onnx, random};
-    use crate::net::AdapterKind;
+    use crate::net::{AdapterKind, OutputSpec};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -152,8 +152,14 @@ mod tests {
         }
     }
 
+    /// Odd seeds give a backbone with a whitened output.
     fn exported(kind: AdapterKind, from_stage: usize, seed: u64) -> Vec<u8> {
-        let spec = random::spec(kind, from_stage);
+        let mut spec = random::spec(kind, from_stage);
+        spec.output = (seed % 2 == 1).then_some(OutputSpec {
+            bands: 5,
+            dim: 16,
+            whitening: 0.5,
+        });
         let statistics = random::statistics(&spec);
         let weights = random::weights(&spec, seed);
         onnx::write(&spec, &weights, &random::frontend(), &statistics, "a test").unwrap()
@@ -201,7 +207,7 @@ mod tests {
     #[test]
     fn sharing_saves_flash_against_folding() {
         let clips = clips(4);
-        let graph = onnx::read(&exported(AdapterKind::Parallel, 0, 1), None).unwrap();
+        let graph = onnx::read(&exported(AdapterKind::Parallel, 0, 2), None).unwrap();
         let len = |fold| {
             pack(&graph, &clips, &options(fold, RangeRule::Full))
                 .unwrap()

@@ -46,6 +46,7 @@ pub fn spec(kind: AdapterKind, from_stage: usize) -> BackboneSpec {
             },
         ],
         adapters: AdapterSpec { kind, from_stage },
+        output: None,
     }
 }
 
@@ -63,7 +64,7 @@ pub fn weights(spec: &BackboneSpec, seed: u64) -> Weights {
             ("bias", _) => (-0.3, 0.5),
             ("mean", _) => (-0.5, 0.5),
             ("var", _) => (0.4, 2.0),
-            _ if name.contains(".adapter.") => {
+            _ if name.contains(".adapter.") || name.starts_with("whitening.") => {
                 let reach = (1.0 / shape[1] as f32).sqrt();
                 (-reach, reach)
             }

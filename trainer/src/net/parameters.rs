@@ -15,11 +15,16 @@ pub type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 /// A norm's running statistics, shared between the layer that updates them and the store.
 pub type RunningStatistics = Arc<Mutex<BatchStatistics>>;
 
+/// Values that are no gradient's business, shared between the layer that computes them and the
+/// store.
+pub type Buffer = Arc<Mutex<Vec<f32>>>;
+
 /// All parameters of a network, by name.
 #[derive(Debug)]
 pub struct Parameters {
     variables: BTreeMap<String, Var>,
     running: BTreeMap<String, RunningStatistics>,
+    buffers: BTreeMap<String, (Vec<usize>, Buffer)>,
     rng: ChaCha8Rng,
     device: Device,
 }
@@ -30,6 +35,7 @@ impl Parameters {
         Self {
             variables: BTreeMap::new(),
             running: BTreeMap::new(),
+            buffers: BTreeMap::new(),
             rng: ChaCha8Rng::seed_from_u64(seed),
             device: device.clone(),
         }
@@ -64,6 +70,14 @@ impl Parameters {
         let running = Arc::new(Mutex::new(start));
         self.running.insert(name.to_owned(), running.clone());
         running
+    }
+
+    /// Adds values that are saved and loaded but not trained.
+    pub fn buffer(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Buffer {
+        let buffer = Arc::new(Mutex::new(values));
+        self.buffers
+            .insert(name.to_owned(), (shape.to_vec(), buffer.clone()));
+        buffer
     }
 
     fn insert(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<Var> {
@@ -115,6 +129,10 @@ impl Parameters {
             weights.insert(format!("{name}.mean"), (channels.clone(), statistics.mean));
             weights.insert(format!("{name}.var"), (channels, statistics.variance));
         }
+        for (name, (shape, buffer)) in &self.buffers {
+            let values = buffer.lock().expect("no panic while locked").clone();
+            weights.insert(name.clone(), (shape.clone(), values));
+        }
         Ok(weights)
     }
 
@@ -145,6 +163,10 @@ impl Parameters {
             running
                 .variance
                 .clone_from(find(&format!("{name}.var"), &channels)?);
+        }
+        for (name, (shape, buffer)) in &self.buffers {
+            let mut buffer = buffer.lock().expect("no panic while locked");
+            buffer.clone_from(find(name, shape)?);
         }
         Ok(())
     }

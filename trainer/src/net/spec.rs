@@ -21,6 +21,32 @@ pub struct BackboneSpec {
     pub stages: Vec<StageSpec>,
     /// The task-specific parts.
     pub adapters: AdapterSpec,
+    /// What makes an embedding of a path's features; without it the features are the embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputSpec>,
+}
+
+/// From a path's features to its part of the embedding: a linear layer that is not trained but
+/// computed from the features of clean sounds when training has ended, see
+/// [`Whitening`](super::whitening::Whitening).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputSpec {
+    /// Equal parts of the mel axis over which the last map is averaged separately, side by side in
+    /// the features; 1 averages over all of it.
+    #[serde(default = "OutputSpec::one_band")]
+    pub bands: usize,
+    /// Values of a path's embedding: the principal directions of its features that are kept.
+    pub dim: usize,
+    /// How far their deviations are levelled, 0 to 1: each is divided by its deviation to this
+    /// power.
+    pub whitening: f64,
+}
+
+impl OutputSpec {
+    fn one_band() -> usize {
+        1
+    }
 }
 
 /// The convolution that reads the patch.
@@ -98,9 +124,59 @@ impl BackboneSpec {
         serde_json::from_str(shape).ok()
     }
 
-    /// Length of one path's features: the last stage's width.
+    /// Equal parts of the mel axis over which the last map is averaged separately.
+    pub fn bands(&self) -> usize {
+        self.output.map_or(1, |output| output.bands)
+    }
+
+    /// Length of one path's features, which its objective sees: the last stage's width for each
+    /// band.
+    pub fn feature_dim(&self) -> usize {
+        self.bands() * self.stages.last().map_or(self.stem.width, |s| s.width)
+    }
+
+    /// Length of one path's embedding.
     pub fn path_dim(&self) -> usize {
-        self.stages.last().map_or(self.stem.width, |s| s.width)
+        self.output
+            .map_or_else(|| self.feature_dim(), |output| output.dim)
+    }
+
+    /// Height (time) and width (mel) of the last stage's map.
+    pub fn last_map(&self, frames: usize, mels: usize) -> (usize, usize) {
+        let stem = convolved((frames, mels), self.stem.kernel, self.stem.stride);
+        self.stages.iter().fold(stem, |map, stage| {
+            (0..stage.blocks).fold(map, |map, block| {
+                convolved(map, 3, if block == 0 { stage.stride } else { 1 })
+            })
+        })
+    }
+
+    /// Says what is wrong with a shape that patches of `frames` by `mels` cannot go through.
+    pub fn check(&self, frames: usize, mels: usize) -> Result<(), String> {
+        let Some(output) = self.output else {
+            return Ok(());
+        };
+        let (_, width) = self.last_map(frames, mels);
+        if output.bands == 0 || width % output.bands != 0 {
+            return Err(format!(
+                "backbone.output.bands is {}, and must divide the {width} mel positions of the last map",
+                output.bands
+            ));
+        }
+        let most = self.feature_dim();
+        if !(1..=most).contains(&output.dim) {
+            return Err(format!(
+                "backbone.output.dim is {}; a path has {most} features, so expected 1 to {most}",
+                output.dim
+            ));
+        }
+        if !(0.0..=1.0).contains(&output.whitening) {
+            return Err(format!(
+                "backbone.output.whitening is {}, expected 0 to 1",
+                output.whitening
+            ));
+        }
+        Ok(())
     }
 
     /// Number of paths: 1 or 2.
@@ -143,11 +219,7 @@ impl BackboneSpec {
             AdapterKind::None => 1,
             _ => self.paths(),
         };
-        let convolve = |(height, width): (usize, usize), kernel: usize, stride: usize| {
-            let size = |n: usize| (n + 2 * (kernel / 2)).saturating_sub(kernel) / stride + 1;
-            (size(height), size(width))
-        };
-        let mut map = convolve((frames, mels), self.stem.kernel, self.stem.stride);
+        let mut map = convolved((frames, mels), self.stem.kernel, self.stem.stride);
         let area = |(height, width): (usize, usize)| height * width;
         // The stem's convolution runs once unless each path has its own.
         let stems = match self.stem_kind() {
@@ -160,7 +232,7 @@ impl BackboneSpec {
             let kind = self.stage_kind(s);
             for block in 0..stage.blocks {
                 let stride = if block == 0 { stage.stride } else { 1 };
-                map = convolve(map, 3, stride);
+                map = convolved(map, 3, stride);
                 let mut channels = 9 * (width + stage.width) * stage.width;
                 if kind == AdapterKind::Series {
                     channels += 2 * stage.width * stage.width;
@@ -174,6 +246,12 @@ impl BackboneSpec {
         }
         macs as u64
     }
+}
+
+/// Height and width of a map behind a convolution padded by half its kernel.
+fn convolved((height, width): (usize, usize), kernel: usize, stride: usize) -> (usize, usize) {
+    let size = |n: usize| (n + 2 * (kernel / 2)).saturating_sub(kernel) / stride + 1;
+    (size(height), size(width))
 }
 
 impl AdapterKind {
@@ -204,6 +282,7 @@ mod tests {
             },
             stages: vec![stage; 3],
             adapters: AdapterSpec { kind, from_stage },
+            output: None,
         }
     }
 
@@ -222,6 +301,31 @@ mod tests {
         assert_eq!(macs(AdapterKind::BatchNorm, 1), once + later);
         let adapters = 2 * 4 * 32 * 32 * (16 * 16 + 8 * 8 + 4 * 4);
         assert_eq!(macs(AdapterKind::Series, 0), 2 * once - stem + adapters);
+    }
+
+    #[test]
+    fn an_output_must_fit_the_last_map() {
+        let mut spec = spec(AdapterKind::Parallel, 0);
+        assert_eq!(spec.last_map(61, 64), (4, 4));
+        assert_eq!((spec.feature_dim(), spec.path_dim()), (32, 32));
+        let with = |bands, dim, whitening| OutputSpec {
+            bands,
+            dim,
+            whitening,
+        };
+        spec.output = Some(with(2, 48, 0.5));
+        assert_eq!((spec.feature_dim(), spec.path_dim()), (64, 48));
+        assert_eq!(spec.check(61, 64), Ok(()));
+        for (output, said) in [
+            (with(3, 48, 0.5), "bands is 3"),
+            (with(0, 48, 0.5), "bands is 0"),
+            (with(2, 65, 0.5), "dim is 65"),
+            (with(2, 48, 1.5), "whitening is 1.5"),
+        ] {
+            spec.output = Some(output);
+            let error = spec.check(61, 64).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::layers::{AdaptedConv, Linear, Mode, PathNorm};
 use super::ops::Residual;
 use super::parameters::Parameters;
 use super::spec::{AdapterKind, BackboneSpec, PATHS};
+use super::whitening::Whitening;
 use candle_core::{Device, Result, Tensor};
 
 /// Stem and stages; [`Trunk::forward`] runs both paths.
@@ -16,6 +17,8 @@ pub struct Trunk {
     stages: Vec<Vec<BasicBlock>>,
     /// `output.0` and `output.1`: a linear layer of each path's own (MT-Split).
     split: Option<[Linear; PATHS]>,
+    /// `whitening.PATH`: from features to the embedding, one for each path if there is any.
+    whitening: Vec<Whitening>,
 }
 
 /// `relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x))`
@@ -130,13 +133,20 @@ impl Trunk {
         }
         let split = match spec.adapters.kind {
             AdapterKind::Split => {
-                let dim = spec.path_dim();
+                let dim = spec.feature_dim();
                 let mut linear =
                     |path: usize| Linear::new(p, &format!("output.{path}"), (dim, dim));
                 Some([linear(0)?, linear(1)?])
             }
             _ => None,
         };
+        let whitening = spec.output.iter().flat_map(|output| {
+            let dims = (spec.feature_dim(), output.dim);
+            (0..spec.paths()).map(move |path| (format!("whitening.{path}"), dims))
+        });
+        let whitening = whitening
+            .map(|(name, dims)| Whitening::new(p, &name, dims))
+            .collect();
         Ok(Self {
             spec: spec.clone(),
             device: p.device().clone(),
@@ -144,6 +154,7 @@ impl Trunk {
             stem_norm,
             stages,
             split,
+            whitening,
         })
     }
 
@@ -152,11 +163,23 @@ impl Trunk {
         &self.spec
     }
 
-    /// Features of each path, `[batch, path_dim]`, from patches `[batch, frames, mels]`.
+    /// Embedding of each path, `[batch, path_dim]`, from patches `[batch, frames, mels]`, by the
+    /// running statistics.
+    pub fn forward(&self, patches: &Tensor) -> Result<Vec<Tensor>> {
+        let features = self.features(patches, Mode::Evaluate)?;
+        if self.whitening.is_empty() {
+            return Ok(features);
+        }
+        let paths = features.iter().zip(&self.whitening);
+        paths.map(|(x, whitening)| whitening.forward(x)).collect()
+    }
+
+    /// Features of each path, `[batch, feature_dim]`, from patches `[batch, frames, mels]`: what the
+    /// objectives are computed from.
     ///
     /// What the paths share, from the stem's convolution up to the first stage of their own, runs
     /// once.
-    pub fn forward(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+    pub fn features(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
         let input = patches.unsqueeze(3)?;
         let mut x = self.each(&[input], self.stem.is_per_path(), |x, path| {
             self.stem.forward(x, path, mode)
@@ -171,10 +194,19 @@ impl Trunk {
                 x = self.each(&x, per_path, |x, path| block.forward(x, path, mode))?;
             }
         }
-        // Averages over time and mel.
+        // Averages over time and each band of mel; a channel's bands lie side by side.
+        let bands = self.spec.bands();
         x = self.each(&x, false, |x, _| {
-            let (_, height, width, _) = x.dims4()?;
-            x.sum((1, 2))? / (height * width) as f64
+            let (batch, height, width, channels) = x.dims4()?;
+            let sum = if bands == 1 {
+                x.sum((1, 2))?
+            } else {
+                x.reshape((batch, height, bands, width / bands, channels))?
+                    .sum((1, 3))?
+                    .transpose(1, 2)?
+                    .flatten_from(1)?
+            };
+            sum / (height * width / bands) as f64
         })?;
         if let Some(split) = &self.split {
             x = self.each(&x, true, |x, path| split[path].forward(x))?;
@@ -202,7 +234,7 @@ impl Trunk {
     /// features one after the other, patch by patch.
     pub fn embed(&self, patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Vec<Vec<f32>>> {
         let batch = self.batch(patches, frames, mels)?;
-        Tensor::cat(&self.forward(&batch, Mode::Evaluate)?, 1)?.to_vec2()
+        Tensor::cat(&self.forward(&batch)?, 1)?.to_vec2()
     }
 
     /// Patches of `frames * mels` values as the `[batch, frames, mels]` that [`Self::forward`]
@@ -220,15 +252,29 @@ impl Trunk {
         Tensor::from_vec(values, (patches.len(), frames, mels), &self.device)
     }
 
-    /// Sets batch norm's running statistics to their means over `batches`.
-    pub fn settle_statistics<'t>(
-        &self,
-        batches: impl IntoIterator<Item = &'t Tensor>,
-    ) -> Result<()> {
-        for (index, batch) in batches.into_iter().enumerate() {
+    /// Sets what is measured and not trained from `batches` of clean patches: batch norm's running
+    /// statistics to their means, then what makes embeddings of the features.
+    pub fn settle<'t>(&self, batches: impl IntoIterator<Item = &'t Tensor> + Clone) -> Result<()> {
+        for (index, batch) in batches.clone().into_iter().enumerate() {
             // A momentum of 1/n makes the running statistics the mean over the n batches so far.
             let momentum = 1.0 / (index + 1) as f32;
-            self.forward(batch, Mode::Train { momentum })?;
+            self.features(batch, Mode::Train { momentum })?;
+        }
+        if self.whitening.is_empty() {
+            return Ok(());
+        }
+        let exponent = self.spec.output.map_or(0.0, |output| output.whitening);
+        let mut features = vec![Vec::new(); self.whitening.len()];
+        for batch in batches {
+            for (rows, x) in features
+                .iter_mut()
+                .zip(self.features(batch, Mode::Evaluate)?)
+            {
+                rows.extend(x.to_vec2::<f32>()?);
+            }
+        }
+        for (whitening, rows) in self.whitening.iter().zip(&features) {
+            whitening.settle(rows, exponent);
         }
         Ok(())
     }

@@ -173,7 +173,7 @@ impl Objective {
         if let Err(reason) = config.check_paths(spec.adapters.kind) {
             bail!("{reason}");
         }
-        let dim = spec.path_dim();
+        let dim = spec.feature_dim();
         let trunk = Trunk::new(spec, p)?;
         let mut heads = Vec::new();
         for (index, task) in config.tasks.iter().enumerate() {
@@ -215,7 +215,7 @@ impl Objective {
     /// Shared weights get the sum of the tasks' gradients; what is a path's own, and its head, only
     /// its own task's.
     pub fn loss(&self, views: &Views, mode: Mode) -> Result<Loss> {
-        let features = self.trunk.forward(&views.patches, mode)?;
+        let features = self.trunk.features(&views.patches, mode)?;
         let mut total: Option<Tensor> = None;
         let mut add = |loss: &Tensor, weight: f64| -> Result<()> {
             let loss = (loss * weight)?;
@@ -414,7 +414,7 @@ mod tests {
         let trunk = Trunk::new(&config.backbone, &mut p).unwrap();
         let patches = random(3, &[2, 33, 31]);
         let rows = |path: usize| {
-            trunk.forward(&patches, Mode::Evaluate).unwrap()[path]
+            trunk.features(&patches, Mode::Evaluate).unwrap()[path]
                 .to_vec2::<f32>()
                 .unwrap()
         };

@@ -273,6 +273,10 @@ impl RunConfig {
                 backbone.stages.len()
             );
         }
+        let (frames, mels) = (self.frontend.frames.into(), self.frontend.mels.into());
+        if let Err(reason) = backbone.check(frames, mels) {
+            bail!("{reason}");
+        }
         let steps = [("stem", backbone.stem.width, backbone.stem.stride, 1)].into_iter();
         let stages = backbone
             .stages

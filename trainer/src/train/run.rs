@@ -234,7 +234,7 @@ pub fn train(
         .chunks_exact(size)
         .map(|patches| objective.trunk.batch(patches, frames, mels));
     let batches: Vec<Tensor> = batches.collect::<candle_core::Result<_>>()?;
-    objective.trunk.settle_statistics(&batches)?;
+    objective.trunk.settle(&batches)?;
     let weights = parameters.to_weights()?;
     checkpoint::save_weights(&folder.weights(), weights.clone())?;
     Ok(Trained {

@@ -3,7 +3,7 @@
 use super::{ImportError, read, read_metadata, with_metadata, write};
 use crate::export::graph::{Graph, OpKind, Sharing};
 use crate::export::{interpret, random};
-use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, StageSpec, StemSpec};
+use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, StageSpec, StemSpec};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::engine::{FrontendDescription, Layout, OnnxMetadata, TractBackbone};
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -78,16 +78,25 @@ proptest! {
         stem_stride in 1usize..3,
         widths in proptest::collection::vec((1usize..10, 1usize..3, 1usize..3), 1..3),
         seed in 0u64..1000,
+        output in proptest::option::of((1usize..4, 1usize..7)),
     ) {
-        let spec = BackboneSpec {
+        let mut spec = BackboneSpec {
             stem: StemSpec { width: widths[0].0, kernel, stride: stem_stride },
             stages: widths
                 .iter()
                 .map(|&(width, blocks, stride)| StageSpec { width, blocks, stride })
                 .collect(),
             adapters: AdapterSpec { kind, from_stage },
+            output: None,
         };
         let frontend = FrontendConfig { frames: 13, mels: 10, ..random::frontend() };
+        spec.output = output.map(|(bands, dim)| {
+            let (_, width) = spec.last_map(13, 10);
+            let bands = if width % bands == 0 { bands } else { 1 };
+            let features = bands * spec.feature_dim();
+            OutputSpec { bands, dim: dim.min(features), whitening: 0.5 }
+        });
+        prop_assert_eq!(spec.check(13, 10), Ok(()));
         let weights = random::weights(&spec, seed);
         let statistics = random::statistics(&spec);
         let bytes = write(&spec, &weights, &frontend, &statistics, "a test").unwrap();
@@ -99,7 +108,8 @@ proptest! {
         };
         let shortcuts = weights.keys().filter(shortcut).count();
         let split = usize::from(kind == AdapterKind::Split);
-        prop_assert_eq!(graph.ops.len(), 1 + 3 * blocks + shortcuts + 1 + split);
+        let whitened = usize::from(spec.output.is_some());
+        prop_assert_eq!(graph.ops.len(), 1 + 3 * blocks + shortcuts + 1 + split + whitened);
         prop_assert_eq!(graph.paths, spec.paths());
         prop_assert_eq!(graph.frontend, frontend);
         let patch = &random::patches(&frontend, 1, seed)[0];

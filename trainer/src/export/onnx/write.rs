@@ -68,6 +68,7 @@ pub fn write(
             ..Default::default()
         },
         written: BTreeSet::new(),
+        patch: [frontend.frames, frontend.mels].map(usize::from),
     };
     writer.backbone(spec)?;
     Ok(file(writer.graph, frontend, statistics, provenance))
@@ -120,6 +121,8 @@ struct Writer<'w> {
     graph: pb::GraphProto,
     /// Initialisers already in the graph.
     written: BTreeSet<String>,
+    /// Frames and mels of a patch.
+    patch: [usize; 2],
 }
 
 /// Width and position of one convolution with its norm.
@@ -185,29 +188,59 @@ impl Writer<'_> {
                 width = stage.width;
             }
         }
-        let pooled = self.each("GlobalAveragePool", "pool", &[&value], vec![]);
-        let flatten = vec![int("axis", 1)];
+        self.output(spec, &value)
+    }
+
+    /// From the last map to the outputs: averages, the split variant's layer, whitening.
+    fn output(&mut self, spec: &BackboneSpec, map: &Paths) -> Result<(), WriteError> {
+        let pooled = if spec.bands() == 1 {
+            self.each("GlobalAveragePool", "pool", &[map], vec![])
+        } else {
+            let (height, width) = spec.last_map(self.patch[0], self.patch[1]);
+            let window = [height as i64, (width / spec.bands()) as i64];
+            let attributes = vec![ints("kernel_shape", &window), ints("strides", &window)];
+            self.each("AveragePool", "pool", &[map], attributes)
+        };
+        let mut layers = Vec::new();
         if spec.adapters.kind == AdapterKind::Split {
-            let flat = self.each("Flatten", "flatten", &[&pooled], flatten);
-            for (path, output) in spec.outputs().iter().enumerate() {
-                let [weight, bias] = ["weight", "bias"].map(|kind| format!("output.{path}.{kind}"));
-                let dim = spec.path_dim();
-                self.initialiser(&weight, &[dim, dim])?;
-                self.initialiser(&bias, &[dim])?;
-                let inputs = vec![flat[path].clone(), weight, bias];
-                self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
+            layers.push(("output", spec.feature_dim(), spec.feature_dim()));
+        }
+        if let Some(output) = spec.output {
+            layers.push(("whitening", output.dim, spec.feature_dim()));
+        }
+        let flatten = vec![int("axis", 1)];
+        if layers.is_empty() {
+            // Each output is a value of its own even where the paths share everything.
+            for (input, output) in pooled.iter().zip(spec.outputs()) {
+                self.node(
+                    "Flatten",
+                    output,
+                    vec![input.clone()],
+                    output,
+                    flatten.clone(),
+                );
             }
             return Ok(());
         }
-        // Each output is a value of its own even where the paths share everything.
-        for (input, output) in pooled.iter().zip(spec.outputs()) {
-            self.node(
-                "Flatten",
-                output,
-                vec![input.clone()],
-                output,
-                flatten.clone(),
-            );
+        let flat = self.each("Flatten", "flatten", &[&pooled], flatten);
+        for (path, output) in spec.outputs().iter().enumerate() {
+            let mut input = flat[path].clone();
+            for (index, &(layer, rows, columns)) in layers.iter().enumerate() {
+                let name = format!("{layer}.{path}");
+                let [weight, bias] = ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
+                self.initialiser(&weight, &[rows, columns])?;
+                self.initialiser(&bias, &[rows])?;
+                let inputs = vec![input, weight, bias];
+                let last = index + 1 == layers.len();
+                let result = if last {
+                    (*output).to_owned()
+                } else {
+                    format!("{name}:out")
+                };
+                let node = if last { output } else { name.as_str() };
+                self.node("Gemm", node, inputs, &result, vec![int("transB", 1)]);
+                input = result;
+            }
         }
         Ok(())
     }
