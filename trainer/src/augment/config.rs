@@ -124,7 +124,8 @@ impl Default for PitchShiftConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            semitones: [0.5, 10.0],
+            // Wider shifts move formants too far to tell voices and words by (models/RESULTS.md).
+            semitones: [0.5, 5.0],
         }
     }
 }
