@@ -97,16 +97,16 @@ pub struct DataConfig {
     pub positive_offset: f64,
     /// The two views of a synthesised pair come from one patch, for each of them moved anew: every
     /// parameter by a normal number times this share of its range (Cherep and Singh 2025, who find
-    /// 0.25 best).
+    /// 0.25 best; here less is better, see models/RESULTS.md).
     pub synth_perturb: f32,
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
-            synth_share: 0.5,
+            synth_share: 0.3,
             positive_offset: 0.5,
-            synth_perturb: 0.25,
+            synth_perturb: 0.1,
         }
     }
 }
