@@ -1,7 +1,7 @@
 //! Sounds that were taught, for targets that save and restore them.
 
 use mtslvr_runtime::fewshot::persist::{export, snapshot_len};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Role, StorageVec};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Role, StorageVec};
 
 // Those of `runtime/tests/golden/snapshot-v1.mtss`.
 pub const DIM: usize = 8;
@@ -13,7 +13,7 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     backbone: BACKBONE,
     base_mean: &[0.0; DIM],
     invariant_dim: 4,
-    rejection_similarity: 0.5,
+    reference: Reference::assumed(0.5),
 };
 
 pub fn room() -> StorageVec {

@@ -7,6 +7,7 @@ mod repacked;
 
 pub use packed::{ArenaTooSmall, Moment, PackedBackbone};
 
+use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
 
 /// A frozen two-path backbone.
@@ -38,6 +39,12 @@ pub trait Backbone {
     /// Cosine similarity, after centring and normalising, below which two clips of base audio are
     /// taken to be unrelated: the default threshold of the *unknown* decision.
     fn rejection_similarity(&self) -> f32;
+
+    /// How directions of its embeddings are compared, and how alike those of unrelated sounds are;
+    /// `None` where that was not measured.
+    fn reference(&self) -> Option<Reference> {
+        None
+    }
 
     /// Embeds one patch.
     ///

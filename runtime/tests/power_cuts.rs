@@ -8,7 +8,7 @@ use mtslvr_runtime::fewshot::persist::{
     FlashFault, FlashStore, SimulatedFlash, StoreError, export, flash_len, snapshot_len,
     store_scratch_len,
 };
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Role, StorageVec};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Role, StorageVec};
 
 const CLASSES: usize = 4;
 const EXAMPLES: usize = 12;
@@ -18,7 +18,7 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     backbone: BACKBONE,
     base_mean: &[0.0; DIM],
     invariant_dim: DIM / 2,
-    rejection_similarity: 0.5,
+    reference: Reference::assumed(0.5),
 };
 
 fn embedding(seed: u32) -> [f32; DIM] {

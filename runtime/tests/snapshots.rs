@@ -2,7 +2,7 @@
 //! not a snapshot is refused with a reason.
 
 use mtslvr_runtime::fewshot::persist::{ExportError, RestoreError, export, import, snapshot_len};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Role, StorageVec};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Role, StorageVec};
 use mtslvr_runtime::model::Crc32;
 
 const DIM: usize = 8;
@@ -11,7 +11,7 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     backbone: BACKBONE,
     base_mean: &[0.0; DIM],
     invariant_dim: 4,
-    rejection_similarity: 0.5,
+    reference: Reference::assumed(0.5),
 };
 
 fn learner(storage: &mut StorageVec) -> Learner<'_> {

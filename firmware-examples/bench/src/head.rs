@@ -4,7 +4,7 @@ use crate::input::Random;
 use crate::model::EMBEDDING_DIM;
 use crate::{Bench, reported};
 use mtslvr_board::say;
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Storage};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Storage};
 
 /// Classes that are enrolled.
 const CLASSES: usize = 8;
@@ -51,7 +51,7 @@ impl Bench {
                 base_mean: &BASE_MEAN,
                 backbone: 0,
                 invariant_dim: EMBEDDING_DIM / 2,
-                rejection_similarity: 0.0,
+                reference: Reference::assumed(0.0),
             };
             let mut sounds = reported(name, Learner::new(storage.lend(), kind, space))?;
             let start = self.instructions.now();

@@ -5,6 +5,7 @@ use core::convert::Infallible;
 use super::Backbone;
 #[cfg(feature = "std")]
 use super::repacked::Repacked;
+use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
 use crate::model::{Model, Op, OpKind};
 #[cfg(feature = "std")]
@@ -165,6 +166,10 @@ impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
 
     fn rejection_similarity(&self) -> f32 {
         self.program.model.rejection_similarity()
+    }
+
+    fn reference(&self) -> Option<Reference> {
+        self.program.model.reference()
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {

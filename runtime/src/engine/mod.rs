@@ -98,6 +98,7 @@ struct Described {
     layout: Layout,
     base_mean: Vec<f32>,
     rejection_similarity: f32,
+    reference: Option<crate::fewshot::Reference>,
     invariant_dim: usize,
     equivariant_dim: usize,
 }
@@ -128,6 +129,7 @@ impl Described {
                 layout: description.layout,
                 base_mean,
                 rejection_similarity,
+                reference: metadata.reference,
                 invariant_dim: dims.0,
                 equivariant_dim: dims.1,
             })

@@ -17,6 +17,7 @@
 //! layout = "time-mel"   # order of the patch's axes in the ONNX input; or "mel-time"
 //! ```
 
+use crate::fewshot::Reference;
 use crate::frontend::{FrontendConfig, FrontendConfigError};
 use core::fmt::Write;
 
@@ -26,6 +27,9 @@ pub const KEY_FRONTEND: &str = "mtslvr.frontend";
 pub const KEY_BASE_MEAN: &str = "mtslvr.base_mean";
 /// Metadata key of the rejection similarity: one number.
 pub const KEY_REJECTION_SIMILARITY: &str = "mtslvr.rejection_similarity";
+/// Metadata key of the reference: the share of the invariant features, then the quantiles, separated
+/// by spaces.
+pub const KEY_REFERENCE: &str = "mtslvr.reference";
 /// Metadata key of free text that says where the weights come from.
 pub const KEY_PROVENANCE: &str = "mtslvr.provenance";
 
@@ -57,6 +61,8 @@ pub struct OnnxMetadata {
     pub base_mean: Option<Vec<f32>>,
     /// Default threshold of the *unknown* decision.
     pub rejection_similarity: Option<f32>,
+    /// How directions are compared, and how alike those of unrelated sounds are.
+    pub reference: Option<Reference>,
     /// Where the weights come from.
     pub provenance: Option<String>,
 }
@@ -219,19 +225,33 @@ impl FrontendDescription {
 impl OnnxMetadata {
     /// Reads the entries through `get`, which returns the text of a metadata key.
     pub fn read(mut get: impl FnMut(&str) -> Option<String>) -> Result<Self, MetadataError> {
-        let base_mean = |text: String| {
+        let numbers = |key: &str, text: &str| {
             text.split_whitespace()
-                .map(|value| number(KEY_BASE_MEAN, value, "numbers separated by spaces"))
+                .map(|value| number(key, value, "numbers separated by spaces"))
                 .collect::<Result<Vec<f32>, _>>()
+        };
+        let reference = |text: String| {
+            let values = numbers(KEY_REFERENCE, &text)?;
+            let parts = values.split_first();
+            let parts = parts.and_then(|(share, rest)| Some((*share, rest.try_into().ok()?)));
+            let reference = parts.and_then(|(share, quantiles)| Reference::new(share, quantiles));
+            reference.ok_or_else(|| MetadataError::Value {
+                key: KEY_REFERENCE.to_owned(),
+                found: text,
+                expected: "a share from 0 to 1 and 8 similarities from -1 to 1, none below the one before it",
+            })
         };
         Ok(Self {
             frontend: get(KEY_FRONTEND)
                 .map(|text| FrontendDescription::parse(&text))
                 .transpose()?,
-            base_mean: get(KEY_BASE_MEAN).map(base_mean).transpose()?,
+            base_mean: get(KEY_BASE_MEAN)
+                .map(|text| numbers(KEY_BASE_MEAN, &text))
+                .transpose()?,
             rejection_similarity: get(KEY_REJECTION_SIMILARITY)
                 .map(|text| number(KEY_REJECTION_SIMILARITY, text.trim(), "a number"))
                 .transpose()?,
+            reference: get(KEY_REFERENCE).map(reference).transpose()?,
             provenance: get(KEY_PROVENANCE),
         })
     }
@@ -248,6 +268,13 @@ impl OnnxMetadata {
         }
         if let Some(similarity) = self.rejection_similarity {
             entries.push((KEY_REJECTION_SIMILARITY, format!("{similarity:?}")));
+        }
+        if let Some(reference) = &self.reference {
+            let mut text = format!("{:?}", reference.invariant_share());
+            for quantile in reference.quantiles() {
+                let _ = write!(text, " {quantile:?}");
+            }
+            entries.push((KEY_REFERENCE, text));
         }
         if let Some(provenance) = &self.provenance {
             entries.push((KEY_PROVENANCE, provenance.clone()));
@@ -305,6 +332,7 @@ mod tests {
             frontend: Some(description()),
             base_mean: Some(vec![0.1, -1.0e-20, 3.0]),
             rejection_similarity: Some(0.625),
+            reference: Reference::new(0.7, [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0 / 3.0 + 0.5]),
             provenance: Some("a test".into()),
         };
         let entries = metadata.entries();
@@ -325,6 +353,23 @@ mod tests {
         assert_eq!(read.layout, Layout::TimeMel);
         assert_eq!(read.config.sample_rate, 16_000);
         assert_eq!(read.config.hop, 160);
+    }
+
+    #[test]
+    fn a_reference_that_cannot_be_is_named() {
+        for text in [
+            "0.7",
+            "",
+            "0.5 1 0 0 0 0 0 0 0",
+            "2 0 0 0 0 0 0 0 0",
+            "0.5 0 0 0 0 0 0 0 x",
+        ] {
+            let read = OnnxMetadata::read(|key| (key == KEY_REFERENCE).then(|| text.to_owned()));
+            assert!(
+                read.unwrap_err().to_string().contains(KEY_REFERENCE),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Described, EngineError, OnnxMetadata, path_outputs};
 use crate::backbone::Backbone;
+use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
 use std::path::Path;
 use std::sync::Arc;
@@ -114,6 +115,10 @@ impl Backbone for TractBackbone {
 
     fn rejection_similarity(&self) -> f32 {
         self.described.rejection_similarity
+    }
+
+    fn reference(&self) -> Option<Reference> {
+        self.described.reference
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {

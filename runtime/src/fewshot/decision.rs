@@ -11,8 +11,13 @@ pub struct Decision<'s> {
     pub best: u8,
     /// A score per class: see [`super::scores`]; negative infinity for a class that is disabled.
     pub scores: &'s [f32],
-    /// Cosine similarity, -1 to 1, of the query and the mean of the best class's examples.
+    /// Similarity, -1 to 1, of the query and the mean of the best class's examples.
     pub similarity: f32,
+    /// The least similarity at which the query would belong to the best class.
+    pub threshold: f32,
+    /// How likely, 0 to 1, a sound of none of the classes is to be as like the best of them; of the
+    /// strangers for which the learner is calibrated ([`Calibration`](super::Calibration)).
+    pub chance: f32,
 }
 
 /// The class with the best of `scores`, the first of equals; `None` if there is no score.

@@ -1,10 +1,12 @@
 //! Support set, fitted head and decision in one object.
 
 use super::storage::{HeadMut, StorageMut};
+use super::strangers::Impostors;
 use super::{
-    Decision, DirectionError, FitError, HeadKind, Metric, Role, SupportError, SupportSet,
-    best_class, direction, fit, fit_scratch_len, scores,
+    Calibration, Decision, DirectionError, FitError, HeadKind, Metric, Reference, Role,
+    SupportError, SupportSet, best_class, direction, fit, fit_scratch_len, scores,
 };
+use crate::backbone::Backbone;
 use crate::model::Model;
 
 /// Learns named sounds from embeddings and recognises them.
@@ -14,7 +16,7 @@ use crate::model::Model;
 /// arena.
 ///
 /// ```
-/// use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Storage};
+/// use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Storage};
 ///
 /// let mut storage = Storage::<4, 16, 3>::new(); // 4 classes, 16 examples in all, 3 values each
 /// // This comes with the model: EmbeddingSpace::from(&model).
@@ -22,7 +24,7 @@ use crate::model::Model;
 ///     backbone: 0x1234_5678,
 ///     base_mean: &[0.0, 0.5, 0.5],
 ///     invariant_dim: 2,
-///     rejection_similarity: 0.5,
+///     reference: Reference::assumed(0.5),
 /// };
 /// let mut sounds = Learner::new(storage.lend(), HeadKind::Ridge { lambda: 1.0 }, space)?;
 ///
@@ -48,6 +50,7 @@ pub struct Learner<'b> {
     support: SupportSet<'b>,
     head: HeadMut<'b>,
     query: &'b mut [i8],
+    calibration: Calibration,
     fitted: Option<Fitted>,
 }
 
@@ -60,8 +63,8 @@ pub struct EmbeddingSpace<'m> {
     pub base_mean: &'m [f32],
     /// Length of the invariant features, which come first.
     pub invariant_dim: usize,
-    /// Similarity below which two clips of base audio are taken to be unrelated.
-    pub rejection_similarity: f32,
+    /// How directions are compared, and how alike those of unrelated sounds are.
+    pub reference: Reference,
 }
 
 impl<'m> From<&Model<'m>> for EmbeddingSpace<'m> {
@@ -70,9 +73,25 @@ impl<'m> From<&Model<'m>> for EmbeddingSpace<'m> {
             backbone: model.checksum(),
             base_mean: model.base_mean(),
             invariant_dim: model.invariant_dim(),
-            rejection_similarity: model.rejection_similarity(),
+            reference: reference_or(model.reference(), model.rejection_similarity()),
         }
     }
+}
+
+impl<'m> EmbeddingSpace<'m> {
+    /// That of any engine; `backbone` is the CRC-32 of the file that it runs.
+    pub fn of(engine: &'m impl Backbone, backbone: u32) -> Self {
+        Self {
+            backbone,
+            base_mean: engine.base_mean(),
+            invariant_dim: engine.invariant_dim(),
+            reference: reference_or(engine.reference(), engine.rejection_similarity()),
+        }
+    }
+}
+
+fn reference_or(measured: Option<Reference>, rejection_similarity: f32) -> Reference {
+    measured.unwrap_or(Reference::assumed(rejection_similarity))
 }
 
 /// How much of [`HeadMut`] is in use.
@@ -80,6 +99,7 @@ impl<'m> From<&Model<'m>> for EmbeddingSpace<'m> {
 struct Fitted {
     classes: usize,
     examples: usize,
+    impostors: Impostors,
 }
 
 /// Why an example could not be enrolled.
@@ -124,7 +144,7 @@ impl<'b> Learner<'b> {
         Ok(Self {
             kind,
             space,
-            metric: Metric::new(dim, space.invariant_dim),
+            metric: Metric::weighted(dim, space.invariant_dim, space.reference.invariant_share()),
             support: SupportSet::new(
                 storage.classes,
                 storage.directions,
@@ -133,6 +153,7 @@ impl<'b> Learner<'b> {
             ),
             head: storage.head,
             query: storage.query,
+            calibration: Calibration::default(),
             fitted: None,
         })
     }
@@ -178,11 +199,31 @@ impl<'b> Learner<'b> {
         class.map_err(EnrolError::Support)
     }
 
-    /// Least similarity at which a query belongs to a class that has no threshold of its own: the
-    /// backbone's, unless the user has set one.
+    /// Least similarity at which a query belongs to a class that has no threshold of its own: what
+    /// the user has set, or what [`Self::calibration`] makes of the classes at the last fit (before
+    /// any, of a single one).
     pub fn default_threshold(&self) -> f32 {
         let own = self.support.default_threshold();
-        own.unwrap_or(self.space.rejection_similarity)
+        own.unwrap_or_else(|| {
+            self.impostors()
+                .threshold(&self.space.reference, &self.calibration)
+        })
+    }
+
+    /// How the threshold is calibrated of classes for which none was set.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Sets [`Self::calibration`]; no new fit is needed. It is not a part of what is taught: snapshots
+    /// do not hold it.
+    pub fn set_calibration(&mut self, calibration: Calibration) {
+        self.calibration = calibration;
+    }
+
+    fn impostors(&self) -> Impostors {
+        self.fitted
+            .map_or(Impostors::NONE, |fitted| fitted.impostors)
     }
 
     /// Sets [`Self::default_threshold`]: see [`SupportSet::set_default_threshold`]; no new fit is
@@ -202,8 +243,8 @@ impl<'b> Learner<'b> {
 
     /// Length in `f32` of the scratch buffer that [`Self::fit`] needs now.
     pub fn scratch_len(&self) -> usize {
-        let fitted = self.taking_part();
-        Self::scratch_len_for(self.kind, fitted.classes, fitted.examples)
+        let [classes, examples] = self.taking_part();
+        Self::scratch_len_for(self.kind, classes, examples)
     }
 
     /// Length in `f32` of the scratch buffer that [`Self::fit`] needs for as many classes and
@@ -212,18 +253,17 @@ impl<'b> Learner<'b> {
         examples * examples + fit_scratch_len(kind, examples, classes)
     }
 
-    fn taking_part(&self) -> Fitted {
+    /// Classes and examples that are enabled.
+    fn taking_part(&self) -> [usize; 2] {
         let enabled = self.support.classes().iter().filter(|c| c.is_enabled());
-        Fitted {
-            classes: enabled.clone().count(),
-            examples: enabled.map(|class| class.examples()).sum(),
-        }
+        let examples = enabled.clone().map(|class| class.examples());
+        [enabled.count(), examples.sum()]
     }
 
     /// Fits the head to what has been enrolled and is enabled.
     pub fn fit(&mut self, scratch: &mut [f32]) -> Result<(), FitError> {
         self.fitted = None;
-        let Fitted { classes, examples } = self.taking_part();
+        let [classes, examples] = self.taking_part();
         let (needed, found) = (self.scratch_len(), scratch.len());
         if found < needed {
             return Err(FitError::ScratchTooShort { needed, found });
@@ -239,6 +279,21 @@ impl<'b> Learner<'b> {
         for (class, length) in (0..=u8::MAX).zip(&mut self.head.lengths[..classes]) {
             *length = length_of_sum(gram, labels, class);
         }
+        // What an enabled class is for, by its place among those.
+        let is_sound = |label: u8| {
+            let mut enabled = enabled_classes(&self.support);
+            let class = enabled.nth(label.into());
+            class.is_some_and(|class| {
+                self.support.classes()[usize::from(class)].role() == Role::Sound
+            })
+        };
+        let impostors = Impostors::of(
+            gram,
+            labels,
+            &self.head.lengths[..classes],
+            is_sound,
+            &self.space.reference,
+        );
         fit(
             self.kind,
             gram,
@@ -247,14 +302,20 @@ impl<'b> Learner<'b> {
             &mut self.head.biases[..classes],
             scratch,
         )?;
-        self.fitted = Some(Fitted { classes, examples });
+        self.fitted = Some(Fitted {
+            classes,
+            examples,
+            impostors,
+        });
         Ok(())
     }
 
     /// The fitted head: a row of dual coefficients, one per example, for each class, and biases; see
     /// [`fit`]. Of classes that are enabled. `None` before a fit.
     pub fn head(&self) -> Option<(&[f32], &[f32])> {
-        let Fitted { classes, examples } = self.fitted?;
+        let Fitted {
+            classes, examples, ..
+        } = self.fitted?;
         Some((
             &self.head.duals[..classes * examples],
             &self.head.biases[..classes],
@@ -320,6 +381,12 @@ impl<'b> Learner<'b> {
             best,
             scores: scores_room,
             similarity,
+            threshold,
+            chance: self.impostors().chance(
+                &self.space.reference,
+                self.calibration.strangers,
+                similarity,
+            ),
         })
     }
 

@@ -19,13 +19,23 @@ impl Metric {
     /// # Panics
     /// If `invariant_dim` is more than `dim`.
     pub const fn new(dim: usize, invariant_dim: usize) -> Self {
+        Self::weighted(dim, invariant_dim, 0.5)
+    }
+
+    /// The invariant part has the share `invariant_share`, 0 to 1, the equivariant one the rest; where
+    /// one of them is empty the other has all.
+    ///
+    /// # Panics
+    /// If `invariant_dim` is more than `dim`, or the share not from 0 to 1.
+    pub const fn weighted(dim: usize, invariant_dim: usize, invariant_share: f32) -> Self {
         assert!(invariant_dim <= dim);
+        assert!(invariant_share >= 0.0 && invariant_share <= 1.0);
         let shares = if invariant_dim == 0 {
             [0.0, 1.0]
         } else if invariant_dim == dim {
             [1.0, 0.0]
         } else {
-            [0.5, 0.5]
+            [invariant_share, 1.0 - invariant_share]
         };
         Self {
             dim,
@@ -104,8 +114,11 @@ mod tests {
         assert!((metric.similarity(&a, &b) - 0.5 * 0.5_f32.sqrt()).abs() < 1e-6);
         assert_eq!(metric.similarity(&a, &a), 1.0);
         assert_eq!(metric.similarity(&[0; 4], &a), 0.0);
+        let metric = Metric::weighted(4, 2, 0.75);
+        assert!((metric.similarity(&a, &b) - 0.75 * 0.5_f32.sqrt()).abs() < 1e-6);
+        assert_eq!(metric.shares(), [0.75, 0.25]);
         for one in [0, 4] {
-            let metric = Metric::new(4, one);
+            let metric = Metric::weighted(4, one, 0.3);
             assert!((metric.similarity(&a, &b) - 1.0 / 6.0_f32.sqrt()).abs() < 1e-6);
         }
     }

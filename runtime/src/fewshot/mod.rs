@@ -24,8 +24,10 @@ mod metric;
 mod nearest_mean;
 pub mod persist;
 mod quality;
+mod reference;
 mod ridge;
 mod storage;
+mod strangers;
 mod support;
 
 pub use class::{CLASS_NAME_BYTES, Class, ClassName, Role};
@@ -36,7 +38,9 @@ pub use learner::{ClassifyError, EmbeddingSpace, EnrolError, Learner};
 pub use linalg::dot;
 pub use metric::Metric;
 pub use quality::{Limits, Refusal};
+pub use reference::{REFERENCE_TAILS, Reference};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;
 pub use storage::{Storage, StorageMut};
+pub use strangers::{Calibration, Strangers};
 pub use support::{SupportError, SupportSet};

@@ -181,7 +181,7 @@ impl core::error::Error for Refusal {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fewshot::{EmbeddingSpace, HeadKind, StorageVec};
+    use crate::fewshot::{EmbeddingSpace, HeadKind, Reference, StorageVec};
 
     fn levels(samples: &[f32]) -> Levels {
         let mut levels = Levels::default();
@@ -219,7 +219,7 @@ mod tests {
             backbone: 1,
             base_mean: &[0.0; 2],
             invariant_dim: 2,
-            rejection_similarity: 0.5,
+            reference: Reference::assumed(0.5),
         };
         let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
         let limits = Limits::default();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::clip::embed_clip;
-use crate::fewshot::{EmbeddingSpace, HeadKind, StorageVec};
+use crate::fewshot::{EmbeddingSpace, HeadKind, Reference, StorageVec};
 use proptest::prelude::*;
 
 const CONFIG: FrontendConfig = FrontendConfig {
@@ -115,7 +115,7 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     backbone: 1,
     base_mean: &[-1.0; DIM],
     invariant_dim: DIM,
-    rejection_similarity: 0.3,
+    reference: Reference::assumed(0.3),
 };
 
 /// With so few bands, noise comes closer to the default gate.

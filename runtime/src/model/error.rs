@@ -51,7 +51,8 @@ pub enum OpenError {
     Text,
     /// The frontend's parameters cannot be used.
     Frontend(FrontendConfigError),
-    /// A base mean or the rejection similarity is not a finite number in its range.
+    /// A base mean, the rejection similarity or the reference distribution is not made of finite
+    /// numbers in their ranges and order.
     Statistics,
     /// The arena is larger than [`MAX_ARENA`](crate::model::MAX_ARENA).
     ArenaTooLarge {
@@ -156,7 +157,10 @@ impl core::fmt::Display for OpenError {
             Self::Text => f.write_str("name or provenance is not UTF-8"),
             Self::Frontend(error) => write!(f, "frontend: {error}"),
             Self::Statistics => {
-                f.write_str("base mean or rejection similarity is not a finite number in range")
+                f.write_str(
+                    "base mean, rejection similarity or reference distribution holds a number that is not \
+                     finite, in range and in order",
+                )
             }
             Self::ArenaTooLarge { found } => write!(
                 f,

@@ -24,6 +24,7 @@ pub use op::{FlashUse, Op, OpKind, Scratch};
 pub use placement::Tensor;
 pub use tables::Tables;
 
+use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
 use wire::{HEADER_LEN, Header};
 
@@ -120,6 +121,14 @@ impl<'a> Model<'a> {
     /// Cosine similarity below which two clips of base audio are taken to be unrelated.
     pub fn rejection_similarity(&self) -> f32 {
         self.header.rejection_similarity
+    }
+
+    /// How its directions are compared, and how alike those of unrelated sounds are; `None` of files
+    /// that do not say.
+    pub fn reference(&self) -> Option<Reference> {
+        let [share, quantiles @ ..] = self.header.reference;
+        let stated = self.header.reference.iter().any(|v| v.to_bits() != 0);
+        stated.then(|| Reference::new(share, quantiles)).flatten()
     }
 
     /// Bytes of arena that running needs.

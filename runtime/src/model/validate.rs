@@ -303,7 +303,9 @@ fn check_statistics(model: &Model<'_>) -> Result<(), OpenError> {
     let dim = model.invariant_dim() + model.equivariant_dim();
     model.section(model.header.base_mean_at, 4 * dim)?;
     let finite = model.base_mean().iter().all(|mean| mean.is_finite());
-    if finite && (-1.0..=1.0).contains(&model.rejection_similarity()) {
+    let absent = model.header.reference.iter().all(|v| v.to_bits() == 0);
+    let valid = absent || model.reference().is_some();
+    if finite && valid && (-1.0..=1.0).contains(&model.rejection_similarity()) {
         Ok(())
     } else {
         Err(OpenError::Statistics)

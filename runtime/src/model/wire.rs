@@ -34,6 +34,8 @@ pub(super) struct Header {
     pub base_mean_at: u32,
     pub rejection_similarity: f32,
     pub frontend: FrontendConfig,
+    /// Share of the invariant features, then quantiles; all zero where there is no reference.
+    pub reference: [f32; 9],
 }
 
 /// A tensor's record.
@@ -164,8 +166,8 @@ impl Header {
                 mean: f.f32(),
                 scale: f.f32(),
             },
+            reference: core::array::from_fn(|_| f.f32()),
         };
-        f.reserved::<36>();
         f.finish(header)
     }
 }
@@ -283,7 +285,7 @@ mod emit {
             for field in [c.f_min, c.f_max, c.floor, c.mean, c.scale] {
                 out.extend(field.to_le_bytes());
             }
-            out.resize(HEADER_LEN, 0);
+            out.extend(self.reference.iter().flat_map(|field| field.to_le_bytes()));
             out
         }
     }
@@ -411,6 +413,7 @@ mod tests {
                 mean: 20.0,
                 scale: 21.0,
             },
+            reference: core::array::from_fn(|i| 22.0 + i as f32),
         };
         let bytes: [u8; HEADER_LEN] = header.emit().try_into().unwrap();
         assert_eq!(Header::read(&bytes), Some(header));

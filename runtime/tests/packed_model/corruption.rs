@@ -54,11 +54,21 @@ fn errors_say_what_is_wrong() {
     assert!(matches!(open(&|f| f[40] ^= 1), OpenError::Checksum { .. }));
     assert_eq!(
         open(&|f| {
-            f[100] = 1;
+            f[6] = 1;
             seal(f)
         }),
         OpenError::Reserved
     );
+    // Of the reference: a share of 2, a similarity of 2, a quantile below the one before it.
+    for (at, value) in [(92, 2.0_f32), (124, 2.0), (96, 0.5)] {
+        assert_eq!(
+            open(&|f| {
+                f[at..at + 4].copy_from_slice(&value.to_le_bytes());
+                seal(f)
+            }),
+            OpenError::Statistics
+        );
+    }
     assert_eq!(
         open(&|f| {
             f[16] = 3;

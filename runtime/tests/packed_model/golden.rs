@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, Reference};
 use mtslvr_runtime::model::builder::build;
 use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 
@@ -48,6 +49,39 @@ fn every_version_is_read_and_computes_the_same_bytes() {
         let expected = std::fs::read(path(&format!("v{version}.outputs.bin"))).unwrap();
         assert!(outputs(&file) == expected, "version {version}");
     }
+}
+
+fn reference() -> Reference {
+    let quantiles = [-0.03125, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
+    Reference::new(0.6875, quantiles).unwrap()
+}
+
+#[test]
+fn a_reference_is_read_and_changes_nothing_else() {
+    let [with, without] = ["v2-reference.slvr", "v2.slvr"]
+        .map(|name| AlignedBytes::new(&std::fs::read(path(name)).unwrap()));
+    let model = Model::open(&with).unwrap();
+    assert_eq!(model.reference(), Some(reference()));
+    assert_eq!(EmbeddingSpace::from(&model).reference, reference());
+    assert_eq!(outputs(&with), outputs(&without));
+    // What a file does not say is assumed.
+    let model = Model::open(&without).unwrap();
+    assert_eq!(model.reference(), None);
+    assert_eq!(
+        EmbeddingSpace::from(&model).reference,
+        Reference::assumed(model.rejection_similarity())
+    );
+    let mut spec = network(Plan::SMALL, 41);
+    spec.reference = Some(reference());
+    assert_eq!(*build(&spec).unwrap(), *with);
+}
+
+#[test]
+#[ignore = "writes the golden file with a reference"]
+fn write_golden_reference() {
+    let mut spec = network(Plan::SMALL, 41);
+    spec.reference = Some(reference());
+    std::fs::write(path("v2-reference.slvr"), &*build(&spec).unwrap()).unwrap();
 }
 
 #[test]

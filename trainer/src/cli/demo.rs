@@ -224,10 +224,10 @@ where
     let Head::Runtime(kind) = head else {
         unreachable!("the default head is one of the runtime's");
     };
-    let threshold = engines[0].rejection_similarity();
     let mut storage = Enrolment::storage(&sounds.episode, features.dim);
-    let mut enrolment = Enrolment::new(&mut storage, kind, &features, &sounds.episode, threshold)
+    let mut enrolment = Enrolment::new(&mut storage, kind, &features, &sounds.episode)
         .context("the sounds cannot be enrolled")?;
+    let threshold = enrolment.threshold();
     let mut answers = |clips: &[usize]| -> Vec<_> {
         clips
             .iter()

@@ -75,6 +75,7 @@ impl TaskSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_runtime::fewshot::Reference;
 
     fn set(separation: f32) -> (TaskSet, ClipFeatures) {
         let names: Vec<String> = (0..6).map(|c| c.to_string()).collect();
@@ -98,6 +99,7 @@ mod tests {
         let features = ClipFeatures {
             dim: 6,
             first_half: 6,
+            reference: Reference::assumed(0.5),
             centre: vec![0.0; 6],
             rows: rows.collect(),
         };

@@ -24,7 +24,11 @@ impl Directions {
             }
         }
         Self {
-            metric: Metric::new(features.dim, features.first_half),
+            metric: Metric::weighted(
+                features.dim,
+                features.first_half,
+                features.reference.invariant_share(),
+            ),
             values,
         }
     }
@@ -64,12 +68,14 @@ impl Directions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_runtime::fewshot::Reference;
 
     #[test]
     fn a_clip_without_direction_becomes_zeros() {
         let directions = Directions::of(&ClipFeatures {
             dim: 2,
             first_half: 1,
+            reference: Reference::assumed(0.5),
             centre: vec![1.0, 2.0],
             rows: vec![1.0, 2.0, 3.0, 3.0],
         });

@@ -29,8 +29,8 @@ impl<'b> Enrolment<'b> {
         StorageVec::new(episode.support.len(), examples, dim)
     }
 
-    /// Enrols the support clips of `episode`, whose embeddings are in `features`. Below a similarity
-    /// of `threshold` the answer is *unknown*. `storage` comes from [`Self::storage`].
+    /// Enrols the support clips of `episode`, whose embeddings are in `features`. `storage`
+    /// comes from [`Self::storage`].
     ///
     /// # Errors
     /// If a clip has no direction or the head cannot be fitted.
@@ -39,13 +39,12 @@ impl<'b> Enrolment<'b> {
         head: HeadKind,
         features: &'b ClipFeatures,
         episode: &Episode,
-        threshold: f32,
     ) -> Result<Self> {
         let space = EmbeddingSpace {
             backbone: 0,
             base_mean: &features.centre,
             invariant_dim: features.first_half,
-            rejection_similarity: threshold,
+            reference: features.reference,
         };
         let mut sounds = Learner::new(storage.lend(), head, space)?;
         for (label, clips) in episode.support.iter().enumerate() {
@@ -58,6 +57,11 @@ impl<'b> Enrolment<'b> {
         sounds.fit(&mut vec![0.0; sounds.scratch_len()])?;
         let scores = vec![0.0; episode.support.len()];
         Ok(Self { sounds, scores })
+    }
+
+    /// The similarity below which an answer is *unknown*.
+    pub fn threshold(&self) -> f32 {
+        self.sounds.default_threshold()
     }
 
     /// Answers to one clip's embedding. One without direction is unknown.
@@ -102,12 +106,14 @@ pub fn confusion(known: &[(String, Vec<Answer>)], strangers: &[Answer]) -> Confu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_runtime::fewshot::Reference;
 
     #[test]
     fn knows_its_classes_and_rejects_others() {
         let features = ClipFeatures {
             dim: 4,
             first_half: 2,
+            reference: Reference::assumed(0.5),
             centre: vec![0.0; 4],
             rows: [
                 [1.0, 0.1, 1.0, 0.0],
@@ -124,7 +130,7 @@ mod tests {
         };
         let kind = HeadKind::NearestMean;
         let mut storage = Enrolment::storage(&episode, 4);
-        let mut enrolment = Enrolment::new(&mut storage, kind, &features, &episode, 0.3).unwrap();
+        let mut enrolment = Enrolment::new(&mut storage, kind, &features, &episode).unwrap();
         let near = enrolment.answer(features.row(2));
         assert!(near.class == Some(0) && near.similarity > 0.9);
         let far = enrolment.answer(features.row(3));

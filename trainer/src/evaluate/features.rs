@@ -2,6 +2,7 @@
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{ClipError, embed_clip};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, Reference};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -16,6 +17,8 @@ pub struct ClipFeatures {
     pub first_half: usize,
     /// Mean of the features over audio that is not evaluated; `dim` values.
     pub centre: Vec<f32>,
+    /// How rows are compared once they are directions, and how alike those of unrelated clips are.
+    pub reference: Reference,
     /// `clips x dim`.
     pub rows: Vec<f32>,
 }
@@ -81,6 +84,7 @@ impl ClipFeatures {
             dim: kept.len(),
             first_half: kept.len(),
             centre: self.centre[kept.clone()].to_vec(),
+            reference: self.reference,
             rows: self
                 .rows
                 .chunks(self.dim)
@@ -111,6 +115,7 @@ where
     let engine = engines.first().expect("at least one engine");
     let (dim, first_half) = (engine.embedding_dim(), engine.invariant_dim());
     let centre = engine.base_mean().to_vec();
+    let reference = EmbeddingSpace::of(engine, 0).reference;
     let mut rows = vec![0.0; clips.len() * dim];
     let slots: Vec<Mutex<&mut [f32]>> = rows.chunks_mut(dim.max(1)).map(Mutex::new).collect();
     let (next, stop, failure) = (
@@ -149,6 +154,7 @@ where
             dim,
             first_half,
             centre,
+            reference,
             rows,
         }),
     }

@@ -172,6 +172,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_runtime::fewshot::Reference;
 
     #[test]
     fn names_read_back() {
@@ -210,6 +211,7 @@ mod tests {
         let features = ClipFeatures {
             dim: 3,
             first_half: 3,
+            reference: Reference::assumed(0.5),
             centre: vec![0.5; 3],
             rows: rows.collect(),
         };

@@ -7,6 +7,7 @@
 //! audio that is not evaluated.
 
 use super::features::ClipFeatures;
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig, FrontendError};
 use rayon::prelude::*;
 use std::f64::consts::PI;
@@ -114,6 +115,8 @@ impl Standardiser {
         Ok(ClipFeatures {
             dim,
             first_half: dim,
+            // Not measured: the control is compared where no threshold counts.
+            reference: Reference::assumed(0.5),
             centre: vec![0.0; dim],
             rows: rows.into_iter().flat_map(standardise).collect(),
         })

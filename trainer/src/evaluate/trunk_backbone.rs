@@ -6,10 +6,12 @@
 //! synthesiser's). What is left is what the frontend, the architecture and averaging over time give
 //! for nothing.
 
+use crate::export::INVARIANT_SHARE;
 use crate::net::{BackboneSpec, Parameters, Trunk};
 use candle_core::{Device, Tensor};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::sync::Arc;
 
@@ -108,6 +110,11 @@ impl Backbone for TrunkBackbone {
     /// Nobody asks it to reject: every clip passes.
     fn rejection_similarity(&self) -> f32 {
         -1.0
+    }
+
+    /// Compared as exported backbones are.
+    fn reference(&self) -> Option<Reference> {
+        Reference::new(INVARIANT_SHARE, [-1.0; 8])
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> candle_core::Result<()> {

@@ -6,6 +6,7 @@ use super::onnx;
 use super::opened::OpenBackboneError;
 use anyhow::{Context, Result};
 use mtslvr_runtime::clip::ClipEmbedder;
+use mtslvr_runtime::fewshot::{REFERENCE_TAILS, Reference};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::{AlignedBytes, Model};
 use serde::Serialize;
@@ -85,8 +86,12 @@ pub struct Frontend {
 pub struct Statistics {
     /// Length of the mean embedding.
     pub base_mean_norm: f32,
-    /// Default threshold of the unknown decision.
+    /// Default threshold of the unknown decision for a single class.
     pub rejection_similarity: f32,
+    /// How much the invariant features count in a similarity, 0 to 1.
+    pub invariant_share: Option<f32>,
+    /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed.
+    pub unrelated_similarity: Option<[f32; 8]>,
 }
 
 /// One operator.
@@ -182,7 +187,11 @@ impl Inspection {
             shared_ops: model.shared_ops(),
             frontend: model.frontend().into(),
             dims,
-            statistics: Some(statistics(model.base_mean(), model.rejection_similarity())),
+            statistics: Some(statistics(
+                model.base_mean(),
+                model.rejection_similarity(),
+                model.reference(),
+            )),
             operators,
         }
     }
@@ -234,7 +243,8 @@ impl Inspection {
             shared_ops: shared_ops(&graph),
             frontend: (&graph.frontend).into(),
             dims,
-            statistics: measured.map(|(mean, similarity)| statistics(mean, similarity)),
+            statistics: measured
+                .map(|(mean, similarity)| statistics(mean, similarity, metadata.reference)),
             operators,
         })
     }
@@ -274,10 +284,16 @@ fn clip_buffer(frontend: &FrontendConfig, dims: [usize; 2]) -> usize {
     4 * ClipEmbedder::buffer_len(frontend, dims[0] + dims[1])
 }
 
-fn statistics(base_mean: &[f32], rejection_similarity: f32) -> Statistics {
+fn statistics(
+    base_mean: &[f32],
+    rejection_similarity: f32,
+    reference: Option<Reference>,
+) -> Statistics {
     Statistics {
         base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
         rejection_similarity,
+        invariant_share: reference.map(|r| r.invariant_share()),
+        unrelated_similarity: reference.map(|r| *r.quantiles()),
     }
 }
 
@@ -365,6 +381,13 @@ impl fmt::Display for Inspection {
                 "statistics  length of the base mean {:.4}, rejection similarity {:.4}",
                 s.base_mean_norm, s.rejection_similarity
             )?;
+            if let (Some(share), Some(quantiles)) = (s.invariant_share, s.unrelated_similarity) {
+                write!(f, "reference   invariant share {share}; of unrelated pairs")?;
+                for (tail, quantile) in REFERENCE_TAILS.iter().zip(quantiles) {
+                    write!(f, ", {} % above {quantile:.3}", 100.0 * tail)?;
+                }
+                writeln!(f)?;
+            }
         }
         writeln!(
             f,

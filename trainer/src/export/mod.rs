@@ -22,5 +22,5 @@ pub use opened::{
 pub use pack::{PackError, PackOptions, pack, spread_patches};
 pub use quantise::{Labels, quantise};
 pub use run::{ExportRequest, Exported, export_run};
-pub use statistics::{EmbeddingStatistics, StatisticsError};
+pub use statistics::{EmbeddingStatistics, INVARIANT_SHARE, StatisticsError};
 pub use synthetic::{calibration_clips, calibration_mix};

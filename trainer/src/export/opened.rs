@@ -2,6 +2,7 @@
 
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::engine::{EngineError, OrtBackbone, TractBackbone};
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model, OpenError};
 use mtslvr_runtime::nn::arch::InstructionSet;
@@ -268,6 +269,14 @@ impl Backbone for OpenedBackbone {
             Self::Tract(backbone) => backbone.rejection_similarity(),
             Self::Ort(backbone) => backbone.rejection_similarity(),
             Self::Packed(backbone) => backbone.rejection_similarity(),
+        }
+    }
+
+    fn reference(&self) -> Option<Reference> {
+        match self {
+            Self::Tract(backbone) => backbone.reference(),
+            Self::Ort(backbone) => backbone.reference(),
+            Self::Packed(backbone) => backbone.reference(),
         }
     }
 

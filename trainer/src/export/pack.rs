@@ -59,7 +59,7 @@ pub enum PackError {
 /// Packs `graph`, calibrated on `clips` (samples at the frontend's rate, at least two): the bytes
 /// of a `.slvr`.
 ///
-/// Base mean and rejection similarity are measured with the packed model itself, so that centring
+/// Base mean, rejection similarity and reference are measured with the packed model itself, so that centring
 /// matches what the device computes.
 pub fn pack(
     graph: &Graph,
@@ -95,6 +95,7 @@ pub fn pack(
     let statistics = EmbeddingStatistics::measure(backbone, &chosen)?;
     spec.base_mean = statistics.base_mean;
     spec.rejection_similarity = statistics.rejection_similarity;
+    spec.reference = statistics.reference;
     Ok(build(&spec)?)
 }
 
@@ -198,7 +199,8 @@ mod tests {
                     let model = Model::open(&slvr).unwrap();
                     assert_eq!(model.paths(), graph.paths);
                     assert!(model.base_mean().iter().any(|&mean| mean != 0.0));
-                    assert!((-1.0..=1.0).contains(&model.rejection_similarity()));
+                    let reference = model.reference().unwrap();
+                    assert_eq!(reference.quantiles()[3], model.rejection_similarity());
                 }
             }
         }

@@ -136,6 +136,7 @@ pub fn quantise(
         ops,
         base_mean: statistics.base_mean.clone(),
         rejection_similarity: statistics.rejection_similarity,
+        reference: statistics.reference,
         share_prefix: true,
     }
 }

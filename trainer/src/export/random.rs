@@ -101,5 +101,6 @@ pub fn statistics(spec: &BackboneSpec) -> EmbeddingStatistics {
     EmbeddingStatistics {
         base_mean: vec![0.25; spec.path_dim() * spec.paths()],
         rejection_similarity: 0.5,
+        reference: None,
     }
 }

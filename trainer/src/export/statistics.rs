@@ -2,11 +2,15 @@
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{Metric, direction};
+use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
 use rayon::prelude::*;
 
-/// Share of pairs of different clips that are less alike than the rejection similarity.
-const QUANTILE: f64 = 0.95;
+/// How much the invariant features count in a similarity: what was best at 1, 3 and 5 examples a class
+/// on labelled sets sorted from pretraining recordings (`reports/bias.md`).
+pub const INVARIANT_SHARE: f32 = 0.7;
+
+/// The place among [`REFERENCE_TAILS`] of the rejection similarity: one pair in twenty is more alike.
+const REJECTION: usize = 3;
 
 /// Clips whose pairs are compared; more would only cost time.
 const COMPARED: usize = 768;
@@ -16,8 +20,10 @@ const COMPARED: usize = 768;
 pub struct EmbeddingStatistics {
     /// Mean embedding, invariant ‖ equivariant: what heads centre with.
     pub base_mean: Vec<f32>,
-    /// Cosine similarity below which two clips are taken to be unrelated.
+    /// Similarity below which two clips are taken to be unrelated.
     pub rejection_similarity: f32,
+    /// How directions are compared, and how alike those of different clips are, if that was measured.
+    pub reference: Option<Reference>,
 }
 
 /// Why statistics cannot be measured.
@@ -38,14 +44,15 @@ impl EmbeddingStatistics {
         Self {
             base_mean: vec![0.0; dim],
             rejection_similarity: 0.0,
+            reference: None,
         }
     }
 
     /// Embeds `clips` (samples at the backbone's rate) on all cores, each thread with a backbone
     /// from `backbone`, and measures.
     ///
-    /// The rejection similarity is the 95 % quantile of the cosine similarity of pairs of clips,
-    /// compared as heads do it.
+    /// The reference holds quantiles of the similarity of pairs of clips, compared as heads do it with
+    /// [`INVARIANT_SHARE`]; the rejection similarity is one of them.
     pub fn measure<B: Backbone>(
         backbone: impl Fn() -> B + Sync + Send,
         clips: &[Vec<f32>],
@@ -85,7 +92,7 @@ impl EmbeddingStatistics {
                 Some(values)
             })
             .collect();
-        let metric = Metric::new(dim, invariant_dim);
+        let metric = Metric::weighted(dim, invariant_dim, INVARIANT_SHARE);
         let mut similarities: Vec<f32> = directions
             .par_iter()
             .enumerate()
@@ -95,11 +102,15 @@ impl EmbeddingStatistics {
             })
             .collect();
         similarities.sort_by(f32::total_cmp);
-        let at = (similarities.len() as f64 * QUANTILE) as usize;
-        let quantile = similarities.get(at.min(similarities.len().saturating_sub(1)));
+        let quantiles = REFERENCE_TAILS.map(|tail| {
+            let at = (similarities.len() as f64 * (1.0 - f64::from(tail))) as usize;
+            let quantile = similarities.get(at.min(similarities.len().saturating_sub(1)));
+            quantile.copied().unwrap_or(0.0).clamp(-1.0, 1.0)
+        });
         Ok(Self {
             base_mean,
-            rejection_similarity: quantile.copied().unwrap_or(0.0).clamp(-1.0, 1.0),
+            rejection_similarity: quantiles[REJECTION],
+            reference: Reference::new(INVARIANT_SHARE, quantiles),
         })
     }
 }
@@ -124,6 +135,10 @@ mod tests {
         // Five percent of the pairs are one step (9 degrees) apart.
         let expected = (9.0f32.to_radians()).cos();
         assert!((statistics.rejection_similarity - expected).abs() < 0.02);
+        // Half of the pairs are more than a right angle apart.
+        let reference = statistics.reference.unwrap();
+        assert!((reference.similarity_exceeded_by(0.05) - expected).abs() < 0.02);
+        assert!(reference.similarity_exceeded_by(0.5).abs() < 0.1);
         assert!(EmbeddingStatistics::of(&embeddings[..1], 2).is_err());
     }
 }

@@ -9,7 +9,7 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     backbone: 1,
     base_mean: &MEAN,
     invariant_dim: 2,
-    rejection_similarity: 0.0,
+    reference: Reference::assumed(0.0),
 };
 const KINDS: [HeadKind; 3] = [
     HeadKind::NearestMean,

@@ -56,6 +56,10 @@ pub(super) fn emit(spec: &ModelSpec) -> Result<Vec<u8>, BuildError> {
         provenance: text(&mut file, &spec.provenance),
         rejection_similarity: spec.rejection_similarity,
         frontend: spec.frontend,
+        reference: spec.reference.map_or([0.0; 9], |reference| {
+            let [a, b, c, d, e, f, g, h] = *reference.quantiles();
+            [reference.invariant_share(), a, b, c, d, e, f, g, h]
+        }),
     };
     let mut records = header.emit();
     records.extend(tensors.iter().flat_map(TensorRecord::emit));

@@ -1,5 +1,6 @@
 //! What there is to say of a model before it is packed.
 
+use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
 use crate::nn::{Quantisation, Shape, Window};
 
@@ -22,6 +23,8 @@ pub struct ModelSpec {
     pub base_mean: Vec<f32>,
     /// Cosine similarity below which two clips of base audio are taken to be unrelated, -1 to 1.
     pub rejection_similarity: f32,
+    /// How directions are compared, and how alike those of unrelated sounds are, if that was measured.
+    pub reference: Option<Reference>,
     /// Runs the leading operators that are the same for both paths only once for an embedding. What
     /// they leave stays in the arena meanwhile, which may make the arena larger.
     pub share_prefix: bool,

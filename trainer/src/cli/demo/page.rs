@@ -106,7 +106,7 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
              of the calibration of the 8-bit values and of the statistics that embeddings are centred with."
                 .into(),
             format!(
-                "The threshold for “unknown” was set on training audio, before the enrolled sounds were known. {} \
+                "The threshold for “unknown” is calibrated by training audio for as many sounds as are enrolled. {} \
                  are the sounds never enrolled.",
                 sounds.strangers_source
             ),

@@ -48,6 +48,7 @@ pub fn write_quantised(model: &Model<'_>) -> Result<Vec<u8>, NotWritten> {
     let statistics = EmbeddingStatistics {
         base_mean: model.base_mean().to_vec(),
         rejection_similarity: model.rejection_similarity(),
+        reference: model.reference(),
     };
     Ok(file(
         writer.graph,

@@ -204,6 +204,7 @@ fn a_foreign_pair_of_paths_is_taken() {
         frontend: Some(foreign_frontend(Layout::TimeMel)),
         base_mean: Some(vec![0.0; 12]),
         rejection_similarity: Some(0.5),
+        reference: None,
         provenance: None,
     };
     let given = by_tract(PAIR, Some(metadata.clone()), &expected.patch);
@@ -231,6 +232,7 @@ fn a_foreign_file_with_time_along_the_width_is_turned() {
         frontend: Some(description),
         base_mean: Some(vec![0.0; 7]),
         rejection_similarity: Some(0.5),
+        reference: None,
         provenance: None,
     };
     assert_near(

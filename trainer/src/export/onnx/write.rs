@@ -88,6 +88,7 @@ pub(super) fn file(
         }),
         base_mean: Some(statistics.base_mean.clone()),
         rejection_similarity: Some(statistics.rejection_similarity),
+        reference: statistics.reference,
         provenance: Some(provenance.to_owned()),
     };
     let model = pb::ModelProto {
