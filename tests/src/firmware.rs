@@ -6,9 +6,10 @@ pub use host::Host;
 
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::fewshot::HeadKind;
-use std::env;
+use mtslvr_runtime::fewshot::persist::{SimulatedFlash, flash_len};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 use xtask::board::Board;
 use xtask::report::{Line, Report};
 
@@ -17,17 +18,29 @@ pub const CLASSES: usize = 8;
 /// Most examples that the firmware enrols, of all classes together.
 pub const EXAMPLES: usize = 64;
 
+/// Flash as the firmware has it, in the host's memory.
+pub type Flash = SimulatedFlash<PAGE, 4>;
+
+/// Bytes of a page of the firmware's flash.
+const PAGE: usize = 4096;
+
 /// What the firmware is asked to do: its arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// Examples: label and WAV file.
     pub support: Vec<(String, PathBuf)>,
+    /// Classes to forget, after the examples were enrolled.
+    pub deleted: Vec<String>,
     /// WAV files to classify.
     pub queries: Vec<PathBuf>,
     /// Threshold of the *unknown* decision, if it is not the model's.
     pub threshold: Option<f32>,
     /// The head, as the firmware's `head=` says it, if it is not the default.
     pub head: Option<&'static str>,
+    /// The file that holds the firmware's flash, if what is enrolled is to be kept.
+    pub flash: Option<PathBuf>,
+    /// Bytes written to flash or erased after which the power goes.
+    pub cut: Option<u64>,
 }
 
 impl Script {
@@ -40,8 +53,17 @@ impl Script {
         if let Some(head) = self.head {
             arguments.push(format!("head={head}"));
         }
+        if let Some(path) = &self.flash {
+            arguments.push(format!("flash={}", path.display()));
+        }
+        if let Some(cut) = self.cut {
+            arguments.push(format!("cut={cut}"));
+        }
         for (label, path) in &self.support {
             arguments.push(format!("support:{label}={}", path.display()));
+        }
+        for label in &self.deleted {
+            arguments.push(format!("delete={label}"));
         }
         for path in &self.queries {
             arguments.push(format!("query={}", path.display()));
@@ -76,6 +98,15 @@ impl Firmware {
         })
     }
 
+    /// Flash of the firmware's size, erased.
+    pub fn blank_flash(&self) -> Result<Flash> {
+        let host = self.host()?;
+        let model = host.model()?;
+        let dim = model.invariant_dim() + model.equivariant_dim();
+        let len = flash_len(CLASSES, EXAMPLES, dim, PAGE).context("pages for the flash")?;
+        Ok(Flash::new(len / PAGE))
+    }
+
     /// The host's runtime with the firmware's model.
     pub fn host(&self) -> Result<Host> {
         Host::open(&self.model)
@@ -86,24 +117,29 @@ impl Firmware {
     pub fn check(&self, script: &Script, kind: HeadKind) -> Result<Report> {
         let (report, passed) = self.run(&script.arguments())?;
         ensure!(passed, "the firmware failed: {report:?}");
-        let lines = report.lines.iter();
-        let told: Vec<Line> = lines
-            .filter(|line| line.kind == "support" || line.kind == "query")
-            .map(|line| line.without("instructions"))
-            .collect();
-        let expected = self.host()?.run(script, kind)?.lines;
+        same_lines(&report, &self.host()?.run(script, kind, None)?)?;
+        Ok(report)
+    }
+
+    /// [`Self::check`] of a script that keeps what it enrols: `flash` holds what the firmware's file
+    /// does, and afterwards both hold the same bytes again. If the power goes on the way, it is back
+    /// afterwards.
+    pub fn check_kept(&self, script: &Script, flash: &mut Flash) -> Result<Report> {
+        let file = script.flash.as_ref().context("a file for the flash")?;
+        let (report, passed) = self.run(&script.arguments())?;
+        let expected = self.host()?.run(script, HeadKind::default(), Some(flash))?;
         ensure!(
-            told.len() == expected.len(),
-            "{} lines, expected {}",
-            told.len(),
-            expected.len()
+            passed == flash.is_powered(),
+            "the firmware's exit status says {passed}: {report:?}"
         );
-        for (told, expected) in told.iter().zip(&expected) {
-            ensure!(
-                told == expected,
-                "the device says {told:?}, the host {expected:?}"
-            );
-        }
+        same_lines(&report, &expected)?;
+        flash.restore_power();
+        let kept = fs::read(file).with_context(|| file.display().to_string())?;
+        let at = kept.iter().zip(flash.content()).position(|(a, b)| a != b);
+        ensure!(
+            kept.len() == flash.content().len() && at.is_none(),
+            "the flashes of device and host differ at {at:?}"
+        );
         Ok(report)
     }
 
@@ -124,4 +160,24 @@ impl Firmware {
         eprintln!("{text}");
         Ok((text.parse()?, output.status.success()))
     }
+}
+
+/// Checks that the firmware told what the host expects, but for its counts of instructions and what
+/// only a device has to tell.
+fn same_lines(report: &Report, expected: &Report) -> Result<()> {
+    let device_only = ["model", "memory", "fit", "stack"];
+    let lines = report.lines.iter();
+    let told: Vec<Line> = lines
+        .filter(|line| !device_only.contains(&line.kind.as_str()))
+        .map(|line| line.without("instructions"))
+        .collect();
+    for (told, expected) in told.iter().zip(&expected.lines) {
+        ensure!(
+            told == expected,
+            "the device says {told:?}, the host {expected:?}"
+        );
+    }
+    let (told, expected) = (told.len(), expected.lines.len());
+    ensure!(told == expected, "{told} lines, expected {expected}");
+    Ok(())
 }

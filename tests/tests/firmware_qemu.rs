@@ -113,6 +113,128 @@ fn the_threshold_decides_what_is_unknown() -> Result<()> {
     Ok(())
 }
 
+/// A device's life: it is taught, the power goes in the middle of a write, it starts again and
+/// recognises, forgets, and starts again. After each run the device's flash holds the bytes that the
+/// runtime on this host would have put there, and after each start both give the same bits.
+#[test]
+fn what_was_enrolled_outlives_restarts_and_power_cuts() -> Result<()> {
+    let firmware = Firmware::from_env()?;
+    let recordings = Recordings::new()?;
+    let Script {
+        support, queries, ..
+    } = &recordings.script;
+    let (known, new) = support.split_at(4);
+    let script = Script {
+        flash: Some(recordings.path("flash.bin")),
+        ..Script::default()
+    };
+    let ask = Script {
+        queries: queries.clone(),
+        ..script.clone()
+    };
+    let teach = |support: &[(String, PathBuf)]| Script {
+        support: support.to_vec(),
+        ..script.clone()
+    };
+    let restored = |report: &Report| -> Result<[u64; 2]> {
+        let line = report.of("restored").next().expect("a line about it");
+        Ok([line.number("classes")?, line.number("examples")?])
+    };
+
+    let mut flash = firmware.blank_flash()?;
+    let report = firmware.check_kept(&teach(known), &mut flash)?;
+    assert_eq!(restored(&report)?, [0, 0]);
+    let taught = (fs::read(recordings.path("flash.bin"))?, flash.clone());
+
+    // What the next example takes to be written.
+    let mut uncut = flash.clone();
+    let add = teach(&new[..1]);
+    let host = firmware.host()?;
+    host.run(&add, HeadKind::default(), Some(&mut uncut))?;
+    let bytes = uncut.bytes_changed() - flash.bytes_changed();
+    let mut outcomes = Vec::new();
+    for cut in [bytes - 1, bytes * 2 / 3, 0, 1, bytes / 3] {
+        fs::write(recordings.path("flash.bin"), &taught.0)?;
+        flash = taught.1.clone();
+        let cut_short = Script {
+            cut: Some(cut),
+            ..add.clone()
+        };
+        let report = firmware.check_kept(&cut_short, &mut flash)?;
+        assert_eq!(report.of("power").count(), 1, "{cut} of {bytes}");
+        assert_eq!(report.of("saved").count(), 0, "{cut} of {bytes}");
+        assert_eq!(flash != taught.1, cut > 0, "{cut} of {bytes}");
+        let report = firmware.check_kept(&ask, &mut flash)?;
+        assert_eq!(report.of("query").count(), queries.len());
+        outcomes.push(restored(&report)?);
+    }
+    assert!(
+        outcomes
+            .iter()
+            .all(|known| [[2, 4], [3, 5]].contains(known))
+    );
+    assert_eq!(outcomes[2..], [[2, 4]; 3]);
+
+    // The interrupted one again, and the last of all.
+    let report = firmware.check_kept(&teach(new), &mut flash)?;
+    assert_eq!(restored(&report)?, [2, 4]);
+    let delete = Script {
+        deleted: vec!["sound1".to_owned()],
+        ..script.clone()
+    };
+    let report = firmware.check_kept(&delete, &mut flash)?;
+    assert_eq!(restored(&report)?, [3, 6]);
+    let report = firmware.check_kept(&ask, &mut flash)?;
+    assert_eq!(restored(&report)?, [2, 4]);
+    for line in report.of("query") {
+        let scores = line.get("scores")?;
+        assert!(
+            scores.contains("sound0:") && scores.contains("sound2:"),
+            "{scores}"
+        );
+        assert!(!scores.contains("sound1:"), "{scores}");
+    }
+    // Nothing is left, which is no fault.
+    let forget = Script {
+        deleted: vec!["sound0".to_owned(), "sound2".to_owned()],
+        ..script.clone()
+    };
+    firmware.check_kept(&forget, &mut flash)?;
+    let report = firmware.check_kept(&script, &mut flash)?;
+    assert_eq!(restored(&report)?, [0, 0]);
+    Ok(())
+}
+
+/// A file that is no flash is named, and left as it is.
+#[test]
+fn flash_that_cannot_be_used_is_an_error() -> Result<()> {
+    let firmware = Firmware::from_env()?;
+    let recordings = Recordings::new()?;
+    let path = recordings.path("flash.bin");
+    let run = || -> Result<String> {
+        let script = Script {
+            flash: Some(path.clone()),
+            ..recordings.script.clone()
+        };
+        let (report, passed) = firmware.run(&script.arguments())?;
+        assert!(!passed);
+        assert_eq!(report.of("support").count(), 0);
+        let error = report.of("error").next().expect("an error");
+        Ok(error.get("text")?.to_owned())
+    };
+    fs::write(&path, b"something else")?;
+    assert!(run()?.contains("the file has 14 bytes"));
+    assert_eq!(fs::read(&path)?, b"something else");
+
+    // Of another backbone.
+    let mut flash = firmware.blank_flash()?;
+    firmware.host()?.enrol_under_another_backbone(&mut flash)?;
+    fs::write(&path, flash.content())?;
+    assert!(run()?.contains("enrolled under the backbone"));
+    assert_eq!(fs::read(&path)?, flash.content());
+    Ok(())
+}
+
 /// Each fault is named with its file, the exit status tells of it, and the other files are done.
 #[test]
 fn bad_recordings_are_named_and_the_others_done() -> Result<()> {
@@ -180,6 +302,8 @@ fn bad_arguments_are_named() -> Result<()> {
         ("threshold=2", "expected a number from -1 to 1"),
         ("threshold=NaN", "expected a number from -1 to 1"),
         ("head=svm", "expected nearest-mean"),
+        ("cut=-1", "expected a number of bytes"),
+        ("delete=dog", "no class"),
     ] {
         let (report, passed) = firmware.run(&[argument])?;
         assert!(!passed, "{argument}");

@@ -1,7 +1,8 @@
-//! What the example firmwares share on QEMU's boards: memory map, console and files of the host,
-//! instruction counter, account of memory and stack.
+//! What the example firmwares share on QEMU's boards: memory map, console and files of the host, flash
+//! that outlives the program, instruction counter, account of memory and stack.
 #![no_std]
 
+pub mod flash;
 pub mod instructions;
 pub mod memory;
 pub mod semihosting;

@@ -1,5 +1,9 @@
 //! The debugger's side of the machine, which QEMU plays: the command line, files to read, a console.
 
+mod disk;
+
+pub use disk::Disk;
+
 use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +14,8 @@ mod request {
     pub const CLOSE: usize = 0x02;
     pub const WRITE: usize = 0x05;
     pub const READ: usize = 0x06;
+    pub const SEEK: usize = 0x0a;
+    pub const LENGTH: usize = 0x0c;
     pub const GET_COMMAND_LINE: usize = 0x15;
     pub const EXIT: usize = 0x18;
 }
@@ -17,7 +23,9 @@ mod request {
 /// How a file is opened, as for C's `fopen`.
 mod mode {
     pub const READ_BINARY: usize = 1;
+    pub const UPDATE_BINARY: usize = 3;
     pub const WRITE: usize = 4;
+    pub const CREATE_BINARY: usize = 7;
 }
 
 /// Why the program ends.
@@ -91,6 +99,8 @@ pub enum HostError {
     PathTooLong,
     /// Reading failed.
     Read,
+    /// Writing failed.
+    Write,
 }
 
 impl fmt::Display for HostError {
@@ -101,6 +111,7 @@ impl fmt::Display for HostError {
             Self::Open => "cannot open the file",
             Self::PathTooLong => "the path is longer than 1023 bytes",
             Self::Read => "cannot read the file",
+            Self::Write => "cannot write the file",
         })
     }
 }
@@ -192,6 +203,28 @@ fn open(path: &CStr, mode: usize) -> Result<usize, HostError> {
     }
 }
 
+/// Opens the file at `path`, whatever way `mode` says.
+fn open_path(path: &str, mode: usize) -> Result<usize, HostError> {
+    let mut zero_ended = [0; 1024];
+    let len = path.len();
+    if len >= zero_ended.len() {
+        return Err(HostError::PathTooLong);
+    }
+    zero_ended[..len].copy_from_slice(path.as_bytes());
+    let path = CStr::from_bytes_until_nul(&zero_ended).map_err(|_| HostError::PathTooLong)?;
+    open(path, mode)
+}
+
+/// Reads into the front of `buffer` from where the file stands; returns how many bytes.
+fn read(handle: usize, buffer: &mut [u8]) -> Result<usize, HostError> {
+    let len = buffer.len();
+    let block = [handle, buffer.as_mut_ptr() as usize, len];
+    // SAFETY: SYS_READ takes an open handle, a buffer and its length, and writes no further.
+    // It returns how many bytes it did not fill.
+    let missing = unsafe { ask_with(request::READ, &block) };
+    len.checked_sub(missing).ok_or(HostError::Read)
+}
+
 /// A file on the host, read from start to end through a small buffer (a request to the host costs
 /// far more than copying its bytes).
 #[derive(Debug)]
@@ -205,15 +238,8 @@ pub struct File {
 impl File {
     /// Opens `path` for reading.
     pub fn open(path: &str) -> Result<Self, HostError> {
-        let mut zero_ended = [0; 1024];
-        let len = path.len();
-        if len >= zero_ended.len() {
-            return Err(HostError::PathTooLong);
-        }
-        zero_ended[..len].copy_from_slice(path.as_bytes());
-        let path = CStr::from_bytes_until_nul(&zero_ended).map_err(|_| HostError::PathTooLong)?;
         Ok(Self {
-            handle: open(path, mode::READ_BINARY)?,
+            handle: open_path(path, mode::READ_BINARY)?,
             buffer: [0; 512],
             filled: 0,
             read: 0,
@@ -221,12 +247,7 @@ impl File {
     }
 
     fn refill(&mut self) -> Result<(), HostError> {
-        let len = self.buffer.len();
-        let block = [self.handle, self.buffer.as_mut_ptr() as usize, len];
-        // SAFETY: SYS_READ takes an open handle, a buffer and its length, and writes no further.
-        // It returns how many bytes it did not fill.
-        let missing = unsafe { ask_with(request::READ, &block) };
-        self.filled = len.checked_sub(missing).ok_or(HostError::Read)?;
+        self.filled = read(self.handle, &mut self.buffer)?;
         self.read = 0;
         Ok(())
     }

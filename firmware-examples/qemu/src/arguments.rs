@@ -22,6 +22,18 @@ pub enum Argument<'a> {
     Threshold(f32),
     /// `head=KIND`: which linear head is fitted.
     Head(HeadKind),
+    /// `delete=LABEL`: forgets a class.
+    Delete {
+        /// The class.
+        label: &'a str,
+    },
+    /// `flash=PATH`: where the flash is kept.
+    Flash {
+        /// A file of the host.
+        path: &'a str,
+    },
+    /// `cut=N`: the power goes after so many bytes have been written to flash or erased.
+    Cut(u64),
 }
 
 /// Why the command line cannot be followed.
@@ -35,6 +47,8 @@ pub enum ArgumentError<'a> {
     Threshold(&'a str),
     /// A head that is not known.
     Head(&'a str),
+    /// A cut that is not a number of bytes.
+    Cut(&'a str),
     /// A quotation mark without its partner.
     Quote,
 }
@@ -44,8 +58,8 @@ impl fmt::Display for ArgumentError<'_> {
         match self {
             Self::Unknown(word) => write!(
                 f,
-                "argument {word:?}, expected support:LABEL=PATH, query=PATH, threshold=S or \
-                 head=KIND"
+                "argument {word:?}, expected support:LABEL=PATH, query=PATH, threshold=S, head=KIND, \
+                 delete=LABEL, flash=PATH or cut=BYTES"
             ),
             Self::Label(found) => write!(
                 f,
@@ -58,6 +72,7 @@ impl fmt::Display for ArgumentError<'_> {
                 f,
                 "head {found:?}, expected nearest-mean, ridge:LAMBDA or logistic:C"
             ),
+            Self::Cut(found) => write!(f, "cut {found:?}, expected a number of bytes"),
             Self::Quote => f.write_str("a quotation mark without its partner"),
         }
     }
@@ -88,6 +103,12 @@ fn parse(word: &str) -> Result<Argument<'_>, ArgumentError<'_>> {
             }
             _ => Err(ArgumentError::Threshold(value)),
         },
+        "delete" => Ok(Argument::Delete { label: value }),
+        "flash" => Ok(Argument::Flash { path: value }),
+        "cut" => value
+            .parse()
+            .map(Argument::Cut)
+            .map_err(|_| ArgumentError::Cut(value)),
         "head" => head(value)
             .map(Argument::Head)
             .ok_or(ArgumentError::Head(value)),

@@ -1,16 +1,18 @@
-//! Enrols sounds from examples and recognises others, on a Cortex-M4F that QEMU emulates: the
-//! recordings and the console are the host's, through semihosting. See `README.md`.
+//! Enrols sounds from examples and recognises others, on a Cortex-M4F that QEMU emulates: recordings,
+//! flash and console are the host's, through semihosting. See `README.md`.
 #![no_std]
 #![no_main]
 #![deny(unsafe_code)]
 
 mod arguments;
 mod device;
+mod kept;
 mod model;
 mod session;
 
 use core::panic::PanicInfo;
 use device::Device;
+use kept::{Kept, SCRATCH_LEN};
 use model::{ARENA_LEN, CLIP_BUFFER_LEN, MODEL};
 use mtslvr_board::instructions::Instructions;
 use mtslvr_board::{entry, memory, say, semihosting};
@@ -26,11 +28,13 @@ fn main() -> ! {
     static mut ARENA: Aligned<[i8; ARENA_LEN]> = Aligned([0; ARENA_LEN]);
     static mut CLIP: [f32; CLIP_BUFFER_LEN] = [0.0; CLIP_BUFFER_LEN];
     static mut SOUNDS: SoundStorage = SoundStorage::new();
+    static mut SCRATCH: [u8; SCRATCH_LEN] = [0; SCRATCH_LEN];
 
     let buffers = Buffers {
         arena: &mut ARENA.0,
         clip: CLIP,
         sounds: SOUNDS,
+        scratch: SCRATCH,
     };
     let passed = match semihosting::command_line(COMMAND_LINE) {
         Ok(line) => run(line, buffers),
@@ -47,6 +51,7 @@ struct Buffers {
     arena: &'static mut [i8],
     clip: &'static mut [f32],
     sounds: &'static mut SoundStorage,
+    scratch: &'static mut [u8],
 }
 
 /// Does what the command line asks for; false if any of it failed.
@@ -110,7 +115,14 @@ fn run(line: &str, buffers: Buffers) -> bool {
         clip,
         instructions,
     };
-    let passed = session::run(&mut device, &mut sounds, line);
+    let kept = match Kept::open(line, buffers.scratch) {
+        Ok(kept) => kept,
+        Err(error) => {
+            say!("error: {}", error);
+            return false;
+        }
+    };
+    let passed = session::run(&mut device, &mut sounds, kept, line);
     say!("stack used={}", memory::stack_high_water());
     passed
 }

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Argument, arguments};
 use crate::device::{Device, Embedded, Purpose};
+use crate::kept::{Kept, KeptError};
 use crate::model::EMBEDDING_DIM;
 use core::fmt;
 use mtslvr_board::say;
@@ -26,31 +27,61 @@ pub fn head(line: &str) -> HeadKind {
     heads.last().unwrap_or_default()
 }
 
-/// Follows the command line; false if any of it failed.
-pub fn run(device: &mut Device, sounds: &mut Learner, line: &str) -> bool {
+/// Follows the command line; false if any of it failed. What changes is kept at once.
+pub fn run(device: &mut Device, sounds: &mut Learner, mut kept: Option<Kept>, line: &str) -> bool {
+    if let Some(kept) = &mut kept
+        && let Err(error) = kept.restore(sounds)
+    {
+        say!("error: {}", error);
+        return false;
+    }
     let mut passed = true;
     for argument in arguments(line) {
         let done = match argument {
             Ok(Argument::Support { label, path }) => support(device, sounds, label, path),
+            Ok(Argument::Delete { label }) => delete(sounds, label),
             // Its range was checked with the argument.
             Ok(Argument::Threshold(threshold)) => {
                 sounds.set_default_threshold(Some(threshold)).is_ok()
             }
-            Ok(Argument::Query { .. } | Argument::Head(_)) => true,
+            Ok(_) => continue,
             Err(error) => {
                 say!("error: {}", error);
                 false
             }
         };
-        passed &= done;
+        passed &= done && save(&mut kept, sounds);
     }
-    passed &= fit(device, sounds);
+    // After everything was deleted there is nothing to fit, and nothing wrong.
+    if kept.is_none() || sounds.support().class_count() > 0 {
+        passed &= fit(device, sounds);
+    }
     for argument in arguments(line) {
         if let Ok(Argument::Query { path }) = argument {
             passed &= query(device, sounds, path);
         }
     }
     passed
+}
+
+fn save(kept: &mut Option<Kept>, sounds: &Learner) -> bool {
+    let saved = kept.as_mut().map_or(Ok(()), |kept| kept.save(sounds));
+    saved
+        .map_err(|error: KeptError| say!("error: {}", error))
+        .is_ok()
+}
+
+fn delete(sounds: &mut Learner, label: &str) -> bool {
+    let Some(class) = sounds.support().find(label) else {
+        say!("error: no class {:?} to delete", label);
+        return false;
+    };
+    if let Err(error) = sounds.support_mut().remove(class) {
+        say!("error: {}", error);
+        return false;
+    }
+    say!("deleted class={}", label);
+    true
 }
 
 fn support(device: &mut Device, sounds: &mut Learner, label: &str, path: &str) -> bool {

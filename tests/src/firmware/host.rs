@@ -1,11 +1,12 @@
 //! What the firmware does, done by the runtime on this host: files through the trainer's decoder,
 //! all else through the same crates.
 
-use super::{CLASSES, EXAMPLES, Script};
+use super::{CLASSES, EXAMPLES, Flash, Script};
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::persist::{FlashFault, FlashStore, StoreError, store_scratch_len};
+use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
 use mtslvr_trainer::audio;
 use std::path::Path;
@@ -31,24 +32,55 @@ impl Host {
         Ok(Model::open(&self.bytes)?)
     }
 
-    /// The `support` and `query` lines that the firmware owes for `script`, without their count of
-    /// instructions.
-    pub fn run(&self, script: &Script, head: HeadKind) -> Result<Report> {
+    /// The lines that the firmware owes for `script`, without their count of instructions. What is
+    /// enrolled is kept in `flash`, if there is one; when its power goes, so does the rest.
+    pub fn run(
+        &self,
+        script: &Script,
+        head: HeadKind,
+        flash: Option<&mut Flash>,
+    ) -> Result<Report> {
         let model = self.model()?;
         let mut backbone = PackedBackbone::new(model, vec![0_i8; model.arena_len()])?;
         let mut storage = StorageVec::new(CLASSES, EXAMPLES, backbone.embedding_dim());
         let mut sounds = Learner::new(storage.lend(), head, (&model).into())?;
+        let mut report = Report::default();
+        let mut kept = match flash {
+            Some(flash) => Some(Kept::open(flash, script.cut, &mut sounds, &mut report)?),
+            None => None,
+        };
+        let mut save = |sounds: &Learner, report: &mut Report| match &mut kept {
+            Some(kept) => kept.save(sounds, report),
+            None => Ok(true),
+        };
         if let Some(threshold) = script.threshold {
             sounds.set_default_threshold(Some(threshold))?;
+            if !save(&sounds, &mut report)? {
+                return Ok(report);
+            }
         }
-        let mut report = Report::default();
         for (label, path) in &script.support {
             let (embedding, mut fields) = embed(&mut backbone, path)?;
             sounds.enrol(label, &embedding)?;
             fields.insert(0, field("class", label));
             report.lines.push(line("support", fields));
+            if !save(&sounds, &mut report)? {
+                return Ok(report);
+            }
         }
-        sounds.fit(&mut vec![0.0; sounds.scratch_len()])?;
+        for label in &script.deleted {
+            let class = sounds.support().find(label).context("a class to delete")?;
+            sounds.support_mut().remove(class)?;
+            report
+                .lines
+                .push(line("deleted", vec![field("class", label)]));
+            if !save(&sounds, &mut report)? {
+                return Ok(report);
+            }
+        }
+        if sounds.support().class_count() > 0 {
+            sounds.fit(&mut vec![0.0; sounds.scratch_len()])?;
+        }
         for path in &script.queries {
             let (embedding, fields) = embed(&mut backbone, path)?;
             let mut scores = [0.0; CLASSES];
@@ -73,6 +105,93 @@ impl Host {
         }
         Ok(report)
     }
+}
+
+impl Host {
+    /// Leaves in `flash` what a device with another backbone would.
+    pub fn enrol_under_another_backbone(&self, flash: &mut Flash) -> Result<()> {
+        let model = self.model()?;
+        let mut space = EmbeddingSpace::from(&model);
+        space.backbone = !space.backbone;
+        let dim = space.base_mean.len();
+        let mut storage = StorageVec::new(CLASSES, EXAMPLES, dim);
+        let mut sounds = Learner::new(storage.lend(), HeadKind::default(), space)?;
+        let embedding: Vec<f32> = space.base_mean.iter().map(|mean| mean + 1.0).collect();
+        let mut report = Report::default();
+        let mut kept = Kept::open(flash, None, &mut sounds, &mut report)?;
+        sounds.enrol("sound", &embedding)?;
+        kept.save(&sounds, &mut report)?;
+        Ok(())
+    }
+}
+
+/// The store in a flash.
+struct Kept<'f> {
+    flash: &'f mut Flash,
+    scratch: Vec<u8>,
+    /// When the power goes.
+    cut: Option<u64>,
+}
+
+impl<'f> Kept<'f> {
+    /// Opens the store, and restores what it holds.
+    fn open(
+        flash: &'f mut Flash,
+        cut: Option<u64>,
+        sounds: &mut Learner,
+        report: &mut Report,
+    ) -> Result<Self> {
+        if let Some(cut) = cut {
+            flash.cut_after(cut, 0);
+        }
+        let scratch = vec![0; store_scratch_len(CLASSES, EXAMPLES, sounds.metric().dim())];
+        let mut kept = Self {
+            flash,
+            scratch,
+            cut,
+        };
+        let backbone = sounds.space().backbone;
+        kept.store(|store, scratch| store.load(sounds.support_mut(), backbone, scratch))?;
+        report.lines.push(line("restored", count(sounds)));
+        Ok(kept)
+    }
+
+    /// Saves what `sounds` knows; false if the power went meanwhile.
+    fn save(&mut self, sounds: &Learner, report: &mut Report) -> Result<bool> {
+        let backbone = sounds.space().backbone;
+        let saved = self.store(|store, scratch| store.save(sounds.support(), backbone, scratch));
+        match self.cut {
+            Some(cut) if !self.flash.is_powered() => {
+                let fields = vec![field("lost_after", cut)];
+                report.lines.push(line("power", fields));
+                return Ok(false);
+            }
+            _ => saved?,
+        }
+        report.lines.push(line("saved", count(sounds)));
+        Ok(true)
+    }
+
+    fn store<T>(
+        &mut self,
+        act: impl FnOnce(&mut FlashStore<Flash>, &mut [u8]) -> Result<T, StoreError<FlashFault>>,
+    ) -> Result<T> {
+        let flash = std::mem::replace(self.flash, Flash::new(0));
+        let range = 0..u32::try_from(flash.content().len())?;
+        let mut store = FlashStore::new(flash, range)?;
+        let result = act(&mut store, &mut self.scratch);
+        *self.flash = store.into_flash();
+        Ok(result?)
+    }
+}
+
+/// How much is known.
+fn count(sounds: &Learner) -> Fields {
+    let support = sounds.support();
+    vec![
+        field("classes", support.class_count()),
+        field("examples", support.example_count()),
+    ]
 }
 
 /// The embedding of a file, and the fields that tell of it.
