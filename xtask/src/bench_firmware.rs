@@ -5,7 +5,7 @@ mod table;
 
 use crate::embedded::{self, Toolchain};
 use crate::figures::Figures;
-use crate::{elf, firmware, process, workspace};
+use crate::{elf, firmware, process};
 use anyhow::{Context, Result, ensure};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -159,10 +159,7 @@ fn board_name<S: Serializer>(board: &Board, serializer: S) -> Result<S::Ok, S::E
 /// Builds, runs and reads everything.
 pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
     let board = request.board;
-    let model = match &request.model {
-        Some(model) => firmware::find_model(model)?,
-        None => firmware::find_model(&workspace::root().join("models/edge-s/model.slvr"))?,
-    };
+    let model = firmware::model_or_shipped(request.model.as_deref())?;
     let build = |program| firmware::build(toolchain, board, program, &model);
     let bench = build(firmware::BENCH)?;
     let footprint = elf::sizes(&build(firmware::FOOTPRINT)?)?;

@@ -67,24 +67,30 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// `cargo build --release` for `board` in `folder`, into [`target_dir`]; more arguments may
-    /// follow.
+    /// [`Self::cargo_build_for`] an emulated board.
     pub fn cargo_build(self, board: Board, folder: &Path) -> Result<Command> {
+        let mut command = self.cargo_build_for(board.target(), board.rustflags(), folder)?;
+        command.env("MTSLVR_BOARD", board.name());
+        Ok(command)
+    }
+
+    /// `cargo build --release` for `target` in `folder`, into [`target_dir`]; more arguments may
+    /// follow.
+    pub fn cargo_build_for(self, target: &str, rustflags: &str, folder: &Path) -> Result<Command> {
         let mut command = match self {
             Self::Rustup => workspace::host_cargo()?,
             Self::Debian => debian_cargo(),
         };
         command
             .current_dir(folder)
-            .args(["build", "--release", "--locked", "--target", board.target()])
+            .args(["build", "--release", "--locked", "--target", target])
             .env("CARGO_TARGET_DIR", target_dir())
-            .env("MTSLVR_BOARD", board.name())
             // Warnings fail this build like clippy's do on the host.
-            .env("RUSTFLAGS", format!("-D warnings {}", board.rustflags()));
+            .env("RUSTFLAGS", format!("-D warnings {rustflags}"));
         if self == Self::Debian {
             command.arg("-Zbuild-std=core,alloc");
             // Debian has no rust-lld, the targets' default.
-            let target = board.target().to_uppercase().replace(['-', '.'], "_");
+            let target = target.to_uppercase().replace(['-', '.'], "_");
             command.env(format!("CARGO_TARGET_{target}_LINKER"), "ld.lld");
         }
         Ok(command)

@@ -15,6 +15,14 @@ pub fn find_model(model: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cannot read the model {}", model.display()))
 }
 
+/// `model`, or `edge-s` if there is none.
+pub fn model_or_shipped(model: Option<&Path>) -> Result<PathBuf> {
+    match model {
+        Some(model) => find_model(model),
+        None => find_model(&workspace::root().join("models/edge-s/model.slvr")),
+    }
+}
+
 /// A program of `firmware-examples`.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {

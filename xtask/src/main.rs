@@ -7,6 +7,7 @@ mod embedded;
 mod figures;
 mod firmware;
 mod onnxruntime;
+mod part;
 mod process;
 mod steps;
 mod suite;
@@ -52,6 +53,12 @@ enum Command {
         /// (firmware-examples/qemu/README.md lists them).
         #[arg(last = true, requires = "run", value_name = "ARG")]
         args: Vec<String>,
+    },
+    /// Builds the firmwares of the real boards, and checks that they fit into flash and RAM.
+    Boards {
+        /// The packed model (.slvr) to put into flash instead of models/edge-s/model.slvr.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
     },
     /// Counts instructions, flash, RAM and stack of the runtime on an emulated microcontroller.
     ///
@@ -112,6 +119,13 @@ fn run(command: Command) -> Result<ExitCode> {
             println!("{}", elf.display());
             if run {
                 firmware::run(board, &elf, &args)?;
+            }
+        }
+        Command::Boards { model } => {
+            let model = firmware::model_or_shipped(model.as_deref())?;
+            let toolchain = embedded::Toolchain::set_up(&[Board::An386, Board::An505])?;
+            for part in part::PARTS {
+                println!("{}: {}", part.name, part::build(toolchain, part, &model)?);
             }
         }
         Command::BenchFirmware {

@@ -2,6 +2,7 @@
 
 use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
+use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{aarch64, embedded, figures, firmware, onnxruntime, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
@@ -19,6 +20,8 @@ const MODEL: &str = "test model";
 /// The board that the example firmware is tested on.
 const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
+/// The firmwares of real boards.
+const BOARDS: &str = "firmware: real boards";
 const FIGURES: &str = "firmware: bytes and figures";
 /// The boards on which the runtime must give the host's bytes, and may not grow.
 const MEASURED: [Board; 4] = [Board::An386, Board::An547, Board::An385, Board::Virt];
@@ -72,6 +75,21 @@ pub fn test() -> ExitCode {
             None
         }
     };
+
+    match &toolchain {
+        Some(toolchain) => {
+            for part in PARTS {
+                let name = format!("{BOARDS}, {}", part.name);
+                let sizes = steps.run(&name, || {
+                    part::build(*toolchain, part, &firmware::model_or_shipped(None)?)
+                });
+                if let Some(sizes) = sizes {
+                    steps.note(&name, &sizes);
+                }
+            }
+        }
+        None => steps.blocked(BOARDS, EMBEDDED),
+    }
 
     match &toolchain {
         Some(toolchain) => {
@@ -229,7 +247,7 @@ fn figures_of(toolchain: Toolchain, board: Board) -> Result<String> {
 /// Runs `board`'s kernels in QEMU on random operators; their outputs must be those of this host's
 /// portable kernels.
 fn kernels(toolchain: Toolchain, board: Board) -> Result<()> {
-    let model = workspace::root().join("models/edge-s/model.slvr");
+    let model = firmware::model_or_shipped(None)?;
     let elf = firmware::build(toolchain, board, firmware::KERNELS, &model)?;
     let output = process::output(&mut qemu::command(board, &elf, &[KERNEL_CASES.to_string()]))?;
     let Sweep::Agrees { crc32 } = sweep(KERNEL_CASES, portable::convolve) else {

@@ -2,19 +2,22 @@
 
 use crate::button::{Change, Press};
 use crate::memory::{CLASSES, Memory};
-use crate::notice::{Notice, sound_name};
+use crate::notice::Notice;
 use crate::recording::{Overwritten, Recording};
 use core::fmt;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
-use mtslvr_runtime::clip::Levels;
 use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError};
-use mtslvr_runtime::fewshot::{
-    ClassName, DirectionError, FitError, HeadKind, Learner, Limits, Refusal,
-};
+use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::Model;
+
+mod lesson;
+mod sound;
+
+use lesson::Lesson;
+use sound::{Sound, levels};
 
 /// Seconds after an example in which the next one is of the same sound.
 pub const LESSON_SECONDS: u32 = 20;
@@ -68,28 +71,9 @@ pub enum StartError<E> {
     Store(StoreError<E>),
 }
 
-/// A sound that was heard. Its place is that in the recording.
-#[derive(Debug)]
-struct Sound<'m> {
-    /// False until there is one, and when it is too long ago.
-    there: bool,
-    start: u32,
-    end: u32,
-    levels: Levels,
-    embedding: &'m mut [f32],
-}
-
-/// An example was enrolled.
-#[derive(Debug)]
-struct Lesson {
-    name: ClassName,
-    /// End of the example in the recording.
-    end: u32,
-}
-
 impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
-    /// Starts a device whose backbone is `model`, with what it was taught before: `range` of `flash`
-    /// is for that alone. Tells what it knows.
+    /// Starts a device whose backbone is `model` and that listens as `config` says, with what it was
+    /// taught before: `range` of `flash` is for that alone. Tells what it knows.
     pub fn start<
         const ARENA: usize,
         const LISTENER: usize,
@@ -97,6 +81,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         const SCRATCH: usize,
     >(
         model: Model<'m>,
+        config: ListenerConfig,
         memory: &'m mut Memory<ARENA, LISTENER, DIM, SCRATCH>,
         flash: F,
         range: Range<u32>,
@@ -112,7 +97,6 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
             HeadKind::default(),
             (backbone.model()).into(),
         );
-        let config = ListenerConfig::default();
         let listener = Listener::new(config, frontend, dim, CLASSES, &mut memory.listener);
         let mut device = Self {
             backbone,
@@ -274,118 +258,6 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         }
     }
 
-    /// Makes the sound that was asked for an example.
-    fn enrol(&mut self) -> Notice<F::Error> {
-        if let Some(error) = self.locked {
-            return Notice::Locked(error);
-        }
-        let enrolled = |lesson: &Lesson| {
-            let behind = self.asked.start.wrapping_sub(lesson.end);
-            behind > u32::MAX / 2
-        };
-        if !self.asked.there || self.lesson.as_ref().is_some_and(enrolled) {
-            return Notice::NothingHeard;
-        }
-        let name = self.name_for_example();
-        if let Err(refusal) = self.check(&name) {
-            return Notice::Refused(refusal);
-        }
-        let class = match self.sounds.enrol(&name, self.asked.embedding) {
-            Ok(class) => class,
-            Err(error) => return Notice::NotEnrolled(error),
-        };
-        let examples = self.examples_of(class);
-        if let Err(error) = self.fit() {
-            // What was known before can be fitted: it was.
-            let _ = self
-                .sounds
-                .support_mut()
-                .remove_example(class, examples - 1);
-            let _ = self.fit();
-            return Notice::NotFitted(error);
-        }
-        self.asked.there = false;
-        self.lesson = Some(Lesson {
-            name: name.clone(),
-            end: self.asked.end,
-        });
-        self.recent = Some(name.clone());
-        self.keep(Notice::Enrolled { name, examples })
-    }
-
-    fn examples_of(&self, class: u8) -> usize {
-        let class = self.sounds.support().class(class);
-        class.map_or(0, |class| class.examples())
-    }
-
-    fn check(&mut self, name: &str) -> Result<(), Refusal> {
-        self.limits.check_levels(&self.asked.levels, self.rate)?;
-        let embedding = &*self.asked.embedding;
-        self.limits.check_example(&mut self.sounds, name, embedding)
-    }
-
-    /// Which sound the one that was asked for is an example of.
-    fn name_for_example(&mut self) -> ClassName {
-        if let Some(lesson) = &self.lesson
-            && self.sounds.support().find(&lesson.name).is_some()
-        {
-            return lesson.name.clone();
-        }
-        let mut scores = [0.0; CLASSES];
-        let decision = self.sounds.classify(self.asked.embedding, &mut scores);
-        let support = self.sounds.support();
-        if let Some(class) = decision.ok().and_then(|decision| decision.class)
-            && let Ok(name) = support.name(class)
-            && let Ok(name) = ClassName::try_from(name)
-        {
-            return name;
-        }
-        let mut names = (1..).map(sound_name);
-        let free = names.find(|name| support.find(name).is_none());
-        free.unwrap_or_default()
-    }
-
-    /// Forgets the sound that was recognised or enrolled last.
-    fn forget(&mut self) -> Notice<F::Error> {
-        if let Some(error) = self.locked {
-            return Notice::Locked(error);
-        }
-        let support = self.sounds.support();
-        let recent = self.recent.take();
-        let known = recent.and_then(|name| Some((support.find(&name)?, name)));
-        let Some((class, name)) = known else {
-            return Notice::NothingToForget;
-        };
-        self.lesson = None;
-        // It was found.
-        let _ = self.sounds.support_mut().remove(class);
-        if let Err(error) = self.fit() {
-            return Notice::NotFitted(error);
-        }
-        self.keep(Notice::Forgot { name })
-    }
-
-    fn forget_all(&mut self) -> Notice<F::Error> {
-        self.sounds.support_mut().clear();
-        (self.recent, self.lesson) = (None, None);
-        if self.locked.is_some() {
-            if let Err(error) = self.store.erase() {
-                return Notice::NotKept(error);
-            }
-            self.locked = None;
-        }
-        self.keep(Notice::ForgotAll)
-    }
-
-    /// Writes what is known to flash.
-    fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
-        let (support, backbone) = (self.sounds.support(), self.sounds.space().backbone);
-        match self.store.save(support, backbone, self.scratch) {
-            Ok(()) => done,
-            Err(error) => Notice::NotKept(error),
-        }
-    }
-
     fn fit(&mut self) -> Result<(), FitError> {
         if self.sounds.support().class_count() == 0 {
             return Ok(());
@@ -393,45 +265,6 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         // The arena has nothing to do between embeddings.
         self.sounds.fit(self.backbone.scratch())
     }
-}
-
-impl<'m> Sound<'m> {
-    fn none(embedding: &'m mut [f32]) -> Self {
-        Self {
-            there: false,
-            start: 0,
-            end: 0,
-            levels: Levels::default(),
-            embedding,
-        }
-    }
-
-    fn copy_from(&mut self, other: &Sound) {
-        self.there = other.there;
-        (self.start, self.end) = (other.start, other.end);
-        self.levels = other.levels;
-        self.embedding.copy_from_slice(other.embedding);
-    }
-}
-
-/// Levels of the samples from `start` to `end`, as far as they are still there.
-fn levels<const N: usize>(recording: &Recording<N>, start: u32, end: u32) -> Levels {
-    let mut levels = Levels::default();
-    let mut chunk = [0; CHUNK];
-    let mut at = start;
-    while at != end {
-        let count = chunk.len().min(end.wrapping_sub(at) as usize);
-        match recording.read(at, &mut chunk[..count]) {
-            Ok(()) => {
-                levels.push_i16(&chunk[..count]);
-                at = at.wrapping_add(count as u32);
-            }
-            Err(Overwritten { samples }) => {
-                at = at.wrapping_add(samples.min(end.wrapping_sub(at)));
-            }
-        }
-    }
-    levels
 }
 
 impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for StartError<E> {

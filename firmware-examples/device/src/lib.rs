@@ -25,5 +25,5 @@ pub use button::{Button, Press};
 pub use device::{Device, LESSON_SECONDS, MEMORY_SECONDS, StartError};
 pub use memory::{CLASSES, EXAMPLES, Memory};
 pub use notice::Notice;
-pub use pace::Pace;
+pub use pace::{Laps, Pace};
 pub use recording::{Overwritten, Recording};

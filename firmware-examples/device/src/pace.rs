@@ -1,10 +1,10 @@
 //! Whether samples were lost between the microphone and memory, told from when they arrive.
 //!
-//! A microphone's driver that is kept from its work, for instance while a page of flash is erased,
-//! overwrites a buffer before anybody has read it and says nothing. Its blocks are as long as they
-//! are, though: one that arrives a whole block too late stands for one that was lost.
+//! A microphone's driver that is kept from its work, for instance while flash is erased, overwrites
+//! samples before anybody has read them and says nothing. But time goes on.
 
-/// Watches the arrival of blocks of samples.
+/// Watches the arrival of blocks of samples: one that comes a whole block too late stands for one
+/// that was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Microseconds of a block.
@@ -47,6 +47,41 @@ impl Pace {
     }
 }
 
+/// Watches a ring that is filled without end, and emptied now and then.
+#[derive(Clone, Copy, Debug)]
+pub struct Laps {
+    /// Samples in the ring.
+    len: u32,
+    /// Samples a second.
+    rate: u32,
+    /// When it was emptied last, microseconds.
+    last: Option<u64>,
+}
+
+impl Laps {
+    /// For a ring of `len` samples that come at `rate` a second.
+    pub const fn new(len: u32, rate: u32) -> Self {
+        Self {
+            len,
+            rate,
+            last: None,
+        }
+    }
+
+    /// Takes when the ring was emptied, microseconds on a clock that never goes back, and how many
+    /// samples were in it; returns how many were overwritten before.
+    pub fn collected(&mut self, now: u64, samples: u32) -> u32 {
+        let Some(last) = self.last.replace(now) else {
+            return 0;
+        };
+        let passed = (now - last) * u64::from(self.rate) / 1_000_000;
+        let len = u64::from(self.len);
+        // Whole laps: how much of one is left was counted, but for the little that clocks differ.
+        let missing = passed.saturating_sub(samples.into());
+        u32::try_from((missing + len / 2) / len * len).unwrap_or(u32::MAX)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +120,29 @@ mod tests {
         // An hour with clocks that differ by 500 parts in a million, either way.
         for block in [BLOCK - 64, BLOCK + 64] {
             assert_eq!(lost((0..30_000).map(|i| i * block + i % 5 * 9_000)), 0);
+        }
+    }
+
+    #[test]
+    fn laps_of_a_ring_are_counted() {
+        const LEN: u32 = 8_192;
+        let mut laps = Laps::new(LEN, 16_000);
+        let mut now = 0;
+        // What was collected after so many milliseconds, and what was lost by then.
+        for (ms, samples, lost) in [
+            (500, 0, 0),
+            (10, 160, 0),
+            (10, 159, 0),
+            (500, 8_000, 0),
+            (520, 128, LEN),
+            (10, 160, 0),
+            (2_000, 32_000 - 3 * LEN, 3 * LEN),
+            // The clocks differ.
+            (511, 8_180, 0),
+            (513, 14, LEN),
+        ] {
+            now += ms * 1_000;
+            assert_eq!(laps.collected(now, samples), lost, "{samples} in {ms} ms");
         }
     }
 }

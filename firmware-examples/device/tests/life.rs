@@ -6,7 +6,7 @@ use mtslvr_runtime::fewshot::Refusal;
 use mtslvr_runtime::fewshot::persist::{
     FlashFault, FlashStore, RestoreError, SimulatedFlash, StoreError, flash_len, store_scratch_len,
 };
-use mtslvr_runtime::listener::Listener;
+use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::{Aligned, Model};
 
 const PAGE: usize = 4096;
@@ -47,9 +47,12 @@ impl Bench {
     fn start(flash: Flash) -> (Self, Notice<FlashFault>) {
         let memory = Box::leak(Box::new(Memory::<ARENA, LISTENER, DIM, SCRATCH>::new()));
         let range = 0..FLASH as u32;
+        let config = ListenerConfig::default();
         let mut told = None;
-        let device =
-            Device::start(model(), memory, flash, range, |notice| told = Some(notice)).unwrap();
+        let device = Device::start(model(), config, memory, flash, range, |notice| {
+            told = Some(notice)
+        })
+        .unwrap();
         let recording = Recording::new();
         let mut bench = Self {
             device,

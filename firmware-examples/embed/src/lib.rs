@@ -21,16 +21,43 @@ pub fn link() {
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
 }
 
+/// The whole build script of a board that logs through defmt: links with the `memory.x` of its
+/// folder, and writes `model.rs` about the model that `MTSLVR_MODEL` names, or else the shipped
+/// `edge-s`.
+pub fn device() {
+    link();
+    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    println!("cargo::rustc-link-search={}", folder.display());
+    println!("cargo::rerun-if-changed=memory.x");
+    let shipped = folder.join("../../models/edge-s/model.slvr");
+    let written = model_or(Some(shipped)).and_then(|(bytes, path)| {
+        let model = Model::open(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(out_dir().join("model.rs"), module(&model, &path))
+            .map_err(|error| format!("model.rs: {error}"))
+    });
+    if let Err(message) = written {
+        println!("cargo::error={message}");
+    }
+}
+
 /// The packed model that `MTSLVR_MODEL` names, and its path.
 pub fn model() -> Result<(AlignedBytes, PathBuf), String> {
+    model_or(None)
+}
+
+fn model_or(shipped: Option<PathBuf>) -> Result<(AlignedBytes, PathBuf), String> {
     println!("cargo::rerun-if-env-changed=MTSLVR_MODEL");
-    let path = env::var_os("MTSLVR_MODEL").ok_or(
-        "MTSLVR_MODEL is not set: set it to the packed model (.slvr) that goes into flash, \
-         or use `cargo xtask firmware --model FILE`",
-    )?;
-    let path = Path::new(&path)
+    let path = env::var_os("MTSLVR_MODEL")
+        .map(PathBuf::from)
+        .or(shipped)
+        .ok_or(
+            "MTSLVR_MODEL is not set: set it to the packed model (.slvr) that goes into flash, \
+             or use `cargo xtask firmware --model FILE`",
+        )?;
+    let path = path
         .canonicalize()
-        .map_err(|error| format!("MTSLVR_MODEL is {}: {error}", Path::new(&path).display()))?;
+        .map_err(|error| format!("the model for the firmware, {}: {error}", path.display()))?;
     println!("cargo::rerun-if-changed={}", path.display());
     let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let bytes = AlignedBytes::new(&bytes);
@@ -48,6 +75,10 @@ pub fn module(model: &Model<'_>, path: &Path) -> String {
          pub static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!({path:?}));\n\
          /// Bytes of its arena.\n\
          pub const ARENA_LEN: usize = {arena};\n\
+         /// The features that it was made for.\n\
+         #[allow(dead_code)]\n\
+         pub const FRONTEND: mtslvr_runtime::frontend::FrontendConfig =\n\
+             mtslvr_runtime::frontend::{frontend:?};\n\
          /// Values in an embedding.\n\
          pub const EMBEDDING_DIM: usize = {dim};\n\
          /// Values that the clip embedder works in.\n\
@@ -55,12 +86,13 @@ pub fn module(model: &Model<'_>, path: &Path) -> String {
          pub const CLIP_BUFFER_LEN: usize = {clip};\n\
          /// Values that the frontend works in.\n\
          #[allow(dead_code)]\n\
-         pub const FRONTEND_BUFFER_LEN: usize = {frontend};\n\
+         pub const FRONTEND_BUFFER_LEN: usize = {frontend_len};\n\
          /// Values in a patch.\n\
          #[allow(dead_code)]\n\
          pub const PATCH_LEN: usize = {patch};\n",
         arena = model.arena_len(),
-        frontend = model.frontend().buffer_len(),
+        frontend = model.frontend(),
+        frontend_len = model.frontend().buffer_len(),
         patch = model.frontend().patch_len(),
         clip = ClipEmbedder::buffer_len(model.frontend(), dim),
     )

@@ -1,0 +1,132 @@
+//! Teaches sounds to an nRF52840 with a PDM microphone, a button and a light. See `README.md`.
+#![no_std]
+#![no_main]
+
+mod model;
+
+use core::ops::Range;
+use defmt::{Display2Format, panic, unwrap};
+use defmt_rtt as _;
+use embassy_executor::{InterruptExecutor, Spawner};
+use embassy_nrf::config::{Config, HfclkSource};
+use embassy_nrf::gpio::{Input, Level, Output, OutputDrive, Pull};
+use embassy_nrf::interrupt;
+use embassy_nrf::interrupt::{InterruptExt, Priority};
+use embassy_nrf::nvmc::{Nvmc, PAGE_SIZE};
+use embassy_nrf::pdm::{self, Frequency, Pdm, Ratio, SamplerState};
+use embassy_nrf::{bind_interrupts, pac, peripherals};
+use embassy_time::Instant;
+use fixed::types::I7F1;
+use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
+use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Pace};
+use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
+use mtslvr_runtime::listener::{Listener, ListenerConfig};
+use mtslvr_runtime::model::Model;
+use panic_probe as _;
+use static_cell::ConstStaticCell;
+
+/// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
+const STORE: Range<u32> = 0xf_0000..0x10_0000;
+const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
+const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+/// Samples that the microphone's DMA takes at once: 128 ms. While a page of flash is erased, for up
+/// to 90 ms, the processor stands still; the next buffer is not full before it goes on.
+const BLOCK: usize = 2_048;
+/// Gain of the microphone's signal, dB.
+const GAIN: i8 = 15;
+
+/// An embedding takes about a quarter of a second here: windows follow each other half as often as by
+/// default, so that there is time for all of them.
+const LISTENER: ListenerConfig = ListenerConfig {
+    hop: 0.5,
+    ..ListenerConfig::DEFAULT
+};
+
+const _: () = {
+    // 1.28 MHz and one sample for 80 of its bits.
+    assert!(
+        FRONTEND.sample_rate == 16_000,
+        "the PDM interface is set up for 16 kHz"
+    );
+    let needed = flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, PAGE_SIZE).unwrap();
+    assert!(needed <= (STORE.end - STORE.start) as usize);
+};
+
+type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
+
+static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static BLOCKS: ConstStaticCell<[[i16; BLOCK]; 2]> = ConstStaticCell::new([[0; BLOCK]; 2]);
+/// Runs what must not wait for the work in thread mode.
+static URGENT: InterruptExecutor = InterruptExecutor::new();
+
+bind_interrupts!(struct Interrupts {
+    PDM => pdm::InterruptHandler<peripherals::PDM>;
+});
+
+#[interrupt]
+unsafe fn EGU0_SWI0() {
+    // SAFETY: the one place from which it is called; the interrupt is enabled by `start`.
+    unsafe { URGENT.on_interrupt() }
+}
+
+#[embassy_executor::main]
+async fn main(_spawner: Spawner) {
+    let mut config = Config::default();
+    // The microphone's clock is made from it.
+    config.hfclk_source = HfclkSource::ExternalXtal;
+    let p = embassy_nrf::init(config);
+    // Flash answers after two wait states; the cache, off after a reset, hides most of them.
+    pac::NVMC.icachecnf().write(|w| w.set_cacheen(true));
+
+    // Button 1 and LED 1 of the nRF52840-DK, both to ground.
+    let button = Input::new(p.P0_11, Pull::Up);
+    let light = Output::new(p.P0_13, Level::High, OutputDrive::Standard);
+    let mut config = pdm::Config::default();
+    config.frequency = Frequency::_1280k;
+    config.ratio = Ratio::Ratio80;
+    config.gain_left = I7F1::from_num(GAIN);
+    let microphone = Pdm::new(p.PDM, Interrupts, p.P0_26, p.P0_27, config);
+
+    let model = match Model::open(&MODEL.0) {
+        Ok(model) => model,
+        Err(error) => panic!("the model in flash: {}", Display2Format(&error)),
+    };
+    let flash = Nvmc::new(p.NVMC);
+    let memory = MEMORY.take();
+    let device = match Device::start(model, LISTENER, memory, flash, STORE, mtslvr_tasks::tell) {
+        Ok(device) => device,
+        Err(error) => panic!("{}", Display2Format(&error)),
+    };
+
+    interrupt::EGU0_SWI0.set_priority(Priority::P6);
+    let urgent = URGENT.start(interrupt::EGU0_SWI0);
+    urgent.spawn(unwrap!(capture(microphone)));
+    urgent.spawn(unwrap!(watch_button(button)));
+    urgent.spawn(unwrap!(flash_light(light)));
+    mtslvr_tasks::run(device).await
+}
+
+/// Records without a gap: the DMA fills one buffer while the other is taken.
+#[embassy_executor::task]
+async fn capture(mut microphone: Pdm<'static>) {
+    let mut pace = Pace::new(BLOCK as u32, FRONTEND.sample_rate);
+    let stopped = microphone.run_task_sampler(BLOCKS.take(), |samples| {
+        let lost = pace.arrived(Instant::now().as_micros());
+        mtslvr_tasks::record(samples.iter().copied(), lost * BLOCK as u32);
+        SamplerState::Sampled
+    });
+    if let Err(error) = stopped.await {
+        panic!("the PDM interface: {}", error);
+    }
+}
+
+#[embassy_executor::task]
+async fn watch_button(button: Input<'static>) {
+    mtslvr_tasks::watch_button(|| button.is_low()).await
+}
+
+#[embassy_executor::task]
+async fn flash_light(mut light: Output<'static>) {
+    // It shines while its pin is low.
+    mtslvr_tasks::flash_light(|on| light.set_level((!on).into())).await
+}
