@@ -279,14 +279,13 @@ impl<'b> Learner<'b> {
         for (class, length) in (0..=u8::MAX).zip(&mut self.head.lengths[..classes]) {
             *length = length_of_sum(gram, labels, class);
         }
-        // What an enabled class is for, by its place among those.
-        let is_sound = |label: u8| {
-            let mut enabled = enabled_classes(&self.support);
-            let class = enabled.nth(label.into());
-            class.is_some_and(|class| {
-                self.support.classes()[usize::from(class)].role() == Role::Sound
-            })
-        };
+        // A bit for each enabled class, by its place among those, that can be recognised.
+        let mut sounds = [0_u64; 4];
+        for (label, class) in enabled_classes(&self.support).enumerate() {
+            let is_sound = self.support.classes()[usize::from(class)].role() == Role::Sound;
+            sounds[label / 64] |= u64::from(is_sound) << (label % 64);
+        }
+        let is_sound = |label: u8| sounds[usize::from(label / 64)] >> (label % 64) & 1 == 1;
         let impostors = Impostors::of(
             gram,
             labels,

@@ -4,8 +4,10 @@
 //! [`SupportSet`] keeps those of the examples. All else is computed from similarities of directions
 //! ([`Metric`]): a linear head is fitted to the matrix of them ([`fit`]), and a query's similarities
 //! to the examples give a [`scores`] value per class and a [`Decision`]: the class with the best
-//! score, or *unknown* if the query is too unlike that class. [`Learner`] joins all that, in memory
-//! that it is lent ([`Storage`]).
+//! score, or *unknown* if the query is too unlike that class: below a threshold that the user sets or
+//! that is calibrated ([`Calibration`]) by what unrelated sounds are alike ([`Reference`], packed with
+//! the backbone) and by what the enrolled ones are. [`Learner`] joins all that, in memory that it is
+//! lent ([`Storage`]).
 //!
 //! With `n` examples of `d` values the heads work with the `n x n` Gram matrix of the examples,
 //! because `n` is far below `d`, and never make weights of `d` values: a class costs `n` dual

@@ -1,4 +1,6 @@
-//! `mtslvr eval`: few-shot accuracy of a backbone, beside controls.
+//! `mtslvr eval`: few-shot accuracy of a backbone, beside controls; and reports on more than that.
+
+mod reports;
 
 use super::cache::Cache;
 use super::progress;
@@ -11,7 +13,7 @@ use crate::export::inspect::Inspection;
 use crate::export::{BackboneFile, Engine, ONNX_FILE, SLVR_FILE};
 use crate::net::BackboneSpec;
 use crate::train::RunFolder;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,9 +33,10 @@ pub(super) struct Args {
     /// Classes in a task
     #[arg(long, default_value_t = 5)]
     ways: usize,
-    /// Examples of each class
-    #[arg(long, default_value_t = 1)]
-    shots: usize,
+    /// Examples of each class; the reports take several numbers [default: 1; 1,5,10 with --open-set;
+    /// 1,3,5,10 with --bias]
+    #[arg(long, value_delimiter = ',', value_name = "N[,N...]")]
+    shots: Vec<usize>,
     /// Most queries of each class in a task
     #[arg(long, default_value_t = 5)]
     queries: usize,
@@ -57,6 +60,27 @@ pub(super) struct Args {
     /// standard error)
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
+    /// Instead: how well enrolled sounds are told from sounds of none of the classes, and how far the
+    /// calibrated threshold is from its nominal rate
+    #[arg(long, conflicts_with_all = ["bias", "features"])]
+    open_set: bool,
+    /// Share of such sounds that may be accepted
+    #[arg(
+        long,
+        default_value_t = 0.05,
+        requires = "open_set",
+        value_name = "SHARE"
+    )]
+    false_acceptance: f32,
+    /// Instead: how much invariant and equivariant features should count, fixed or chosen for each task
+    #[arg(long, conflicts_with = "features")]
+    bias: bool,
+    /// Labelled sets that settings may be chosen on, reported apart
+    #[arg(long, value_name = "DIR", num_args = 1.., requires = "bias")]
+    choose_on: Vec<PathBuf>,
+    /// Write the report as Markdown to this file, not to standard output
+    #[arg(long, value_name = "FILE.md")]
+    report: Option<PathBuf>,
 }
 
 impl Args {
@@ -68,6 +92,26 @@ impl Args {
             "--ways must be from 2 to 256, not {}",
             self.ways
         );
+        if self.open_set {
+            ensure!(
+                self.false_acceptance > 0.0 && self.false_acceptance < 1.0,
+                "--false-acceptance must be between 0 and 1, not {}",
+                self.false_acceptance
+            );
+            return reports::run_open_set(&self);
+        }
+        if self.bias {
+            return reports::run_bias(&self);
+        }
+        ensure!(
+            self.report.is_none(),
+            "--report goes with --open-set or --bias"
+        );
+        let shots = match self.shots[..] {
+            [] => 1,
+            [shots] => shots,
+            _ => bail!("--shots takes one number, unless with --open-set or --bias"),
+        };
         let sets = LabelledSet::open_all(&self.data)?;
         let cache = self.cache.open()?;
         let file = BackboneFile::read(&self.model, self.engine)?;
@@ -79,7 +123,7 @@ impl Args {
         let settings = Settings {
             shape: EpisodeShape {
                 ways: self.ways,
-                shots: self.shots,
+                shots,
                 queries: self.queries,
             },
             tasks: self.tasks,

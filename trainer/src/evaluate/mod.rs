@@ -2,8 +2,11 @@
 //! beside controls that learned nothing.
 
 mod benchmark;
+mod bias;
+mod bias_report;
 mod controls;
 mod directions;
+mod embedded;
 mod enrolment;
 mod episodes;
 mod features;
@@ -12,12 +15,17 @@ mod interval;
 mod invariance;
 mod linear_probe;
 mod mfcc;
+mod open_set;
+mod open_set_report;
 mod results;
 mod trunk_backbone;
 
 pub use benchmark::TaskSet;
+pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias};
+pub use bias_report::BiasReport;
 pub use controls::{Controls, LoadedSet, Settings, evaluate_set, reference_audio};
 pub use directions::Directions;
+pub use embedded::EmbeddedSet;
 pub use enrolment::{Answer, Enrolment, confusion};
 pub use episodes::{Candidate, Episode, EpisodeError, EpisodeSampler, EpisodeShape};
 pub use features::{ClipFeatures, FeatureChoice, embed_clips};
@@ -26,5 +34,7 @@ pub use interval::Accuracy;
 pub use invariance::{OperatorEffect, operator_effects};
 pub use linear_probe::LinearProbe;
 pub use mfcc::Standardiser as MfccStandardiser;
+pub use open_set::{OpenSetResult, OpenSetSettings, Separation, ThresholdResult, open_set};
+pub use open_set_report::OpenSetReport;
 pub use results::{Evaluation, SetResult};
 pub use trunk_backbone::TrunkBackbone;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fewshot::Storage;
+use crate::fewshot::{Storage, Strangers};
 use proptest::prelude::*;
 
 type Small = Storage<4, 8, 4>;
@@ -11,6 +11,8 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     invariant_dim: 2,
     reference: Reference::assumed(0.0),
 };
+/// Of sounds that are never quite unalike, so that all parts of the calibration count.
+const LIKENESS: Reference = Reference::assumed(0.4);
 const KINDS: [HeadKind; 3] = [
     HeadKind::NearestMean,
     HeadKind::Ridge { lambda: 0.3 },
@@ -31,8 +33,15 @@ fn bits(learner: &mut Learner) -> Option<Vec<u32>> {
     learner.fit(&mut scratch).ok()?;
     let (duals, biases) = learner.head().unwrap();
     let lengths = &learner.head.lengths[..biases.len()];
-    let values = duals.iter().chain(biases).chain(lengths);
-    Some(values.map(|v| v.to_bits()).collect())
+    let mut values: Vec<f32> = duals.iter().chain(biases).chain(lengths).copied().collect();
+    for strangers in [Strangers::Unrelated, Strangers::Related] {
+        let calibration = Calibration {
+            strangers,
+            ..Calibration::default()
+        };
+        values.push(learner.impostors().threshold(&LIKENESS, &calibration));
+    }
+    Some(values.iter().map(|v| v.to_bits()).collect())
 }
 
 /// A step of a user's life with a device.
@@ -253,4 +262,56 @@ fn what_is_nearer_to_a_negative_is_unknown() {
     assert_eq!(class_of(&mut learner, 30.0), Some(0));
     learner.support_mut().set_enabled(2, false).unwrap();
     assert_eq!(class_of(&mut learner, 60.0), Some(0));
+}
+
+#[test]
+fn the_threshold_is_the_users_or_calibrated() {
+    let mut storage = Small::new();
+    let space = EmbeddingSpace {
+        reference: LIKENESS,
+        ..SPACE
+    };
+    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
+    let at = |degrees: f32| {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        [cos, sin, cos, sin].map(|value| value + 0.1)
+    };
+    let mut scores = [0.0; 4];
+    let mut classified = |learner: &mut Learner, degrees: f32| {
+        learner.fit(&mut [0.0; 100]).unwrap();
+        let decision = learner.classify(&at(degrees), &mut scores).unwrap();
+        (decision.class, decision.threshold, decision.chance)
+    };
+    assert_eq!(learner.default_threshold(), 0.4);
+    learner.enrol("a", &at(0.0)).unwrap();
+    let (class, alone, chance) = classified(&mut learner, 20.0);
+    assert_eq!((class, alone), (Some(0), 0.4));
+    assert!(chance < 0.05);
+    let (class, _, chance) = classified(&mut learner, 80.0);
+    assert_eq!(class, None);
+    assert!(chance > 0.05);
+    // A second class gives strangers a second chance.
+    learner.enrol("b", &at(90.0)).unwrap();
+    let (_, both, _) = classified(&mut learner, 20.0);
+    assert!(both > alone && both == learner.default_threshold());
+    // At a lower rate, and for sounds as alike as these, it is stricter.
+    let stricter = Calibration {
+        false_acceptance: 0.01,
+        ..Calibration::default()
+    };
+    learner.set_calibration(stricter);
+    assert!(classified(&mut learner, 20.0).1 > both);
+    learner.enrol("b", &at(20.0)).unwrap();
+    learner.set_calibration(Calibration::default());
+    let unrelated = classified(&mut learner, 10.0).1;
+    learner.set_calibration(Calibration {
+        strangers: Strangers::Related,
+        ..Calibration::default()
+    });
+    assert!(classified(&mut learner, 10.0).1 > unrelated);
+    // What the user sets goes before, a class's own before all.
+    learner.set_default_threshold(Some(0.25)).unwrap();
+    assert_eq!(classified(&mut learner, 0.0).1, 0.25);
+    learner.set_class_threshold(0, Some(0.75)).unwrap();
+    assert_eq!(classified(&mut learner, 0.0).1, 0.75);
 }
