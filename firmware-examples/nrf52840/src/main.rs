@@ -35,8 +35,8 @@ const BLOCK: usize = 2_048;
 /// Gain of the microphone's signal, dB.
 const GAIN: i8 = 15;
 
-/// An embedding takes about a quarter of a second here: windows follow each other half as often as by
-/// default, so that there is time for all of them.
+/// An embedding takes a quarter of a second here, or more: windows follow each other half as often as
+/// by default, so that there is time for all of them.
 const LISTENER: ListenerConfig = ListenerConfig {
     hop: 0.5,
     ..ListenerConfig::DEFAULT
