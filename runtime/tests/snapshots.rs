@@ -1,7 +1,9 @@
 //! Snapshots: every released version is read for ever, a round trip changes nothing, and whatever is
 //! not a snapshot is refused with a reason.
 
-use mtslvr_runtime::fewshot::persist::{ExportError, RestoreError, export, import, snapshot_len};
+use mtslvr_runtime::fewshot::persist::{
+    ExportError, RestoreError, SnapshotHeader, export, import, snapshot_len,
+};
 use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Role, StorageVec};
 use mtslvr_runtime::model::Crc32;
 
@@ -64,6 +66,10 @@ fn version_1_is_read() {
     }
     let golden = std::fs::read(path).unwrap();
     let mut restored = learner(&mut b);
+    let header = SnapshotHeader::read(&golden).unwrap();
+    assert_eq!((header.backbone, header.dim), (BACKBONE, DIM));
+    assert_eq!((header.classes, header.examples), (5, 6));
+    assert_eq!(header.invariant_dim, SPACE.invariant_dim);
     import(restored.support_mut(), BACKBONE, &golden).unwrap();
     assert_eq!(restored.support(), taught.support());
     let names = restored

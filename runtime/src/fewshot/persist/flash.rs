@@ -8,8 +8,8 @@
 //! records, finds the newest whole one of each, spreads wear over the pages, and repairs what a cut
 //! left.
 
-use super::RestoreError;
 use super::catalogue::{self, Catalogue, Payload};
+use super::{RestoreError, fingerprint};
 use crate::fewshot::direction::is_direction;
 use crate::fewshot::support::SupportSet;
 use blocking::{Blocking, block_on};
@@ -384,15 +384,6 @@ impl<'a> References<'a> {
     fn holds(self, key: u16) -> bool {
         self.iter().any(|reference| reference.key == key)
     }
-}
-
-/// FNV-1a, 64 bits: that two of a device's examples have the same is out of the question, unless
-/// they are the same.
-fn fingerprint(direction: &[i8]) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325_u64;
-    direction.iter().fold(start, |hash, value| {
-        (hash ^ u64::from(value.cast_unsigned())).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 fn map_error<E>(error: MapError<E>) -> StoreError<E> {

@@ -40,6 +40,35 @@ pub fn export(support: &SupportSet, backbone: u32, out: &mut [u8]) -> Result<usi
     Ok(needed)
 }
 
+/// What a snapshot says of itself, whatever backbone is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotHeader {
+    /// CRC-32 of the backbone's file that it was enrolled under.
+    pub backbone: u32,
+    /// Values of an example.
+    pub dim: usize,
+    /// How many of them are invariant features; they come first.
+    pub invariant_dim: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Examples of all classes together.
+    pub examples: usize,
+}
+
+impl SnapshotHeader {
+    /// Reads the header of the snapshot `bytes`, whose checksum and structure must be right.
+    pub fn read(bytes: &[u8]) -> Result<Self, RestoreError> {
+        let catalogue = Catalogue::decode(Payload::Examples, bytes)?;
+        Ok(Self {
+            backbone: catalogue.backbone,
+            dim: catalogue.dim,
+            invariant_dim: catalogue.invariant_dim,
+            classes: catalogue.class_count,
+            examples: catalogue.example_count,
+        })
+    }
+}
+
 /// Makes `support` hold what the snapshot `bytes` holds, in place of what it held. It must have been
 /// enrolled under the backbone in use, whose CRC-32 is `backbone`. After an error `support` is as it
 /// was.

@@ -1,0 +1,26 @@
+//! A number by which to know an example again.
+
+/// FNV-1a, 64 bits, of an example ([`crate::fewshot::direction`]): that two of a device's examples
+/// have the same is out of the question, unless they are the same.
+pub fn fingerprint(direction: &[i8]) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325_u64;
+    direction.iter().fold(start, |hash, value| {
+        (hash ^ u64::from(value.cast_unsigned())).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fingerprint;
+
+    /// From the algorithm's published test vectors.
+    #[test]
+    fn it_is_fnv_1a() {
+        assert_eq!(fingerprint(&[]), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fingerprint(&[0x61]), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(
+            fingerprint(b"foobar".map(u8::cast_signed).as_slice()),
+            0x8594_4171_f739_67e8
+        );
+    }
+}
