@@ -86,7 +86,7 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
     }
     let container = Container::of(&start).ok_or_else(|| AudioError::NotAudio {
         path: path.to_owned(),
-        found: describe(&start),
+        found: describe_start(&start),
     })?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     let audio = match container {
@@ -102,7 +102,7 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
 }
 
 /// The first bytes as text where they are, as hexadecimal where not.
-fn describe(start: &[u8]) -> String {
+pub(crate) fn describe_start(start: &[u8]) -> String {
     let shown = &start[..start.len().min(8)];
     if shown.iter().all(|byte| (0x20..0x7f).contains(byte)) {
         format!("\"{}\"", String::from_utf8_lossy(shown))

@@ -20,11 +20,12 @@ mod unlabelled;
 mod wav;
 
 pub use cache::DecodeCache;
+pub(crate) use decode::describe_start;
 pub use decode::load;
 pub use error::AudioError;
 pub use labelled::{LabelledClip, LabelledSet};
 pub use loading::Skipped;
 pub use noise::Noise;
-pub use resample::resample;
+pub use resample::{StreamResampler, resample};
 pub use unlabelled::{Licences, UnlabelledSet};
 pub use wav::write_wav;

@@ -1,4 +1,4 @@
-//! Sample-rate conversion of whole clips through rubato.
+//! Sample-rate conversion through rubato, of whole clips and of sound as it comes.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
@@ -14,10 +14,60 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
     if from == to || samples.is_empty() {
         return samples.to_vec();
     }
+    let mut resampler = resampler(from, to);
+    let input = InterleavedSlice::new(samples, 1, samples.len()).expect("one channel fills it");
+    resampler
+        .process_all(&input, samples.len(), None)
+        .expect("buffers are sized by the resampler")
+        .take_data()
+}
+
+/// [`resample`] for a stream: what comes out lags behind by half a block, some 40 ms.
+pub struct StreamResampler {
+    resampler: Option<Fft<f32>>,
+    /// Samples that do not fill a block yet.
+    waiting: Vec<f32>,
+}
+
+impl StreamResampler {
+    /// From `from` to `to` Hz.
+    ///
+    /// # Panics
+    /// If a rate is 0.
+    pub fn new(from: u32, to: u32) -> Self {
+        Self {
+            resampler: (from != to).then(|| resampler(from, to)),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes samples and gives those that are due.
+    pub fn push(&mut self, samples: &[f32]) -> Vec<f32> {
+        let Some(resampler) = &mut self.resampler else {
+            return samples.to_vec();
+        };
+        self.waiting.extend_from_slice(samples);
+        let (block, mut done, mut out) = (resampler.input_frames_max(), 0, Vec::new());
+        while let Some(input) = self.waiting.get(done..done + block) {
+            let input = InterleavedSlice::new(input, 1, block).expect("one channel fills it");
+            let output = resampler.process(&input, None);
+            out.extend(
+                output
+                    .expect("the block is as long as it wants")
+                    .take_data(),
+            );
+            done += block;
+        }
+        self.waiting.drain(..done);
+        out
+    }
+}
+
+fn resampler(from: u32, to: u32) -> Fft<f32> {
     // The resampler delays by half a block. An even number of the shortest blocks that both rates
     // fill with whole samples makes that whole too, and what is trimmed off exact.
     let pair = 2 * (from / greatest_common_divisor(from, to)) as usize;
-    let mut resampler = Fft::<f32>::new_custom(
+    Fft::<f32>::new_custom(
         from as usize,
         to as usize,
         pair * BLOCK.div_ceil(pair),
@@ -26,12 +76,7 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
         WindowFunction::BlackmanHarris2,
         FixedSync::Input,
     )
-    .expect("both rates and the block are positive");
-    let input = InterleavedSlice::new(samples, 1, samples.len()).expect("one channel fills it");
-    resampler
-        .process_all(&input, samples.len(), None)
-        .expect("buffers are sized by the resampler")
-        .take_data()
+    .expect("both rates and the block are positive")
 }
 
 fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
@@ -78,6 +123,28 @@ mod tests {
         let resampled = resample(&samples, 48_000, 16_000);
         let middle = &resampled[600..resampled.len() - 600];
         assert!(middle.iter().all(|sample| sample.abs() < 1e-3));
+    }
+
+    #[test]
+    fn a_stream_is_the_clip_however_it_is_cut() {
+        for (from, to) in [
+            (44_100, 16_000),
+            (48_000, 16_000),
+            (8_000, 16_000),
+            (16_000, 16_000),
+        ] {
+            let samples: Vec<f32> = (0..from as usize).map(|n| sine(440.0, from, n)).collect();
+            let whole = resample(&samples, from, to);
+            let mut stream = StreamResampler::new(from, to);
+            let streamed: Vec<f32> = samples.chunks(333).flat_map(|c| stream.push(c)).collect();
+            let least_error = (0..2000).map(|lag| {
+                let pairs = whole[2000..6000].iter().zip(&streamed[2000 + lag..]);
+                pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            });
+            let error = least_error.fold(f32::INFINITY, f32::min);
+            assert!(error < 1e-3, "{from} -> {to}: {error}");
+            assert!(whole.len() - streamed.len() < to as usize / 10);
+        }
     }
 
     #[test]

@@ -3,16 +3,20 @@
 mod bench;
 mod cache;
 mod calibration;
+mod classes;
 mod demo;
 mod embed;
+mod enroll;
 mod eval;
 mod experiment;
 mod export;
 mod inspect;
 mod interrupt;
+mod listen;
 mod pack;
 mod progress;
 mod synth;
+mod taught;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +41,9 @@ enum Command {
     Eval(eval::Args),
     Experiment(experiment::Args),
     Synth(synth::Synth),
+    Enroll(enroll::Args),
+    Listen(listen::Args),
+    Classes(classes::Args),
 }
 
 impl Cli {
@@ -53,6 +60,9 @@ impl Cli {
             Command::Eval(args) => args.run(),
             Command::Experiment(args) => args.run(),
             Command::Synth(synth) => synth.run(),
+            Command::Enroll(args) => args.run(),
+            Command::Listen(args) => args.run(),
+            Command::Classes(args) => args.run(),
         }
     }
 }

@@ -82,6 +82,15 @@ pub const ONNX_FILE: &str = "model.onnx";
 /// Name of the packed model in a run folder.
 pub const SLVR_FILE: &str = "model.slvr";
 
+/// The shipped backbone, `models/edge-s`: the float and the packed model.
+const SHIPPED: (&[u8], &[u8]) = (
+    include_bytes!("../../../models/edge-s/model.onnx"),
+    include_bytes!("../../../models/edge-s/model.slvr"),
+);
+
+/// What the shipped backbone is called where a path would be.
+const SHIPPED_NAME: &str = "the shipped backbone edge-s";
+
 /// A backbone in any engine. The packed engine never fails; the others may.
 #[derive(Debug)]
 pub enum OpenedBackbone {
@@ -106,6 +115,16 @@ enum Bytes {
     Onnx(Vec<u8>),
     // Leaked: a program opens few models and runs them to its end.
     Packed(Model<'static>),
+}
+
+impl Bytes {
+    fn packed(bytes: &[u8], path: &Path) -> Result<Self, OpenBackboneError> {
+        let model = leak(AlignedBytes::new(bytes)).map_err(|error| OpenBackboneError::Packed {
+            path: path.to_owned(),
+            error,
+        })?;
+        Ok(Self::Packed(model))
+    }
 }
 
 impl BackboneFile {
@@ -138,12 +157,7 @@ impl BackboneFile {
         let ending = path.extension().and_then(|ending| ending.to_str());
         let (engine, bytes) = match (ending, engine) {
             (Some("slvr"), None | Some(Engine::Packed)) => {
-                let bytes = AlignedBytes::new(&read()?);
-                let model = leak(bytes).map_err(|error| OpenBackboneError::Packed {
-                    path: path.to_owned(),
-                    error,
-                })?;
-                (Engine::Packed, Bytes::Packed(model))
+                (Engine::Packed, Bytes::packed(&read()?, path)?)
             }
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
@@ -156,6 +170,28 @@ impl BackboneFile {
             engine,
             bytes,
         })
+    }
+
+    /// The backbone that is part of this program, `models/edge-s`: packed unless `engine` says
+    /// otherwise.
+    pub fn shipped(engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
+        let (onnx, slvr) = SHIPPED;
+        let path = PathBuf::from(SHIPPED_NAME);
+        let engine = engine.unwrap_or(Engine::Packed);
+        let bytes = match engine {
+            Engine::Packed => Bytes::packed(slvr, &path)?,
+            Engine::Tract | Engine::Ort => Bytes::Onnx(onnx.to_vec()),
+        };
+        Ok(Self {
+            path,
+            engine,
+            bytes,
+        })
+    }
+
+    /// The file's path, or what the shipped backbone is called.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
     }
 
     /// What the backbones of this file run on.
@@ -192,7 +228,7 @@ impl BackboneFile {
 
     /// Makes a backbone.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
-        let name = self.path.display().to_string();
+        let name = self.name();
         Ok(match (&self.bytes, self.engine) {
             (Bytes::Packed(model), _) => {
                 OpenedBackbone::Packed(packed(*model, InstructionSet::best()))

@@ -12,6 +12,7 @@ mod spectrogram;
 pub use parts::{bytes, engine_agreements, model_costs, training_curves};
 pub use projection::{Projection, principal_components};
 pub use spectrogram::data_uri as spectrogram_data_uri;
+pub(crate) use spectrogram::palette;
 
 use crate::atomic_file::write_bytes;
 use crate::evaluate::Evaluation;

@@ -33,7 +33,8 @@ fn indexed_png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette());
+    let colours: Vec<u8> = (0..=u8::MAX).flat_map(palette).collect();
+    encoder.set_palette(colours);
     let mut image = encoder
         .write_header()
         .expect("a PNG header of at least one pixel can be written to memory");
@@ -44,9 +45,9 @@ fn indexed_png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// 256 colours from near black over violet and orange to pale yellow, rising evenly in lightness,
-/// so that the picture reads the same without colour.
-fn palette() -> Vec<u8> {
+/// One of 256 colours from near black over violet and orange to pale yellow, rising evenly in
+/// lightness, so that the picture reads the same without colour.
+pub(crate) fn palette(level: u8) -> [u8; 3] {
     const STOPS: [[f32; 3]; 6] = [
         [8.0, 8.0, 24.0],
         [58.0, 20.0, 98.0],
@@ -56,16 +57,12 @@ fn palette() -> Vec<u8> {
         [252.0, 250.0, 190.0],
     ];
     let last = (STOPS.len() - 1) as f32;
-    (0..256)
-        .flat_map(|i| {
-            let position = i as f32 / 255.0 * last;
-            let stop = (position as usize).min(STOPS.len() - 2);
-            let share = position - stop as f32;
-            std::array::from_fn::<u8, 3, _>(|c| {
-                (STOPS[stop][c] * (1.0 - share) + STOPS[stop + 1][c] * share).round() as u8
-            })
-        })
-        .collect()
+    let position = f32::from(level) / 255.0 * last;
+    let stop = (position as usize).min(STOPS.len() - 2);
+    let share = position - stop as f32;
+    std::array::from_fn(|c| {
+        (STOPS[stop][c] * (1.0 - share) + STOPS[stop + 1][c] * share).round() as u8
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,92 @@
+//! What can go wrong with a profile.
+
+use mtslvr_runtime::fewshot::persist::RestoreError;
+use mtslvr_runtime::fewshot::{EnrolError, SupportError};
+use std::path::PathBuf;
+
+/// Why a profile cannot be read, changed or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// The operating system refused.
+    #[error("{path}: cannot be {action}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done to it, a participle.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no folder of the user's to put the profile in.
+    #[error(
+        "no place for the profile: neither XDG_DATA_HOME nor HOME names a folder; give --profile FILE"
+    )]
+    NoPlace,
+    /// Another process keeps the lock.
+    #[error(
+        "{path}: another process has held this lock for {seconds} s; expected it to be free within \
+         moments; end that process, or give another --profile FILE",
+        path = path.display()
+    )]
+    Busy {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The file is no snapshot that can be used.
+    #[error(
+        "{path}: {error}; restore it with `mtslvr classes import BACKUP`, or move it away and enrol \
+         again",
+        path = path.display()
+    )]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: RestoreError,
+    },
+    /// Enrolled under another backbone than the one in use.
+    #[error(
+        "{path}: enrolled under the backbone {enrolled_under:08x}, but {model} is {in_use:08x}: \
+         examples of one mean nothing under the other; {remedy}",
+        path = path.display()
+    )]
+    OtherBackbone {
+        /// The profile.
+        path: PathBuf,
+        /// CRC-32 of the backbone that it was enrolled under.
+        enrolled_under: u32,
+        /// The backbone in use, for people.
+        model: String,
+        /// Its CRC-32.
+        in_use: u32,
+        /// What can be done about it.
+        remedy: String,
+    },
+    /// The list of clips beside the profile does not read as one.
+    #[error(
+        "{path}: not a list of enrolled clips: {reason}; move it away: the profile works without it, \
+         and what it listed cannot be learnt again under another backbone",
+        path = path.display()
+    )]
+    Clips {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The support set does not allow the change.
+    #[error("{0}")]
+    Support(SupportError),
+    /// The example cannot be enrolled.
+    #[error("{0}")]
+    Enrol(EnrolError),
+}
+
+impl From<SupportError> for ProfileError {
+    fn from(error: SupportError) -> Self {
+        Self::Support(error)
+    }
+}
