@@ -38,6 +38,9 @@ const KERNELS_ON: [Board; 5] = [
 /// Random convolutions, each in every layout of weights.
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";
+const MICROPHONE: &str = "clippy with the microphone (feature mic)";
+/// What its build needs beside Rust.
+const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
@@ -53,6 +56,14 @@ pub fn test() -> ExitCode {
 
     steps.run("format", format);
     steps.run("clippy", clippy);
+    if toolchain == Some(Toolchain::Debian) || has_alsa() {
+        steps.run(MICROPHONE, || microphone(toolchain.as_ref()));
+    } else {
+        steps.not_asked(
+            MICROPHONE,
+            "install ALSA's headers (package libasound2-dev)",
+        );
+    }
     steps.run("documentation", documentation);
     match &toolchain {
         Some(toolchain) => {
@@ -204,6 +215,31 @@ fn clippy() -> Result<()> {
     let firmware = ["--no-default-features", "--features", "flash"];
     run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
     run(&["--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
+}
+
+/// What is behind the feature compiles. Nothing but this needs ALSA.
+fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
+    if toolchain == Some(&Toolchain::Debian) {
+        embedded::install_debian(&MICROPHONE_PACKAGES)?;
+    }
+    process::run(
+        workspace::host_cargo()?
+            .args(["clippy", "--release", "--locked", "--package"])
+            .args([
+                "mtslvr-trainer",
+                "--features",
+                "mic",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+    )
+}
+
+/// Whether cpal finds ALSA; it needs none on systems without.
+fn has_alsa() -> bool {
+    !cfg!(target_os = "linux")
+        || process::succeeds(Command::new("pkg-config").args(["--exists", "alsa"]))
 }
 
 fn documentation() -> Result<()> {
