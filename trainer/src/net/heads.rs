@@ -1,7 +1,7 @@
 //! What the objectives put on a path's features during training; none of it is exported.
 
 use super::layers::{Linear, Mode, Norm};
-use super::ops::Residual;
+use super::ops::{Activation, Residual};
 use super::parameters::Parameters;
 use candle_core::{Result, Tensor};
 
@@ -29,8 +29,9 @@ impl NormedLinear {
     }
 
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = self.linear.forward(x)?;
-        self.norm.forward(&x, Residual::None, self.relu, mode)
+        let x = Activation::new(&self.linear.forward(x)?)?;
+        let y = self.norm.forward(&x, Residual::None, self.relu, mode)?;
+        y.tensor()
     }
 }
 

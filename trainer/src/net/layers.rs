@@ -1,6 +1,8 @@
 //! The layers the trunk and the heads are made of.
 
-use super::ops::{BatchStatistics, Conv2d, Residual, batch_norm, conv2d};
+use super::ops::{
+    Activation, BatchStatistics, Conv2d, Residual, add_to_centre, batch_norm, conv2d,
+};
 use super::parameters::{Parameters, RunningStatistics};
 use super::spec::{AdapterKind, PATHS};
 use candle_core::{Result, Tensor, Var};
@@ -41,11 +43,11 @@ impl Norm {
     /// Normalises, adds `residual` and rectifies if asked.
     pub fn forward(
         &self,
-        x: &Tensor,
+        x: &Activation,
         residual: Residual,
         relu: bool,
         mode: Mode,
-    ) -> Result<Tensor> {
+    ) -> Result<Activation> {
         let mut running = self.running.lock().expect("no panic while locked");
         let fixed = (mode == Mode::Evaluate).then_some(&*running);
         let (y, used) = batch_norm(x, &self.gain, &self.bias, residual, relu, NORM_EPS, fixed)?;
@@ -209,7 +211,7 @@ impl AdaptedConv {
     ///
     /// A parallel 1x1 convolution of the same stride reads just the pixel under the kernel's
     /// centre, so it is added to the centre tap and costs no pass over the activations of its own.
-    pub fn forward(&self, x: &Tensor, path: usize, mode: Mode) -> Result<Tensor> {
+    pub fn forward(&self, x: &Activation, path: usize, mode: Mode) -> Result<Activation> {
         let kernels = match &self.kernels {
             Kernels::Shared(kernels) => kernels,
             Kernels::PerPath(kernels) => &kernels[path],
@@ -217,11 +219,8 @@ impl AdaptedConv {
         match &self.adapters {
             Adapters::None => conv2d(x, kernels, self.geometry),
             Adapters::Parallel(adapters) => {
-                let around = self.geometry.padding;
-                let tap = adapters[path]
-                    .pad_with_zeros(1, around, around)?
-                    .pad_with_zeros(2, around, around)?;
-                conv2d(x, &(kernels.as_tensor() + tap)?, self.geometry)
+                let adapted = add_to_centre(kernels, &adapters[path])?;
+                conv2d(x, &adapted, self.geometry)
             }
             Adapters::Series(adapters) => {
                 let SeriesAdapter { norm, weight } = &adapters[path];
@@ -231,7 +230,7 @@ impl AdaptedConv {
                     stride: 1,
                     padding: 0,
                 };
-                z + conv2d(&normed, weight, point)?
+                z.add(&conv2d(&normed, weight, point)?)
             }
         }
     }
@@ -291,6 +290,7 @@ mod tests {
         let train = Mode::Train { momentum: 0.5 };
         let after = |rows: [[f32; 2]; 2]| {
             let x = Tensor::new(&rows, &Device::Cpu).unwrap();
+            let x = Activation::new(&x).unwrap();
             norm.forward(&x, Residual::None, false, train).unwrap();
             p.to_weights().unwrap()["norm.mean"].1.clone()
         };

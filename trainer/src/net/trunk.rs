@@ -1,7 +1,7 @@
 //! The ResNet trunk with its task-specific parts.
 
 use super::layers::{AdaptedConv, Linear, Mode, PathNorm};
-use super::ops::Residual;
+use super::ops::{Activation, Residual, band_means};
 use super::parameters::Parameters;
 use super::spec::{AdapterKind, BackboneSpec, PATHS};
 use super::whitening::Whitening;
@@ -80,7 +80,7 @@ impl BasicBlock {
         })
     }
 
-    fn forward(&self, x: &Tensor, path: usize, mode: Mode) -> Result<Tensor> {
+    fn forward(&self, x: &Activation, path: usize, mode: Mode) -> Result<Activation> {
         let inner = self.conv1.forward(x, path, mode)?;
         let inner = self
             .norm1
@@ -180,7 +180,7 @@ impl Trunk {
     /// What the paths share, from the stem's convolution up to the first stage of their own, runs
     /// once.
     pub fn features(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
-        let input = patches.unsqueeze(3)?;
+        let input = Activation::new(&patches.unsqueeze(3)?)?;
         let mut x = self.each(&[input], self.stem.is_per_path(), |x, path| {
             self.stem.forward(x, path, mode)
         })?;
@@ -196,18 +196,7 @@ impl Trunk {
         }
         // Averages over time and each band of mel; a channel's bands lie side by side.
         let bands = self.spec.bands();
-        x = self.each(&x, false, |x, _| {
-            let (batch, height, width, channels) = x.dims4()?;
-            let sum = if bands == 1 {
-                x.sum((1, 2))?
-            } else {
-                x.reshape((batch, height, bands, width / bands, channels))?
-                    .sum((1, 3))?
-                    .transpose(1, 2)?
-                    .flatten_from(1)?
-            };
-            sum / (height * width / bands) as f64
-        })?;
+        let mut x = self.each(&x, false, |x, _| band_means(x, bands))?;
         if let Some(split) = &self.split {
             x = self.each(&x, true, |x, path| split[path].forward(x))?;
         }
@@ -218,12 +207,12 @@ impl Trunk {
 
     /// Runs a layer on what each path has come to; once, for both, while that is still the same and
     /// the layer is shared.
-    fn each(
+    fn each<A, B>(
         &self,
-        x: &[Tensor],
+        x: &[A],
         per_path: bool,
-        layer: impl Fn(&Tensor, usize) -> Result<Tensor>,
-    ) -> Result<Vec<Tensor>> {
+        layer: impl Fn(&A, usize) -> Result<B>,
+    ) -> Result<Vec<B>> {
         let count = if per_path { self.spec.paths() } else { x.len() };
         (0..count)
             .map(|path| layer(&x[path.min(x.len() - 1)], path))

@@ -2,11 +2,11 @@
 //! rectifier that follow it in a basic block:
 //! `y = relu(gain * (x - mean) / sqrt(variance + eps) + bias + residual)`.
 
-use super::{Loop, composed, made_in_blocks, values, vectorised, with_values};
+use super::activation::{Activation, Gradient, passed, placeholder};
+use super::{Loop, composed, made_in_blocks, vectorised, with_values};
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
-use std::sync::{Arc, OnceLock};
 
 /// Values per block of work. Fixed, so that sums are taken in the same order whatever the number
 /// of threads.
@@ -35,51 +35,93 @@ pub enum Residual<'a> {
     /// Nothing.
     None,
     /// The shortcut of a basic block, of the same shape as the input.
-    Add(&'a Tensor),
+    Add(&'a Activation),
 }
 
 /// The operator: see the module's formula.
-#[derive(Clone, Debug)]
-pub struct BatchNorm {
+#[derive(Clone, Copy, Debug)]
+struct BatchNorm {
     eps: f32,
     relu: bool,
-    /// Whether the statistics are the batch's own, and so depend on the input.
-    of_batch: bool,
-    statistics: Arc<OnceLock<BatchStatistics>>,
 }
 
 /// Normalises `x` (`[.., channels]`) by the batch's own statistics, or by `fixed` ones; `gain` and
 /// `bias` are `[channels]`. Returns the statistics that were used.
 pub fn batch_norm(
-    x: &Tensor,
+    x: &Activation,
     gain: &Tensor,
     bias: &Tensor,
     residual: Residual,
     relu: bool,
     eps: f32,
     fixed: Option<&BatchStatistics>,
-) -> Result<(Tensor, BatchStatistics)> {
-    if !x.device().is_cpu() {
-        return composed::batch_norm(x, gain, bias, residual, relu, eps, fixed);
+) -> Result<(Activation, BatchStatistics)> {
+    if !gain.device().is_cpu() {
+        let residual = match residual {
+            Residual::None => None,
+            Residual::Add(residual) => Some(residual.values()),
+        };
+        let (y, used) = composed::batch_norm(x.values(), gain, bias, residual, relu, eps, fixed)?;
+        return Ok((Activation::composed(y), used));
     }
-    let statistics = Arc::new(OnceLock::new());
-    if let Some(fixed) = fixed {
-        let _ = statistics.set(fixed.clone());
-    }
-    let op = BatchNorm {
-        eps,
-        relu,
-        of_batch: fixed.is_none(),
-        statistics: statistics.clone(),
-    };
     let affine = Tensor::stack(&[gain, bias], 0)?;
-    let x = x.contiguous()?;
-    let y = match residual {
-        Residual::None => x.apply_op2(&affine, op)?,
-        Residual::Add(residual) => x.apply_op3(&affine, &residual.contiguous()?, op)?,
+    check(x.dims(), affine.dims(), fixed)?;
+    let residual = match residual {
+        Residual::None => None,
+        Residual::Add(residual) if residual.dims() != x.dims() => bail!(
+            "batch_norm: residual {:?} differs from input {:?}",
+            residual.dims(),
+            x.dims()
+        ),
+        Residual::Add(residual) => Some(residual),
     };
-    let used = statistics.get().cloned();
-    Ok((y, used.expect("the forward pass sets the statistics")))
+    let (y, used) = with_values("batch_norm", x.values(), |values| {
+        with_values("batch_norm", &affine, |affine| {
+            let used = match fixed {
+                Some(fixed) => fixed.clone(),
+                None => statistics(values, affine.len() / 2),
+            };
+            let op = BatchNorm { eps, relu };
+            let y = match residual {
+                None => op.forward(values, affine, None, &used),
+                Some(residual) => with_values("batch_norm", residual.values(), |residual| {
+                    Ok(op.forward(values, affine, Some(residual), &used))
+                })?,
+            };
+            Ok((y, used))
+        })
+    })?;
+    let y = Tensor::from_vec(y, x.dims(), affine.device())?;
+    let gradient = Gradient::default();
+    let step = Step {
+        op: BatchNorm { eps, relu },
+        of_batch: fixed.is_none(),
+        statistics: used.clone(),
+        x: x.clone(),
+        residual: residual.map(|residual| residual.gradient().clone()),
+        y: y.clone(),
+        gradient: gradient.clone(),
+    };
+    let node = match residual {
+        None => x.node().apply_op2(&affine, step)?,
+        Some(residual) => x.node().apply_op3(&affine, residual.node(), step)?,
+    };
+    Ok((Activation::made(y, node, gradient), used))
+}
+
+/// Whether gain and bias, and statistics that are given, fit the input.
+fn check(x: &[usize], affine: &[usize], fixed: Option<&BatchStatistics>) -> Result<()> {
+    let channels = x.last().copied().unwrap_or(0);
+    if affine != [2, channels] || channels == 0 {
+        bail!("batch_norm: input {x:?} does not fit gain and bias {affine:?}");
+    }
+    match fixed {
+        Some(s) if s.mean.len() != channels || s.variance.len() != channels => bail!(
+            "batch_norm: {} fixed statistics for {channels} channels",
+            s.mean.len()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Mean and variance of each channel, merged block by block (Chan, Golub and LeVeque 1979).
@@ -302,9 +344,14 @@ struct Gradients {
 }
 
 impl BatchNorm {
-    fn forward(&self, x: &[f32], affine: &[f32], residual: Option<&[f32]>) -> Vec<f32> {
+    fn forward(
+        &self,
+        x: &[f32],
+        affine: &[f32],
+        residual: Option<&[f32]>,
+        used: &BatchStatistics,
+    ) -> Vec<f32> {
         let channels = affine.len() / 2;
-        let used = self.statistics.get_or_init(|| statistics(x, channels));
         let inverse = self.inverse_deviation(used);
         let scale: Vec<f32> = affine[..channels]
             .iter()
@@ -343,10 +390,10 @@ impl BatchNorm {
         affine: &[f32],
         y: &[f32],
         dy: &[f32],
+        (used, of_batch): (&BatchStatistics, bool),
         want_residual: bool,
     ) -> Gradients {
         let channels = affine.len() / 2;
-        let used = self.statistics.get().expect("the forward pass came first");
         let inverse = self.inverse_deviation(used);
         let block = rows_per_block(channels) * channels;
 
@@ -386,7 +433,7 @@ impl BatchNorm {
         }
 
         let rows = (x.len() / channels) as f64;
-        let of_batch = if self.of_batch { 1.0 } else { 0.0 };
+        let of_batch = if of_batch { 1.0 } else { 0.0 };
         let scale: Vec<f32> = (0..channels).map(|c| affine[c] * inverse[c]).collect();
         let mean_dz: Vec<f32> = (0..channels)
             .map(|c| (of_batch * affine_gradient[channels + c] / rows) as f32)
@@ -430,129 +477,99 @@ impl BatchNorm {
             .map(|v| 1.0 / (v + self.eps).sqrt())
             .collect()
     }
+}
 
-    fn check(&self, x: &Layout, affine: &Layout) -> Result<()> {
-        let channels = x.dims().last().copied().unwrap_or(0);
-        if affine.dims() != [2, channels] || channels == 0 {
-            bail!(
-                "batch_norm: input {:?} does not fit gain and bias {:?}",
-                x.dims(),
-                affine.dims()
-            );
-        }
-        match self.statistics.get() {
-            Some(s) if s.mean.len() != channels || s.variance.len() != channels => {
-                bail!(
-                    "batch_norm: {} fixed statistics for {channels} channels",
-                    s.mean.len()
-                )
-            }
-            _ => Ok(()),
-        }
-    }
+/// A batch norm in candle's graph.
+struct Step {
+    op: BatchNorm,
+    /// Whether the statistics are the batch's own, and so depend on the input.
+    of_batch: bool,
+    statistics: BatchStatistics,
+    x: Activation,
+    residual: Option<Gradient>,
+    y: Tensor,
+    /// The result's.
+    gradient: Gradient,
+}
 
-    fn backward_tensors(
-        &self,
-        x: &Tensor,
-        affine: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-        residual: bool,
-    ) -> Result<(Tensor, Tensor, Option<Tensor>)> {
+impl Step {
+    /// Hands the gradients of input and residual on; returns that of gain and bias.
+    fn backward(&self, affine: &Tensor) -> Result<Option<Tensor>> {
         let name = "batch_norm";
-        let gradients = with_values(name, x, |xs| {
+        let dy = self.gradient.take(name)?;
+        let gradients = with_values(name, self.x.values(), |x| {
             with_values(name, affine, |affine| {
-                with_values(name, y, |ys| {
-                    with_values(name, dy, |dys| {
-                        Ok(self.backward(xs, affine, ys, dys, residual))
-                    })
+                with_values(name, &self.y, |y| {
+                    let statistics = (&self.statistics, self.of_batch);
+                    let want_residual = self.residual.is_some();
+                    Ok(self
+                        .op
+                        .backward(x, affine, y, &dy, statistics, want_residual))
                 })
             })
         })?;
-        let tensor =
-            |values: Vec<f32>, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((
-            tensor(gradients.x, x)?,
-            tensor(gradients.affine, affine)?,
-            gradients.residual.map(|r| tensor(r, x)).transpose()?,
-        ))
+        self.x.gradient().add(gradients.x);
+        if let (Some(residual), Some(gradient)) = (&self.residual, gradients.residual) {
+            residual.add(gradient);
+        }
+        let affine = Tensor::from_vec(gradients.affine, affine.shape(), affine.device())?;
+        Ok(Some(affine))
     }
 }
 
-impl CustomOp2 for BatchNorm {
+impl CustomOp2 for Step {
     fn name(&self) -> &'static str {
         "batch_norm"
     }
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        a: &CpuStorage,
-        la: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.check(lx, la)?;
-        let y = self.forward(
-            values("batch_norm", x, lx)?,
-            values("batch_norm", a, la)?,
-            None,
-        );
-        Ok((CpuStorage::F32(y), lx.shape().clone()))
+        placeholder()
     }
 
     fn bwd(
         &self,
         x: &Tensor,
         affine: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, da, _) = self.backward_tensors(x, affine, y, dy, false)?;
-        Ok((Some(dx), Some(da)))
+        Ok((passed(x)?, self.backward(affine)?))
     }
 }
 
-impl CustomOp3 for BatchNorm {
+impl CustomOp3 for Step {
     fn name(&self) -> &'static str {
         "batch_norm_residual"
     }
 
     fn cpu_fwd(
         &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        a: &CpuStorage,
-        la: &Layout,
-        r: &CpuStorage,
-        lr: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.check(lx, la)?;
-        if lr.dims() != lx.dims() {
-            bail!(
-                "batch_norm: residual {:?} differs from input {:?}",
-                lr.dims(),
-                lx.dims()
-            );
-        }
-        let name = "batch_norm";
-        let y = self.forward(
-            values(name, x, lx)?,
-            values(name, a, la)?,
-            Some(values(name, r, lr)?),
-        );
-        Ok((CpuStorage::F32(y), lx.shape().clone()))
+        placeholder()
     }
 
     fn bwd(
         &self,
         x: &Tensor,
         affine: &Tensor,
-        _residual: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
+        residual: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, da, dr) = self.backward_tensors(x, affine, y, dy, true)?;
-        Ok((Some(dx), Some(da), dr))
+        let affine = self.backward(affine)?;
+        Ok((passed(x)?, affine, passed(residual)?))
     }
 }
 
@@ -563,12 +580,28 @@ mod tests {
 
     const EPS: f32 = 1e-5;
 
+    /// On tensors, with batch norm's own statistics or `fixed` ones.
+    fn batch_norm(
+        x: &Tensor,
+        (gain, bias): (&Tensor, &Tensor),
+        residual: Option<&Tensor>,
+        relu: bool,
+        fixed: Option<&BatchStatistics>,
+    ) -> Result<Tensor> {
+        let residual = residual.map(Activation::new).transpose()?;
+        let residual = residual.as_ref().map_or(Residual::None, Residual::Add);
+        let x = Activation::new(x)?;
+        super::batch_norm(&x, gain, bias, residual, relu, EPS, fixed)?
+            .0
+            .tensor()
+    }
+
     #[test]
     fn the_output_of_a_batch_has_the_asked_mean_and_deviation() {
         let x = ((random(1, &[6, 5, 4, 3]) * 3.0).unwrap() + 7.0).unwrap();
         let gain = Tensor::new(&[1f32, 2.0, 0.5], x.device()).unwrap();
         let bias = Tensor::new(&[0f32, -1.0, 4.0], x.device()).unwrap();
-        let (y, _) = batch_norm(&x, &gain, &bias, Residual::None, false, EPS, None).unwrap();
+        let y = batch_norm(&x, (&gain, &bias), None, false, None).unwrap();
         let of_output = statistics(&y.flatten_all().unwrap().to_vec1::<f32>().unwrap(), 3);
         for (c, (mean, deviation)) in [(0f32, 1f32), (-1.0, 2.0), (4.0, 0.5)]
             .into_iter()
@@ -590,14 +623,14 @@ mod tests {
         };
         for relu in [false, true] {
             check_gradient(&[x.clone(), gain.clone(), bias.clone()], |t| {
-                Ok(batch_norm(&t[0], &t[1], &t[2], Residual::None, relu, EPS, None)?.0)
+                batch_norm(&t[0], (&t[1], &t[2]), None, relu, None)
             });
             check_gradient(&[x.clone(), gain.clone(), bias.clone()], |t| {
-                Ok(batch_norm(&t[0], &t[1], &t[2], Residual::None, relu, EPS, Some(&fixed))?.0)
+                batch_norm(&t[0], (&t[1], &t[2]), None, relu, Some(&fixed))
             });
             check_gradient(
                 &[x.clone(), gain.clone(), bias.clone(), residual.clone()],
-                |t| Ok(batch_norm(&t[0], &t[1], &t[2], Residual::Add(&t[3]), relu, EPS, None)?.0),
+                |t| batch_norm(&t[0], (&t[1], &t[2]), Some(&t[3]), relu, None),
             );
         }
     }

@@ -5,7 +5,7 @@
 //! fails for some odd sizes. Unfolding is slices and a concatenation, whose backward passes are
 //! slices and sums.
 
-use super::batch_norm::{BatchStatistics, Residual};
+use super::batch_norm::BatchStatistics;
 use super::conv2d::{Conv2d, Geometry};
 use candle_core::{DType, Result, Tensor};
 
@@ -56,7 +56,7 @@ pub(super) fn batch_norm(
     x: &Tensor,
     gain: &Tensor,
     bias: &Tensor,
-    residual: Residual,
+    residual: Option<&Tensor>,
     relu: bool,
     eps: f32,
     fixed: Option<&BatchStatistics>,
@@ -80,8 +80,8 @@ pub(super) fn batch_norm(
         .broadcast_add(&bias.reshape((1, channels))?)?
         .reshape(x.shape())?;
     let y = match residual {
-        Residual::None => y,
-        Residual::Add(residual) => (y + residual)?,
+        None => y,
+        Some(residual) => (y + residual)?,
     };
     let y = if relu { y.relu()? } else { y };
     let used = match fixed {
@@ -101,6 +101,7 @@ pub(super) fn batch_norm(
 mod tests {
     use super::*;
     use crate::net::ops::finite_difference::{check_gradient, random};
+    use crate::net::ops::{Activation, Residual};
     use candle_core::Var;
 
     /// Values and gradients of both forms on the same arguments, which must agree.
@@ -155,7 +156,7 @@ mod tests {
             let weight = random(case as u64 + 100, &[o, k, k, i]);
             compare(
                 &[x, weight],
-                |t| super::super::conv2d(&t[0], &t[1], op),
+                |t| super::super::conv2d(&Activation::new(&t[0])?, &t[1], op)?.tensor(),
                 |t| conv2d(&t[0], &t[1], op),
             );
         }
@@ -183,40 +184,38 @@ mod tests {
         };
         for relu in [false, true] {
             for fixed in [None, Some(&fixed)] {
-                let with = |t: &[Tensor], f: Form| {
-                    Ok(f(&t[0], &t[1], &t[2], Residual::Add(&t[3]), relu, 1e-5, fixed)?.0)
-                };
                 compare(
                     &arguments,
-                    |t| with(t, super::super::batch_norm),
-                    |t| with(t, batch_norm),
+                    |t| Ok(by_hand(t, Some(&t[3]), relu, fixed)?.0),
+                    |t| Ok(batch_norm(&t[0], &t[1], &t[2], Some(&t[3]), relu, EPS, fixed)?.0),
                 );
             }
         }
-        let used = |f: Form| {
-            let [x, gain, bias, _] = &arguments;
-            f(x, gain, bias, Residual::None, false, 1e-5, None)
-                .unwrap()
-                .1
-        };
-        let (a, b) = (used(super::super::batch_norm), used(batch_norm));
-        for (a, b) in a
+        let [x, gain, bias, _] = &arguments;
+        let a = by_hand(&arguments, None, false, None).unwrap().1;
+        let b = batch_norm(x, gain, bias, None, false, EPS, None).unwrap().1;
+        let both = a
             .mean
             .iter()
             .chain(&a.variance)
-            .zip(b.mean.iter().chain(&b.variance))
-        {
+            .zip(b.mean.iter().chain(&b.variance));
+        for (a, b) in both {
             assert!((a - b).abs() < 1e-5);
         }
     }
 
-    type Form = for<'a> fn(
-        &'a Tensor,
-        &'a Tensor,
-        &'a Tensor,
-        Residual<'a>,
-        bool,
-        f32,
-        Option<&'a BatchStatistics>,
-    ) -> Result<(Tensor, BatchStatistics)>;
+    const EPS: f32 = 1e-5;
+
+    fn by_hand(
+        t: &[Tensor],
+        residual: Option<&Tensor>,
+        relu: bool,
+        fixed: Option<&BatchStatistics>,
+    ) -> Result<(Tensor, BatchStatistics)> {
+        let residual = residual.map(Activation::new).transpose()?;
+        let residual = residual.as_ref().map_or(Residual::None, Residual::Add);
+        let x = Activation::new(&t[0])?;
+        let (y, used) = super::super::batch_norm(&x, &t[1], &t[2], residual, relu, EPS, fixed)?;
+        Ok((y.tensor()?, used))
+    }
 }

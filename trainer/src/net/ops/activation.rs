@@ -1,0 +1,229 @@
+//! What flows between the trunk's operators: values, and a place where their gradient is gathered.
+//!
+//! candle's backward pass begins every gradient with zeros and adds each part to it by a copy: four
+//! passes over memory for each activation, a fifth of a training step. So on a CPU its graph has but
+//! one value for each activation, which keeps the backward pass in order; the gradient itself is
+//! handed from operator to operator, and parts are added in place.
+
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+use std::sync::{Arc, Mutex};
+
+/// Values of any shape, with what the backward pass needs.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// Apart from candle's graph on a CPU; elsewhere part of it.
+    values: Tensor,
+    /// In candle's graph instead of the values: one value, which means nothing.
+    node: Tensor,
+    gradient: Gradient,
+}
+
+impl Activation {
+    /// An operator's argument, contiguous.
+    pub fn new(tensor: &Tensor) -> Result<Self> {
+        let tensor = tensor.contiguous()?;
+        if !tensor.device().is_cpu() {
+            return Ok(Self::composed(tensor));
+        }
+        let gradient = Gradient::default();
+        let node = tensor.apply_op1(Enter(gradient.clone()))?;
+        Ok(Self {
+            values: tensor.detach(),
+            node,
+            gradient,
+        })
+    }
+
+    /// What candle's own operators made on another device than the CPU.
+    pub(super) fn composed(tensor: Tensor) -> Self {
+        Self {
+            node: tensor.clone(),
+            values: tensor,
+            gradient: Gradient::default(),
+        }
+    }
+
+    /// What a hand-written operator made.
+    pub(super) fn made(values: Tensor, node: Tensor, gradient: Gradient) -> Self {
+        Self {
+            values,
+            node,
+            gradient,
+        }
+    }
+
+    /// For candle's operators.
+    pub fn tensor(&self) -> Result<Tensor> {
+        if !self.values.device().is_cpu() {
+            return Ok(self.values.clone());
+        }
+        self.node.apply_op1(Leave(self.clone()))
+    }
+
+    /// The values, whose gradients candle does not know on a CPU.
+    pub(super) fn values(&self) -> &Tensor {
+        &self.values
+    }
+
+    pub(super) fn node(&self) -> &Tensor {
+        &self.node
+    }
+
+    pub(super) fn gradient(&self) -> &Gradient {
+        &self.gradient
+    }
+
+    /// Sizes along each axis.
+    pub fn dims(&self) -> &[usize] {
+        self.values.dims()
+    }
+
+    /// `self + other`, of the same shape.
+    pub fn add(&self, other: &Self) -> Result<Self> {
+        let values = (&self.values + &other.values)?;
+        if !values.device().is_cpu() {
+            return Ok(Self::composed(values));
+        }
+        let gradient = Gradient::default();
+        let op = Sum {
+            terms: [self.gradient.clone(), other.gradient.clone()],
+            sum: gradient.clone(),
+        };
+        let node = self.node.apply_op2(&other.node, op)?;
+        Ok(Self::made(values, node, gradient))
+    }
+}
+
+/// The gradient of an activation, as far as the backward pass has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gradient(Arc<Mutex<Option<Vec<f32>>>>);
+
+impl Gradient {
+    /// Adds what one use of the activation contributes.
+    pub(super) fn add(&self, part: Vec<f32>) {
+        /// Values added by a thread at a time.
+        const BLOCK: usize = 16 * 1024;
+        let mut gradient = self.0.lock().expect("no panic while locked");
+        match &mut *gradient {
+            None => *gradient = Some(part),
+            Some(sum) => sum
+                .par_chunks_mut(BLOCK)
+                .zip(part.par_chunks(BLOCK))
+                .for_each(|(sum, part)| {
+                    for (sum, part) in sum.iter_mut().zip(part) {
+                        *sum += part;
+                    }
+                }),
+        }
+    }
+
+    /// All of it: the backward pass comes to an operator after all that use its result.
+    pub(super) fn take(&self, op: &str) -> Result<Vec<f32>> {
+        match self.0.lock().expect("no panic while locked").take() {
+            Some(gradient) => Ok(gradient),
+            None => bail!("{op}: no gradient has arrived; a graph can be gone back through once"),
+        }
+    }
+}
+
+/// The value of a [node](Activation::node), and its gradient.
+pub(super) fn placeholder() -> Result<(CpuStorage, Shape)> {
+    Ok((CpuStorage::F32(vec![0.0]), Shape::from(1)))
+}
+
+/// The gradient of a [node](Activation::node).
+pub(super) fn passed(node: &Tensor) -> Result<Option<Tensor>> {
+    match node.track_op() {
+        true => Ok(Some(node.zeros_like()?)),
+        false => Ok(None),
+    }
+}
+
+/// From candle's graph.
+struct Enter(Gradient);
+
+impl CustomOp1 for Enter {
+    fn name(&self) -> &'static str {
+        "enter"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        placeholder()
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        let gradient = self.0.take("enter")?;
+        Ok(Some(Tensor::from_vec(gradient, x.shape(), x.device())?))
+    }
+}
+
+/// Back to candle's graph.
+struct Leave(Activation);
+
+impl CustomOp1 for Leave {
+    fn name(&self) -> &'static str {
+        "leave"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let values = self.0.values.flatten_all()?.to_vec1()?;
+        Ok((CpuStorage::F32(values), self.0.values.shape().clone()))
+    }
+
+    fn bwd(&self, node: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        self.0.gradient.add(dy.flatten_all()?.to_vec1()?);
+        passed(node)
+    }
+}
+
+/// See [`Activation::add`].
+struct Sum {
+    terms: [Gradient; 2],
+    sum: Gradient,
+}
+
+impl CustomOp2 for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        placeholder()
+    }
+
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = self.sum.take("sum")?;
+        self.terms[0].add(gradient.clone());
+        self.terms[1].add(gradient);
+        Ok((passed(a)?, passed(b)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::ops::finite_difference::{check_gradient, random};
+
+    #[test]
+    fn gradients_of_all_uses_are_added() {
+        check_gradient(&[random(1, &[3, 4]), random(2, &[3, 4])], |t| {
+            let (a, b) = (Activation::new(&t[0])?, Activation::new(&t[1])?);
+            let both = a.add(&b)?;
+            // One is used three times, once as both terms of a sum.
+            (a.add(&a)?.tensor()? * both.add(&a)?.tensor()?)? + both.tensor()?
+        });
+    }
+}
