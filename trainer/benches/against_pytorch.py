@@ -58,16 +58,20 @@ class Network(nn.Module):
         super().__init__()
         spec, objective = description["backbone"], description["objective"]
         kind = spec["adapters"]["kind"]
-        assert kind in ("parallel", "batch-norm") and spec["adapters"].get("from_stage", 0) == 0, kind
-        paths, width = 2, spec["stem"]["width"]
-        self.stem = PathConv(1, width, spec["stem"]["kernel"], spec["stem"]["stride"], False, paths)
+        assert kind in ("parallel", "batch-norm"), kind
+        # What lies before this stage is both paths' in common and runs once.
+        split, width = spec["adapters"].get("from_stage", 0), spec["stem"]["width"]
+        paths = [1 if s < split else 2 for s in range(len(spec["stages"]))]
+        self.stem = PathConv(1, width, spec["stem"]["kernel"], spec["stem"]["stride"], False, paths[0])
         blocks = []
-        for stage in spec["stages"]:
+        for stage, own in zip(spec["stages"], paths):
             for b in range(stage["blocks"]):
                 stride = stage["stride"] if b == 0 else 1
-                blocks.append(Block(width, stage["width"], stride, kind == "parallel", paths))
+                blocks.append(Block(width, stage["width"], stride, kind == "parallel" and own > 1, own))
                 width = stage["width"]
         self.blocks = nn.ModuleList(blocks)
+        self.bands = (spec.get("output") or {}).get("bands", 1)
+        width *= self.bands
         hidden, out = objective["projector_hidden"], objective["projector_out"]
         self.projector = nn.Sequential(
             nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out)
@@ -80,12 +84,11 @@ class Network(nn.Module):
 
     def forward(self, patches):
         stem = F.conv2d(patches, self.stem.weight, stride=self.stem.stride, padding=self.stem.around)
-        features = []
-        for path in (0, 1):
-            x = F.relu(self.stem.norms[path](stem), inplace=True)
-            for block in self.blocks:
-                x = block(x, path)
-            features.append(x.mean((2, 3)))
+        # One activation while the paths are the same, then one for each.
+        x = [F.relu(norm(stem), inplace=True) for norm in self.stem.norms]
+        for block in self.blocks:
+            x = [block(x[min(p, len(x) - 1)], p) for p in range(len(block.first.norms))]
+        features = [x.unflatten(3, (self.bands, -1)).mean((2, 4)).flatten(1) for x in x]
         return self.projector(features[0]), self.predictor(features[1])
 
 
