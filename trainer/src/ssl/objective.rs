@@ -289,12 +289,12 @@ mod tests {
     use crate::train::{PRESETS, RunConfig};
     use candle_core::{DType, Device};
 
-    /// Views of patches smaller than any preset's own, which keeps the tests quick.
+    /// Views of patches shorter than any preset's own, which keeps the tests quick.
     fn views() -> Views {
         let labels = random(2, &[4, OPERATORS]).ge(0.0).unwrap();
         let labels = labels.to_dtype(DType::F32).unwrap();
         Views {
-            patches: random(1, &[4, 33, 31]),
+            patches: random(1, &[4, 33, 64]),
             parameters: (random(3, &[4, OPERATORS]) * &labels).unwrap(),
             labels,
         }
@@ -352,7 +352,8 @@ mod tests {
                 // Narrow: each variant is a network of its own.
                 let narrow = "backbone.stages=[{ width = 5, blocks = 1, stride = 2 }, \
                               { width = 6, blocks = 1, stride = 1 }, { width = 6, blocks = 2, stride = 2 }]";
-                let settings = [&[loss.as_str(), kind.as_str(), narrow], settings].concat();
+                let output = "backbone.output={ bands = 2, dim = 8, whitening = 0.5 }";
+                let settings = [&[loss.as_str(), kind.as_str(), narrow, output], settings].concat();
                 every_parameter_gets_a_gradient(&settings.join(" "), &with("edge-s", &settings));
             };
             for kind in paths {
@@ -412,7 +413,7 @@ mod tests {
         let config = RunConfig::preset("edge-s").unwrap();
         let mut p = Parameters::new(5, &Device::Cpu);
         let trunk = Trunk::new(&config.backbone, &mut p).unwrap();
-        let patches = random(3, &[2, 33, 31]);
+        let patches = random(3, &[2, 33, 64]);
         let rows = |path: usize| {
             trunk.features(&patches, Mode::Evaluate).unwrap()[path]
                 .to_vec2::<f32>()

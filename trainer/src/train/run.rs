@@ -351,6 +351,7 @@ mod tests {
             "frontend.mels=16",
             "backbone.stem.width=4",
             "backbone.stages=[{ width = 4, blocks = 1, stride = 2 }, { width = 6, blocks = 1, stride = 2 }]",
+            "backbone.output={ bands = 2, dim = 8, whitening = 0.5 }",
             "train.batch=6",
         ];
         let mut settings = settings.map(str::to_owned).to_vec();
