@@ -3,6 +3,12 @@
 //! The way of a stream: samples → frames, each computed once → an energy gate, which tells a sound
 //! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
 //! hysteresis, refractory period → [`Event`].
+//!
+//! What is judged is a sound, by the rule for clips ([`crate::clip`]): from where the gate opened, or
+//! the last patch of it if it is longer, repeated until a patch is full if it is shorter. So a sound
+//! that was enrolled from a clip is compared with what the same clip would give. While a sound
+//! lasts, the mean over its windows is judged, as over the patches of a clip, and once more at its
+//! end.
 
 use crate::backbone::Backbone;
 use crate::fewshot::{ClassifyError, Decision, Learner};
@@ -31,7 +37,8 @@ pub struct Event {
     pub start: u64,
     /// The sample at which it was recognised: the end of the window that decided.
     pub end: u64,
-    /// Cosine similarity to the mean of the class's examples, up to 1.
+    /// How sure it is, 0 to 1: the share of strange sounds that would be less like the class (one
+    /// minus [`Decision::chance`]).
     pub confidence: f32,
 }
 
@@ -44,6 +51,9 @@ pub struct Window<'w> {
     pub start: u64,
     /// Sample at which the window ends.
     pub end: u64,
+    /// Sample at which the sound began that is heard in it: the same in all windows of one sound.
+    /// `None` while the gate is closed.
+    pub onset: Option<u64>,
     /// Log-mel frames since the window before, `[frames][mels]`; the older ones are left out where
     /// they are more than a patch.
     pub frames: &'w [f32],
@@ -54,6 +64,8 @@ pub struct Window<'w> {
     pub embedding: Option<&'w [f32]>,
     /// What the learner says of it; `None` while the gate is closed or nothing is enrolled.
     pub decision: Option<Decision<'w>>,
+    /// The same, as the trigger saw it.
+    pub judgement: Option<Judgement>,
     /// The event that begins with this window.
     pub event: Option<Event>,
 }
@@ -61,6 +73,61 @@ pub struct Window<'w> {
 /// Listens to a stream in a buffer that the caller owns.
 ///
 /// Windows and events depend on the samples only, bit for bit, not on how they are cut into calls.
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # use mtslvr_runtime::{backbone::Backbone, frontend::FrontendConfig, clip::embed_clip};
+/// use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, StorageVec};
+/// use mtslvr_runtime::listener::{Listener, ListenerConfig};
+/// # struct Bands(FrontendConfig);
+/// # impl Backbone for Bands {
+/// #     type Error = Infallible;
+/// #     fn frontend(&self) -> &FrontendConfig { &self.0 }
+/// #     fn invariant_dim(&self) -> usize { 16 }
+/// #     fn equivariant_dim(&self) -> usize { 0 }
+/// #     fn base_mean(&self) -> &[f32] { &[0.0; 16] }
+/// #     fn rejection_similarity(&self) -> f32 { 0.5 }
+/// #     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {
+/// #         embedding.fill(0.0);
+/// #         for frame in patch.chunks(16) {
+/// #             embedding.iter_mut().zip(frame).for_each(|(sum, value)| *sum += value);
+/// #         }
+/// #         Ok(())
+/// #     }
+/// # }
+/// # let config = FrontendConfig {
+/// #     sample_rate: 16_000, window: 256, hop: 128, mels: 16, frames: 40,
+/// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+/// # };
+/// # let mut backbone = Bands(config);
+/// # let beep: Vec<f32> = (0..8000).map(|i| 0.2 * (0.3 * i as f32).sin()).collect();
+/// # let stream = [vec![0.0; 48_000], beep.clone(), vec![0.0; 16_000]].concat();
+/// # let mut storage = StorageVec::new(4, 8, 16);
+/// # let base_mean = [0.0; 16];
+/// # let space = EmbeddingSpace {
+/// #     backbone: 1, base_mean: &base_mean, invariant_dim: 16, reference: Reference::assumed(0.5),
+/// # };
+/// # let mut learner = Learner::new(storage.lend(), HeadKind::default(), space)?;
+/// learner.enrol("beep", &embed_clip(&mut backbone, &beep)?)?;
+/// let mut scratch = vec![0.0; learner.scratch_len()];
+/// learner.fit(&mut scratch)?;
+///
+/// let frontend = *backbone.frontend();
+/// let dim = backbone.embedding_dim();
+/// let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, 4)]; // up to 4 classes
+/// let mut listener = Listener::new(ListenerConfig::DEFAULT, frontend, dim, 4, &mut buffer)?;
+/// let mut heard = Vec::new();
+/// for samples in stream.chunks(1024) {
+///     listener.push(&mut learner, &mut backbone, samples, |window| {
+///         if let Some(event) = window.event {
+///             heard.push((event.class, event.start as f32 / 16_000.0));
+///         }
+///     })?;
+/// }
+/// let &[(class, seconds)] = heard.as_slice() else { panic!("one event") };
+/// assert!(class == 0 && (seconds - 3.0).abs() < 0.1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener<'b> {
     frontend: Frontend<'b>,
@@ -137,6 +204,8 @@ impl<'b> Listener<'b> {
         let (embedding, rest) = rest.split_at_mut(embedding_dim);
         let (smoothed, rest) = rest.split_at_mut(embedding_dim);
         let frames = |seconds: f32| ((seconds * frontend.frames_per_second() + 0.5) as u32).max(1);
+        let patch_frames = u32::from(frontend.frames);
+        let hold = frames(config.hold).min(patch_frames.div_ceil(2));
         let refractory = config.refractory * frontend.sample_rate as f32;
         let mut listener = Self {
             frontend: Frontend::new(frontend, own).map_err(ListenerError::Frontend)?,
@@ -144,8 +213,8 @@ impl<'b> Listener<'b> {
                 frontend,
                 mels: frontend.mels.into(),
                 smoothing: config.smoothing,
-                hop: frames(config.hop).into(),
-                gate: Gate::new(&frontend, config.gate, frames(config.hold), background),
+                hop: u64::from(frames(config.hop).min(patch_frames)),
+                gate: Gate::new(&frontend, config.gate, hold, background),
                 trigger: Trigger::new(&config, refractory as u64),
                 rows,
                 patch,

@@ -6,7 +6,7 @@
 /// is in the project's `reports/stream.md`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ListenerConfig {
-    /// Seconds from one judged window to the next while a sound lasts.
+    /// Seconds from one judged window to the next while a sound lasts; no more than a patch.
     pub hop: f32,
     /// Windows of one sound over which embeddings are averaged: the mean over all up to this many,
     /// then an exponential one with the weight `1 / smoothing` for the newest. 1 is no smoothing.
@@ -22,7 +22,8 @@ pub struct ListenerConfig {
     /// How far above the background a frame has to be, dB averaged over bands, for the backbone to
     /// run. Negative infinity judges every window.
     pub gate: f32,
-    /// Seconds for which the gate stays open after the last such frame.
+    /// Seconds for which the gate stays open after the last such frame; no more than half a patch,
+    /// so that a sound's last window holds some of it.
     pub hold: f32,
 }
 
@@ -51,14 +52,14 @@ pub enum ListenerConfigError {
 impl ListenerConfig {
     /// The default settings.
     pub const DEFAULT: Self = Self {
-        hop: 0.25,
+        hop: 0.5,
         smoothing: 4,
         margin: 0.0,
         hysteresis: 0.1,
         agreeing: 1,
         refractory: 0.5,
         gate: 4.0,
-        hold: 0.2,
+        hold: 0.5,
     };
 
     /// Checks every setting's range.

@@ -88,3 +88,62 @@ impl<'b> Gate<'b> {
         self.open > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: FrontendConfig = FrontendConfig {
+        sample_rate: 16_000,
+        window: 512,
+        hop: 160,
+        mels: 4,
+        frames: 50,
+        f_min: 60.0,
+        f_max: 7800.0,
+        floor: 1e-5,
+        mean: -4.0,
+        scale: 0.25,
+    };
+
+    /// How many of `frames`, at 100 a second, open a gate of 4 dB that holds for `hold`.
+    fn open(gate: &mut Gate<'_>, frame: &[f32; 4], frames: usize) -> usize {
+        let opens = |_: &usize| {
+            gate.push(frame);
+            gate.is_open()
+        };
+        (0..frames).filter(opens).count()
+    }
+
+    #[test]
+    fn it_opens_for_what_stands_out_and_follows_the_background() {
+        let mut background = [f32::NAN; 4];
+        let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut background);
+        gate.reset();
+        let quiet = [-1.0, 0.0, 0.5, 1.0];
+        // Open until the background is known, and then for as long as it holds.
+        assert_eq!(open(&mut gate, &quiet, 1000), 209);
+        // 4 dB is 0.23 in these features' unit: a band of four that is 1 above is as much.
+        let sound = [0.0, 0.0, 0.5, 1.0];
+        assert_eq!(open(&mut gate, &sound, 30), 30);
+        assert_eq!(open(&mut gate, &quiet, 100), 9);
+        // A lasting louder sound becomes the background, after seconds; a quieter one in no time.
+        let loud = quiet.map(|value| value + 2.0);
+        let lasting = open(&mut gate, &loud, 6000);
+        assert!((500..2000).contains(&lasting), "{lasting}");
+        assert_eq!(open(&mut gate, &quiet, 300), 0);
+        assert_eq!(open(&mut gate, &loud, 1), 1);
+    }
+
+    #[test]
+    fn the_level_is_the_mean_excess_in_decibels() {
+        let mut background = [0.0; 4];
+        let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut background);
+        gate.reset();
+        open(&mut gate, &[0.0; 4], 300);
+        // A factor of 10 in power is ln(10) * scale in a feature; what is below does not count.
+        let ten = core::f32::consts::LN_10 * CONFIG.scale;
+        let level = gate.push(&[ten, -ten, 3.0 * ten, 0.0]);
+        assert!((level - 10.0).abs() < 1e-3, "{level}");
+    }
+}

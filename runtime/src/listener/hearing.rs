@@ -55,8 +55,10 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
         let first = ear.window_start();
         let (start, end) = (ear.sample_of(first), ear.samples());
         let mut decision = None;
+        let mut judged = None;
         let mut event = None;
         let heard = ear.onset.is_some();
+        let onset = ear.onset.map(|onset| ear.sample_of(onset));
         if heard {
             ear.fill_patch(first);
             if let Err(error) = ear.embed(self.backbone) {
@@ -72,9 +74,10 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
                         class: judgement.class,
                         start,
                         end,
-                        confidence: judgement.similarity,
+                        confidence: judgement.confidence,
                     });
                     decision = Some(decided);
+                    judged = Some(judgement);
                 }
                 Err(error) => self.result = Err(ListenError::Classify(error)),
             }
@@ -83,10 +86,12 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
         (self.on_window)(&Window {
             start,
             end,
+            onset,
             frames,
             level: ear.level,
             embedding: heard.then_some(&*ear.smoothed),
             decision,
+            judgement: judged,
             event,
         });
         ear.skip();
@@ -108,16 +113,17 @@ fn classify<'s>(
         Err(ClassifyError::Embedding(_)) => return Ok(None),
         other => other?,
     };
-    let class = &learner.support().classes()[usize::from(decision.best)];
-    let threshold = class
-        .threshold()
-        .unwrap_or_else(|| learner.default_threshold());
-    let similar = decision.similarity >= threshold;
-    let vetoed = class.role() != Role::Sound || (similar && decision.class.is_none());
+    let role = learner.support().classes()[usize::from(decision.best)].role();
+    let refused = decision.similarity >= decision.threshold && decision.class.is_none();
     let judgement = Judgement {
         class: decision.best,
         similarity: decision.similarity,
-        threshold: if vetoed { f32::INFINITY } else { threshold },
+        threshold: if role != Role::Sound || refused {
+            f32::INFINITY
+        } else {
+            decision.threshold
+        },
+        confidence: 1.0 - decision.chance,
     };
     Ok(Some((decision, judgement)))
 }

@@ -118,9 +118,10 @@ const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
     reference: Reference::assumed(0.3),
 };
 
-/// With so few bands, noise comes closer to the default gate.
+/// With so few bands, noise comes closer to the default gate; a patch is 0.4 s.
 const LOUD: ListenerConfig = ListenerConfig {
     gate: 6.0,
+    hop: 0.25,
     ..ListenerConfig::DEFAULT
 };
 
@@ -226,5 +227,118 @@ proptest! {
         let samples = scene();
         let whole = listen(LOUD, &samples, &[usize::MAX]);
         prop_assert_eq!(whole, listen(LOUD, &samples, &chunks));
+    }
+}
+
+#[test]
+fn a_short_stream_is_judged_at_its_end() {
+    let clip = tone(500.0, 0.1, 0.3);
+    let (told, embedded) = listen(LOUD, &clip, &[100]);
+    assert_eq!((told.len(), embedded), (1, 1));
+    assert_eq!(events(&told)[0].class, 0);
+    let (told, embedded) = listen(LOUD, &[], &[1]);
+    assert!(told.is_empty() && embedded == 0);
+}
+
+#[test]
+fn without_a_gate_every_window_is_judged() {
+    let config = ListenerConfig {
+        gate: f32::NEG_INFINITY,
+        ..LOUD
+    };
+    let (told, embedded) = listen(config, &scene(), &[1000]);
+    assert!(told.iter().all(|window| window.similarity.is_some()));
+    assert_eq!(told.len(), embedded);
+}
+
+#[test]
+fn a_failure_is_told_and_the_stream_goes_on() {
+    let mut storage = StorageVec::new(CLASSES, 8, DIM);
+    let mut learner = learner(&mut storage, SPACE);
+    let mut backbone = Bands {
+        limit: 3.0,
+        ..Bands::default()
+    };
+    let mut buffer = vec![0.0; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
+    let mut listener = Listener::new(LOUD, CONFIG, DIM, CLASSES, &mut buffer).unwrap();
+    let loud = tone(500.0, 20.0, 0.5);
+    let quiet = stream(10.0, &[(8.0, tone(500.0, 0.1, 0.4))]);
+    let mut events = 0;
+    let mut count = |window: &Window<'_>| events += usize::from(window.event.is_some());
+    listener
+        .push(&mut learner, &mut backbone, &quiet[..20_000], &mut count)
+        .unwrap();
+    let failed = listener.push(&mut learner, &mut backbone, &loud, &mut count);
+    assert_eq!(failed, Err(ListenError::Backbone("too loud")));
+    let _ = listener.push(&mut learner, &mut backbone, &quiet[..8000], &mut count);
+    let went_on = listener.push(&mut learner, &mut backbone, &quiet, &mut count);
+    assert_eq!((went_on, events), (Ok(()), 1));
+    // A learner that was changed and not fitted.
+    learner.support_mut().set_enabled(0, false).unwrap();
+    let unfitted = listener.push(&mut learner, &mut backbone, &quiet, |_| ());
+    assert_eq!(
+        unfitted,
+        Err(ListenError::Classify(ClassifyError::NotFitted))
+    );
+    // One that knows nothing is no failure.
+    learner.support_mut().set_enabled(1, false).unwrap();
+    listener
+        .push(&mut learner, &mut backbone, &quiet, |window| {
+            assert!(window.decision.is_none());
+        })
+        .unwrap();
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let needed = Listener::buffer_len(&CONFIG, DIM, CLASSES);
+    let mut buffer = vec![0.0; needed];
+    let mut new = |config, frontend, length: usize| {
+        Listener::new(config, frontend, DIM, CLASSES, &mut buffer[..length]).map(|_| ())
+    };
+    assert_eq!(new(LOUD, CONFIG, needed), Ok(()));
+    let found = needed - 1;
+    assert_eq!(
+        new(LOUD, CONFIG, found),
+        Err(ListenerError::BufferTooShort { needed, found })
+    );
+    let wrong = FrontendConfig { mels: 0, ..CONFIG };
+    let error = new(LOUD, wrong, needed).unwrap_err();
+    assert!(matches!(error, ListenerError::Frontend(_)));
+    for (config, expected) in [
+        (
+            ListenerConfig { hop: 0.0, ..LOUD },
+            ListenerConfigError::Hop,
+        ),
+        (
+            ListenerConfig {
+                smoothing: 0,
+                ..LOUD
+            },
+            ListenerConfigError::Count,
+        ),
+        (
+            ListenerConfig {
+                margin: f32::NAN,
+                ..LOUD
+            },
+            ListenerConfigError::Threshold,
+        ),
+        (
+            ListenerConfig { hold: -1.0, ..LOUD },
+            ListenerConfigError::Duration,
+        ),
+        (
+            ListenerConfig {
+                gate: f32::NAN,
+                ..LOUD
+            },
+            ListenerConfigError::Gate,
+        ),
+    ] {
+        assert_eq!(
+            new(config, CONFIG, needed),
+            Err(ListenerError::Config(expected))
+        );
     }
 }

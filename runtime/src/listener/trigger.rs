@@ -12,6 +12,8 @@ pub struct Judgement {
     /// The class's threshold; infinite where the class cannot be recognised whatever the
     /// similarity (negatives, background).
     pub threshold: f32,
+    /// Share of strange sounds, 0 to 1, that would be less like it.
+    pub confidence: f32,
 }
 
 /// Turns a sequence of judgements into beginnings of events. [`Listener`](super::Listener) has one;
@@ -64,6 +66,7 @@ impl Trigger {
             class,
             similarity,
             threshold,
+            ..
         } = judgement;
         let begins_at = threshold + self.margin;
         if self.held == Some(class) && similarity >= begins_at - self.hysteresis {
@@ -88,5 +91,93 @@ impl Trigger {
             .is_some_and(|(last, at)| last == class && now - at <= self.refractory);
         self.last = Some((class, now));
         !resting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Judgements of class 0 at these similarities, the threshold being 0.5, one a sample; the
+    /// samples at which an event begins.
+    fn events(config: ListenerConfig, refractory: u64, similarities: &[Option<f32>]) -> Vec<usize> {
+        let mut trigger = Trigger::new(&config, refractory);
+        let judged = similarities.iter().enumerate().filter(|(now, similarity)| {
+            let judgement = similarity.map(|similarity| Judgement {
+                class: 0,
+                similarity,
+                threshold: 0.5,
+                confidence: 0.9,
+            });
+            trigger.step(judgement, *now as u64)
+        });
+        judged.map(|(now, _)| now).collect()
+    }
+
+    const CONFIG: ListenerConfig = ListenerConfig {
+        margin: 0.1,
+        hysteresis: 0.2,
+        agreeing: 1,
+        ..ListenerConfig::DEFAULT
+    };
+
+    #[test]
+    fn an_event_lasts_until_the_similarity_is_well_below() {
+        let wavering = [0.55, 0.65, 0.45, 0.65, 0.35, 0.65].map(Some);
+        assert_eq!(events(CONFIG, 0, &wavering), [1, 5]);
+        let strict = ListenerConfig {
+            hysteresis: 0.0,
+            ..CONFIG
+        };
+        assert_eq!(events(strict, 0, &wavering), [1, 3, 5]);
+    }
+
+    #[test]
+    fn a_class_rests_after_its_event() {
+        let twice = [Some(0.7), None, Some(0.7), None, None, None, Some(0.7)];
+        assert_eq!(events(CONFIG, 1, &twice), [0, 2, 6]);
+        // The rest is counted from when it was last recognised, recognised at rest or not.
+        assert_eq!(events(CONFIG, 2, &twice), [0, 6]);
+        assert_eq!(events(CONFIG, 4, &twice), [0]);
+    }
+
+    #[test]
+    fn judgements_in_a_row_agree() {
+        let config = ListenerConfig {
+            agreeing: 2,
+            ..CONFIG
+        };
+        let similarities = [
+            Some(0.7),
+            None,
+            Some(0.7),
+            Some(0.4),
+            Some(0.7),
+            Some(0.7),
+            Some(0.7),
+        ];
+        assert_eq!(events(config, 0, &similarities), [5]);
+    }
+
+    #[test]
+    fn another_class_begins_an_event_of_its_own() {
+        let mut trigger = Trigger::new(&CONFIG, 100);
+        let of = |class, threshold| {
+            Some(Judgement {
+                class,
+                similarity: 0.8,
+                threshold,
+                confidence: 0.9,
+            })
+        };
+        assert!(trigger.step(of(0, 0.5), 0));
+        assert!(
+            !trigger.step(of(2, f32::INFINITY), 1),
+            "cannot be recognised"
+        );
+        assert!(trigger.step(of(1, 0.5), 2));
+        assert!(!trigger.step(of(1, 0.5), 3), "goes on");
+        trigger.reset();
+        assert!(trigger.step(of(1, 0.5), 4));
     }
 }

@@ -5,6 +5,7 @@
 mod corruption;
 mod execution;
 mod golden;
+mod listening;
 mod memory;
 mod network;
 mod refusals;
