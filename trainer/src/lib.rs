@@ -13,6 +13,7 @@ pub mod net;
 pub mod profile;
 pub mod report;
 pub mod ssl;
+pub mod stream;
 pub mod timing;
 pub mod train;
 pub mod view;

@@ -15,6 +15,7 @@ mod interrupt;
 mod listen;
 mod pack;
 mod progress;
+mod stream;
 mod synth;
 mod taught;
 mod train;
@@ -40,6 +41,7 @@ enum Command {
     Embed(embed::Args),
     Eval(eval::Args),
     Experiment(experiment::Args),
+    Stream(Box<stream::Args>),
     Synth(synth::Synth),
     Enroll(enroll::Args),
     Listen(listen::Args),
@@ -59,6 +61,7 @@ impl Cli {
             Command::Embed(args) => args.run(),
             Command::Eval(args) => args.run(),
             Command::Experiment(args) => args.run(),
+            Command::Stream(args) => args.run(),
             Command::Synth(synth) => synth.run(),
             Command::Enroll(args) => args.run(),
             Command::Listen(args) => args.run(),

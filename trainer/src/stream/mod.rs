@@ -1,0 +1,24 @@
+//! How well the listener does on a stream whose events are known: composed from labelled recordings
+//! over background sound at a stated level, listened to by the runtime's own listener, and scored.
+
+mod background;
+mod cast;
+mod compose;
+mod figures;
+mod level;
+mod picture;
+mod report;
+mod run;
+mod score;
+mod teach;
+mod trial;
+
+pub use cast::{Cast, CastError, CastShape, ClipRef};
+pub use compose::{Composed, Occurrence, Scenery, compose};
+pub use figures::{LevelFigures, Point, SetFigures, Ungated};
+pub use picture::trade_off;
+pub use report::{Cost, StreamReport};
+pub use run::{Judged, Recording, listen, replay};
+pub use score::{Score, score};
+pub use teach::{AMBIENT, Taught, teach};
+pub use trial::{Material, Trial, TrialShape, trial};

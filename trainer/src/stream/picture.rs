@@ -1,0 +1,116 @@
+//! The trade-off of misses against false alarms, drawn.
+
+use super::figures::LevelFigures;
+use super::teach::Taught;
+use std::fmt::Write;
+
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 440.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = WIDTH - 170.0;
+const TOP: f64 = 20.0;
+const BOTTOM: f64 = HEIGHT - 56.0;
+/// Axis of false alarms an hour, powers of ten; rates below it are drawn at its beginning.
+const DECADES: [f64; 2] = [-1.0, 3.5];
+
+/// Colours that are told apart by most eyes, in the order of the levels.
+const COLOURS: [&str; 6] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+];
+
+/// Misses over false alarms an hour, a line for each level, as an SVG document. A dot marks the
+/// default threshold, the shaded corner the aim: no more than `aim` percent of misses at one false
+/// alarm an hour.
+pub fn trade_off(levels: &[LevelFigures], aim: f64) -> String {
+    let x = |per_hour: f64| {
+        let decade = per_hour.max(1e-9).log10().clamp(DECADES[0], DECADES[1]);
+        LEFT + (decade - DECADES[0]) / (DECADES[1] - DECADES[0]) * (RIGHT - LEFT)
+    };
+    let y = |percent: f64| BOTTOM - percent / 100.0 * (BOTTOM - TOP);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+         aria-label=\"Misses over false alarms an hour\">\n<style>text {{ font: 13px sans-serif; fill: #333 }} \
+         .grid {{ stroke: #ddd }} .line {{ fill: none; stroke-width: 2.2 }}</style>\n\
+         <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n\
+         <rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#009e73\" opacity=\"0.15\"/>\n\
+         <text x=\"{:.1}\" y=\"{:.1}\">aim</text>\n",
+        y(aim),
+        x(1.0) - LEFT,
+        BOTTOM - y(aim),
+        LEFT + 6.0,
+        BOTTOM - 8.0,
+    );
+    for percent in (0..=100).step_by(20) {
+        let at = y(f64::from(percent));
+        let _ = writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{percent} %</text>",
+            LEFT - 8.0,
+            at + 4.0
+        );
+    }
+    for (per_hour, label) in [
+        (0.1, "≤ 0.1"),
+        (1.0, "1"),
+        (10.0, "10"),
+        (100.0, "100"),
+        (1000.0, "1000"),
+    ] {
+        let at = x(per_hour);
+        let _ = writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{BOTTOM}\"/>\
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
+            BOTTOM + 20.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">false alarms an hour</text>\
+         <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">misses</text>",
+        (LEFT + RIGHT) / 2.0,
+        BOTTOM + 42.0,
+        (TOP + BOTTOM) / 2.0
+    );
+    for (index, level) in levels.iter().enumerate() {
+        let colour = COLOURS[index % COLOURS.len()];
+        let dashes = match level.taught {
+            Taught::InPlace => "",
+            Taught::Clean => " stroke-dasharray=\"6 4\"",
+        };
+        let points: Vec<String> = level
+            .curve
+            .iter()
+            .map(|point| {
+                format!(
+                    "{:.1},{:.1}",
+                    x(point.false_alarms_per_hour),
+                    y(point.misses)
+                )
+            })
+            .collect();
+        let label = 22.0 * index as f64 + TOP + 10.0;
+        let place = match level.taught {
+            Taught::InPlace => "in place",
+            Taught::Clean => "clean",
+        };
+        let _ = writeln!(
+            svg,
+            "<polyline class=\"line\" stroke=\"{colour}\"{dashes} points=\"{}\"/>\
+             <circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\" fill=\"{colour}\"/>\
+             <line class=\"line\" stroke=\"{colour}\"{dashes} x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{label}\" y2=\"{label}\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\">{} dB, {place}</text>",
+            points.join(" "),
+            x(level.default.false_alarms_per_hour),
+            y(level.default.misses),
+            RIGHT + 14.0,
+            RIGHT + 44.0,
+            RIGHT + 52.0,
+            label + 4.0,
+            level.snr,
+        );
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
