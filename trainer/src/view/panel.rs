@@ -253,6 +253,7 @@ mod tests {
         panel.window(&Window {
             start: 0,
             end: 16_000,
+            onset: Some(0),
             frames: &[0.3; 64 * 61],
             level: 12.4,
             embedding: None,
@@ -264,6 +265,7 @@ mod tests {
                 threshold: 0.43,
                 chance: 0.01,
             }),
+            judgement: None,
             event: None,
         });
         panel
