@@ -76,6 +76,7 @@ const SUITE: [Case; 10] = [
             "backbone.stem.kernel=3",
             "backbone.stem.width=5",
             "backbone.stages=[{ width = 7, blocks = 2, stride = 1 }, { width = 13, blocks = 1, stride = 3 }]",
+            "backbone.output={ bands = 7, dim = 60, whitening = 1.0 }",
         ],
     },
 ];

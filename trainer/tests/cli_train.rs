@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 14] = [
     "--set",
     "frontend.frames=17",
     "--set",
@@ -12,6 +12,8 @@ const SMALL: [&str; 12] = [
     "backbone.stem.width=4",
     "--set",
     "backbone.stages=[{ width = 6, blocks = 1, stride = 2 }]",
+    "--set",
+    "backbone.output.bands=1",
     "--set",
     "train.batch=4",
     "--set",

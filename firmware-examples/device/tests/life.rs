@@ -106,7 +106,8 @@ impl Bench {
     fn press(&mut self, held_ms: u32) -> Notice<FlashFault> {
         let mut button = Button::default();
         let mut notices = Vec::new();
-        for ms in (0..held_ms + 500).step_by(10) {
+        // Longer than the gate stays open for the click.
+        for ms in (0..held_ms + 1_000).step_by(10) {
             let change = button.poll(ms < held_ms, 10);
             if let Some(change) = change {
                 let at = self.recording.written();

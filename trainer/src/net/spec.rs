@@ -36,7 +36,8 @@ pub struct OutputSpec {
     /// the features; 1 averages over all of it.
     #[serde(default = "OutputSpec::one_band")]
     pub bands: usize,
-    /// Values of a path's embedding: the principal directions of its features that are kept.
+    /// Values of a path's embedding: the principal directions of its features that are kept. All of
+    /// them where a path has no more features.
     pub dim: usize,
     /// How far their deviations are levelled, 0 to 1: each is divided by its deviation to this
     /// power.
@@ -138,7 +139,8 @@ impl BackboneSpec {
     /// Length of one path's embedding.
     pub fn path_dim(&self) -> usize {
         self.output
-            .map_or_else(|| self.feature_dim(), |output| output.dim)
+            .map_or(usize::MAX, |output| output.dim)
+            .min(self.feature_dim())
     }
 
     /// Height (time) and width (mel) of the last stage's map.
@@ -163,12 +165,8 @@ impl BackboneSpec {
                 output.bands
             ));
         }
-        let most = self.feature_dim();
-        if !(1..=most).contains(&output.dim) {
-            return Err(format!(
-                "backbone.output.dim is {}; a path has {most} features, so expected 1 to {most}",
-                output.dim
-            ));
+        if output.dim == 0 {
+            return Err("backbone.output.dim is 0, expected at least 1".to_owned());
         }
         if !(0.0..=1.0).contains(&output.whitening) {
             return Err(format!(
@@ -319,7 +317,7 @@ mod tests {
         for (output, said) in [
             (with(3, 48, 0.5), "bands is 3"),
             (with(0, 48, 0.5), "bands is 0"),
-            (with(2, 65, 0.5), "dim is 65"),
+            (with(2, 0, 0.5), "dim is 0"),
             (with(2, 48, 1.5), "whitening is 1.5"),
         ] {
             spec.output = Some(output);

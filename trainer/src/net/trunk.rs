@@ -140,12 +140,14 @@ impl Trunk {
             }
             _ => None,
         };
-        let whitening = spec.output.iter().flat_map(|output| {
-            let dims = (spec.feature_dim(), output.dim);
-            (0..spec.paths()).map(move |path| (format!("whitening.{path}"), dims))
-        });
-        let whitening = whitening
-            .map(|(name, dims)| Whitening::new(p, &name, dims))
+        let dims = (spec.feature_dim(), spec.path_dim());
+        let whitened = if spec.output.is_some() {
+            spec.paths()
+        } else {
+            0
+        };
+        let whitening = (0..whitened)
+            .map(|path| Whitening::new(p, &format!("whitening.{path}"), dims))
             .collect();
         Ok(Self {
             spec: spec.clone(),

@@ -12,6 +12,7 @@ pub fn model(folder: &Path) -> (PathBuf, PathBuf) {
         "frontend.mels=16",
         "backbone.stem.width=4",
         "backbone.stages=[{ width = 6, blocks = 1, stride = 2 }]",
+        "backbone.output.bands=1",
     ];
     let config = RunConfig::from_toml(PRESETS[0].1, &settings.map(str::to_owned)).unwrap();
     let frontend = config.frontend.to_config();

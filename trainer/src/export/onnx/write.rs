@@ -206,8 +206,8 @@ impl Writer<'_> {
         if spec.adapters.kind == AdapterKind::Split {
             layers.push(("output", spec.feature_dim(), spec.feature_dim()));
         }
-        if let Some(output) = spec.output {
-            layers.push(("whitening", output.dim, spec.feature_dim()));
+        if spec.output.is_some() {
+            layers.push(("whitening", spec.path_dim(), spec.feature_dim()));
         }
         let flatten = vec![int("axis", 1)];
         if layers.is_empty() {
