@@ -195,7 +195,7 @@ impl Args {
         let Some(model) = file.packed_model() else {
             return Ok(None);
         };
-        let graph = onnx::write_quantised(&model).map_err(|error| error.to_string())?;
+        let graph = onnx::write_quantised(&model);
         let name = format!("{} in int8", self.model.display());
         let backbone =
             OrtBackbone::from_bytes(&graph, &name, None).map_err(|error| error.to_string())?;

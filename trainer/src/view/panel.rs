@@ -21,6 +21,10 @@ const MARGIN: usize = 8;
 
 /// Most columns for names.
 const NAME_WIDTH: usize = 20;
+/// Columns of what is said of the best class: similarity, threshold, unknown.
+const VERDICT_WIDTH: usize = 34;
+/// Columns of a score's bar where there is no room for more.
+const LEAST_BAR: usize = 8;
 
 /// Everything that is shown, and how.
 #[derive(Debug)]
@@ -191,7 +195,8 @@ impl Panel {
         let judged = self.judged.as_ref();
         let score = judged.and_then(|judged| judged.scores.get(class).copied());
         let best = judged.filter(|judged| judged.best == class);
-        let length = (width / 2).min(width.saturating_sub(names + 1 + 6));
+        let room = width.saturating_sub(names + 1 + 6);
+        let length = room.saturating_sub(VERDICT_WIDTH).max(LEAST_BAR).min(room);
         let (filled, number) = match score {
             Some(score) if score.is_finite() => (bar(score, length), format!(" {score:5.2}")),
             Some(_) => (bar(0.0, length), "  off".to_owned()),

@@ -10,7 +10,7 @@ mod tensor;
 mod tests;
 mod write;
 
-pub use quantised::{NotWritten, write_quantised};
+pub use quantised::write_quantised;
 pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
 pub use write::{WriteError, write};
 

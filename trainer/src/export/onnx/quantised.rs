@@ -14,18 +14,8 @@ use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
 use tract_onnx::pb;
 use tract_onnx::pb::tensor_proto::DataType;
 
-/// A packed model with an operator that this form is not written for.
-#[derive(Debug, thiserror::Error, PartialEq)]
-#[error("operator {op} is a {kind} layer, which is not written in quantised ONNX")]
-pub struct NotWritten {
-    /// The operator.
-    pub op: usize,
-    /// What it computes.
-    pub kind: &'static str,
-}
-
 /// Serialises `model`: inputs, outputs and metadata are those of [`write`](super::write).
-pub fn write_quantised(model: &Model<'_>) -> Result<Vec<u8>, NotWritten> {
+pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
     let frontend = *model.frontend();
     let mut writer = Writer {
         tensors: model.tensors().collect(),
@@ -43,19 +33,14 @@ pub fn write_quantised(model: &Model<'_>) -> Result<Vec<u8>, NotWritten> {
         _ => &PATH_OUTPUTS,
     };
     for (path, output) in outputs.iter().enumerate() {
-        writer.path(model, path, output)?;
+        writer.path(model, path, output);
     }
     let statistics = EmbeddingStatistics {
         base_mean: model.base_mean().to_vec(),
         rejection_similarity: model.rejection_similarity(),
         reference: model.reference(),
     };
-    Ok(file(
-        writer.graph,
-        &frontend,
-        &statistics,
-        model.provenance(),
-    ))
+    file(writer.graph, &frontend, &statistics, model.provenance())
 }
 
 struct Writer {
@@ -74,36 +59,30 @@ struct Kernels {
 
 impl Writer {
     /// The operators of one path; `output` is what its features are called.
-    fn path(&mut self, model: &Model<'_>, path: usize, output: &str) -> Result<(), NotWritten> {
+    fn path(&mut self, model: &Model<'_>, path: usize, output: &str) {
         let prefix = format!("{output}/");
         let patch = self.tensors[0].quantisation(path);
         // The dequantised value of each tensor.
         let mut values = vec![self.rounded(INPUT, &format!("{prefix}patch"), patch)];
         for op in model.ops() {
             let name = format!("{prefix}{}", op.index);
-            let value = self.operator(&op, path, &name, &values)?;
+            let value = self.operator(&op, path, &name, &values);
             values.push(value);
         }
         let dim = model.output().shape.len() as i64;
         self.node("Flatten", &[&values[values.len() - 1]], output, vec![]);
         self.graph.output.push(value_info(output, &[dim]));
-        Ok(())
     }
 
-    fn operator(
-        &mut self,
-        op: &Op<'_>,
-        path: usize,
-        name: &str,
-        values: &[String],
-    ) -> Result<String, NotWritten> {
+    fn operator(&mut self, op: &Op<'_>, path: usize, name: &str, values: &[String]) -> String {
         let tables = op.tables(path);
         let to = self.tensors[op.index + 1].quantisation(path);
         let input = values[op.input].as_str();
         let mut value = format!("{name}/made");
         let mut lo = tables.requantisation.lo;
         match op.kind {
-            OpKind::Convolution => {
+            OpKind::Convolution | OpKind::Linear => {
+                let op = &as_convolution(op);
                 let made = match &tables.add {
                     None => to,
                     Some(rule) => Quantisation {
@@ -137,15 +116,9 @@ impl Writer {
                 attributes.push(int("count_include_pad", 1));
                 self.node("AveragePool", &[input], &value, attributes);
             }
-            OpKind::Linear => {
-                return Err(NotWritten {
-                    op: op.index,
-                    kind: op.kind.name(),
-                });
-            }
         }
         let value = self.rectified(value, lo, to);
-        Ok(self.rounded(&value, name, to))
+        self.rounded(&value, name, to)
     }
 
     /// `value`, behind a ReLU where the least result `lo` is real zero.
@@ -319,6 +292,15 @@ impl Writer {
     }
 }
 
+/// A linear layer as the convolution that it is, its kernel as large as the map.
+fn as_convolution<'m>(op: &Op<'m>) -> Op<'m> {
+    let mut op = *op;
+    if op.kind == OpKind::Linear {
+        op.window.kernel = [op.input_shape.height, op.input_shape.width];
+    }
+    op
+}
+
 /// Kernel, stride and padding as ONNX has them.
 fn window(window: &Window) -> Vec<pb::AttributeProto> {
     let pad = window.padding;
@@ -344,7 +326,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/edge-s/model.slvr");
         let bytes = AlignedBytes::new(&std::fs::read(path).unwrap());
         let model = Model::open(&bytes).unwrap();
-        let graph = write_quantised(&model).unwrap();
+        let graph = write_quantised(&model);
         let mut ort = OrtBackbone::from_bytes(&graph, "test", None).unwrap_or_else(|error| {
             panic!("this test needs {ORT_LIBRARY_VARIABLE} (`cargo xtask test` sets it): {error}")
         });
