@@ -105,5 +105,5 @@ where
         }
     };
     let format = config.sample_format();
-    device.build_input_stream_raw(config.clone().into(), format, on_data, on_error, None)
+    device.build_input_stream_raw((*config).into(), format, on_data, on_error, None)
 }
