@@ -100,15 +100,15 @@ pub struct Window<'w> {
 /// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
 /// # };
 /// # let mut backbone = Bands(config);
-/// # let beep: Vec<f32> = (0..8000).map(|i| 0.2 * (0.3 * i as f32).sin()).collect();
-/// # let stream = [vec![0.0; 48_000], beep.clone(), vec![0.0; 16_000]].concat();
+/// # let buzz: Vec<f32> = (0..8000).map(|i| 0.4 * ((i % 61) as f32 / 61.0 - 0.5)).collect();
+/// # let stream = [vec![0.0; 48_000], buzz.clone(), vec![0.0; 16_000]].concat();
 /// # let mut storage = StorageVec::new(4, 8, 16);
 /// # let base_mean = [0.0; 16];
 /// # let space = EmbeddingSpace {
 /// #     backbone: 1, base_mean: &base_mean, invariant_dim: 16, reference: Reference::assumed(0.5),
 /// # };
 /// # let mut learner = Learner::new(storage.lend(), HeadKind::default(), space)?;
-/// learner.enrol("beep", &embed_clip(&mut backbone, &beep)?)?;
+/// learner.enrol("buzz", &embed_clip(&mut backbone, &buzz)?)?;
 /// let mut scratch = vec![0.0; learner.scratch_len()];
 /// learner.fit(&mut scratch)?;
 ///
