@@ -83,6 +83,17 @@ pub(super) struct Args {
     report: Option<PathBuf>,
 }
 
+/// What a report says where clips of a set could not be read.
+fn missing(set: &LabelledSet, skipped: usize) -> Option<String> {
+    (skipped > 0).then(|| {
+        format!(
+            "{}: {skipped} of {} clips could not be read and are missing.",
+            set.name,
+            set.clips.len()
+        )
+    })
+}
+
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
@@ -143,14 +154,7 @@ impl Args {
             for file in &skipped {
                 eprintln!("skipped: {file}");
             }
-            if !skipped.is_empty() {
-                notes.push(format!(
-                    "{}: {} of {} clips could not be read and are missing.",
-                    set.name,
-                    skipped.len(),
-                    set.clips.len()
-                ));
-            }
+            notes.extend(missing(set, skipped.len()));
             let steps = (loaded.clips.len() * controls.rounds()) as u64;
             let bar = progress::files(steps, &format!("embedding {}", set.name));
             let result = evaluate_set(&mut engines, &mut controls, &loaded, &settings, &|| {

@@ -1,6 +1,6 @@
 //! `mtslvr eval --open-set` and `--bias`: reports that ask many things of the same embeddings.
 
-use super::Args;
+use super::{Args, missing};
 use crate::audio::LabelledSet;
 use crate::cli::progress;
 use crate::evaluate::{
@@ -159,14 +159,7 @@ impl Subject {
             let mut sets = Vec::new();
             for set in &LabelledSet::open_all(folders)? {
                 let (loaded, skipped) = LoadedSet::load(set, rate, &cache, |_| ());
-                if !skipped.is_empty() {
-                    notes.push(format!(
-                        "{}: {} of {} clips could not be read and are missing.",
-                        set.name,
-                        skipped.len(),
-                        set.clips.len()
-                    ));
-                }
+                notes.extend(missing(set, skipped.len()));
                 let clips = loaded.clips.len() as u64;
                 let bar = progress::files(clips, &format!("embedding {}", set.name));
                 sets.push(EmbeddedSet::of(&mut engines, loaded, &|| bar.inc(1))?);
