@@ -4,8 +4,9 @@
 //! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
 //! hysteresis, refractory period → [`Event`].
 //!
-//! What is judged is a sound, by the rule for clips ([`crate::clip`]): from where the gate opened, or
-//! the last patch of it if it is longer, repeated until a patch is full if it is shorter. So a sound
+//! What is judged is a sound, by the rule for clips ([`crate::clip`]): from where it begins to stand
+//! out to where it ends to, or the last patch of it if it is longer, repeated until a patch is full
+//! if it is shorter. So a sound
 //! that was enrolled from a clip is compared with what the same clip would give. While a sound
 //! lasts, the mean over its windows is judged, as over the patches of a clip, and once more at its
 //! end.
@@ -49,7 +50,7 @@ pub struct Window<'w> {
     /// Sample at which the window begins: where the sound began, or later if it is longer than a
     /// patch.
     pub start: u64,
-    /// Sample at which the window ends.
+    /// Sample at which the window ends: where the sound ended, if it has.
     pub end: u64,
     /// Sample at which the sound began that is heard in it: the same in all windows of one sound.
     /// `None` while the gate is closed.
@@ -57,12 +58,13 @@ pub struct Window<'w> {
     /// Log-mel frames since the window before, `[frames][mels]`; the older ones are left out where
     /// they are more than a patch.
     pub frames: &'w [f32],
-    /// The loudest of these frames' distance from the background, dB: the mean over bands.
+    /// How far the most prominent of these frames stood out from the background, dB:
+    /// [`ListenerConfig::gate`].
     pub level: f32,
-    /// Embedding of the sound so far, smoothed; `None` while the gate is closed. To be enrolled by
-    /// who says "that was it".
+    /// Embedding of the sound so far, smoothed; `None` while the gate is closed, or held open after
+    /// a sound that has been judged. To be enrolled by who says "that was it".
     pub embedding: Option<&'w [f32]>,
-    /// What the learner says of it; `None` while the gate is closed or nothing is enrolled.
+    /// What the learner says of it; `None` where there is no embedding or nothing is enrolled.
     pub decision: Option<Decision<'w>>,
     /// The same, as the trigger saw it.
     pub judgement: Option<Judgement>,
@@ -226,7 +228,10 @@ impl<'b> Listener<'b> {
                 due: 0,
                 level: 0.0,
                 onset: None,
+                sounding: 0,
+                ending: 0,
                 judged: 0,
+                judged_to: 0,
             },
         };
         listener.reset();

@@ -19,8 +19,9 @@ pub struct ListenerConfig {
     pub agreeing: u16,
     /// Seconds after an event's last recognised window in which no other event of its class begins.
     pub refractory: f32,
-    /// How far above the background a frame has to be, dB averaged over bands, for the backbone to
-    /// run. Negative infinity judges every window.
+    /// How far a frame has to stand out from the background for the backbone to run, dB: the
+    /// fourth-power mean over bands of what is above the background's mean, less what that usually
+    /// is. Negative infinity judges every window.
     pub gate: f32,
     /// Seconds for which the gate stays open after the last such frame; no more than half a patch,
     /// so that a sound's last window holds some of it.

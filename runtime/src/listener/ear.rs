@@ -4,6 +4,7 @@
 use super::{Gate, Trigger};
 use crate::backbone::Backbone;
 use crate::frontend::FrontendConfig;
+use core::ops::Range;
 
 /// Everything behind the frontend. Numbers of frames count from the stream's beginning.
 #[derive(Debug)]
@@ -32,8 +33,14 @@ pub(super) struct Ear<'b> {
     pub level: f32,
     /// The first frame of the sound that is heard.
     pub onset: Option<u64>,
-    /// Windows of it that have been judged.
+    /// The frame after the last one that stood out.
+    pub sounding: u64,
+    /// The frame after the sound's last: what follows while the gate is held open is background
+    /// again, which no example of it holds.
+    pub ending: u64,
+    /// Windows of it that have been judged, and where the last of them ended.
     pub judged: u16,
+    pub judged_to: u64,
 }
 
 impl Ear<'_> {
@@ -45,17 +52,24 @@ impl Ear<'_> {
         self.due = self.hop;
         self.level = 0.0;
         self.onset = None;
+        self.sounding = 0;
+        self.ending = 0;
         self.judged = 0;
+        self.judged_to = 0;
     }
 
     pub fn patch_frames(&self) -> u64 {
         self.frontend.frames.into()
     }
 
-    /// The first frame of a window that ends with the newest.
-    pub fn window_start(&self) -> u64 {
-        let first = self.onset.unwrap_or(self.told);
-        first.max(self.frames.saturating_sub(self.patch_frames()))
+    /// The frames of the window that is due: of the sound that is heard, or else of all that came
+    /// since the last one.
+    pub fn window(&self) -> Range<u64> {
+        let (first, end) = match self.onset {
+            Some(onset) => (onset, self.ending),
+            None => (self.told, self.frames),
+        };
+        first.max(self.frames.saturating_sub(self.patch_frames()))..end
     }
 
     /// The first sample that frame `number` covers.
@@ -63,31 +77,30 @@ impl Ear<'_> {
         number * u64::from(self.frontend.hop)
     }
 
-    /// Samples that frames have covered.
-    pub fn samples(&self) -> u64 {
-        match self.frames.checked_sub(1) {
+    /// The sample after the last one that the frames before `number` cover.
+    pub fn samples_to(&self, number: u64) -> u64 {
+        match number.checked_sub(1) {
             Some(last) => self.sample_of(last) + u64::from(self.frontend.window),
             None => 0,
         }
     }
 
-    /// Puts the frames from `first` on into the patch, repeated until it is full: the rule for clips
-    /// ([`crate::clip`]).
-    pub fn fill_patch(&mut self, first: u64) {
-        let filled = Self::gather(self.rows, self.patch, self.mels, first, self.frames).len();
+    /// Puts `frames`, which are no more than a patch and still there, into the patch, repeated until
+    /// it is full: the rule for clips ([`crate::clip`]).
+    pub fn fill_patch(&mut self, frames: Range<u64>) {
+        let filled = Self::gather(self.rows, self.patch, self.mels, frames).len();
         for at in (filled..self.patch.len()).step_by(self.mels) {
             let source = at % filled;
             self.patch.copy_within(source..source + self.mels, at);
         }
     }
 
-    /// Copies the frames `first..end`, or the last of them that are still there, oldest first.
+    /// Copies the frames `first..end`, or the last of them that fit in, oldest first.
     pub fn gather<'p>(
         rows: &[f32],
         patch: &'p mut [f32],
         mels: usize,
-        first: u64,
-        end: u64,
+        Range { start: first, end }: Range<u64>,
     ) -> &'p [f32] {
         let length = (rows.len() / mels) as u64;
         let first = first.max(end.saturating_sub(length));
@@ -103,6 +116,7 @@ impl Ear<'_> {
     pub fn embed<B: Backbone>(&mut self, backbone: &mut B) -> Result<(), B::Error> {
         backbone.embed(self.patch, self.embedding)?;
         self.judged = self.judged.saturating_add(1);
+        self.judged_to = self.ending;
         let weight = 1.0 / f32::from(self.judged.min(self.smoothing));
         for (mean, value) in self.smoothed.iter_mut().zip(&*self.embedding) {
             // Not added to what an earlier sound has left there, which may be anything.

@@ -1,9 +1,22 @@
 //! The energy gate: which frames stand out from what the place sounds like.
+//!
+//! Noise never lies still at its own mean: of every frame some bands are above it. What tells a sound
+//! is therefore not how far a frame is above the background but how much farther than the
+//! background's own frames usually are.
 
 use crate::frontend::FrontendConfig;
 
-/// Seconds in which the background's level follows a louder and a quieter one.
-const RISE: f32 = 5.0;
+/// Seconds in which the background is followed.
+const FOLLOW: f32 = 5.0;
+
+/// What counts of a frame's distance from the background while it is followed, dB: a sound in it
+/// moves the background no faster than by so much in [`FOLLOW`].
+const BAND_STEP: f32 = 6.0;
+const LEVEL_STEP: f32 = 1.5;
+
+/// A frame whose mean over bands is below the background by more than this, dB, is a quieter place:
+/// noise of many bands does not get there by itself. It is followed within [`FALL`] seconds.
+const DROP: f32 = 6.0;
 const FALL: f32 = 0.3;
 
 /// Seconds from the stream's beginning for which the gate is open and the background is the mean of
@@ -13,16 +26,18 @@ const SETTLING: f32 = 2.0;
 /// Follows the background's level in every band and says when something is above it.
 #[derive(Debug)]
 pub(super) struct Gate<'b> {
-    /// The background's level in each band, in units of features.
+    /// The background's mean in each band, in units of features.
     background: &'b mut [f32],
+    /// What the level of the background's own frames usually is, dB.
+    usual: f32,
     /// dB that one unit of a feature is worth.
     decibels: f32,
-    rise: f32,
+    follow: f32,
     fall: f32,
     /// Frames so far, up to those of [`SETTLING`].
     settled: u32,
     settling: u32,
-    /// Least mean excess of a frame, dB.
+    /// How far the level of a frame has to be above the usual one, dB.
     threshold: f32,
     /// Frames for which it stays open.
     hold: u32,
@@ -41,8 +56,9 @@ impl<'b> Gate<'b> {
         let rate = |seconds: f32| (1.0 / (seconds * frames)).min(1.0);
         Self {
             background,
+            usual: 0.0,
             decibels: 10.0 / (core::f32::consts::LN_10 * config.scale),
-            rise: rate(RISE),
+            follow: rate(FOLLOW),
             fall: rate(FALL),
             settled: 0,
             settling: (SETTLING * frames) as u32,
@@ -55,37 +71,59 @@ impl<'b> Gate<'b> {
     /// Forgets the background.
     pub(super) fn reset(&mut self) {
         self.background.fill(0.0);
+        self.usual = 0.0;
         self.settled = 0;
         self.open = 0;
     }
 
-    /// Takes a frame; gives how far it is above the background: the mean over bands, dB, where a
-    /// band below the background counts 0.
+    /// Takes a frame; gives how far it stands out, dB: its level less the usual one. The level is the
+    /// mean over bands of what is above the background, by its fourth power: a tone in one band of 64
+    /// would hardly change a plain mean.
     pub(super) fn push(&mut self, frame: &[f32]) -> f32 {
-        let settling = self.settled < self.settling;
-        self.settled += u32::from(settling);
-        let [rise, fall] = if settling {
-            [1.0 / self.settled as f32; 2]
-        } else {
-            [self.rise, self.fall]
-        };
-        let mut excess = 0.0;
-        for (background, value) in self.background.iter_mut().zip(frame) {
-            let above = value - *background;
-            excess += above.max(0.0);
-            *background += above * if above > 0.0 { rise } else { fall };
+        let bands = frame.len() as f32;
+        let (mut above, mut sum) = (0.0, 0.0);
+        for (background, value) in self.background.iter().zip(frame) {
+            let excess = value - background;
+            sum += excess;
+            let square = excess.max(0.0) * excess.max(0.0);
+            above += square * square;
         }
-        let level = excess * self.decibels / frame.len() as f32;
-        self.open = if settling || level >= self.threshold {
+        let level = self.decibels * libm::sqrtf(libm::sqrtf(above / bands));
+        let stands_out = level - self.usual;
+        let settling = self.settled < self.settling;
+        if settling {
+            self.settled += 1;
+            self.follow_background(frame, 1.0 / self.settled as f32, f32::INFINITY);
+            self.usual += stands_out / self.settled as f32;
+        } else if sum * self.decibels < -DROP * bands {
+            self.follow_background(frame, self.fall, f32::INFINITY);
+        } else {
+            self.follow_background(frame, self.follow, BAND_STEP / self.decibels);
+            self.usual += self.follow * stands_out.min(LEVEL_STEP);
+        }
+        self.open = if settling || stands_out >= self.threshold {
             self.hold
         } else {
             self.open.saturating_sub(1)
         };
-        level
+        stands_out
+    }
+
+    /// Moves the background by `rate` of its distance from `frame`, of which no more than `most`
+    /// counts.
+    fn follow_background(&mut self, frame: &[f32], rate: f32, most: f32) {
+        for (background, value) in self.background.iter_mut().zip(frame) {
+            *background += rate * (value - *background).clamp(-most, most);
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.open > 0
+    }
+
+    /// Whether the newest frame is what the gate is open for, and not the time after it.
+    pub(super) fn stands_out(&self) -> bool {
+        self.open > 0 && self.open == self.hold
     }
 }
 
@@ -123,20 +161,21 @@ mod tests {
         let quiet = [-1.0, 0.0, 0.5, 1.0];
         // Open until the background is known, and then for as long as it holds.
         assert_eq!(open(&mut gate, &quiet, 1000), 209);
-        // 4 dB is 0.23 in these features' unit: a band of four that is 1 above is as much.
-        let sound = [0.0, 0.0, 0.5, 1.0];
+        // 4 dB is 0.23 in these features' unit: one band of four that is 0.33 above is as much.
+        let sound = [-0.6, 0.0, 0.5, 1.0];
         assert_eq!(open(&mut gate, &sound, 30), 30);
         assert_eq!(open(&mut gate, &quiet, 100), 9);
-        // A lasting louder sound becomes the background, after seconds; a quieter one in no time.
+        // A lasting sound, 35 dB louder, becomes the background at 1.2 dB a second; a quieter place in
+        // no time.
         let loud = quiet.map(|value| value + 2.0);
         let lasting = open(&mut gate, &loud, 6000);
-        assert!((500..2000).contains(&lasting), "{lasting}");
+        assert!((1500..3000).contains(&lasting), "{lasting}");
         assert_eq!(open(&mut gate, &quiet, 300), 0);
         assert_eq!(open(&mut gate, &loud, 1), 1);
     }
 
     #[test]
-    fn the_level_is_the_mean_excess_in_decibels() {
+    fn the_level_is_the_fourth_power_mean_of_what_is_above_in_decibels() {
         let mut background = [0.0; 4];
         let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut background);
         gate.reset();
@@ -144,6 +183,45 @@ mod tests {
         // A factor of 10 in power is ln(10) * scale in a feature; what is below does not count.
         let ten = core::f32::consts::LN_10 * CONFIG.scale;
         let level = gate.push(&[ten, -ten, 3.0 * ten, 0.0]);
-        assert!((level - 10.0).abs() < 1e-3, "{level}");
+        let mean = (10_f32.powi(4) + 30_f32.powi(4)) / 4.0;
+        assert!((level - mean.powf(0.25)).abs() < 1e-3, "{level}");
+    }
+
+    /// Frames of white noise in 64 bands of one FFT bin each: the powers are exponential, in dB with
+    /// a deviation of 5.6.
+    fn noise(frames: usize, scale: f32) -> Vec<[f32; 64]> {
+        let mut state = 7_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let uniform = ((state >> 8) as f32 + 0.5) / 16_777_216.0;
+            scale * (-uniform.ln()).ln()
+        };
+        (0..frames)
+            .map(|_| core::array::from_fn(|_| next()))
+            .collect()
+    }
+
+    #[test]
+    fn it_closes_in_noise_and_opens_for_a_tone_in_it() {
+        let config = FrontendConfig { mels: 64, ..CONFIG };
+        let mut background = [0.0; 64];
+        let mut gate = Gate::new(&config, 3.0, 10, &mut background);
+        gate.reset();
+        let mut frames = noise(6000, config.scale);
+        // 25 dB above the noise of its band, 7 dB above all of it.
+        for frame in &mut frames[5000..5030] {
+            frame[20] += 2.5 * core::f32::consts::LN_10 * config.scale;
+        }
+        let opens: Vec<bool> = frames
+            .iter()
+            .map(|frame| {
+                gate.push(frame);
+                gate.stands_out()
+            })
+            .collect();
+        let count = |range: core::ops::Range<usize>| opens[range].iter().filter(|o| **o).count();
+        assert!(count(300..5000) < 10, "{}", count(300..5000));
+        assert!(count(5000..5030) > 20, "{}", count(5000..5030));
+        assert_eq!(count(5030..6000), 0);
     }
 }

@@ -7,6 +7,9 @@ use crate::fewshot::{ClassifyError, Decision, Learner, Role};
 /// Frames before the one that opens the gate which belong to the sound: its attack.
 const LEAD: u64 = 2;
 
+/// Frames after the last one that stands out which belong to the sound: its decay.
+const TRAIL: u64 = 2;
+
 /// A listener's parts, borrowed for one call.
 pub(super) struct Hearing<'a, 'e, 'l, B: Backbone, F> {
     pub ear: &'a mut Ear<'e>,
@@ -31,36 +34,42 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
             ear.judged = 0;
             ear.due = number + ear.hop;
         }
-        if self.ear.frames >= self.ear.due {
+        let ear = &mut *self.ear;
+        if ear.gate.stands_out() {
+            ear.sounding = number + 1;
+        }
+        ear.ending = ear.frames.min(ear.sounding + TRAIL);
+        if ear.frames >= ear.due {
             self.window();
         }
     }
 
     /// Ends the sound that is heard, if one is.
     pub fn end(&mut self) {
-        if self.ear.onset.is_none() {
+        let ear = &*self.ear;
+        if ear.onset.is_none() {
             return;
         }
         // What came since the last window changes little where it is less than half a hop.
-        if self.ear.judged == 0 || 2 * (self.ear.due - self.ear.frames) < self.ear.hop {
+        if ear.judged == 0 || 2 * (ear.ending - ear.judged_to) >= ear.hop {
             self.window();
         }
         self.ear.onset = None;
         self.ear.trigger.step(None, 0);
     }
 
-    /// Tells of the window that ends with the newest frame, judged if there is a sound in it.
+    /// Tells of the window that is due, judged if it holds more of a sound than the one before.
     fn window(&mut self) {
         let ear = &mut *self.ear;
-        let first = ear.window_start();
-        let (start, end) = (ear.sample_of(first), ear.samples());
+        let window = ear.window();
+        let (start, end) = (ear.sample_of(window.start), ear.samples_to(window.end));
         let mut decision = None;
         let mut judged = None;
         let mut event = None;
-        let heard = ear.onset.is_some();
         let onset = ear.onset.map(|onset| ear.sample_of(onset));
+        let heard = onset.is_some() && (ear.judged == 0 || ear.ending > ear.judged_to);
         if heard {
-            ear.fill_patch(first);
+            ear.fill_patch(window);
             if let Err(error) = ear.embed(self.backbone) {
                 self.result = Err(ListenError::Backbone(error));
                 ear.skip();
@@ -82,7 +91,7 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
                 Err(error) => self.result = Err(ListenError::Classify(error)),
             }
         }
-        let frames = Ear::gather(ear.rows, ear.patch, ear.mels, ear.told, ear.frames);
+        let frames = Ear::gather(ear.rows, ear.patch, ear.mels, ear.told..ear.frames);
         (self.on_window)(&Window {
             start,
             end,

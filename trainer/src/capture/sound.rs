@@ -78,7 +78,7 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
         let mut windows = Vec::new();
         self.listener
             .push(&mut self.learner, self.backbone, samples, |window| {
-                windows.push((window.start, window.end, window.embedding.is_some()));
+                windows.push((window.start, window.end, window.onset.is_some()));
             })?;
         let mut sounds = Vec::new();
         for (start, end, heard) in windows {

@@ -7,8 +7,8 @@ use crate::audio::LabelledSet;
 use crate::evaluate::LoadedSet;
 use crate::export::BackboneFile;
 use crate::stream::{
-    CastShape, Cost, LevelFigures, Material, Scenery, StreamReport, Taught, Trial, TrialShape,
-    trade_off, trial,
+    CastShape, Cost, LevelFigures, Material, Scenery, Source, StreamReport, Taught, Trial,
+    TrialShape, trade_off, trial,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
@@ -52,6 +52,10 @@ pub(super) struct Args {
     /// Power of a sound, its pauses left out, over that of the background, dB
     #[arg(long, value_name = "DB", num_args = 1.., allow_negative_numbers = true, default_values_t = [10.0, 0.0, 20.0])]
     snr: Vec<f32>,
+    /// What is heard of a sound that was taught: other speakers, kits or recordings than its examples'; the
+    /// same ones; or the very same recording [default: all]
+    #[arg(long, value_enum, num_args = 1.., hide_default_value = true, default_values_t = [Source::Other, Source::Same, Source::Recording])]
+    source: Vec<Source>,
     /// Where sounds are taught
     #[arg(long, value_enum, num_args = 1.., default_values_t = [Taught::InPlace, Taught::Clean])]
     taught: Vec<Taught>,
@@ -96,7 +100,7 @@ struct Settings {
     /// Judgements in a row that have to agree
     #[arg(long, value_name = "WINDOWS", default_value_t = ListenerConfig::DEFAULT.agreeing)]
     agreeing: u16,
-    /// How far above the background opens the gate, dB
+    /// How far a frame stands out that opens the gate, dB
     #[arg(long, value_name = "DB", default_value_t = ListenerConfig::DEFAULT.gate)]
     gate: f32,
     /// Seconds for which the gate stays open
@@ -109,13 +113,13 @@ struct Settings {
 #[derive(Debug, clap::Args)]
 struct Device {
     /// Instructions of an embedding
-    #[arg(long, value_name = "COUNT", default_value_t = 9_492_800.0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 12_492_200.0)]
     embedding_instructions: f64,
     /// Instructions of a frame of features
-    #[arg(long, value_name = "COUNT", default_value_t = 42_357.0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 42_358.0)]
     frame_instructions: f64,
     /// Instructions of a decision
-    #[arg(long, value_name = "COUNT", default_value_t = 192_920.0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 193_000.0)]
     decision_instructions: f64,
     /// The core's clock
     #[arg(long, value_name = "MHZ", default_value_t = 64.0)]
@@ -149,15 +153,22 @@ impl Args {
             gate: f32::NEG_INFINITY,
             ..config
         };
-        let places = self.taught.iter();
-        let runs = places.flat_map(|taught| self.snr.iter().map(move |snr| (*taught, *snr)));
-        let runs: Vec<_> = runs.collect();
+        let mut runs = Vec::new();
+        for &source in &self.source {
+            for &taught in &self.taught {
+                // Five times the same clip, and nothing else to tell them apart, is one example.
+                let pointless = source == Source::Recording && taught == Taught::Clean;
+                let levels = self.snr.iter().filter(|_| !pointless);
+                runs.extend(levels.map(|snr| (source, taught, *snr)));
+            }
+        }
         let checksum = file.checksum();
         let bar = progress::files(runs.len() as u64 * self.streams, "listening");
         let mut levels = Vec::new();
-        for (taught, snr) in runs {
+        for (source, taught, snr) in runs {
             let shape = TrialShape {
                 cast: CastShape {
+                    source,
                     sounds: self.sounds,
                     shots: self.shots,
                     heard: self.heard,

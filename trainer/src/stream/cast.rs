@@ -8,9 +8,34 @@ use std::collections::HashSet;
 /// Draws of sides and classes before the sets are said to be too small.
 const DRAWS: usize = 200;
 
+/// What an enrolled sound that is heard has to do with its examples.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Another speaker, kit or recording of the class: no group of an example is heard.
+    #[default]
+    Other,
+    /// Other clips of the one group that the examples are of: the user's own voice, the same kit.
+    Same,
+    /// The very recording again, as of a bell or a beep; all examples are that one, too.
+    Recording,
+}
+
 /// What a stream is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CastShape {
+    /// What is heard of an enrolled sound.
+    pub source: Source,
     /// Sounds that are enrolled.
     pub sounds: usize,
     /// Examples of each.
@@ -37,8 +62,7 @@ pub struct Cast {
     pub classes: Vec<(usize, usize)>,
     /// The examples of each.
     pub examples: Vec<Vec<ClipRef>>,
-    /// What is heard of each: clips of no group that an example is of, again from the first where
-    /// there are too few.
+    /// What is heard of each, by [`Source`]; again from the first clip where there are too few.
     pub heard: Vec<Vec<ClipRef>>,
     /// Other sounds that are heard: any class but those enrolled and those of the background.
     pub others: Vec<ClipRef>,
@@ -49,8 +73,9 @@ pub struct Cast {
 pub enum CastError {
     /// Too few classes can be enrolled.
     #[error(
-        "{found} classes have {shots} examples and, in other groups, a clip to hear; {sounds} are to be \
-         enrolled: give more sets, or lower --sounds or --shots"
+        "{found} classes have {shots} examples and {} a clip to hear; {sounds} are to be enrolled: give \
+         more sets, or lower --sounds or --shots",
+        .heard.whereabouts()
     )]
     TooFewClasses {
         /// Classes that can be.
@@ -59,6 +84,8 @@ pub enum CastError {
         sounds: usize,
         /// Examples of each.
         shots: usize,
+        /// What is heard of them.
+        heard: Source,
     },
     /// Nothing is left to be heard beside the enrolled sounds.
     #[error("the sets hold no sound beside the enrolled ones and the background: give more sets")]
@@ -80,7 +107,10 @@ impl Cast {
     ) -> Result<Self, CastError> {
         let mut most = 0;
         for _ in 0..DRAWS {
-            let sides: Vec<_> = sets.iter().map(|set| Sides::draw(set, rng)).collect();
+            let sides: Vec<_> = sets
+                .iter()
+                .map(|set| Sides::draw(set, shape, rng))
+                .collect();
             let mut by_set: Vec<Vec<(usize, usize)>> = (0..sets.len())
                 .filter(|set| enrol[*set])
                 .map(|set| {
@@ -124,7 +154,28 @@ impl Cast {
             found: most,
             sounds: shape.sounds,
             shots: shape.shots,
+            heard: shape.source,
         })
+    }
+}
+
+impl Source {
+    /// Of what an enrolled sound is heard.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Other => "another source",
+            Self::Same => "the same source",
+            Self::Recording => "the same recording",
+        }
+    }
+
+    /// Where beside the examples a clip has to be.
+    fn whereabouts(self) -> &'static str {
+        match self {
+            Self::Other => "in other groups",
+            Self::Same => "in the same group of a manifest.csv",
+            Self::Recording => "among them",
+        }
     }
 }
 
@@ -169,22 +220,37 @@ fn draw_others(
     Ok((0..count).map(draw).collect())
 }
 
-/// A set cut in two by groups: what examples and what the stream may hold, of each class.
+/// What examples and what the stream may hold, of each class of a set; in random order.
 struct Sides {
     examples: Vec<Vec<usize>>,
     heard: Vec<Vec<usize>>,
 }
 
 impl Sides {
-    /// Half of the groups, at random, are on each side; a clip without a group is one of its own.
-    /// Clips are in random order.
-    fn draw(set: &LoadedSet, rng: &mut ChaCha8Rng) -> Self {
+    fn draw(set: &LoadedSet, shape: CastShape, rng: &mut ChaCha8Rng) -> Self {
+        let mut clips: Vec<usize> = (0..set.clips.len()).collect();
+        clips.shuffle(rng);
+        match shape.source {
+            Source::Other => Self::of_other_groups(set, &clips),
+            Source::Same => Self::of_one_group(set, &clips, shape.shots),
+            Source::Recording => Self::of_one_clip(set, &clips, shape.shots),
+        }
+    }
+
+    fn none(set: &LoadedSet) -> Self {
+        let none = vec![Vec::new(); set.classes.len()];
+        Self {
+            examples: none.clone(),
+            heard: none,
+        }
+    }
+
+    /// Half of the groups are on each side; a clip without a group is one of its own.
+    fn of_other_groups(set: &LoadedSet, clips: &[usize]) -> Self {
         let group = |clip: usize| match &set.candidates[clip].group {
             Some(group) => format!("group {group}"),
             None => format!("clip {clip}"),
         };
-        let mut clips: Vec<usize> = (0..set.clips.len()).collect();
-        clips.shuffle(rng);
         // In order of the shuffled clips: a set's groups are the same on every run.
         let mut seen = HashSet::new();
         let groups: Vec<String> = clips
@@ -193,17 +259,46 @@ impl Sides {
             .filter(|group| seen.insert(group.clone()))
             .collect();
         let for_examples: HashSet<&String> = groups[..groups.len() / 2].iter().collect();
-        let none = vec![Vec::new(); set.classes.len()];
-        let mut sides = Self {
-            examples: none.clone(),
-            heard: none,
-        };
-        for clip in clips {
+        let mut sides = Self::none(set);
+        for &clip in clips {
             let class = set.candidates[clip].class;
             if for_examples.contains(&group(clip)) {
                 sides.examples[class].push(clip);
             } else {
                 sides.heard[class].push(clip);
+            }
+        }
+        sides
+    }
+
+    /// Of each class the first group that has more than `shots` clips: these, and the others of it.
+    fn of_one_group(set: &LoadedSet, clips: &[usize], shots: usize) -> Self {
+        let mut sides = Self::none(set);
+        for class in 0..set.classes.len() {
+            let of_class = clips.iter().filter(|c| set.candidates[**c].class == class);
+            let of_class: Vec<usize> = of_class.copied().collect();
+            let of_group = |first: &usize| {
+                let group = set.candidates[*first].group.as_ref()?;
+                let same = |clip: &usize| set.candidates[*clip].group.as_ref() == Some(group);
+                let clips: Vec<usize> = of_class.iter().copied().filter(same).collect();
+                (clips.len() > shots).then_some(clips)
+            };
+            if let Some(mut clips) = of_class.iter().find_map(of_group) {
+                sides.heard[class] = clips.split_off(shots);
+                sides.examples[class] = clips;
+            }
+        }
+        sides
+    }
+
+    /// The first clip of each class, `shots` times and once.
+    fn of_one_clip(set: &LoadedSet, clips: &[usize], shots: usize) -> Self {
+        let mut sides = Self::none(set);
+        for &clip in clips {
+            let class = set.candidates[clip].class;
+            if sides.heard[class].is_empty() {
+                sides.heard[class].push(clip);
+                sides.examples[class] = vec![clip; shots];
             }
         }
         sides
@@ -217,6 +312,7 @@ pub(super) mod tests {
     use rand::SeedableRng;
 
     pub const SHAPE: CastShape = CastShape {
+        source: Source::Other,
         sounds: 2,
         shots: 3,
         heard: 4,
@@ -293,6 +389,38 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_same_source_is_heard_again() {
+        let sets = sets();
+        let shape = CastShape {
+            source: Source::Same,
+            shots: 1,
+            ..SHAPE
+        };
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let cast = Cast::draw(&sets, &[true, true], &[], shape, &mut rng).unwrap();
+            let sides = cast.examples.iter().zip(&cast.heard);
+            for ((examples, heard), class) in sides.zip(&cast.classes) {
+                // Speakers have two clips of a class; the other set has no groups.
+                assert_eq!((class.0, examples.len(), heard.len()), (0, 1, 4));
+                let of = |clip: ClipRef| sets[0].candidates[clip.clip].clone();
+                assert!(heard.iter().all(|clip| of(*clip) == of(examples[0])));
+                assert!(heard.iter().all(|clip| *clip != examples[0]));
+            }
+        }
+        let shape = CastShape {
+            source: Source::Recording,
+            ..SHAPE
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let cast = Cast::draw(&sets, &[true, true], &[], shape, &mut rng).unwrap();
+        for (examples, heard) in cast.examples.iter().zip(&cast.heard) {
+            assert_eq!((examples.len(), heard.len()), (3, 4));
+            assert!(examples.iter().chain(heard).all(|clip| *clip == heard[0]));
+        }
+    }
+
+    #[test]
     fn sets_that_are_too_small_are_named() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let shape = CastShape { shots: 12, ..SHAPE };
@@ -303,7 +431,8 @@ pub(super) mod tests {
             CastError::TooFewClasses {
                 found,
                 sounds,
-                shots
+                shots,
+                heard: Source::Other,
             }
         );
         let shape = CastShape { sounds: 3, ..SHAPE };

@@ -1,5 +1,6 @@
 //! What streams gave, as data: counts, rates and the trade-off of misses against false alarms.
 
+use super::cast::Source;
 use super::run::replay;
 use super::score::score;
 use super::teach::Taught;
@@ -16,7 +17,9 @@ const STEP: f32 = 0.01;
 pub struct LevelFigures {
     /// Power of a sound over that of the background, dB.
     pub snr: f32,
-    /// Where the sounds were taught.
+    /// What was heard of the sounds that were taught.
+    pub source: Source,
+    /// Where they were taught.
     pub taught: Taught,
     /// Streams, each with sounds drawn anew.
     pub streams: usize,
@@ -147,6 +150,7 @@ impl LevelFigures {
         });
         Self {
             snr: shape.scenery.snr,
+            source: shape.cast.source,
             taught: shape.taught,
             streams: trials.len(),
             hours,

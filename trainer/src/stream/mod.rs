@@ -13,7 +13,7 @@ mod score;
 mod teach;
 mod trial;
 
-pub use cast::{Cast, CastError, CastShape, ClipRef};
+pub use cast::{Cast, CastError, CastShape, ClipRef, Source};
 pub use compose::{Composed, Occurrence, Scenery, compose};
 pub use figures::{LevelFigures, Point, SetFigures, Ungated};
 pub use picture::trade_off;

@@ -4,21 +4,20 @@ use super::figures::LevelFigures;
 use super::teach::Taught;
 use std::fmt::Write;
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 840.0;
 const HEIGHT: f64 = 440.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = WIDTH - 170.0;
+const RIGHT: f64 = WIDTH - 250.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = HEIGHT - 56.0;
 /// Axis of false alarms an hour, powers of ten; rates below it are drawn at its beginning.
 const DECADES: [f64; 2] = [-1.0, 3.5];
 
-/// Colours that are told apart by most eyes, in the order of the levels.
-const COLOURS: [&str; 6] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
-];
+/// Colours that are told apart by most eyes, in the order of [`Source`](super::Source).
+const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 
-/// Misses over false alarms an hour, a line for each level, as an SVG document. A dot marks the
+/// Misses over false alarms an hour, a line for each of the streams at the first level, as an SVG
+/// document. A dot marks the
 /// default threshold, the shaded corner the aim: no more than `aim` percent of misses at one false
 /// alarm an hour.
 pub fn trade_off(levels: &[LevelFigures], aim: f64) -> String {
@@ -67,14 +66,17 @@ pub fn trade_off(levels: &[LevelFigures], aim: f64) -> String {
     }
     let _ = writeln!(
         svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">false alarms an hour</text>\
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">false alarms an hour, {:.0} dB</text>\
          <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">misses</text>",
         (LEFT + RIGHT) / 2.0,
         BOTTOM + 42.0,
+        levels.first().map_or(0.0, |level| level.snr),
         (TOP + BOTTOM) / 2.0
     );
-    for (index, level) in levels.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
+    let first = levels.first().map(|level| level.snr);
+    let shown = levels.iter().filter(|level| Some(level.snr) == first);
+    for (index, level) in shown.enumerate() {
+        let colour = COLOURS[level.source as usize];
         let dashes = match level.taught {
             Taught::InPlace => "",
             Taught::Clean => " stroke-dasharray=\"6 4\"",
@@ -91,16 +93,12 @@ pub fn trade_off(levels: &[LevelFigures], aim: f64) -> String {
             })
             .collect();
         let label = 22.0 * index as f64 + TOP + 10.0;
-        let place = match level.taught {
-            Taught::InPlace => "in place",
-            Taught::Clean => "clean",
-        };
         let _ = writeln!(
             svg,
             "<polyline class=\"line\" stroke=\"{colour}\"{dashes} points=\"{}\"/>\
              <circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"5\" fill=\"{colour}\"/>\
              <line class=\"line\" stroke=\"{colour}\"{dashes} x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{label}\" y2=\"{label}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\">{} dB, {place}</text>",
+             <text x=\"{:.1}\" y=\"{:.1}\">{}, {}</text>",
             points.join(" "),
             x(level.default.false_alarms_per_hour),
             y(level.default.misses),
@@ -108,7 +106,8 @@ pub fn trade_off(levels: &[LevelFigures], aim: f64) -> String {
             RIGHT + 44.0,
             RIGHT + 52.0,
             label + 4.0,
-            level.snr,
+            level.source.name(),
+            level.taught.name(),
         );
     }
     svg.push_str("</svg>\n");

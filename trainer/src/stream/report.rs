@@ -85,9 +85,9 @@ impl StreamReport {
         writeln!(
             f,
             "### With the default threshold\n\n\
-             | SNR | taught | streams, hours | heard | true positives | misses | in single streams | \
+             | stream | streams, hours | heard | true positives | misses | in single streams | \
              false alarms | an hour (95 % interval) | on background alone | repeats |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|"
+             |---|---|---|---|---|---|---|---|---|---|"
         )?;
         for level in &self.levels {
             let Point {
@@ -101,10 +101,9 @@ impl StreamReport {
             let [low, high] = rate_interval(false_alarms).map(|count| count / level.hours);
             writeln!(
                 f,
-                "| {} dB | {} | {}, {:.1} | {heard} | {found} | {misses:.1} % | {:.0} to {:.0} % | \
+                "| {} | {}, {:.1} | {heard} | {found} | {misses:.1} % | {:.0} to {:.0} % | \
                  {false_alarms} | {:.1} ({low:.1} to {high:.1}) | {} | {} |",
-                level.snr,
-                level.place(),
+                level.name(),
                 level.streams,
                 level.hours,
                 misses_of.clone().fold(f64::INFINITY, f64::min),
@@ -121,11 +120,11 @@ impl StreamReport {
         writeln!(
             f,
             "### With other thresholds\n\n\
-             | SNR | taught | misses at no more than 1 false alarm an hour | at 5 | at 20 | at 60 | \
-             false alarms an hour at no more than 10 % misses | at 50 % |\n|---|---|---|---|---|---|---|---|"
+             | stream | misses at no more than 1 false alarm an hour | at 5 | at 20 | at 60 | \
+             false alarms an hour at no more than 10 % misses | at 50 % |\n|---|---|---|---|---|---|---|"
         )?;
         for level in &self.levels {
-            write!(f, "| {} dB | {} |", level.snr, level.place())?;
+            write!(f, "| {} |", level.name())?;
             for most in [1.0, 5.0, 20.0, 60.0] {
                 match level.at_false_alarms(most) {
                     Some(point) => write!(f, " {:.1} % |", point.misses)?,
@@ -146,19 +145,13 @@ impl StreamReport {
     fn sets(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "### Found by set, with the default threshold\n\n| SNR | taught | sounds of the set: found of heard |\n|---|---|---|"
+            "### Found by set, with the default threshold\n\n| stream | sounds of the set: found of heard |\n|---|---|"
         )?;
         for level in &self.levels {
             let sets = level.by_set.iter();
             let sets = sets.map(|set| format!("{} {} of {}", set.name, set.found, set.heard));
             let sets: Vec<String> = sets.collect();
-            writeln!(
-                f,
-                "| {} dB | {} | {} |",
-                level.snr,
-                level.place(),
-                sets.join(", ")
-            )?;
+            writeln!(f, "| {} | {} |", level.name(), sets.join(", "))?;
         }
         writeln!(f)
     }
@@ -167,9 +160,9 @@ impl StreamReport {
         writeln!(
             f,
             "### The gate\n\n\
-             | SNR | taught | sounds heard | none of their windows judged | found with the gate | without | \
+             | stream | sounds heard | none of their windows judged | found with the gate | without | \
              only with | only without | of those, lost to the gate | false alarms with | without | \
-             embeddings a second with | without |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+             embeddings a second with | without |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
         )?;
         for level in &self.levels {
             let Some(ungated) = &level.without_gate else {
@@ -177,9 +170,8 @@ impl StreamReport {
             };
             writeln!(
                 f,
-                "| {} dB | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
-                level.snr,
-                level.place(),
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
+                level.name(),
                 level.default.heard,
                 level.gated_away,
                 level.default.found,
@@ -225,19 +217,21 @@ impl StreamReport {
         };
         row("idle: the gate closed", 0.0)?;
         for level in &self.levels {
-            let what = format!("these streams, {} dB, taught {}", level.snr, level.place());
-            row(&what, level.embeddings_per_second)?;
+            row(&level.name(), level.embeddings_per_second)?;
         }
-        row("busy: the gate open", self.windows_per_second)
+        row("busy: the gate always open", self.windows_per_second)
     }
 }
 
 impl LevelFigures {
-    fn place(&self) -> &'static str {
-        match self.taught {
-            super::Taught::InPlace => "in place",
-            super::Taught::Clean => "clean",
-        }
+    /// What is heard in the stream, and where it was taught.
+    fn name(&self) -> String {
+        format!(
+            "{} dB, {}, taught {}",
+            self.snr,
+            self.source.name(),
+            self.taught.name()
+        )
     }
 }
 

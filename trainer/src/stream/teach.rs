@@ -2,7 +2,9 @@
 
 use super::cast::Cast;
 use super::trial::TrialShape;
+use crate::capture::SoundCutter;
 use crate::evaluate::LoadedSet;
+use crate::profile::Memory;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
@@ -12,6 +14,14 @@ use rand_chacha::ChaCha8Rng;
 
 /// Patches of the place that make the background class.
 pub const AMBIENT: usize = 10;
+
+/// Seconds of the place before an example and after it: enough to know the place by, and for the
+/// sound to have ended.
+const BEFORE: f32 = 4.0;
+const AFTER: f32 = 1.5;
+
+/// Seconds at which a longer example is cut.
+const LONGEST: f32 = 10.0;
 
 /// Where sounds are taught.
 #[derive(
@@ -27,21 +37,33 @@ pub const AMBIENT: usize = 10;
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Taught {
-    /// Where the stream is heard: over its background.
+    /// Where the stream is heard, over its background: an example is what the listener's gate cuts
+    /// out of it, as with a microphone.
     #[default]
     InPlace,
     /// From recordings as they are, without background.
     Clean,
 }
 
-/// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background class
-/// of [`AMBIENT`] patches of `place`: other seconds of what the stream's background is made of.
+impl Taught {
+    /// What it is called in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in place",
+            Self::Clean => "clean",
+        }
+    }
+}
+
+/// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
+/// class of [`AMBIENT`] patches of `place`: other seconds of what the stream's background is made of.
+/// The backbone's file has the CRC-32 `checksum`.
 ///
 /// # Errors
 /// If a clip cannot be embedded or enrolled.
 pub fn teach<B: Backbone>(
     learner: &mut Learner,
-    backbone: &mut B,
+    (backbone, checksum): (&mut B, u32),
     sets: &[LoadedSet],
     cast: &Cast,
     shape: &TrialShape,
@@ -52,6 +74,8 @@ pub fn teach<B: Backbone>(
         let from = rng.random_range(0..=place.len().saturating_sub(length));
         &place[from..place.len().min(from + length)]
     };
+    let mut memory = Memory::for_backbone(backbone, checksum);
+    let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
     for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
         let name = class_name(&sets[set], class);
         for example in examples {
@@ -59,8 +83,14 @@ pub fn teach<B: Backbone>(
             let gain = shape.scenery.gain(clip);
             let mut samples: Vec<f32> = clip.iter().map(|sample| gain * sample).collect();
             if shape.taught == Taught::InPlace {
-                let place = ambient(samples.len(), rng);
-                samples.iter_mut().zip(place).for_each(|(to, x)| *to += x);
+                let (before, after) = (samples_of(BEFORE), samples_of(AFTER));
+                let mut recording = ambient(before + samples.len() + after, rng).to_vec();
+                let over = recording.iter_mut().skip(before).zip(&samples);
+                over.for_each(|(to, sample)| *to += sample);
+                let (quiet, sounding) = recording.split_at(before);
+                samples = cut_out(quiet, sounding, backbone, &mut memory)
+                    .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?
+                    .unwrap_or_else(|| sounding[..samples.len()].to_vec());
             }
             let embedding = embed_clip(backbone, &samples)
                 .map_err(|error| anyhow!("an example of {name} cannot be embedded: {error}"))?;
@@ -79,6 +109,20 @@ pub fn teach<B: Backbone>(
     }
     learner.fit(&mut vec![0.0; learner.scratch_len()])?;
     Ok(())
+}
+
+/// The longest sound that stands out of `sounding`, if one does, heard after `quiet`.
+fn cut_out<B: Backbone>(
+    quiet: &[f32],
+    sounding: &[f32],
+    backbone: &mut B,
+    memory: &mut Memory,
+) -> Result<Option<Vec<f32>>> {
+    let mut buffer = Vec::new();
+    let mut cutter = SoundCutter::new(backbone, memory, &mut buffer, LONGEST)?;
+    let mut push = |samples| cutter.push(samples).map_err(|error| anyhow!("{error}"));
+    push(quiet)?;
+    Ok(push(sounding)?.into_iter().max_by_key(Vec::len))
 }
 
 /// What an enrolled class is called: set and class, as much as a name may hold.

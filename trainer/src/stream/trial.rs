@@ -89,7 +89,16 @@ pub fn trial<B: Backbone>(
     let examples = cast.examples.iter().map(Vec::len).sum::<usize>() + AMBIENT;
     let mut storage = StorageVec::new(cast.classes.len() + 1, examples, dim);
     let mut learner = Learner::new(storage.lend(), HeadKind::default(), space)?;
-    teach(&mut learner, backbone, sets, &cast, shape, &place, &mut rng)?;
+    let taught_by = (&mut *backbone, checksum);
+    teach(
+        &mut learner,
+        taught_by,
+        sets,
+        &cast,
+        shape,
+        &place,
+        &mut rng,
+    )?;
     let mut heard = Vec::new();
     for config in configs {
         heard.push(listen(*config, &mut learner, backbone, &samples)?);
