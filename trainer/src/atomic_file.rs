@@ -11,12 +11,10 @@ pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let directory = directory_of(path);
     let neighbour = tempfile::Builder::new()
-        .prefix(".unfinished-")
+        .prefix(&unfinished(path))
+        .rand_bytes(RANDOM)
         .tempfile_in(&directory)?
         .into_temp_path();
     write(&neighbour)?;
@@ -31,6 +29,42 @@ pub fn write_atomically<E: From<io::Error>>(
     Ok(())
 }
 
+/// Removes what writes of `path` that were killed have left behind. Only for who knows that nobody
+/// writes it now.
+pub fn remove_unfinished(path: &Path) -> io::Result<()> {
+    let prefix = unfinished(path);
+    for entry in std::fs::read_dir(directory_of(path))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        // No more than the random letters: the rest of the name may be another file's.
+        let random = rest.map(|rest| rest.strip_suffix(PROBE).unwrap_or(rest));
+        if random.is_some_and(|r| r.len() == RANDOM && r.chars().all(char::is_alphanumeric)) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the names of unfinished neighbours of `path` begin; [`RANDOM`] letters follow.
+fn unfinished(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    format!(".unfinished-{}-", name.to_string_lossy())
+}
+
+/// Letters that make the name of a neighbour its own.
+const RANDOM: usize = 6;
+
+/// What follows the neighbour's name in that of a file that is made to see its permissions.
+const PROBE: &str = "-mode";
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 /// [`write_atomically`] for bytes that are already there.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically(path, |neighbour| std::fs::write(neighbour, bytes))
@@ -41,7 +75,7 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn set_default_permissions(directory: &Path, file: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mut probe = file.as_os_str().to_owned();
-    probe.push("-mode");
+    probe.push(PROBE);
     let probe = directory.join(probe);
     let mode = File::create_new(&probe)?.metadata()?.permissions().mode();
     std::fs::remove_file(&probe)?;
@@ -66,5 +100,34 @@ mod tests {
         assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
         write_bytes(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+    #[test]
+    fn leftovers_of_a_file_are_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("p.mtss");
+        let others = [
+            "p.mtss",
+            ".unfinished-p.mtss-other-a1B2c3",
+            ".unfinished-p.mtss.clips-a1B2c3",
+            ".unfinished-p.mtss-a1B2c3d",
+        ];
+        let leftovers = [
+            ".unfinished-p.mtss-a1B2c3",
+            ".unfinished-p.mtss-a1B2c3-mode",
+        ];
+        for name in others.iter().chain(&leftovers) {
+            std::fs::write(directory.path().join(name), b"half").unwrap();
+        }
+        // They are named as a write names its neighbour.
+        write_atomically::<io::Error>(&path, |neighbour| {
+            let name = neighbour.file_name().unwrap().to_str().unwrap();
+            assert!(name.starts_with(&unfinished(&path)), "{name}");
+            assert_eq!(name.len(), leftovers[0].len());
+            Ok(())
+        })
+        .unwrap();
+        remove_unfinished(&path).unwrap();
+        let there = |name: &&str| directory.path().join(name).exists();
+        assert!(others.iter().all(there) && !leftovers.iter().any(there));
     }
 }

@@ -155,7 +155,8 @@ impl ClipLog {
     }
 }
 
-fn path_of(profile: &Profile) -> PathBuf {
+/// Where the list of `profile` is.
+pub(super) fn path_of(profile: &Profile) -> PathBuf {
     profile.beside("clips.json")
 }
 

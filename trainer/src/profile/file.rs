@@ -1,7 +1,7 @@
 //! The profile's file: read whole, replaced whole, changed by one process at a time.
 
-use super::{ProfileError, default_path};
-use crate::atomic_file::write_bytes;
+use super::{ProfileError, clips, default_path};
+use crate::atomic_file::{remove_unfinished, write_bytes};
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
 use mtslvr_runtime::fewshot::{Learner, SupportSet};
 use std::fs::{File, TryLockError};
@@ -93,6 +93,10 @@ impl Profile {
                 }
                 Err(TryLockError::Error(source)) => return Err(io("locked")(source)),
             }
+        }
+        // Nobody else writes it now: what a killed process has left is nobody's.
+        for path in [self.path.clone(), clips::path_of(self)] {
+            remove_unfinished(&path).map_err(io("cleared of unfinished writes"))?;
         }
         Ok(LockedProfile {
             profile: self,

@@ -146,7 +146,7 @@ pub enum DeviceKind {
     /// All cores of the processor.
     #[default]
     Cpu,
-    /// The first CUDA device; no build has it yet (`trainer/CUDA.md`).
+    /// The first CUDA device, in a build with the feature `cuda` (`trainer/CUDA.md`).
     Cuda,
 }
 
@@ -158,10 +158,14 @@ impl DeviceKind {
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).context(
-                "train.device is cuda, which this program was built without (trainer/CUDA.md has the state of \
-                 it): leave train.device at cpu",
-            ),
+            Self::Cuda => Device::new_cuda(0).context(if cfg!(feature = "cuda") {
+                "train.device is cuda, and the first CUDA device cannot be opened: check that nvidia-smi \
+                 lists one and that the driver is as new as the build (trainer/CUDA.md), or set \
+                 train.device=cpu"
+            } else {
+                "train.device is cuda, which this program was built without: build it with `--features \
+                 cuda` (trainer/CUDA.md), or set train.device=cpu"
+            }),
         }
     }
 }
