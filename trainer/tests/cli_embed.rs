@@ -340,7 +340,7 @@ fn bench_times_the_engines_that_are_there_and_names_the_others() {
     assert_eq!(names(&report, "absent"), ["tract", "ort", "ort-int8"]);
     fails(
         &mut bench(&root.path().join("gone")),
-        &["gone", "model.slvr"],
+        &["gone", "run folder", "edge-s or edge-m"],
     );
     fails(mtslvr().args(["bench", "--rounds", "0"]), &["--rounds"]);
 }

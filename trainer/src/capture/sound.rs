@@ -116,7 +116,7 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::BackboneFile;
+    use crate::export::{BackboneFile, ModelSource};
 
     #[test]
     fn each_sound_is_cut_at_its_ends_and_the_long_one_short() {
@@ -134,7 +134,7 @@ mod tests {
                 *sample += 0.3 * (n as f32 * 0.5).sin() + 0.1 * noise(n as u32 / 3);
             }
         }
-        let file = BackboneFile::shipped(None).unwrap();
+        let file = BackboneFile::open(&ModelSource::default(), None).unwrap();
         let mut backbone = file.backbone().unwrap();
         let mut memory = Memory::for_backbone(&backbone, file.checksum());
         let mut buffer = Vec::new();

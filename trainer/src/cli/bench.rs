@@ -1,9 +1,8 @@
 //! `mtslvr bench`: how fast the packed engine is beside tract and ONNX Runtime.
 
+use super::backbone::ModelChoice;
 use super::{interrupt, progress};
-use crate::export::{
-    BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE,
-};
+use crate::export::{BackboneFile, Engine, OpenBackboneError, OpenedBackbone};
 use crate::export::{calibration_clips, onnx};
 use crate::timing::{Spread, interleaved};
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +14,6 @@ use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::arch::InstructionSet;
 use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
 
 /// Time a backbone in every engine: the packed one, tract and ONNX Runtime
 ///
@@ -25,14 +23,13 @@ use std::path::PathBuf;
 /// float; `ort-int8` is ONNX Runtime on a quantised graph (QDQ) made from the packed model, with
 /// adapters folded into each path's kernels.
 ///
-/// ONNX Runtime is timed if ORT_DYLIB_PATH names its library. Ctrl-C ends the run early and shows
+/// Of a single file only the engines that run it are timed; a run folder and a shipped backbone have
+/// a file for each. ONNX Runtime is timed if ORT_DYLIB_PATH names its library. Ctrl-C ends the run early and shows
 /// what was measured until then.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A folder with model.onnx and model.slvr, or one such file; then only the engines that run it
-    /// are timed
-    #[arg(long, value_name = "DIR|FILE", default_value = "models/edge-s")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelChoice,
     /// Rounds; in each, every engine's time is taken four times
     #[arg(long, default_value_t = 250)]
     rounds: usize,
@@ -96,11 +93,6 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         ensure!(self.rounds > 0, "--rounds must be at least 1, not 0");
-        ensure!(
-            self.model.exists(),
-            "{} does not exist: --model takes a folder with {ONNX_FILE} and {SLVR_FILE}, or one of them",
-            self.model.display()
-        );
         let stop = interrupt::on_ctrl_c()?;
         let (opened, absent) = self.open()?;
         let frontend = *common_frontend(&opened)?;
@@ -133,7 +125,7 @@ impl Args {
             times_packed: packed.map(|packed| spread.median_ms / packed),
         });
         let report = Report {
-            model: self.model.display().to_string(),
+            model: self.model.source().to_string(),
             patch: [frontend.frames, frontend.mels],
             threads: 1,
             rounds,
@@ -178,7 +170,7 @@ impl Args {
             let reasons: Vec<&str> = absent.iter().map(|a| a.reason.as_str()).collect();
             bail!(
                 "no engine can run {}: {}",
-                self.model.display(),
+                self.model.source(),
                 reasons.join("; ")
             );
         }
@@ -188,7 +180,7 @@ impl Args {
     /// Opens the packed model in ONNX Runtime, as a quantised graph; none without a packed model.
     /// What it computes must be the packed engine's but for rounding.
     fn open_quantised(&self) -> Result<Option<Opened>, String> {
-        let Ok(file) = BackboneFile::read(&self.model, Some(Engine::Packed)) else {
+        let Ok(file) = BackboneFile::open(&self.model.source(), Some(Engine::Packed)) else {
             // Why there is none has been said of the packed engine.
             return Ok(None);
         };
@@ -196,7 +188,7 @@ impl Args {
             return Ok(None);
         };
         let graph = onnx::write_quantised(&model);
-        let name = format!("{} in int8", self.model.display());
+        let name = format!("{} in int8", self.model.source());
         let backbone =
             OrtBackbone::from_bytes(&graph, &name, None).map_err(|error| error.to_string())?;
         Ok(Some(Opened {
@@ -209,7 +201,7 @@ impl Args {
 
     /// Opens the model in `engine`, in the packed one once for each instruction set asked for.
     fn open_in(&self, engine: Engine) -> Result<Vec<Opened>, OpenBackboneError> {
-        let file = BackboneFile::read(&self.model, Some(engine))?;
+        let file = BackboneFile::open(&self.model.source(), Some(engine))?;
         if engine != Engine::Packed {
             let backbone = file.backbone()?;
             return Ok(vec![Opened {
@@ -323,9 +315,8 @@ mod tests {
 
     #[test]
     fn the_shipped_model_is_timed_in_every_engine_that_is_there() {
-        let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/edge-s");
         let args = Args {
-            model,
+            model: ModelChoice::default(),
             rounds: 1,
             kernels: vec![InstructionSet::Portable, InstructionSet::best()],
             json: true,

@@ -3,7 +3,8 @@
 mod reembed;
 mod table;
 
-use super::taught::{BackboneChoice, ProfileChoice};
+use super::backbone::BackboneChoice;
+use super::taught::{Chosen, ProfileChoice};
 use crate::profile::{ClipLog, Memory, Profile, Snapshot, Subject};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
@@ -327,7 +328,7 @@ fn import(profile: &Profile, file: &Path, force: bool, backbone: &BackboneChoice
     // All of it must be sound, not only what a header tells.
     let mut memory = Memory::for_snapshot(&header);
     snapshot.restore(&mut memory.learner())?;
-    let chosen = backbone.open()?;
+    let chosen = Chosen::open(backbone)?;
     chosen.check_import(&snapshot, file)?;
     let locked = profile.lock()?;
     // A profile that is damaged is what a backup is for.

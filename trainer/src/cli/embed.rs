@@ -1,9 +1,9 @@
 //! `mtslvr embed`: a folder of recordings to a table of embeddings.
 
+use super::backbone::BackboneChoice;
 use super::{interrupt, progress};
 use crate::embed::{Journal, Origin, Outcome, Recordings, names_path, write_csv, write_npy};
 use crate::evaluate::FeatureChoice;
-use crate::export::{BackboneFile, Engine};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use serde::Serialize;
@@ -31,15 +31,11 @@ pub(super) struct Args {
     /// FILE.names.csv) or FILE.csv (a column for the path)
     #[arg(long, value_name = "FILE.npy|FILE.csv")]
     out: PathBuf,
-    /// An .onnx file, a .slvr file or a run folder
-    #[arg(long, value_name = "FILE", default_value = "models/edge-s/model.slvr")]
-    model: PathBuf,
+    #[command(flatten)]
+    backbone: BackboneChoice,
     /// Which of the embedding's halves to write
     #[arg(long, value_enum, default_value_t)]
     features: FeatureChoice,
-    /// What runs the backbone [default: packed for a .slvr, tract for an .onnx or a run folder]
-    #[arg(long, value_enum)]
-    engine: Option<Engine>,
     /// Print a summary as JSON
     #[arg(long)]
     json: bool,
@@ -83,16 +79,14 @@ impl Args {
         let format = self.format()?;
         let stop = interrupt::on_ctrl_c()?;
         let recordings = Recordings::find(&self.dir)?;
-        let file = BackboneFile::read(&self.model, self.engine)?;
-        let mut engines = (0..rayon::current_num_threads())
-            .map(|_| file.backbone())
-            .collect::<Result<Vec<_>, _>>()?;
+        let file = self.backbone.open()?;
+        let mut engines = file.backbones()?;
         let dims = [engines[0].invariant_dim(), engines[0].embedding_dim()];
         let values = self.features.range(dims[0], dims[1]);
         ensure!(
             !values.is_empty(),
             "{} has no {} features: choose others with --features",
-            self.model.display(),
+            file.name(),
             self.features.name()
         );
         let partial = partial_path(&self.out);
@@ -137,7 +131,7 @@ impl Args {
         }
         journal.remove()?;
         let summary = Summary {
-            model: self.model.display().to_string(),
+            model: file.name().to_owned(),
             engine: file.engine().name(),
             features: self.features.name(),
             out: self.out.display().to_string(),

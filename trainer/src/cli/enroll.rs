@@ -2,8 +2,9 @@
 
 mod microphone;
 
+use super::backbone::BackboneChoice;
 use super::progress;
-use super::taught::{BackboneChoice, Chosen, ProfileChoice};
+use super::taught::{Chosen, ProfileChoice};
 use crate::audio;
 use crate::capture::Capture;
 use crate::profile::{
@@ -87,7 +88,7 @@ impl Args {
             force: self.force,
         };
         let profile = self.profile.profile()?;
-        let mut chosen = self.backbone.open()?;
+        let mut chosen = Chosen::open(&self.backbone)?;
         // Before anyone makes a sound for nothing.
         if let Some(snapshot) = profile.read()? {
             chosen.check(&profile, &snapshot)?;

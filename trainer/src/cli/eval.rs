@@ -1,32 +1,40 @@
 //! `mtslvr eval`: few-shot accuracy of a backbone, beside controls; and reports on more than that.
 
+mod contender;
 mod reports;
 
 use super::cache::Cache;
-use super::progress;
+use super::sets;
 use crate::audio::LabelledSet;
-use crate::evaluate::{
-    Controls, EpisodeShape, Evaluation, FeatureChoice, HEAD_NAMES, Head, LoadedSet, Settings,
-    evaluate_set,
-};
-use crate::export::inspect::Inspection;
-use crate::export::{BackboneFile, Engine, ONNX_FILE, SLVR_FILE};
-use crate::net::BackboneSpec;
-use crate::train::RunFolder;
+use crate::evaluate::{Comparison, EpisodeShape, FeatureChoice, HEAD_NAMES, Head, Settings};
+use crate::export::{Engine, ModelSource, model_kinds};
 use anyhow::{Context, Result, bail, ensure};
-use mtslvr_runtime::backbone::Backbone;
+use contender::Contender;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Measure how well a backbone learns classes from a few examples, beside an MFCC and a random-weights control
 ///
 /// Tasks are drawn from labelled sets: N classes, K examples of each, and queries to classify.
 /// Where a manifest.csv gives groups (speaker, kit, recording), a task keeps each group on one side.
+/// Several models get the very same tasks, each beside controls that have its features and its shape.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// An .onnx file, a .slvr file or a run folder
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(
+        long = "model",
+        value_name = "MODEL",
+        num_args = 1..,
+        help = format!(
+            "What is measured, one or several: {} [default: every shipped backbone; {} with --open-set \
+             or --bias, which take one]",
+            model_kinds(),
+            ModelSource::default()
+        )
+    )]
+    models: Vec<ModelSource>,
     /// Labelled sets (DIR/<class>/<clip>), or folders of such sets
     #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
@@ -51,13 +59,13 @@ pub(super) struct Args {
     /// Decides the tasks
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What runs the backbone [default: packed for a .slvr, tract for an .onnx or a run folder]
+    /// What runs the backbone [default: packed; tract for an .onnx or a run folder]
     #[arg(long, value_enum)]
     engine: Option<Engine>,
     #[command(flatten)]
     cache: Cache,
     /// Write the figures as JSON to this file, or to standard output (`-`; the table then goes to
-    /// standard error)
+    /// standard error): one object; of several models {"models": [...]}, with such an object for each
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
     /// Instead: how well enrolled sounds are told from sounds of none of the classes, and how far the
@@ -81,17 +89,6 @@ pub(super) struct Args {
     /// Write the report as Markdown to this file, not to standard output
     #[arg(long, value_name = "FILE.md")]
     report: Option<PathBuf>,
-}
-
-/// What a report says where clips of a set could not be read.
-fn missing(set: &LabelledSet, skipped: usize) -> Option<String> {
-    (skipped > 0).then(|| {
-        format!(
-            "{}: {skipped} of {} clips could not be read and are missing.",
-            set.name,
-            set.clips.len()
-        )
-    })
 }
 
 impl Args {
@@ -125,12 +122,6 @@ impl Args {
         };
         let sets = LabelledSet::open_all(&self.data)?;
         let cache = self.cache.open()?;
-        let file = BackboneFile::read(&self.model, self.engine)?;
-        let mut engines = (0..rayon::current_num_threads())
-            .map(|_| file.backbone())
-            .collect::<Result<Vec<_>, _>>()?;
-        let frontend = *engines[0].frontend();
-        let spec = trunk_of(&self.model, file.engine());
         let settings = Settings {
             shape: EpisodeShape {
                 ways: self.ways,
@@ -142,82 +133,44 @@ impl Args {
             features: self.features,
             seed: self.seed,
         };
-        let mut controls = Controls::new(&frontend, spec.as_ref(), self.seed)?;
-        let mut notes = controls.notes.clone();
-        let mut results = Vec::new();
+        let models = match &self.models[..] {
+            [] => ModelSource::all_shipped(),
+            named => named.to_vec(),
+        };
+        let contenders = models.iter().map(|model| Contender::open(model, &self));
+        let mut contenders = contenders.collect::<Result<Vec<_>>>()?;
         for set in &sets {
-            let bar = progress::files(set.clips.len() as u64, &format!("reading {}", set.name));
-            let (loaded, skipped) = LoadedSet::load(set, frontend.sample_rate, &cache, |done| {
-                bar.set_position(done as u64);
-            });
-            bar.finish_and_clear();
-            for file in &skipped {
-                eprintln!("skipped: {file}");
+            let mut at_rate = BTreeMap::new();
+            for contender in &mut contenders {
+                let rate = contender.sample_rate();
+                let (loaded, skipped) = at_rate
+                    .entry(rate)
+                    .or_insert_with(|| sets::load(set, rate, &cache));
+                contender.evaluate(loaded, sets::missing(set, *skipped), &settings)?;
             }
-            notes.extend(missing(set, skipped.len()));
-            let steps = (loaded.clips.len() * controls.rounds()) as u64;
-            let bar = progress::files(steps, &format!("embedding {}", set.name));
-            let result = evaluate_set(&mut engines, &mut controls, &loaded, &settings, &|| {
-                bar.inc(1);
-            })?;
-            bar.finish_and_clear();
-            if !result.left_out.is_empty() {
-                notes.push(format!(
-                    "{}: no task holds {}, whose clips are all of one group.",
-                    set.name,
-                    result.left_out.join(", ")
-                ));
-            }
-            eprintln!(
-                "{}: {:.1} ± {:.1}",
-                result.name, result.accuracy, result.ci95
-            );
-            results.push(result);
         }
-        let evaluation = Evaluation::new(
-            self.model.display().to_string(),
-            file.engine().name().to_owned(),
-            self.features.name().to_owned(),
-            self.queries,
-            self.seed,
-            results,
-            notes,
-        );
-        self.write(&evaluation)
+        let mut models: Vec<_> = contenders.into_iter().map(|c| c.finish(&self)).collect();
+        match models.len() {
+            1 => self.write(&models.remove(0)),
+            _ => self.write(&Comparison { models }),
+        }
     }
 
-    fn write(&self, evaluation: &Evaluation) -> Result<()> {
-        let json = serde_json::to_string_pretty(evaluation)?;
+    fn write(&self, figures: &(impl Display + Serialize)) -> Result<()> {
+        let json = serde_json::to_string_pretty(figures)?;
         match &self.json {
             Some(path) if path.as_os_str() == "-" => {
-                eprint!("{evaluation}");
+                eprint!("{figures}");
                 // A reader that closes the pipe early has had what it wanted.
                 let _ = writeln!(std::io::stdout(), "{json}");
             }
             Some(path) => {
                 std::fs::write(path, json + "\n")
                     .with_context(|| format!("cannot write {}", path.display()))?;
-                print!("{evaluation}");
+                print!("{figures}");
             }
-            None => print!("{evaluation}"),
+            None => print!("{figures}"),
         }
         Ok(())
     }
-}
-
-/// Shape of the model's trunk, where it is known: from the run's configuration, or from what the
-/// exporter wrote into the model.
-fn trunk_of(model: &Path, engine: Engine) -> Option<BackboneSpec> {
-    if model.is_dir()
-        && let Ok((config, _)) = RunFolder::new(model).load()
-    {
-        return Some(config.backbone);
-    }
-    let file = match engine {
-        _ if !model.is_dir() => model.to_owned(),
-        Engine::Packed => model.join(SLVR_FILE),
-        _ => model.join(ONNX_FILE),
-    };
-    let inspection = Inspection::of_file(&file).ok()?;
-    BackboneSpec::from_provenance(&inspection.provenance)
 }

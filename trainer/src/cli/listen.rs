@@ -3,8 +3,9 @@
 mod output;
 mod taught;
 
+use super::backbone::BackboneChoice;
 use super::interrupt;
-use super::taught::{BackboneChoice, ProfileChoice};
+use super::taught::{Chosen, ProfileChoice};
 use crate::capture::{Capture, Heard};
 use anyhow::{Result, anyhow, bail};
 use mtslvr_runtime::backbone::Backbone;
@@ -18,7 +19,7 @@ use taught::Taught;
 /// Recognise enrolled sounds in a recording, on standard input or at the microphone
 ///
 /// Standard input takes raw 16-bit little-endian PCM, one channel, at the model's rate, 16 kHz for
-/// the shipped one: `arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -`.
+/// the shipped ones: `arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -`.
 ///
 /// A line is printed for each sound that is recognised, at once. On a terminal, a panel below shows
 /// level, spectrogram and scores. What is enrolled or changed meanwhile counts from the next second
@@ -70,7 +71,7 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let mut chosen = self.backbone.open()?;
+        let mut chosen = Chosen::open(&self.backbone)?;
         let frontend = *chosen.backbone.frontend();
         let mut memory = chosen.memory();
         let mut taught = Taught::new(&profile, &chosen, &mut memory)?;

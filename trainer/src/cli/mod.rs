@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each with its arguments and a `run`.
 
+mod backbone;
 mod bench;
 mod cache;
 mod calibration;
@@ -15,6 +16,7 @@ mod interrupt;
 mod listen;
 mod pack;
 mod progress;
+mod sets;
 mod stream;
 mod synth;
 mod taught;

@@ -1,10 +1,10 @@
 //! `mtslvr stream`: the listener on composed streams.
 
+use super::backbone::ModelChoice;
 use super::cache::Cache;
-use super::progress;
+use super::{progress, sets};
 use crate::atomic_file::write_bytes;
 use crate::audio::LabelledSet;
-use crate::evaluate::LoadedSet;
 use crate::export::BackboneFile;
 use crate::stream::{
     CastShape, Cost, LevelFigures, Material, Scenery, Source, StreamReport, Taught, Trial,
@@ -31,9 +31,8 @@ const END: &str = "<!-- end of figures -->";
 /// and at others.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A packed model (.slvr), an .onnx file or a run folder
-    #[arg(long, value_name = "FILE", default_value = "models/edge-s/model.slvr")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelChoice,
     /// Labelled sets (DIR/<class>/<clip>), or folders of such sets
     #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
@@ -138,7 +137,7 @@ impl Args {
             "--minutes must be from 1 to 600, not {}",
             self.minutes
         );
-        let file = BackboneFile::read(&self.model, None)?;
+        let file = BackboneFile::open(&self.model.source(), None)?;
         let frontend = *file.backbone()?.frontend();
         let material = self.material(frontend.sample_rate)?;
         let config = ListenerConfig {
@@ -199,7 +198,7 @@ impl Args {
         }
         bar.finish_and_clear();
         let report = StreamReport {
-            model: self.model.display().to_string(),
+            model: file.name().to_owned(),
             checksum: format!("{:08x}", checksum),
             sounds: self.sounds,
             shots: self.shots,
@@ -225,14 +224,7 @@ impl Args {
         let cache = self.cache.open()?;
         let mut sets = Vec::new();
         for set in LabelledSet::open_all(&self.data)? {
-            let bar = progress::files(set.clips.len() as u64, &format!("reading {}", set.name));
-            let (loaded, skipped) = LoadedSet::load(&set, sample_rate, &cache, |done| {
-                bar.set_position(done as u64);
-            });
-            bar.finish_and_clear();
-            for file in &skipped {
-                eprintln!("skipped: {file}");
-            }
+            let (loaded, _) = sets::load(&set, sample_rate, &cache);
             sets.push(loaded);
         }
         let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();

@@ -1,6 +1,7 @@
 //! Which profile and which backbone: what the commands that teach and listen have in common.
 
-use crate::export::{BackboneFile, Engine, OpenedBackbone};
+use super::backbone::BackboneChoice;
+use crate::export::OpenedBackbone;
 use crate::profile::{ClipLog, ClipState, Memory, Profile, ProfileError, Snapshot};
 use anyhow::Result;
 use mtslvr_runtime::fewshot::Learner;
@@ -23,18 +24,6 @@ impl ProfileChoice {
     }
 }
 
-/// Flattened into the arguments of a subcommand.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct BackboneChoice {
-    /// An .onnx file, a .slvr file or a run folder [default: the shipped backbone edge-s]
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
-    /// What runs the backbone [default: packed; tract for an .onnx or a run folder]. Float and packed
-    /// models are different backbones to a profile
-    #[arg(long, value_enum)]
-    engine: Option<Engine>,
-}
-
 /// A backbone that was asked for, open.
 #[derive(Debug)]
 pub(super) struct Chosen {
@@ -47,23 +36,18 @@ pub(super) struct Chosen {
     choice: BackboneChoice,
 }
 
-impl BackboneChoice {
+impl Chosen {
     /// Opens the backbone that was asked for.
-    pub(super) fn open(&self) -> Result<Chosen> {
-        let file = match &self.model {
-            Some(path) => BackboneFile::read(path, self.engine)?,
-            None => BackboneFile::shipped(self.engine)?,
-        };
-        Ok(Chosen {
-            name: file.name(),
+    pub(super) fn open(choice: &BackboneChoice) -> Result<Self> {
+        let file = choice.open()?;
+        Ok(Self {
+            name: file.name().to_owned(),
             checksum: file.checksum(),
             backbone: file.backbone()?,
-            choice: self.clone(),
+            choice: choice.clone(),
         })
     }
-}
 
-impl Chosen {
     /// Room for a learner of this backbone's embeddings.
     pub(super) fn memory(&self) -> Memory {
         Memory::for_backbone(&self.backbone, self.checksum)
@@ -129,8 +113,8 @@ impl Chosen {
             "mtslvr classes reembed --profile {}",
             profile.path().display()
         );
-        if let Some(model) = &self.choice.model {
-            command += &format!(" --model {}", model.display());
+        if let Some(model) = self.choice.model.named() {
+            command += &format!(" --model {model}");
         }
         if let Some(engine) = self.choice.engine {
             command += &format!(" --engine {}", engine.name());

@@ -4,9 +4,12 @@ use super::cache::Cache;
 use super::export::{name_of, provenance};
 use super::progress::TrainingBar;
 use crate::audio::{DecodeCache, Licences, UnlabelledSet};
-use crate::export::inspect::Inspection;
-use crate::export::{ExportRequest, Exported, calibration_mix, export_run};
-use crate::report::{Fact, Figure, Report, bytes, engine_agreements, model_costs, training_curves};
+use crate::export::{
+    BackboneFile, ExportRequest, Exported, calibration_mix, export_run, shipped_names,
+};
+use crate::report::{
+    Fact, Figure, ModelFindings, Report, bytes, engine_agreements, model_costs, training_curves,
+};
 use crate::train::{MetricsRow, RunConfig, RunFolder, TrainRequest, Trained, train};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -148,8 +151,9 @@ impl Args {
                 folder.weights().display()
             ),
             Some(report) => println!(
-                "Models and weights are in {out}; {} tells how it went. Next: mtslvr eval --model {out} --data DIR",
-                report.display()
+                "Models and weights are in {out}; {} tells how it went. Next: mtslvr eval --model {out} {} --data DIR",
+                report.display(),
+                shipped_names(" ")
             ),
         }
         Ok(())
@@ -203,7 +207,7 @@ fn report(
     recordings: &[Vec<f32>],
 ) -> Result<Report> {
     let config = &trained.config;
-    let inspection = Inspection::of_file(&exported.slvr)?;
+    let inspection = BackboneFile::read(&exported.slvr, None)?.inspect()?;
     let rate = f64::from(config.frontend.sample_rate);
     let hours = recordings.iter().map(Vec::len).sum::<usize>() as f64 / rate / 3600.0;
     let audio = match recordings.len() {
@@ -267,7 +271,11 @@ fn report(
         facts,
         curves: training_curves(&trained.metrics),
         engines: engine_agreements(&exported.verification),
-        costs: model_costs(&inspection),
+        models: vec![ModelFindings {
+            label: name_of(folder.root()),
+            costs: model_costs(&inspection),
+            ..ModelFindings::default()
+        }],
         notes,
         ..Report::default()
     })

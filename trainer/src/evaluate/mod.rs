@@ -4,6 +4,7 @@
 mod benchmark;
 mod bias;
 mod bias_report;
+mod comparison;
 mod controls;
 mod directions;
 mod embedded;
@@ -23,6 +24,7 @@ mod trunk_backbone;
 pub use benchmark::TaskSet;
 pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias};
 pub use bias_report::BiasReport;
+pub use comparison::{Comparison, merged_notes, with_interval};
 pub use controls::{Controls, LoadedSet, Settings, evaluate_set, reference_audio};
 pub use directions::Directions;
 pub use embedded::EmbeddedSet;
@@ -36,5 +38,7 @@ pub use linear_probe::LinearProbe;
 pub use mfcc::Standardiser as MfccStandardiser;
 pub use open_set::{OpenSetResult, OpenSetSettings, Separation, ThresholdResult, open_set};
 pub use open_set_report::OpenSetReport;
+#[cfg(test)]
+pub(crate) use results::example;
 pub use results::{Evaluation, SetResult};
 pub use trunk_backbone::TrunkBackbone;

@@ -7,7 +7,7 @@ use std::fmt;
 /// Everything that an open-set evaluation found; its JSON form is what `--json` writes.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpenSetReport {
-    /// The model's file or folder as it was given.
+    /// The model as it was given: its file or folder, or the name of a shipped backbone.
     pub model: String,
     /// Engine that computed the embeddings.
     pub engine: String,

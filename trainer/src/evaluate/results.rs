@@ -1,12 +1,11 @@
-//! What an evaluation gives: the figures as data, as JSON and as a table for the terminal.
+//! What an evaluation gives: the figures as data and as JSON.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// Few-shot accuracy of one model on several sets. All accuracies are in percent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The model's file or folder as it was given.
+    /// The model as it was given: its file or folder, or the name of a shipped backbone.
     pub model: String,
     /// Engine that computed the embeddings.
     pub engine: String,
@@ -92,65 +91,13 @@ impl Evaluation {
     }
 }
 
-/// `61.2 ± 0.6`, or a dash.
-fn with_interval(mean: Option<f64>, ci95: Option<f64>) -> String {
-    match (mean, ci95) {
-        (Some(mean), Some(ci95)) => format!("{mean:5.1} ± {ci95:3.1}"),
-        (Some(mean), None) => format!("{mean:5.1}      "),
-        (None, _) => format!("{:>11}", "-"),
-    }
-}
-
-impl fmt::Display for Evaluation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.sets.iter().map(|s| s.name.chars().count()).max();
-        let width = width.unwrap_or(0).max("mean".len());
-        if let Some(set) = self.sets.first() {
-            writeln!(
-                f,
-                "{}-way {}-shot, {} tasks a set, up to {} queries a class, head {}, {} features, engine {}",
-                set.ways, set.shots, set.tasks, self.queries, set.head, self.features, self.engine
-            )?;
-        }
-        writeln!(
-            f,
-            "{:width$}  classes  clips  {:>11}  {:>11}  {:>11}",
-            "set", "accuracy %", "MFCC", "random"
-        )?;
-        for set in &self.sets {
-            writeln!(
-                f,
-                "{:width$}  {:>7}  {:>5}  {}  {}  {}",
-                set.name,
-                set.classes,
-                set.clips,
-                with_interval(Some(set.accuracy), Some(set.ci95)),
-                with_interval(Some(set.mfcc), Some(set.mfcc_ci95)),
-                with_interval(set.random, set.random_ci95),
-            )?;
-        }
-        writeln!(
-            f,
-            "{:width$}  {:>7}  {:>5}  {}  {}  {}",
-            "mean",
-            "",
-            "",
-            with_interval(Some(self.mean), None),
-            with_interval(Some(self.mean_mfcc), None),
-            with_interval(self.mean_random, None),
-        )?;
-        for note in &self.notes {
-            writeln!(f, "note: {note}")?;
-        }
-        Ok(())
-    }
-}
-
+/// Made-up figures for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod example {
     use super::*;
 
-    fn set(name: &str, accuracy: f64, random: Option<f64>) -> SetResult {
+    /// Of one set.
+    pub(crate) fn set(name: &str, accuracy: f64, random: Option<f64>) -> SetResult {
         SetResult {
             name: name.into(),
             classes: 10,
@@ -169,17 +116,21 @@ mod tests {
         }
     }
 
-    fn evaluation(sets: Vec<SetResult>) -> Evaluation {
+    /// Of one model.
+    pub(crate) fn evaluation(model: &str, sets: Vec<SetResult>) -> Evaluation {
         let text = |s: &str| s.to_owned();
-        Evaluation::new(
-            text("m.slvr"),
-            text("packed"),
-            text("both"),
-            5,
-            1,
-            sets,
-            vec![],
-        )
+        let notes = vec!["a note".to_owned()];
+        Evaluation::new(text(model), text("packed"), text("both"), 5, 1, sets, notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::example::set;
+    use super::*;
+
+    fn evaluation(sets: Vec<SetResult>) -> Evaluation {
+        example::evaluation("m.slvr", sets)
     }
 
     #[test]
@@ -205,18 +156,5 @@ mod tests {
             assert!(row.contains_key(name), "{name}");
         }
         assert!(row["random"].is_null());
-    }
-
-    #[test]
-    fn table_columns_line_up() {
-        let table = evaluation(vec![set("esc10", 61.25, Some(9.0)), set("b", 5.0, None)]);
-        let text = table.to_string();
-        let widths: Vec<_> = text
-            .lines()
-            .skip(1)
-            .map(|l| l.trim_end().chars().count())
-            .collect();
-        assert_eq!(widths[0], widths[1], "{text}");
-        assert!(text.contains("61.2 ± 0.6"), "{text}");
     }
 }

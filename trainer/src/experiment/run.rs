@@ -7,7 +7,7 @@ use super::plan::{Cell, Plan, forward_macs};
 use super::summary::Summary;
 use crate::audio::{DecodeCache, LabelledSet};
 use crate::evaluate::{MfccStandardiser, TrunkBackbone, operator_effects, reference_audio};
-use crate::export::{BackboneFile, Engine, ExportRequest, calibration_mix, export_run};
+use crate::export::{BackboneFile, ExportRequest, calibration_mix, export_run};
 use crate::net::{Parameters, Trunk};
 use crate::train::{Observer, RunConfig, RunFolder, TrainRequest, Trained, read_metrics, train};
 use anyhow::{Context, Result, bail, ensure};
@@ -171,16 +171,9 @@ fn run_cell(
         out: &out,
     })?;
     let plan = &request.plan.evaluate;
-    let backbones = |path, engine| -> Result<Vec<_>> {
-        let file = BackboneFile::read(path, Some(engine))?;
-        let count = rayon::current_num_threads();
-        Ok((0..count)
-            .map(|_| file.backbone())
-            .collect::<Result<_, _>>()?)
-    };
-    let mut float = backbones(&exported.onnx, Engine::Tract)?;
+    let mut float = BackboneFile::read(&exported.onnx, None)?.backbones()?;
     let mut packed = match plan.int8 {
-        true => backbones(&exported.slvr, Engine::Packed)?,
+        true => BackboneFile::read(&exported.slvr, None)?.backbones()?,
         false => Vec::new(),
     };
     let mut result = CellResult {

@@ -3,15 +3,14 @@
 use super::graph::Graph;
 use super::memory_plan::MemoryPlan;
 use super::onnx;
-use super::opened::OpenBackboneError;
-use anyhow::{Context, Result};
+use crate::net::BackboneSpec;
+use anyhow::Result;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::{REFERENCE_TAILS, Reference};
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::{AlignedBytes, Model};
+use mtslvr_runtime::model::Model;
 use serde::Serialize;
 use std::fmt;
-use std::path::Path;
 
 /// A model seen from outside; its JSON form is what `mtslvr inspect --json` prints.
 #[derive(Clone, Debug, Serialize)]
@@ -118,29 +117,6 @@ pub struct Operator {
 }
 
 impl Inspection {
-    /// Looks into a `.slvr` or `.onnx` file.
-    pub fn of_file(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let read = || std::fs::read(path).with_context(|| format!("cannot read {shown}"));
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("slvr") => {
-                let bytes = AlignedBytes::new(&read()?);
-                let model = Model::open(&bytes).map_err(|error| OpenBackboneError::Packed {
-                    path: path.to_owned(),
-                    error,
-                })?;
-                Ok(Self::of_packed(&model))
-            }
-            Some("onnx") => {
-                let bytes = read()?;
-                Self::of_onnx(&bytes).with_context(|| shown.to_string())
-            }
-            _ => Err(anyhow::anyhow!(
-                "{shown}: expected a .slvr or an .onnx file"
-            )),
-        }
-    }
-
     /// Looks into a packed model.
     pub fn of_packed(model: &Model<'_>) -> Self {
         let mut flash = FlashParts::default();
@@ -247,6 +223,11 @@ impl Inspection {
                 .map(|(mean, similarity)| statistics(mean, similarity, metadata.reference)),
             operators,
         })
+    }
+
+    /// Shape of the trunk, if the exporter wrote it into the provenance.
+    pub fn trunk(&self) -> Option<BackboneSpec> {
+        BackboneSpec::from_provenance(&self.provenance)
     }
 }
 
@@ -428,7 +409,7 @@ mod tests {
     use super::*;
     use crate::export::calibration::RangeRule;
     use crate::export::memory_plan::Buffer;
-    use crate::export::{PackOptions, calibration_clips, pack, random};
+    use crate::export::{BackboneFile, PackOptions, calibration_clips, pack, random};
     use crate::net::AdapterKind;
 
     #[test]
@@ -450,7 +431,8 @@ mod tests {
         let inspect = |name: &str, bytes: &[u8]| {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            Inspection::of_file(&path).unwrap()
+            let file = BackboneFile::read(&path, None).unwrap();
+            file.inspect().unwrap()
         };
         let (float, int8) = (inspect("m.onnx", &onnx), inspect("m.slvr", &packed));
         assert_eq!(float.macs, int8.macs);

@@ -12,6 +12,7 @@ mod quantise;
 #[cfg(test)]
 mod random;
 mod run;
+mod shipped;
 mod statistics;
 mod synthetic;
 pub mod verify;
@@ -21,6 +22,7 @@ pub use opened::{
 };
 pub use pack::{PackError, PackOptions, pack, spread_patches};
 pub use quantise::{Labels, quantise};
-pub use run::{ExportRequest, Exported, export_run};
+pub use run::{ExportRequest, Exported, export_run, write_shipped};
+pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};
 pub use statistics::{EmbeddingStatistics, INVARIANT_SHARE, StatisticsError};
 pub use synthetic::{calibration_clips, calibration_mix};

@@ -1,5 +1,8 @@
-//! Opens whatever holds a trained backbone: an `.onnx`, a `.slvr` or a run folder.
+//! Opens whatever holds a trained backbone: an `.onnx`, a `.slvr`, a run folder or the program itself.
 
+use super::inspect::Inspection;
+use super::shipped::{ModelSource, ShippedModel, model_kinds};
+use anyhow::Context;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::engine::{EngineError, OrtBackbone, TractBackbone};
 use mtslvr_runtime::fewshot::Reference;
@@ -71,8 +74,11 @@ pub enum OpenBackboneError {
         /// What it runs.
         expected: &'static str,
     },
+    /// Neither a file, nor a folder, nor the name of a shipped backbone.
+    #[error("{0}: there is no such file or folder; expected {kinds}", kinds = model_kinds())]
+    NotFound(PathBuf),
     /// Neither a folder nor a file with a known ending.
-    #[error("{0}: expected an .onnx file, a .slvr file or a run folder")]
+    #[error("{0}: a file of another kind; expected {kinds}", kinds = model_kinds())]
     Kind(PathBuf),
 }
 
@@ -81,15 +87,6 @@ pub const ONNX_FILE: &str = "model.onnx";
 
 /// Name of the packed model in a run folder.
 pub const SLVR_FILE: &str = "model.slvr";
-
-/// The shipped backbone, `models/edge-s`: the float and the packed model.
-const SHIPPED: (&[u8], &[u8]) = (
-    include_bytes!("../../../models/edge-s/model.onnx"),
-    include_bytes!("../../../models/edge-s/model.slvr"),
-);
-
-/// What the shipped backbone is called where a path would be.
-const SHIPPED_NAME: &str = "the shipped backbone edge-s";
 
 /// A backbone in any engine. The packed engine never fails; the others may.
 #[derive(Debug)]
@@ -105,7 +102,7 @@ pub enum OpenedBackbone {
 /// A model file read once, from which each thread makes a backbone of its own.
 #[derive(Debug)]
 pub struct BackboneFile {
-    path: PathBuf,
+    name: String,
     engine: Engine,
     bytes: Bytes,
 }
@@ -128,9 +125,33 @@ impl Bytes {
 }
 
 impl BackboneFile {
+    /// Opens what a user named; see [`Self::read`] for files. A shipped backbone runs packed unless
+    /// `engine` says otherwise.
+    pub fn open(model: &ModelSource, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
+        match model {
+            ModelSource::Path(path) => Self::read(path, engine),
+            ModelSource::Shipped(model) => Self::shipped(model, engine.unwrap_or(Engine::Packed)),
+        }
+    }
+
+    fn shipped(model: &ShippedModel, engine: Engine) -> Result<Self, OpenBackboneError> {
+        let bytes = match engine {
+            Engine::Packed => Bytes::packed(model.slvr, Path::new(model.name))?,
+            Engine::Tract | Engine::Ort => Bytes::Onnx(model.onnx.to_vec()),
+        };
+        Ok(Self {
+            name: model.name.to_owned(),
+            engine,
+            bytes,
+        })
+    }
+
     /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in tract, and of a
     /// run folder the ONNX model is taken.
     pub fn read(path: &Path, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
+        if let Ok(false) = path.try_exists() {
+            return Err(OpenBackboneError::NotFound(path.to_owned()));
+        }
         if path.is_dir() {
             let file = match engine {
                 Some(Engine::Packed) => SLVR_FILE,
@@ -162,36 +183,18 @@ impl BackboneFile {
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
             (Some("onnx"), engine) => (engine.unwrap_or(Engine::Tract), Bytes::Onnx(read()?)),
-            _ if !path.exists() => return Err(read().map(|_| ()).unwrap_err()),
             _ => return Err(OpenBackboneError::Kind(path.to_owned())),
         };
         Ok(Self {
-            path: path.to_owned(),
+            name: path.display().to_string(),
             engine,
             bytes,
         })
     }
 
-    /// The backbone that is part of this program, `models/edge-s`: packed unless `engine` says
-    /// otherwise.
-    pub fn shipped(engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
-        let (onnx, slvr) = SHIPPED;
-        let path = PathBuf::from(SHIPPED_NAME);
-        let engine = engine.unwrap_or(Engine::Packed);
-        let bytes = match engine {
-            Engine::Packed => Bytes::packed(slvr, &path)?,
-            Engine::Tract | Engine::Ort => Bytes::Onnx(onnx.to_vec()),
-        };
-        Ok(Self {
-            path,
-            engine,
-            bytes,
-        })
-    }
-
-    /// The file's path, or what the shipped backbone is called.
-    pub fn name(&self) -> String {
-        self.path.display().to_string()
+    /// The file's path, or the shipped backbone's name: as it can be given again.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What the backbones of this file run on.
@@ -226,18 +229,35 @@ impl BackboneFile {
         }
     }
 
+    /// Looks into the model.
+    ///
+    /// # Errors
+    /// If an ONNX model is not one that can be read, or does not say how its input is made.
+    pub fn inspect(&self) -> anyhow::Result<Inspection> {
+        match &self.bytes {
+            Bytes::Packed(model) => Ok(Inspection::of_packed(model)),
+            Bytes::Onnx(bytes) => Inspection::of_onnx(bytes).with_context(|| self.name.clone()),
+        }
+    }
+
+    /// Makes a backbone for each thread that work is shared among.
+    pub fn backbones(&self) -> Result<Vec<OpenedBackbone>, OpenBackboneError> {
+        let threads = 0..rayon::current_num_threads();
+        threads.map(|_| self.backbone()).collect()
+    }
+
     /// Makes a backbone.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
-        let name = self.name();
+        let name = &self.name;
         Ok(match (&self.bytes, self.engine) {
             (Bytes::Packed(model), _) => {
                 OpenedBackbone::Packed(packed(*model, InstructionSet::best()))
             }
             (Bytes::Onnx(bytes), Engine::Ort) => {
-                OpenedBackbone::Ort(Box::new(OrtBackbone::from_bytes(bytes, &name, None)?))
+                OpenedBackbone::Ort(Box::new(OrtBackbone::from_bytes(bytes, name, None)?))
             }
             (Bytes::Onnx(bytes), _) => {
-                OpenedBackbone::Tract(Box::new(TractBackbone::from_bytes(bytes, &name, None)?))
+                OpenedBackbone::Tract(Box::new(TractBackbone::from_bytes(bytes, name, None)?))
             }
         })
     }
@@ -340,8 +360,15 @@ mod tests {
             open_backbone(&path, engine).unwrap_err().to_string()
         };
         assert!(text("", None).contains("mtslvr export"));
-        assert!(text("gone.onnx", None).contains("gone.onnx"));
-        assert!(text("gone.bin", None).contains("cannot be read"));
+        for gone in ["gone.onnx", "gone.bin", "edge-x"] {
+            let text = text(gone, None);
+            assert!(
+                text.contains(gone) && text.contains("no such file"),
+                "{text}"
+            );
+            assert!(text.contains("run folder"), "{text}");
+            assert!(text.contains("(edge-s or edge-m)"), "{text}");
+        }
         for name in ["noise.slvr", "noise.onnx", "noise.bin"] {
             std::fs::write(folder.path().join(name), b"not a model").unwrap();
         }

@@ -1,11 +1,13 @@
 //! A trained network to the files that are shipped: ONNX, `.slvr`, both verified.
 
 use super::calibration::RangeRule;
-use super::graph::Sharing;
+use super::graph::{Graph, Sharing};
 use super::onnx;
 use super::opened::{ONNX_FILE, SLVR_FILE};
 use super::pack::{PackOptions, pack, spread_patches};
+use super::shipped::ShippedModel;
 use super::statistics::EmbeddingStatistics;
+use super::synthetic::calibration_clips;
 use super::verify::{Subject, Verification, verify};
 use crate::atomic_file::write_bytes;
 use crate::net::{BackboneSpec, Parameters, Trunk, Weights};
@@ -84,9 +86,7 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
     };
     let slvr_bytes = pack(&graph, request.clips, &options)?;
 
-    let all = spread_patches(&graph, request.clips)?;
-    let step = all.len().div_ceil(VERIFIED_PATCHES);
-    let patches: Vec<Vec<f32>> = all.into_iter().step_by(step).collect();
+    let patches = verified_patches(&graph, request.clips)?;
     let candle = candle_embeddings(request, &patches)?;
     let subject = Subject {
         onnx: &onnx_bytes,
@@ -95,10 +95,45 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
         slvr: Some(&slvr_bytes),
     };
     let verification = verify(&subject, &patches, Some(&candle))?;
-    std::fs::create_dir_all(request.out)
-        .with_context(|| format!("cannot make the folder {}", request.out.display()))?;
-    let (onnx, slvr) = (request.out.join(ONNX_FILE), request.out.join(SLVR_FILE));
-    for (path, bytes) in [(&onnx, &onnx_bytes[..]), (&slvr, &slvr_bytes[..])] {
+    write_models(&onnx_bytes, &slvr_bytes, verification, &graph, request.out)
+}
+
+/// Writes the files of a shipped backbone as `model.onnx` and `model.slvr` into `out` after every
+/// engine of this machine has agreed on them.
+///
+/// # Errors
+/// If engines differ as in [`export_run`], or a file cannot be written.
+pub fn write_shipped(model: &ShippedModel, out: &Path) -> Result<Exported> {
+    let graph = onnx::read(model.onnx, None)?;
+    let patches = verified_patches(&graph, &calibration_clips(&graph.frontend))?;
+    let subject = Subject {
+        onnx: model.onnx,
+        metadata: None,
+        graph: &graph,
+        slvr: Some(model.slvr),
+    };
+    let verification = verify(&subject, &patches, None)?;
+    write_models(model.onnx, model.slvr, verification, &graph, out)
+}
+
+/// The patches of `clips` that go through every engine.
+fn verified_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+    let all = spread_patches(graph, clips)?;
+    let step = all.len().div_ceil(VERIFIED_PATCHES);
+    Ok(all.into_iter().step_by(step).collect())
+}
+
+fn write_models(
+    onnx_bytes: &[u8],
+    slvr_bytes: &[u8],
+    verification: Verification,
+    graph: &Graph,
+    out: &Path,
+) -> Result<Exported> {
+    std::fs::create_dir_all(out)
+        .with_context(|| format!("cannot make the folder {}", out.display()))?;
+    let (onnx, slvr) = (out.join(ONNX_FILE), out.join(SLVR_FILE));
+    for (path, bytes) in [(&onnx, onnx_bytes), (&slvr, slvr_bytes)] {
         write_bytes(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(Exported {

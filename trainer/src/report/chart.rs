@@ -136,14 +136,15 @@ fn running_mean(points: &[[f64; 2]], reach: usize) -> Vec<[f64; 2]> {
     (0..points.len()).map(|i| [points[i][0], mean(i)]).collect()
 }
 
-/// Accuracies of the sets with their intervals: the model beside its controls, and chance.
-pub(super) fn accuracies(sets: &[SetResult]) -> String {
+/// Accuracies with their intervals, a row for each name and result: a model beside its controls, and
+/// chance.
+pub(super) fn accuracies(rows: &[(String, &SetResult)]) -> String {
     const WIDTH: f64 = 940.0;
     const ROW: f64 = 46.0;
-    let height = ROW * sets.len() as f64 + 34.0;
+    let height = ROW * rows.len() as f64 + 34.0;
     let x = Scale::new([0.0, 100.0], 150.0, WIDTH - 20.0);
     let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Accuracy of each set with its controls">"#
+        r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Accuracies beside those of the controls">"#
     );
     for tick in [0, 20, 40, 60, 80, 100] {
         let at = x.at(f64::from(tick));
@@ -154,13 +155,13 @@ pub(super) fn accuracies(sets: &[SetResult]) -> String {
             height - 10.0
         );
     }
-    for (i, set) in sets.iter().enumerate() {
+    for (i, (name, set)) in rows.iter().enumerate() {
         let middle = 8.0 + ROW * i as f64 + ROW / 2.0;
         let _ = write!(
             svg,
             r#"<text class="label" x="138" y="{:.1}" text-anchor="end">{}</text>"#,
             middle + 4.0,
-            Escaped(&set.name)
+            Escaped(name)
         );
         let chance = x.at(100.0 / set.ways.max(1) as f64);
         let _ = write!(

@@ -2,8 +2,10 @@
 //! dark screen and on paper. It is drawn from [`Report`], which is also `results.json`, so the page
 //! can say nothing that the file does not.
 
+mod accuracy;
 mod chart;
 mod escape;
+mod models;
 mod page;
 mod parts;
 mod projection;
@@ -31,11 +33,9 @@ pub struct Report {
     pub headline: Vec<Figure>,
     /// Circumstances of the run, in the order in which they are listed.
     pub facts: Vec<Fact>,
-    /// How the sounds enrolled in the run were recognised.
-    pub recognition: Option<Recognition>,
-    /// Few-shot accuracy beside the controls.
-    pub evaluation: Option<Evaluation>,
-    /// Embeddings of the clips, in two dimensions.
+    /// The model that the page is about, and others to compare it with.
+    pub models: Vec<ModelFindings>,
+    /// The first model's embeddings of the clips, in two dimensions.
     pub map: Option<EmbeddingMap>,
     /// What the model hears.
     pub spectrograms: Vec<Spectrogram>,
@@ -43,10 +43,21 @@ pub struct Report {
     pub curves: Vec<Curve>,
     /// Whether the engines agree on the exported model.
     pub engines: Vec<EngineAgreement>,
-    /// What the packed model costs.
-    pub costs: Vec<Fact>,
     /// What to keep in mind when reading, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// What was found of one model. Parts that are not known stay out of the page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelFindings {
+    /// What the page calls it.
+    pub label: String,
+    /// How the sounds enrolled in the run were recognised.
+    pub recognition: Option<Recognition>,
+    /// Few-shot accuracy beside the controls.
+    pub evaluation: Option<Evaluation>,
+    /// What its packed form costs.
+    pub costs: Vec<Fact>,
 }
 
 /// A name and its value.

@@ -1,19 +1,14 @@
 //! The page's parts in the order in which they are read.
 
 use super::escape::Escaped;
-use super::{Confusion, Curve, EngineAgreement, Fact, Recognition, Report, Spectrogram, chart};
-use crate::evaluate::Evaluation;
+use super::{Curve, EngineAgreement, Fact, Report, Spectrogram, accuracy, chart, models};
 use std::fmt::{Display, Write};
 
 pub(super) fn render(report: &Report) -> String {
     let mut body = String::new();
     header(&mut body, report);
-    if let Some(recognition) = &report.recognition {
-        self::recognition(&mut body, recognition);
-    }
-    if let Some(evaluation) = &report.evaluation {
-        self::evaluation(&mut body, evaluation);
-    }
+    models::recognition(&mut body, &report.models);
+    accuracy::accuracy(&mut body, &report.models);
     if let Some(drawing) = report.map.as_ref().and_then(chart::embedding_map) {
         section(
             &mut body,
@@ -27,14 +22,7 @@ pub(super) fn render(report: &Report) -> String {
     spectrograms(&mut body, &report.spectrograms);
     curves(&mut body, &report.curves);
     engines(&mut body, &report.engines);
-    if !report.costs.is_empty() {
-        section(
-            &mut body,
-            "The packed model",
-            "What it takes on the device.",
-            &facts(&report.costs),
-        );
-    }
+    models::costs(&mut body, &report.models);
     if !report.facts.is_empty() {
         section(&mut body, "The run", "", &facts(&report.facts));
     }
@@ -59,7 +47,7 @@ pub(super) fn render(report: &Report) -> String {
     )
 }
 
-fn section(body: &mut String, title: &str, lead: &str, content: &str) {
+pub(super) fn section(body: &mut String, title: &str, lead: &str, content: &str) {
     let _ = write!(body, "<section>\n<h2>{}</h2>\n", Escaped(title));
     if !lead.is_empty() {
         let _ = writeln!(body, "<p>{}</p>", Escaped(lead));
@@ -88,135 +76,6 @@ fn header(body: &mut String, report: &Report) {
         body.push_str("</div>\n");
     }
     body.push_str("</header>\n");
-}
-
-fn recognition(body: &mut String, recognition: &Recognition) {
-    let lead = format!(
-        "After enrolment with the {} head, {} of {} unseen clips of enrolled sounds were answered with the right \
-         name, and {} of {} clips of sounds never enrolled were answered “unknown”. An answer is unknown where \
-         the cosine similarity to the nearest class stays below {:.2}.",
-        recognition.head,
-        recognition.recognised,
-        recognition.known,
-        recognition.rejected,
-        recognition.strangers,
-        recognition.threshold
-    );
-    section(
-        body,
-        "Recognition",
-        &lead,
-        &confusion(&recognition.confusion),
-    );
-}
-
-/// Rows are what the clips are, columns what was answered; a cell's shade is its share of the row.
-fn confusion(confusion: &Confusion) -> String {
-    let mut table = String::from(
-        "<div class=\"wide\"><table class=\"confusion\">\n<thead><tr><th scope=\"col\">clip ↓ answer →</th>",
-    );
-    for column in &confusion.columns {
-        let _ = write!(
-            table,
-            "<th scope=\"col\"><span>{}</span></th>",
-            Escaped(column)
-        );
-    }
-    table.push_str("</tr></thead>\n<tbody>\n");
-    for (r, (row, counts)) in confusion.rows.iter().zip(&confusion.counts).enumerate() {
-        let total: usize = counts.iter().sum();
-        let _ = write!(table, "<tr><th scope=\"row\">{}</th>", Escaped(row));
-        for (c, &count) in counts.iter().enumerate() {
-            let share = 100.0 * count as f64 / total.max(1) as f64;
-            let kind = if r == c { "right" } else { "wrong" };
-            let shown = if count == 0 {
-                String::new()
-            } else {
-                count.to_string()
-            };
-            let strong = if share > 55.0 { " strong" } else { "" };
-            let _ = write!(
-                table,
-                "<td class=\"{kind}{strong}\" style=\"--share:{share:.0}%\">{shown}</td>"
-            );
-        }
-        table.push_str("</tr>\n");
-    }
-    table.push_str("</tbody></table></div>");
-    table
-}
-
-fn evaluation(body: &mut String, evaluation: &Evaluation) {
-    let lead = evaluation.sets.first().map_or_else(String::new, |set| {
-        format!(
-            "Mean over {} tasks a set of {} sounds with {} each, classified by the {} head on {} features; \
-             ± is the 95 % interval over tasks. Chance is {:.0} %.",
-            set.tasks,
-            set.ways,
-            if set.shots == 1 { "one example".to_owned() } else { format!("{} examples", set.shots) },
-            set.head,
-            evaluation.features,
-            100.0 / set.ways.max(1) as f64
-        )
-    });
-    let mut content = format!("<figure>{}", chart::accuracies(&evaluation.sets));
-    content.push_str("<ul class=\"legend\">");
-    for (kind, name) in [
-        ("model", "this model"),
-        ("mfcc", "MFCC statistics"),
-        ("random", "random weights"),
-    ] {
-        if kind == "random" && evaluation.mean_random.is_none() {
-            continue;
-        }
-        let _ = write!(
-            content,
-            "<li><svg viewBox=\"0 0 12 12\"><g class=\"{kind}\"><circle cx=\"6\" cy=\"6\" r=\"4.5\"/></g></svg>{name}</li>"
-        );
-    }
-    content.push_str(
-        "<li><svg viewBox=\"0 0 12 12\"><line class=\"chance\" x1=\"6\" x2=\"6\" y1=\"0\" y2=\"12\"/></svg>chance</li></ul></figure>\n",
-    );
-    content.push_str(
-        "<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th scope=\"col\">set</th><th scope=\"col\">classes</th>\
-         <th scope=\"col\">clips</th><th scope=\"col\">this model</th><th scope=\"col\">MFCC</th>\
-         <th scope=\"col\">random weights</th></tr></thead>\n<tbody>\n",
-    );
-    for set in &evaluation.sets {
-        let _ = writeln!(
-            content,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td><b>{}</b></td><td>{}</td><td>{}</td></tr>",
-            Escaped(&set.name),
-            set.classes,
-            set.clips,
-            interval(Some(set.accuracy), Some(set.ci95)),
-            interval(Some(set.mfcc), Some(set.mfcc_ci95)),
-            interval(set.random, set.random_ci95),
-        );
-    }
-    content.push_str("</tbody>");
-    if evaluation.sets.len() > 1 {
-        let _ = write!(
-            content,
-            "<tfoot><tr><th scope=\"row\">mean</th><td></td><td></td><td><b>{}</b></td><td>{}</td><td>{}</td></tr></tfoot>",
-            interval(Some(evaluation.mean), None),
-            interval(Some(evaluation.mean_mfcc), None),
-            interval(evaluation.mean_random, None),
-        );
-    }
-    content.push_str("</table></div>\n");
-    for note in &evaluation.notes {
-        let _ = writeln!(content, "<p class=\"note\">{}</p>", Escaped(note));
-    }
-    section(body, "Accuracy beside the controls", &lead, &content);
-}
-
-fn interval(mean: Option<f64>, ci95: Option<f64>) -> String {
-    match (mean, ci95) {
-        (Some(mean), Some(ci95)) => format!("{mean:.1} <small>± {ci95:.1}</small>"),
-        (Some(mean), None) => format!("{mean:.1}"),
-        (None, _) => "–".to_owned(),
-    }
 }
 
 fn spectrograms(body: &mut String, pictures: &[Spectrogram]) {
@@ -298,12 +157,12 @@ fn engines(body: &mut String, engines: &[EngineAgreement]) {
     section(
         body,
         "Do the engines agree?",
-        "The same inputs through every engine, compared with the network as it was trained.",
+        "The same inputs through every engine, compared with the network in floating point.",
         &table,
     );
 }
 
-fn facts(facts: &[Fact]) -> String {
+pub(super) fn facts(facts: &[Fact]) -> String {
     let mut list = String::from("<dl>\n");
     for Fact { name, value } in facts {
         let (name, value): (&dyn Display, &dyn Display) = (&Escaped(name), &Escaped(value));
@@ -316,7 +175,7 @@ fn facts(facts: &[Fact]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{EmbeddingMap, Figure, MapPoint};
+    use crate::report::{Confusion, EmbeddingMap, Figure, MapPoint, ModelFindings, Recognition};
 
     fn hostile() -> String {
         "<img src=x onerror=alert(1)>\"'&".to_owned()
@@ -328,15 +187,8 @@ mod tests {
             name: hostile(),
             value: hostile(),
         };
-        let report = Report {
-            title: hostile(),
-            summary: hostile(),
-            headline: vec![Figure {
-                value: hostile(),
-                name: hostile(),
-                context: hostile(),
-            }],
-            facts: vec![fact()],
+        let findings = || ModelFindings {
+            label: hostile(),
             recognition: Some(Recognition {
                 head: hostile(),
                 threshold: 0.5,
@@ -351,6 +203,18 @@ mod tests {
                 },
             }),
             evaluation: None,
+            costs: vec![fact()],
+        };
+        let report = Report {
+            title: hostile(),
+            summary: hostile(),
+            headline: vec![Figure {
+                value: hostile(),
+                name: hostile(),
+                context: hostile(),
+            }],
+            facts: vec![fact()],
+            models: vec![findings(), findings()],
             map: Some(EmbeddingMap {
                 classes: vec![hostile()],
                 points: vec![MapPoint {
@@ -377,7 +241,6 @@ mod tests {
                 cosine: None,
                 note: hostile(),
             }],
-            costs: vec![fact()],
             notes: vec![hostile()],
         };
         let html = report.to_html();

@@ -34,7 +34,7 @@ impl Cost {
 /// All figures of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamReport {
-    /// The model's file.
+    /// The model as it was given: its file or folder, or the name of a shipped backbone.
     pub model: String,
     /// CRC-32 of it.
     pub checksum: String,

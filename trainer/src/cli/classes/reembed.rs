@@ -1,7 +1,8 @@
 //! `mtslvr classes reembed`: a profile moves to another backbone.
 
+use super::super::backbone::BackboneChoice;
 use super::super::progress;
-use super::super::taught::{BackboneChoice, Chosen, ProfileChoice};
+use super::super::taught::{Chosen, ProfileChoice};
 use super::{ClipLog, Memory, Subject, existing};
 use crate::audio;
 use crate::profile::{ClipState, SourceClip};
@@ -35,7 +36,7 @@ struct Missing {
 impl Reembed {
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let mut chosen = self.backbone.open()?;
+        let mut chosen = Chosen::open(&self.backbone)?;
         let locked = profile.lock()?;
         let snapshot = existing(&profile)?;
         let mut memory = Memory::for_snapshot(snapshot.header());

@@ -1,11 +1,14 @@
 //! The demo's findings as a report.
 
-use super::{Args, Findings, PRESET};
+use super::sounds::Sounds;
+use super::tested::Tested;
+use super::{Args, Findings, PRESET, advice};
 use crate::export::inspect::Inspection;
 use crate::report::{
     EmbeddingMap, Fact, Figure, MapPoint, Report, Spectrogram, bytes, engine_agreements,
-    model_costs, principal_components, spectrogram_data_uri, training_curves,
+    principal_components, spectrogram_data_uri, training_curves,
 };
+use crate::train::Trained;
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
 
 /// Clips of sounds never enrolled that the map shows: more would hide the rest.
@@ -33,14 +36,13 @@ fn capitalised(word: &str) -> String {
 }
 
 pub(super) fn report(findings: &Findings, args: &Args) -> Report {
-    let Findings {
-        sounds,
+    let Findings { sounds, tested, .. } = findings;
+    let Tested {
+        model,
         recognition,
         evaluation,
-        model,
-        trained,
         ..
-    } = findings;
+    } = findings.first();
     let enrolled = in_words(sounds.episode.classes.len());
     let set = &evaluation.sets[0];
     let percent =
@@ -60,22 +62,23 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
     let flash = bytes(model.file_bytes);
     Report {
         title: format!("{} sounds from one example each", capitalised(enrolled)),
-        summary: format!(
-            "A backbone of preset {PRESET} learned for {:.0} seconds from {}, without labels. Packed into 8 bits, it \
-             was shown one example each of {enrolled} sounds that it had not been trained on, and then asked about \
-             other clips.",
-            args.seconds, sounds.training_source
-        ),
+        summary: summary(findings, args, enrolled),
         headline: vec![
             figure(
                 percent(recognition.recognised, recognition.known),
                 "recognised",
-                format!("{} of {} unseen clips", recognition.recognised, recognition.known),
+                format!(
+                    "{} of {} unseen clips",
+                    recognition.recognised, recognition.known
+                ),
             ),
             figure(
                 percent(recognition.rejected, recognition.strangers),
                 "strangers rejected",
-                format!("{} of {} clips", recognition.rejected, recognition.strangers),
+                format!(
+                    "{} of {} clips",
+                    recognition.rejected, recognition.strangers
+                ),
             ),
             figure(
                 format!("{:.1} %", set.accuracy),
@@ -85,54 +88,105 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
             figure(
                 flash,
                 "flash",
-                format!("{} of working memory", bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer)),
+                format!(
+                    "{} of working memory",
+                    bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer)
+                ),
             ),
         ],
         facts: facts(findings, args),
-        recognition: Some(recognition.clone()),
-        evaluation: Some(evaluation.clone()),
+        models: tested.iter().map(Tested::findings).collect(),
         map: Some(map(findings)),
         spectrograms: spectrograms(findings),
-        curves: training_curves(&trained.metrics),
+        curves: findings
+            .trained
+            .as_ref()
+            .map_or(Vec::new(), |trained| training_curves(&trained.metrics)),
         engines: engine_agreements(&findings.exported.verification),
-        costs: model_costs(model),
-        notes: vec![
-            format!(
-                "{:.0} seconds of training are a beginning. The published kind of backbone trains for hours; \
-                 `mtslvr train` takes as long as you give it.",
-                args.seconds
-            ),
-            "The enrolled clips, the clips asked about and the clips behind the accuracies were held out of training, \
-             of the calibration of the 8-bit values and of the statistics that embeddings are centred with."
-                .into(),
-            format!(
-                "The threshold for “unknown” is calibrated by training audio for as many sounds as are enrolled. {} \
-                 are the sounds never enrolled.",
-                sounds.strangers_source
-            ),
-        ],
+        notes: notes(findings, args),
     }
 }
 
+/// What was done with which backbones.
+fn summary(findings: &Findings, args: &Args, enrolled: &str) -> String {
+    let others = findings.tested[1..].iter();
+    let others: Vec<&str> = others
+        .map(|tested| tested.evaluation.model.as_str())
+        .collect();
+    let others = match &others[..] {
+        [] => String::new(),
+        others => format!(
+            " These are its figures; for comparison, the shipped {} did the same.",
+            others.join(" and ")
+        ),
+    };
+    match &findings.trained {
+        Some(_) => format!(
+            "A backbone of preset {PRESET} learned for {:.0} seconds from {}, without labels. Packed into 8 bits, it \
+             was shown one example each of {enrolled} sounds that it had not been trained on, and then asked about \
+             other clips.{others}",
+            args.seconds, findings.sounds.training_source
+        ),
+        None => format!(
+            "The backbone {} that ships with the program, packed into 8 bits, was shown one example each of \
+             {enrolled} sounds, and then asked about other clips.{others}",
+            findings.first().evaluation.model
+        ),
+    }
+}
+
+/// What to keep in mind.
+fn notes(findings: &Findings, args: &Args) -> Vec<String> {
+    let mut notes = vec![advice::verdict(&findings.standings(), args.data.is_none())];
+    if findings.trained.is_some() {
+        notes.push(format!(
+            "{:.0} seconds of training are a beginning. The published kind of backbone trains for hours; \
+             `mtslvr train` takes as long as you give it.",
+            args.seconds
+        ));
+        notes.push(
+            "The enrolled clips, the clips asked about and the clips behind the accuracies were held out of the \
+             training here, of the calibration of the 8-bit values and of the statistics that embeddings are \
+             centred with."
+                .into(),
+        );
+    }
+    notes.push(
+        "The shipped backbones were trained beforehand, on freely licensed recordings and on made-up sounds of \
+         other parameters; their model cards list the sources. None of the clips asked about was among them, \
+         unless your recordings are from one of these sources."
+            .into(),
+    );
+    notes.push(format!(
+        "The threshold for “unknown” is calibrated by training audio for as many sounds as are enrolled. {} \
+         are the sounds never enrolled.",
+        findings.sounds.strangers_source
+    ));
+    notes
+}
+
 fn facts(findings: &Findings, args: &Args) -> Vec<Fact> {
-    let trained = &findings.trained;
+    let mut facts = match &findings.trained {
+        Some(trained) => training_facts(trained, &findings.sounds),
+        None => vec![Fact::new("Backbone", &findings.first().label)],
+    };
+    facts.push(Fact::new("Seed", args.seed));
+    let version = format!("mtslvr {}", env!("CARGO_PKG_VERSION"));
+    facts.push(Fact::new("Made by", version));
+    facts
+}
+
+fn training_facts(trained: &Trained, sounds: &Sounds) -> Vec<Fact> {
     let mut facts = vec![
         Fact::new("Preset", PRESET),
-        Fact::new("Trained on", &findings.sounds.training_source),
-        Fact::new("Seed", args.seed),
-        Fact::new("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
+        Fact::new("Trained on", &sounds.training_source),
     ];
     if let Some(last) = trained.metrics.last() {
         let length = format!("{:.0} s, {} steps", last.seconds, last.step);
-        facts.insert(2, Fact::new("Trained for", length));
-        facts.insert(3, Fact::new("Pairs a step", trained.config.train.batch));
-        facts.insert(
-            4,
-            Fact::new(
-                "Training speed",
-                format!("{:.0} patches/s", last.images_per_second),
-            ),
-        );
+        let speed = format!("{:.0} patches/s", last.images_per_second);
+        facts.push(Fact::new("Trained for", length));
+        facts.push(Fact::new("Pairs a step", trained.config.train.batch));
+        facts.push(Fact::new("Training speed", speed));
     }
     if trained.interrupted {
         facts.push(Fact::new("Training", "stopped early"));
@@ -142,9 +196,8 @@ fn facts(findings: &Findings, args: &Args) -> Vec<Fact> {
 
 /// The clips of the enrolled classes, and some of the strangers.
 fn map(findings: &Findings) -> EmbeddingMap {
-    let Findings {
-        sounds, directions, ..
-    } = findings;
+    let sounds = &findings.sounds;
+    let directions = &findings.first().directions;
     let mut clips: Vec<(usize, Option<usize>, bool)> = Vec::new();
     for label in 0..sounds.episode.classes.len() {
         let of = |clips: &[usize], enrolled: bool| -> Vec<_> {
@@ -170,12 +223,7 @@ fn map(findings: &Findings) -> EmbeddingMap {
     let projection = principal_components(&rows);
     let points = clips.iter().zip(&projection.points);
     EmbeddingMap {
-        classes: sounds
-            .episode
-            .classes
-            .iter()
-            .map(|&c| sounds.set.classes[c].clone())
-            .collect(),
+        classes: sounds.enrolled().into_iter().map(str::to_owned).collect(),
         points: points
             .map(|(&(_, class, enrolled), &[x, y])| MapPoint {
                 x,
@@ -191,14 +239,14 @@ fn map(findings: &Findings) -> EmbeddingMap {
 /// Of each enrolled class the example, then of each a clip that was asked about.
 fn spectrograms(findings: &Findings) -> Vec<Spectrogram> {
     let Findings {
-        sounds, trained, ..
+        sounds, frontend, ..
     } = findings;
     let episode = &sounds.episode;
     let picture = |class: usize, what: &str, clips: &[usize]| {
-        let frames = frames(&trained.frontend, &sounds.set.clips[*clips.first()?])?;
+        let frames = frames(frontend, &sounds.set.clips[*clips.first()?])?;
         Some(Spectrogram {
             title: format!("{}, {what}", sounds.set.classes[class]),
-            image: spectrogram_data_uri(&frames, trained.frontend.mels.into()),
+            image: spectrogram_data_uri(&frames, frontend.mels.into()),
         })
     };
     let rows = [("enrolled", &episode.support), ("asked", &episode.queries)];

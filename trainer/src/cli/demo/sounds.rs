@@ -2,6 +2,7 @@
 
 use crate::audio::synth::{Family, Patch};
 use crate::audio::{DecodeCache, LabelledSet};
+use crate::cli::sets;
 use crate::evaluate::{Candidate, Episode, EpisodeSampler, EpisodeShape, LoadedSet};
 use anyhow::{Result, ensure};
 use rand::SeedableRng;
@@ -28,6 +29,8 @@ const HELD_OUT: f64 = 0.35;
 
 /// The demo's audio.
 pub(super) struct Sounds {
+    /// Of every clip, Hz.
+    pub(super) sample_rate: u32,
     /// Unlabelled clips to train on beside the synthesiser; may be empty.
     pub(super) training: Vec<Vec<f32>>,
     /// What is trained on, for a sentence.
@@ -85,6 +88,7 @@ impl Sounds {
         let episode = draw(&set, seed).expect("the classes have clips enough");
         let strangers = other_classes(&set, &episode);
         Self {
+            sample_rate,
             training: Vec::new(),
             training_source: "the built-in synthesiser's sounds".into(),
             set,
@@ -94,20 +98,19 @@ impl Sounds {
         }
     }
 
-    /// The user's recordings in `folder`: some of each class (whole groups, where a manifest gives
-    /// groups) are held out for the test, the others are trained on without their labels.
-    pub(super) fn from_folder(folder: &Path, sample_rate: u32, seed: u64) -> Result<Self> {
+    /// The user's recordings in `folder`. If something `trains`, some of each class (whole groups,
+    /// where a manifest gives groups) are held out for the test, and the others are trained on without
+    /// their labels; otherwise all are for the test.
+    pub(super) fn from_folder(
+        folder: &Path,
+        sample_rate: u32,
+        seed: u64,
+        trains: bool,
+    ) -> Result<Self> {
         let found = LabelledSet::open(folder)?;
-        let bar = super::progress::files(found.clips.len() as u64, "reading recordings");
-        let (mut all, skipped) = LoadedSet::load(&found, sample_rate, &DecodeCache::NONE, |done| {
-            bar.set_position(done as u64)
-        });
-        bar.finish_and_clear();
-        for file in &skipped {
-            eprintln!("skipped: {file}");
-        }
-        if !skipped.is_empty() {
-            eprintln!("{} of {} files skipped.", skipped.len(), found.clips.len());
+        let (mut all, skipped) = sets::load(&found, sample_rate, &DecodeCache::NONE);
+        if skipped > 0 {
+            eprintln!("{skipped} of {} files skipped.", found.clips.len());
         }
         ensure!(
             all.classes.len() >= 2,
@@ -115,7 +118,10 @@ impl Sounds {
             folder.display(),
             all.classes.len()
         );
-        let held_out = hold_out(&all.candidates, all.classes.len(), seed);
+        let held_out = match trains {
+            true => hold_out(&all.candidates, all.classes.len(), seed),
+            false => vec![true; all.clips.len()],
+        };
         let mut set = LoadedSet {
             name: all.name.clone(),
             classes: all.classes.clone(),
@@ -154,6 +160,7 @@ impl Sounds {
             )
         };
         Ok(Self {
+            sample_rate,
             training,
             training_source,
             set,
@@ -161,6 +168,12 @@ impl Sounds {
             strangers,
             strangers_source,
         })
+    }
+
+    /// Names of the enrolled classes.
+    pub(super) fn enrolled(&self) -> Vec<&str> {
+        let classes = self.episode.classes.iter();
+        classes.map(|&c| self.set.classes[c].as_str()).collect()
     }
 }
 
@@ -234,7 +247,7 @@ mod tests {
     fn what_is_tested_is_not_trained_on() {
         let root = tempfile::tempdir().unwrap();
         write_dataset(root.path(), 3, 8, 0.1, 1).unwrap();
-        let sounds = Sounds::from_folder(root.path(), 16_000, 1).unwrap();
+        let sounds = Sounds::from_folder(root.path(), 16_000, 1, true).unwrap();
         assert_eq!(sounds.set.clips.len(), 9);
         assert_eq!(sounds.training.len(), 15);
         assert!(
@@ -246,6 +259,9 @@ mod tests {
         );
         assert_eq!(sounds.episode.support.len(), 3);
         assert_eq!(sounds.strangers.len(), STRANGERS);
+        // Where nothing trains, all are for the test.
+        let sounds = Sounds::from_folder(root.path(), 16_000, 1, false).unwrap();
+        assert_eq!((sounds.set.clips.len(), sounds.training.len()), (24, 0));
     }
 
     #[test]
@@ -273,7 +289,7 @@ mod tests {
     fn the_smallest_folder_works_and_a_smaller_one_says_why_not() {
         let root = tempfile::tempdir().unwrap();
         write_dataset(root.path(), 2, 2, 0.1, 1).unwrap();
-        let sounds = Sounds::from_folder(root.path(), 16_000, 1).unwrap();
+        let sounds = Sounds::from_folder(root.path(), 16_000, 1, true).unwrap();
         assert!(sounds.training.is_empty());
         let class = std::fs::read_dir(root.path())
             .unwrap()
@@ -282,13 +298,13 @@ mod tests {
             .unwrap()
             .path();
         std::fs::remove_file(class.join("000.wav")).unwrap();
-        let error = Sounds::from_folder(root.path(), 16_000, 1)
+        let error = Sounds::from_folder(root.path(), 16_000, 1, true)
             .err()
             .unwrap()
             .to_string();
         assert!(error.contains("1 clips, and 1 shots need 2"), "{error}");
         std::fs::remove_dir_all(&class).unwrap();
-        let error = Sounds::from_folder(root.path(), 16_000, 1)
+        let error = Sounds::from_folder(root.path(), 16_000, 1, true)
             .err()
             .unwrap()
             .to_string();

@@ -1,13 +1,13 @@
 //! `mtslvr eval --open-set` and `--bias`: reports that ask many things of the same embeddings.
 
-use super::{Args, missing};
+use super::Args;
 use crate::audio::LabelledSet;
-use crate::cli::progress;
+use crate::cli::{progress, sets};
 use crate::evaluate::{
-    BiasReport, BiasResult, BiasSettings, CHOICES, EmbeddedSet, EpisodeShape, Head, LoadedSet,
-    OpenSetReport, OpenSetSettings, SHARES, bias, open_set,
+    BiasReport, BiasResult, BiasSettings, CHOICES, EmbeddedSet, EpisodeShape, Head, OpenSetReport,
+    OpenSetSettings, SHARES, bias, open_set,
 };
-use crate::export::BackboneFile;
+use crate::export::{BackboneFile, ModelSource};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::HeadKind;
@@ -58,7 +58,7 @@ pub(super) fn run_open_set(args: &Args) -> Result<()> {
         }
     }
     let report = OpenSetReport {
-        model: args.model.display().to_string(),
+        model: subject.file.name().to_owned(),
         engine: subject.file.engine().name().to_owned(),
         checksum: format!("{:08x}", subject.file.checksum()),
         head: args.head.to_string(),
@@ -84,7 +84,7 @@ pub(super) fn run_bias(args: &Args) -> Result<()> {
     ensure!(
         (1..features.dim).contains(&features.first_half),
         "{} has features of one kind only: there is nothing to choose",
-        args.model.display()
+        subject.file.name()
     );
     let shots = args.shots_or(&BIAS_SHOTS);
     let mut evaluate = |sets: &[EmbeddedSet]| -> Vec<BiasResult> {
@@ -111,7 +111,7 @@ pub(super) fn run_bias(args: &Args) -> Result<()> {
     let results = evaluate(&subject.sets);
     let chosen_on = evaluate(&subject.others);
     let report = BiasReport {
-        model: args.model.display().to_string(),
+        model: subject.file.name().to_owned(),
         engine: subject.file.engine().name().to_owned(),
         checksum: format!("{:08x}", subject.file.checksum()),
         lambda,
@@ -129,6 +129,23 @@ pub(super) fn run_bias(args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// The model that a report is about.
+    fn one_model(&self) -> Result<ModelSource> {
+        match &self.models[..] {
+            [] => Ok(ModelSource::default()),
+            [model] => Ok(model.clone()),
+            several => {
+                let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+                bail!(
+                    "--model names {} models ({}); expected one with --open-set or --bias: make a \
+                     report of each",
+                    names.len(),
+                    names.join(", ")
+                )
+            }
+        }
+    }
+
     fn shots_or(&self, default: &[usize]) -> Vec<usize> {
         if self.shots.is_empty() {
             default.to_vec()
@@ -148,18 +165,16 @@ impl Args {
 
 impl Subject {
     fn load(args: &Args) -> Result<Self> {
-        let file = BackboneFile::read(&args.model, args.engine)?;
-        let mut engines = (0..rayon::current_num_threads())
-            .map(|_| file.backbone())
-            .collect::<Result<Vec<_>, _>>()?;
+        let file = BackboneFile::open(&args.one_model()?, args.engine)?;
+        let mut engines = file.backbones()?;
         let rate = engines[0].frontend().sample_rate;
         let cache = args.cache.open()?;
         let mut notes = Vec::new();
         let mut embed = |folders: &[PathBuf]| -> Result<Vec<EmbeddedSet>> {
             let mut sets = Vec::new();
             for set in &LabelledSet::open_all(folders)? {
-                let (loaded, skipped) = LoadedSet::load(set, rate, &cache, |_| ());
-                notes.extend(missing(set, skipped.len()));
+                let (loaded, skipped) = sets::load(set, rate, &cache);
+                notes.extend(sets::missing(set, skipped));
                 let clips = loaded.clips.len() as u64;
                 let bar = progress::files(clips, &format!("embedding {}", set.name));
                 sets.push(EmbeddedSet::of(&mut engines, loaded, &|| bar.inc(1))?);
