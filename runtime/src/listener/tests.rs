@@ -252,6 +252,53 @@ fn without_a_gate_every_window_is_judged() {
 }
 
 #[test]
+fn patches_of_any_length_are_listened_to() {
+    /// [`Bands`] with patches of another length.
+    struct Short(FrontendConfig, Bands);
+    impl Backbone for Short {
+        type Error = &'static str;
+        fn frontend(&self) -> &FrontendConfig {
+            &self.0
+        }
+        fn invariant_dim(&self) -> usize {
+            DIM
+        }
+        fn equivariant_dim(&self) -> usize {
+            0
+        }
+        fn base_mean(&self) -> &[f32] {
+            &[-1.0; DIM]
+        }
+        fn rejection_similarity(&self) -> f32 {
+            0.3
+        }
+        fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
+            self.1.embed(patch, embedding)
+        }
+    }
+    for frames in [1, 2, 3, 7] {
+        let config = FrontendConfig { frames, ..CONFIG };
+        let mut backbone = Short(config, Bands::default());
+        let mut storage = StorageVec::new(CLASSES, 8, DIM);
+        let mut learner = learner(&mut storage, SPACE);
+        let mut buffer = vec![0.0; Listener::buffer_len(&config, DIM, CLASSES)];
+        let mut listener = Listener::new(LOUD, config, DIM, CLASSES, &mut buffer).unwrap();
+        let mut judged = 0;
+        let mut told = |window: &Window<'_>| {
+            judged += usize::from(window.decision.is_some());
+            assert!(window.start < window.end);
+        };
+        listener
+            .push(&mut learner, &mut backbone, &scene(), &mut told)
+            .unwrap();
+        listener
+            .finish(&mut learner, &mut backbone, &mut told)
+            .unwrap();
+        assert!(judged > 4, "{frames}: {judged}");
+    }
+}
+
+#[test]
 fn a_failure_is_told_and_the_stream_goes_on() {
     let mut storage = StorageVec::new(CLASSES, 8, DIM);
     let mut learner = learner(&mut storage, SPACE);
