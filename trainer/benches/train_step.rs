@@ -13,7 +13,7 @@ use candle_core::Tensor;
 use mtslvr_trainer::augment::OPERATORS;
 use mtslvr_trainer::net::{Mode, Parameters, keep_freed_memory};
 use mtslvr_trainer::ssl::{Objective, Views};
-use mtslvr_trainer::train::{AdamW, RunConfig};
+use mtslvr_trainer::train::{AdamW, RunConfig, in_pool};
 use std::io::{BufRead, Write};
 use std::time::Instant;
 
@@ -86,7 +86,7 @@ impl Bench {
         writeln!(out, "{network}")?;
         for line in std::io::stdin().lock().lines() {
             line?;
-            writeln!(out, "{}", self.step()?[0])?;
+            writeln!(out, "{}", in_pool(|| self.step())?[0])?;
             out.flush()?;
         }
         Ok(())
@@ -95,7 +95,7 @@ impl Bench {
     fn report(&mut self, steps: usize) -> Result<()> {
         let mut seconds = Vec::new();
         for step in 0..steps + WARM_UP {
-            let times = self.step()?;
+            let times = in_pool(|| self.step())?;
             if step >= WARM_UP {
                 seconds.push(times);
             }

@@ -20,5 +20,5 @@ pub use folder::RunFolder;
 pub use metrics::{MetricsRow, read as read_metrics};
 pub use optimiser::AdamW;
 pub use pairs::{Batch, PairSource};
-pub use run::{Observer, TrainRequest, Trained, train};
+pub use run::{Observer, TrainRequest, Trained, in_pool, train};
 pub use schedule::warmup_cosine;

@@ -147,14 +147,17 @@ pub fn train(
         let waited = clock.elapsed().as_secs_f64();
         let rate = config.train.learning_rate
             * warmup_cosine(done(&config, progress), config.train.warmup);
-        match step(
-            &config,
-            &objective,
-            &parameters,
-            &mut optimiser,
-            &batch,
-            rate,
-        ) {
+        let taken = in_pool(|| {
+            step(
+                &config,
+                &objective,
+                &parameters,
+                &mut optimiser,
+                &batch,
+                rate,
+            )
+        });
+        match taken {
             Ok((loss, norm)) => {
                 failures = 0;
                 averages.add(&loss, norm, config.train.batch);
@@ -254,6 +257,17 @@ struct Skipped(String);
 impl<E: std::fmt::Display> From<E> for Skipped {
     fn from(error: E) -> Self {
         Self(format!("{error:#}"))
+    }
+}
+
+/// Does `work` on a thread of the pool, where the operators of a step share theirs out: handing each of
+/// them over from outside takes a twentieth of a step. A pool of one thread is left to who makes the
+/// next batch meanwhile.
+pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_num_threads() > 1 {
+        rayon::scope(|_| work())
+    } else {
+        work()
     }
 }
 
