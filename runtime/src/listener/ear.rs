@@ -29,7 +29,7 @@ pub(super) struct Ear<'b> {
     pub told: u64,
     /// When the next window is due.
     pub due: u64,
-    /// The loudest frame's distance from the background since the last window, dB.
+    /// How far the most prominent frame since the last window stood out, dB.
     pub level: f32,
     /// The first frame of the sound that is heard.
     pub onset: Option<u64>,

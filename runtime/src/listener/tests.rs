@@ -20,6 +20,7 @@ const CLASSES: usize = 4;
 
 /// Answers with each band's mean level; fails on a patch that is louder than `limit`.
 struct Bands {
+    config: FrontendConfig,
     embedded: usize,
     limit: f32,
 }
@@ -27,6 +28,7 @@ struct Bands {
 impl Default for Bands {
     fn default() -> Self {
         Self {
+            config: CONFIG,
             embedded: 0,
             limit: f32::INFINITY,
         }
@@ -36,7 +38,7 @@ impl Default for Bands {
 impl Backbone for Bands {
     type Error = &'static str;
     fn frontend(&self) -> &FrontendConfig {
-        &CONFIG
+        &self.config
     }
     fn invariant_dim(&self) -> usize {
         DIM
@@ -55,7 +57,7 @@ impl Backbone for Bands {
         embedding.fill(0.0);
         for frame in patch.chunks_exact(DIM) {
             for (sum, value) in embedding.iter_mut().zip(frame) {
-                *sum += value / f32::from(CONFIG.frames);
+                *sum += value / f32::from(self.config.frames);
             }
         }
         if patch.iter().any(|value| *value > self.limit) {
@@ -253,32 +255,12 @@ fn without_a_gate_every_window_is_judged() {
 
 #[test]
 fn patches_of_any_length_are_listened_to() {
-    /// [`Bands`] with patches of another length.
-    struct Short(FrontendConfig, Bands);
-    impl Backbone for Short {
-        type Error = &'static str;
-        fn frontend(&self) -> &FrontendConfig {
-            &self.0
-        }
-        fn invariant_dim(&self) -> usize {
-            DIM
-        }
-        fn equivariant_dim(&self) -> usize {
-            0
-        }
-        fn base_mean(&self) -> &[f32] {
-            &[-1.0; DIM]
-        }
-        fn rejection_similarity(&self) -> f32 {
-            0.3
-        }
-        fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
-            self.1.embed(patch, embedding)
-        }
-    }
     for frames in [1, 2, 3, 7] {
         let config = FrontendConfig { frames, ..CONFIG };
-        let mut backbone = Short(config, Bands::default());
+        let mut backbone = Bands {
+            config,
+            ..Bands::default()
+        };
         let mut storage = StorageVec::new(CLASSES, 8, DIM);
         let mut learner = learner(&mut storage, SPACE);
         let mut buffer = vec![0.0; Listener::buffer_len(&config, DIM, CLASSES)];
