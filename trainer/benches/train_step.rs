@@ -40,6 +40,7 @@ impl Bench {
             &config.objective,
             &config.backbone,
             OPERATORS,
+            &[],
             &mut parameters,
         )?;
         let patch = (frontend.frames.into(), frontend.mels.into());
@@ -49,6 +50,7 @@ impl Bench {
             patches: Tensor::randn(0f32, 1.0, shape, &device)?,
             labels: by_operator.round()?,
             parameters: by_operator,
+            targets: Vec::new(),
         };
         Ok(Self {
             preset,

@@ -48,7 +48,7 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let plan = Plan::read(&self.file, &self.settings)?;
-        let cells = plan.cells()?;
+        let cells = plan.cells(&self.out)?;
         if self.list {
             for cell in &cells {
                 println!("{}", self.line(cell));

@@ -105,7 +105,7 @@ impl ClipFeatures {
 /// If there is no engine.
 pub fn embed_clips<B>(
     engines: &mut [B],
-    clips: &[Vec<f32>],
+    clips: &[impl AsRef<[f32]> + Sync],
     progress: impl Fn() + Sync,
 ) -> Result<ClipFeatures, (usize, ClipError<B::Error>)>
 where
@@ -131,7 +131,7 @@ where
                     let Some(samples) = clips.get(clip) else {
                         break;
                     };
-                    match embed_clip(engine, samples) {
+                    match embed_clip(engine, samples.as_ref()) {
                         Ok(embedding) => {
                             let mut slot = slots[clip].lock().expect("only this thread holds it");
                             slot.copy_from_slice(&embedding);

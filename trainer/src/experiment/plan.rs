@@ -1,6 +1,7 @@
 //! What an experiment compares: its TOML file, and the runs that follow from it.
 
 use crate::evaluate::Head;
+use crate::export::SLVR_FILE;
 use crate::train::RunConfig;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use std::path::Path;
 pub struct Plan {
     /// Heading of the tables.
     pub title: String,
-    /// The preset that every variant starts from.
+    /// The preset that variants start from.
     pub preset: String,
     /// Changed in every variant, each `table.key=value` as after `--set`.
     #[serde(default)]
@@ -109,6 +110,13 @@ pub struct Variant {
     pub settings: Vec<String>,
     /// In place of the plan's seeds.
     pub seeds: Option<Vec<u64>>,
+    /// In place of the plan's preset.
+    pub preset: Option<String>,
+    /// In place of the plan's steps, where compute is matched by steps.
+    pub steps: Option<u64>,
+    /// An earlier variant whose packed model, of its first seed, is the teacher of this one's
+    /// distillation.
+    pub taught_by: Option<String>,
 }
 
 /// One training run of an experiment.
@@ -142,6 +150,19 @@ impl Plan {
         let mut labels = BTreeSet::new();
         for variant in &self.variants {
             let label = variant.label();
+            if let Some(teacher) = &variant.taught_by {
+                ensure!(
+                    labels.contains(&folder_name(teacher)),
+                    "variant {label:?} is taught by {teacher:?}, and no variant before it is called so"
+                );
+            }
+            if let (Some(steps), Compute::Macs { .. } | Compute::Minutes { .. }) =
+                (variant.steps, self.compute)
+            {
+                bail!(
+                    "variant {label:?} has steps = {steps}; expected none where compute is not matched by steps"
+                );
+            }
             ensure!(
                 labels.insert(folder_name(&label)),
                 "two variants are called {label:?}, as far as a folder's name can tell"
@@ -161,21 +182,33 @@ impl Plan {
         Ok(())
     }
 
+    /// Sentences that say how compute is matched, and where it is not.
+    pub fn compute_sentence(&self) -> String {
+        let mut text = self.compute.sentence();
+        let own = |variant: &Variant| Some(format!("{} {}", variant.label(), variant.steps?));
+        let own: Vec<String> = self.variants.iter().filter_map(own).collect();
+        if !own.is_empty() {
+            text += &format!(" But for: {}.", own.join(", "));
+        }
+        if self.variants.iter().any(|v| v.taught_by.is_some()) {
+            text += " A teacher's passes are not counted.";
+        }
+        text
+    }
+
     fn seeds_of<'p>(&'p self, variant: &'p Variant) -> &'p [u64] {
         variant.seeds.as_deref().unwrap_or(&self.seeds)
     }
 
-    /// Every run: all variants of the first seed, then of the second, and so on, so that an
-    /// experiment that is cut short has compared all variants at least once.
-    pub fn cells(&self) -> Result<Vec<Cell>> {
-        let mut configs = Vec::new();
-        for variant in &self.variants {
-            let settings = [&self.settings[..], &variant.settings].concat();
-            let preset = RunConfig::preset(&self.preset)?.to_toml()?;
-            let config = RunConfig::from_toml(&preset, &settings)
-                .with_context(|| format!("variant {:?}", variant.label()))?;
-            configs.push(config);
-        }
+    /// Every run, each in a folder of its own in `out`: all variants of the first seed, then of the
+    /// second, and so on, so that an experiment that is cut short has compared all variants at least
+    /// once.
+    pub fn cells(&self, out: &Path) -> Result<Vec<Cell>> {
+        let configs = self.variants.iter().map(|variant| {
+            self.config(variant, out)
+                .with_context(|| format!("variant {:?}", variant.label()))
+        });
+        let mut configs: Vec<RunConfig> = configs.collect::<Result<_>>()?;
         let rate = configs[0].frontend.sample_rate;
         if let Some(other) = configs.iter().find(|c| c.frontend.sample_rate != rate) {
             bail!(
@@ -185,9 +218,9 @@ impl Plan {
         }
         let costs: Vec<u64> = configs.iter().map(forward_macs).collect();
         let costliest = costs.iter().copied().max().unwrap_or(1);
-        for (config, cost) in configs.iter_mut().zip(costs) {
+        for ((variant, config), cost) in self.variants.iter().zip(&mut configs).zip(costs) {
             match self.compute {
-                Compute::Steps { steps } => config.train.steps = steps,
+                Compute::Steps { steps } => config.train.steps = variant.steps.unwrap_or(steps),
                 Compute::Macs { steps } => {
                     let more = costliest as f64 / cost.max(1) as f64;
                     config.train.steps = (steps as f64 * more).round() as u64;
@@ -210,12 +243,29 @@ impl Plan {
                 cells.push(Cell {
                     variant: index,
                     seed,
-                    folder: format!("{}-{seed}", folder_name(&variant.label())),
+                    folder: folder(&variant.label(), seed),
                     config,
                 });
             }
         }
         Ok(cells)
+    }
+
+    /// The configuration of `variant`, but for what compute and the seed decide.
+    fn config(&self, variant: &Variant, out: &Path) -> Result<RunConfig> {
+        let preset = variant.preset.as_ref().unwrap_or(&self.preset);
+        let preset = RunConfig::preset(preset)?.to_toml()?;
+        let settings = [&self.settings[..], &variant.settings].concat();
+        let mut config = RunConfig::from_toml(&preset, &settings)?;
+        if let Some(label) = &variant.taught_by {
+            let mut earlier = self.variants.iter();
+            let teacher = earlier.find(|v| folder_name(&v.label()) == folder_name(label));
+            let seeds = teacher.map_or(&[][..], |teacher| self.seeds_of(teacher));
+            let seed = *seeds.first().context("a teacher without seeds")?;
+            let model = out.join(folder(label, seed)).join(SLVR_FILE);
+            config.objective.distillation.teacher = Some(model.display().to_string());
+        }
+        Ok(config)
     }
 }
 
@@ -227,7 +277,7 @@ pub fn forward_macs(config: &RunConfig) -> u64 {
 
 impl Compute {
     /// A sentence that says how compute is matched.
-    pub fn sentence(&self) -> String {
+    fn sentence(&self) -> String {
         match self {
             Self::Steps { steps } => format!(
                 "Every variant took {steps} steps; one with two paths computes about twice as much in a step."
@@ -272,6 +322,11 @@ impl EvaluationPlan {
     }
 }
 
+/// What the run of a variant and a seed is called.
+fn folder(label: &str, seed: u64) -> String {
+    format!("{}-{seed}", folder_name(label))
+}
+
 /// Letters and digits as they are, all else as single dashes.
 fn folder_name(label: &str) -> String {
     let mut name = String::new();
@@ -292,7 +347,7 @@ mod tests {
     const PLAN: &str = r#"
 title = "a test"
 preset = "edge-s"
-settings = ["train.batch=8"]
+settings = ["train.batch=8", "backbone.adapters.kind=parallel"]
 seeds = [1, 2]
 compute = { match = "macs", steps = 100 }
 
@@ -316,7 +371,7 @@ seeds = [2, 3, 4]
 
     #[test]
     fn cells_go_seed_by_seed_with_compute_matched() {
-        let cells = plan(PLAN).unwrap().cells().unwrap();
+        let cells = plan(PLAN).unwrap().cells(Path::new("out")).unwrap();
         let folders: Vec<&str> = cells.iter().map(|cell| cell.folder.as_str()).collect();
         let expected = [
             "simclr-contrastive-only-1",
@@ -335,10 +390,52 @@ seeds = [2, 3, 4]
     }
 
     #[test]
+    fn a_variant_may_learn_from_an_earlier_one_and_differ_in_preset_and_steps() {
+        let text = r#"
+title = "a test"
+preset = "edge-m"
+seeds = [7, 8]
+compute = { match = "steps", steps = 100 }
+
+[[variant]]
+name = "the teacher"
+seeds = [3]
+steps = 900
+
+[[variant]]
+name = "student"
+preset = "edge-s"
+taught_by = "the teacher"
+"#;
+        let plan = plan(text).unwrap();
+        let cells = plan.cells(Path::new("out")).unwrap();
+        let steps: Vec<u64> = cells.iter().map(|cell| cell.config.train.steps).collect();
+        assert_eq!(steps, [900, 100, 100]);
+        let teacher = |cell: &Cell| cell.config.objective.distillation.teacher.clone();
+        assert_eq!(teacher(&cells[0]), None);
+        let model = Path::new("out").join("the-teacher-3").join("model.slvr");
+        for cell in &cells[1..] {
+            assert_eq!(teacher(cell).as_deref(), model.to_str());
+            let edge_s = RunConfig::preset("edge-s").unwrap();
+            assert_eq!(cell.config.backbone, edge_s.backbone);
+        }
+        let sentence = plan.compute_sentence();
+        assert!(sentence.contains("the teacher 900"), "{sentence}");
+        assert!(
+            sentence.contains("A teacher's passes are not counted"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
     fn what_cannot_be_is_named() {
         let error = |from: &str, to: &str| {
             let plan = plan(&PLAN.replace(from, to));
-            format!("{:#}", plan.and_then(|plan| plan.cells()).unwrap_err())
+            format!(
+                "{:#}",
+                plan.and_then(|plan| plan.cells(Path::new("out")))
+                    .unwrap_err()
+            )
         };
         assert!(error("\"parallel\"", "\"contrastive: only\"").contains("two variants"));
         assert!(error("[2, 3, 4]", "[]").contains("no seeds"));
@@ -352,5 +449,10 @@ seeds = [2, 3, 4]
             "settings = [\"frontend.sample_rate=8000\", \"frontend.f_max=4000.0\"]",
         );
         assert!(rate.contains("sample_rate"), "{rate}");
+        let variant = |line: &str| error("seeds = [2, 3, 4]", line);
+        let teacher = variant("taught_by = \"SimCLR: series\"");
+        assert!(teacher.contains("SimCLR: series"), "{teacher}");
+        let steps = variant("steps = 9");
+        assert!(steps.contains("steps = 9") && steps.contains("SimCLR: parallel"));
     }
 }

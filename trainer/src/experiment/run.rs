@@ -50,7 +50,7 @@ pub trait Progress: Observer {
 /// Runs every cell that is not finished yet; gives the summary of those that are, which is also
 /// written into the folder after every cell. `stop` ends it early, with what is done kept.
 pub fn run(request: &Request, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Summary> {
-    let cells = request.plan.cells()?;
+    let cells = request.plan.cells(&request.out)?;
     ensure!(
         !request.audio.sets.is_empty(),
         "an experiment needs at least one labelled set to evaluate on"

@@ -143,7 +143,7 @@ impl Summary {
         }
         Self {
             title: plan.title.clone(),
-            compute: plan.compute.sentence(),
+            compute: plan.compute_sentence(),
             evaluation: plan.evaluate.clone(),
             controls: controls
                 .iter()

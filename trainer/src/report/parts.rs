@@ -91,6 +91,10 @@ pub fn training_curves(metrics: &[MetricsRow]) -> Vec<Curve> {
         curve("Squared error of the operators' parameters", |row| {
             row.parameter_error
         }),
+        curve(
+            "Distillation loss (1 less the cosine to the teacher)",
+            |row| row.distillation,
+        ),
         curve("Few-shot accuracy on held-out sets, %", |row| row.few_shot),
         curve("Length of the gradient", |row| row.gradient_norm),
         curve("Learning rate", |row| row.learning_rate),

@@ -1,13 +1,17 @@
-//! Self-supervised objectives: NT-Xent and SimSiam, augmentation prediction, and their sum.
+//! Self-supervised objectives: NT-Xent and SimSiam, augmentation prediction, distillation, and their
+//! sum.
 
+mod distillation;
 mod mlap;
 mod nt_xent;
 mod objective;
 mod sim_siam;
 
+pub use distillation::distillation;
 pub use mlap::{augmentation_prediction, label_accuracy, parameter_regression};
 pub use nt_xent::nt_xent;
 pub use objective::{
-    ContrastiveLoss, Loss, Objective, ObjectiveConfig, SimSiamConfig, Task, Views,
+    ContrastiveLoss, DistillationConfig, Loss, Objective, ObjectiveConfig, SimSiamConfig, Task,
+    Views,
 };
 pub use sim_siam::{sim_siam, spread};

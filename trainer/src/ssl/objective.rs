@@ -1,10 +1,12 @@
 //! The joint objective: the network with a head for each task, and the loss of one batch.
 
 use super::{
-    augmentation_prediction, label_accuracy, nt_xent, parameter_regression, sim_siam, spread,
+    augmentation_prediction, distillation, label_accuracy, nt_xent, parameter_regression, sim_siam,
+    spread,
 };
 use crate::net::{
-    AdapterKind, AugmentationHead, BackboneSpec, Mode, Parameters, Projector, SiameseHeads, Trunk,
+    AdapterKind, AugmentationHead, BackboneSpec, Linear, Mode, Parameters, Projector, SiameseHeads,
+    Trunk,
 };
 use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,30 @@ pub struct ObjectiveConfig {
     pub pred_weight: f64,
     /// Weight of the operators' parameters' regression in the predictive loss; 0 leaves it out.
     pub parameter_weight: f64,
+    /// A trained backbone to learn from besides.
+    pub distillation: DistillationConfig,
+}
+
+/// A teacher: a wider backbone that has been trained, whose embeddings of the same views the paths are
+/// to tell. Its passes are not counted where an experiment matches compute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DistillationConfig {
+    /// The teacher, as `--model` takes one: an `.onnx` or `.slvr` file, a run folder or a shipped
+    /// backbone's name; its sample rate has to be the frontend's. None: no distillation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<String>,
+    /// Weight of the distillation loss in the sum.
+    pub weight: f64,
+}
+
+impl Default for DistillationConfig {
+    fn default() -> Self {
+        Self {
+            teacher: None,
+            weight: 1.0,
+        }
+    }
 }
 
 /// One objective on one path.
@@ -86,6 +112,7 @@ impl Default for ObjectiveConfig {
             predictor_hidden: vec![128, 64],
             pred_weight: 1.0,
             parameter_weight: 0.0,
+            distillation: DistillationConfig::default(),
         }
     }
 }
@@ -121,6 +148,8 @@ pub struct Objective {
     /// The part that is exported.
     pub trunk: Arc<Trunk>,
     heads: Vec<Head>,
+    /// `teacher.HALF`: from a path's features to a half of the teacher's embedding.
+    teacher: Vec<Linear>,
 }
 
 #[derive(Debug)]
@@ -133,7 +162,8 @@ enum Head {
 /// The loss of one batch, and its parts for the log; parts that the objective lacks are not a number.
 #[derive(Debug)]
 pub struct Loss {
-    /// `contrastive + pred_weight * predictive`, summed over tasks: what is differentiated.
+    /// `contrastive + pred_weight * predictive`, summed over tasks, and the weighted distillation
+    /// loss: what is differentiated.
     pub total: Tensor,
     /// The contrastive loss, mean over the tasks that have one.
     pub contrastive: f32,
@@ -145,6 +175,8 @@ pub struct Loss {
     pub label_accuracy: f32,
     /// Squared error of the operators' parameters.
     pub parameter_error: f32,
+    /// The distillation loss, mean over the teacher's halves.
+    pub distillation: f32,
 }
 
 /// One batch of pairs: first views of all clips, then second ones in the same order.
@@ -157,10 +189,14 @@ pub struct Views {
     /// `[2N, operators]`, each operator's parameter over its range from -1 to 1; 0 where it did not
     /// run.
     pub parameters: Tensor,
+    /// What the teacher says of each view, `[2N, dim]` of unit length for each half of its embedding;
+    /// none without a teacher.
+    pub targets: Vec<Tensor>,
 }
 
 impl Objective {
-    /// Fresh weights, registered in `p`.
+    /// Fresh weights, registered in `p`, to learn from a teacher the halves of whose embedding have
+    /// `teacher` values; none without a teacher.
     ///
     /// # Errors
     /// If the tasks do not fit the trunk's paths.
@@ -168,6 +204,7 @@ impl Objective {
         config: &ObjectiveConfig,
         spec: &BackboneSpec,
         operators: usize,
+        teacher: &[usize],
         p: &mut Parameters,
     ) -> Result<Self> {
         if let Err(reason) = config.check_paths(spec.adapters.kind) {
@@ -203,17 +240,22 @@ impl Objective {
                 )?),
             });
         }
+        let halves = teacher.iter().enumerate();
+        let teacher = halves
+            .map(|(half, &length)| Linear::new(p, &format!("teacher.{half}"), (dim, length)))
+            .collect::<Result<_>>()?;
         Ok(Self {
             config: config.clone(),
             trunk: Arc::new(trunk),
             heads,
+            teacher,
         })
     }
 
     /// The joint loss of a batch of pairs.
     ///
     /// Shared weights get the sum of the tasks' gradients; what is a path's own, and its head, only
-    /// its own task's.
+    /// its own task's. A path learns the teacher's half of its kind, a single one both.
     pub fn loss(&self, views: &Views, mode: Mode) -> Result<Loss> {
         let features = self.trunk.features(&views.patches, mode)?;
         let mut total: Option<Tensor> = None;
@@ -231,7 +273,8 @@ impl Objective {
             mut predictive,
             mut accuracies,
             mut errors,
-        ] = [const { Vec::<f32>::new() }; 5];
+            mut distances,
+        ] = [const { Vec::<f32>::new() }; 6];
         for (index, head) in self.heads.iter().enumerate() {
             let features = &features[index.min(features.len() - 1)];
             match head {
@@ -265,6 +308,13 @@ impl Objective {
                 }
             }
         }
+        for (half, (head, targets)) in self.teacher.iter().zip(&views.targets).enumerate() {
+            let told = head.forward(&features[half.min(features.len() - 1)])?;
+            let loss = distillation(&told, targets)?;
+            distances.push(loss.to_scalar()?);
+            let weight = self.config.distillation.weight / self.teacher.len() as f64;
+            add(&loss, weight)?;
+        }
         let Some(total) = total else {
             bail!("an objective without tasks has no loss");
         };
@@ -277,6 +327,7 @@ impl Objective {
             predictive: mean(&predictive),
             label_accuracy: mean(&accuracies),
             parameter_error: mean(&errors),
+            distillation: mean(&distances),
         })
     }
 }
@@ -286,6 +337,7 @@ mod tests {
     use super::*;
     use crate::augment::OPERATORS;
     use crate::net::ops::finite_difference::random;
+    use crate::ssl::sim_siam::unit_rows;
     use crate::train::{PRESETS, RunConfig};
     use candle_core::{DType, Device};
 
@@ -297,6 +349,7 @@ mod tests {
             patches: random(1, &[4, 33, 64]),
             parameters: (random(3, &[4, OPERATORS]) * &labels).unwrap(),
             labels,
+            targets: Vec::new(),
         }
     }
 
@@ -307,12 +360,15 @@ mod tests {
     }
 
     /// candle's own LayerNorm and softmax give no gradient without a word; nothing here may.
-    fn every_parameter_gets_a_gradient(name: &str, config: &RunConfig) {
+    fn every_parameter_gets_a_gradient(name: &str, config: &RunConfig, teacher: &[usize]) {
         let mut p = Parameters::new(1, &Device::Cpu);
-        let objective =
-            Objective::new(&config.objective, &config.backbone, OPERATORS, &mut p).unwrap();
+        let (objective, backbone) = (&config.objective, &config.backbone);
+        let objective = Objective::new(objective, backbone, OPERATORS, teacher, &mut p).unwrap();
+        let mut views = views();
+        let targets = teacher.iter().map(|&dim| random(6, &[4, dim]));
+        views.targets = targets.collect();
         let loss = objective
-            .loss(&views(), Mode::Train { momentum: 0.1 })
+            .loss(&views, Mode::Train { momentum: 0.1 })
             .unwrap();
         let gradients = loss.total.backward().unwrap();
         for (parameter, variable) in p.variables() {
@@ -336,7 +392,7 @@ mod tests {
     #[test]
     fn every_parameter_of_every_preset_gets_a_gradient() {
         for (name, _) in PRESETS {
-            every_parameter_gets_a_gradient(name, &RunConfig::preset(name).unwrap());
+            every_parameter_gets_a_gradient(name, &RunConfig::preset(name).unwrap(), &[]);
         }
     }
 
@@ -347,15 +403,17 @@ mod tests {
         let paths = ["split", "batch-norm", "series", "parallel", "separate"];
         for contrastive in ["sim-clr", "sim-siam"] {
             let loss = format!("objective.contrastive={contrastive}");
-            let check = |kind: &str, settings: &[&str]| {
+            let taught = |kind: &str, settings: &[&str], teacher: &[usize]| {
                 let kind = format!("backbone.adapters.kind={kind}");
                 // Narrow: each variant is a network of its own.
                 let narrow = "backbone.stages=[{ width = 5, blocks = 1, stride = 2 }, \
                               { width = 6, blocks = 1, stride = 1 }, { width = 6, blocks = 2, stride = 2 }]";
                 let output = "backbone.output={ bands = 2, dim = 8, whitening = 0.5 }";
                 let settings = [&[loss.as_str(), kind.as_str(), narrow, output], settings].concat();
-                every_parameter_gets_a_gradient(&settings.join(" "), &with("edge-s", &settings));
+                let config = with("edge-s", &settings);
+                every_parameter_gets_a_gradient(&settings.join(" "), &config, teacher);
             };
+            let check = |kind: &str, settings: &[&str]| taught(kind, settings, &[]);
             for kind in paths {
                 for from in [
                     "backbone.adapters.from_stage=0",
@@ -365,6 +423,7 @@ mod tests {
                 }
                 check(kind, &[TWICE]);
                 check(kind, &[BOTH, "objective.parameter_weight=0.5"]);
+                taught(kind, &[BOTH], &[5, 3]);
             }
             for tasks in [
                 BOTH,
@@ -372,6 +431,7 @@ mod tests {
                 "objective.tasks=[\"predictive\"]",
             ] {
                 check("none", &[tasks]);
+                taught("none", &[tasks], &[5, 3]);
             }
         }
     }
@@ -387,11 +447,47 @@ mod tests {
         );
         let mut p = Parameters::new(1, &Device::Cpu);
         let objective =
-            Objective::new(&config.objective, &config.backbone, OPERATORS, &mut p).unwrap();
+            Objective::new(&config.objective, &config.backbone, OPERATORS, &[], &mut p).unwrap();
         let loss = objective.loss(&views(), Mode::Evaluate).unwrap();
         assert!(loss.contrastive.is_finite() && loss.spread > 0.0);
         assert!(loss.predictive.is_nan() && loss.label_accuracy.is_nan());
         assert_eq!(loss.total.to_scalar::<f32>().unwrap(), loss.contrastive);
+    }
+
+    #[test]
+    fn a_path_learns_the_teachers_half_of_its_kind_by_the_weight_given() {
+        let loss = |weight: f64, teacher: &[usize]| {
+            let mut config = with("edge-s", &["backbone.adapters.kind=parallel"]);
+            config.objective.distillation.weight = weight;
+            let mut p = Parameters::new(1, &Device::Cpu);
+            let (objective, backbone) = (&config.objective, &config.backbone);
+            let objective =
+                Objective::new(objective, backbone, OPERATORS, teacher, &mut p).unwrap();
+            // Paths that differ, so that the halves tell which one was asked.
+            for (index, (name, variable)) in p.variables().enumerate() {
+                if name.contains("adapter.") {
+                    let values = random(index as u64 + 1, variable.dims());
+                    variable.set(&values).unwrap();
+                }
+            }
+            let mut views = views();
+            let features = objective.trunk.features(&views.patches, Mode::Evaluate);
+            let told = |half: usize, path: usize| {
+                let features = &features.as_ref().unwrap()[path];
+                unit_rows(&objective.teacher[half].forward(features).unwrap()).unwrap()
+            };
+            let halves = 0..teacher.len();
+            views.targets = halves.map(|half| told(half, half)).collect();
+            let loss = objective.loss(&views, Mode::Evaluate).unwrap();
+            assert!(loss.distillation.abs() < 1e-5, "{}", loss.distillation);
+            views.targets = vec![(told(0, 0) * -1.0).unwrap()];
+            objective.loss(&views, Mode::Evaluate).unwrap()
+        };
+        let [once, thrice] = [1.0, 3.0].map(|weight| loss(weight, &[5]));
+        assert!((once.distillation - 2.0).abs() < 1e-5);
+        let totals = [once, thrice].map(|loss| loss.total.to_scalar::<f32>().unwrap());
+        assert!((totals[1] - totals[0] - 4.0).abs() < 1e-4, "{totals:?}");
+        loss(1.0, &[5, 3]);
     }
 
     #[test]
@@ -410,7 +506,7 @@ mod tests {
 
     #[test]
     fn adapters_start_as_the_shared_network_and_stay_apart() {
-        let config = RunConfig::preset("edge-s").unwrap();
+        let config = with("edge-s", &["backbone.adapters.kind=parallel"]);
         let mut p = Parameters::new(5, &Device::Cpu);
         let trunk = Trunk::new(&config.backbone, &mut p).unwrap();
         let patches = random(3, &[2, 33, 64]);

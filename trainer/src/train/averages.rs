@@ -13,7 +13,7 @@ pub(super) struct Averages {
     waited: f64,
     images: f64,
     /// Of [`Averages::add`]'s values in their order.
-    sums: [f64; 7],
+    sums: [f64; 8],
     few_shot: Option<f64>,
 }
 
@@ -31,6 +31,7 @@ impl Averages {
             loss.predictive,
             loss.label_accuracy,
             loss.parameter_error,
+            loss.distillation,
         ]
         .map(f64::from);
         for (sum, value) in self.sums.iter_mut().zip(values.into_iter().chain([norm])) {
@@ -68,6 +69,7 @@ impl Averages {
             predictive,
             label_accuracy,
             parameter_error,
+            distillation,
             gradient_norm,
         ] = self.sums.map(|sum| sum / self.counted as f64);
         MetricsRow {
@@ -79,6 +81,7 @@ impl Averages {
             predictive,
             label_accuracy,
             parameter_error,
+            distillation,
             few_shot: self.few_shot.unwrap_or(f64::NAN),
             learning_rate,
             gradient_norm,

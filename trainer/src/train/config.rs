@@ -347,6 +347,12 @@ impl RunConfig {
             0.0,
             1e3,
         )?;
+        range(
+            "objective.distillation.weight",
+            self.objective.distillation.weight,
+            0.0,
+            1e3,
+        )?;
         let heads = &self.objective;
         let widths = [
             ("projector_hidden", heads.projector_hidden),

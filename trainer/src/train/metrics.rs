@@ -27,6 +27,9 @@ pub struct MetricsRow {
     /// Squared error of the operators' parameters, each over its range from -1 to 1.
     #[serde(default = "not_measured")]
     pub parameter_error: f64,
+    /// The distillation loss: one less the cosine to what the teacher says.
+    #[serde(default = "not_measured")]
+    pub distillation: f64,
     /// Few-shot accuracy on the held-out sets, percent.
     #[serde(default = "not_measured")]
     pub few_shot: f64,
@@ -47,7 +50,7 @@ fn not_measured() -> f64 {
 
 impl MetricsRow {
     /// Every value but the step, by the name of its column.
-    pub fn values(&self) -> [(&'static str, f64); 12] {
+    pub fn values(&self) -> [(&'static str, f64); 13] {
         [
             ("seconds", self.seconds),
             ("loss", self.loss),
@@ -56,6 +59,7 @@ impl MetricsRow {
             ("predictive", self.predictive),
             ("label_accuracy", self.label_accuracy),
             ("parameter_error", self.parameter_error),
+            ("distillation", self.distillation),
             ("few_shot", self.few_shot),
             ("learning_rate", self.learning_rate),
             ("gradient_norm", self.gradient_norm),

@@ -10,6 +10,7 @@ mod optimiser;
 mod pairs;
 mod run;
 mod schedule;
+mod teacher;
 mod tensorboard;
 
 pub use checkpoint::{load_weights, save_weights};

@@ -2,6 +2,7 @@
 //! and turned into log-mel patches.
 
 use super::config::DataConfig;
+use super::teacher::Teacher;
 use crate::audio::synth::Patch;
 use crate::augment::{AugmentConfig, Augmenter, OPERATORS, Operator, View};
 use anyhow::{Context, Result};
@@ -23,6 +24,7 @@ pub struct PairSource {
     frontend: FrontendConfig,
     augmenter: Augmenter,
     seed: u64,
+    teacher: Option<Teacher>,
 }
 
 /// `2N` patches: the first views of `N` clips, then their second views in the same order.
@@ -35,6 +37,9 @@ pub struct Batch {
     /// `[2N, OPERATORS]`, the parameter of each operator that ran, from -1 at the lowest to 1 at the
     /// highest value that its configuration allows; 0 for the others.
     pub parameters: Vec<f32>,
+    /// For each half of the teacher's embedding `[2N, dim]`, its direction for each view; none without a
+    /// teacher.
+    pub targets: Vec<Vec<f32>>,
 }
 
 impl PairSource {
@@ -63,11 +68,15 @@ impl PairSource {
             frontend,
             augmenter,
             seed,
+            teacher: None,
         })
     }
 
     /// Batch number `step` of `pairs` pairs; the same whatever the number of threads.
-    pub fn batch(&self, step: u64, pairs: usize) -> Batch {
+    ///
+    /// # Errors
+    /// If the teacher fails.
+    pub fn batch(&self, step: u64, pairs: usize) -> Result<Batch> {
         let views: Vec<[View; 2]> = (0..pairs)
             .into_par_iter()
             .map_init(
@@ -83,6 +92,7 @@ impl PairSource {
             patches: vec![0.0; ordered.len() * length],
             labels: Vec::with_capacity(ordered.len() * OPERATORS),
             parameters: Vec::with_capacity(ordered.len() * OPERATORS),
+            targets: Vec::new(),
         };
         let spans = Operator::ALL.map(|operator| self.augmenter.config().parameter_span(operator));
         batch
@@ -90,6 +100,10 @@ impl PairSource {
             .par_chunks_mut(length)
             .zip(&ordered)
             .for_each(|(patch, view)| self.features(&view.samples, patch));
+        if let Some(teacher) = &self.teacher {
+            let clips: Vec<&[f32]> = ordered.iter().map(|view| &view.samples[..]).collect();
+            batch.targets = teacher.directions(&clips)?;
+        }
         for view in ordered {
             batch
                 .labels
@@ -102,7 +116,7 @@ impl PairSource {
                     _ => 0.0,
                 }));
         }
-        batch
+        Ok(batch)
     }
 
     /// `count` patches of unaugmented sounds from the same sources, for normalisation and
@@ -118,6 +132,12 @@ impl PairSource {
                 patch
             })
             .collect()
+    }
+
+    /// The same source, whose batches hold what `teacher` says of the views.
+    pub(super) fn with_teacher(mut self, teacher: Teacher) -> Self {
+        self.teacher = Some(teacher);
+        self
     }
 
     /// The same source with other frontend parameters.

@@ -9,6 +9,7 @@ use super::monitor::Monitor;
 use super::optimiser::AdamW;
 use super::pairs::{Batch, PairSource, normalisation};
 use super::schedule::warmup_cosine;
+use super::teacher::Teacher;
 use super::tensorboard::EventLog;
 use crate::atomic_file::write_bytes;
 use crate::audio::DecodeCache;
@@ -108,13 +109,21 @@ pub fn train(
         source
     };
     let frontend = config.frontend.to_config();
-    let source = Arc::new(source.with_frontend(frontend));
+    let mut source = source.with_frontend(frontend);
+    let mut halves = Vec::new();
+    if let Some(name) = &config.objective.distillation.teacher {
+        let teacher = Teacher::open(name, frontend.sample_rate)?;
+        halves = teacher.dims();
+        source = source.with_teacher(teacher);
+    }
+    let source = Arc::new(source);
     keep_freed_memory();
     let mut parameters = Parameters::new(config.train.seed, &config.train.device.open()?);
     let objective = Objective::new(
         &config.objective,
         &config.backbone,
         OPERATORS,
+        &halves,
         &mut parameters,
     )?;
     let (mut optimiser, mut progress) = if request.resume {
@@ -143,7 +152,7 @@ pub fn train(
     while done(&config, progress) < 1.0 && !exhausted(progress) && !stop.load(Ordering::Relaxed) {
         let batch = batches
             .recv()
-            .context("the thread that makes batches has ended")?;
+            .context("the thread that makes batches has ended")??;
         let waited = clock.elapsed().as_secs_f64();
         let rate = config.train.learning_rate
             * warmup_cosine(done(&config, progress), config.train.warmup);
@@ -286,11 +295,17 @@ fn step(
     );
     let views = 2 * config.train.batch;
     let device = parameters.device();
+    let by_view = |halves: &[Vec<f32>]| -> candle_core::Result<Vec<Tensor>> {
+        let tensor =
+            |half: &Vec<f32>| Tensor::from_slice(half, (views, half.len() / views), device);
+        halves.iter().map(tensor).collect()
+    };
     let by_operator = |values: &[f32]| Tensor::from_slice(values, (views, OPERATORS), device);
     let views = Views {
         patches: Tensor::from_slice(&batch.patches, (views, frames, mels), device)?,
         labels: by_operator(&batch.labels)?,
         parameters: by_operator(&batch.parameters)?,
+        targets: by_view(&batch.targets)?,
     };
     let mode = Mode::Train {
         momentum: config.train.norm_momentum,
@@ -321,7 +336,7 @@ fn done(config: &RunConfig, progress: Progress) -> f64 {
 }
 
 /// Makes batches from number `first` on, in order, on a thread of their own.
-fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Batch> {
+fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Result<Batch>> {
     let (sender, receiver) = sync_channel(PREFETCH);
     std::thread::spawn(move || {
         // Ends when the receiver is gone.
@@ -465,6 +480,30 @@ mod tests {
         let resumed = train(&request("parts", true), &go, &mut notes).unwrap();
         assert_eq!(resumed.metrics.last().unwrap().step, last.step);
         assert_eq!(resumed.weights, trained.weights);
+    }
+
+    #[test]
+    fn a_taught_run_nears_its_teacher_and_resumes_to_the_same_bits() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let request = |out: &Path, resume| {
+            let mut request = request(out, 30, resume);
+            request.config.objective.distillation.teacher = Some("edge-s".into());
+            request.config.train.batch = 8;
+            request.config.train.learning_rate = 5e-3;
+            request
+        };
+        let go = AtomicBool::new(false);
+        let straight = train(&request(whole.path(), false), &go, &mut Silent).unwrap();
+        let rows = &straight.metrics;
+        assert!(
+            rows[rows.len() - 1].distillation < rows[0].distillation - 0.02,
+            "{rows:?}"
+        );
+
+        let stop = AtomicBool::new(false);
+        train(&request(parts.path(), false), &stop, &mut Interrupt(&stop)).unwrap();
+        let resumed = train(&request(parts.path(), true), &go, &mut Silent).unwrap();
+        assert_eq!(straight.weights, resumed.weights);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::export::EmbeddingStatistics;
 use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATH_OUTPUTS, PATHS, Weights};
 use mtslvr_runtime::engine::{FrontendDescription, INPUT, Layout, OnnxMetadata};
 use mtslvr_runtime::frontend::FrontendConfig;
+use ndarray::{Array1, Array2};
 use prost::Message;
 use std::collections::BTreeSet;
 use tract_onnx::pb;
@@ -137,7 +138,7 @@ struct Unit<'n> {
     input: &'n Paths,
 }
 
-impl Writer<'_> {
+impl<'w> Writer<'w> {
     fn backbone(&mut self, spec: &BackboneSpec) -> Result<(), WriteError> {
         let input: Paths = [INPUT.into(), INPUT.into()];
         let (stem, kernel) = (spec.stem, spec.stem.kernel);
@@ -192,7 +193,8 @@ impl Writer<'_> {
         self.output(spec, &value)
     }
 
-    /// From the last map to the outputs: averages, the split variant's layer, whitening.
+    /// From the last map to the outputs: averages, and for each path the linear layers behind them as
+    /// one.
     fn output(&mut self, spec: &BackboneSpec, map: &Paths) -> Result<(), WriteError> {
         let pooled = if spec.bands() == 1 {
             self.each("GlobalAveragePool", "pool", &[map], vec![])
@@ -202,12 +204,13 @@ impl Writer<'_> {
             let attributes = vec![ints("kernel_shape", &window), ints("strides", &window)];
             self.each("AveragePool", "pool", &[map], attributes)
         };
+        // The split variant's layer, and whitening.
         let mut layers = Vec::new();
         if spec.adapters.kind == AdapterKind::Split {
-            layers.push(("output", spec.feature_dim(), spec.feature_dim()));
+            layers.push(("output", [spec.feature_dim(), spec.feature_dim()]));
         }
         if spec.output.is_some() {
-            layers.push(("whitening", spec.path_dim(), spec.feature_dim()));
+            layers.push(("whitening", [spec.path_dim(), spec.feature_dim()]));
         }
         let flatten = vec![int("axis", 1)];
         if layers.is_empty() {
@@ -225,25 +228,33 @@ impl Writer<'_> {
         }
         let flat = self.each("Flatten", "flatten", &[&pooled], flatten);
         for (path, output) in spec.outputs().iter().enumerate() {
-            let mut input = flat[path].clone();
-            for (index, &(layer, rows, columns)) in layers.iter().enumerate() {
-                let name = format!("{layer}.{path}");
-                let [weight, bias] = ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
-                self.initialiser(&weight, &[rows, columns])?;
-                self.initialiser(&bias, &[rows])?;
-                let inputs = vec![input, weight, bias];
-                let last = index + 1 == layers.len();
-                let result = if last {
-                    (*output).to_owned()
-                } else {
-                    format!("{name}:out")
-                };
-                let node = if last { output } else { name.as_str() };
-                self.node("Gemm", node, inputs, &result, vec![int("transB", 1)]);
-                input = result;
-            }
+            let layers = layers
+                .iter()
+                .map(|&(layer, shape)| self.linear(&format!("{layer}.{path}"), shape));
+            let layers = layers.collect::<Result<Vec<_>, _>>()?;
+            let layer = layers.into_iter().reduce(Affine::then);
+            let Affine { weight, bias } = layer.expect("there is a layer");
+            let [rows, columns] = weight.dim().into();
+            let names = ["weight", "bias"].map(|kind| format!("embedding.{path}.{kind}"));
+            let values: Vec<f32> = weight.iter().map(|&w| w as f32).collect();
+            self.add(&names[0], &[rows, columns], &values);
+            let values: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
+            self.add(&names[1], &[rows], &values);
+            let [weight, bias] = names;
+            let inputs = vec![flat[path].clone(), weight, bias];
+            self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
         }
         Ok(())
+    }
+
+    /// The linear layer `NAME`, `[out, in]`.
+    fn linear(&self, name: &str, shape: [usize; 2]) -> Result<Affine, WriteError> {
+        let weight = self.tensor(&format!("{name}.weight"), &shape)?;
+        let bias = self.tensor(&format!("{name}.bias"), &shape[..1])?;
+        Ok(Affine {
+            weight: Array2::from_shape_fn(shape, |(r, c)| f64::from(weight[r * shape[1] + c])),
+            bias: bias.iter().map(|&b| f64::from(b)).collect(),
+        })
     }
 
     /// One convolution with what the paths have of their own in it, see [`AdapterKind`].
@@ -397,6 +408,13 @@ impl Writer<'_> {
         if !self.written.insert(name.to_owned()) {
             return Ok(());
         }
+        let values = self.tensor(name, shape)?;
+        self.add(name, shape, values);
+        Ok(())
+    }
+
+    /// The values of a tensor, which has to have `shape`.
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<&'w [f32], WriteError> {
         let (found, values) = self
             .weights
             .get(name)
@@ -411,6 +429,11 @@ impl Writer<'_> {
         if !values.iter().all(|value| value.is_finite()) {
             return Err(WriteError::NotFinite(name.to_owned()));
         }
+        Ok(values)
+    }
+
+    /// Adds an initialiser.
+    fn add(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         self.graph.initializer.push(pb::TensorProto {
             name: name.into(),
             dims: shape.iter().map(|&dim| dim as i64).collect(),
@@ -421,7 +444,23 @@ impl Writer<'_> {
                 .collect(),
             ..Default::default()
         });
-        Ok(())
+    }
+}
+
+/// `weight x + bias`
+struct Affine {
+    /// `[out, in]`
+    weight: Array2<f64>,
+    bias: Array1<f64>,
+}
+
+impl Affine {
+    /// This layer and then `next`, as one layer: nothing lies between them that could not be folded.
+    fn then(self, next: Self) -> Self {
+        Self {
+            bias: next.weight.dot(&self.bias) + &next.bias,
+            weight: next.weight.dot(&self.weight),
+        }
     }
 }
 
