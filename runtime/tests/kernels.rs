@@ -19,8 +19,10 @@ proptest! {
     #[test]
     fn linear_layers_agree_with_the_definition(seed: u64) {
         let case = ConvolutionCase::linear(&mut Random::new(seed));
-        let output = case.run(|linear, input, output, _| portable::linear(linear, input, output));
-        prop_assert_eq!(output, case.reference());
+        for kernel in [portable::linear, arch::linear] {
+            let output = case.run(|linear, input, output, _| kernel(linear, input, output));
+            prop_assert_eq!(output, case.reference());
+        }
     }
 }
 

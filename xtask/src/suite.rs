@@ -286,7 +286,7 @@ fn kernels(toolchain: Toolchain, board: Board) -> Result<()> {
     let model = firmware::model_or_shipped(None)?;
     let elf = firmware::build(toolchain, board, firmware::KERNELS, &model)?;
     let output = process::output(&mut qemu::command(board, &elf, &[KERNEL_CASES.to_string()]))?;
-    let Sweep::Agrees { crc32 } = sweep(KERNEL_CASES, portable::convolve) else {
+    let Sweep::Agrees { crc32 } = sweep(KERNEL_CASES, portable::convolve, portable::linear) else {
         bail!("the portable kernels differ from themselves");
     };
     let expected = format!("kernels cases={KERNEL_CASES} crc32={crc32:08x}");

@@ -251,7 +251,7 @@ pub(super) fn run_op(model: &Model<'_>, arena: &mut [i8], path: usize, op: &Op<'
         OpKind::Convolution | OpKind::Linear => {
             let convolution = convolution(model, op, path);
             if op.kind == OpKind::Linear {
-                portable::linear(&convolution, input, output);
+                arch::linear(&convolution, input, output);
             } else {
                 arch::convolve(&convolution, input, output, scratch);
             }

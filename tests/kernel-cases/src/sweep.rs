@@ -22,16 +22,26 @@ pub enum Sweep {
     },
 }
 
-/// Runs `kernel` on the convolutions of the first `cases` seeds, in both layouts.
+/// Runs `convolve` on the convolutions of the first `cases` seeds, in both layouts, and `linear` on
+/// their linear layers.
 pub fn sweep(
     cases: u64,
-    mut kernel: impl FnMut(&Convolution<'_>, &[i8], &mut [i8], &mut [i8]),
+    mut convolve: impl FnMut(&Convolution<'_>, &[i8], &mut [i8], &mut [i8]),
+    mut linear: impl FnMut(&Convolution<'_>, &[i8], &mut [i8]),
 ) -> Sweep {
     let mut crc = Crc32::new();
     for seed in 0..cases {
+        let random = &mut Random::new(seed);
+        let layer = ConvolutionCase::linear(random);
+        let found = layer.run(|layer, input, output, _| linear(layer, input, output));
+        let mut made = alloc::vec![(layer, found)];
         for layout in [Layout::Rows, Layout::Pairs] {
-            let case = ConvolutionCase::random(layout, &mut Random::new(seed));
-            let (found, expected) = (case.run(&mut kernel), case.portable());
+            let case = ConvolutionCase::random(layout, random);
+            let found = case.run(&mut convolve);
+            made.push((case, found));
+        }
+        for (case, found) in made {
+            let expected = case.portable();
             if let Some(at) = found.iter().zip(&expected).position(|(a, b)| a != b) {
                 return Sweep::Differs {
                     case: Box::new(case),

@@ -6,11 +6,12 @@
 //! in the eight even registers.
 #![allow(unsafe_code)]
 
+use super::linear::ROWS;
 use crate::nn::{Convolution, GATHERED_PIXELS, Layout, portable};
 use core::arch::asm;
 
 /// Values in a vector.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Shorter kernels are better summed two values at a time, by the DSP instructions.
 const SHORTEST: usize = 4 * LANES;
@@ -168,6 +169,60 @@ unsafe fn add_vectors(
             inout("r2") vectors => _,
             inout("r3") sums.as_mut_ptr() => _,
             out("r12") _,
+            clobber_abi("aapcs"),
+        );
+    }
+}
+
+/// Adds to `sums` the products of `steps` vectors at `x` with as many of each of four rows, which begin
+/// at `rows` and lie `stride` bytes apart.
+///
+/// Registers: r4, r6, r8 and r10 the sums; r0 the input; r1, r5, r7 and r9 the rows; r12 the vectors
+/// left. q0 values of the input, q1 to q3 weights.
+///
+/// # Safety
+/// There are `16 * steps` bytes at `x` and in each row, and at least one step.
+#[inline(never)]
+pub(super) unsafe fn add_rows(
+    x: *const i8,
+    rows: *const i8,
+    stride: usize,
+    steps: usize,
+    sums: &mut [i32; ROWS],
+) {
+    // SAFETY: what is read is the caller's promise; registers that the compiler cannot lend are saved
+    // and restored on the stack.
+    unsafe {
+        asm!(
+            "
+            push    {{r3-r11, lr}}
+            ldrd    r4, r6, [r3]
+            ldrd    r8, r10, [r3, #8]
+            add     r5, r1, r2
+            add     r7, r5, r2
+            add     r9, r7, r2
+        2:
+            vldrb.u8 q0, [r0], #16
+            vldrb.u8 q1, [r1], #16
+            vmladava.s8 r4, q0, q1
+            vldrb.u8 q2, [r5], #16
+            vmladava.s8 r6, q0, q2
+            vldrb.u8 q3, [r7], #16
+            vmladava.s8 r8, q0, q3
+            vldrb.u8 q1, [r9], #16
+            vmladava.s8 r10, q0, q1
+            subs    r12, #1
+            bne     2b
+            ldr     r3, [sp]
+            strd    r4, r6, [r3]
+            strd    r8, r10, [r3, #8]
+            pop     {{r3-r11, lr}}
+            ",
+            inout("r0") x => _,
+            inout("r1") rows => _,
+            inout("r2") stride => _,
+            inout("r3") sums.as_mut_ptr() => _,
+            inout("r12") steps => _,
             clobber_abi("aapcs"),
         );
     }

@@ -9,6 +9,8 @@ mod helium;
 pub mod host;
 #[cfg(feature = "std")]
 mod instruction_set;
+#[cfg(arm_dsp)]
+mod linear;
 
 #[cfg(feature = "std")]
 pub use instruction_set::InstructionSet;
@@ -29,4 +31,12 @@ pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch
         return;
     }
     portable::convolve(conv, input, output, scratch);
+}
+
+/// A linear layer; see [`portable::linear`].
+pub fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
+    #[cfg(arm_dsp)]
+    linear::linear(conv, input, output);
+    #[cfg(not(arm_dsp))]
+    portable::linear(conv, input, output);
 }

@@ -21,6 +21,9 @@ use assembly::{Outputs, Run, clamp, outputs};
 use core::ptr::null;
 use gather::Gather;
 
+#[cfg(not(arm_mve))]
+pub(super) use assembly::{LANES, add_rows};
+
 /// Convolves, or gives back `false` where the operands are not laid out for it.
 pub(super) fn convolve(
     conv: &Convolution<'_>,
