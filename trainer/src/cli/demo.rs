@@ -228,9 +228,9 @@ fn tell_agreement(exported: &Exported) {
 fn tell_costs(model: &Inspection) {
     println!(
         "   Packed, it takes {} of flash and {} of working memory, and {:.1} million \
-         multiply-accumulates a path for each second of sound.\n",
+         multiply-accumulates for each second of sound.\n",
         bytes(model.file_bytes),
         bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer),
-        page::mega_macs(model),
+        model.macs_in_all as f64 / 1e6,
     );
 }

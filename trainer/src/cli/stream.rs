@@ -107,13 +107,15 @@ struct Settings {
     hold: f32,
 }
 
-/// What the listener costs on a device: the defaults are edge-s on a Cortex-M4F, from
-/// runtime/BENCHMARKS.md.
+/// Instructions of a multiply-accumulate: edge-s on a Cortex-M4F.
+const INSTRUCTIONS_PER_MAC: f64 = 0.97;
+
+/// What the listener costs on a device: the defaults are a Cortex-M4F's, from runtime/BENCHMARKS.md.
 #[derive(Debug, clap::Args)]
 struct Device {
-    /// Instructions of an embedding
-    #[arg(long, value_name = "COUNT", default_value_t = 12_492_200.0)]
-    embedding_instructions: f64,
+    /// Instructions of an embedding [default: 0.97 for each multiply-accumulate of the model]
+    #[arg(long, value_name = "COUNT")]
+    embedding_instructions: Option<f64>,
     /// Instructions of a frame of features
     #[arg(long, value_name = "COUNT", default_value_t = 42_358.0)]
     frame_instructions: f64,
@@ -162,6 +164,7 @@ impl Args {
             }
         }
         let checksum = file.checksum();
+        let expected = INSTRUCTIONS_PER_MAC * file.inspect()?.macs_in_all as f64;
         let bar = progress::files(runs.len() as u64 * self.streams, "listening");
         let mut levels = Vec::new();
         for (source, taught, snr) in runs {
@@ -208,7 +211,7 @@ impl Args {
             frames_per_second: frontend.frames_per_second().into(),
             windows_per_second: 1.0 / f64::from(config.hop),
             cost: Cost {
-                embedding: self.device.embedding_instructions,
+                embedding: self.device.embedding_instructions.unwrap_or(expected),
                 frame: self.device.frame_instructions,
                 decision: self.device.decision_instructions,
                 clock: 1e6 * self.device.clock,

@@ -33,6 +33,8 @@ pub struct Inspection {
     pub macs: Vec<u64>,
     /// Leading operators that both paths share and that run once.
     pub shared_ops: usize,
+    /// Multiply-accumulates for one patch through all paths, those of shared operators once.
+    pub macs_in_all: u64,
     /// How patches are made.
     pub frontend: Frontend,
     /// Length of the invariant and the equivariant features.
@@ -145,6 +147,7 @@ impl Inspection {
                 bytes: used.weights + used.adapters + used.tables,
             });
         }
+        let shared_ops = model.shared_ops();
         let file_bytes = model.as_bytes().len();
         flash.other = file_bytes - flash.weights - flash.adapters - flash.tables;
         let dims = [model.invariant_dim(), model.equivariant_dim()];
@@ -159,8 +162,9 @@ impl Inspection {
                 clip_buffer: clip_buffer(model.frontend(), dims),
             },
             memory_plan: Some(MemoryPlan::of(model)),
+            macs_in_all: in_all(&macs, &operators[..shared_ops]),
             macs,
-            shared_ops: model.shared_ops(),
+            shared_ops,
             frontend: model.frontend().into(),
             dims,
             statistics: Some(statistics(
@@ -202,6 +206,8 @@ impl Inspection {
         }
         let counted = flash.weights + flash.adapters + flash.tables;
         flash.other = bytes.len().saturating_sub(counted);
+        let shared_ops = shared_ops(&graph);
+        let macs: Vec<u64> = (0..graph.paths).map(|path| graph.macs(path)).collect();
         let dim = graph.path_dim();
         let dims = [dim, dim * (graph.paths - 1)];
         Ok(Self {
@@ -215,8 +221,9 @@ impl Inspection {
                 clip_buffer: clip_buffer(&graph.frontend, dims),
             },
             memory_plan: None,
-            macs: (0..graph.paths).map(|path| graph.macs(path)).collect(),
-            shared_ops: shared_ops(&graph),
+            macs_in_all: in_all(&macs, &operators[..shared_ops]),
+            macs,
+            shared_ops,
             frontend: (&graph.frontend).into(),
             dims,
             statistics: measured
@@ -253,6 +260,12 @@ fn operator(graph: &Graph, index: usize, used: &FlashParts) -> Operator {
         macs: op.macs(0),
         bytes: used.weights + used.adapters + used.tables,
     }
+}
+
+/// Multiply-accumulates of paths that take `macs` each, where the operators `shared` by all run once.
+fn in_all(macs: &[u64], shared: &[Operator]) -> u64 {
+    let once: u64 = shared.iter().map(|op| op.macs).sum();
+    macs.iter().map(|path| path - once).sum::<u64>() + once
 }
 
 /// Leading operators whose paths are equal.
@@ -331,7 +344,8 @@ impl fmt::Display for Inspection {
         let macs: Vec<String> = self.macs.iter().map(|m| millions(*m)).collect();
         writeln!(
             f,
-            "MAC         {} a patch (by path); the first {} of {} operators run once for both paths",
+            "MAC         {} a patch; by path {}, of which the first {} of {} operators run once for all",
+            millions(self.macs_in_all),
             macs.join(" + "),
             self.shared_ops,
             self.operators.len()
@@ -440,6 +454,9 @@ mod tests {
         assert_eq!(int8.dims, [12, 12]);
         // The stem and a block of two convolutions and their sum, which is fused when packed.
         assert_eq!((float.shared_ops, int8.shared_ops), (4, 3));
+        assert_eq!(float.macs_in_all, int8.macs_in_all);
+        let shared: u64 = int8.operators[..3].iter().map(|op| op.macs).sum();
+        assert!(shared > 0 && int8.macs_in_all + shared == int8.macs.iter().sum::<u64>());
         let f = int8.flash;
         assert_eq!(f.weights + f.adapters + f.tables + f.other, packed.len());
         assert_eq!(float.flash.adapters, 4 * int8.flash.adapters);

@@ -35,6 +35,12 @@ pub fn model_costs(model: &Inspection) -> Vec<Fact> {
             millions,
         ));
     }
+    if model.shared_ops > 0 && model.macs.len() > 1 {
+        costs.push(Fact::new(
+            "Multiply-accumulates, what is shared once",
+            format!("{:.2} M a patch", model.macs_in_all as f64 / 1e6),
+        ));
+    }
     costs.push(Fact::new(
         "Embedding",
         format!("{} + {} values", model.dims[0], model.dims[1]),

@@ -3,7 +3,6 @@
 use super::sounds::Sounds;
 use super::tested::Tested;
 use super::{Args, Findings, PRESET, advice};
-use crate::export::inspect::Inspection;
 use crate::report::{
     EmbeddingMap, Fact, Figure, MapPoint, Report, Spectrogram, bytes, engine_agreements,
     principal_components, spectrogram_data_uri, training_curves,
@@ -13,11 +12,6 @@ use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
 
 /// Clips of sounds never enrolled that the map shows: more would hide the rest.
 const MAP_STRANGERS: usize = 60;
-
-/// Millions of multiply-accumulates of the costliest path for one second of sound.
-pub(super) fn mega_macs(model: &Inspection) -> f64 {
-    model.macs.iter().max().copied().unwrap_or(0) as f64 / 1e6
-}
 
 /// A count of enrolled sounds as a word.
 fn in_words(count: usize) -> &'static str {
