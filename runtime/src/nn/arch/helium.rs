@@ -174,19 +174,17 @@ unsafe fn add_vectors(
     }
 }
 
-/// Adds to `sums` the products of `steps` vectors at `x` with as many of each of four rows, which begin
-/// at `rows` and lie `stride` bytes apart.
+/// Adds to `sums` the products of `steps` vectors at `x` with as many at each of four places.
 ///
-/// Registers: r4, r6, r8 and r10 the sums; r0 the input; r1, r5, r7 and r9 the rows; r12 the vectors
+/// Registers: r4, r6, r8 and r10 the sums; r0 the input; r1, r5, r7 and r9 the rows; r2 the vectors
 /// left. q0 values of the input, q1 to q3 weights.
 ///
 /// # Safety
-/// There are `16 * steps` bytes at `x` and in each row, and at least one step.
+/// There are `16 * steps` bytes at `x` and at each place, and at least one step.
 #[inline(never)]
 pub(super) unsafe fn add_rows(
     x: *const i8,
-    rows: *const i8,
-    stride: usize,
+    places: &[*const i8; ROWS],
     steps: usize,
     sums: &mut [i32; ROWS],
 ) {
@@ -198,9 +196,8 @@ pub(super) unsafe fn add_rows(
             push    {{r3-r11, lr}}
             ldrd    r4, r6, [r3]
             ldrd    r8, r10, [r3, #8]
-            add     r5, r1, r2
-            add     r7, r5, r2
-            add     r9, r7, r2
+            ldrd    r7, r9, [r1, #8]
+            ldrd    r1, r5, [r1]
         2:
             vldrb.u8 q0, [r0], #16
             vldrb.u8 q1, [r1], #16
@@ -211,7 +208,7 @@ pub(super) unsafe fn add_rows(
             vmladava.s8 r8, q0, q3
             vldrb.u8 q1, [r9], #16
             vmladava.s8 r10, q0, q1
-            subs    r12, #1
+            subs    r2, #1
             bne     2b
             ldr     r3, [sp]
             strd    r4, r6, [r3]
@@ -219,10 +216,9 @@ pub(super) unsafe fn add_rows(
             pop     {{r3-r11, lr}}
             ",
             inout("r0") x => _,
-            inout("r1") rows => _,
-            inout("r2") stride => _,
+            inout("r1") places.as_ptr() => _,
+            inout("r2") steps => _,
             inout("r3") sums.as_mut_ptr() => _,
-            inout("r12") steps => _,
             clobber_abi("aapcs"),
         );
     }

@@ -343,23 +343,22 @@ pub(super) unsafe fn outputs(call: &mut Outputs) {
 #[cfg(not(arm_mve))]
 pub(in crate::nn::arch) const LANES: usize = 4;
 
-/// Adds to `sums` the products of `steps` times four values at `x` with as many of each of four rows,
-/// which begin at `rows` and lie `stride` bytes apart.
+/// Adds to `sums` the products of `steps` times four values at `x` with as many at each of four
+/// places.
 ///
 /// `SXTB16` widens the bytes of a word two by two, those of the weights as those of the input, so that
 /// it does not matter which two a `SMLAD` takes: 25 instructions for 16 products.
 ///
-/// Registers: r4 to r7 the sums; r0 the input, lr its end; r1 the first row, r2 the stride, r3 the last
-/// row; r8 and r9 four values of the input, r10 and r11 four weights.
+/// Registers: r4 to r7 the sums; r0 the input, lr its end; r1, r2, r3 and r12 the rows; r8 and r9 four
+/// values of the input, r10 and r11 four weights.
 ///
 /// # Safety
-/// There are `4 * steps` bytes at `x` and in each row, and at least one step.
+/// There are `4 * steps` bytes at `x` and at each place, and at least one step.
 #[cfg(not(arm_mve))]
 #[inline(never)]
 pub(in crate::nn::arch) unsafe fn add_rows(
     x: *const i8,
-    rows: *const i8,
-    stride: usize,
+    places: &[*const i8; ROWS],
     steps: usize,
     sums: &mut [i32; ROWS],
 ) {
@@ -367,9 +366,9 @@ pub(in crate::nn::arch) unsafe fn add_rows(
         ($sum:literal, $place:literal) => {
             concat!(
                 "
-                ldr     r11, ",
+                ldr     r11, [",
                 $place,
-                "
+                "], #4
                 sxtb16  r10, r11
                 sxtb16  r11, r11, ror #8
                 smlad   ",
@@ -392,31 +391,30 @@ pub(in crate::nn::arch) unsafe fn add_rows(
         asm!(
             "
         push    {{r3-r11, lr}}
-        add     lr, r0, r12, lsl #2
+        add     lr, r0, r2, lsl #2
         ldm     r3, {{r4-r7}}
-        add     r3, r1, r2, lsl #1
-        add     r3, r2
+        ldm     r1, {{r1, r2, r3, r12}}
     2:
         ldr     r9, [r0], #4
         sxtb16  r8, r9
         sxtb16  r9, r9, ror #8
         ",
-            row!("r5", "[r1, r2]"),
-            row!("r6", "[r1, r2, lsl #1]"),
-            row!("r4", "[r1], #4"),
-            row!("r7", "[r3], #4"),
+            row!("r4", "r1"),
+            row!("r5", "r2"),
+            row!("r6", "r3"),
+            row!("r7", "r12"),
             "
         cmp     r0, lr
         bne     2b
-        ldr     r12, [sp]
-        stm     r12, {{r4-r7}}
+        ldr     r3, [sp]
+        stm     r3, {{r4-r7}}
         pop     {{r3-r11, lr}}
         ",
             inout("r0") x => _,
-            inout("r1") rows => _,
-            in("r2") stride,
-            in("r3") sums.as_mut_ptr(),
-            inout("r12") steps => _,
+            inout("r1") places.as_ptr() => _,
+            inout("r2") steps => _,
+            inout("r3") sums.as_mut_ptr() => _,
+            out("r12") _,
         )
     }
 }
