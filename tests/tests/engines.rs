@@ -48,9 +48,9 @@ const SUITE: [Case; 10] = [
         ],
     },
     Case {
-        name: "split output",
+        name: "parallel adapters",
         preset: "edge-s",
-        settings: &["backbone.adapters.kind=split"],
+        settings: &["backbone.adapters.kind=parallel"],
     },
     Case {
         name: "series adapters",
@@ -65,12 +65,16 @@ const SUITE: [Case; 10] = [
     Case {
         name: "shared first stages",
         preset: "edge-s",
-        settings: &["backbone.adapters.from_stage=2"],
+        settings: &[
+            "backbone.adapters.kind=parallel",
+            "backbone.adapters.from_stage=2",
+        ],
     },
     Case {
         name: "odd sizes",
         preset: "edge-s",
         settings: &[
+            "backbone.adapters.kind=parallel",
             "frontend.mels=39",
             "frontend.frames=37",
             "backbone.stem.kernel=3",

@@ -17,7 +17,10 @@ if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
 fi
 bench=$(cargo bench --no-run --message-format=json -p mtslvr-trainer --bench train_step |
     sed -n 's/.*"executable":"\([^"]*train_step[^"]*\)".*/\1/p' | tail -1)
-wide='--set backbone.stem.width=32 --set backbone.stages=[{width=32,blocks=1,stride=2},{width=64,blocks=1,stride=2},{width=128,blocks=1,stride=2},{width=256,blocks=1,stride=2}] --set backbone.output.bands=1'
+# Parallel adapters: two passes and the most operators. The presets themselves have other adapters.
+parallel='--set backbone.adapters.kind=parallel'
+small="$parallel --set backbone.stages=[{width=16,blocks=1,stride=2},{width=32,blocks=1,stride=2},{width=64,blocks=1,stride=2},{width=96,blocks=1,stride=1}]"
+wide="$parallel --set backbone.stem.width=32 --set backbone.stages=[{width=32,blocks=1,stride=2},{width=64,blocks=1,stride=2},{width=128,blocks=1,stride=2},{width=256,blocks=1,stride=2}] --set backbone.output.bands=1"
 RAYON_NUM_THREADS=$threads exec "$venv/bin/python" trainer/benches/against_pytorch.py \
     --bench "$bench" --threads "$threads" --steps "$steps" \
-    'edge-s 64' "edge-s 64 20 $wide" 'edge-m 64' 'resnet18 16'
+    "edge-s 64 20 $small" "edge-s 64 20 $wide" "edge-m 64 20 $parallel" 'resnet18 16'

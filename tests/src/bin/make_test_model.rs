@@ -1,14 +1,15 @@
 //! Writes the packed model that the firmware's tests run: `make_test_model FILE.slvr`.
 //!
-//! It is the `edge-s` preset with seeded random weights, exported, calibrated on synthesised sounds,
-//! verified and packed as a trained one would be: the tests compare engines, and need no accuracy.
+//! It is the `edge-s` preset with parallel adapters, which ask the most of a device, and seeded random
+//! weights; exported, calibrated on synthesised sounds, verified and packed as a trained one would be:
+//! the tests compare engines, and need no accuracy.
 
 use anyhow::{Context, Result};
 use mtslvr_tests::weights::seeded_weights;
 use mtslvr_trainer::audio::synth::write_dataset;
 use mtslvr_trainer::audio::{self, LabelledSet};
 use mtslvr_trainer::export::{ExportRequest, export_run};
-use mtslvr_trainer::train::RunConfig;
+use mtslvr_trainer::train::{PRESETS, RunConfig};
 use std::env;
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +19,8 @@ const SEED: u64 = 3;
 fn main() -> Result<()> {
     let out = env::args_os().nth(1).map(PathBuf::from);
     let out = out.context("usage: make_test_model FILE.slvr")?;
-    let config = RunConfig::preset("edge-s")?;
+    let settings = ["backbone.adapters.kind=parallel".to_owned()];
+    let config = RunConfig::from_toml(PRESETS[0].1, &settings)?;
     let frontend = config.frontend.to_config();
     let weights = seeded_weights(&config.backbone, SEED)?;
 

@@ -108,12 +108,12 @@ struct Settings {
 }
 
 /// Instructions of a multiply-accumulate: edge-s on a Cortex-M4F.
-const INSTRUCTIONS_PER_MAC: f64 = 0.97;
+const INSTRUCTIONS_PER_MAC: f64 = 0.95;
 
 /// What the listener costs on a device: the defaults are a Cortex-M4F's, from runtime/BENCHMARKS.md.
 #[derive(Debug, clap::Args)]
 struct Device {
-    /// Instructions of an embedding [default: 0.97 for each multiply-accumulate of the model]
+    /// Instructions of an embedding [default: 0.95 for each multiply-accumulate of the model]
     #[arg(long, value_name = "COUNT")]
     embedding_instructions: Option<f64>,
     /// Instructions of a frame of features
