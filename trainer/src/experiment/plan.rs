@@ -185,10 +185,10 @@ impl Plan {
     /// Sentences that say how compute is matched, and where it is not.
     pub fn compute_sentence(&self) -> String {
         let mut text = self.compute.sentence();
-        let own = |variant: &Variant| Some(format!("{} {}", variant.label(), variant.steps?));
+        let own = |variant: &Variant| Some(format!("{} ({})", variant.label(), variant.steps?));
         let own: Vec<String> = self.variants.iter().filter_map(own).collect();
         if !own.is_empty() {
-            text += &format!(" But for: {}.", own.join(", "));
+            text += &format!(" But for: {}.", own.join("; "));
         }
         if self.variants.iter().any(|v| v.taught_by.is_some()) {
             text += " A teacher's passes are not counted.";
@@ -420,7 +420,7 @@ taught_by = "the teacher"
             assert_eq!(cell.config.backbone, edge_s.backbone);
         }
         let sentence = plan.compute_sentence();
-        assert!(sentence.contains("the teacher 900"), "{sentence}");
+        assert!(sentence.contains("the teacher (900)"), "{sentence}");
         assert!(
             sentence.contains("A teacher's passes are not counted"),
             "{sentence}"
