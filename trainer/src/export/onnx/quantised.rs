@@ -1,9 +1,9 @@
 //! Writes a packed model as ONNX with `QuantizeLinear` and `DequantizeLinear` around every operator:
 //! the form in which ONNX Runtime computes in int8.
 //!
-//! Adapters are folded into their kernels, each path has kernels of its own, and a channel whose
-//! folded weights leave the range of an `i8` is quantised anew: the result is the packed model's but
-//! for rounding.
+//! Adapters are folded into their kernels, each path has kernels of its own behind the operators that
+//! both run at once, and a channel whose folded weights leave the range of an `i8` is quantised anew:
+//! the result is the packed model's but for rounding.
 
 use super::write::{file, int, ints, value_info};
 use crate::export::EmbeddingStatistics;
@@ -32,8 +32,13 @@ pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
         1 => &[SINGLE_OUTPUT][..],
         _ => &PATH_OUTPUTS,
     };
+    let mut shared = Vec::new();
     for (path, output) in outputs.iter().enumerate() {
-        writer.path(model, path, output);
+        let values = writer.path(model, path, output, shared);
+        shared = match model.shared_ops() {
+            0 => Vec::new(),
+            ops => values[..=ops].to_vec(),
+        };
     }
     let statistics = EmbeddingStatistics {
         base_mean: model.base_mean().to_vec(),
@@ -58,13 +63,22 @@ struct Kernels {
 }
 
 impl Writer {
-    /// The operators of one path; `output` is what its features are called.
-    fn path(&mut self, model: &Model<'_>, path: usize, output: &str) {
+    /// The operators of one path; `output` is what its features are called. Goes on from the `values`
+    /// of the leading tensors that another path has computed for both, and gives all: the dequantised
+    /// value of each tensor.
+    fn path(
+        &mut self,
+        model: &Model<'_>,
+        path: usize,
+        output: &str,
+        mut values: Vec<String>,
+    ) -> Vec<String> {
         let prefix = format!("{output}/");
-        let patch = self.tensors[0].quantisation(path);
-        // The dequantised value of each tensor.
-        let mut values = vec![self.rounded(INPUT, &format!("{prefix}patch"), patch)];
-        for op in model.ops() {
+        if values.is_empty() {
+            let patch = self.tensors[0].quantisation(path);
+            values.push(self.rounded(INPUT, &format!("{prefix}patch"), patch));
+        }
+        for op in model.ops().skip(values.len() - 1) {
             let name = format!("{prefix}{}", op.index);
             let value = self.operator(&op, path, &name, &values);
             values.push(value);
@@ -72,6 +86,7 @@ impl Writer {
         let dim = model.output().shape.len() as i64;
         self.node("Flatten", &[&values[values.len() - 1]], output, vec![]);
         self.graph.output.push(value_info(output, &[dim]));
+        values
     }
 
     fn operator(&mut self, op: &Op<'_>, path: usize, name: &str, values: &[String]) -> String {
