@@ -156,8 +156,8 @@ impl Plan {
                     "variant {label:?} is taught by {teacher:?}, and no variant before it is called so"
                 );
             }
-            if let (Some(steps), Compute::Macs { .. } | Compute::Minutes { .. }) =
-                (variant.steps, self.compute)
+            if let Some(steps) = variant.steps
+                && !matches!(self.compute, Compute::Steps { .. })
             {
                 bail!(
                     "variant {label:?} has steps = {steps}; expected none where compute is not matched by steps"
@@ -258,10 +258,9 @@ impl Plan {
         let settings = [&self.settings[..], &variant.settings].concat();
         let mut config = RunConfig::from_toml(&preset, &settings)?;
         if let Some(label) = &variant.taught_by {
-            let mut earlier = self.variants.iter();
-            let teacher = earlier.find(|v| folder_name(&v.label()) == folder_name(label));
-            let seeds = teacher.map_or(&[][..], |teacher| self.seeds_of(teacher));
-            let seed = *seeds.first().context("a teacher without seeds")?;
+            let called_so = |v: &&Variant| folder_name(&v.label()) == folder_name(label);
+            let teacher = self.variants.iter().find(called_so);
+            let seed = self.seeds_of(teacher.context("no such teacher")?)[0];
             let model = out.join(folder(label, seed)).join(SLVR_FILE);
             config.objective.distillation.teacher = Some(model.display().to_string());
         }

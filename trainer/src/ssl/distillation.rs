@@ -1,4 +1,4 @@
-//! Distillation: what a path learned is told a teacher's embedding, and moves towards it.
+//! Distillation: a path is to tell what a teacher says of the same views.
 
 use super::sim_siam::unit_rows;
 use candle_core::{Result, Tensor};

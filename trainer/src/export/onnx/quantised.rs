@@ -34,11 +34,12 @@ pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
     };
     let mut shared = Vec::new();
     for (path, output) in outputs.iter().enumerate() {
-        let values = writer.path(model, path, output, shared);
-        shared = match model.shared_ops() {
-            0 => Vec::new(),
-            ops => values[..=ops].to_vec(),
-        };
+        shared = writer.path(model, path, output, shared);
+        // The patch, too, only where an operator that both run reads it.
+        shared.truncate(match model.shared_ops() {
+            0 => 0,
+            ops => ops + 1,
+        });
     }
     let statistics = EmbeddingStatistics {
         base_mean: model.base_mean().to_vec(),
