@@ -21,3 +21,4 @@ pub mod frontend;
 pub mod listener;
 pub mod model;
 pub mod nn;
+pub mod space;

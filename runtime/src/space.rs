@@ -1,0 +1,245 @@
+//! The space that a backbone's embeddings lie in: which backbone made them, from which features, of
+//! which named parts, and how alike unrelated sounds are in it.
+
+use core::fmt;
+use core::ops::Range;
+
+use crate::fewshot::Reference;
+use crate::frontend::FrontendConfig;
+
+/// Largest number of parts of an embedding.
+pub const MAX_PARTS: usize = 8;
+
+/// Largest length of a part's name, bytes of UTF-8.
+pub const PART_NAME_BYTES: usize = 32;
+
+/// Identifies a backbone: the SHA-256 hash of its contents.
+///
+/// Embeddings of two backbones cannot be compared, so everything that was taught names the backbone
+/// it was taught under.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackboneId([u8; Self::LEN]);
+
+impl BackboneId {
+    /// Bytes of an id.
+    pub const LEN: usize = 32;
+
+    /// Takes the bytes of a SHA-256 hash.
+    pub const fn new(hash: [u8; Self::LEN]) -> Self {
+        Self(hash)
+    }
+
+    /// Returns the bytes of the hash.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+/// Writes the first 8 bytes as 16 hexadecimal digits, enough to tell backbones apart by eye.
+impl fmt::Display for BackboneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BackboneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BackboneId({self})")
+    }
+}
+
+/// A named run of values of an embedding, such as the `invariant` or the `equivariant` features.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part<'m> {
+    /// Name, 1 to [`PART_NAME_BYTES`] bytes; no two parts of an embedding have the same one.
+    pub name: &'m str,
+    /// Number of values, at least 1.
+    pub len: usize,
+    /// Share in the similarity of two embeddings, 0 to 1. The shares of all parts add up to 1.
+    pub share: f32,
+}
+
+/// The parts of an embedding, in the order in which they lie in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts<'m> {
+    parts: heapless::Vec<Part<'m>, MAX_PARTS>,
+}
+
+/// Explains why a list of parts cannot describe an embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PartsError {
+    /// There is no part, or there are more than [`MAX_PARTS`].
+    Count,
+    /// A name is empty, longer than [`PART_NAME_BYTES`], or used twice.
+    Name,
+    /// A part has no values, or all together have more than 65,535.
+    Len,
+    /// A share is not from 0 to 1, or the shares do not add up to 1 (to one in a thousand).
+    Share,
+}
+
+impl fmt::Display for PartsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Count => "an embedding has 1 to 8 parts",
+            Self::Name => "a part's name is empty, longer than 32 bytes, or used twice",
+            Self::Len => "a part has no values, or all together have more than 65,535",
+            Self::Share => "the shares of the parts are not from 0 to 1, or do not add up to 1",
+        })
+    }
+}
+
+impl core::error::Error for PartsError {}
+
+impl<'m> Parts<'m> {
+    /// Checks a list of parts and takes it.
+    ///
+    /// # Errors
+    /// [`PartsError`]: the rule of [`Part`] that is broken.
+    pub fn new(parts: impl IntoIterator<Item = Part<'m>>) -> Result<Self, PartsError> {
+        let mut checked = heapless::Vec::<Part<'m>, MAX_PARTS>::new();
+        let (mut dim, mut shares) = (0_usize, 0.0_f32);
+        for part in parts {
+            let named = (1..=PART_NAME_BYTES).contains(&part.name.len());
+            if !named || checked.iter().any(|other| other.name == part.name) {
+                return Err(PartsError::Name);
+            }
+            dim = dim.checked_add(part.len).ok_or(PartsError::Len)?;
+            if part.len == 0 || dim > usize::from(u16::MAX) {
+                return Err(PartsError::Len);
+            }
+            if !(0.0..=1.0).contains(&part.share) {
+                return Err(PartsError::Share);
+            }
+            shares += part.share;
+            checked.push(part).map_err(|_| PartsError::Count)?;
+        }
+        if checked.is_empty() {
+            return Err(PartsError::Count);
+        }
+        if (shares - 1.0).abs() > 1e-3 {
+            return Err(PartsError::Share);
+        }
+        Ok(Self { parts: checked })
+    }
+
+    /// Returns the number of values of a whole embedding.
+    pub fn dim(&self) -> usize {
+        self.parts.iter().map(|part| part.len).sum()
+    }
+
+    /// Returns the parts as a slice.
+    pub fn as_slice(&self) -> &[Part<'m>] {
+        &self.parts
+    }
+
+    /// Returns the parts, each with the range of its values in an embedding.
+    pub fn ranges(&self) -> impl Iterator<Item = (&Part<'m>, Range<usize>)> {
+        self.parts.iter().scan(0, |start, part| {
+            let range = *start..*start + part.len;
+            *start = range.end;
+            Some((part, range))
+        })
+    }
+
+    /// Returns the range of the values of the part called `name`.
+    pub fn range_of(&self, name: &str) -> Option<Range<usize>> {
+        self.ranges()
+            .find_map(|(part, range)| (part.name == name).then_some(range))
+    }
+}
+
+/// Describes the embeddings of a backbone: everything that features, heads and decisions need to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbeddingSpace<'m> {
+    backbone: BackboneId,
+    frontend: FrontendConfig,
+    parts: Parts<'m>,
+    base_mean: &'m [f32],
+    reference: Reference,
+}
+
+impl<'m> EmbeddingSpace<'m> {
+    /// Describes a space in which `base_mean` is the mean embedding of ordinary audio.
+    ///
+    /// Returns `None` if `base_mean` is not as long as an embedding of these parts.
+    pub fn new(
+        backbone: BackboneId,
+        frontend: FrontendConfig,
+        parts: Parts<'m>,
+        base_mean: &'m [f32],
+        reference: Reference,
+    ) -> Option<Self> {
+        (base_mean.len() == parts.dim()).then_some(Self {
+            backbone,
+            frontend,
+            parts,
+            base_mean,
+            reference,
+        })
+    }
+
+    /// Returns the id of the backbone that makes the embeddings.
+    pub fn backbone(&self) -> BackboneId {
+        self.backbone
+    }
+
+    /// Returns the parameters of the features that the backbone takes.
+    pub fn frontend(&self) -> &FrontendConfig {
+        &self.frontend
+    }
+
+    /// Returns the named parts of an embedding.
+    pub fn parts(&self) -> &Parts<'m> {
+        &self.parts
+    }
+
+    /// Returns the number of values of an embedding.
+    pub fn dim(&self) -> usize {
+        self.base_mean.len()
+    }
+
+    /// Returns the mean embedding of ordinary audio, which heads subtract: [`Self::dim`] values.
+    pub fn base_mean(&self) -> &'m [f32] {
+        self.base_mean
+    }
+
+    /// Returns how alike the embeddings of unrelated sounds are.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, len: usize, share: f32) -> Part<'_> {
+        Part { name, len, share }
+    }
+
+    #[test]
+    fn parts_follow_each_other() {
+        let parts = Parts::new([part("invariant", 3, 0.7), part("events", 2, 0.3)]).unwrap();
+        assert_eq!(parts.dim(), 5);
+        assert_eq!(parts.range_of("events"), Some(3..5));
+        assert_eq!(parts.range_of("speech"), None);
+    }
+
+    #[test]
+    fn unusable_parts_are_refused() {
+        use PartsError as E;
+        let refused = |parts: &[Part<'static>]| Parts::new(parts.iter().copied()).unwrap_err();
+        assert_eq!(refused(&[]), E::Count);
+        assert_eq!(refused(&[part("", 3, 1.0)]), E::Name);
+        assert_eq!(refused(&[part("a", 1, 0.5), part("a", 1, 0.5)]), E::Name);
+        assert_eq!(refused(&[part("a", 0, 1.0)]), E::Len);
+        assert_eq!(refused(&[part("a", 65_535, 0.5), part("b", 1, 0.5)]), E::Len);
+        assert_eq!(refused(&[part("a", 3, f32::NAN)]), E::Share);
+        assert_eq!(refused(&[part("a", 3, 0.5), part("b", 3, 0.4)]), E::Share);
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let nine = names.map(|name| part(name, 1, 1.0 / 9.0));
+        assert_eq!(refused(&nine), E::Count);
+    }
+}
