@@ -14,8 +14,6 @@
 
 pub mod backbone;
 pub mod clip;
-#[cfg(feature = "std")]
-pub mod engine;
 pub mod fewshot;
 pub mod frontend;
 pub mod listener;

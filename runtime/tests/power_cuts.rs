@@ -5,10 +5,10 @@
 //! prints the counts; `POWER-CUTS.md` keeps those of a longer life (`MTSLVR_POWER_CUT_ROUNDS=40`).
 
 use mtslvr_runtime::fewshot::persist::{
-    FlashFault, FlashStore, SimulatedFlash, StoreError, export, flash_len, snapshot_len,
-    store_scratch_len,
+    FlashStore, StoreError, export, flash_len, snapshot_len, store_scratch_len,
 };
 use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Role, StorageVec};
+use mtslvr_simulated_flash::{FlashFault, SimulatedFlash};
 
 const CLASSES: usize = 4;
 const EXAMPLES: usize = 12;

@@ -5,15 +5,13 @@
 //! [`crate::backbone::PackedBackbone`] without errors, panics or reads out of bounds.
 
 mod aligned;
-#[cfg(feature = "std")]
-pub mod builder;
 mod crc;
 mod error;
 mod op;
 mod placement;
 mod tables;
 mod validate;
-mod wire;
+pub mod wire;
 
 pub use aligned::Aligned;
 #[cfg(feature = "std")]
@@ -21,8 +19,9 @@ pub use aligned::AlignedBytes;
 pub use crc::Crc32;
 pub use error::OpenError;
 pub use op::{FlashUse, Op, OpKind, Scratch};
-pub use placement::Tensor;
+pub use placement::{Tensor, last_use};
 pub use tables::Tables;
+pub use validate::checksum;
 
 use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;

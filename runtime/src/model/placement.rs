@@ -90,7 +90,7 @@ impl Model<'_> {
 /// The time of the last use of tensor `tensor`, where `reads` gives the operands of each operator.
 /// What the shared operators leave for the others is needed to the very end, because the second
 /// path begins there.
-pub(super) fn last_use(
+pub fn last_use(
     tensor: usize,
     reads: impl Iterator<Item = [Option<usize>; 2]>,
     ops: usize,

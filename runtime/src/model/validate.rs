@@ -72,8 +72,12 @@ pub(super) fn stored_checksum(bytes: &[u8]) -> u32 {
     u32_at(bytes, CRC_AT)
 }
 
-/// CRC-32 of all bytes but those of the checksum itself.
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
+/// CRC-32 of all bytes of a file but those of the checksum itself; the file is at least as long as a
+/// header.
+///
+/// # Panics
+/// If it is shorter.
+pub fn checksum(bytes: &[u8]) -> u32 {
     Crc32::new()
         .update(&bytes[..CRC_AT])
         .update(&bytes[CRC_AT + 4..])

@@ -7,32 +7,48 @@ use crate::nn::{Padding, Quantisation, Shape, Window};
 #[cfg(target_endian = "big")]
 compile_error!("the packed model is used in place and is little-endian: big-endian targets cannot");
 
-pub(super) const MAGIC: [u8; 4] = *b"SLVR";
-pub(super) const HEADER_LEN: usize = 128;
-pub(super) const TENSOR_LEN: usize = 32;
-pub(super) const OP_LEN: usize = 96;
+/// First bytes of every file.
+pub const MAGIC: [u8; 4] = *b"SLVR";
+/// Bytes of the header.
+pub const HEADER_LEN: usize = 128;
+/// Bytes of a tensor's record.
+pub const TENSOR_LEN: usize = 32;
+/// Bytes of an operator's record.
+pub const OP_LEN: usize = 96;
 /// Where the checksum lies; it covers all other bytes.
-pub(super) const CRC_AT: usize = 12;
-pub(super) const NO_OPERAND: u16 = u16::MAX;
+pub const CRC_AT: usize = 12;
+/// Second operand of an operator that has none.
+pub const NO_OPERAND: u16 = u16::MAX;
 /// Offsets in the file are multiples of this.
-pub(super) const SECTION_ALIGN: usize = 16;
+pub const SECTION_ALIGN: usize = 16;
 
 /// Paths that a file has room for.
-pub(super) const PATHS: usize = 2;
+pub const PATHS: usize = 2;
 
 /// The header but for magic, version, length and checksum.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Header {
+pub struct Header {
+    /// Paths, 1 or 2.
     pub paths: u16,
+    /// Operators in the program.
     pub ops: u16,
+    /// Leading operators that run once for both paths.
     pub shared_ops: u16,
+    /// Bytes of the arena.
     pub arena_len: u32,
+    /// Offset of the tensors' records.
     pub tensors_at: u32,
+    /// Offset of the operators' records.
     pub ops_at: u32,
+    /// Offset and length of the name.
     pub name: [u32; 2],
+    /// Offset and length of the provenance.
     pub provenance: [u32; 2],
+    /// Offset of the base mean.
     pub base_mean_at: u32,
+    /// Cosine similarity below which two clips of base audio are taken to be unrelated.
     pub rejection_similarity: f32,
+    /// Parameters of the features.
     pub frontend: FrontendConfig,
     /// Share of the invariant features, then quantiles; all zero where there is no reference.
     pub reference: [f32; 9],
@@ -40,36 +56,56 @@ pub(super) struct Header {
 
 /// A tensor's record.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct TensorRecord {
+pub struct TensorRecord {
+    /// Height, width and channels.
     pub shape: Shape,
+    /// Bytes from the start of the arena.
     pub offset: u32,
+    /// Meaning of its int8 values, for each path.
     pub quantisation: [Quantisation; PATHS],
 }
 
 /// An operator's record.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct OpRecord {
+pub struct OpRecord {
+    /// Number of its [`OpKind`](super::OpKind).
     pub kind: u8,
+    /// Number of its [`Layout`](crate::nn::Layout).
     pub layout: u8,
+    /// Tensor that it reads.
     pub input: u16,
+    /// Tensor that it adds, or [`NO_OPERAND`].
     pub second: u16,
+    /// Kernel, stride and padding.
     pub window: Window,
+    /// Offset of its scratch in the arena.
     pub scratch_at: u32,
+    /// Bytes of its scratch.
     pub scratch_len: u32,
+    /// Tables and rules of each path.
     pub paths: [PathRecord; PATHS],
 }
 
-/// What an operator's record says of one path.
+/// The part of an operator's record that is about one path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PathRecord {
+pub struct PathRecord {
+    /// Offset of the weights.
     pub weights_at: u32,
+    /// Offset of the adapter; 0 for none.
     pub adapter_at: u32,
+    /// Offset of the biases.
     pub bias_at: u32,
+    /// Offset of the multipliers.
     pub multipliers_at: u32,
+    /// Left shift of an accumulator before its multiplication.
     pub pre: u8,
+    /// Least and greatest result.
     pub clamp: [i8; 2],
+    /// Zero point of the convolution's own result, where an addition is fused.
     pub inner_zero_point: i8,
+    /// Least and greatest of that result.
     pub inner_clamp: [i8; 2],
+    /// Multipliers of the two addends.
     pub add_multipliers: [i32; 2],
 }
 
@@ -136,7 +172,7 @@ impl<'a> Fields<'a> {
 
 impl Header {
     /// `None` if a reserved field is not zero.
-    pub(super) fn read(record: &[u8; HEADER_LEN]) -> Option<Self> {
+    pub fn read(record: &[u8; HEADER_LEN]) -> Option<Self> {
         let mut f = Fields::new(&record[6..]);
         f.reserved::<2>();
         let _length_and_checksum: [u8; 8] = f.bytes();
@@ -174,7 +210,7 @@ impl Header {
 
 impl TensorRecord {
     /// `None` if a reserved field is not zero.
-    pub(super) fn read(record: &[u8]) -> Option<Self> {
+    pub fn read(record: &[u8]) -> Option<Self> {
         let mut f = Fields::new(record);
         let shape = Shape::new(f.u16().into(), f.u16().into(), f.u16().into());
         f.reserved::<2>();
@@ -199,7 +235,7 @@ impl TensorRecord {
 
 impl OpRecord {
     /// `None` if a reserved field is not zero.
-    pub(super) fn read(record: &[u8]) -> Option<Self> {
+    pub fn read(record: &[u8]) -> Option<Self> {
         let mut f = Fields::new(record);
         let (kind, layout) = (f.u8(), f.u8());
         let (input, second) = (f.u16(), f.u16());
@@ -254,8 +290,8 @@ mod emit {
     use super::*;
 
     impl Header {
-        /// The header with length and checksum still zero.
-        pub(in crate::model) fn emit(&self) -> Vec<u8> {
+        /// Writes the header, with length and checksum still zero.
+        pub fn emit(&self) -> Vec<u8> {
             let mut out = MAGIC.to_vec();
             out.extend(super::super::VERSION.to_le_bytes());
             out.extend([0; 10]);
@@ -291,7 +327,8 @@ mod emit {
     }
 
     impl TensorRecord {
-        pub(in crate::model) fn emit(&self) -> Vec<u8> {
+        /// Writes the record: [`TENSOR_LEN`] bytes.
+        pub fn emit(&self) -> Vec<u8> {
             let mut out = Vec::with_capacity(TENSOR_LEN);
             for field in [self.shape.height, self.shape.width, self.shape.channels, 0] {
                 out.extend((field as u16).to_le_bytes());
@@ -307,7 +344,8 @@ mod emit {
     }
 
     impl OpRecord {
-        pub(in crate::model) fn emit(&self) -> Vec<u8> {
+        /// Writes the record: [`OP_LEN`] bytes.
+        pub fn emit(&self) -> Vec<u8> {
             let mut out = vec![self.kind, self.layout];
             let [kernel_height, kernel_width] = self.window.kernel.map(|k| k as u16);
             for field in [self.input, self.second, kernel_height, kernel_width] {

@@ -1,7 +1,7 @@
 //! Damaged and forged files: an error or a model that runs, never a panic.
 
+use mtslvr_pack::builder::{build, seal};
 use mtslvr_runtime::backbone::PackedBackbone;
-use mtslvr_runtime::model::builder::{build, seal};
 use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 use mtslvr_runtime::nn::Layout;
 

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use mtslvr_pack::builder::build;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::fewshot::{EmbeddingSpace, Reference};
-use mtslvr_runtime::model::builder::build;
 use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 
 use mtslvr_runtime::nn::Layout;

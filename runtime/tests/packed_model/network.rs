@@ -1,9 +1,7 @@
 //! Small random networks from a seed, and what they compute in real numbers.
 
+use mtslvr_pack::builder::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::builder::{
-    Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec,
-};
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
 /// A generator of the same numbers for ever (golden files rest on it): xorshift64*.

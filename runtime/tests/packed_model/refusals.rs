@@ -1,7 +1,7 @@
 //! Descriptions that cannot be packed, and what the builder says of them.
 
+use mtslvr_pack::builder::{Activation, BuildError, ModelSpec, OpKindSpec, build};
 use mtslvr_runtime::model::OpenError;
-use mtslvr_runtime::model::builder::{Activation, BuildError, ModelSpec, OpKindSpec, build};
 
 use crate::network::{Plan, network};
 

@@ -20,11 +20,6 @@ use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
 
 mod blocking;
-#[cfg(feature = "std")]
-mod simulated;
-
-#[cfg(feature = "std")]
-pub use simulated::{FlashFault, SimulatedFlash};
 
 /// Key of the index; an example's record has a key above.
 const INDEX: u16 = 0;

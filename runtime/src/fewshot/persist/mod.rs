@@ -12,8 +12,6 @@ mod snapshot;
 pub use catalogue::SNAPSHOT_VERSION;
 pub use error::RestoreError;
 pub use fingerprint::fingerprint;
-#[cfg(all(feature = "flash", feature = "std"))]
-pub use flash::{FlashFault, SimulatedFlash};
 #[cfg(feature = "flash")]
 pub use flash::{FlashStore, StoreError, flash_len, store_scratch_len};
 pub use snapshot::{ExportError, SnapshotHeader, export, import, snapshot_len};

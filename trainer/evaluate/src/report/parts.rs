@@ -1,0 +1,60 @@
+//! Parts that the reports of several commands have in common.
+
+use super::Fact;
+use mtslvr_pack::inspect::Inspection;
+
+/// A size as a reader takes it in.
+pub fn bytes(count: usize) -> String {
+    match count {
+        0..1024 => format!("{count} bytes"),
+        1024..1_048_576 => format!("{:.0} KiB", count as f64 / 1024.0),
+        _ => format!("{:.1} MiB", count as f64 / 1_048_576.0),
+    }
+}
+
+/// What a packed model takes on a device.
+pub fn model_costs(model: &Inspection) -> Vec<Fact> {
+    let mut costs = vec![
+        Fact::new("Flash, all", bytes(model.file_bytes)),
+        Fact::new("Weights shared by both paths", bytes(model.flash.weights)),
+        Fact::new("Adapters", bytes(model.flash.adapters)),
+        Fact::new("Tables of both paths", bytes(model.flash.tables)),
+        Fact::new("Arena", bytes(model.ram.arena.unwrap_or(0))),
+        Fact::new("Frontend and clip buffer", bytes(model.ram.clip_buffer)),
+    ];
+    let paths: &[&str] = match model.macs.len() {
+        1 => &["the one"],
+        _ => &["contrastive", "predictive"],
+    };
+    for (path, macs) in paths.iter().zip(&model.macs) {
+        let millions = format!("{:.2} M a patch", *macs as f64 / 1e6);
+        costs.push(Fact::new(
+            &format!("Multiply-accumulates, {path} path"),
+            millions,
+        ));
+    }
+    if model.shared_ops > 0 && model.macs.len() > 1 {
+        costs.push(Fact::new(
+            "Multiply-accumulates, what is shared once",
+            format!("{:.2} M a patch", model.macs_in_all as f64 / 1e6),
+        ));
+    }
+    costs.push(Fact::new(
+        "Embedding",
+        format!("{} + {} values", model.dims[0], model.dims[1]),
+    ));
+    costs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(
+            [12, 2048, 3 << 20].map(bytes),
+            ["12 bytes", "2 KiB", "3.0 MiB"]
+        );
+    }
+}

@@ -1,0 +1,327 @@
+//! What a model costs on a device and what is in it.
+
+#[cfg(feature = "onnx")]
+mod float;
+
+use super::memory_plan::MemoryPlan;
+use mtslvr_runtime::clip::ClipEmbedder;
+use mtslvr_runtime::fewshot::{REFERENCE_TAILS, Reference};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::model::Model;
+use serde::Serialize;
+use std::fmt;
+
+/// A model seen from outside; its JSON form is what `mtslvr inspect --json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// `slvr` or `onnx`.
+    pub format: &'static str,
+    /// What the model is called; empty for ONNX.
+    pub name: String,
+    /// Where the weights come from.
+    pub provenance: String,
+    /// Bytes of the file.
+    pub file_bytes: usize,
+    /// Bytes by part, which add up to the file.
+    pub flash: FlashParts,
+    /// Bytes of working memory; for ONNX only the clip's buffer is known.
+    pub ram: RamParts,
+    /// How activations share the arena; `None` for ONNX.
+    pub memory_plan: Option<MemoryPlan>,
+    /// Multiply-accumulates for one patch, one entry for each path.
+    pub macs: Vec<u64>,
+    /// Leading operators that both paths share and that run once.
+    pub shared_ops: usize,
+    /// Multiply-accumulates for one patch through all paths, those of shared operators once.
+    pub macs_in_all: u64,
+    /// How patches are made.
+    pub frontend: Frontend,
+    /// Length of the invariant and the equivariant features.
+    pub dims: [usize; 2],
+    /// What heads centre with.
+    pub statistics: Option<Statistics>,
+    /// The operators in the order they run.
+    pub operators: Vec<Operator>,
+}
+
+/// Where a file's bytes go. In ONNX weights are floats, and the tables are its norms.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct FlashParts {
+    /// Kernels.
+    pub weights: usize,
+    /// Adapters.
+    pub adapters: usize,
+    /// Biases, multipliers, records of operators and tensors.
+    pub tables: usize,
+    /// Header, base mean, names, padding.
+    pub other: usize,
+}
+
+/// Working memory.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RamParts {
+    /// Activations; `None` for a float engine, which sees to its own.
+    pub arena: Option<usize>,
+    /// Frontend, patch and embeddings of a clip.
+    pub clip_buffer: usize,
+}
+
+/// The frontend's parameters.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Frontend {
+    sample_rate: u32,
+    window: u16,
+    hop: u16,
+    mels: u16,
+    frames: u16,
+    f_min: f32,
+    f_max: f32,
+    floor: f32,
+    mean: f32,
+    scale: f32,
+}
+
+/// Statistics of embeddings over base audio.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Statistics {
+    /// Length of the mean embedding.
+    pub base_mean_norm: f32,
+    /// Default threshold of the unknown decision for a single class.
+    pub rejection_similarity: f32,
+    /// How much the invariant features count in a similarity, 0 to 1.
+    pub invariant_share: Option<f32>,
+    /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed.
+    pub unrelated_similarity: Option<[f32; 8]>,
+}
+
+/// One operator.
+#[derive(Clone, Debug, Serialize)]
+pub struct Operator {
+    /// What it is called; a packed model has no names.
+    pub name: Option<String>,
+    /// What it computes.
+    pub kind: String,
+    /// `height x width x channels` of what it reads.
+    pub input: String,
+    /// The same of what it writes.
+    pub output: String,
+    /// `height x width` of its kernel.
+    pub kernel: String,
+    /// `height x width` of its stride.
+    pub stride: String,
+    /// Whether each path has an adapter beside the shared kernels.
+    pub adapter: bool,
+    /// Multiply-accumulates of one path.
+    pub macs: u64,
+    /// Bytes of the file.
+    pub bytes: usize,
+}
+
+impl Inspection {
+    /// Looks into a packed model.
+    pub fn of_packed(model: &Model<'_>) -> Self {
+        let mut flash = FlashParts::default();
+        let mut operators = Vec::new();
+        let mut macs = vec![0; model.paths()];
+        for op in model.ops() {
+            let used = op.flash();
+            flash.weights += used.weights;
+            flash.adapters += used.adapters;
+            flash.tables += used.tables;
+            for (path, total) in macs.iter_mut().enumerate() {
+                *total += op.macs(path);
+            }
+            operators.push(Operator {
+                name: None,
+                kind: match op.second {
+                    Some(_) if op.kind.name() != "add" => format!("{} + add", op.kind.name()),
+                    _ => op.kind.name().to_owned(),
+                },
+                input: op.input_shape.to_string(),
+                output: op.output_shape.to_string(),
+                kernel: pair(op.window.kernel),
+                stride: pair(op.window.stride),
+                adapter: used.adapters > 0,
+                macs: op.macs(0),
+                bytes: used.weights + used.adapters + used.tables,
+            });
+        }
+        let shared_ops = model.shared_ops();
+        let file_bytes = model.as_bytes().len();
+        flash.other = file_bytes - flash.weights - flash.adapters - flash.tables;
+        let dims = [model.invariant_dim(), model.equivariant_dim()];
+        Self {
+            format: "slvr",
+            name: model.name().to_owned(),
+            provenance: model.provenance().to_owned(),
+            file_bytes,
+            flash,
+            ram: RamParts {
+                arena: Some(model.arena_len()),
+                clip_buffer: clip_buffer(model.frontend(), dims),
+            },
+            memory_plan: Some(MemoryPlan::of(model)),
+            macs_in_all: in_all(&macs, &operators[..shared_ops]),
+            macs,
+            shared_ops,
+            frontend: model.frontend().into(),
+            dims,
+            statistics: Some(statistics(
+                model.base_mean(),
+                model.rejection_similarity(),
+                model.reference(),
+            )),
+            operators,
+        }
+    }
+}
+
+/// Multiply-accumulates of paths that take `macs` each, where the operators `shared` by all run once.
+fn in_all(macs: &[u64], shared: &[Operator]) -> u64 {
+    let once: u64 = shared.iter().map(|op| op.macs).sum();
+    macs.iter().map(|path| path - once).sum::<u64>() + once
+}
+
+fn clip_buffer(frontend: &FrontendConfig, dims: [usize; 2]) -> usize {
+    4 * ClipEmbedder::buffer_len(frontend, dims[0] + dims[1])
+}
+
+fn statistics(
+    base_mean: &[f32],
+    rejection_similarity: f32,
+    reference: Option<Reference>,
+) -> Statistics {
+    Statistics {
+        base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
+        rejection_similarity,
+        invariant_share: reference.map(|r| r.invariant_share()),
+        unrelated_similarity: reference.map(|r| *r.quantiles()),
+    }
+}
+
+fn pair([height, width]: [usize; 2]) -> String {
+    format!("{height}x{width}")
+}
+
+impl From<&FrontendConfig> for Frontend {
+    fn from(c: &FrontendConfig) -> Self {
+        Self {
+            sample_rate: c.sample_rate,
+            window: c.window,
+            hop: c.hop,
+            mels: c.mels,
+            frames: c.frames,
+            f_min: c.f_min,
+            f_max: c.f_max,
+            floor: c.floor,
+            mean: c.mean,
+            scale: c.scale,
+        }
+    }
+}
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.name.is_empty() {
+            writeln!(f, "name        {}", self.name)?;
+        }
+        for (index, line) in self.provenance.lines().enumerate() {
+            let label = if index == 0 { "provenance" } else { "" };
+            writeln!(f, "{label:<12}{line}")?;
+        }
+        let FlashParts {
+            weights,
+            adapters,
+            tables,
+            other,
+        } = self.flash;
+        writeln!(
+            f,
+            "flash       {} bytes: weights {weights}, adapters {adapters}, tables {tables}, other {other}",
+            self.file_bytes
+        )?;
+        let arena = match self.ram.arena {
+            Some(arena) => format!("arena {arena} bytes, "),
+            None => String::new(),
+        };
+        writeln!(
+            f,
+            "RAM         {arena}clip buffer {} bytes",
+            self.ram.clip_buffer
+        )?;
+        let macs: Vec<String> = self.macs.iter().map(|m| millions(*m)).collect();
+        writeln!(
+            f,
+            "MAC         {} a patch; by path {}, of which the first {} of {} operators run once for all",
+            millions(self.macs_in_all),
+            macs.join(" + "),
+            self.shared_ops,
+            self.operators.len()
+        )?;
+        let c = &self.frontend;
+        writeln!(
+            f,
+            "frontend    {} Hz, window {}, hop {}, {} mels {} to {} Hz, {} frames; (ln(power + {:e}) - {}) * {}",
+            c.sample_rate,
+            c.window,
+            c.hop,
+            c.mels,
+            c.f_min,
+            c.f_max,
+            c.frames,
+            c.floor,
+            c.mean,
+            c.scale
+        )?;
+        writeln!(
+            f,
+            "embedding   invariant {}, equivariant {}",
+            self.dims[0], self.dims[1]
+        )?;
+        if let Some(s) = &self.statistics {
+            writeln!(
+                f,
+                "statistics  length of the base mean {:.4}, rejection similarity {:.4}",
+                s.base_mean_norm, s.rejection_similarity
+            )?;
+            if let (Some(share), Some(quantiles)) = (s.invariant_share, s.unrelated_similarity) {
+                write!(f, "reference   invariant share {share}; of unrelated pairs")?;
+                for (tail, quantile) in REFERENCE_TAILS.iter().zip(quantiles) {
+                    write!(f, ", {} % above {quantile:.3}", 100.0 * tail)?;
+                }
+                writeln!(f)?;
+            }
+        }
+        writeln!(
+            f,
+            "\n  #  {:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  name",
+            "operator", "input", "output", "kernel", "stride", "MAC", "bytes"
+        )?;
+        for (index, op) in self.operators.iter().enumerate() {
+            let kind = if op.adapter {
+                format!("{} (adapted)", op.kind.replace("convolution", "conv"))
+            } else {
+                op.kind.clone()
+            };
+            writeln!(
+                f,
+                "{index:>3}  {kind:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  {}",
+                op.input,
+                op.output,
+                op.kernel,
+                op.stride,
+                millions(op.macs),
+                op.bytes,
+                op.name.as_deref().unwrap_or("")
+            )?;
+        }
+        if let Some(plan) = &self.memory_plan {
+            write!(f, "\n{plan}")?;
+        }
+        Ok(())
+    }
+}
+
+fn millions(macs: u64) -> String {
+    format!("{:.3} M", macs as f64 / 1e6)
+}

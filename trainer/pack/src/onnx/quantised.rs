@@ -1,0 +1,366 @@
+//! Writes a packed model as ONNX with `QuantizeLinear` and `DequantizeLinear` around every operator:
+//! the form in which ONNX Runtime computes in int8.
+//!
+//! Adapters are folded into their kernels, each path has kernels of its own behind the operators that
+//! both run at once, and a channel whose folded weights leave the range of an `i8` is quantised anew:
+//! the result is the packed model's but for rounding.
+
+use super::{file, int, ints, pb, value_info};
+use crate::EmbeddingStatistics;
+use crate::engine::{EQUIVARIANT, INPUT, INVARIANT, SINGLE_OUTPUT};
+use mtslvr_runtime::model::{Model, Op, OpKind, Tensor};
+use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
+use tract_onnx::pb::tensor_proto::DataType;
+
+/// Serialises `model`: inputs, outputs and metadata are those of a float model.
+pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
+    let frontend = *model.frontend();
+    let mut writer = Writer {
+        tensors: model.tensors().collect(),
+        graph: pb::GraphProto {
+            name: "backbone".into(),
+            input: vec![value_info(
+                INPUT,
+                &[1, frontend.frames.into(), frontend.mels.into()],
+            )],
+            ..Default::default()
+        },
+    };
+    let outputs = match model.paths() {
+        1 => &[SINGLE_OUTPUT][..],
+        _ => &[INVARIANT, EQUIVARIANT],
+    };
+    let mut shared = Vec::new();
+    for (path, output) in outputs.iter().enumerate() {
+        shared = writer.path(model, path, output, shared);
+        // The patch, too, only where an operator that both run reads it.
+        shared.truncate(match model.shared_ops() {
+            0 => 0,
+            ops => ops + 1,
+        });
+    }
+    let statistics = EmbeddingStatistics {
+        base_mean: model.base_mean().to_vec(),
+        rejection_similarity: model.rejection_similarity(),
+        reference: model.reference(),
+    };
+    file(writer.graph, &frontend, &statistics, model.provenance())
+}
+
+struct Writer {
+    tensors: Vec<Tensor>,
+    graph: pb::GraphProto,
+}
+
+/// Kernels of a path's convolution, adapter folded in: `[out, in, height, width]`.
+struct Kernels {
+    weights: Vec<i8>,
+    /// Real value of one step, of each output channel; positive.
+    scale: Vec<f32>,
+    /// In steps of input scale times weight scale.
+    bias: Vec<i32>,
+}
+
+impl Writer {
+    /// The operators of one path; `output` is what its features are called. Goes on from the `values`
+    /// of the leading tensors that another path has computed for both, and gives all: the dequantised
+    /// value of each tensor.
+    fn path(
+        &mut self,
+        model: &Model<'_>,
+        path: usize,
+        output: &str,
+        mut values: Vec<String>,
+    ) -> Vec<String> {
+        let prefix = format!("{output}/");
+        if values.is_empty() {
+            let patch = self.tensors[0].quantisation(path);
+            values.push(self.rounded(INPUT, &format!("{prefix}patch"), patch));
+        }
+        for op in model.ops().skip(values.len() - 1) {
+            let name = format!("{prefix}{}", op.index);
+            let value = self.operator(&op, path, &name, &values);
+            values.push(value);
+        }
+        let dim = model.output().shape.len() as i64;
+        self.node("Flatten", &[&values[values.len() - 1]], output, vec![]);
+        self.graph.output.push(value_info(output, &[dim]));
+        values
+    }
+
+    fn operator(&mut self, op: &Op<'_>, path: usize, name: &str, values: &[String]) -> String {
+        let tables = op.tables(path);
+        let to = self.tensors[op.index + 1].quantisation(path);
+        let input = values[op.input].as_str();
+        let mut value = format!("{name}/made");
+        let mut lo = tables.requantisation.lo;
+        match op.kind {
+            OpKind::Convolution | OpKind::Linear => {
+                let op = &as_convolution(op);
+                let made = match &tables.add {
+                    None => to,
+                    Some(rule) => Quantisation {
+                        scale: rule.a_multiplier as f32 / (1 << ADD_FRACTION_BITS) as f32
+                            * to.scale,
+                        zero_point: tables.requantisation.zero_point,
+                    },
+                };
+                let kernels = self.kernels(op, path, made);
+                let from = self.tensors[op.input].quantisation(path);
+                let weights = self.weights(name, op, &kernels);
+                let bias = self.bias(name, &kernels, from);
+                let attributes = window(&op.window);
+                self.node("Conv", &[input, &weights, &bias], &value, attributes);
+                if let (Some(rule), Some(second)) = (&tables.add, op.second) {
+                    value = self.rectified(value, lo, made);
+                    let convolved = self.rounded(&value, &format!("{name}/inner"), made);
+                    value = format!("{name}/sum");
+                    self.node("Add", &[&convolved, &values[second]], &value, vec![]);
+                    lo = rule.lo;
+                }
+            }
+            OpKind::Add => {
+                let second = op.second.unwrap_or(op.input);
+                self.node("Add", &[input, &values[second]], &value, vec![]);
+                lo = tables.add.map_or(lo, |rule| rule.lo);
+            }
+            OpKind::MaxPool => self.node("MaxPool", &[input], &value, window(&op.window)),
+            OpKind::AveragePool => {
+                let mut attributes = window(&op.window);
+                attributes.push(int("count_include_pad", 1));
+                self.node("AveragePool", &[input], &value, attributes);
+            }
+        }
+        let value = self.rectified(value, lo, to);
+        self.rounded(&value, name, to)
+    }
+
+    /// `value`, behind a ReLU where the least result `lo` is real zero.
+    fn rectified(&mut self, value: String, lo: i8, to: Quantisation) -> String {
+        if lo != to.zero_point {
+            return value;
+        }
+        let rectified = format!("{value}/relu");
+        self.node("Relu", &[&value], &rectified, vec![]);
+        rectified
+    }
+
+    /// Quantises and dequantises `value`; gives what comes of it.
+    fn rounded(&mut self, value: &str, name: &str, quantisation: Quantisation) -> String {
+        let scale = self.constant(
+            format!("{name}/scale"),
+            &[],
+            DataType::Float,
+            &quantisation.scale.to_le_bytes(),
+        );
+        // ONNX Runtime's kernels for x86-64 are fastest on unsigned activations: all are 128 greater.
+        let zero_point = self.constant(
+            format!("{name}/zero_point"),
+            &[],
+            DataType::Uint8,
+            &[quantisation.zero_point as u8 ^ 0x80],
+        );
+        let (quantised, real) = (format!("{name}/quantised"), format!("{name}/real"));
+        self.node(
+            "QuantizeLinear",
+            &[value, &scale, &zero_point],
+            &quantised,
+            vec![],
+        );
+        self.node(
+            "DequantizeLinear",
+            &[&quantised, &scale, &zero_point],
+            &real,
+            vec![],
+        );
+        real
+    }
+
+    fn kernels(&self, op: &Op<'_>, path: usize, made: Quantisation) -> Kernels {
+        let tables = op.tables(path);
+        let from = self.tensors[op.input].quantisation(path);
+        let (inputs, window) = (op.input_shape.channels, &op.window);
+        let [height, width] = window.kernel;
+        let column = op.layout.column_len(window, inputs);
+        let row = op.layout.row_len(window, inputs);
+        let adapter_row = op.layout.adapter_len(inputs);
+        let mut kernels = Kernels {
+            weights: Vec::new(),
+            scale: Vec::new(),
+            bias: Vec::new(),
+        };
+        for (o, (&bias, &multiplier)) in tables.bias.iter().zip(tables.multipliers).enumerate() {
+            let mut folded = Vec::with_capacity(inputs * height * width);
+            for c in 0..inputs {
+                for (ky, kx) in (0..height).flat_map(|ky| (0..width).map(move |kx| (ky, kx))) {
+                    let k = ky * row + kx * inputs + c;
+                    let mut weight = op.layout.value(tables.weights, column, o, k);
+                    let at_centre = (ky, kx) == (window.padding.top, window.padding.left);
+                    if at_centre && !tables.adapter.is_empty() {
+                        weight += op.layout.value(tables.adapter, adapter_row, o, c);
+                    }
+                    folded.push(weight);
+                }
+            }
+            let pre = i32::from(tables.requantisation.pre);
+            let gain = f64::from(multiplier) * 2f64.powi(pre - 32) * f64::from(made.scale)
+                / f64::from(from.scale);
+            // Scales are positive: a negative gain turns the weights round.
+            let sign = if gain < 0.0 { -1.0 } else { 1.0 };
+            let greatest = folded.iter().map(|w| w.abs()).max().unwrap_or(0);
+            let shrink = 127.0 / f64::from(greatest.max(127));
+            let sum: i64 = folded.iter().map(|&w| i64::from(w)).sum();
+            let constant = i64::from(bias) + i64::from(from.zero_point) * sum;
+            let rounded = |value: f64| (sign * shrink * value).round();
+            kernels
+                .weights
+                .extend(folded.iter().map(|&w| rounded(w.into()) as i8));
+            kernels.scale.push((gain.abs() / shrink).max(1e-30) as f32);
+            kernels.bias.push(rounded(constant as f64) as i32);
+        }
+        kernels
+    }
+
+    /// The dequantised weights of an operator.
+    fn weights(&mut self, name: &str, op: &Op<'_>, kernels: &Kernels) -> String {
+        let [height, width] = op.window.kernel;
+        let (outputs, inputs) = (op.output_shape.channels, op.input_shape.channels);
+        let dims = [outputs, inputs, height, width];
+        let bytes: Vec<u8> = kernels.weights.iter().map(|&w| w as u8).collect();
+        let weights = self.constant(format!("{name}/weights"), &dims, DataType::Int8, &bytes);
+        let zeros = vec![0; outputs];
+        self.channels_real(
+            format!("{name}/weights"),
+            &weights,
+            &kernels.scale,
+            DataType::Int8,
+            &zeros,
+        )
+    }
+
+    /// The dequantised bias of an operator.
+    fn bias(&mut self, name: &str, kernels: &Kernels, from: Quantisation) -> String {
+        let outputs = kernels.bias.len();
+        let bytes: Vec<u8> = kernels.bias.iter().flat_map(|b| b.to_le_bytes()).collect();
+        let bias = self.constant(format!("{name}/bias"), &[outputs], DataType::Int32, &bytes);
+        let scale: Vec<f32> = kernels
+            .scale
+            .iter()
+            .map(|scale| scale * from.scale)
+            .collect();
+        let zeros = vec![0; 4 * outputs];
+        self.channels_real(
+            format!("{name}/bias"),
+            &bias,
+            &scale,
+            DataType::Int32,
+            &zeros,
+        )
+    }
+
+    /// Dequantises `value` with a scale for each output channel and no zero point.
+    fn channels_real(
+        &mut self,
+        name: String,
+        value: &str,
+        scale: &[f32],
+        kind: DataType,
+        zeros: &[u8],
+    ) -> String {
+        let dims = [scale.len()];
+        let bytes: Vec<u8> = scale.iter().flat_map(|s| s.to_le_bytes()).collect();
+        let scale = self.constant(format!("{name}/scale"), &dims, DataType::Float, &bytes);
+        let zero_point = self.constant(format!("{name}/zero_point"), &dims, kind, zeros);
+        let real = format!("{name}/real");
+        let inputs = [value, &scale, &zero_point];
+        self.node("DequantizeLinear", &inputs, &real, vec![int("axis", 0)]);
+        real
+    }
+
+    fn constant(&mut self, name: String, dims: &[usize], kind: DataType, raw: &[u8]) -> String {
+        self.graph.initializer.push(pb::TensorProto {
+            name: name.clone(),
+            dims: dims.iter().map(|&dim| dim as i64).collect(),
+            data_type: kind as i32,
+            raw_data: raw.to_vec(),
+            ..Default::default()
+        });
+        name
+    }
+
+    fn node(
+        &mut self,
+        kind: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: Vec<pb::AttributeProto>,
+    ) {
+        self.graph.node.push(pb::NodeProto {
+            name: output.into(),
+            op_type: kind.into(),
+            input: inputs.iter().map(|&input| input.into()).collect(),
+            output: vec![output.into()],
+            attribute: attributes,
+            ..Default::default()
+        });
+    }
+}
+
+/// A linear layer as the convolution that it is, its kernel as large as the map.
+fn as_convolution<'m>(op: &Op<'m>) -> Op<'m> {
+    let mut op = *op;
+    if op.kind == OpKind::Linear {
+        op.window.kernel = [op.input_shape.height, op.input_shape.width];
+    }
+    op
+}
+
+/// Kernel, stride and padding as ONNX has them.
+fn window(window: &Window) -> Vec<pb::AttributeProto> {
+    let pad = window.padding;
+    let pads = [pad.top, pad.left, pad.bottom, pad.right].map(|pad| pad as i64);
+    vec![
+        ints("kernel_shape", &window.kernel.map(|size| size as i64)),
+        ints("strides", &window.stride.map(|step| step as i64)),
+        ints("pads", &pads),
+    ]
+}
+
+#[cfg(all(test, feature = "ort"))]
+mod tests {
+    use super::*;
+    use crate::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone};
+    use mtslvr_audio::calibration_clips;
+    use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+    use mtslvr_runtime::clip;
+    use mtslvr_runtime::model::AlignedBytes;
+
+    #[test]
+    fn onnx_runtime_computes_what_the_packed_engine_computes() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../models/edge-s/model.slvr"
+        );
+        let bytes = AlignedBytes::new(&std::fs::read(path).unwrap());
+        let model = Model::open(&bytes).unwrap();
+        let graph = write_quantised(&model);
+        let mut ort = OrtBackbone::from_bytes(&graph, "test", None).unwrap_or_else(|error| {
+            panic!("this test needs {ORT_LIBRARY_VARIABLE} (`cargo xtask test` sets it): {error}")
+        });
+        let mut packed = PackedBackbone::new(model, vec![0; model.arena_len()]).unwrap();
+        assert_eq!(ort.frontend(), packed.frontend());
+        assert_eq!(ort.invariant_dim(), packed.invariant_dim());
+        let sounds = calibration_clips(packed.frontend());
+        let mut embeddings = [vec![0.0; 256], vec![0.0; 256]];
+        for sound in sounds.iter().take(4) {
+            let mut patch = Vec::new();
+            clip::patches(*packed.frontend(), sound, |p| patch = p.to_vec()).unwrap();
+            let Ok(()) = packed.embed(&patch, &mut embeddings[0]);
+            ort.embed(&patch, &mut embeddings[1]).unwrap();
+            let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+            let [a, b] = &embeddings;
+            let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+            assert!(cosine > 0.99, "{cosine}");
+        }
+    }
+}
