@@ -54,11 +54,7 @@ impl EmbedError {
     ///
     /// # Errors
     /// The first of them that is wrong.
-    pub fn check(
-        space: &EmbeddingSpace<'_>,
-        patch: &[f32],
-        embedding: &[f32],
-    ) -> Result<(), Self> {
+    pub fn check(space: &EmbeddingSpace<'_>, patch: &[f32], embedding: &[f32]) -> Result<(), Self> {
         let (expected, found) = (space.frontend().patch_len(), patch.len());
         if found != expected {
             return Err(Self::Patch { expected, found });

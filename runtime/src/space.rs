@@ -38,7 +38,9 @@ impl BackboneId {
 /// Writes the first 8 bytes as 16 hexadecimal digits, enough to tell backbones apart by eye.
 impl fmt::Display for BackboneId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0[..8]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -115,7 +117,12 @@ impl<'m> Parts<'m> {
         let (mut dim, mut shares) = (0_usize, 0.0_f32);
         for part in parts {
             let named = (1..=PART_NAME_BYTES).contains(&part.name.len());
-            if !named || checked.as_slice().iter().any(|other| other.name == part.name) {
+            if !named
+                || checked
+                    .as_slice()
+                    .iter()
+                    .any(|other| other.name == part.name)
+            {
                 return Err(PartsError::Name);
             }
             dim = dim.checked_add(part.len).ok_or(PartsError::Len)?;
@@ -261,6 +268,11 @@ pub struct OwnedSpace {
 
 #[cfg(feature = "std")]
 impl OwnedSpace {
+    /// Returns the number of values of an embedding.
+    pub fn dim(&self) -> usize {
+        self.base_mean.len()
+    }
+
     /// Lends the description.
     pub fn as_space(&self) -> EmbeddingSpace<'_> {
         let mut parts = Parts {
@@ -344,7 +356,10 @@ mod tests {
         assert_eq!(refused(&[part("", 3, 1.0)]), E::Name);
         assert_eq!(refused(&[part("a", 1, 0.5), part("a", 1, 0.5)]), E::Name);
         assert_eq!(refused(&[part("a", 0, 1.0)]), E::Len);
-        assert_eq!(refused(&[part("a", 65_535, 0.5), part("b", 1, 0.5)]), E::Len);
+        assert_eq!(
+            refused(&[part("a", 65_535, 0.5), part("b", 1, 0.5)]),
+            E::Len
+        );
         assert_eq!(refused(&[part("a", 3, f32::NAN)]), E::Share);
         assert_eq!(refused(&[part("a", 3, 0.5), part("b", 3, 0.4)]), E::Share);
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];

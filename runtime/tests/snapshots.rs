@@ -157,10 +157,7 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
         refused(&bytes[..len]);
     }
     let (found, known) = (2, 1);
-    assert_eq!(
-        refused(&edited(4, 2)),
-        E::Version { found, known }
-    );
+    assert_eq!(refused(&edited(4, 2)), E::Version { found, known });
     let mut damaged = bytes.clone();
     damaged[60] ^= 4;
     assert!(matches!(refused(&damaged), E::Checksum { .. }));
@@ -168,7 +165,10 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
     let (expected, found) = (bytes.len(), bytes.len() + 3);
     assert_eq!(refused(&longer), E::Length { expected, found });
     let other = refused(&edited(16, 0xde)).to_string();
-    assert!(other.contains("dec0c0") && other.contains("c0c0c0"), "{other}");
+    assert!(
+        other.contains("dec0c0") && other.contains("c0c0c0"),
+        "{other}"
+    );
     // Reserved bytes, dimensions, a role, flags, an example count, a threshold, a name, a direction.
     for (at, value) in [
         (14, 1),
@@ -180,11 +180,7 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
         (61, 0xff),
         (bytes.len() - 5, 0x80),
     ] {
-        assert_eq!(
-            refused(&edited(at, value)),
-            E::Malformed,
-            "byte {at}"
-        );
+        assert_eq!(refused(&edited(at, value)), E::Malformed, "byte {at}");
     }
 
     let mut small = StorageVec::new(4, 6, DIM);

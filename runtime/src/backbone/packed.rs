@@ -1,8 +1,8 @@
 //! The int8 engine: runs a packed model in an arena that the caller owns.
 
-use super::{Backbone, EmbedError};
 #[cfg(feature = "std")]
 use super::repacked::Repacked;
+use super::{Backbone, EmbedError};
 use crate::model::{Model, Op, OpKind};
 #[cfg(feature = "std")]
 use crate::nn::arch::InstructionSet;

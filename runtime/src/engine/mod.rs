@@ -142,8 +142,7 @@ impl Described {
                 expected: parts.dim(),
             };
             let id = BackboneId::new(Sha256::digest(bytes).into());
-            let space =
-                EmbeddingSpace::new(id, description.config, parts, &base_mean, reference);
+            let space = EmbeddingSpace::new(id, description.config, parts, &base_mean, reference);
             Ok(Self {
                 model: model.to_owned(),
                 layout: description.layout,

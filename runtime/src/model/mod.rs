@@ -117,8 +117,7 @@ impl<'a> Model<'a> {
             _ => Parts::new([part("invariant", share), part("equivariant", 1.0 - share)]),
         };
         let parts = parts.ok()?;
-        let reference =
-            measured.unwrap_or(Reference::assumed(self.header.rejection_similarity));
+        let reference = measured.unwrap_or(Reference::assumed(self.header.rejection_similarity));
         let mut id = [0; BackboneId::LEN];
         id[..4].copy_from_slice(&self.checksum().to_be_bytes());
         let id = BackboneId::new(id);
