@@ -1,16 +1,13 @@
 //! The int8 engine: runs a packed model in an arena that the caller owns.
 
-use core::convert::Infallible;
-
-use super::Backbone;
 #[cfg(feature = "std")]
 use super::repacked::Repacked;
-use crate::fewshot::Reference;
-use crate::frontend::FrontendConfig;
+use super::{Backbone, EmbedError};
 use crate::model::{Model, Op, OpKind};
 #[cfg(feature = "std")]
 use crate::nn::arch::InstructionSet;
 use crate::nn::{AveragePool, Convolution, MaxPool, arch, portable};
+use crate::space::EmbeddingSpace;
 
 /// A packed model together with the memory that it runs in.
 ///
@@ -125,11 +122,18 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
     /// right before and right after it runs, which may be more than once for an embedding (once for
     /// each path).
     ///
-    /// # Panics
+    /// # Errors
     /// As [`Backbone::embed`].
-    pub fn embed_observed(&mut self, patch: &[f32], embedding: &mut [f32], observe: Observer<'_>) {
+    pub fn embed_observed(
+        &mut self,
+        patch: &[f32],
+        embedding: &mut [f32],
+        observe: Observer<'_>,
+    ) -> Result<(), EmbedError> {
+        EmbedError::check(&self.space(), patch, embedding)?;
         self.program
             .embed(self.arena.as_mut(), patch, embedding, observe);
+        Ok(())
     }
 }
 
@@ -146,35 +150,14 @@ pub enum Moment {
 }
 
 impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
-    type Error = Infallible;
+    type Error = EmbedError;
 
-    fn frontend(&self) -> &FrontendConfig {
-        self.program.model.frontend()
+    fn space(&self) -> EmbeddingSpace<'_> {
+        self.program.model.space()
     }
 
-    fn invariant_dim(&self) -> usize {
-        self.program.model.invariant_dim()
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        self.program.model.equivariant_dim()
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        self.program.model.base_mean()
-    }
-
-    fn rejection_similarity(&self) -> f32 {
-        self.program.model.rejection_similarity()
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        self.program.model.reference()
-    }
-
-    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {
-        self.embed_observed(patch, embedding, &mut |_, _| ());
-        Ok(())
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EmbedError> {
+        self.embed_observed(patch, embedding, &mut |_, _| ())
     }
 }
 
@@ -188,11 +171,6 @@ impl Program<'_> {
     ) {
         let model = self.model;
         let output = model.output();
-        assert_eq!(
-            embedding.len(),
-            model.paths() * output.shape.len(),
-            "length of the embedding"
-        );
         let parts = embedding.chunks_exact_mut(output.shape.len());
         for (path, features) in parts.enumerate() {
             // What the shared operators made for path 0 is still there for path 1.

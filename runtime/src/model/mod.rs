@@ -25,6 +25,7 @@ pub use validate::checksum;
 
 use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
+use crate::space::{BackboneId, EmbeddingSpace, Part, Parts};
 use wire::{HEADER_LEN, Header};
 
 /// Version of the format that this crate writes; it reads this and all earlier ones.
@@ -97,37 +98,39 @@ impl<'a> Model<'a> {
         self.header.paths.into()
     }
 
-    /// Length of the invariant features (path 0).
-    pub fn invariant_dim(&self) -> usize {
-        self.output().shape.len()
+    /// Describes the embeddings that the model makes.
+    pub fn space(&self) -> EmbeddingSpace<'a> {
+        self.try_space()
+            .expect("validated when the model was opened")
     }
 
-    /// Length of the equivariant features (path 1); zero where there is no second path.
-    pub fn equivariant_dim(&self) -> usize {
-        self.output().shape.len() * (self.paths() - 1)
+    fn try_space(&self) -> Option<EmbeddingSpace<'a>> {
+        let len = self.output().shape.len();
+        let [share, quantiles @ ..] = self.header.reference;
+        let stated = self.header.reference.iter().any(|v| v.to_bits() != 0);
+        let measured = stated.then(|| Reference::new(quantiles)).flatten();
+        let share = if stated { share } else { 0.5 };
+        let part = |name, share| Part { name, len, share };
+        let parts = match self.paths() {
+            1 => Parts::new([part("features", 1.0)]),
+            _ => Parts::new([part("invariant", share), part("equivariant", 1.0 - share)]),
+        };
+        let parts = parts.ok()?;
+        let reference = measured.unwrap_or(Reference::assumed(self.header.rejection_similarity));
+        let mut id = [0; BackboneId::LEN];
+        id[..4].copy_from_slice(&self.checksum().to_be_bytes());
+        let id = BackboneId::new(id);
+        EmbeddingSpace::new(id, self.header.frontend, parts, self.base_mean(), reference)
     }
 
     /// Mean embedding over base audio, both paths' features one after the other.
-    pub fn base_mean(&self) -> &'a [f32] {
-        let len = self.invariant_dim() + self.equivariant_dim();
+    fn base_mean(&self) -> &'a [f32] {
+        let len = self.output().shape.len() * self.paths();
         let bytes = self.section(self.header.base_mean_at, 4 * len);
         bytes
             .ok()
             .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
             .unwrap_or_default()
-    }
-
-    /// Cosine similarity below which two clips of base audio are taken to be unrelated.
-    pub fn rejection_similarity(&self) -> f32 {
-        self.header.rejection_similarity
-    }
-
-    /// How its directions are compared, and how alike those of unrelated sounds are; `None` of files
-    /// that do not say.
-    pub fn reference(&self) -> Option<Reference> {
-        let [share, quantiles @ ..] = self.header.reference;
-        let stated = self.header.reference.iter().any(|v| v.to_bits() != 0);
-        stated.then(|| Reference::new(share, quantiles)).flatten()
     }
 
     /// Bytes of arena that running needs.

@@ -4,6 +4,7 @@ use super::crc::Crc32;
 use super::placement::Tensor;
 use super::wire::{CRC_AT, HEADER_LEN, Header, MAGIC};
 use super::{ALIGNMENT, MAX_ARENA, MAX_OPS, Model, Op, OpKind, OpenError, VERSION};
+use crate::fewshot::Reference;
 use crate::nn::{Layout, Quantisation, Shape};
 
 pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
@@ -304,12 +305,14 @@ fn check_shared(model: &Model<'_>) -> Result<(), OpenError> {
 }
 
 fn check_statistics(model: &Model<'_>) -> Result<(), OpenError> {
-    let dim = model.invariant_dim() + model.equivariant_dim();
+    let dim = model.output().shape.len() * model.paths();
     model.section(model.header.base_mean_at, 4 * dim)?;
     let finite = model.base_mean().iter().all(|mean| mean.is_finite());
+    let [share, quantiles @ ..] = model.header.reference;
     let absent = model.header.reference.iter().all(|v| v.to_bits() == 0);
-    let valid = absent || model.reference().is_some();
-    if finite && valid && (-1.0..=1.0).contains(&model.rejection_similarity()) {
+    let stated = (0.0..=1.0).contains(&share) && Reference::new(quantiles).is_some();
+    let valid = (absent || stated) && model.try_space().is_some();
+    if finite && valid && (-1.0..=1.0).contains(&model.header.rejection_similarity) {
         Ok(())
     } else {
         Err(OpenError::Statistics)

@@ -183,7 +183,10 @@ fn forged_files_never_panic() {
             let patch = vec![0.5; model.frontend().patch_len()];
             let mut backbone = PackedBackbone::new(model, vec![0i8; model.arena_len()]).unwrap();
             for path in 0..model.paths() {
-                assert_eq!(backbone.run_path(path, &patch).len(), model.invariant_dim());
+                assert_eq!(
+                    backbone.run_path(path, &patch).len(),
+                    model.output().shape.len()
+                );
             }
             for tensor in model.tensors() {
                 assert!(!model.lifetime(tensor.index).is_empty());

@@ -15,7 +15,7 @@ fn run(spec: &ModelSpec) -> (Vec<f32>, Vec<i8>) {
     let mut backbone = PackedBackbone::new(model, vec![55i8; model.arena_len()]).unwrap();
     let (mut floats, mut integers) = (Vec::new(), Vec::new());
     for patch in patches(spec.frontend.patch_len(), 4) {
-        let mut embedding = vec![0.0; backbone.embedding_dim()];
+        let mut embedding = vec![0.0; backbone.space().dim()];
         backbone.embed(&patch, &mut embedding).unwrap();
         floats.extend(embedding);
         for path in 0..model.paths() {
@@ -79,7 +79,7 @@ fn every_instruction_set_gives_the_same_bytes() {
             let arena = vec![55i8; model.arena_len()];
             let mut backbone = PackedBackbone::with_instruction_set(model, arena, set).unwrap();
             assert_eq!(backbone.instruction_set(), set);
-            let mut embedding = vec![0.0; backbone.embedding_dim()];
+            let mut embedding = vec![0.0; backbone.space().dim()];
             backbone.embed(patch, &mut embedding).unwrap();
             let paths = (0..model.paths()).map(|path| backbone.run_path(path, patch).to_vec());
             (embedding, paths.collect::<Vec<_>>())
@@ -231,9 +231,10 @@ fn the_model_says_what_it_was_built_with() {
     assert_eq!(model.name(), spec.name);
     assert_eq!(model.provenance(), spec.provenance);
     assert_eq!(*model.frontend(), spec.frontend);
-    assert_eq!(model.base_mean(), spec.base_mean);
-    assert_eq!(model.rejection_similarity(), spec.rejection_similarity);
-    assert_eq!((model.invariant_dim(), model.equivariant_dim()), (11, 11));
+    let space = model.space();
+    assert_eq!(space.base_mean(), spec.base_mean);
+    assert_eq!(space.reference().quantiles()[3], spec.rejection_similarity);
+    assert_eq!(space.parts().range_of("equivariant"), Some(11..22));
     assert_eq!(Model::len_from_header(&file), Ok(file.len()));
 }
 

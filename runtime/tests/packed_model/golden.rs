@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mtslvr_pack::builder::build;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, Reference};
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 
 use mtslvr_runtime::nn::Layout;
@@ -29,7 +29,7 @@ fn outputs(file: &[u8]) -> Vec<u8> {
         for path in 0..model.paths() {
             bytes.extend(backbone.run_path(path, &patch).iter().map(|&q| q as u8));
         }
-        let mut embedding = vec![0.0; backbone.embedding_dim()];
+        let mut embedding = vec![0.0; backbone.space().dim()];
         backbone.embed(&patch, &mut embedding).unwrap();
         bits.extend(embedding.iter().flat_map(|x| x.to_le_bytes()));
     }
@@ -53,7 +53,7 @@ fn every_version_is_read_and_computes_the_same_bytes() {
 
 fn reference() -> Reference {
     let quantiles = [-0.03125, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
-    Reference::new(0.6875, quantiles).unwrap()
+    Reference::new(quantiles).unwrap()
 }
 
 #[test]
@@ -61,16 +61,13 @@ fn a_reference_is_read_and_changes_nothing_else() {
     let [with, without] = ["v2-reference.slvr", "v2.slvr"]
         .map(|name| AlignedBytes::new(&std::fs::read(path(name)).unwrap()));
     let model = Model::open(&with).unwrap();
-    assert_eq!(model.reference(), Some(reference()));
-    assert_eq!(EmbeddingSpace::from(&model).reference, reference());
+    let space = model.space();
+    assert_eq!(space.reference(), &reference());
+    assert_eq!(space.parts().as_slice()[0].share, 0.6875);
     assert_eq!(outputs(&with), outputs(&without));
     // What a file does not say is assumed.
     let model = Model::open(&without).unwrap();
-    assert_eq!(model.reference(), None);
-    assert_eq!(
-        EmbeddingSpace::from(&model).reference,
-        Reference::assumed(model.rejection_similarity())
-    );
+    assert_eq!(*model.space().reference(), Reference::assumed(0.375));
     let mut spec = network(Plan::SMALL, 41);
     spec.reference = Some(reference());
     assert_eq!(*build(&spec).unwrap(), *with);

@@ -233,6 +233,7 @@ pub fn network(plan: Plan, seed: u64) -> ModelSpec {
         ops,
         base_mean: (0..dim).map(|_| random.unit()).collect(),
         rejection_similarity: 0.375,
+        invariant_share: 0.6875,
         reference: None,
         share_prefix: true,
     };

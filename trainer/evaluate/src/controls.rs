@@ -74,7 +74,7 @@ impl LoadedSet {
 }
 
 /// How a set is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Ways, shots and queries.
     pub shape: EpisodeShape,
@@ -82,7 +82,7 @@ pub struct Settings {
     pub tasks: usize,
     /// The classifier, of the model and of the controls.
     pub head: Head,
-    /// Which half of the embeddings the head sees.
+    /// Parts of the embeddings that the head sees.
     pub features: FeatureChoice,
     /// Decides the tasks and the random control's weights.
     pub seed: u64,
@@ -97,7 +97,7 @@ pub trait Untrained: std::fmt::Debug {
     fn features(
         &mut self,
         set: &LoadedSet,
-        choice: FeatureChoice,
+        choice: &FeatureChoice,
         progress: &(dyn Fn() + Sync),
     ) -> Result<ClipFeatures>;
 }
@@ -110,7 +110,7 @@ where
     fn features(
         &mut self,
         set: &LoadedSet,
-        choice: FeatureChoice,
+        choice: &FeatureChoice,
         progress: &(dyn Fn() + Sync),
     ) -> Result<ClipFeatures> {
         model_features(self, set, choice, progress)
@@ -212,13 +212,13 @@ where
             .accuracy(&features, settings.head)
             .map_err(|error| anyhow!("set `{}`, head {}: {error}", set.name, settings.head))
     };
-    let model = accuracy(model_features(engines, set, settings.features, progress)?)?;
+    let model = accuracy(model_features(engines, set, &settings.features, progress)?)?;
     let mfcc = accuracy(controls.mfcc.features(&set.clips)?)?;
     let random = match &mut controls.random {
         None => None,
         Some(network) => Some(accuracy(network.features(
             set,
-            settings.features,
+            &settings.features,
             progress,
         )?)?),
     };
@@ -243,7 +243,7 @@ where
 fn model_features<B>(
     engines: &mut [B],
     set: &LoadedSet,
-    choice: FeatureChoice,
+    choice: &FeatureChoice,
     progress: &(dyn Fn() + Sync),
 ) -> Result<ClipFeatures>
 where
@@ -257,10 +257,7 @@ where
             set.name
         )
     })?;
-    features.choose(choice).with_context(|| {
-        format!(
-            "the model has no {} features: it has one path; leave --features out",
-            choice.name()
-        )
-    })
+    features
+        .choose(choice)
+        .map_err(|error| anyhow!("--features {choice}: {error}"))
 }

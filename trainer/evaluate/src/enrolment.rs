@@ -3,7 +3,7 @@
 use super::episodes::Episode;
 use super::features::ClipFeatures;
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use serde::{Deserialize, Serialize};
 
 /// Classes enrolled from the support of an episode, ready to answer.
@@ -51,13 +51,7 @@ impl<'b> Enrolment<'b> {
         features: &'b ClipFeatures,
         episode: &Episode,
     ) -> Result<Self> {
-        let space = EmbeddingSpace {
-            backbone: 0,
-            base_mean: &features.centre,
-            invariant_dim: features.first_half,
-            reference: features.reference,
-        };
-        let mut sounds = Learner::new(storage.lend(), head, space)?;
+        let mut sounds = Learner::new(storage.lend(), head, features.space.as_space())?;
         for (label, clips) in episode.support.iter().enumerate() {
             for &clip in clips {
                 sounds
@@ -117,15 +111,17 @@ pub fn confusion(known: &[(String, Vec<Answer>)], strangers: &[Answer]) -> Confu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::test_space;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]
     fn knows_its_classes_and_rejects_others() {
         let features = ClipFeatures {
-            dim: 4,
-            first_half: 2,
-            reference: Reference::assumed(0.5),
-            centre: vec![0.0; 4],
+            space: test_space(
+                &[("a", 2, 0.5), ("b", 2, 0.5)],
+                &[0.0; 4],
+                Reference::assumed(0.5),
+            ),
             rows: [
                 [1.0, 0.1, 1.0, 0.0],
                 [0.1, 1.0, 0.0, 1.0],

@@ -30,7 +30,7 @@ pub mod stream;
 pub mod timing;
 
 pub use benchmark::TaskSet;
-pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias};
+pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias, compared_parts};
 pub use bias_report::BiasReport;
 pub use comparison::{Comparison, merged_notes, with_interval};
 pub use controls::{

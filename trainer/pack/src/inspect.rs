@@ -36,8 +36,8 @@ pub struct Inspection {
     pub macs_in_all: u64,
     /// How patches are made.
     pub frontend: Frontend,
-    /// Length of the invariant and the equivariant features.
-    pub dims: [usize; 2],
+    /// The parts of an embedding in their order.
+    pub parts: Vec<Part>,
     /// What heads centre with.
     pub statistics: Option<Statistics>,
     /// The operators in the order they run.
@@ -81,17 +81,25 @@ pub struct Frontend {
     scale: f32,
 }
 
+/// A part of an embedding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// What it is called.
+    pub name: String,
+    /// Number of its values.
+    pub len: usize,
+    /// Share in the similarity of two embeddings, 0 to 1.
+    pub share: f32,
+}
+
 /// Statistics of embeddings over base audio.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Statistics {
     /// Length of the mean embedding.
     pub base_mean_norm: f32,
-    /// Default threshold of the unknown decision for a single class.
-    pub rejection_similarity: f32,
-    /// How much the invariant features count in a similarity, 0 to 1.
-    pub invariant_share: Option<f32>,
-    /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed.
-    pub unrelated_similarity: Option<[f32; 8]>,
+    /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed. One that 5 %
+    /// exceed is the default threshold of the unknown decision for a single class.
+    pub unrelated_similarity: [f32; 8],
 }
 
 /// One operator.
@@ -149,7 +157,8 @@ impl Inspection {
         let shared_ops = model.shared_ops();
         let file_bytes = model.as_bytes().len();
         flash.other = file_bytes - flash.weights - flash.adapters - flash.tables;
-        let dims = [model.invariant_dim(), model.equivariant_dim()];
+        let space = model.space();
+        let parts = space.parts().as_slice().iter();
         Self {
             format: "slvr",
             name: model.name().to_owned(),
@@ -158,19 +167,21 @@ impl Inspection {
             flash,
             ram: RamParts {
                 arena: Some(model.arena_len()),
-                clip_buffer: clip_buffer(model.frontend(), dims),
+                clip_buffer: clip_buffer(space.frontend(), space.dim()),
             },
             memory_plan: Some(MemoryPlan::of(model)),
             macs_in_all: in_all(&macs, &operators[..shared_ops]),
             macs,
             shared_ops,
-            frontend: model.frontend().into(),
-            dims,
-            statistics: Some(statistics(
-                model.base_mean(),
-                model.rejection_similarity(),
-                model.reference(),
-            )),
+            frontend: space.frontend().into(),
+            parts: parts
+                .map(|part| Part {
+                    name: part.name.to_owned(),
+                    len: part.len,
+                    share: part.share,
+                })
+                .collect(),
+            statistics: Some(statistics(space.base_mean(), space.reference())),
             operators,
         }
     }
@@ -182,20 +193,14 @@ fn in_all(macs: &[u64], shared: &[Operator]) -> u64 {
     macs.iter().map(|path| path - once).sum::<u64>() + once
 }
 
-fn clip_buffer(frontend: &FrontendConfig, dims: [usize; 2]) -> usize {
-    4 * ClipEmbedder::buffer_len(frontend, dims[0] + dims[1])
+fn clip_buffer(frontend: &FrontendConfig, dim: usize) -> usize {
+    4 * ClipEmbedder::buffer_len(frontend, dim)
 }
 
-fn statistics(
-    base_mean: &[f32],
-    rejection_similarity: f32,
-    reference: Option<Reference>,
-) -> Statistics {
+fn statistics(base_mean: &[f32], reference: &Reference) -> Statistics {
     Statistics {
         base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
-        rejection_similarity,
-        invariant_share: reference.map(|r| r.invariant_share()),
-        unrelated_similarity: reference.map(|r| *r.quantiles()),
+        unrelated_similarity: *reference.quantiles(),
     }
 }
 
@@ -273,24 +278,21 @@ impl fmt::Display for Inspection {
             c.mean,
             c.scale
         )?;
-        writeln!(
-            f,
-            "embedding   invariant {}, equivariant {}",
-            self.dims[0], self.dims[1]
-        )?;
+        for (index, part) in self.parts.iter().enumerate() {
+            let label = if index == 0 { "embedding" } else { "" };
+            let Part { name, len, share } = part;
+            writeln!(f, "{label:<12}{name}: {len} values, share {share}")?;
+        }
         if let Some(s) = &self.statistics {
             writeln!(
                 f,
-                "statistics  length of the base mean {:.4}, rejection similarity {:.4}",
-                s.base_mean_norm, s.rejection_similarity
+                "statistics  length of the base mean {:.4}",
+                s.base_mean_norm
             )?;
-            if let (Some(share), Some(quantiles)) = (s.invariant_share, s.unrelated_similarity) {
-                write!(f, "reference   invariant share {share}; of unrelated pairs")?;
-                for (tail, quantile) in REFERENCE_TAILS.iter().zip(quantiles) {
-                    write!(f, ", {} % above {quantile:.3}", 100.0 * tail)?;
-                }
-                writeln!(f)?;
-            }
+            let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
+            let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
+            let tails: Vec<String> = tails.collect();
+            writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
         }
         writeln!(
             f,

@@ -4,10 +4,9 @@ use super::engine::{EngineError, FloatBackbone, FloatEngine, open_float};
 use super::inspect::Inspection;
 use super::shipped::{ModelSource, ShippedModel, model_kinds};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
-use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::{AlignedBytes, Crc32, Model, OpenError};
+use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 use mtslvr_runtime::nn::arch::InstructionSet;
+use mtslvr_runtime::space::EmbeddingSpace;
 use std::path::{Path, PathBuf};
 
 /// What runs a backbone.
@@ -98,7 +97,7 @@ pub const ONNX_FILE: &str = "model.onnx";
 /// Name of the packed model in a run folder.
 pub const SLVR_FILE: &str = "model.slvr";
 
-/// A backbone in any engine. The packed engine never fails; the others may.
+/// A backbone in any engine. The packed engine fails at wrong lengths only.
 #[derive(Debug)]
 pub enum OpenedBackbone {
     /// In a float engine.
@@ -235,14 +234,6 @@ impl BackboneFile {
         }
     }
 
-    /// CRC-32 that tells this model from others.
-    pub fn checksum(&self) -> u32 {
-        match &self.bytes {
-            Bytes::Onnx(bytes) => Crc32::new().update(bytes).finish(),
-            Bytes::Packed(model) => model.checksum(),
-        }
-    }
-
     /// Looks into the model.
     ///
     /// # Errors
@@ -320,55 +311,17 @@ fn leak(bytes: AlignedBytes) -> Result<Model<'static>, OpenError> {
 impl Backbone for OpenedBackbone {
     type Error = EngineError;
 
-    fn frontend(&self) -> &FrontendConfig {
+    fn space(&self) -> EmbeddingSpace<'_> {
         match self {
-            Self::Float(backbone) => backbone.frontend(),
-            Self::Packed(backbone) => backbone.frontend(),
-        }
-    }
-
-    fn invariant_dim(&self) -> usize {
-        match self {
-            Self::Float(backbone) => backbone.invariant_dim(),
-            Self::Packed(backbone) => backbone.invariant_dim(),
-        }
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        match self {
-            Self::Float(backbone) => backbone.equivariant_dim(),
-            Self::Packed(backbone) => backbone.equivariant_dim(),
-        }
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        match self {
-            Self::Float(backbone) => backbone.base_mean(),
-            Self::Packed(backbone) => backbone.base_mean(),
-        }
-    }
-
-    fn rejection_similarity(&self) -> f32 {
-        match self {
-            Self::Float(backbone) => backbone.rejection_similarity(),
-            Self::Packed(backbone) => backbone.rejection_similarity(),
-        }
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        match self {
-            Self::Float(backbone) => backbone.reference(),
-            Self::Packed(backbone) => backbone.reference(),
+            Self::Float(backbone) => backbone.space(),
+            Self::Packed(backbone) => backbone.space(),
         }
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
         match self {
             Self::Float(backbone) => backbone.embed(patch, embedding),
-            Self::Packed(backbone) => {
-                let Ok(()) = backbone.embed(patch, embedding);
-                Ok(())
-            }
+            Self::Packed(backbone) => Ok(backbone.embed(patch, embedding)?),
         }
     }
 }

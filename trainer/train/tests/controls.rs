@@ -65,7 +65,7 @@ fn a_synthetic_set_goes_all_the_way() {
         },
         tasks: 40,
         head: Head::default(),
-        features: FeatureChoice::Both,
+        features: FeatureChoice::ALL,
         seed: 1,
     };
     let mut controls = Controls::new(&frontend, |reference| {

@@ -22,11 +22,11 @@ fn the_files_are_what_they_are_called() {
         };
         let (packed, float) = (open(Engine::Packed), open(Engine::Tract));
         assert_eq!(packed.provenance, float.provenance);
-        assert_eq!((packed.dims, &packed.macs), (float.dims, &float.macs));
+        assert_eq!((&packed.parts, &packed.macs), (&float.parts, &float.macs));
         let backbone = BackboneFile::open(&ModelSource::Shipped(model), None)
             .unwrap()
             .backbone();
-        assert_eq!(backbone.unwrap().frontend().sample_rate, rate);
+        assert_eq!(backbone.unwrap().space().frontend().sample_rate, rate);
         let preset = RunConfig::preset(model.name).unwrap();
         let trunk = BackboneSpec::from_provenance(&packed.provenance);
         assert_eq!(trunk, Some(preset.backbone));

@@ -142,7 +142,7 @@ where
     let Head::Runtime(kind) = head else {
         unreachable!("the default head is one of the runtime's");
     };
-    let mut storage = Enrolment::storage(&sounds.episode, features.dim);
+    let mut storage = Enrolment::storage(&sounds.episode, features.dim());
     let mut enrolment = Enrolment::new(&mut storage, kind, &features, &sounds.episode)
         .context("the sounds cannot be enrolled")?;
     let threshold = enrolment.threshold();
@@ -217,7 +217,7 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
         },
         tasks: TASKS,
         head: Head::default(),
-        features: FeatureChoice::Both,
+        features: FeatureChoice::ALL,
         seed,
     };
     let width = subjects.iter().map(|s| s.label.chars().count());
@@ -230,7 +230,7 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
     for subject in subjects {
         let engines = &mut subject.engines;
         let trunk = BackboneSpec::from_provenance(&subject.model.provenance);
-        let frontend = *engines[0].frontend();
+        let frontend = *engines[0].space().frontend();
         let mut controls = Controls::new(&frontend, |reference| {
             random_weights(trunk.as_ref(), &frontend, reference, seed)
         })?;
@@ -250,7 +250,7 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
         evaluations.push(Evaluation::new(
             subject.file.name().to_owned(),
             subject.file.engine().name().to_owned(),
-            FeatureChoice::Both.name().into(),
+            FeatureChoice::ALL.to_string(),
             settings.shape.queries,
             seed,
             vec![result],

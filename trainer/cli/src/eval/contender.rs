@@ -21,9 +21,9 @@ impl Contender {
     pub(super) fn open(model: &ModelSource, args: &Args) -> Result<Self> {
         let file = BackboneFile::open(model, args.engine)?;
         let engines = file.backbones()?;
-        let frontend = engines[0].frontend();
-        let controls = Controls::new(frontend, |reference| {
-            untrained::control(model, &file, frontend, reference, args.seed)
+        let frontend = *engines[0].space().frontend();
+        let controls = Controls::new(&frontend, |reference| {
+            untrained::control(model, &file, &frontend, reference, args.seed)
         })?;
         let notes = controls.notes.clone();
         Ok(Self {
@@ -37,7 +37,7 @@ impl Contender {
 
     /// Rate at which it takes clips, Hz.
     pub(super) fn sample_rate(&self) -> u32 {
-        self.engines[0].frontend().sample_rate
+        self.engines[0].space().frontend().sample_rate
     }
 
     /// Evaluates it on `set`, which is loaded at its rate. `remarks` are of the set.
@@ -76,7 +76,7 @@ impl Contender {
         Evaluation::new(
             self.file.name().to_owned(),
             self.file.engine().name().to_owned(),
-            args.features.name().to_owned(),
+            args.features.to_string(),
             args.queries,
             args.seed,
             self.results,

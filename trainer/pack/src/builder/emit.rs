@@ -57,7 +57,7 @@ pub(super) fn emit(spec: &ModelSpec) -> Result<Vec<u8>, BuildError> {
         frontend: spec.frontend,
         reference: spec.reference.map_or([0.0; 9], |reference| {
             let [a, b, c, d, e, f, g, h] = *reference.quantiles();
-            [reference.invariant_share(), a, b, c, d, e, f, g, h]
+            [spec.invariant_share, a, b, c, d, e, f, g, h]
         }),
     };
     let mut records = header.emit();

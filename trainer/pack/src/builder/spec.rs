@@ -23,7 +23,9 @@ pub struct ModelSpec {
     pub base_mean: Vec<f32>,
     /// Cosine similarity below which two clips of base audio are taken to be unrelated, -1 to 1.
     pub rejection_similarity: f32,
-    /// How directions are compared, and how alike those of unrelated sounds are, if that was measured.
+    /// Share of the first of two paths in a similarity, 0 to 1; written where there is a reference.
+    pub invariant_share: f32,
+    /// How alike unrelated sounds are, if that was measured.
     pub reference: Option<Reference>,
     /// Runs the leading operators that are the same for both paths only once for an embedding. What
     /// they leave stays in the arena meanwhile, which may make the arena larger.

@@ -1,18 +1,19 @@
 //! What is in an ONNX model.
 
-use super::{FlashParts, Inspection, Operator, RamParts, clip_buffer, in_all, pair, statistics};
+use super::{
+    FlashParts, Inspection, Operator, Part, RamParts, clip_buffer, in_all, pair, statistics,
+};
+use crate::engine::{EQUIVARIANT, INVARIANT, SINGLE_OUTPUT};
 use crate::graph::Graph;
 use crate::onnx::{self, ImportError};
+use crate::part_shares;
 
 impl Inspection {
     /// Looks into an ONNX model that says how its input is made.
     pub fn of_onnx(bytes: &[u8]) -> Result<Self, ImportError> {
         let metadata = onnx::read_metadata(bytes)?;
         let graph = onnx::read(bytes, None)?;
-        let measured = metadata
-            .base_mean
-            .as_ref()
-            .zip(metadata.rejection_similarity);
+        let measured = metadata.base_mean.as_ref().zip(metadata.reference.as_ref());
         let mut flash = FlashParts::default();
         let mut operators = Vec::new();
         for (index, op) in graph.ops.iter().enumerate() {
@@ -37,8 +38,15 @@ impl Inspection {
         flash.other = bytes.len().saturating_sub(counted);
         let shared_ops = shared_ops(&graph);
         let macs: Vec<u64> = (0..graph.paths).map(|path| graph.macs(path)).collect();
-        let dim = graph.path_dim();
-        let dims = [dim, dim * (graph.paths - 1)];
+        let len = graph.path_dim();
+        let named = metadata.parts.unwrap_or_else(|| {
+            let names: &[&str] = match graph.paths {
+                1 => &[SINGLE_OUTPUT],
+                _ => &[INVARIANT, EQUIVARIANT],
+            };
+            let names = names.iter().map(|name| (*name).to_owned());
+            names.zip(part_shares(graph.paths)).collect()
+        });
         Ok(Self {
             format: "onnx",
             name: String::new(),
@@ -47,16 +55,18 @@ impl Inspection {
             flash,
             ram: RamParts {
                 arena: None,
-                clip_buffer: clip_buffer(&graph.frontend, dims),
+                clip_buffer: clip_buffer(&graph.frontend, len * graph.paths),
             },
             memory_plan: None,
             macs_in_all: in_all(&macs, &operators[..shared_ops]),
             macs,
             shared_ops,
             frontend: (&graph.frontend).into(),
-            dims,
-            statistics: measured
-                .map(|(mean, similarity)| statistics(mean, similarity, metadata.reference)),
+            parts: named
+                .into_iter()
+                .map(|(name, share)| Part { name, len, share })
+                .collect(),
+            statistics: measured.map(|(mean, reference)| statistics(mean, reference)),
             operators,
         })
     }

@@ -6,10 +6,12 @@ use crate::engine::{FrontendDescription, Layout, OnnxMetadata};
 use mtslvr_runtime::frontend::FrontendConfig;
 use prost::Message;
 
-/// The bytes of a file around `graph`, its metadata included.
+/// Writes a file around `graph`, its metadata included; `parts` are the names and shares of those
+/// outputs that make an embedding.
 pub fn file(
     graph: pb::GraphProto,
     frontend: &FrontendConfig,
+    parts: Vec<(String, f32)>,
     statistics: &EmbeddingStatistics,
     provenance: &str,
 ) -> Vec<u8> {
@@ -19,8 +21,8 @@ pub fn file(
             layout: Layout::TimeMel,
         }),
         base_mean: Some(statistics.base_mean.clone()),
-        rejection_similarity: Some(statistics.rejection_similarity),
-        reference: statistics.reference,
+        parts: Some(parts),
+        reference: Some(statistics.reference),
         provenance: Some(provenance.to_owned()),
     };
     let model = pb::ModelProto {

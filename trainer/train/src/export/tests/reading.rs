@@ -21,7 +21,7 @@ fn assert_near(found: &[f32], expected: &[f32]) {
 
 fn by_tract(bytes: &[u8], patch: &[f32]) -> Vec<f32> {
     let mut tract = TractBackbone::from_bytes(bytes, "test", None).unwrap();
-    let mut embedding = vec![0.0; tract.embedding_dim()];
+    let mut embedding = vec![0.0; tract.space().dim()];
     tract.embed(patch, &mut embedding).unwrap();
     embedding
 }
