@@ -2,33 +2,21 @@
 
 use super::ProfileError;
 use mtslvr_runtime::fewshot::{Role, SupportSet};
-use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
 /// The profile's name in the user's data folder.
 const FILE: &str = "mtslvr/profile.mtss";
 
-/// The profile that is used unless one is named: in the folder that `XDG_DATA_HOME` names or, as the
-/// XDG base directory specification says, in `~/.local/share`; on Windows in `LOCALAPPDATA`.
+/// Returns the profile that is used unless one is named: a file in the user's local data folder, which is
+/// `$XDG_DATA_HOME` or `~/.local/share` on Linux, `~/Library/Application Support` on macOS and
+/// `%LOCALAPPDATA%` on Windows.
 ///
 /// # Errors
-/// [`ProfileError::NoPlace`] if none of them is known.
+/// [`ProfileError::NoPlace`] if the folder is not known.
 pub fn default_path() -> Result<PathBuf, ProfileError> {
-    // The specification says to disregard a relative path.
-    let folder = |variable| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let local = if cfg!(windows) {
-        "LOCALAPPDATA"
-    } else {
-        "XDG_DATA_HOME"
-    };
-    let data = folder(local).or_else(|| Some(env::home_dir()?.join(".local/share")));
-    let data = data.filter(|path| path.is_absolute());
-    Ok(data.ok_or(ProfileError::NoPlace)?.join(FILE))
+    let data = dirs::data_local_dir().ok_or(ProfileError::NoPlace)?;
+    Ok(data.join(FILE))
 }
 
 /// What a recording is an example of.
