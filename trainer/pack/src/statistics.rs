@@ -6,7 +6,7 @@ use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
 use rayon::prelude::*;
 
 /// How much the invariant features count in a similarity: what was best at 1, 3 and 5 examples a class
-/// on labelled sets sorted from pretraining recordings (`reports/bias.md`).
+/// on labelled sets sorted from pretraining recordings (`models/reports/bias.md`).
 pub const INVARIANT_SHARE: f32 = 0.7;
 
 /// The place among [`REFERENCE_TAILS`] of the rejection similarity: one pair in twenty is more alike.
