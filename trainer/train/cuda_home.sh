@@ -2,7 +2,7 @@
 # A CUDA 13.0 toolkit out of PyPI's wheels, enough to build the trainer's `cuda` feature on a machine
 # that has neither toolkit nor GPU.
 #
-#   scripts/cuda_home.sh DIR > cuda.env
+#   trainer/train/cuda_home.sh DIR > cuda.env
 #
 # Prints the environment to build in. What the build links against is empty functions under the
 # libraries' names; the machine that runs the program has the real ones.

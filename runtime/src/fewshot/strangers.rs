@@ -18,7 +18,7 @@ pub enum Strangers {
 
 /// How the threshold of classes that have none of their own is calibrated.
 ///
-/// What it comes to on real recordings is in the project's `reports/open-set.md`.
+/// What it comes to on real recordings is in the project's `models/reports/open-set.md`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// Share of the strangers that may be taken for one of the classes, 0 to 1, however many classes

@@ -3,7 +3,7 @@
 /// Settings of a [`Listener`](super::Listener). Times are rounded to whole frames, at least one.
 ///
 /// The defaults were chosen on streams composed of pretraining recordings; what they give on others
-/// is in the project's `reports/stream.md`.
+/// is in the project's `models/reports/stream.md`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ListenerConfig {
     /// Seconds from one judged window to the next while a sound lasts; no more than a patch.

@@ -1,6 +1,6 @@
 """Writes runtime/tests/golden/frontend.{i16,json}: log-mel features by librosa's definition.
 
-Needs numpy and librosa. Run from the repository's root: python scripts/golden_frontend.py
+Needs numpy and librosa. Run from the repository's root: python runtime/tests/reference/golden_frontend.py
 The mel bank is librosa.filters.mel(htk=True, norm=None), which is torchaudio's
 melscale_fbanks(norm=None, mel_scale="htk"); everything is computed in double precision.
 """

@@ -1,6 +1,6 @@
 """Writes runtime/tests/golden/heads.json: random problems and scikit-learn's solutions.
 
-Needs numpy and scikit-learn. Run from the repository's root: python scripts/golden_heads.py
+Needs numpy and scikit-learn. Run from the repository's root: python runtime/tests/reference/golden_heads.py
 Examples are multiples of 1/1024, so that the file is small and both sides read the same numbers.
 Logistic regressions are solved to a gradient of 1e-9.
 """

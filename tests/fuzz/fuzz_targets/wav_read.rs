@@ -1,6 +1,6 @@
 //! Any bytes give samples or an error: `cargo +nightly fuzz run wav_read`.
 //!
-//! Begin with a short WAV file in `fuzz/corpus/wav_read`.
+//! Begin with a short WAV file in `tests/fuzz/corpus/wav_read`.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

@@ -37,7 +37,7 @@ pub struct Args {
         conflicts_with = "config"
     )]
     preset: String,
-    /// Start from this configuration file (copy a preset from trainer/presets and change it)
+    /// Start from this configuration file (copy a preset from trainer/train/presets and change it)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Minutes to train

@@ -1,5 +1,6 @@
 //! What the program says and leaves behind when it is given something wrong: a clear sentence, a
 //! non-zero exit, nothing lost.
+#![cfg(feature = "train")]
 
 mod small_model;
 
@@ -225,7 +226,7 @@ fn damaged_models_are_errors() {
 fn an_operator_that_cannot_be_packed_is_named_with_its_node() {
     let fixture = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/src/export/onnx/fixtures/unsupported.onnx"
+        "/../pack/src/onnx/fixtures/unsupported.onnx"
     );
     let root = tempfile::tempdir().unwrap();
     let (out, frontend) = (

@@ -1,4 +1,5 @@
 //! `mtslvr embed` and `mtslvr bench` as a user runs them.
+#![cfg(feature = "train")]
 
 mod small_model;
 

@@ -1,4 +1,5 @@
 //! `mtslvr eval --open-set` and `--bias`: what they write and what they refuse.
+#![cfg(feature = "train")]
 
 mod small_model;
 

@@ -1,4 +1,5 @@
 //! `mtslvr experiment` as a user runs it: tables, going on, and what it refuses.
+#![cfg(feature = "train")]
 
 use std::path::Path;
 use std::process::{Command, Output};

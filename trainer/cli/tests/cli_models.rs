@@ -1,5 +1,6 @@
 //! The shipped backbones by name, and beside each other: what commands take for a model, and what `eval`
 //! and `demo` show without being told which.
+#![cfg(feature = "train")]
 
 mod small_model;
 

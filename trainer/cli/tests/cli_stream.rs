@@ -1,4 +1,5 @@
 //! `mtslvr stream` as a user runs it, on made-up sounds over noise.
+#![cfg(feature = "train")]
 
 mod small_model;
 

@@ -1,5 +1,6 @@
 //! `mtslvr enroll`, `mtslvr classes` and `mtslvr listen` as a user runs them, with the shipped backbone
 //! and sounds from `mtslvr synth`.
+#![cfg(feature = "train")]
 
 use mtslvr_audio::{load, write_wav};
 use serde_json::Value;

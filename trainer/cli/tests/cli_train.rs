@@ -1,4 +1,5 @@
 //! `mtslvr train` as a user runs it: what it leaves behind, also when something goes wrong.
+#![cfg(feature = "train")]
 
 use std::path::Path;
 use std::process::{Command, Output};

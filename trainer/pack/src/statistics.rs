@@ -7,7 +7,7 @@ use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
 
 /// How much the invariant features count in a similarity: what was best at 1, 3 and 5 examples a class
-/// on labelled sets sorted from pretraining recordings (`reports/bias.md`).
+/// on labelled sets sorted from pretraining recordings (`models/reports/bias.md`).
 pub const INVARIANT_SHARE: f32 = 0.7;
 
 /// Returns the shares of as many parts: [`INVARIANT_SHARE`] for the first, the rest in equal shares for

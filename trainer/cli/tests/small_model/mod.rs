@@ -2,7 +2,7 @@
 
 use mtslvr_audio::calibration_clips;
 use mtslvr_train::export::{ExportRequest, export_run};
-use mtslvr_train::net::{Parameters, Trunk};
+use mtslvr_train::net::{Device, Parameters, Trunk};
 use mtslvr_train::train::{PRESETS, RunConfig};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub fn model(folder: &Path) -> (PathBuf, PathBuf) {
     ];
     let config = RunConfig::from_toml(PRESETS[0].1, &settings.map(str::to_owned)).unwrap();
     let frontend = config.frontend.to_config();
-    let mut parameters = Parameters::new(1, &candle_core::Device::Cpu);
+    let mut parameters = Parameters::new(1, &Device::Cpu);
     Trunk::new(&config.backbone, &mut parameters).unwrap();
     let exported = export_run(&ExportRequest {
         spec: &config.backbone,

@@ -1,4 +1,4 @@
-//! The report: everything as JSON, and as the tables of `reports/stream.md`.
+//! The report: everything as JSON, and as the tables of `models/reports/stream.md`.
 
 use super::figures::{LevelFigures, Point};
 use serde::{Deserialize, Serialize};

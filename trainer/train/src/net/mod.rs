@@ -10,6 +10,8 @@ mod spec;
 mod trunk;
 mod whitening;
 
+/// Where parameters lie.
+pub use candle_core::Device;
 pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
 pub use memory::keep_freed_memory;

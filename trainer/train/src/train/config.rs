@@ -146,7 +146,7 @@ pub enum DeviceKind {
     /// All cores of the processor.
     #[default]
     Cpu,
-    /// The first CUDA device, in a build with the feature `cuda` (`trainer/CUDA.md`).
+    /// The first CUDA device, in a build with the feature `cuda` (`trainer/train/CUDA.md`).
     Cuda,
 }
 
@@ -160,11 +160,11 @@ impl DeviceKind {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda => Device::new_cuda(0).context(if cfg!(feature = "cuda") {
                 "train.device is cuda, and the first CUDA device cannot be opened: check that nvidia-smi \
-                 lists one and that the driver is as new as the build (trainer/CUDA.md), or set \
+                 lists one and that the driver is as new as the build (trainer/train/CUDA.md), or set \
                  train.device=cpu"
             } else {
                 "train.device is cuda, which this program was built without: build it with `--features \
-                 cuda` (trainer/CUDA.md), or set train.device=cpu"
+                 cuda` (trainer/train/CUDA.md), or set train.device=cpu"
             }),
         }
     }
