@@ -38,7 +38,9 @@ impl BackboneId {
 /// Writes the first 8 bytes as 16 hexadecimal digits, enough to tell backbones apart by eye.
 impl fmt::Display for BackboneId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0[..8]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -235,7 +237,10 @@ mod tests {
         assert_eq!(refused(&[part("", 3, 1.0)]), E::Name);
         assert_eq!(refused(&[part("a", 1, 0.5), part("a", 1, 0.5)]), E::Name);
         assert_eq!(refused(&[part("a", 0, 1.0)]), E::Len);
-        assert_eq!(refused(&[part("a", 65_535, 0.5), part("b", 1, 0.5)]), E::Len);
+        assert_eq!(
+            refused(&[part("a", 65_535, 0.5), part("b", 1, 0.5)]),
+            E::Len
+        );
         assert_eq!(refused(&[part("a", 3, f32::NAN)]), E::Share);
         assert_eq!(refused(&[part("a", 3, 0.5), part("b", 3, 0.4)]), E::Share);
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];

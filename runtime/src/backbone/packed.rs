@@ -5,12 +5,12 @@ use core::convert::Infallible;
 use super::Backbone;
 #[cfg(feature = "std")]
 use super::repacked::Repacked;
+use super::run::{Moment, Observer, run_op};
 use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
-use crate::model::{Model, Op, OpKind};
+use crate::model::{Model, proven};
 #[cfg(feature = "std")]
 use crate::nn::arch::InstructionSet;
-use crate::nn::{AveragePool, Convolution, MaxPool, arch, portable};
 
 /// A packed model together with the memory that it runs in.
 ///
@@ -109,40 +109,28 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         bytemuck::pod_align_to_mut(bytes).1
     }
 
-    /// Runs one path (0 contrastive, 1 predictive) over a patch and gives its int8 features, whose
-    /// scale is that of [`Model::output`].
+    /// Runs the program over a patch and gives the int8 values of each part, in the order of the parts.
+    /// [`Model::outputs`] says what they stand for.
     ///
     /// # Panics
-    /// If there is no such path, or `patch` is not `frontend().patch_len()` long.
-    pub fn run_path(&mut self, path: usize, patch: &[f32]) -> &[i8] {
+    /// If `patch` is not `frontend().patch_len()` long.
+    pub fn run(&mut self, patch: &[f32]) -> impl Iterator<Item = &[i8]> {
         let arena = self.arena.as_mut();
-        self.program.write_patch(arena, path, patch);
-        self.program.run_ops(arena, path, 0, &mut |_, _| ());
-        &arena[self.program.model.output().range()]
+        self.program.run(arena, patch, &mut |_, _| ());
+        let outputs = self.program.model.outputs();
+        outputs.map(|tensor| &arena[tensor.range()])
     }
 
     /// [`Backbone::embed`] for those who measure: calls `observe` with the index of each operator
-    /// right before and right after it runs, which may be more than once for an embedding (once for
-    /// each path).
+    /// right before and right after it runs.
     ///
     /// # Panics
     /// As [`Backbone::embed`].
     pub fn embed_observed(&mut self, patch: &[f32], embedding: &mut [f32], observe: Observer<'_>) {
-        self.program
-            .embed(self.arena.as_mut(), patch, embedding, observe);
+        let arena = self.arena.as_mut();
+        self.program.run(arena, patch, observe);
+        self.program.dequantise(arena, embedding);
     }
-}
-
-/// What is called before and after an operator runs, with its index.
-pub(super) type Observer<'o> = &'o mut dyn FnMut(usize, Moment);
-
-/// When an operator is observed: see [`PackedBackbone::embed_observed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Before it runs.
-    Before,
-    /// After it has run.
-    After,
 }
 
 impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
@@ -179,135 +167,34 @@ impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
 }
 
 impl Program<'_> {
-    fn embed(
-        &mut self,
-        arena: &mut [i8],
-        patch: &[f32],
-        embedding: &mut [f32],
-        observe: Observer<'_>,
-    ) {
-        let model = self.model;
-        let output = model.output();
-        assert_eq!(
-            embedding.len(),
-            model.paths() * output.shape.len(),
-            "length of the embedding"
-        );
-        let parts = embedding.chunks_exact_mut(output.shape.len());
-        for (path, features) in parts.enumerate() {
-            // What the shared operators made for path 0 is still there for path 1.
-            let first = if path == 0 { 0 } else { model.shared_ops() };
-            if first == 0 {
-                self.write_patch(arena, path, patch);
-            }
-            self.run_ops(arena, path, first, observe);
-            let quantisation = output.quantisation(path);
-            for (feature, &q) in features.iter_mut().zip(&arena[output.range()]) {
-                *feature = quantisation.dequantise(q);
-            }
-        }
-    }
-
-    fn write_patch(&self, arena: &mut [i8], path: usize, patch: &[f32]) {
-        let model = &self.model;
-        assert!(path < model.paths(), "path {path} of {}", model.paths());
-        let input = model.tensor(0);
-        assert_eq!(patch.len(), input.shape.len(), "length of the patch");
-        let (quantisation, input) = (input.quantisation(path), &mut arena[input.range()]);
-        #[cfg(feature = "std")]
-        if let Some(repacked) = &self.repacked {
-            return repacked.quantise(quantisation, patch, input);
-        }
-        quantisation.quantise_all(patch, input);
-    }
-
-    fn run_ops(&mut self, arena: &mut [i8], path: usize, first: usize, observe: Observer<'_>) {
+    /// Quantises a patch and runs all operators.
+    fn run(&mut self, arena: &mut [i8], patch: &[f32], observe: Observer<'_>) {
+        let tensor = proven(self.model.tensor(0));
+        let (input, quantisation) = (&mut arena[tensor.range()], tensor.quantisation);
         #[cfg(feature = "std")]
         if let Some(repacked) = &mut self.repacked {
-            return repacked.run(&self.model, arena, path, first, observe);
+            repacked.quantise(quantisation, patch, input);
+            repacked.run(arena, observe);
+            return;
         }
-        for op in self.model.ops().skip(first) {
+        quantisation.quantise_all(patch, input);
+        for op in self.model.ops() {
             observe(op.index, Moment::Before);
-            run_op(&self.model, arena, path, &op);
+            run_op(arena, &op);
             observe(op.index, Moment::After);
         }
     }
-}
 
-/// Runs one operator. Its operands, its result and its scratch do not overlap, but for a second
-/// operand that lies exactly where the result goes: that was checked when the model was opened.
-pub(super) fn run_op(model: &Model<'_>, arena: &mut [i8], path: usize, op: &Op<'_>) {
-    copy_addend(model, arena, op);
-    let output = model.tensor(op.index + 1).range();
-    let input = model.tensor(op.input);
-    let input_zero_point = input.quantisation(path).zero_point;
-    let parts = [input.range(), output, op.scratch.range()];
-    let Ok([input, output, scratch]) = arena.get_disjoint_mut(parts) else {
-        return;
-    };
-
-    let tables = op.tables(path);
-    match op.kind {
-        OpKind::Convolution | OpKind::Linear => {
-            let convolution = convolution(model, op, path);
-            if op.kind == OpKind::Linear {
-                arch::linear(&convolution, input, output);
-            } else {
-                arch::convolve(&convolution, input, output, scratch);
+    /// Takes the parts' values out of the arena, one part after the other.
+    fn dequantise(&self, arena: &[i8], embedding: &mut [f32]) {
+        let mut rest = embedding;
+        for tensor in self.model.outputs() {
+            let values = &arena[tensor.range()];
+            let (part, behind) = rest.split_at_mut(values.len());
+            for (value, &q) in part.iter_mut().zip(values) {
+                *value = tensor.quantisation.dequantise(q);
             }
+            rest = behind;
         }
-        OpKind::Add => {
-            if let Some(rule) = &tables.add {
-                portable::add(rule, input, output);
-            }
-        }
-        OpKind::MaxPool => {
-            let pool = MaxPool {
-                input: op.input_shape,
-                output: op.output_shape,
-                window: op.window,
-                clamp: [tables.requantisation.lo, tables.requantisation.hi],
-            };
-            portable::max_pool(&pool, input, output);
-        }
-        OpKind::AveragePool => {
-            let pool = AveragePool {
-                input: op.input_shape,
-                output: op.output_shape,
-                window: op.window,
-                input_zero_point,
-                multiplier: tables.multipliers.first().copied().unwrap_or(0),
-                requantisation: tables.requantisation,
-            };
-            portable::average_pool(&pool, input, output);
-        }
-    }
-}
-
-/// Copies the second operand to where the result goes, if it does not lie there already.
-pub(super) fn copy_addend(model: &Model<'_>, arena: &mut [i8], op: &Op<'_>) {
-    let output = model.tensor(op.index + 1).range();
-    if let Some(second) = op.second.map(|second| model.tensor(second).range())
-        && second != output
-    {
-        arena.copy_within(second, output.start);
-    }
-}
-
-/// The operator of one path, as the kernels take it.
-pub(super) fn convolution<'a>(model: &Model<'a>, op: &Op<'a>, path: usize) -> Convolution<'a> {
-    let tables = op.tables(path);
-    Convolution {
-        input: op.input_shape,
-        output: op.output_shape,
-        window: op.window,
-        input_zero_point: model.tensor(op.input).quantisation(path).zero_point,
-        layout: op.layout,
-        weights: tables.weights,
-        adapter: tables.adapter,
-        bias: tables.bias,
-        multipliers: tables.multipliers,
-        requantisation: tables.requantisation,
-        residual: tables.add,
     }
 }

@@ -21,7 +21,7 @@ use super::ALIGNMENT;
 /// let mut backbone = PackedBackbone::new(model, &mut arena.0[..]).expect("arena_len() bytes");
 ///
 /// let patch = [0.5; 130]; // frames * mels of this model
-/// let mut embedding = [0.0; 22];
+/// let mut embedding = [0.0; 23];
 /// let Ok(()) = backbone.embed(&patch, &mut embedding);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
