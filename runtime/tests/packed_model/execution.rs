@@ -134,8 +134,8 @@ fn running_shared_operators_once_changes_no_byte() {
         };
         let spec = network(plan, 11);
         let apart = apart(&spec);
-        // The stem, the pool and four operators a block; each part has a pool and a linear layer.
-        let shared = [0, 2, 2 + 6][split_from];
+        // Stem and pool, the first stage's six operators; the second's seven and the average.
+        let shared = [0, 2 + 6, 2 + 6 + 7 + 1][split_from];
         assert_eq!(apart.ops.len() - spec.ops.len(), 2 * shared, "{split_from}");
         assert_eq!(run(&spec), run(&apart));
         // Tables are stored once either way: what is more are records, and what fills up sections.
