@@ -17,7 +17,7 @@ use super::ALIGNMENT;
 /// )));
 ///
 /// let model = Model::open(&MODEL.0).expect("a model that was checked when it was packed");
-/// let mut arena = Aligned([0; 1024]);
+/// let mut arena = Aligned([0; 2048]);
 /// let mut backbone = PackedBackbone::new(model, &mut arena.0[..]).expect("arena_len() bytes");
 ///
 /// let patch = [0.5; 130]; // frames * mels of this model

@@ -34,7 +34,18 @@ pub(super) fn emit(spec: &ModelSpec) -> Result<Vec<u8>, BuildError> {
         })
         .collect();
     let arena_len = place_all(&mut ops, &mut tensors, &program.parts);
+    write(spec, &ops, &tensors, &program.parts, arena_len, constants)
+}
 
+/// Writes a file of records whose tables and places are known.
+fn write(
+    spec: &ModelSpec,
+    ops: &[OpRecord],
+    tensors: &[TensorRecord],
+    packed_parts: &[usize],
+    arena_len: usize,
+    constants: Constants,
+) -> Result<Vec<u8>, BuildError> {
     let header = NetworkHeader {
         ops: ops.len() as u16,
         arena_len: u32::try_from(arena_len).unwrap_or(u32::MAX),
@@ -46,7 +57,7 @@ pub(super) fn emit(spec: &ModelSpec) -> Result<Vec<u8>, BuildError> {
     let mut sections = vec![
         Section::needed(SectionKind::Network, network),
         Section::needed(SectionKind::Constants, constants.bytes),
-        Section::needed(SectionKind::Parts, parts(spec, &program.parts, &tensors)?),
+        Section::needed(SectionKind::Parts, parts(spec, packed_parts, tensors)?),
         Section::needed(SectionKind::Frontend, emit_frontend(&spec.frontend)),
     ];
     sections.extend(described(spec));
