@@ -1,5 +1,5 @@
-//! What turns a log-mel patch into an embedding: the trait that every engine implements, and the
-//! packed int8 engine.
+//! Turns a log-mel patch into an embedding: the trait that every engine implements, and the packed
+//! int8 engine.
 
 mod packed;
 #[cfg(feature = "std")]
@@ -9,48 +9,78 @@ mod run;
 pub use packed::{ArenaTooSmall, PackedBackbone};
 pub use run::Moment;
 
-use crate::fewshot::Reference;
-use crate::frontend::FrontendConfig;
+use crate::space::EmbeddingSpace;
 
-/// A frozen two-path backbone.
+/// A frozen backbone.
 ///
 /// A *patch* is `frames * mels` normalised log-mel values, row-major in time (`[frames][mels]`), as
-/// [`crate::frontend`] makes them. An *embedding* is the invariant features (contrastive path)
-/// followed by the equivariant ones (predictive path), as floats.
+/// [`crate::frontend`] makes them. An *embedding* is the values of all parts of [`Self::space`], one
+/// part after the other, as floats.
 pub trait Backbone {
-    /// What can go wrong while embedding; [`core::convert::Infallible`] for the packed engine.
+    /// Explains why a patch could not be embedded.
     type Error: core::fmt::Debug;
 
-    /// The features this backbone was trained on.
-    fn frontend(&self) -> &FrontendConfig;
-
-    /// Length of the invariant part of an embedding; it comes first.
-    fn invariant_dim(&self) -> usize;
-
-    /// Length of the equivariant part of an embedding; zero for a backbone with one path.
-    fn equivariant_dim(&self) -> usize;
-
-    /// Length of a whole embedding.
-    fn embedding_dim(&self) -> usize {
-        self.invariant_dim() + self.equivariant_dim()
-    }
-
-    /// Mean embedding over base (pretraining) audio, `embedding_dim()` values: what heads centre with.
-    fn base_mean(&self) -> &[f32];
-
-    /// Cosine similarity, after centring and normalising, below which two clips of base audio are
-    /// taken to be unrelated: the default threshold of the *unknown* decision.
-    fn rejection_similarity(&self) -> f32;
-
-    /// How directions of its embeddings are compared, and how alike those of unrelated sounds are;
-    /// `None` where that was not measured.
-    fn reference(&self) -> Option<Reference> {
-        None
-    }
+    /// Describes the patches it takes and the embeddings it gives.
+    fn space(&self) -> EmbeddingSpace<'_>;
 
     /// Embeds one patch.
     ///
-    /// # Panics
-    /// If `patch` is not `frontend().patch_len()` long or `embedding` not `embedding_dim()`.
+    /// # Errors
+    /// If `patch` or `embedding` does not have the length that [`Self::space`] says, or the engine
+    /// fails. The contents of `embedding` are then unspecified.
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Self::Error>;
 }
+
+/// Explains why the packed engine could not embed a patch: nothing but lengths can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EmbedError {
+    /// The patch is not as long as those of the backbone's frontend.
+    Patch {
+        /// Values of a patch.
+        expected: usize,
+        /// Values that were given.
+        found: usize,
+    },
+    /// The room for the embedding is not as long as an embedding.
+    Embedding {
+        /// Values of an embedding.
+        expected: usize,
+        /// Values that there is room for.
+        found: usize,
+    },
+}
+
+impl EmbedError {
+    /// Checks both lengths against what `space` says, as every engine does first.
+    ///
+    /// # Errors
+    /// The first of them that is wrong.
+    pub fn check(space: &EmbeddingSpace<'_>, patch: &[f32], embedding: &[f32]) -> Result<(), Self> {
+        let (expected, found) = (space.frontend().patch_len(), patch.len());
+        if found != expected {
+            return Err(Self::Patch { expected, found });
+        }
+        let (expected, found) = (space.dim(), embedding.len());
+        if found != expected {
+            return Err(Self::Embedding { expected, found });
+        }
+        Ok(())
+    }
+}
+
+impl core::fmt::Display for EmbedError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Patch { expected, found } => {
+                write!(f, "a patch of {found} values, expected {expected}")
+            }
+            Self::Embedding { expected, found } => write!(
+                f,
+                "room for an embedding of {found} values, expected {expected}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for EmbedError {}

@@ -152,14 +152,16 @@ impl<'a, F: FnMut(&[f32])> Rows<'a, F> {
 /// ```
 /// use core::convert::Infallible;
 /// use mtslvr_runtime::{backbone::Backbone, clip::ClipEmbedder, frontend::FrontendConfig};
+/// # use mtslvr_runtime::fewshot::Reference;
+/// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 /// # struct Levels(FrontendConfig);
 /// # impl Backbone for Levels {
 /// #     type Error = Infallible;
-/// #     fn frontend(&self) -> &FrontendConfig { &self.0 }
-/// #     fn invariant_dim(&self) -> usize { 1 }
-/// #     fn equivariant_dim(&self) -> usize { 0 }
-/// #     fn base_mean(&self) -> &[f32] { &[0.0] }
-/// #     fn rejection_similarity(&self) -> f32 { 0.0 }
+/// #     fn space(&self) -> EmbeddingSpace<'_> {
+/// #         let parts = Parts::new([Part { name: "features", len: 1, share: 1.0 }]).unwrap();
+/// #         let (id, reference) = (BackboneId::new([7; 32]), Reference::assumed(0.5));
+/// #         EmbeddingSpace::new(id, self.0, parts, &[0.0], reference).unwrap()
+/// #     }
 /// #     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {
 /// #         embedding[0] = patch.iter().sum();
 /// #         Ok(())
@@ -171,13 +173,13 @@ impl<'a, F: FnMut(&[f32])> Rows<'a, F> {
 /// # };
 /// # let mut backbone = Levels(config);
 /// # let recording = [[0.1; 1000]; 5];
-/// let config = *backbone.frontend();
-/// let mut buffer = vec![0.0; ClipEmbedder::buffer_len(&config, backbone.embedding_dim())];
+/// let dim = backbone.space().dim();
+/// let mut buffer = vec![0.0; ClipEmbedder::buffer_len(&config, dim)];
 /// let mut clip = ClipEmbedder::new(config, &mut buffer)?;
 /// for samples in &recording {
 ///     clip.push(&mut backbone, samples)?;
 /// }
-/// let mut embedding = vec![0.0; backbone.embedding_dim()];
+/// let mut embedding = vec![0.0; dim];
 /// let patches = clip.finish(&mut backbone, &mut embedding)?;
 /// # assert_eq!(patches, 2);
 /// # Ok::<(), mtslvr_runtime::clip::ClipError<Infallible>>(())
@@ -213,6 +215,13 @@ pub enum ClipError<E> {
         /// Values that are needed, as [`ClipEmbedder::buffer_len`] says.
         needed: usize,
         /// Values that the buffer has.
+        found: usize,
+    },
+    /// The room for the clip's embedding is not as long as the backbone's embeddings.
+    Embedding {
+        /// Values of an embedding.
+        expected: usize,
+        /// Values that there is room for.
         found: usize,
     },
     /// The backbone failed.
@@ -284,15 +293,21 @@ impl<'b> ClipEmbedder<'b> {
     /// Ends the clip: writes its embedding and returns the number of patches that it is the mean
     /// of. The next clip may follow, after an error too.
     ///
-    /// # Panics
-    /// If `embedding` is not `embedding_dim()` long.
+    /// # Errors
+    /// [`ClipError`], also if `embedding` is not as long as the backbone's embeddings.
     pub fn finish<B: Backbone>(
         &mut self,
         backbone: &mut B,
         embedding: &mut [f32],
     ) -> Result<u32, ClipError<B::Error>> {
-        let dim = backbone.embedding_dim();
-        assert_eq!(embedding.len(), dim, "length of the embedding");
+        let dim = backbone.space().dim();
+        let found = embedding.len();
+        if found != dim {
+            return Err(ClipError::Embedding {
+                expected: dim,
+                found,
+            });
+        }
         let mut mean = Mean::of(backbone, &self.cutter, self.embeddings, &mut self.patches)?;
         let patches = self.cutter.finish(|patch| mean.add(patch));
         let result = mean.result;
@@ -332,10 +347,11 @@ impl<'a, B: Backbone> Mean<'a, B> {
         embeddings: &'a mut [f32],
         patches: &'a mut u32,
     ) -> Result<Self, ClipError<B::Error>> {
-        if backbone.frontend() != cutter.config() {
+        let space = backbone.space();
+        if space.frontend() != cutter.config() {
             return Err(ClipError::OtherFrontend);
         }
-        let dim = backbone.embedding_dim();
+        let dim = space.dim();
         if embeddings.len() < 2 * dim {
             return Err(ClipError::BufferTooShort {
                 needed: ClipEmbedder::buffer_len(cutter.config(), dim),
@@ -386,15 +402,15 @@ pub fn patches(
     Ok(cutter.finish(&mut on_patch))
 }
 
-/// Embeds a whole clip: `embedding_dim()` values.
+/// Embeds a whole clip.
 #[cfg(any(feature = "std", test))]
 pub fn embed_clip<B: Backbone>(
     backbone: &mut B,
     samples: &[f32],
 ) -> Result<Vec<f32>, ClipError<B::Error>> {
-    let config = *backbone.frontend();
+    let space = backbone.space();
+    let (config, dim) = (*space.frontend(), space.dim());
     config.validate().map_err(FrontendError::Config)?;
-    let dim = backbone.embedding_dim();
     let mut buffer = vec![0.0; ClipEmbedder::buffer_len(&config, dim)];
     let mut clip = ClipEmbedder::new(config, &mut buffer)?;
     clip.push(backbone, samples)?;
@@ -415,6 +431,10 @@ impl<E: core::fmt::Debug> core::fmt::Display for ClipError<E> {
                 f,
                 "the clip's buffer holds {found} values and {needed} are needed: see \
                  ClipEmbedder::buffer_len"
+            ),
+            Self::Embedding { expected, found } => write!(
+                f,
+                "room for an embedding of {found} values, expected {expected}"
             ),
             Self::Backbone(error) => write!(f, "the backbone failed: {error:?}"),
         }

@@ -79,16 +79,18 @@ pub struct Window<'w> {
 /// ```
 /// # use core::convert::Infallible;
 /// # use mtslvr_runtime::{backbone::Backbone, frontend::FrontendConfig, clip::embed_clip};
-/// use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, StorageVec};
+/// # use mtslvr_runtime::fewshot::Reference;
+/// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
+/// use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 /// use mtslvr_runtime::listener::{Listener, ListenerConfig};
 /// # struct Bands(FrontendConfig);
 /// # impl Backbone for Bands {
 /// #     type Error = Infallible;
-/// #     fn frontend(&self) -> &FrontendConfig { &self.0 }
-/// #     fn invariant_dim(&self) -> usize { 16 }
-/// #     fn equivariant_dim(&self) -> usize { 0 }
-/// #     fn base_mean(&self) -> &[f32] { &[0.0; 16] }
-/// #     fn rejection_similarity(&self) -> f32 { 0.5 }
+/// #     fn space(&self) -> EmbeddingSpace<'_> {
+/// #         let parts = Parts::new([Part { name: "features", len: 16, share: 1.0 }]).unwrap();
+/// #         let (id, reference) = (BackboneId::new([7; 32]), Reference::assumed(0.5));
+/// #         EmbeddingSpace::new(id, self.0, parts, &[0.0; 16], reference).unwrap()
+/// #     }
 /// #     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {
 /// #         embedding.fill(0.0);
 /// #         for frame in patch.chunks(16) {
@@ -105,17 +107,13 @@ pub struct Window<'w> {
 /// # let buzz: Vec<f32> = (0..8000).map(|i| 0.4 * ((i % 61) as f32 / 61.0 - 0.5)).collect();
 /// # let stream = [vec![0.0; 48_000], buzz.clone(), vec![0.0; 16_000]].concat();
 /// # let mut storage = StorageVec::new(4, 8, 16);
-/// # let base_mean = [0.0; 16];
-/// # let space = EmbeddingSpace {
-/// #     backbone: 1, base_mean: &base_mean, invariant_dim: 16, reference: Reference::assumed(0.5),
-/// # };
-/// # let mut learner = Learner::new(storage.lend(), HeadKind::default(), space)?;
+/// # let space = backbone.space().into_owned();
+/// # let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
 /// learner.enrol("buzz", &embed_clip(&mut backbone, &buzz)?)?;
 /// let mut scratch = vec![0.0; learner.scratch_len()];
 /// learner.fit(&mut scratch)?;
 ///
-/// let frontend = *backbone.frontend();
-/// let dim = backbone.embedding_dim();
+/// let (frontend, dim) = (*space.as_space().frontend(), space.as_space().dim());
 /// let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, 4)]; // up to 4 classes
 /// let mut listener = Listener::new(ListenerConfig::DEFAULT, frontend, dim, 4, &mut buffer)?;
 /// let mut heard = Vec::new();
@@ -299,8 +297,8 @@ impl<'b> Ear<'b> {
         backbone: &'a mut B,
         on_window: F,
     ) -> Result<Hearing<'a, 'b, 'l, B, F>, ListenError<B::Error>> {
-        if *backbone.frontend() != self.frontend || backbone.embedding_dim() != self.embedding.len()
-        {
+        let space = backbone.space();
+        if *space.frontend() != self.frontend || space.dim() != self.embedding.len() {
             return Err(ListenError::OtherBackbone);
         }
         Ok(Hearing {

@@ -61,10 +61,20 @@ pub struct Part<'m> {
     pub share: f32,
 }
 
+impl Part<'_> {
+    const UNUSED: Self = Self {
+        name: "",
+        len: 0,
+        share: 0.0,
+    };
+}
+
 /// The parts of an embedding, in the order in which they lie in it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Parts<'m> {
-    parts: heapless::Vec<Part<'m>, MAX_PARTS>,
+    /// The first `count` are in use; the others are [`Part::UNUSED`].
+    parts: [Part<'m>; MAX_PARTS],
+    count: usize,
 }
 
 /// Explains why a list of parts cannot describe an embedding.
@@ -100,11 +110,19 @@ impl<'m> Parts<'m> {
     /// # Errors
     /// [`PartsError`]: the rule of [`Part`] that is broken.
     pub fn new(parts: impl IntoIterator<Item = Part<'m>>) -> Result<Self, PartsError> {
-        let mut checked = heapless::Vec::<Part<'m>, MAX_PARTS>::new();
+        let mut checked = Self {
+            parts: [Part::UNUSED; MAX_PARTS],
+            count: 0,
+        };
         let (mut dim, mut shares) = (0_usize, 0.0_f32);
         for part in parts {
             let named = (1..=PART_NAME_BYTES).contains(&part.name.len());
-            if !named || checked.iter().any(|other| other.name == part.name) {
+            if !named
+                || checked
+                    .as_slice()
+                    .iter()
+                    .any(|other| other.name == part.name)
+            {
                 return Err(PartsError::Name);
             }
             dim = dim.checked_add(part.len).ok_or(PartsError::Len)?;
@@ -115,30 +133,32 @@ impl<'m> Parts<'m> {
                 return Err(PartsError::Share);
             }
             shares += part.share;
-            checked.push(part).map_err(|_| PartsError::Count)?;
+            let place = checked.parts.get_mut(checked.count);
+            *place.ok_or(PartsError::Count)? = part;
+            checked.count += 1;
         }
-        if checked.is_empty() {
+        if checked.count == 0 {
             return Err(PartsError::Count);
         }
         if (shares - 1.0).abs() > 1e-3 {
             return Err(PartsError::Share);
         }
-        Ok(Self { parts: checked })
+        Ok(checked)
     }
 
     /// Returns the number of values of a whole embedding.
     pub fn dim(&self) -> usize {
-        self.parts.iter().map(|part| part.len).sum()
+        self.as_slice().iter().map(|part| part.len).sum()
     }
 
     /// Returns the parts as a slice.
     pub fn as_slice(&self) -> &[Part<'m>] {
-        &self.parts
+        &self.parts[..self.count]
     }
 
     /// Returns the parts, each with the range of its values in an embedding.
     pub fn ranges(&self) -> impl Iterator<Item = (&Part<'m>, Range<usize>)> {
-        self.parts.iter().scan(0, |start, part| {
+        self.as_slice().iter().scan(0, |start, part| {
             let range = *start..*start + part.len;
             *start = range.end;
             Some((part, range))
@@ -152,8 +172,14 @@ impl<'m> Parts<'m> {
     }
 }
 
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.as_slice()).finish()
+    }
+}
+
 /// Describes the embeddings of a backbone: everything that features, heads and decisions need to know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EmbeddingSpace<'m> {
     backbone: BackboneId,
     frontend: FrontendConfig,
@@ -210,6 +236,99 @@ impl<'m> EmbeddingSpace<'m> {
     /// Returns how alike the embeddings of unrelated sounds are.
     pub fn reference(&self) -> &Reference {
         &self.reference
+    }
+
+    /// Copies what it borrows.
+    #[cfg(feature = "std")]
+    pub fn into_owned(self) -> OwnedSpace {
+        let parts = self.parts.as_slice().iter();
+        OwnedSpace {
+            backbone: self.backbone,
+            frontend: self.frontend,
+            parts: parts
+                .map(|part| (part.name.to_owned(), part.len, part.share))
+                .collect(),
+            base_mean: self.base_mean.to_vec(),
+            reference: self.reference,
+        }
+    }
+}
+
+/// An [`EmbeddingSpace`] that owns its names and its base mean, for hosts.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedSpace {
+    backbone: BackboneId,
+    frontend: FrontendConfig,
+    /// Names, lengths and shares, which [`Parts::new`] has checked.
+    parts: Vec<(String, usize, f32)>,
+    base_mean: Vec<f32>,
+    reference: Reference,
+}
+
+#[cfg(feature = "std")]
+impl OwnedSpace {
+    /// Returns the number of values of an embedding.
+    pub fn dim(&self) -> usize {
+        self.base_mean.len()
+    }
+
+    /// Lends the description.
+    pub fn as_space(&self) -> EmbeddingSpace<'_> {
+        let mut parts = Parts {
+            parts: [Part::UNUSED; MAX_PARTS],
+            count: self.parts.len(),
+        };
+        for (to, (name, len, share)) in parts.parts.iter_mut().zip(&self.parts) {
+            *to = Part {
+                name,
+                len: *len,
+                share: *share,
+            };
+        }
+        EmbeddingSpace {
+            backbone: self.backbone,
+            frontend: self.frontend,
+            parts,
+            base_mean: &self.base_mean,
+            reference: self.reference,
+        }
+    }
+}
+
+/// Spaces for unit tests.
+#[cfg(test)]
+pub(crate) mod test_space {
+    use super::*;
+
+    pub const FRONTEND: FrontendConfig = FrontendConfig {
+        sample_rate: 8000,
+        window: 64,
+        hop: 32,
+        mels: 8,
+        frames: 10,
+        f_min: 50.0,
+        f_max: 3900.0,
+        floor: 1e-6,
+        mean: 0.0,
+        scale: 1.0,
+    };
+
+    /// Parts of these lengths that count the same, called `a`, `b` and so on.
+    pub fn parts(lens: &[usize]) -> Parts<'static> {
+        let share = 1.0 / lens.len() as f32;
+        let names = ["a", "b", "c", "d"].into_iter().zip(lens);
+        Parts::new(names.map(|(name, &len)| Part { name, len, share })).unwrap()
+    }
+
+    /// A space of such parts around `base_mean`.
+    pub fn space<'m>(
+        lens: &[usize],
+        base_mean: &'m [f32],
+        reference: Reference,
+    ) -> EmbeddingSpace<'m> {
+        let id = BackboneId::new([1; BackboneId::LEN]);
+        EmbeddingSpace::new(id, FRONTEND, parts(lens), base_mean, reference).unwrap()
     }
 }
 

@@ -8,18 +8,37 @@ use mtslvr_runtime::fewshot::persist::{
     FlashFault, FlashStore, SimulatedFlash, StoreError, export, flash_len, snapshot_len,
     store_scratch_len,
 };
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Role, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, Role, StorageVec};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 
 const CLASSES: usize = 4;
 const EXAMPLES: usize = 12;
 const DIM: usize = 32;
-const BACKBONE: u32 = 0x1234_5678;
-const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
-    backbone: BACKBONE,
-    base_mean: &[0.0; DIM],
-    invariant_dim: DIM / 2,
-    reference: Reference::assumed(0.5),
-};
+const BACKBONE: BackboneId = BackboneId::new([0x12; 32]);
+
+fn space() -> EmbeddingSpace<'static> {
+    let part = |name| Part {
+        name,
+        len: DIM / 2,
+        share: 0.5,
+    };
+    let parts = Parts::new([part("invariant"), part("equivariant")]).unwrap();
+    let frontend = FrontendConfig {
+        sample_rate: 16_000,
+        window: 512,
+        hop: 256,
+        mels: 40,
+        frames: 61,
+        f_min: 60.0,
+        f_max: 7800.0,
+        floor: 1e-6,
+        mean: -6.5,
+        scale: 0.25,
+    };
+    let reference = Reference::assumed(0.5);
+    EmbeddingSpace::new(BACKBONE, frontend, parts, &[0.0; DIM], reference).unwrap()
+}
 
 fn embedding(seed: u32) -> [f32; DIM] {
     std::array::from_fn(|i| ((i as f32 + 1.3) * (seed as f32 + 0.7)).sin())
@@ -28,7 +47,7 @@ fn embedding(seed: u32) -> [f32; DIM] {
 /// What a support set holds, as bytes that compare.
 fn state(learner: &Learner) -> Vec<u8> {
     let mut bytes = vec![0; snapshot_len(learner.support())];
-    export(learner.support(), BACKBONE, &mut bytes).unwrap();
+    export(learner, &mut bytes).unwrap();
     bytes
 }
 
@@ -109,7 +128,7 @@ fn storage() -> StorageVec {
 }
 
 fn learner(storage: &mut StorageVec) -> Learner<'_> {
-    Learner::new(storage.lend(), HeadKind::default(), SPACE).unwrap()
+    Learner::new(storage.lend(), HeadKind::default(), space()).unwrap()
 }
 
 fn open<const PAGE: usize, const WORD: usize>(
@@ -128,7 +147,7 @@ fn save<const PAGE: usize, const WORD: usize>(
 ) {
     let mut scratch = vec![0xa5; store_scratch_len(CLASSES, EXAMPLES, DIM)];
     let mut store = open(flash);
-    let result = store.save(learner.support(), BACKBONE, &mut scratch);
+    let result = store.save(learner, &mut scratch);
     (store.into_flash(), result)
 }
 
@@ -143,7 +162,7 @@ fn load<const PAGE: usize, const WORD: usize>(
     let mut room = storage();
     let mut learner = learner(&mut room);
     let mut store = open(flash);
-    let result = store.load(learner.support_mut(), BACKBONE, &mut scratch);
+    let result = store.load(&mut learner, &mut scratch);
     (store.into_flash(), result.map(|_| state(&learner)))
 }
 

@@ -102,7 +102,7 @@ impl Firmware {
     pub fn blank_flash(&self) -> Result<Flash> {
         let host = self.host()?;
         let model = host.model()?;
-        let dim = model.invariant_dim() + model.equivariant_dim();
+        let dim = model.space().dim();
         let len = flash_len(CLASSES, EXAMPLES, dim, PAGE).context("pages for the flash")?;
         Ok(Flash::new(len / PAGE))
     }

@@ -149,11 +149,11 @@ fn check(case: &Case) -> Result<()> {
         }
         let mut backbone = open_backbone(folder.path(), Some(engine))?;
         ensure!(
-            *backbone.frontend() == frontend,
+            *backbone.space().frontend() == frontend,
             "{engine:?} has other features"
         );
         for (index, (input, expected)) in inputs.iter().zip(&expected).enumerate() {
-            let mut found = vec![f32::NAN; backbone.embedding_dim()];
+            let mut found = vec![f32::NAN; backbone.space().dim()];
             backbone.embed(input, &mut found)?;
             ensure!(
                 found.iter().all(|x| x.is_finite()),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::{self, embed_clip};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Limits, Refusal, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, Limits, Refusal, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Model};
 use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_tests::firmware::{Firmware, Script};
@@ -166,8 +166,8 @@ fn genuine_examples_are_rarely_refused() -> Result<()> {
                 TaskSet::draw(&set.name, &set.classes, &set.candidates, shape, 300, 1)?.tasks;
             let (mut asked, mut refused) = (0, [0; 3]);
             for task in &tasks {
-                let mut storage = StorageVec::new(5, 5 * shots, features.dim);
-                let space = EmbeddingSpace::from(&model);
+                let mut storage = StorageVec::new(5, 5 * shots, features.dim());
+                let space = model.space();
                 let mut learner = Learner::new(storage.lend(), HeadKind::default(), space)?;
                 for (class, clips) in task.support.iter().enumerate() {
                     for &clip in clips {

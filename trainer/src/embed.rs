@@ -8,7 +8,7 @@ mod journal;
 mod output;
 
 pub use journal::{Journal, JournalError, Origin, Stamp};
-pub use output::{names_path, write_csv, write_npy};
+pub use output::{Value, names_path, write_csv, write_npy};
 
 use crate::audio::{self, AudioError, UnlabelledSet};
 use anyhow::{Context, Result, anyhow};
@@ -108,6 +108,7 @@ impl Recordings {
         let rate = engines
             .first()
             .expect("at least one engine")
+            .space()
             .frontend()
             .sample_rate;
         let names = self.names.iter().map(PathBuf::as_path);

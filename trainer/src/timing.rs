@@ -65,7 +65,7 @@ pub fn interleaved<B: Backbone>(
     assert!(rounds > 0, "at least one round");
     let mut embeddings: Vec<Vec<f32>> = engines
         .iter()
-        .map(|engine| vec![0.0; engine.embedding_dim()])
+        .map(|engine| vec![0.0; engine.space().dim()])
         .collect();
     let mut samples = vec![Vec::with_capacity(rounds * TIMED); engines.len()];
     let mut done = 0;
@@ -98,7 +98,9 @@ pub fn interleaved<B: Backbone>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_runtime::fewshot::Reference;
     use mtslvr_runtime::frontend::FrontendConfig;
+    use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
     use std::time::Duration;
 
     #[test]
@@ -116,20 +118,14 @@ mod tests {
 
     impl Backbone for Sleeper {
         type Error = &'static str;
-        fn frontend(&self) -> &FrontendConfig {
-            &self.0
-        }
-        fn invariant_dim(&self) -> usize {
-            1
-        }
-        fn equivariant_dim(&self) -> usize {
-            0
-        }
-        fn base_mean(&self) -> &[f32] {
-            &[0.0]
-        }
-        fn rejection_similarity(&self) -> f32 {
-            0.0
+        fn space(&self) -> EmbeddingSpace<'_> {
+            let part = Part {
+                name: "features",
+                len: 1,
+                share: 1.0,
+            };
+            let (id, parts) = (BackboneId::new([0; 32]), Parts::new([part]).unwrap());
+            EmbeddingSpace::new(id, self.0, parts, &[0.0], Reference::assumed(0.0)).unwrap()
         }
         fn embed(&mut self, _: &[f32], _: &mut [f32]) -> Result<(), &'static str> {
             self.2 += 1;

@@ -134,7 +134,7 @@ fn rows_are_the_recordings_in_order_in_either_format() {
     let rows = read_npy(&npy);
     let mut backbone = open_backbone(&slvr, None).unwrap();
     for (name, row) in NAMES.iter().zip(&rows) {
-        let samples = load(&dir.join(name), backbone.frontend().sample_rate).unwrap();
+        let samples = load(&dir.join(name), backbone.space().frontend().sample_rate).unwrap();
         assert_eq!(row, &embed_clip(&mut backbone, &samples).unwrap(), "{name}");
     }
 
@@ -236,7 +236,7 @@ fn finished_recordings_are_taken_from_the_partial_file() {
     let out = root.path().join("x.npy");
     let file = mtslvr_trainer::export::BackboneFile::read(&slvr, None).unwrap();
     let origin = Origin {
-        model: file.checksum(),
+        model: file.backbone().unwrap().space().backbone(),
         engine: "packed".into(),
         dim: 12,
     };

@@ -100,8 +100,9 @@ fn noise_patch(len: usize) -> Vec<f32> {
 fn embed(model: Model<'_>, patch: &[f32]) -> Result<Vec<f32>, String> {
     let arena = vec![0_i8; model.arena_len()];
     let mut backbone = PackedBackbone::new(model, arena).map_err(|error| error.to_string())?;
-    let mut embedding = vec![0.0; backbone.embedding_dim()];
-    let Ok(()) = backbone.embed(patch, &mut embedding);
+    let mut embedding = vec![0.0; model.space().dim()];
+    let embedded = backbone.embed(patch, &mut embedding);
+    embedded.map_err(|error| error.to_string())?;
     Ok(embedding)
 }
 

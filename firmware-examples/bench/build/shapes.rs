@@ -100,6 +100,7 @@ impl Layer {
             ops,
             base_mean: vec![0.0; to],
             rejection_similarity: 0.0,
+            invariant_share: 1.0,
             reference: None,
             share_prefix: false,
         })

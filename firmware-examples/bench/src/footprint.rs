@@ -12,7 +12,7 @@ use core::hint::black_box;
 use core::panic::PanicInfo;
 use model::{ARENA_LEN, CLIP_BUFFER_LEN, EMBEDDING_DIM, MODEL};
 use mtslvr_board::entry;
-use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Storage, StorageMut};
 use mtslvr_runtime::model::{Aligned, Model};
@@ -41,8 +41,8 @@ fn run(
 ) -> Option<u8> {
     let model = Model::open(&MODEL.0).ok()?;
     let mut backbone = PackedBackbone::new(model, arena).ok()?;
-    let mut clip = ClipEmbedder::new(*backbone.frontend(), clip).ok()?;
-    let mut sounds = Learner::new(sounds, HEAD, (&model).into()).ok()?;
+    let mut clip = ClipEmbedder::new(*model.frontend(), clip).ok()?;
+    let mut sounds = Learner::new(sounds, HEAD, model.space()).ok()?;
     let mut embedding = [0.0; EMBEDDING_DIM];
     listen(&mut clip, &mut backbone, &mut embedding)?;
     sounds.enrol("sound", &embedding).ok()?;

@@ -71,7 +71,7 @@ impl Bench {
         let mut backbone = reported("the arena", PackedBackbone::new(model, arena))?;
         let mut embedding = [0.0; EMBEDDING_DIM];
         let start = self.instructions.now();
-        let Ok(()) = backbone.embed(patch, &mut embedding);
+        reported("the embedding", backbone.embed(patch, &mut embedding))?;
         let instructions = self.instructions.now() - start;
         say!(
             "inference macs={} instructions={} crc32={:08x} name={}",

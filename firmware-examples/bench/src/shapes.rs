@@ -28,7 +28,7 @@ impl Bench {
             let mut random = Random::new(patch.len() as u32);
             patch.fill_with(|| f32::from(random.next()) / 16_384.0);
             let mut embedding = [0.0; SHAPE_FEATURES];
-            let embedding = &mut embedding[..model.invariant_dim()];
+            let embedding = &mut embedding[..model.output().shape.len()];
             let mut backbone = reported(shape.name, PackedBackbone::new(model, &mut *arena))?;
             let counts = layers::by_operator(self, &mut backbone, patch, embedding);
             let macs = model.ops().nth(shape.op).map_or(0, |op| op.macs(0));

@@ -7,7 +7,7 @@ use crate::recording::{Overwritten, Recording};
 use core::fmt;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
-use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
+use mtslvr_runtime::backbone::{ArenaTooSmall, PackedBackbone};
 use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
@@ -90,13 +90,9 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         let [last, asked] = &mut memory.heard;
         let backbone =
             PackedBackbone::new(model, &mut memory.arena.0[..]).map_err(StartError::Arena)?;
-        let frontend = *backbone.frontend();
-        let dim = backbone.embedding_dim();
-        let sounds = Learner::new(
-            memory.sounds.lend(),
-            HeadKind::default(),
-            (backbone.model()).into(),
-        );
+        let space = model.space();
+        let (frontend, dim) = (*space.frontend(), space.dim());
+        let sounds = Learner::new(memory.sounds.lend(), HeadKind::default(), space);
         let listener = Listener::new(config, frontend, dim, CLASSES, &mut memory.listener);
         let mut device = Self {
             backbone,
@@ -130,9 +126,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
     }
 
     fn restore(&mut self) -> Notice<F::Error> {
-        let backbone = self.sounds.space().backbone;
-        let support = self.sounds.support_mut();
-        if let Err(error) = self.store.load(support, backbone, self.scratch) {
+        if let Err(error) = self.store.load(&mut self.sounds, self.scratch) {
             self.locked = Some(error);
             return Notice::Locked(error);
         }

@@ -2,12 +2,13 @@
 
 use mtslvr_device::button::{Button, Change, LONG_MS, Press, VERY_LONG_MS};
 use mtslvr_device::{CLASSES, Device, EXAMPLES, LESSON_SECONDS, Memory, Notice, Recording};
-use mtslvr_runtime::fewshot::Refusal;
 use mtslvr_runtime::fewshot::persist::{
     FlashFault, FlashStore, RestoreError, SimulatedFlash, StoreError, flash_len, store_scratch_len,
 };
+use mtslvr_runtime::fewshot::{HeadKind, Learner, Refusal, StorageVec};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::{Aligned, Model};
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace};
 
 const PAGE: usize = 4096;
 type Flash = SimulatedFlash<PAGE, 4>;
@@ -25,7 +26,7 @@ const FLASH: usize = flash_len(CLASSES, EXAMPLES, DIM, PAGE).unwrap();
 
 fn model() -> Model<'static> {
     let model = Model::open(&MODEL.0).unwrap();
-    let dim = model.invariant_dim() + model.equivariant_dim();
+    let dim = model.space().dim();
     assert_eq!(dim, DIM);
     assert!(model.arena_len() <= ARENA);
     assert!(Listener::buffer_len(model.frontend(), dim, CLASSES) <= LISTENER);
@@ -281,8 +282,20 @@ fn what_cannot_be_used_is_not_overwritten() {
     bench.hear(&siren());
     bench.short();
     let mut store = FlashStore::new(blank_flash(), 0..FLASH as u32).unwrap();
-    let (taught, other) = (bench.device.sounds().support(), !model().checksum());
-    store.save(taught, other, &mut [0; SCRATCH]).unwrap();
+    let space = *bench.device.sounds().space();
+    let other = EmbeddingSpace::new(
+        BackboneId::new(space.backbone().as_bytes().map(|byte| !byte)),
+        *space.frontend(),
+        *space.parts(),
+        space.base_mean(),
+        *space.reference(),
+    );
+    let mut storage = StorageVec::new(CLASSES, EXAMPLES, space.dim());
+    let kind = HeadKind::default();
+    let mut taught = Learner::new(storage.lend(), kind, other.unwrap()).unwrap();
+    let embedding: Vec<f32> = space.base_mean().iter().map(|mean| mean + 1.0).collect();
+    taught.enrol("sound 1", &embedding).unwrap();
+    store.save(&taught, &mut [0; SCRATCH]).unwrap();
     let flash = store.into_flash();
     let (mut bench, notice) = Bench::start(flash.clone());
     let other_backbone = matches!(

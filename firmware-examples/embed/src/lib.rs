@@ -69,7 +69,7 @@ fn model_or(shipped: Option<PathBuf>) -> Result<(AlignedBytes, PathBuf), String>
 /// The source of a module that holds the model at `path`, and the sizes that statics need as
 /// constants, not all of which every firmware uses.
 pub fn module(model: &Model<'_>, path: &Path) -> String {
-    let dim = model.invariant_dim() + model.equivariant_dim();
+    let dim = model.space().dim();
     format!(
         "/// The packed model.\n\
          pub static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!({path:?}));\n\

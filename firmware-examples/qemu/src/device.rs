@@ -1,11 +1,10 @@
 //! From a WAV file to an embedding: frontend and backbone, fed a few milliseconds at a time.
 
 use crate::model::EMBEDDING_DIM;
-use core::convert::Infallible;
 use core::fmt;
 use mtslvr_board::instructions::Instructions;
 use mtslvr_board::semihosting::{File, HostError};
-use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::backbone::{EmbedError, PackedBackbone};
 use mtslvr_runtime::clip::{ClipEmbedder, ClipError};
 use mtslvr_runtime::fewshot::{Limits, Refusal};
 use mtslvr_wav::{WavError, WavReader};
@@ -49,7 +48,7 @@ pub enum RecordingError {
         expected: u32,
     },
     /// It cannot be embedded.
-    Clip(ClipError<Infallible>),
+    Clip(ClipError<EmbedError>),
     /// It is to be learnt from, and not fit for it.
     Unfit(Refusal),
 }
@@ -77,7 +76,7 @@ impl Device<'_> {
     fn stream(&mut self, path: &str, purpose: Purpose) -> Result<Embedded, RecordingError> {
         let file = File::open(path).map_err(RecordingError::Open)?;
         let mut wav = WavReader::open(file).map_err(RecordingError::Wav)?;
-        let (found, expected) = (wav.sample_rate(), self.backbone.frontend().sample_rate);
+        let (found, expected) = (wav.sample_rate(), self.backbone.model().frontend().sample_rate);
         if found != expected {
             return Err(RecordingError::SampleRate { found, expected });
         }

@@ -52,9 +52,8 @@ impl<'s> Kept<'s> {
 
     /// Makes `sounds` know what was kept.
     pub fn restore(&mut self, sounds: &mut Learner) -> Result<(), KeptError> {
-        let backbone = sounds.space().backbone;
         self.store
-            .load(sounds.support_mut(), backbone, self.scratch)
+            .load(sounds, self.scratch)
             .map_err(KeptError::Store)?;
         say!("restored {}", Count(sounds));
         Ok(())
@@ -62,9 +61,8 @@ impl<'s> Kept<'s> {
 
     /// Keeps what `sounds` knows.
     pub fn save(&mut self, sounds: &Learner) -> Result<(), KeptError> {
-        let backbone = sounds.space().backbone;
         self.store
-            .save(sounds.support(), backbone, self.scratch)
+            .save(sounds, self.scratch)
             .map_err(KeptError::Store)?;
         say!("saved {}", Count(sounds));
         Ok(())

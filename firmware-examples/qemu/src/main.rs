@@ -78,7 +78,7 @@ fn run(line: &str, buffers: Buffers) -> bool {
             return false;
         }
     };
-    let clip = match ClipEmbedder::new(*backbone.frontend(), buffers.clip) {
+    let clip = match ClipEmbedder::new(*model.frontend(), buffers.clip) {
         Ok(clip) => clip,
         Err(error) => {
             say!("error: {}", error);
@@ -88,7 +88,7 @@ fn run(line: &str, buffers: Buffers) -> bool {
     say!(
         "model checksum={:08x} embedding={} open_instructions={} name={}",
         model.checksum(),
-        backbone.embedding_dim(),
+        model.space().dim(),
         opened,
         model.name()
     );
@@ -103,7 +103,7 @@ fn run(line: &str, buffers: Buffers) -> bool {
         head_len
     );
     let head = session::head(line);
-    let mut sounds = match Learner::new(buffers.sounds.lend(), head, (&model).into()) {
+    let mut sounds = match Learner::new(buffers.sounds.lend(), head, model.space()) {
         Ok(sounds) => sounds,
         Err(error) => {
             say!("error: {}", error);

@@ -1,16 +1,13 @@
 //! The int8 engine: runs a packed model in an arena that the caller owns.
 
-use core::convert::Infallible;
-
-use super::Backbone;
 #[cfg(feature = "std")]
 use super::repacked::Repacked;
 use super::run::{Moment, Observer, run_op};
-use crate::fewshot::Reference;
-use crate::frontend::FrontendConfig;
+use super::{Backbone, EmbedError};
 use crate::model::{Model, proven};
 #[cfg(feature = "std")]
 use crate::nn::arch::InstructionSet;
+use crate::space::EmbeddingSpace;
 
 /// A packed model together with the memory that it runs in.
 ///
@@ -112,70 +109,68 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
     /// Runs the program over a patch and gives the int8 values of each part, in the order of the parts.
     /// [`Model::outputs`] says what they stand for.
     ///
-    /// # Panics
-    /// If `patch` is not `frontend().patch_len()` long.
-    pub fn run(&mut self, patch: &[f32]) -> impl Iterator<Item = &[i8]> {
+    /// # Errors
+    /// If `patch` is not as long as the model's patches.
+    pub fn run(&mut self, patch: &[f32]) -> Result<impl Iterator<Item = &[i8]>, EmbedError> {
         let arena = self.arena.as_mut();
-        self.program.run(arena, patch, &mut |_, _| ());
+        self.program.run(arena, patch, &mut |_, _| ())?;
         let outputs = self.program.model.outputs();
-        outputs.map(|tensor| &arena[tensor.range()])
+        Ok(outputs.map(|tensor| &arena[tensor.range()]))
     }
 
     /// [`Backbone::embed`] for those who measure: calls `observe` with the index of each operator
     /// right before and right after it runs.
     ///
-    /// # Panics
+    /// # Errors
     /// As [`Backbone::embed`].
-    pub fn embed_observed(&mut self, patch: &[f32], embedding: &mut [f32], observe: Observer<'_>) {
+    pub fn embed_observed(
+        &mut self,
+        patch: &[f32],
+        embedding: &mut [f32],
+        observe: Observer<'_>,
+    ) -> Result<(), EmbedError> {
+        let (expected, found) = (self.program.model.dim(), embedding.len());
+        if found != expected {
+            return Err(EmbedError::Embedding { expected, found });
+        }
         let arena = self.arena.as_mut();
-        self.program.run(arena, patch, observe);
+        self.program.run(arena, patch, observe)?;
         self.program.dequantise(arena, embedding);
+        Ok(())
     }
 }
 
 impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
-    type Error = Infallible;
+    type Error = EmbedError;
 
-    fn frontend(&self) -> &FrontendConfig {
-        self.program.model.frontend()
+    fn space(&self) -> EmbeddingSpace<'_> {
+        self.program.model.space()
     }
 
-    fn invariant_dim(&self) -> usize {
-        self.program.model.invariant_dim()
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        self.program.model.equivariant_dim()
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        self.program.model.base_mean()
-    }
-
-    fn rejection_similarity(&self) -> f32 {
-        self.program.model.rejection_similarity()
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        self.program.model.reference()
-    }
-
-    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Infallible> {
-        self.embed_observed(patch, embedding, &mut |_, _| ());
-        Ok(())
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EmbedError> {
+        self.embed_observed(patch, embedding, &mut |_, _| ())
     }
 }
 
 impl Program<'_> {
     /// Quantises a patch and runs all operators.
-    fn run(&mut self, arena: &mut [i8], patch: &[f32], observe: Observer<'_>) {
+    fn run(
+        &mut self,
+        arena: &mut [i8],
+        patch: &[f32],
+        observe: Observer<'_>,
+    ) -> Result<(), EmbedError> {
         let tensor = proven(self.model.tensor(0));
+        let (expected, found) = (tensor.shape.len(), patch.len());
+        if found != expected {
+            return Err(EmbedError::Patch { expected, found });
+        }
         let (input, quantisation) = (&mut arena[tensor.range()], tensor.quantisation);
         #[cfg(feature = "std")]
         if let Some(repacked) = &mut self.repacked {
             repacked.quantise(quantisation, patch, input);
             repacked.run(arena, observe);
-            return;
+            return Ok(());
         }
         quantisation.quantise_all(patch, input);
         for op in self.model.ops() {
@@ -183,6 +178,7 @@ impl Program<'_> {
             run_op(arena, &op);
             observe(op.index, Moment::After);
         }
+        Ok(())
     }
 
     /// Takes the parts' values out of the arena, one part after the other.

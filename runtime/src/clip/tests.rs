@@ -1,4 +1,7 @@
 use super::*;
+use crate::fewshot::Reference;
+use crate::space::test_space::parts;
+use crate::space::{BackboneId, EmbeddingSpace};
 use proptest::prelude::*;
 
 const CONFIG: FrontendConfig = FrontendConfig {
@@ -49,20 +52,10 @@ struct Failed;
 
 impl Backbone for Columns {
     type Error = Failed;
-    fn frontend(&self) -> &FrontendConfig {
-        self.config.as_ref().unwrap_or(&CONFIG)
-    }
-    fn invariant_dim(&self) -> usize {
-        2
-    }
-    fn equivariant_dim(&self) -> usize {
-        1
-    }
-    fn base_mean(&self) -> &[f32] {
-        &[0.0; 3]
-    }
-    fn rejection_similarity(&self) -> f32 {
-        0.0
+    fn space(&self) -> EmbeddingSpace<'_> {
+        let (id, frontend) = (BackboneId::new([1; 32]), self.config.unwrap_or(CONFIG));
+        let reference = Reference::assumed(0.0);
+        EmbeddingSpace::new(id, frontend, parts(&[2, 1]), &[0.0; 3], reference).unwrap()
     }
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Failed> {
         if let Some(calls) = &mut self.calls_until_failure {

@@ -1,7 +1,7 @@
 //! Float engines for hosts: an exported ONNX model behind the same
 //! [`crate::backbone::Backbone`] trait as the packed engine.
 //!
-//! An engine takes the frontend, the base mean and the rejection similarity from the ONNX file's
+//! An engine takes the frontend, the parts, the base mean and the reference from the ONNX file's
 //! metadata ([`OnnxMetadata`]), so that a model file alone says how to feed it.
 
 mod onnx_metadata;
@@ -15,9 +15,13 @@ pub use self::ort::{ORT_LIBRARY_VARIABLE, OrtBackbone};
 #[cfg(feature = "tract")]
 pub use self::tract::TractBackbone;
 pub use onnx_metadata::{
-    FrontendDescription, KEY_BASE_MEAN, KEY_FRONTEND, KEY_PROVENANCE, KEY_REJECTION_SIMILARITY,
+    FrontendDescription, KEY_BASE_MEAN, KEY_FRONTEND, KEY_PARTS, KEY_PROVENANCE, KEY_REFERENCE,
     Layout, MetadataError, OnnxMetadata,
 };
+
+use crate::backbone::EmbedError;
+use crate::space::{BackboneId, EmbeddingSpace, OwnedSpace, PART_NAME_BYTES, Part, Parts};
+use sha2::{Digest, Sha256};
 
 /// Name of the ONNX input: log-mel patches, `[batch, 1, frames, mels]`.
 pub const INPUT: &str = "log_mel";
@@ -58,6 +62,8 @@ pub enum EngineError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// A patch or the room for its embedding has the wrong length.
+    Embed(EmbedError),
     /// The engine failed on a patch.
     Run {
         /// The model.
@@ -74,8 +80,15 @@ impl core::fmt::Display for EngineError {
             Self::Metadata { model, source } => write!(f, "{model}: {source}"),
             Self::Graph { model, reason } => write!(f, "{model}: not a usable model: {reason}"),
             Self::Library { reason } => f.write_str(reason),
+            Self::Embed(error) => error.fmt(f),
             Self::Run { model, reason } => write!(f, "{model}: inference failed: {reason}"),
         }
+    }
+}
+
+impl From<EmbedError> for EngineError {
+    fn from(error: EmbedError) -> Self {
+        Self::Embed(error)
     }
 }
 
@@ -94,19 +107,20 @@ impl core::error::Error for EngineError {
 #[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
 struct Described {
     model: String,
-    frontend: crate::frontend::FrontendConfig,
     layout: Layout,
-    base_mean: Vec<f32>,
-    rejection_similarity: f32,
-    reference: Option<crate::fewshot::Reference>,
-    invariant_dim: usize,
-    equivariant_dim: usize,
+    space: OwnedSpace,
 }
 
 #[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
 impl Described {
-    /// Joins metadata and the widths of the outputs, and checks one against the other.
-    fn new(model: &str, metadata: OnnxMetadata, dims: (usize, usize)) -> Result<Self, EngineError> {
+    /// Joins the file's hash, its metadata, and the widths of the outputs that hold the `parts`.
+    fn new(
+        model: &str,
+        bytes: &[u8],
+        metadata: OnnxMetadata,
+        parts: &[PartOutput],
+        widths: &[usize],
+    ) -> Result<Self, EngineError> {
         let complete = || {
             let description = metadata
                 .frontend
@@ -114,24 +128,25 @@ impl Described {
             let base_mean = metadata
                 .base_mean
                 .ok_or(MetadataError::Missing(KEY_BASE_MEAN))?;
-            let rejection_similarity = metadata
-                .rejection_similarity
-                .ok_or(MetadataError::Missing(KEY_REJECTION_SIMILARITY))?;
-            if base_mean.len() != dims.0 + dims.1 {
-                return Err(MetadataError::BaseMeanLength {
-                    found: base_mean.len(),
-                    expected: dims.0 + dims.1,
-                });
-            }
+            let reference = metadata
+                .reference
+                .ok_or(MetadataError::Missing(KEY_REFERENCE))?;
+            let parts = parts.iter().zip(widths).map(|(part, len)| Part {
+                name: &part.name,
+                len: *len,
+                share: part.share,
+            });
+            let parts = Parts::new(parts).map_err(MetadataError::Parts)?;
+            let length = MetadataError::BaseMeanLength {
+                found: base_mean.len(),
+                expected: parts.dim(),
+            };
+            let id = BackboneId::new(Sha256::digest(bytes).into());
+            let space = EmbeddingSpace::new(id, description.config, parts, &base_mean, reference);
             Ok(Self {
                 model: model.to_owned(),
-                frontend: description.config,
                 layout: description.layout,
-                base_mean,
-                rejection_similarity,
-                reference: metadata.reference,
-                invariant_dim: dims.0,
-                equivariant_dim: dims.1,
+                space: space.ok_or(length)?.into_owned(),
             })
         };
         complete().map_err(|source| EngineError::Metadata {
@@ -142,30 +157,27 @@ impl Described {
 
     /// Shape of `batch` patches as the graph wants them.
     fn input_shape(&self, batch: usize) -> [usize; 4] {
-        let (frames, mels) = (self.frontend.frames as usize, self.frontend.mels as usize);
+        let [frames, mels] = self.patch_shape();
         match self.layout {
             Layout::TimeMel => [batch, 1, frames, mels],
             Layout::MelTime => [batch, 1, mels, frames],
         }
     }
 
+    /// Frames and mels of a patch.
+    fn patch_shape(&self) -> [usize; 2] {
+        let space = self.space.as_space();
+        [space.frontend().frames, space.frontend().mels].map(usize::from)
+    }
+
     /// Patches (time-major) in the order in which the graph wants their values.
-    ///
-    /// # Panics
-    /// If `patches` is not a whole number of patches.
     fn arrange(&self, patches: &[f32]) -> Vec<f32> {
-        let len = self.frontend.patch_len();
-        assert!(
-            patches.len().is_multiple_of(len),
-            "{} values are not a whole number of patches of {len}",
-            patches.len()
-        );
         match self.layout {
             Layout::TimeMel => patches.to_vec(),
             Layout::MelTime => {
-                let (frames, mels) = (self.frontend.frames as usize, self.frontend.mels as usize);
+                let [frames, mels] = self.patch_shape();
                 let mut arranged = Vec::with_capacity(patches.len());
-                for patch in patches.chunks_exact(len) {
+                for patch in patches.chunks_exact(frames * mels) {
                     for mel in 0..mels {
                         arranged.extend((0..frames).map(|frame| patch[frame * mels + mel]));
                     }
@@ -175,38 +187,84 @@ impl Described {
         }
     }
 
-    /// Writes the paths' outputs, each `[batch][dim]`, as embeddings one after the other.
-    fn join(&self, outputs: [&[f32]; 2], embeddings: &mut [f32]) -> Result<(), EngineError> {
-        let dims = [self.invariant_dim, self.equivariant_dim];
-        let dim = dims[0] + dims[1];
-        let batch = embeddings.len() / dim;
-        for (output, width) in outputs.iter().zip(dims) {
-            if output.len() != batch * width {
+    /// Writes the outputs that hold the parts, each `[batch][len]`, as embeddings one after the other.
+    fn join(&self, outputs: &[&[f32]], embeddings: &mut [f32]) -> Result<(), EngineError> {
+        let space = self.space.as_space();
+        let batch = embeddings.len() / space.dim();
+        for ((part, range), output) in space.parts().ranges().zip(outputs) {
+            if output.len() != batch * part.len {
                 return Err(EngineError::Run {
                     model: self.model.clone(),
                     reason: format!(
-                        "an output holds {} values where {batch} x {width} were expected",
-                        output.len()
+                        "the output of `{}` holds {} values where {batch} x {} were expected",
+                        part.name,
+                        output.len(),
+                        part.len
                     ),
                 });
             }
-        }
-        for (index, embedding) in embeddings.chunks_exact_mut(dim).enumerate() {
-            let (invariant, equivariant) = embedding.split_at_mut(dims[0]);
-            invariant.copy_from_slice(&outputs[0][index * dims[0]..][..dims[0]]);
-            equivariant.copy_from_slice(&outputs[1][index * dims[1]..][..dims[1]]);
+            let embeddings = embeddings.chunks_exact_mut(space.dim());
+            for (embedding, values) in embeddings.zip(output.chunks_exact(part.len)) {
+                embedding[range.clone()].copy_from_slice(values);
+            }
         }
         Ok(())
     }
 }
 
-/// Which of a graph's outputs is which path: the named ones, or a single output of any name.
+/// The output of a graph that holds a part of the embedding.
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
-fn path_outputs(names: &[String]) -> Result<(usize, Option<usize>), String> {
+struct PartOutput {
+    /// Place among the graph's outputs.
+    index: usize,
+    /// Name of the part.
+    name: String,
+    /// Share of the part in a similarity.
+    share: f32,
+}
+
+/// Finds the outputs that hold the parts: those that the metadata names, or else
+/// [`INVARIANT`] and [`EQUIVARIANT`], or a single output of any name, with equal shares.
+#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
+fn part_outputs(
+    names: &[String],
+    parts: Option<&[(String, f32)]>,
+) -> Result<Vec<PartOutput>, String> {
     let position = |wanted: &str| names.iter().position(|name| name == wanted);
+    if let Some(parts) = parts {
+        let found = parts.iter().map(|(name, share)| {
+            // A graph with one output and one part needs no name in common.
+            let alone = (names.len() == 1 && parts.len() == 1).then_some(0);
+            let index = position(name).or(alone).ok_or_else(|| {
+                let outputs = names.join(", ");
+                format!("it has no output `{name}` for the part of that name, but {outputs}")
+            })?;
+            Ok(PartOutput {
+                index,
+                name: name.clone(),
+                share: *share,
+            })
+        });
+        return found.collect();
+    }
+    let part = |index: usize, share| PartOutput {
+        index,
+        name: names[index].clone(),
+        share,
+    };
     match (position(INVARIANT), position(EQUIVARIANT), names.len()) {
-        (Some(invariant), equivariant, _) => Ok((invariant, equivariant)),
-        (None, None, 1) => Ok((0, None)),
+        (Some(invariant), Some(equivariant), _) => {
+            Ok(vec![part(invariant, 0.5), part(equivariant, 0.5)])
+        }
+        (Some(invariant), None, _) => Ok(vec![part(invariant, 1.0)]),
+        (None, None, 1) => {
+            let mut alone = part(0, 1.0);
+            if !(1..=PART_NAME_BYTES).contains(&alone.name.len()) {
+                alone.name = "features".to_owned();
+            }
+            Ok(vec![alone])
+        }
         _ => Err(format!(
             "its outputs are {}; expected `{INVARIANT}` and `{EQUIVARIANT}`, or a single output",
             names.join(", ")
@@ -221,15 +279,20 @@ mod tests {
     #[test]
     fn outputs_are_found_by_name_or_alone() {
         let names = |list: &[&str]| list.iter().map(|n| n.to_string()).collect::<Vec<_>>();
-        assert_eq!(
-            path_outputs(&names(&["equivariant", "invariant"])),
-            Ok((1, Some(0)))
-        );
-        assert_eq!(path_outputs(&names(&["features"])), Ok((0, None)));
-        assert!(
-            path_outputs(&names(&["a", "b"]))
-                .unwrap_err()
-                .contains("a, b")
-        );
+        let found = |outputs: &[&str], parts: Option<&[(&str, f32)]>| {
+            let parts: Option<Vec<_>> =
+                parts.map(|parts| parts.iter().map(|(n, s)| (n.to_string(), *s)).collect());
+            let found = part_outputs(&names(outputs), parts.as_deref())?;
+            Ok::<_, String>(found.iter().map(|o| (o.index, o.share)).collect::<Vec<_>>())
+        };
+        let both = found(&["equivariant", "invariant"], None);
+        assert_eq!(both, Ok(vec![(1, 0.5), (0, 0.5)]));
+        assert_eq!(found(&["features"], None), Ok(vec![(0, 1.0)]));
+        assert!(found(&["a", "b"], None).unwrap_err().contains("a, b"));
+        let parts = [("b", 0.2), ("c", 0.7), ("a", 0.1)];
+        let three = found(&["a", "b", "c", "other"], Some(&parts));
+        assert_eq!(three, Ok(vec![(1, 0.2), (2, 0.7), (0, 0.1)]));
+        let missing = found(&["a", "b"], Some(&parts)).unwrap_err();
+        assert!(missing.contains("`c`"), "{missing}");
     }
 }

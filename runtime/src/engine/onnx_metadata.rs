@@ -19,16 +19,17 @@
 
 use crate::fewshot::Reference;
 use crate::frontend::{FrontendConfig, FrontendConfigError};
+use crate::space::PartsError;
 use core::fmt::Write;
 
 /// Metadata key of the [`FrontendDescription`].
 pub const KEY_FRONTEND: &str = "mtslvr.frontend";
 /// Metadata key of the base mean: the values in embedding order, separated by spaces.
 pub const KEY_BASE_MEAN: &str = "mtslvr.base_mean";
-/// Metadata key of the rejection similarity: one number.
-pub const KEY_REJECTION_SIMILARITY: &str = "mtslvr.rejection_similarity";
-/// Metadata key of the reference: the share of the invariant features, then the quantiles, separated
-/// by spaces.
+/// Metadata key of the parts of an embedding in their order: a line `name = share` for each, `name`
+/// being the output that holds it.
+pub const KEY_PARTS: &str = "mtslvr.parts";
+/// Metadata key of the reference: its quantiles, separated by spaces.
 pub const KEY_REFERENCE: &str = "mtslvr.reference";
 /// Metadata key of free text that says where the weights come from.
 pub const KEY_PROVENANCE: &str = "mtslvr.provenance";
@@ -59,9 +60,9 @@ pub struct OnnxMetadata {
     pub frontend: Option<FrontendDescription>,
     /// Mean embedding over base audio.
     pub base_mean: Option<Vec<f32>>,
-    /// Default threshold of the *unknown* decision.
-    pub rejection_similarity: Option<f32>,
-    /// How directions are compared, and how alike those of unrelated sounds are.
+    /// Name and share of each part of an embedding, in their order.
+    pub parts: Option<Vec<(String, f32)>>,
+    /// How alike the directions of unrelated sounds are.
     pub reference: Option<Reference>,
     /// Where the weights come from.
     pub provenance: Option<String>,
@@ -90,6 +91,8 @@ pub enum MetadataError {
     },
     /// The parameters do not make a frontend.
     Frontend(FrontendConfigError),
+    /// The parts do not make an embedding.
+    Parts(PartsError),
     /// The base mean is not as long as an embedding.
     BaseMeanLength {
         /// Values found.
@@ -119,6 +122,7 @@ impl core::fmt::Display for MetadataError {
                 expected,
             } => write!(f, "`{key}` is `{found}`, expected {expected}"),
             Self::Frontend(error) => write!(f, "the frontend cannot be used: {error}"),
+            Self::Parts(error) => write!(f, "`{KEY_PARTS}`: {error}"),
             Self::BaseMeanLength { found, expected } => write!(
                 f,
                 "`{KEY_BASE_MEAN}` holds {found} values, but an embedding has {expected}"
@@ -232,14 +236,23 @@ impl OnnxMetadata {
         };
         let reference = |text: String| {
             let values = numbers(KEY_REFERENCE, &text)?;
-            let parts = values.split_first();
-            let parts = parts.and_then(|(share, rest)| Some((*share, rest.try_into().ok()?)));
-            let reference = parts.and_then(|(share, quantiles)| Reference::new(share, quantiles));
+            let reference = values.try_into().ok().and_then(Reference::new);
             reference.ok_or_else(|| MetadataError::Value {
                 key: KEY_REFERENCE.to_owned(),
                 found: text,
-                expected: "a share from 0 to 1 and 8 similarities from -1 to 1, none below the one before it",
+                expected: "8 similarities from -1 to 1, none below the one before it",
             })
+        };
+        let parts = |text: String| {
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            let part = |line: &str| {
+                let (name, share) = line
+                    .rsplit_once('=')
+                    .ok_or_else(|| MetadataError::Line(line.to_owned()))?;
+                let share = number(KEY_PARTS, share.trim(), "a share from 0 to 1")?;
+                Ok((name.trim().to_owned(), share))
+            };
+            lines.map(part).collect::<Result<Vec<_>, _>>()
         };
         Ok(Self {
             frontend: get(KEY_FRONTEND)
@@ -248,9 +261,7 @@ impl OnnxMetadata {
             base_mean: get(KEY_BASE_MEAN)
                 .map(|text| numbers(KEY_BASE_MEAN, &text))
                 .transpose()?,
-            rejection_similarity: get(KEY_REJECTION_SIMILARITY)
-                .map(|text| number(KEY_REJECTION_SIMILARITY, text.trim(), "a number"))
-                .transpose()?,
+            parts: get(KEY_PARTS).map(parts).transpose()?,
             reference: get(KEY_REFERENCE).map(reference).transpose()?,
             provenance: get(KEY_PROVENANCE),
         })
@@ -266,15 +277,13 @@ impl OnnxMetadata {
             let values: Vec<String> = base_mean.iter().map(|v| format!("{v:?}")).collect();
             entries.push((KEY_BASE_MEAN, values.join(" ")));
         }
-        if let Some(similarity) = self.rejection_similarity {
-            entries.push((KEY_REJECTION_SIMILARITY, format!("{similarity:?}")));
+        if let Some(parts) = &self.parts {
+            let line = |(name, share): &(String, f32)| format!("{name} = {share:?}\n");
+            entries.push((KEY_PARTS, parts.iter().map(line).collect()));
         }
         if let Some(reference) = &self.reference {
-            let mut text = format!("{:?}", reference.invariant_share());
-            for quantile in reference.quantiles() {
-                let _ = write!(text, " {quantile:?}");
-            }
-            entries.push((KEY_REFERENCE, text));
+            let values = reference.quantiles().map(|value| format!("{value:?}"));
+            entries.push((KEY_REFERENCE, values.join(" ")));
         }
         if let Some(provenance) = &self.provenance {
             entries.push((KEY_PROVENANCE, provenance.clone()));
@@ -331,8 +340,8 @@ mod tests {
         let metadata = OnnxMetadata {
             frontend: Some(description()),
             base_mean: Some(vec![0.1, -1.0e-20, 3.0]),
-            rejection_similarity: Some(0.625),
-            reference: Reference::new(0.7, [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0 / 3.0 + 0.5]),
+            parts: Some(vec![("invariant".into(), 0.7), ("a=b".into(), 1.0 / 3.0)]),
+            reference: Reference::new([-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0 / 3.0 + 0.5]),
             provenance: Some("a test".into()),
         };
         let entries = metadata.entries();
@@ -360,15 +369,23 @@ mod tests {
         for text in [
             "0.7",
             "",
-            "0.5 1 0 0 0 0 0 0 0",
-            "2 0 0 0 0 0 0 0 0",
-            "0.5 0 0 0 0 0 0 0 x",
+            "1 0 0 0 0 0 0 0",
+            "0 0 0 0 0 0 0 2",
+            "0 0 0 0 0 0 0 x",
         ] {
             let read = OnnxMetadata::read(|key| (key == KEY_REFERENCE).then(|| text.to_owned()));
             assert!(
                 read.unwrap_err().to_string().contains(KEY_REFERENCE),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn parts_that_cannot_be_are_named() {
+        for (text, named) in [("invariant", "`invariant`"), ("a = x", KEY_PARTS)] {
+            let read = OnnxMetadata::read(|key| (key == KEY_PARTS).then(|| text.to_owned()));
+            assert!(read.unwrap_err().to_string().contains(named), "{text}");
         }
     }
 

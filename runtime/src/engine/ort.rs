@@ -1,9 +1,8 @@
 //! The exported ONNX model through ONNX Runtime, whose shared library is loaded at run time.
 
-use super::{Described, EngineError, OnnxMetadata, path_outputs};
-use crate::backbone::Backbone;
-use crate::fewshot::Reference;
-use crate::frontend::FrontendConfig;
+use super::{Described, EngineError, OnnxMetadata, part_outputs};
+use crate::backbone::{Backbone, EmbedError};
+use crate::space::EmbeddingSpace;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::{TensorRef, ValueType};
@@ -18,7 +17,8 @@ pub struct OrtBackbone {
     described: Described,
     session: Session,
     input: String,
-    outputs: (String, Option<String>),
+    /// The name of the output that holds each part.
+    outputs: Vec<String>,
 }
 
 impl OrtBackbone {
@@ -79,7 +79,7 @@ impl OrtBackbone {
             .iter()
             .map(|o| o.name().to_owned())
             .collect();
-        let (first, second) = path_outputs(&names).map_err(graph_error)?;
+        let parts = part_outputs(&names, metadata.parts.as_deref()).map_err(graph_error)?;
         let width = |index: usize| match session.outputs()[index].dtype() {
             ValueType::Tensor { shape, .. } if shape.last().is_some_and(|dim| *dim > 0) => {
                 Ok(shape[shape.len() - 1] as usize)
@@ -89,29 +89,38 @@ impl OrtBackbone {
                 names[index]
             ))),
         };
-        let dims = (width(first)?, second.map_or(Ok(0), width)?);
+        let widths = parts.iter().map(|part| width(part.index));
+        let widths = widths.collect::<Result<Vec<usize>, _>>()?;
+        let outputs = parts.iter().map(|part| names[part.index].clone()).collect();
         Ok(Self {
-            described: Described::new(model, metadata, dims)?,
+            described: Described::new(model, bytes, metadata, &parts, &widths)?,
             session,
             input,
-            outputs: (
-                names[first].clone(),
-                second.map(|index| names[index].clone()),
-            ),
+            outputs,
         })
     }
 
     /// Embeds any number of patches, laid one after the other, in one run.
     ///
-    /// # Panics
-    /// If `embeddings` does not hold as many embeddings as `patches` holds patches.
+    /// # Errors
+    /// If `patches` is not a whole number of patches, `embeddings` has no room for exactly as many
+    /// embeddings, or ONNX Runtime fails.
     pub fn embed_batch(
         &mut self,
         patches: &[f32],
         embeddings: &mut [f32],
     ) -> Result<(), EngineError> {
-        let batch = patches.len() / self.described.frontend.patch_len();
-        assert_eq!(embeddings.len(), batch * self.embedding_dim());
+        let space = self.space();
+        let (patch_len, found) = (space.frontend().patch_len(), patches.len());
+        let batch = found / patch_len;
+        if found != batch * patch_len {
+            let expected = batch * patch_len;
+            return Err(EmbedError::Patch { expected, found }.into());
+        }
+        let (expected, found) = (batch * space.dim(), embeddings.len());
+        if found != expected {
+            return Err(EmbedError::Embedding { expected, found }.into());
+        }
         let arranged = self.described.arrange(patches);
         let model = &self.described.model;
         let run_error = |error: ort::Error| EngineError::Run {
@@ -124,47 +133,26 @@ impl OrtBackbone {
             .session
             .run(ort::inputs![self.input.as_str() => tensor])
             .map_err(run_error)?;
-        let values = |name: &String| {
+        let values = self.outputs.iter().map(|name| {
             outputs[name.as_str()]
                 .try_extract_tensor::<f32>()
                 .map(|(_, values)| values)
                 .map_err(run_error)
-        };
-        let invariant = values(&self.outputs.0)?;
-        let equivariant = self.outputs.1.as_ref().map_or(Ok(&[][..]), values)?;
-        self.described.join([invariant, equivariant], embeddings)
+        });
+        let values = values.collect::<Result<Vec<&[f32]>, _>>()?;
+        self.described.join(&values, embeddings)
     }
 }
 
 impl Backbone for OrtBackbone {
     type Error = EngineError;
 
-    fn frontend(&self) -> &FrontendConfig {
-        &self.described.frontend
-    }
-
-    fn invariant_dim(&self) -> usize {
-        self.described.invariant_dim
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        self.described.equivariant_dim
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        &self.described.base_mean
-    }
-
-    fn rejection_similarity(&self) -> f32 {
-        self.described.rejection_similarity
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        self.described.reference
+    fn space(&self) -> EmbeddingSpace<'_> {
+        self.described.space.as_space()
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
-        assert_eq!(patch.len(), self.frontend().patch_len());
+        EmbedError::check(&self.space(), patch, embedding)?;
         self.embed_batch(patch, embedding)
     }
 }

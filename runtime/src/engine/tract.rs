@@ -1,9 +1,8 @@
 //! The exported ONNX model through tract: pure Rust, nothing to install.
 
-use super::{Described, EngineError, OnnxMetadata, path_outputs};
-use crate::backbone::Backbone;
-use crate::fewshot::Reference;
-use crate::frontend::FrontendConfig;
+use super::{Described, EngineError, MetadataError, OnnxMetadata, part_outputs};
+use crate::backbone::{Backbone, EmbedError};
+use crate::space::EmbeddingSpace;
 use std::path::Path;
 use std::sync::Arc;
 use tract_onnx::prelude::*;
@@ -12,7 +11,8 @@ use tract_onnx::prelude::*;
 pub struct TractBackbone {
     described: Described,
     plan: Arc<TypedRunnableModel>,
-    outputs: (usize, Option<usize>),
+    /// The output that holds each part.
+    outputs: Vec<usize>,
 }
 
 impl TractBackbone {
@@ -58,12 +58,15 @@ impl TractBackbone {
             .as_ref()
             .ok_or_else(|| graph_error("it holds no graph".into()))?;
         let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
-        let outputs = path_outputs(&names).map_err(graph_error)?;
+        let parts = part_outputs(&names, metadata.parts.as_deref()).map_err(graph_error)?;
 
         // The shape is fixed before tract optimises, and the widths of the outputs follow from
         // it; the metadata is checked in full once these are known.
         let Some(frontend) = metadata.frontend else {
-            return Err(Described::new(model, metadata, (0, 0)).unwrap_err());
+            return Err(EngineError::Metadata {
+                model: model.to_owned(),
+                source: MetadataError::Missing(super::KEY_FRONTEND),
+            });
         };
         let (frames, mels) = (
             frontend.config.frames as usize,
@@ -85,9 +88,11 @@ impl TractBackbone {
                 .map(|shape| shape.iter().product())
                 .ok_or_else(|| graph_error(format!("output `{}` has no fixed width", names[index])))
         };
-        let dims = (width(outputs.0)?, outputs.1.map_or(Ok(0), width)?);
+        let outputs: Vec<usize> = parts.iter().map(|part| part.index).collect();
+        let widths = outputs.iter().map(|&index| width(index));
+        let widths = widths.collect::<Result<Vec<usize>, _>>()?;
         Ok(Self {
-            described: Described::new(model, metadata, dims)?,
+            described: Described::new(model, bytes, metadata, &parts, &widths)?,
             plan: typed.into_runnable().map_err(tract_error)?,
             outputs,
         })
@@ -97,33 +102,12 @@ impl TractBackbone {
 impl Backbone for TractBackbone {
     type Error = EngineError;
 
-    fn frontend(&self) -> &FrontendConfig {
-        &self.described.frontend
-    }
-
-    fn invariant_dim(&self) -> usize {
-        self.described.invariant_dim
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        self.described.equivariant_dim
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        &self.described.base_mean
-    }
-
-    fn rejection_similarity(&self) -> f32 {
-        self.described.rejection_similarity
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        self.described.reference
+    fn space(&self) -> EmbeddingSpace<'_> {
+        self.described.space.as_space()
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
-        assert_eq!(patch.len(), self.frontend().patch_len());
-        assert_eq!(embedding.len(), self.embedding_dim());
+        EmbedError::check(&self.space(), patch, embedding)?;
         let run_error = |error: TractError| EngineError::Run {
             model: self.described.model.clone(),
             reason: format!("{error:#}"),
@@ -132,13 +116,12 @@ impl Backbone for TractBackbone {
         let input =
             Tensor::from_shape(&self.described.input_shape(1), &arranged).map_err(run_error)?;
         let outputs = self.plan.run(tvec!(input.into())).map_err(run_error)?;
-        let values = |index: usize| {
+        let values = self.outputs.iter().map(|&index| {
             let output = outputs[index].try_as_plain_ram().map_err(run_error)?;
             output.as_slice::<f32>().map_err(run_error)
-        };
-        let invariant = values(self.outputs.0)?;
-        let equivariant = self.outputs.1.map_or(Ok(&[][..]), values)?;
-        self.described.join([invariant, equivariant], embedding)
+        });
+        let values = values.collect::<Result<Vec<&[f32]>, _>>()?;
+        self.described.join(&values, embedding)
     }
 }
 

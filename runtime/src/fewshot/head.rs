@@ -92,8 +92,10 @@ pub const fn fit_scratch_len(kind: HeadKind, n: usize, classes: usize) -> usize 
 ///
 /// ```
 /// use mtslvr_runtime::fewshot::{HeadKind, Metric, fit, fit_scratch_len, scores};
+/// use mtslvr_runtime::space::{Part, Parts};
 /// let kind = HeadKind::Ridge { lambda: 0.5 };
-/// let metric = Metric::new(2, 2);
+/// let parts = Parts::new([Part { name: "features", len: 2, share: 1.0 }]).unwrap();
+/// let metric = Metric::new(&parts);
 /// let examples: [&[i8]; 3] = [&[127, 0], &[127, 95], &[0, 127]];
 /// let mut gram = [0.0; 9];
 /// metric.gram(examples.into_iter(), &mut gram);

@@ -3,11 +3,10 @@
 use super::storage::{HeadMut, StorageMut};
 use super::strangers::Impostors;
 use super::{
-    Calibration, Decision, DirectionError, FitError, HeadKind, Metric, Reference, Role,
-    SupportError, SupportSet, best_class, direction, fit, fit_scratch_len, scores,
+    Calibration, Decision, DirectionError, FitError, HeadKind, Metric, Role, SupportError,
+    SupportSet, best_class, direction, fit, fit_scratch_len, scores,
 };
-use crate::backbone::Backbone;
-use crate::model::Model;
+use crate::space::EmbeddingSpace;
 
 /// Learns named sounds from embeddings and recognises them.
 ///
@@ -16,16 +15,24 @@ use crate::model::Model;
 /// arena.
 ///
 /// ```
-/// use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Storage};
+/// use mtslvr_runtime::fewshot::{HeadKind, Learner, Storage};
+/// # use mtslvr_runtime::fewshot::Reference;
+/// # use mtslvr_runtime::frontend::FrontendConfig;
+/// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 ///
 /// let mut storage = Storage::<4, 16, 3>::new(); // 4 classes, 16 examples in all, 3 values each
-/// // This comes with the model: EmbeddingSpace::from(&model).
-/// let space = EmbeddingSpace {
-///     backbone: 0x1234_5678,
-///     base_mean: &[0.0, 0.5, 0.5],
-///     invariant_dim: 2,
-///     reference: Reference::assumed(0.5),
-/// };
+/// # let parts = Parts::new([
+/// #     Part { name: "invariant", len: 2, share: 0.5 },
+/// #     Part { name: "equivariant", len: 1, share: 0.5 },
+/// # ])?;
+/// # let frontend = FrontendConfig {
+/// #     sample_rate: 16_000, window: 256, hop: 128, mels: 16, frames: 20,
+/// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+/// # };
+/// # let (id, reference) = (BackboneId::new([7; 32]), Reference::assumed(0.5));
+/// # let base_mean = [0.0, 0.5, 0.5];
+/// // With a packed model: let space = model.space();
+/// # let space = EmbeddingSpace::new(id, frontend, parts, &base_mean, reference).unwrap();
 /// let mut sounds = Learner::new(storage.lend(), HeadKind::Ridge { lambda: 1.0 }, space)?;
 ///
 /// sounds.enrol("doorbell", &[1.0, 0.5, 2.0])?;
@@ -45,53 +52,12 @@ use crate::model::Model;
 #[derive(Debug)]
 pub struct Learner<'b> {
     kind: HeadKind,
-    space: EmbeddingSpace<'b>,
     metric: Metric,
     support: SupportSet<'b>,
     head: HeadMut<'b>,
     query: &'b mut [i8],
     calibration: Calibration,
     fitted: Option<Fitted>,
-}
-
-/// What heads need to know of the backbone whose embeddings they see.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EmbeddingSpace<'m> {
-    /// CRC-32 of the backbone's file: what was enrolled under another one is of no use.
-    pub backbone: u32,
-    /// Mean embedding over base audio.
-    pub base_mean: &'m [f32],
-    /// Length of the invariant features, which come first.
-    pub invariant_dim: usize,
-    /// How directions are compared, and how alike those of unrelated sounds are.
-    pub reference: Reference,
-}
-
-impl<'m> From<&Model<'m>> for EmbeddingSpace<'m> {
-    fn from(model: &Model<'m>) -> Self {
-        Self {
-            backbone: model.checksum(),
-            base_mean: model.base_mean(),
-            invariant_dim: model.invariant_dim(),
-            reference: reference_or(model.reference(), model.rejection_similarity()),
-        }
-    }
-}
-
-impl<'m> EmbeddingSpace<'m> {
-    /// That of any engine; `backbone` is the CRC-32 of the file that it runs.
-    pub fn of(engine: &'m impl Backbone, backbone: u32) -> Self {
-        Self {
-            backbone,
-            base_mean: engine.base_mean(),
-            invariant_dim: engine.invariant_dim(),
-            reference: reference_or(engine.reference(), engine.rejection_similarity()),
-        }
-    }
-}
-
-fn reference_or(measured: Option<Reference>, rejection_similarity: f32) -> Reference {
-    measured.unwrap_or(Reference::assumed(rejection_similarity))
 }
 
 /// How much of [`HeadMut`] is in use.
@@ -137,20 +103,13 @@ impl<'b> Learner<'b> {
         kind: HeadKind,
         space: EmbeddingSpace<'b>,
     ) -> Result<Self, DirectionError> {
-        let dim = storage.query.len();
-        if space.base_mean.len() != dim || space.invariant_dim > dim {
+        if space.dim() != storage.query.len() {
             return Err(DirectionError::Length);
         }
         Ok(Self {
             kind,
-            space,
-            metric: Metric::weighted(dim, space.invariant_dim, space.reference.invariant_share()),
-            support: SupportSet::new(
-                storage.classes,
-                storage.directions,
-                dim,
-                space.invariant_dim,
-            ),
+            metric: Metric::new(space.parts()),
+            support: SupportSet::new(storage.classes, storage.directions, space),
             head: storage.head,
             query: storage.query,
             calibration: Calibration::default(),
@@ -171,9 +130,9 @@ impl<'b> Learner<'b> {
         &mut self.support
     }
 
-    /// What was said of the backbone.
+    /// Describes the embeddings that it learns from.
     pub fn space(&self) -> &EmbeddingSpace<'b> {
-        &self.space
+        self.support.space()
     }
 
     /// How directions are compared.
@@ -206,7 +165,7 @@ impl<'b> Learner<'b> {
         let own = self.support.default_threshold();
         own.unwrap_or_else(|| {
             self.impostors()
-                .threshold(&self.space.reference, &self.calibration)
+                .threshold(self.space().reference(), &self.calibration)
         })
     }
 
@@ -291,7 +250,7 @@ impl<'b> Learner<'b> {
             labels,
             &self.head.lengths[..classes],
             is_sound,
-            &self.space.reference,
+            self.support.space().reference(),
         );
         fit(
             self.kind,
@@ -382,7 +341,7 @@ impl<'b> Learner<'b> {
             similarity,
             threshold,
             chance: self.impostors().chance(
-                &self.space.reference,
+                self.space().reference(),
                 self.calibration.strangers,
                 similarity,
             ),
@@ -434,12 +393,8 @@ impl<'b> Learner<'b> {
 
     /// Makes `self.query` the direction of `embedding`.
     pub(super) fn turn(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
-        direction(
-            embedding,
-            self.space.base_mean,
-            self.space.invariant_dim,
-            self.query,
-        )
+        let space = self.support.space();
+        direction(embedding, space.base_mean(), space.parts(), self.query)
     }
 }
 

@@ -1,74 +1,55 @@
 //! How alike two directions are.
 
-/// Compares directions: a weighted mean of the cosine of their invariant parts and that of their
-/// equivariant parts.
+use crate::space::{MAX_PARTS, Parts};
+
+/// Compares directions: the mean of the cosines of their parts, weighted by the parts' shares.
 ///
-/// It is the dot product of unit vectors in which the parts have the squared lengths
-/// [`Self::shares`], so all that is true of dot products (Gram matrices, distances to means) is
-/// true of it.
+/// It is the dot product of unit vectors in which the parts have their shares as squared lengths, so
+/// all that is true of dot products (Gram matrices, distances to means) is true of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
-    dim: usize,
-    invariant_dim: usize,
-    shares: [f32; 2],
+    /// The first `count` are in use.
+    parts: [Span; MAX_PARTS],
+    count: usize,
+}
+
+/// A part, as far as it is compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Span {
+    len: usize,
+    share: f32,
 }
 
 impl Metric {
-    /// Both parts of directions of `dim` values count the same; an empty part does not count.
-    ///
-    /// # Panics
-    /// If `invariant_dim` is more than `dim`.
-    pub const fn new(dim: usize, invariant_dim: usize) -> Self {
-        Self::weighted(dim, invariant_dim, 0.5)
-    }
-
-    /// The invariant part has the share `invariant_share`, 0 to 1, the equivariant one the rest; where
-    /// one of them is empty the other has all.
-    ///
-    /// # Panics
-    /// If `invariant_dim` is more than `dim`, or the share not from 0 to 1.
-    pub const fn weighted(dim: usize, invariant_dim: usize, invariant_share: f32) -> Self {
-        assert!(invariant_dim <= dim);
-        assert!(invariant_share >= 0.0 && invariant_share <= 1.0);
-        let shares = if invariant_dim == 0 {
-            [0.0, 1.0]
-        } else if invariant_dim == dim {
-            [1.0, 0.0]
-        } else {
-            [invariant_share, 1.0 - invariant_share]
-        };
+    /// Compares directions that have these parts.
+    pub fn new(parts: &Parts<'_>) -> Self {
+        let parts = parts.as_slice();
         Self {
-            dim,
-            invariant_dim,
-            shares,
+            parts: core::array::from_fn(|at| Span {
+                len: parts.get(at).map_or(0, |part| part.len),
+                share: parts.get(at).map_or(0.0, |part| part.share),
+            }),
+            count: parts.len(),
         }
     }
 
-    /// Values of a direction.
-    pub const fn dim(&self) -> usize {
-        self.dim
+    /// Returns the number of values of a direction.
+    pub fn dim(&self) -> usize {
+        self.parts.iter().map(|part| part.len).sum()
     }
 
-    /// Values of its invariant part, which comes first.
-    pub const fn invariant_dim(&self) -> usize {
-        self.invariant_dim
-    }
-
-    /// How much the invariant and the equivariant part count; they add up to 1.
-    pub const fn shares(&self) -> [f32; 2] {
-        self.shares
-    }
-
-    /// Similarity of two directions, -1 to 1 up to rounding. A part of zeros is unlike everything
-    /// (0).
-    ///
-    /// # Panics
-    /// If a direction is shorter than the invariant part.
+    /// Returns the similarity of two directions, -1 to 1 up to rounding. A part of zeros is unlike
+    /// everything (0), and so is a part that is missing because a slice is too short.
     pub fn similarity(&self, a: &[i8], b: &[i8]) -> f32 {
-        let (a_invariant, a_equivariant) = a.split_at(self.invariant_dim);
-        let (b_invariant, b_equivariant) = b.split_at(self.invariant_dim);
-        self.shares[0] * cosine(a_invariant, b_invariant)
-            + self.shares[1] * cosine(a_equivariant, b_equivariant)
+        let (mut a, mut b) = (a, b);
+        let mut sum = 0.0;
+        for part in &self.parts[..self.count] {
+            let (a_part, a_rest) = a.split_at(part.len.min(a.len()));
+            let (b_part, b_rest) = b.split_at(part.len.min(b.len()));
+            sum += part.share * cosine(a_part, b_part);
+            (a, b) = (a_rest, b_rest);
+        }
+        sum
     }
 
     /// Writes the `n x n` matrix of similarities of `n` directions.
@@ -106,27 +87,36 @@ fn cosine(a: &[i8], b: &[i8]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::Part;
+
+    /// Compares parts of these lengths and shares.
+    fn metric_of(parts: &[(usize, f32)]) -> Metric {
+        let names = ["a", "b", "c"].into_iter().zip(parts);
+        let parts = names.map(|(name, &(len, share))| Part { name, len, share });
+        Metric::new(&Parts::new(parts).unwrap())
+    }
 
     #[test]
     fn similarity_is_the_mean_of_the_parts_cosines() {
-        let metric = Metric::new(4, 2);
+        let metric = metric_of(&[(2, 0.5), (2, 0.5)]);
         let (a, b) = ([127, 0, 0, 127], [127, 127, 127, 0]);
         assert!((metric.similarity(&a, &b) - 0.5 * 0.5_f32.sqrt()).abs() < 1e-6);
         assert_eq!(metric.similarity(&a, &a), 1.0);
         assert_eq!(metric.similarity(&[0; 4], &a), 0.0);
-        let metric = Metric::weighted(4, 2, 0.75);
-        assert!((metric.similarity(&a, &b) - 0.75 * 0.5_f32.sqrt()).abs() < 1e-6);
-        assert_eq!(metric.shares(), [0.75, 0.25]);
-        for one in [0, 4] {
-            let metric = Metric::weighted(4, one, 0.3);
-            assert!((metric.similarity(&a, &b) - 1.0 / 6.0_f32.sqrt()).abs() < 1e-6);
-        }
+        let weighted = metric_of(&[(2, 0.75), (2, 0.25)]);
+        assert!((weighted.similarity(&a, &b) - 0.75 * 0.5_f32.sqrt()).abs() < 1e-6);
+        let one = metric_of(&[(4, 1.0)]);
+        assert!((one.similarity(&a, &b) - 1.0 / 6.0_f32.sqrt()).abs() < 1e-6);
+        let three = metric_of(&[(1, 0.5), (2, 0.3), (1, 0.2)]);
+        assert!((three.similarity(&a, &b) - 0.5).abs() < 1e-6);
+        // A part that is missing is as one of zeros.
+        assert_eq!(metric.similarity(&a[..2], &a), 0.5);
     }
 
     #[test]
     fn a_gram_matrix_is_symmetric_with_ones() {
         let rows: [&[i8]; 3] = [&[127, 3, -9], &[-50, 127, 127], &[127, 127, -127]];
-        let metric = Metric::new(3, 1);
+        let metric = metric_of(&[(1, 0.5), (2, 0.5)]);
         let mut gram = [f32::NAN; 9];
         metric.gram(rows.into_iter(), &mut gram);
         for i in 0..3 {

@@ -36,7 +36,7 @@ pub use class::{CLASS_NAME_BYTES, Class, ClassName, Role};
 pub use decision::{Decision, best_class, softmax};
 pub use direction::{DIRECTION_PEAK, DirectionError, direction};
 pub use head::{FitError, HeadKind, fit, fit_scratch_len, scores};
-pub use learner::{ClassifyError, EmbeddingSpace, EnrolError, Learner};
+pub use learner::{ClassifyError, EnrolError, Learner};
 pub use linalg::dot;
 pub use metric::Metric;
 pub use quality::{Limits, Refusal};

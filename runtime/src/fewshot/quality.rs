@@ -181,7 +181,8 @@ impl core::error::Error for Refusal {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fewshot::{EmbeddingSpace, HeadKind, Reference, StorageVec};
+    use crate::fewshot::{HeadKind, Reference, StorageVec};
+    use crate::space::test_space::space;
 
     fn levels(samples: &[f32]) -> Levels {
         let mut levels = Levels::default();
@@ -215,12 +216,7 @@ mod tests {
     #[test]
     fn examples_are_refused_for_what_they_are_like() {
         let mut storage = StorageVec::new(4, 8, 2);
-        let space = EmbeddingSpace {
-            backbone: 1,
-            base_mean: &[0.0; 2],
-            invariant_dim: 2,
-            reference: Reference::assumed(0.5),
-        };
+        let space = space(&[2], &[0.0; 2], Reference::assumed(0.5));
         let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
         let limits = Limits::default();
         let check = |learner: &mut Learner, name: &str, angle: f32| {

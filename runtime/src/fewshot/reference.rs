@@ -27,52 +27,36 @@ const NORMAL: [f32; 8] = [
     2.878_161_7,
 ];
 
-/// How a backbone's directions are compared, and how alike those of unrelated sounds then are:
-/// quantiles of the similarity ([`Metric`](super::Metric)) of pairs of different recordings, measured
-/// when the backbone was packed.
+/// How alike the directions of unrelated sounds are: quantiles of the similarity
+/// ([`Metric`](super::Metric)) of pairs of different recordings, measured when the backbone was packed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reference {
-    invariant_share: f32,
     quantiles: [f32; 8],
 }
 
 impl Reference {
-    /// A measured distribution: similarities, -1 to 1, that shares of [`REFERENCE_TAILS`] of the pairs
-    /// exceed, in a metric in which invariant features have the share `invariant_share`, 0 to 1.
-    /// `None` if a value is out of its range or a quantile below the one before it.
-    pub fn new(invariant_share: f32, quantiles: [f32; 8]) -> Option<Self> {
+    /// Takes a measured distribution: similarities, -1 to 1, that shares of [`REFERENCE_TAILS`] of the
+    /// pairs exceed. `None` if a value is out of its range or below the one before it.
+    pub fn new(quantiles: [f32; 8]) -> Option<Self> {
         let in_range = |value: &f32| (-1.0..=1.0).contains(value);
-        let valid = (0.0..=1.0).contains(&invariant_share)
-            && quantiles.iter().all(in_range)
-            && quantiles.is_sorted();
-        valid.then_some(Self {
-            invariant_share,
-            quantiles,
-        })
+        let valid = quantiles.iter().all(in_range) && quantiles.is_sorted();
+        valid.then_some(Self { quantiles })
     }
 
-    /// What is assumed of a backbone of which only the similarity is known that one in twenty pairs
-    /// exceeds: a normal distribution around zero, and features that count the same.
-    pub const fn assumed(rejection_similarity: f32) -> Self {
-        let deviation = rejection_similarity.max(0.0) / NORMAL[3];
+    /// Assumes a normal distribution around zero, for a backbone of which only the similarity
+    /// `twentieth` is known that one in twenty pairs exceeds.
+    pub const fn assumed(twentieth: f32) -> Self {
+        let deviation = twentieth.max(0.0) / NORMAL[3];
         let mut quantiles = NORMAL;
         let mut at = 0;
         while at < quantiles.len() {
             quantiles[at] = (quantiles[at] * deviation).min(1.0);
             at += 1;
         }
-        Self {
-            invariant_share: 0.5,
-            quantiles,
-        }
+        Self { quantiles }
     }
 
-    /// How much the invariant features count, 0 to 1; the equivariant ones have the rest.
-    pub const fn invariant_share(&self) -> f32 {
-        self.invariant_share
-    }
-
-    /// Similarities that the shares [`REFERENCE_TAILS`] of unrelated pairs exceed.
+    /// Returns the similarities that the shares [`REFERENCE_TAILS`] of unrelated pairs exceed.
     pub const fn quantiles(&self) -> &[f32; 8] {
         &self.quantiles
     }
@@ -169,7 +153,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_met_and_tails_go_on() {
-        let reference = Reference::new(0.7, MEASURED).unwrap();
+        let reference = Reference::new(MEASURED).unwrap();
         for (tail, quantile) in REFERENCE_TAILS.iter().zip(MEASURED) {
             assert!((reference.similarity_exceeded_by(*tail) - quantile).abs() < 1e-6);
             assert!((reference.share_above(quantile) / tail - 1.0).abs() < 1e-5);
@@ -185,12 +169,11 @@ mod tests {
     fn one_number_makes_a_normal_distribution() {
         let reference = Reference::assumed(0.4);
         assert_eq!(reference.similarity_exceeded_by(0.05), 0.4);
-        assert_eq!(reference.invariant_share(), 0.5);
         let (above, below) = (reference.share_above(0.4), reference.share_above(-0.4));
         assert!((above - 0.05).abs() < 1e-6 && (below - 0.95).abs() < 1e-6);
         // Not even a number that says that everything is alike makes a division by zero.
-        for rejection in [0.0, -0.3, 1.0] {
-            let reference = Reference::assumed(rejection);
+        for twentieth in [0.0, -0.3, 1.0] {
+            let reference = Reference::assumed(twentieth);
             for similarity in [-1.0, -0.3, 0.0, 0.3, 1.0] {
                 assert!((0.0..=1.0).contains(&reference.share_above(similarity)));
             }
@@ -202,13 +185,10 @@ mod tests {
         let with = |at: usize, value: f32| {
             let mut quantiles = MEASURED;
             quantiles[at] = value;
-            Reference::new(0.5, quantiles)
+            Reference::new(quantiles)
         };
         for (at, value) in [(0, f32::NAN), (7, 1.1), (3, 0.2), (0, -1.5)] {
             assert_eq!(with(at, value), None, "{value} at {at}");
-        }
-        for share in [-0.1, 1.1, f32::NAN] {
-            assert_eq!(Reference::new(share, MEASURED), None);
         }
     }
 
@@ -221,7 +201,7 @@ mod tests {
         ) {
             quantiles.sort_by(f32::total_cmp);
             shares.sort_by(f32::total_cmp);
-            let reference = Reference::new(0.5, quantiles).unwrap();
+            let reference = Reference::new(quantiles).unwrap();
             let similarities = shares.map(|share| reference.similarity_exceeded_by(share));
             prop_assert!(similarities.iter().all(|s| (-1.0..=1.0).contains(s)));
             prop_assert!(similarities.is_sorted_by(|a, b| a + 1e-6 >= *b));

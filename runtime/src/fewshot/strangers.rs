@@ -183,7 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn reference() -> Reference {
-        Reference::new(0.7, [0.0, 0.17, 0.36, 0.48, 0.6, 0.68, 0.75, 0.83]).unwrap()
+        Reference::new([0.0, 0.17, 0.36, 0.48, 0.6, 0.68, 0.75, 0.83]).unwrap()
     }
 
     /// Of unit vectors in a plane, at `degrees`, one class each unless `labels` say otherwise.

@@ -2,6 +2,7 @@
 
 use super::class::{CLASS_NAME_BYTES, Class, ClassName, Role};
 use super::direction::is_direction;
+use crate::space::EmbeddingSpace;
 
 /// Named classes with their examples, each a direction ([`super::direction`]).
 ///
@@ -15,8 +16,7 @@ pub struct SupportSet<'b> {
     used: usize,
     /// The examples, class after class.
     directions: &'b mut [i8],
-    dim: usize,
-    invariant_dim: usize,
+    space: EmbeddingSpace<'b>,
     default_threshold: Option<f32>,
 }
 
@@ -78,22 +78,25 @@ pub enum SupportError {
 }
 
 impl<'b> SupportSet<'b> {
-    /// An empty set of directions of `dim` values, the first `invariant_dim` of them invariant
-    /// features, with room for as many classes and examples as the slices hold.
+    /// An empty set of directions of embeddings of `space`, with room for as many classes and examples
+    /// as the slices hold.
     pub(super) fn new(
         classes: &'b mut [Class],
         directions: &'b mut [i8],
-        dim: usize,
-        invariant_dim: usize,
+        space: EmbeddingSpace<'b>,
     ) -> Self {
         Self {
             classes,
             used: 0,
             directions,
-            dim,
-            invariant_dim,
+            space,
             default_threshold: None,
         }
+    }
+
+    /// Describes the embeddings that the examples are directions of.
+    pub fn space(&self) -> &EmbeddingSpace<'b> {
+        &self.space
     }
 
     /// Adds an example to the sound called `name`, making the class if it is new, and returns the
@@ -146,12 +149,12 @@ impl<'b> SupportSet<'b> {
 
     /// Puts an example where the one with the number `place` is, moving that and those after it.
     fn insert(&mut self, place: usize, direction: &[i8]) -> Result<(), SupportError> {
-        let (count, dim) = (self.example_count(), self.dim);
+        let (count, dim) = (self.example_count(), self.dim());
         if direction.len() != dim {
             let (expected, found) = (dim, direction.len());
             return Err(SupportError::Length { expected, found });
         }
-        if !is_direction(direction, self.invariant_dim) {
+        if !is_direction(direction, self.space.parts()) {
             return Err(SupportError::NotADirection);
         }
         let capacity = self.example_capacity();
@@ -189,9 +192,10 @@ impl<'b> SupportSet<'b> {
 
     /// Moves the examples behind `place + count` to `place`.
     fn close(&mut self, place: usize, count: usize) {
-        let end = self.example_count() * self.dim;
-        let from = (place + count) * self.dim;
-        self.directions.copy_within(from..end, place * self.dim);
+        let dim = self.dim();
+        let end = self.example_count() * dim;
+        let from = (place + count) * dim;
+        self.directions.copy_within(from..end, place * dim);
     }
 
     /// Gives a sound another name. It keeps its number.
@@ -252,7 +256,7 @@ impl<'b> SupportSet<'b> {
             *to = class;
             self.used += 1;
         }
-        let len = self.example_count() * self.dim;
+        let len = self.example_count() * self.dim();
         &mut self.directions[..len]
     }
 
@@ -308,7 +312,7 @@ impl<'b> SupportSet<'b> {
     /// Most examples that there is room for, of all classes together.
     pub fn example_capacity(&self) -> usize {
         // Counted with 16 bits.
-        (self.directions.len() / self.dim.max(1)).min(u16::MAX.into())
+        (self.directions.len() / self.dim()).min(u16::MAX.into())
     }
 
     /// Most classes that there is room for.
@@ -318,12 +322,7 @@ impl<'b> SupportSet<'b> {
 
     /// Values of an example.
     pub fn dim(&self) -> usize {
-        self.dim
-    }
-
-    /// How many of them are invariant features; they come first.
-    pub fn invariant_dim(&self) -> usize {
-        self.invariant_dim
+        self.space.dim()
     }
 
     /// Number, counted over all classes, of the first example of `class`.
@@ -341,7 +340,8 @@ impl<'b> SupportSet<'b> {
     }
 
     fn rows(&self, start: usize, count: usize) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
-        self.directions[start * self.dim..(start + count) * self.dim].chunks_exact(self.dim.max(1))
+        let dim = self.dim();
+        self.directions[start * dim..(start + count) * dim].chunks_exact(dim)
     }
 }
 
@@ -359,11 +359,12 @@ fn check_threshold(threshold: Option<f32>) -> Result<(), SupportError> {
     }
 }
 
-/// Two sets are equal if they hold the same, whatever they have room for.
+/// Two sets are equal if they hold the same for the same backbone, whatever they have room for.
 impl PartialEq for SupportSet<'_> {
     fn eq(&self, other: &Self) -> bool {
-        let examples = |set: &Self| set.example_count() * set.dim;
-        (self.dim, self.invariant_dim) == (other.dim, other.invariant_dim)
+        let examples = |set: &Self| set.example_count() * set.dim();
+        self.space.backbone() == other.space.backbone()
+            && self.dim() == other.dim()
             && self.default_threshold == other.default_threshold
             && self.classes() == other.classes()
             && self.directions[..examples(self)] == other.directions[..examples(other)]

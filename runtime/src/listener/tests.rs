@@ -1,6 +1,8 @@
 use super::*;
 use crate::clip::embed_clip;
-use crate::fewshot::{EmbeddingSpace, HeadKind, Reference, StorageVec};
+use crate::fewshot::{HeadKind, Reference, StorageVec};
+use crate::space::test_space::parts;
+use crate::space::{BackboneId, EmbeddingSpace};
 use proptest::prelude::*;
 
 const CONFIG: FrontendConfig = FrontendConfig {
@@ -37,20 +39,8 @@ impl Default for Bands {
 
 impl Backbone for Bands {
     type Error = &'static str;
-    fn frontend(&self) -> &FrontendConfig {
-        &self.config
-    }
-    fn invariant_dim(&self) -> usize {
-        DIM
-    }
-    fn equivariant_dim(&self) -> usize {
-        0
-    }
-    fn base_mean(&self) -> &[f32] {
-        &[-1.0; DIM]
-    }
-    fn rejection_similarity(&self) -> f32 {
-        0.3
+    fn space(&self) -> EmbeddingSpace<'_> {
+        space(self.config)
     }
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
         self.embedded += 1;
@@ -99,8 +89,8 @@ fn stream(length: f32, sounds: &[(f32, Vec<f32>)]) -> Vec<f32> {
 
 const TONES: [(&str, f32); 2] = [("low", 500.0), ("high", 2200.0)];
 
-fn learner<'b>(storage: &'b mut StorageVec, space: EmbeddingSpace<'b>) -> Learner<'b> {
-    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
+fn learner(storage: &mut StorageVec) -> Learner<'_> {
+    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space(CONFIG)).unwrap();
     for (name, frequency) in TONES {
         for length in [0.3, 1.0] {
             let clip = tone(frequency, 0.2, length);
@@ -113,12 +103,10 @@ fn learner<'b>(storage: &'b mut StorageVec, space: EmbeddingSpace<'b>) -> Learne
     learner
 }
 
-const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
-    backbone: 1,
-    base_mean: &[-1.0; DIM],
-    invariant_dim: DIM,
-    reference: Reference::assumed(0.3),
-};
+fn space(frontend: FrontendConfig) -> EmbeddingSpace<'static> {
+    let (id, reference) = (BackboneId::new([1; 32]), Reference::assumed(0.3));
+    EmbeddingSpace::new(id, frontend, parts(&[DIM]), &[-1.0; DIM], reference).unwrap()
+}
 
 /// With so few bands, noise comes closer to the default gate; a patch is 0.4 s.
 const LOUD: ListenerConfig = ListenerConfig {
@@ -154,7 +142,7 @@ impl From<&Window<'_>> for Told {
 /// Listens to `samples`, cut into calls of `chunks` samples in turn.
 fn listen(config: ListenerConfig, samples: &[f32], chunks: &[usize]) -> (Vec<Told>, usize) {
     let mut storage = StorageVec::new(CLASSES, 8, DIM);
-    let mut learner = learner(&mut storage, SPACE);
+    let mut learner = learner(&mut storage);
     let mut backbone = Bands::default();
     let mut buffer = vec![f32::NAN; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
     let mut listener = Listener::new(config, CONFIG, DIM, CLASSES, &mut buffer).unwrap();
@@ -262,7 +250,7 @@ fn patches_of_any_length_are_listened_to() {
             ..Bands::default()
         };
         let mut storage = StorageVec::new(CLASSES, 8, DIM);
-        let mut learner = learner(&mut storage, SPACE);
+        let mut learner = learner(&mut storage);
         let mut buffer = vec![0.0; Listener::buffer_len(&config, DIM, CLASSES)];
         let mut listener = Listener::new(LOUD, config, DIM, CLASSES, &mut buffer).unwrap();
         let mut judged = 0;
@@ -283,7 +271,7 @@ fn patches_of_any_length_are_listened_to() {
 #[test]
 fn a_failure_is_told_and_the_stream_goes_on() {
     let mut storage = StorageVec::new(CLASSES, 8, DIM);
-    let mut learner = learner(&mut storage, SPACE);
+    let mut learner = learner(&mut storage);
     let mut backbone = Bands {
         limit: 3.0,
         ..Bands::default()

@@ -22,7 +22,7 @@ use super::ALIGNMENT;
 ///
 /// let patch = [0.5; 130]; // frames * mels of this model
 /// let mut embedding = [0.0; 23];
-/// let Ok(()) = backbone.embed(&patch, &mut embedding);
+/// backbone.embed(&patch, &mut embedding).expect("both have the lengths that the model says");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(16))]

@@ -134,8 +134,13 @@ impl<'a> Model<'a> {
         proven(space)
     }
 
+    /// Returns the number of values of an embedding.
+    pub(crate) fn dim(&self) -> usize {
+        self.base_mean.len()
+    }
+
     /// Returns the named parts of an embedding.
-    pub fn parts(&self) -> Parts<'a> {
+    fn parts(&self) -> Parts<'a> {
         proven(self.read_parts().ok())
     }
 
@@ -216,7 +221,7 @@ impl<'a> Model<'a> {
 
 /// Reads the reference section. `None` if its similarities are out of range or order.
 fn read_reference(record: &[u8; field::reference::LEN]) -> Option<Reference> {
-    Reference::new(0.5, field::reference::QUANTILES.get(record))
+    Reference::new(field::reference::QUANTILES.get(record))
 }
 
 /// Takes what [`Model::open`] has proved to be there: the one way in which this crate says "already
@@ -238,25 +243,5 @@ impl core::fmt::Debug for Model<'_> {
             .field("ops", &self.op_count())
             .field("arena_len", &self.arena_len())
             .finish_non_exhaustive()
-    }
-}
-
-/// Interim.
-#[allow(missing_docs)]
-impl<'a> Model<'a> {
-    pub fn checksum(&self) -> u32 {
-        field::header::CHECKSUM.get(self.header)
-    }
-    pub fn invariant_dim(&self) -> usize {
-        self.parts().as_slice()[0].len
-    }
-    pub fn equivariant_dim(&self) -> usize {
-        self.parts().dim() - self.invariant_dim()
-    }
-    pub fn base_mean(&self) -> &'a [f32] {
-        self.base_mean
-    }
-    pub fn rejection_similarity(&self) -> f32 {
-        0.5
     }
 }

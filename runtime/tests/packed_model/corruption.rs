@@ -331,7 +331,7 @@ fn embeddings_that_cannot_be() {
     // A similarity of 2, and a quantile below the one before it.
     for (at, value) in [(7, 2.0), (1, -0.5)] {
         let mut spec = network(SMALL, 21);
-        spec.reference = Reference::new(0.5, [0.0; 8]);
+        spec.reference = Reference::new([0.0; 8]);
         let mut file = build(&spec).unwrap();
         let record = contents::<{ field::reference::LEN }>(&mut file, S::Reference, 0);
         let mut quantiles = field::reference::QUANTILES.get(record);
@@ -447,7 +447,7 @@ fn forged_files_never_panic() {
         if model.arena_len() < 1 << 16 {
             let patch = vec![0.5; model.frontend().patch_len()];
             let mut backbone = PackedBackbone::new(model, vec![0i8; model.arena_len()]).unwrap();
-            let values: usize = backbone.run(&patch).map(<[i8]>::len).sum();
+            let values: usize = backbone.run(&patch).unwrap().map(<[i8]>::len).sum();
             assert_eq!(values, model.space().dim());
             for tensor in model.tensors() {
                 assert!(!model.lifetime(tensor.index).unwrap().is_empty());

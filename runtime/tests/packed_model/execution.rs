@@ -17,10 +17,10 @@ fn run(spec: &ModelSpec) -> (Vec<f32>, Vec<i8>) {
     let mut backbone = PackedBackbone::new(model, vec![55i8; model.arena_len()]).unwrap();
     let (mut floats, mut integers) = (Vec::new(), Vec::new());
     for patch in patches(spec.frontend.patch_len(), 4) {
-        let mut embedding = vec![0.0; model.parts().dim()];
+        let mut embedding = vec![0.0; model.space().dim()];
         backbone.embed(&patch, &mut embedding).unwrap();
         floats.extend(embedding);
-        integers.extend(backbone.run(&patch).flatten());
+        integers.extend(backbone.run(&patch).unwrap().flatten());
     }
     (floats, integers)
 }
@@ -80,9 +80,9 @@ fn every_instruction_set_gives_the_same_bytes() {
             let arena = vec![55i8; model.arena_len()];
             let mut backbone = PackedBackbone::with_instruction_set(model, arena, set).unwrap();
             assert_eq!(backbone.instruction_set(), set);
-            let mut embedding = vec![0.0; model.parts().dim()];
+            let mut embedding = vec![0.0; model.space().dim()];
             backbone.embed(patch, &mut embedding).unwrap();
-            let values: Vec<i8> = backbone.run(patch).flatten().copied().collect();
+            let values: Vec<i8> = backbone.run(patch).unwrap().flatten().copied().collect();
             (embedding, values)
         };
         let expected = features(InstructionSet::Portable);

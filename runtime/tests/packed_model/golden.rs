@@ -38,8 +38,8 @@ fn outputs(file: &[u8]) -> Vec<u8> {
     let mut backbone = PackedBackbone::new(model, vec![0i8; model.arena_len()]).unwrap();
     let (mut bytes, mut bits) = (Vec::new(), Vec::new());
     for patch in patches(model.frontend().patch_len(), 4) {
-        bytes.extend(backbone.run(&patch).flatten().map(|&q| q as u8));
-        let mut embedding = vec![0.0; model.parts().dim()];
+        bytes.extend(backbone.run(&patch).unwrap().flatten().map(|&q| q as u8));
+        let mut embedding = vec![0.0; model.space().dim()];
         backbone.embed(&patch, &mut embedding).unwrap();
         bits.extend(embedding.iter().flat_map(|x| x.to_le_bytes()));
     }
@@ -49,7 +49,7 @@ fn outputs(file: &[u8]) -> Vec<u8> {
 
 fn reference() -> Reference {
     let quantiles = [-0.03125, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
-    Reference::new(0.5, quantiles).unwrap()
+    Reference::new(quantiles).unwrap()
 }
 
 fn signature() -> SignatureRecord {
@@ -99,7 +99,7 @@ fn files_of_this_version_compute_the_same_bytes() {
 fn sections_that_a_file_may_have_are_read() {
     let file = read(FULL);
     let model = Model::open(&file).unwrap();
-    let dim = model.parts().dim();
+    let dim = model.space().dim();
     assert_eq!(model.name(), "small");
     assert_eq!(model.reference(), Some(reference()));
     assert_eq!(*model.space().reference(), reference());

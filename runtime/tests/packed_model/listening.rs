@@ -1,8 +1,8 @@
 //! A stream through a packed model: the listener, the engine and the learner together.
 
-use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::listener::{Event, Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
 use mtslvr_runtime::model::builder::build;
@@ -32,10 +32,9 @@ fn sounds_enrolled_from_clips_are_heard_in_a_stream() {
     let file = build(&spec).unwrap();
     let model = Model::open(&file).unwrap();
     let mut backbone = PackedBackbone::new(model, vec![0; model.arena_len()]).unwrap();
-    let frontend = *backbone.frontend();
-    let dim = backbone.embedding_dim();
+    let space = model.space();
+    let (frontend, dim) = (*space.frontend(), space.dim());
     let mut storage = StorageVec::new(2, 2, dim);
-    let space = EmbeddingSpace::from(&model);
     let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
     let sounds = [sound(400.0), sound(3000.0)];
     for (name, sound) in ["low", "high"].iter().zip(&sounds) {

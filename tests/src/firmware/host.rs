@@ -3,11 +3,12 @@
 
 use super::{CLASSES, EXAMPLES, Flash, Script};
 use anyhow::{Context, Result, ensure};
-use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::persist::{FlashFault, FlashStore, StoreError, store_scratch_len};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace};
 use mtslvr_trainer::audio;
 use std::path::Path;
 use xtask::report::{Fields, Line, Report};
@@ -42,8 +43,9 @@ impl Host {
     ) -> Result<Report> {
         let model = self.model()?;
         let mut backbone = PackedBackbone::new(model, vec![0_i8; model.arena_len()])?;
-        let mut storage = StorageVec::new(CLASSES, EXAMPLES, backbone.embedding_dim());
-        let mut sounds = Learner::new(storage.lend(), head, (&model).into())?;
+        let space = model.space();
+        let mut storage = StorageVec::new(CLASSES, EXAMPLES, space.dim());
+        let mut sounds = Learner::new(storage.lend(), head, space)?;
         let mut report = Report::default();
         let mut kept = match flash {
             Some(flash) => Some(Kept::open(flash, script.cut, &mut sounds, &mut report)?),
@@ -111,12 +113,18 @@ impl Host {
     /// Leaves in `flash` what a device with another backbone would.
     pub fn enrol_under_another_backbone(&self, flash: &mut Flash) -> Result<()> {
         let model = self.model()?;
-        let mut space = EmbeddingSpace::from(&model);
-        space.backbone = !space.backbone;
-        let dim = space.base_mean.len();
-        let mut storage = StorageVec::new(CLASSES, EXAMPLES, dim);
-        let mut sounds = Learner::new(storage.lend(), HeadKind::default(), space)?;
-        let embedding: Vec<f32> = space.base_mean.iter().map(|mean| mean + 1.0).collect();
+        let space = model.space();
+        let other = EmbeddingSpace::new(
+            BackboneId::new(space.backbone().as_bytes().map(|byte| !byte)),
+            *space.frontend(),
+            *space.parts(),
+            space.base_mean(),
+            *space.reference(),
+        );
+        let other = other.context("the base mean is as long as before")?;
+        let mut storage = StorageVec::new(CLASSES, EXAMPLES, space.dim());
+        let mut sounds = Learner::new(storage.lend(), HeadKind::default(), other)?;
+        let embedding: Vec<f32> = space.base_mean().iter().map(|mean| mean + 1.0).collect();
         let mut report = Report::default();
         let mut kept = Kept::open(flash, None, &mut sounds, &mut report)?;
         sounds.enrol("sound", &embedding)?;
@@ -150,16 +158,14 @@ impl<'f> Kept<'f> {
             scratch,
             cut,
         };
-        let backbone = sounds.space().backbone;
-        kept.store(|store, scratch| store.load(sounds.support_mut(), backbone, scratch))?;
+        kept.store(|store, scratch| store.load(sounds, scratch))?;
         report.lines.push(line("restored", count(sounds)));
         Ok(kept)
     }
 
     /// Saves what `sounds` knows; false if the power went meanwhile.
     fn save(&mut self, sounds: &Learner, report: &mut Report) -> Result<bool> {
-        let backbone = sounds.space().backbone;
-        let saved = self.store(|store, scratch| store.save(sounds.support(), backbone, scratch));
+        let saved = self.store(|store, scratch| store.save(sounds, scratch));
         match self.cut {
             Some(cut) if !self.flash.is_powered() => {
                 let fields = vec![field("lost_after", cut)];
@@ -196,7 +202,7 @@ fn count(sounds: &Learner) -> Fields {
 
 /// The embedding of a file, and the fields that tell of it.
 fn embed(backbone: &mut PackedBackbone<'_, Vec<i8>>, path: &Path) -> Result<(Vec<f32>, Fields)> {
-    let config = *backbone.frontend();
+    let config = *backbone.model().frontend();
     let samples = audio::load(path, config.sample_rate)?;
     let embedding = embed_clip(backbone, &samples)?;
     let patches = mtslvr_runtime::clip::patches(config, &samples, |_| ())?;

@@ -48,7 +48,8 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
         buffer: &'b mut Vec<f32>,
         seconds: f32,
     ) -> Result<Self, ListenerError> {
-        let (frontend, dim) = (*backbone.frontend(), backbone.embedding_dim());
+        let space = backbone.space();
+        let (frontend, dim) = (*space.frontend(), space.dim());
         let classes = Memory::CLASSES;
         buffer.resize(Listener::buffer_len(&frontend, dim, classes), 0.0);
         let config = ListenerConfig::DEFAULT;
@@ -136,7 +137,7 @@ mod tests {
         }
         let file = BackboneFile::open(&ModelSource::default(), None).unwrap();
         let mut backbone = file.backbone().unwrap();
-        let mut memory = Memory::for_backbone(&backbone, file.checksum());
+        let mut memory = Memory::for_backbone(&backbone);
         let mut buffer = Vec::new();
         let mut cutter = SoundCutter::new(&mut backbone, &mut memory, &mut buffer, 1.5).unwrap();
         let mut sounds = Vec::new();

@@ -95,7 +95,7 @@ impl Args {
         ensure!(self.rounds > 0, "--rounds must be at least 1, not 0");
         let stop = interrupt::on_ctrl_c()?;
         let (opened, absent) = self.open()?;
-        let frontend = *common_frontend(&opened)?;
+        let frontend = common_frontend(&opened)?;
         let patch = synthetic_patch(&frontend)?;
         let bar = progress::files(self.rounds as u64, "timing");
         let (labels, mut backbones): (Vec<_>, Vec<_>) = opened
@@ -248,18 +248,19 @@ fn instruction_set(name: &str) -> Result<InstructionSet, String> {
 }
 
 /// The features that all engines were opened for.
-fn common_frontend(engines: &[Opened]) -> Result<&FrontendConfig> {
+fn common_frontend(engines: &[Opened]) -> Result<FrontendConfig> {
     let first = &engines[0];
+    let frontend = *first.backbone.space().frontend();
     for other in engines {
         ensure!(
-            other.backbone.frontend() == first.backbone.frontend(),
+            *other.backbone.space().frontend() == frontend,
             "the models of {} and {} take other features: they are not one backbone; pack the \
              float model again with `mtslvr pack`",
             first.name,
             other.name
         );
     }
-    Ok(first.backbone.frontend())
+    Ok(frontend)
 }
 
 /// A patch of a sound with something in it.
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(names[..3], expected);
         let frontend = common_frontend(&engines).unwrap();
         assert_eq!(
-            synthetic_patch(frontend).unwrap().len(),
+            synthetic_patch(&frontend).unwrap().len(),
             frontend.patch_len()
         );
     }

@@ -244,7 +244,7 @@ fn change(profile: &Profile, change: impl FnOnce(&mut SupportSet) -> Result<Stri
     let mut learner = memory.learner();
     snapshot.restore(&mut learner)?;
     let done = change(learner.support_mut())?;
-    locked.write(learner.support(), snapshot.header().backbone)?;
+    locked.write(&learner)?;
     println!("{done}");
     Ok(())
 }
@@ -313,7 +313,7 @@ fn export(profile: &Profile, file: &Path, force: bool) -> Result<()> {
     snapshot.write(file)?;
     let header = snapshot.header();
     println!(
-        "{}: {} classes with {} examples, for the backbone {:08x}",
+        "{}: {} classes with {} examples, for the backbone {}",
         file.display(),
         header.classes,
         header.examples,

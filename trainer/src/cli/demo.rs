@@ -84,7 +84,7 @@ impl Args {
 
         // From here on it is packed models that listen, as on the device.
         let file = BackboneFile::read(&exported.slvr, None)?;
-        let frontend = *file.backbone()?.frontend();
+        let frontend = *file.backbone()?.space().frontend();
         tell_costs(&file.inspect()?);
         let mut subjects = Vec::new();
         if trains {

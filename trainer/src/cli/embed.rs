@@ -2,9 +2,9 @@
 
 use super::backbone::BackboneChoice;
 use super::{interrupt, progress};
-use crate::embed::{Journal, Origin, Outcome, Recordings, names_path, write_csv, write_npy};
+use crate::embed::{Journal, Origin, Outcome, Recordings, Value, names_path, write_csv, write_npy};
 use crate::evaluate::FeatureChoice;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_runtime::backbone::Backbone;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,9 @@ pub(super) struct Args {
     out: PathBuf,
     #[command(flatten)]
     backbone: BackboneChoice,
-    /// Which of the embedding's halves to write
-    #[arg(long, value_enum, default_value_t)]
+    /// Parts of the embedding to write: all, or names with + between them, as in invariant+events;
+    /// `mtslvr inspect` lists them
+    #[arg(long, value_name = "PARTS", default_value_t)]
     features: FeatureChoice,
     /// Print a summary as JSON
     #[arg(long)]
@@ -52,7 +53,7 @@ enum Format {
 struct Summary {
     model: String,
     engine: &'static str,
-    features: &'static str,
+    features: String,
     out: String,
     /// Where the rows' paths stand, if not in `out`.
     names: Option<String>,
@@ -81,19 +82,25 @@ impl Args {
         let recordings = Recordings::find(&self.dir)?;
         let file = self.backbone.open()?;
         let mut engines = file.backbones()?;
-        let dims = [engines[0].invariant_dim(), engines[0].embedding_dim()];
-        let values = self.features.range(dims[0], dims[1]);
-        ensure!(
-            !values.is_empty(),
-            "{} has no {} features: choose others with --features",
-            file.name(),
-            self.features.name()
-        );
+        let space = engines[0].space().into_owned();
+        let parts = *space.as_space().parts();
+        let chosen = self.features.of(&parts);
+        let chosen = chosen.map_err(|error| anyhow!("{}: {error}", file.name()))?;
+        let values: Vec<Value> = chosen
+            .into_iter()
+            .flat_map(|(part, range)| {
+                let name = part.name.to_owned();
+                range.enumerate().map(move |(number, place)| Value {
+                    place,
+                    name: format!("{name}_{number}"),
+                })
+            })
+            .collect();
         let partial = partial_path(&self.out);
         let origin = Origin {
-            model: file.checksum(),
+            model: space.as_space().backbone(),
             engine: file.engine().name().to_owned(),
-            dim: dims[1],
+            dim: space.dim(),
         };
         let mut journal = Journal::open(&partial, &origin)?;
 
@@ -126,14 +133,14 @@ impl Args {
             );
         }
         match format {
-            Format::Npy => write_npy(&self.out, names, &mut journal, dims[1], values.clone())?,
-            Format::Csv => write_csv(&self.out, names, &mut journal, dims, values.clone())?,
+            Format::Npy => write_npy(&self.out, names, &mut journal, &values)?,
+            Format::Csv => write_csv(&self.out, names, &mut journal, &values)?,
         }
         journal.remove()?;
         let summary = Summary {
             model: file.name().to_owned(),
             engine: file.engine().name(),
-            features: self.features.name(),
+            features: self.features.to_string(),
             out: self.out.display().to_string(),
             names: (format == Format::Npy).then(|| names_path(&self.out).display().to_string()),
             rows: names.len(),

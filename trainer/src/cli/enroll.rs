@@ -186,7 +186,7 @@ impl Args {
 
 /// Reads and embeds the recordings; all of them, or an error.
 fn read(paths: &[PathBuf], chosen: &mut Chosen) -> Result<Vec<Clip>> {
-    let rate = chosen.backbone.frontend().sample_rate;
+    let rate = chosen.backbone.space().frontend().sample_rate;
     let bar = progress::files(paths.len() as u64, "listening");
     let clips = paths.iter().map(|path| {
         let piped = path.as_os_str() == "-";
@@ -253,7 +253,7 @@ fn learn(
     }
     if outcomes.iter().any(|outcome| outcome.learnt) {
         log.write(&locked)?;
-        locked.write(learner.support(), chosen.checksum)?;
+        locked.write(&learner)?;
     }
     let class = lesson.subject.find(learner.support());
     let examples = class.map_or(0, |class| learner.support().examples(class).len());

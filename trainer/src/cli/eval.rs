@@ -53,8 +53,9 @@ pub(super) struct Args {
     tasks: usize,
     #[arg(long, value_name = "NAME", default_value_t = Head::default(), help = format!("The classifier: {HEAD_NAMES}"))]
     head: Head,
-    /// Which of the embedding's halves the classifier sees
-    #[arg(long, value_enum, default_value_t)]
+    /// Parts of the embedding that the classifier sees: all, or names with + between them, as in
+    /// invariant+events; `mtslvr inspect` lists them
+    #[arg(long, value_name = "PARTS", default_value_t)]
     features: FeatureChoice,
     /// Decides the tasks
     #[arg(long, default_value_t = 1)]
@@ -130,7 +131,7 @@ impl Args {
             },
             tasks: self.tasks,
             head: self.head,
-            features: self.features,
+            features: self.features.clone(),
             seed: self.seed,
         };
         let models = match &self.models[..] {

@@ -72,7 +72,8 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
         let mut chosen = Chosen::open(&self.backbone)?;
-        let frontend = *chosen.backbone.frontend();
+        let space = chosen.backbone.space();
+        let (frontend, dim) = (*space.frontend(), space.dim());
         let mut memory = chosen.memory();
         let mut taught = Taught::new(&profile, &chosen, &mut memory)?;
         let config = ListenerConfig {
@@ -80,7 +81,6 @@ impl Args {
             gate: self.gate,
             ..ListenerConfig::DEFAULT
         };
-        let dim = chosen.backbone.embedding_dim();
         let classes = taught.class_capacity();
         let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, classes)];
         let mut listener = Listener::new(config, frontend, dim, classes, &mut buffer)?;

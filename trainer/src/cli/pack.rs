@@ -124,7 +124,5 @@ fn complete(metadata: &mut OnnxMetadata, given: Option<FrontendDescription>, dim
     metadata.frontend = given.or(metadata.frontend);
     let unmeasured = EmbeddingStatistics::unmeasured(dim);
     metadata.base_mean.get_or_insert(unmeasured.base_mean);
-    metadata
-        .rejection_similarity
-        .get_or_insert(unmeasured.rejection_similarity);
+    metadata.reference.get_or_insert(unmeasured.reference);
 }

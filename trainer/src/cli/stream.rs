@@ -140,7 +140,8 @@ impl Args {
             self.minutes
         );
         let file = BackboneFile::open(&self.model.source(), None)?;
-        let frontend = *file.backbone()?.frontend();
+        let space = file.backbone()?.space().into_owned();
+        let frontend = *space.as_space().frontend();
         let material = self.material(frontend.sample_rate)?;
         let config = ListenerConfig {
             hop: self.listener.hop,
@@ -163,7 +164,6 @@ impl Args {
                 runs.extend(levels.map(|snr| (source, taught, *snr)));
             }
         }
-        let checksum = file.checksum();
         let expected = INSTRUCTIONS_PER_MAC * file.inspect()?.macs_in_all as f64;
         let bar = progress::files(runs.len() as u64 * self.streams, "listening");
         let mut levels = Vec::new();
@@ -186,13 +186,7 @@ impl Args {
             let trials = (0..self.streams).into_par_iter().map(|stream| {
                 let mut backbone = file.backbone()?;
                 let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(stream);
-                let trial = trial(
-                    (&mut backbone, checksum),
-                    &material,
-                    &shape,
-                    &[config, ungated],
-                    seed,
-                );
+                let trial = trial(&mut backbone, &material, &shape, &[config, ungated], seed);
                 bar.inc(1);
                 trial
             });
@@ -202,7 +196,7 @@ impl Args {
         bar.finish_and_clear();
         let report = StreamReport {
             model: file.name().to_owned(),
-            checksum: format!("{:08x}", checksum),
+            checksum: space.as_space().backbone().to_string(),
             sounds: self.sounds,
             shots: self.shots,
             seconds: 60.0 * self.minutes,

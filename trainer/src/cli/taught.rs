@@ -4,8 +4,10 @@ use super::backbone::BackboneChoice;
 use crate::export::OpenedBackbone;
 use crate::profile::{ClipLog, ClipState, Memory, Profile, ProfileError, Snapshot};
 use anyhow::Result;
+use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::SnapshotHeader;
+use mtslvr_runtime::space::BackboneId;
 use std::path::{Path, PathBuf};
 
 /// Flattened into the arguments of a subcommand.
@@ -29,8 +31,6 @@ impl ProfileChoice {
 pub(super) struct Chosen {
     /// For messages.
     pub name: String,
-    /// CRC-32 of its file.
-    pub checksum: u32,
     /// Ready to embed.
     pub backbone: OpenedBackbone,
     choice: BackboneChoice,
@@ -42,22 +42,25 @@ impl Chosen {
         let file = choice.open()?;
         Ok(Self {
             name: file.name().to_owned(),
-            checksum: file.checksum(),
             backbone: file.backbone()?,
             choice: choice.clone(),
         })
     }
 
+    fn id(&self) -> BackboneId {
+        self.backbone.space().backbone()
+    }
+
     /// Room for a learner of this backbone's embeddings.
     pub(super) fn memory(&self) -> Memory {
-        Memory::for_backbone(&self.backbone, self.checksum)
+        Memory::for_backbone(&self.backbone)
     }
 
     /// Refuses what was enrolled under another backbone, saying what can be done about it. What holds
     /// no example suits every backbone.
     pub(super) fn check(&self, profile: &Profile, snapshot: &Snapshot) -> Result<(), ProfileError> {
         let header = snapshot.header();
-        if header.backbone == self.checksum || header.examples == 0 {
+        if header.backbone == self.id() || header.examples == 0 {
             return Ok(());
         }
         let again = self.learning_again(profile, snapshot)?;
@@ -65,7 +68,7 @@ impl Chosen {
             path: profile.path().to_owned(),
             enrolled_under: header.backbone,
             model: self.name.clone(),
-            in_use: self.checksum,
+            in_use: self.id(),
             remedy: format!(
                 "{again}, or name the backbone that it was enrolled under (--model, --engine), or \
                  another --profile"
@@ -80,14 +83,14 @@ impl Chosen {
         file: &Path,
     ) -> Result<(), ProfileError> {
         let header = snapshot.header();
-        if header.backbone == self.checksum {
+        if header.backbone == self.id() {
             return Ok(());
         }
         Err(ProfileError::OtherBackbone {
             path: file.to_owned(),
             enrolled_under: header.backbone,
             model: self.name.clone(),
-            in_use: self.checksum,
+            in_use: self.id(),
             remedy: "name the backbone that it was enrolled under (--model, --engine)".to_owned(),
         })
     }
@@ -144,7 +147,7 @@ impl Chosen {
         };
         self.check(profile, &snapshot)?;
         let header = *snapshot.header();
-        if header.examples > 0 || header.backbone == self.checksum {
+        if header.examples > 0 || header.backbone == self.id() {
             snapshot.restore(learner)?;
         }
         Ok(Some(header))

@@ -7,6 +7,7 @@
 //! whole ends the journal when it is opened again, and is cut off.
 
 use mtslvr_runtime::model::Crc32;
+use mtslvr_runtime::space::BackboneId;
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -25,8 +26,8 @@ const LONGEST_NAME: usize = 1 << 16;
 /// What embeddings depend on beside the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// CRC-32 of the model.
-    pub model: u32,
+    /// The model.
+    pub model: BackboneId,
     /// What runs it.
     pub engine: String,
     /// Length of an embedding.
@@ -36,7 +37,7 @@ pub struct Origin {
 impl Origin {
     fn line(&self) -> String {
         format!(
-            "mtslvr {} embeddings: model {:08x}, engine {}, {} values\n",
+            "mtslvr {} embeddings: model {}, engine {}, {} values\n",
             env!("CARGO_PKG_VERSION"),
             self.model,
             self.engine,
@@ -122,6 +123,11 @@ struct Entry {
 }
 
 impl Journal {
+    /// Returns the length of an embedding.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
     /// Opens the journal at `path`, or begins one. A damaged end is cut off.
     pub fn open(path: &Path, origin: &Origin) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io {
@@ -303,7 +309,7 @@ mod tests {
 
     fn origin() -> Origin {
         Origin {
-            model: 0xabcd,
+            model: BackboneId::new([0xab; 32]),
             engine: "packed".into(),
             dim: 3,
         }
@@ -385,12 +391,12 @@ mod tests {
         three_records(&path);
         let before = std::fs::read(&path).unwrap();
         let other = Origin {
-            model: 1,
+            model: BackboneId::new([1; 32]),
             ..origin()
         };
         let error = Journal::open(&path, &other).unwrap_err().to_string();
         assert!(
-            error.contains("0000abcd") && error.contains("00000001"),
+            error.contains("abababab") && error.contains("01010101"),
             "{error}"
         );
         let held = Journal::open(&path, &origin()).unwrap();

@@ -5,8 +5,16 @@ use crate::atomic_file::write_atomically;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// A value of an embedding that is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Place in the embedding.
+    pub place: usize,
+    /// Its part, an underscore, and its number within that.
+    pub name: String,
+}
 
 /// Where the names of the rows of an `.npy` file stand: `x.npy` has `x.names.csv`.
 pub fn names_path(npy: &Path) -> PathBuf {
@@ -15,7 +23,7 @@ pub fn names_path(npy: &Path) -> PathBuf {
 
 /// Writes NumPy's format 1.0: float32, little-endian, `[names, values]`, a row for each of `names`
 /// in their order; and beside it [`names_path`], a CSV file with the columns `row` and `path`. Of an
-/// embedding of `dim` values those in `values` are written.
+/// embedding, `values` are written.
 ///
 /// # Panics
 /// If the journal lacks one of the names.
@@ -23,8 +31,7 @@ pub fn write_npy(
     path: &Path,
     names: &[&Path],
     journal: &mut Journal,
-    dim: usize,
-    values: Range<usize>,
+    values: &[Value],
 ) -> Result<()> {
     let sidecar = names_path(path);
     write_atomically(&sidecar, |neighbour| -> Result<()> {
@@ -39,9 +46,9 @@ pub fn write_npy(
     write_atomically(path, |neighbour| -> Result<()> {
         let mut file = BufWriter::new(File::create(neighbour)?);
         file.write_all(&npy_header(names.len(), values.len()))?;
-        each(names, journal, dim, |_, embedding| {
-            for value in &embedding[values.clone()] {
-                file.write_all(&value.to_le_bytes())?;
+        each(names, journal, |_, embedding| {
+            for value in values {
+                file.write_all(&embedding[value.place].to_le_bytes())?;
             }
             Ok(())
         })?;
@@ -50,9 +57,8 @@ pub fn write_npy(
     .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes a CSV file with the columns `path`, `invariant_0`, ... and `equivariant_0`, ..., a row for
-/// each of `names` in their order. Of an embedding of `dim` values, the first `invariant_dim` of them
-/// invariant, those in `values` are written.
+/// Writes a CSV file with the column `path` and one for each of `values`, such as `invariant_0`, and a
+/// row for each of `names` in their order.
 ///
 /// # Panics
 /// If the journal lacks one of the names.
@@ -60,20 +66,17 @@ pub fn write_csv(
     path: &Path,
     names: &[&Path],
     journal: &mut Journal,
-    [invariant_dim, dim]: [usize; 2],
-    values: Range<usize>,
+    values: &[Value],
 ) -> Result<()> {
-    let column = |value: usize| match value.checked_sub(invariant_dim) {
-        None => format!("invariant_{value}"),
-        Some(value) => format!("equivariant_{value}"),
-    };
     write_atomically(path, |neighbour| -> Result<()> {
         let mut csv = csv::Writer::from_path(neighbour)?;
-        let columns = values.clone().map(column);
-        csv.write_record(std::iter::once("path".to_owned()).chain(columns))?;
-        each(names, journal, dim, |name, embedding| {
+        let columns = values.iter().map(|value| value.name.as_str());
+        csv.write_record(std::iter::once("path").chain(columns))?;
+        each(names, journal, |name, embedding| {
             let name = name.to_string_lossy().into_owned();
-            let row = embedding[values.clone()].iter().map(f32::to_string);
+            let row = values
+                .iter()
+                .map(|value| embedding[value.place].to_string());
             Ok(csv.write_record(std::iter::once(name).chain(row))?)
         })?;
         Ok(csv.flush()?)
@@ -85,10 +88,9 @@ pub fn write_csv(
 fn each(
     names: &[&Path],
     journal: &mut Journal,
-    dim: usize,
     mut write: impl FnMut(&Path, &[f32]) -> Result<()>,
 ) -> Result<()> {
-    let mut embedding = vec![0.0; dim];
+    let mut embedding = vec![0.0; journal.dim()];
     for name in names {
         let found = journal.read(name, &mut embedding)?;
         found.expect("the journal holds every name");

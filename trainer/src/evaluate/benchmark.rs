@@ -75,6 +75,7 @@ impl TaskSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use mtslvr_runtime::fewshot::Reference;
 
     fn set(separation: f32) -> (TaskSet, ClipFeatures) {
@@ -97,10 +98,7 @@ mod tests {
             })
         });
         let features = ClipFeatures {
-            dim: 6,
-            first_half: 6,
-            reference: Reference::assumed(0.5),
-            centre: vec![0.0; 6],
+            space: test_space(&[("features", 6, 1.0)], &[0.0; 6], Reference::assumed(0.5)),
             rows: rows.collect(),
         };
         (

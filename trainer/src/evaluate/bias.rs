@@ -1,8 +1,8 @@
 //! How much the invariant and the equivariant features should count: shares fixed for all tasks
 //! against shares chosen for each task from its support set.
 //!
-//! A share `g` mixes the Gram matrices of the two parts, `g K_inv + (1 - g) K_equ`, which is what
-//! [`Metric::weighted`] does. Each task tries all of [`SHARES`] and asks two criteria which to take:
+//! A share `g` mixes the Gram matrices of the two parts, `g K_inv + (1 - g) K_equ`, as a [`Metric`] of
+//! parts with the shares `g` and `1 - g` does. Each task tries all of [`SHARES`] and asks two criteria which to take:
 //!
 //! - *leave-one-out*: the squared error of a ridge head on each example when the others alone were
 //!   learnt from, in closed form: with `M = K + lambda I`, `K` centred, example `i` of the residuals
@@ -17,8 +17,10 @@ use super::episodes::{Episode, EpisodeSampler, EpisodeShape};
 use super::interval::Accuracy;
 use anyhow::{Result, anyhow};
 use mtslvr_runtime::fewshot::{self, HeadKind, Metric};
+use mtslvr_runtime::space::{Part, Parts};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::ops::Range;
 
 /// The shares of the invariant features that are tried.
 pub const SHARES: [f32; 11] = [0.0, 0.2, 0.33, 0.5, 0.6, 0.67, 0.7, 0.75, 0.8, 0.9, 1.0];
@@ -80,7 +82,7 @@ pub struct BiasResult {
 
 /// Similarities of the support's `n` examples with each other and with the queries, of one part of the
 /// directions.
-struct Part {
+struct Similarities {
     gram: Vec<f32>,
     /// Row after row, one for each query, in the episode's order.
     queries: Vec<f32>,
@@ -130,23 +132,36 @@ pub fn bias(set: &EmbeddedSet, settings: &BiasSettings) -> Result<BiasResult> {
     })
 }
 
+/// Where the two parts lie that are weighed against each other.
+pub fn compared_parts(parts: &Parts<'_>) -> Option<[Range<usize>; 2]> {
+    let [invariant, equivariant] = ["invariant", "equivariant"].map(|name| parts.range_of(name));
+    Some([invariant?, equivariant?])
+}
+
 fn task(
     set: &EmbeddedSet,
     directions: &Directions,
     episode: &Episode,
     lambda: f32,
 ) -> Result<Task> {
-    let (dim, invariant_dim) = (set.features.dim, set.features.first_half);
-    let rounded = [1.0, 0.0].map(|share| {
-        let metric = Metric::weighted(dim, invariant_dim, share);
+    let space = set.features.space.as_space();
+    let ranges = compared_parts(space.parts())
+        .ok_or_else(|| anyhow!("set `{}`: no invariant and equivariant features", set.name))?;
+    let rounded = ranges.clone().map(|range| {
+        let share = |own: &Range<usize>| f32::from(u8::from(*own == range));
+        let parts = space.parts().ranges().map(|(part, own)| Part {
+            share: share(&own),
+            ..*part
+        });
+        let metric = Metric::new(&Parts::new(parts).expect("one part has all of the share"));
         part(episode, |a, b| {
             metric.similarity(directions.row(a), directions.row(b))
         })
     });
-    let exact = [0..invariant_dim, invariant_dim..dim].map(|values| {
+    let exact = ranges.map(|values| {
         part(episode, |a, b| {
             let [a, b] = [a, b].map(|clip| {
-                let centre = &set.features.centre[values.clone()];
+                let centre = &space.base_mean()[values.clone()];
                 set.features.row(clip)[values.clone()].iter().zip(centre)
             });
             let (mut along, mut a_square, mut b_square) = (0.0, 0.0, 0.0);
@@ -200,34 +215,34 @@ fn labels(episode: &Episode) -> Vec<u8> {
         .collect()
 }
 
-fn part(episode: &Episode, similarity: impl Fn(usize, usize) -> f32) -> Part {
+fn part(episode: &Episode, similarity: impl Fn(usize, usize) -> f32) -> Similarities {
     let support = || episode.support.iter().flatten();
     let rows = |clips: &mut dyn Iterator<Item = &usize>| -> Vec<f32> {
         clips
             .flat_map(|&a| support().map(|&b| similarity(a, b)).collect::<Vec<_>>())
             .collect()
     };
-    Part {
+    Similarities {
         gram: rows(&mut support()),
         queries: rows(&mut episode.queries.iter().flatten()),
     }
 }
 
-fn mix([invariant, equivariant]: &[Part; 2], share: f32) -> Part {
+fn mix([invariant, equivariant]: &[Similarities; 2], share: f32) -> Similarities {
     let mix = |a: &[f32], b: &[f32]| -> Vec<f32> {
         a.iter()
             .zip(b)
             .map(|(a, b)| share * a + (1.0 - share) * b)
             .collect()
     };
-    Part {
+    Similarities {
         gram: mix(&invariant.gram, &equivariant.gram),
         queries: mix(&invariant.queries, &equivariant.queries),
     }
 }
 
 /// Accuracy of the runtime's ridge head, the mean over classes.
-fn accuracy(set: &EmbeddedSet, part: &Part, episode: &Episode, lambda: f32) -> Result<f64> {
+fn accuracy(set: &EmbeddedSet, part: &Similarities, episode: &Episode, lambda: f32) -> Result<f64> {
     let (labels, ways) = (labels(episode), episode.support.len());
     let n = labels.len();
     let kind = HeadKind::Ridge { lambda };
@@ -327,6 +342,7 @@ fn invert(matrix: &mut [f64], n: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use crate::evaluate::{Candidate, ClipFeatures};
     use crate::export::INVARIANT_SHARE;
     use mtslvr_runtime::fewshot::Reference;
@@ -430,10 +446,11 @@ mod tests {
                     })
                     .collect(),
                 features: ClipFeatures {
-                    dim: 12,
-                    first_half: 6,
-                    centre: vec![0.0; 12],
-                    reference: Reference::assumed(0.5),
+                    space: test_space(
+                        &[("invariant", 6, 0.5), ("equivariant", 6, 0.5)],
+                        &[0.0; 12],
+                        Reference::assumed(0.5),
+                    ),
                     rows: rows.collect(),
                 },
             };

@@ -76,7 +76,7 @@ impl LoadedSet {
 }
 
 /// How a set is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Ways, shots and queries.
     pub shape: EpisodeShape,
@@ -84,7 +84,7 @@ pub struct Settings {
     pub tasks: usize,
     /// The classifier, of the model and of the controls.
     pub head: Head,
-    /// Which half of the embeddings the head sees.
+    /// Parts of the embeddings that the head sees.
     pub features: FeatureChoice,
     /// Decides the tasks and the random control's weights.
     pub seed: u64,
@@ -177,14 +177,14 @@ where
             .accuracy(&features, settings.head)
             .map_err(|error| anyhow!("set `{}`, head {}: {error}", set.name, settings.head))
     };
-    let model = accuracy(model_features(engines, set, settings.features, progress)?)?;
+    let model = accuracy(model_features(engines, set, &settings.features, progress)?)?;
     let mfcc = accuracy(controls.mfcc.features(&set.clips)?)?;
     let random = match &mut controls.random {
         None => None,
         Some(trunks) => Some(accuracy(model_features(
             trunks,
             set,
-            settings.features,
+            &settings.features,
             progress,
         )?)?),
     };
@@ -209,7 +209,7 @@ where
 fn model_features<B>(
     engines: &mut [B],
     set: &LoadedSet,
-    choice: FeatureChoice,
+    choice: &FeatureChoice,
     progress: &(dyn Fn() + Sync),
 ) -> Result<ClipFeatures>
 where
@@ -223,12 +223,9 @@ where
             set.name
         )
     })?;
-    features.choose(choice).with_context(|| {
-        format!(
-            "the model has no {} features: it has one path; leave --features out",
-            choice.name()
-        )
-    })
+    features
+        .choose(choice)
+        .map_err(|error| anyhow!("--features {choice}: {error}"))
 }
 
 #[cfg(test)]
@@ -291,7 +288,7 @@ mod tests {
             },
             tasks: 40,
             head: Head::default(),
-            features: FeatureChoice::Both,
+            features: FeatureChoice::ALL,
             seed: 1,
         };
         let mut controls = Controls::new(&frontend, Some(&spec), 1).unwrap();

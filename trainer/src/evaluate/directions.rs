@@ -2,12 +2,15 @@
 
 use super::features::ClipFeatures;
 use mtslvr_runtime::fewshot::{Metric, direction};
+use std::ops::Range;
 
 /// Directions of clips from the base mean, row after row, and how they are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     /// Compares rows.
     pub metric: Metric,
+    /// Place and share of each part.
+    shares: Vec<(Range<usize>, f32)>,
     values: Vec<i8>,
 }
 
@@ -15,27 +18,25 @@ impl Directions {
     /// Of `features`. A clip without direction (silence that embeds as the centre itself) becomes
     /// zeros: as unlike every class as any other.
     pub fn of(features: &ClipFeatures) -> Self {
+        let space = features.space.as_space();
+        let (mean, parts) = (space.base_mean(), space.parts());
         let mut values = vec![0; features.rows.len()];
-        let rows = values.chunks_mut(features.dim.max(1));
-        for (clip, row) in rows.enumerate() {
-            let embedding = features.row(clip);
-            if direction(embedding, &features.centre, features.first_half, row).is_err() {
+        for (clip, row) in values.chunks_mut(space.dim()).enumerate() {
+            if direction(features.row(clip), mean, parts, row).is_err() {
                 row.fill(0);
             }
         }
+        let shares = parts.ranges().map(|(part, range)| (range, part.share));
         Self {
-            metric: Metric::weighted(
-                features.dim,
-                features.first_half,
-                features.reference.invariant_share(),
-            ),
+            metric: Metric::new(parts),
+            shares: shares.collect(),
             values,
         }
     }
 
     /// Number of clips.
     pub fn len(&self) -> usize {
-        self.values.len() / self.metric.dim().max(1)
+        self.values.len() / self.metric.dim()
     }
 
     /// Whether there are no clips.
@@ -50,33 +51,31 @@ impl Directions {
 
     /// The unit vector of clip `clip`: the metric is the dot product of such vectors.
     pub fn unit_vector(&self, clip: usize) -> Vec<f32> {
-        let (invariant, equivariant) = self.row(clip).split_at(self.metric.invariant_dim());
-        let [invariant_share, equivariant_share] = self.metric.shares();
-        let scaled = |part: &[i8], share: f32| -> Vec<f32> {
+        let row = self.row(clip);
+        let scaled = |(range, share): &(Range<usize>, f32)| -> Vec<f32> {
+            let part = &row[range.clone()];
             let square: f32 = part.iter().map(|v| f32::from(*v) * f32::from(*v)).sum();
             let scale = (share / square.max(1.0)).sqrt();
             part.iter().map(|v| f32::from(*v) * scale).collect()
         };
-        [
-            scaled(invariant, invariant_share),
-            scaled(equivariant, equivariant_share),
-        ]
-        .concat()
+        self.shares.iter().flat_map(scaled).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]
     fn a_clip_without_direction_becomes_zeros() {
         let directions = Directions::of(&ClipFeatures {
-            dim: 2,
-            first_half: 1,
-            reference: Reference::assumed(0.5),
-            centre: vec![1.0, 2.0],
+            space: test_space(
+                &[("a", 1, 0.5), ("b", 1, 0.5)],
+                &[1.0, 2.0],
+                Reference::assumed(0.5),
+            ),
             rows: vec![1.0, 2.0, 3.0, 3.0],
         });
         assert_eq!(directions.row(0), [0, 0]);

@@ -77,6 +77,7 @@ impl EmbeddedSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]
@@ -89,10 +90,7 @@ mod tests {
                 .map(|class| Candidate { class, group: None })
                 .to_vec(),
             features: ClipFeatures {
-                dim: 1,
-                first_half: 1,
-                centre: vec![0.0],
-                reference: Reference::assumed(0.5),
+                space: test_space(&[("features", 1, 1.0)], &[0.0; 1], Reference::assumed(0.5)),
                 rows: (0..7).map(|clip| clip as f32).collect(),
             },
         };

@@ -4,7 +4,7 @@ use super::episodes::Episode;
 use super::features::ClipFeatures;
 use crate::report::Confusion;
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 
 /// Classes enrolled from the support of an episode, ready to answer.
 #[derive(Debug)]
@@ -40,13 +40,7 @@ impl<'b> Enrolment<'b> {
         features: &'b ClipFeatures,
         episode: &Episode,
     ) -> Result<Self> {
-        let space = EmbeddingSpace {
-            backbone: 0,
-            base_mean: &features.centre,
-            invariant_dim: features.first_half,
-            reference: features.reference,
-        };
-        let mut sounds = Learner::new(storage.lend(), head, space)?;
+        let mut sounds = Learner::new(storage.lend(), head, features.space.as_space())?;
         for (label, clips) in episode.support.iter().enumerate() {
             for &clip in clips {
                 sounds
@@ -106,15 +100,17 @@ pub fn confusion(known: &[(String, Vec<Answer>)], strangers: &[Answer]) -> Confu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]
     fn knows_its_classes_and_rejects_others() {
         let features = ClipFeatures {
-            dim: 4,
-            first_half: 2,
-            reference: Reference::assumed(0.5),
-            centre: vec![0.0; 4],
+            space: test_space(
+                &[("a", 2, 0.5), ("b", 2, 0.5)],
+                &[0.0; 4],
+                Reference::assumed(0.5),
+            ),
             rows: [
                 [1.0, 0.1, 1.0, 0.0],
                 [0.1, 1.0, 0.0, 1.0],

@@ -2,65 +2,113 @@
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{ClipError, embed_clip};
-use mtslvr_runtime::fewshot::{EmbeddingSpace, Reference};
+use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace, Part, Parts};
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Features of clips, row after row, with what heads centre them by.
+/// Features of clips, row after row, with what heads need to know of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipFeatures {
-    /// Length of a row.
-    pub dim: usize,
-    /// How many leading values of a row are normalised on their own, apart from the rest.
-    pub first_half: usize,
-    /// Mean of the features over audio that is not evaluated; `dim` values.
-    pub centre: Vec<f32>,
-    /// How rows are compared once they are directions, and how alike those of unrelated clips are.
-    pub reference: Reference,
+    /// Describes a row as an embedding: its parts, the mean of the features over audio that is not
+    /// evaluated, and how alike unrelated clips are.
+    pub space: OwnedSpace,
     /// `clips x dim`.
     pub rows: Vec<f32>,
 }
 
-/// Which of an embedding's halves a task sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeatureChoice {
-    /// Invariant and equivariant features side by side.
-    #[default]
-    Both,
-    /// The contrastive path's alone.
-    Invariant,
-    /// The predictive path's alone.
-    Equivariant,
+/// Parts of an embedding that a task sees: all of them, or those of some names.
+///
+/// Its text, on the command line and in tables, is `all`, or the names with `+` between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub struct FeatureChoice {
+    /// Names of the parts; none for all.
+    names: Vec<String>,
 }
 
 impl FeatureChoice {
-    /// The name on the command line and in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Both => "both",
-            Self::Invariant => "invariant",
-            Self::Equivariant => "equivariant",
+    /// All parts.
+    pub const ALL: Self = Self { names: Vec::new() };
+
+    /// Chooses one part.
+    pub fn part(name: &str) -> Self {
+        Self {
+            names: vec![name.to_owned()],
         }
     }
 
-    /// Where the chosen values lie in an embedding of `dim` values whose first `first_half` are the
-    /// invariant ones.
-    pub fn range(self, first_half: usize, dim: usize) -> Range<usize> {
-        match self {
-            Self::Both => 0..dim,
-            Self::Invariant => 0..first_half,
-            Self::Equivariant => first_half..dim,
+    /// Returns the parts of `parts` that are chosen, with their places in an embedding.
+    ///
+    /// # Errors
+    /// A sentence that names the first chosen part that is not there, and those that are.
+    pub fn of<'p, 'm>(
+        &self,
+        parts: &'p Parts<'m>,
+    ) -> Result<Vec<(&'p Part<'m>, Range<usize>)>, String> {
+        let is_missing = |name: &&String| parts.range_of(name).is_none();
+        if let Some(missing) = self.names.iter().find(is_missing) {
+            let names: Vec<&str> = parts.as_slice().iter().map(|part| part.name).collect();
+            let names = names.join(", ");
+            return Err(format!(
+                "the embedding has no part `{missing}`; its parts are {names}"
+            ));
         }
+        let chosen = |name: &str| self.names.is_empty() || self.names.iter().any(|n| n == name);
+        Ok(parts
+            .ranges()
+            .filter(|(part, _)| chosen(part.name))
+            .collect())
+    }
+}
+
+impl fmt::Display for FeatureChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.names[..] {
+            [] => f.write_str("all"),
+            names => f.write_str(&names.join("+")),
+        }
+    }
+}
+
+impl From<String> for FeatureChoice {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "all" => Self::ALL,
+            names => Self {
+                names: names.split('+').map(str::to_owned).collect(),
+            },
+        }
+    }
+}
+
+impl FromStr for FeatureChoice {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(text.to_owned().into())
+    }
+}
+
+impl From<FeatureChoice> for String {
+    fn from(choice: FeatureChoice) -> Self {
+        choice.to_string()
     }
 }
 
 impl ClipFeatures {
+    /// Returns the length of a row.
+    pub fn dim(&self) -> usize {
+        self.space.dim()
+    }
+
     /// Number of clips.
     pub fn len(&self) -> usize {
-        self.rows.len() / self.dim.max(1)
+        self.rows.len() / self.dim()
     }
 
     /// Whether there are no clips.
@@ -70,27 +118,45 @@ impl ClipFeatures {
 
     /// The features of clip `clip`.
     pub fn row(&self, clip: usize) -> &[f32] {
-        &self.rows[clip * self.dim..][..self.dim]
+        &self.rows[clip * self.dim()..][..self.dim()]
     }
 
-    /// The chosen half, or all; `None` if nothing is left, as of a backbone with one path that is
-    /// asked for its equivariant features.
-    pub fn choose(self, choice: FeatureChoice) -> Option<Self> {
-        if choice == FeatureChoice::Both {
-            return Some(self);
+    /// Keeps the chosen parts. Their shares grow so that they add up to 1 again; chosen parts without
+    /// any share get equal ones.
+    ///
+    /// # Errors
+    /// A sentence that says which chosen part is not there.
+    pub fn choose(self, choice: &FeatureChoice) -> Result<Self, String> {
+        if *choice == FeatureChoice::ALL {
+            return Ok(self);
         }
-        let kept = choice.range(self.first_half, self.dim);
-        (!kept.is_empty()).then(|| Self {
-            dim: kept.len(),
-            first_half: kept.len(),
-            centre: self.centre[kept.clone()].to_vec(),
-            reference: self.reference,
-            rows: self
-                .rows
-                .chunks(self.dim)
-                .flat_map(|row| &row[kept.clone()])
-                .copied()
-                .collect(),
+        let space = self.space.as_space();
+        let chosen = choice.of(space.parts())?;
+        let shares: f32 = chosen.iter().map(|(part, _)| part.share).sum();
+        let share = |part: &Part| match shares > 0.0 {
+            true => part.share / shares,
+            false => 1.0 / chosen.len() as f32,
+        };
+        let parts = Parts::new(chosen.iter().map(|(part, _)| Part {
+            share: share(part),
+            ..**part
+        }));
+        let parts = parts.expect("some of an embedding's parts, of shares that add up to 1");
+        let kept = |row: &[f32]| -> Vec<f32> {
+            let parts = chosen.iter().flat_map(|(_, range)| &row[range.clone()]);
+            parts.copied().collect()
+        };
+        let base_mean = kept(space.base_mean());
+        let fewer = EmbeddingSpace::new(
+            space.backbone(),
+            *space.frontend(),
+            parts,
+            &base_mean,
+            *space.reference(),
+        );
+        Ok(Self {
+            space: fewer.expect("a mean for each value").into_owned(),
+            rows: self.rows.chunks(self.dim()).flat_map(kept).collect(),
         })
     }
 }
@@ -113,11 +179,10 @@ where
     B::Error: Send,
 {
     let engine = engines.first().expect("at least one engine");
-    let (dim, first_half) = (engine.embedding_dim(), engine.invariant_dim());
-    let centre = engine.base_mean().to_vec();
-    let reference = EmbeddingSpace::of(engine, 0).reference;
+    let space = engine.space().into_owned();
+    let dim = space.dim();
     let mut rows = vec![0.0; clips.len() * dim];
-    let slots: Vec<Mutex<&mut [f32]>> = rows.chunks_mut(dim.max(1)).map(Mutex::new).collect();
+    let slots: Vec<Mutex<&mut [f32]>> = rows.chunks_mut(dim).map(Mutex::new).collect();
     let (next, stop, failure) = (
         AtomicUsize::new(0),
         AtomicBool::new(false),
@@ -150,40 +215,51 @@ where
     drop(slots);
     match failure.into_inner().expect("nothing panicked holding it") {
         Some(failure) => Err(failure),
-        None => Ok(ClipFeatures {
-            dim,
-            first_half,
-            centre,
-            reference,
-            rows,
-        }),
+        None => Ok(ClipFeatures { space, rows }),
     }
+}
+
+/// Describes made-up features for tests: parts of these names, lengths and shares around `mean`.
+#[cfg(test)]
+pub(crate) fn test_space(
+    parts: &[(&str, usize, f32)],
+    mean: &[f32],
+    reference: mtslvr_runtime::fewshot::Reference,
+) -> OwnedSpace {
+    use mtslvr_runtime::frontend::FrontendConfig;
+    use mtslvr_runtime::space::BackboneId;
+    let frontend = FrontendConfig {
+        sample_rate: 8000,
+        window: 64,
+        hop: 32,
+        mels: 8,
+        frames: 10,
+        f_min: 50.0,
+        f_max: 3900.0,
+        floor: 1e-6,
+        mean: 0.0,
+        scale: 1.0,
+    };
+    let parts = parts
+        .iter()
+        .map(|&(name, len, share)| Part { name, len, share });
+    let (id, parts) = (BackboneId::new([0; 32]), Parts::new(parts).unwrap());
+    let space = EmbeddingSpace::new(id, frontend, parts, mean, reference);
+    space.unwrap().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mtslvr_runtime::frontend::FrontendConfig;
+    use mtslvr_runtime::fewshot::Reference;
 
     /// Answers with the patch's mean level and its index in a fixed order; fails on loud ones.
-    struct Level(FrontendConfig);
+    struct Level(OwnedSpace);
 
     impl Backbone for Level {
         type Error = &'static str;
-        fn frontend(&self) -> &FrontendConfig {
-            &self.0
-        }
-        fn invariant_dim(&self) -> usize {
-            1
-        }
-        fn equivariant_dim(&self) -> usize {
-            2
-        }
-        fn base_mean(&self) -> &[f32] {
-            &[1.0, 2.0, 3.0]
-        }
-        fn rejection_similarity(&self) -> f32 {
-            0.0
+        fn space(&self) -> EmbeddingSpace<'_> {
+            self.0.as_space()
         }
         fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
             let level = patch.iter().sum::<f32>() / patch.len() as f32;
@@ -193,19 +269,9 @@ mod tests {
     }
 
     fn engines() -> Vec<Level> {
-        let config = FrontendConfig {
-            sample_rate: 8000,
-            window: 64,
-            hop: 32,
-            mels: 8,
-            frames: 10,
-            f_min: 50.0,
-            f_max: 3900.0,
-            floor: 1e-6,
-            mean: 0.0,
-            scale: 1.0,
-        };
-        vec![Level(config), Level(config), Level(config)]
+        let parts = [("first", 1, 0.25), ("second", 2, 0.75)];
+        let space = test_space(&parts, &[1.0, 2.0, 3.0], Reference::assumed(0.0));
+        vec![Level(space.clone()), Level(space.clone()), Level(space)]
     }
 
     #[test]
@@ -218,10 +284,39 @@ mod tests {
         assert_eq!(one, three);
         assert_eq!(one.len(), 20);
         assert!(one.row(19)[0] > one.row(17)[0] && one.row(17)[0] > one.row(0)[0]);
-        let half = one.clone().choose(FeatureChoice::Equivariant).unwrap();
-        assert_eq!((half.dim, half.row(3)), (2, &one.row(3)[1..]));
-        assert_eq!(half.centre, [2.0, 3.0]);
-        assert!(half.choose(FeatureChoice::Equivariant).is_none());
+        let second = one.clone().choose(&FeatureChoice::part("second")).unwrap();
+        assert_eq!((second.dim(), second.row(3)), (2, &one.row(3)[1..]));
+        let space = second.space.as_space();
+        assert_eq!(space.base_mean(), [2.0, 3.0]);
+        assert_eq!(space.parts().as_slice()[0].share, 1.0);
+        let missing = second.choose(&"second+first".parse().unwrap()).unwrap_err();
+        assert!(
+            missing.contains("`first`") && missing.contains("second"),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn a_choice_is_read_as_it_is_written() {
+        for text in ["all", "first", "second+first"] {
+            let choice: FeatureChoice = text.parse().unwrap();
+            assert_eq!(choice.to_string(), text);
+        }
+        assert_eq!("all".parse::<FeatureChoice>(), Ok(FeatureChoice::default()));
+        let all = engines().remove(0).0;
+        let places = |text: &str| {
+            let choice: FeatureChoice = text.parse().unwrap();
+            let space = all.as_space();
+            let chosen = choice.of(space.parts()).unwrap();
+            chosen
+                .into_iter()
+                .map(|(_, range)| range)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(places("all"), [0..1, 1..3]);
+        // In the embedding's order, whatever the choice's is.
+        assert_eq!(places("second+first"), [0..1, 1..3]);
+        assert_eq!(places("second"), [1..3]);
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Head {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 let rows = support().flat_map(|(_, clip)| features.row(clip));
                 let x: Vec<f32> = rows.copied().collect();
-                let probe = LinearProbe::fit(&x, &labels, ways, features.dim, &mut rng);
+                let probe = LinearProbe::fit(&x, &labels, ways, features.dim(), &mut rng);
                 Ok(answer(&mut |query| probe.classify(features.row(query))))
             }
             _ => panic!("the features were prepared for another head than {self}"),
@@ -172,6 +172,7 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]
@@ -209,10 +210,7 @@ mod tests {
             row
         });
         let features = ClipFeatures {
-            dim: 3,
-            first_half: 3,
-            reference: Reference::assumed(0.5),
-            centre: vec![0.5; 3],
+            space: test_space(&[("features", 3, 1.0)], &[0.5; 3], Reference::assumed(0.5)),
             rows: rows.collect(),
         };
         let episode = Episode {

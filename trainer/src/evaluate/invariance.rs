@@ -23,7 +23,7 @@ const PROBE: HeadKind = HeadKind::Ridge { lambda: 1.0 };
 pub struct OperatorEffect {
     /// [`Operator::name`].
     pub operator: String,
-    /// Which half of the embedding.
+    /// Which part of the embedding.
     pub features: FeatureChoice,
     /// Clips that the operator changed.
     pub clips: usize,
@@ -59,13 +59,17 @@ where
         "{} clips are too few to measure invariance on; at least 8 are needed",
         clips.len()
     );
-    let rate = engines[0].frontend().sample_rate;
+    let space = engines[0].space();
+    let rate = space.frontend().sample_rate;
+    let choices: Vec<FeatureChoice> = match space.parts().as_slice() {
+        [_] => vec![FeatureChoice::ALL],
+        parts => parts
+            .iter()
+            .map(|part| FeatureChoice::part(part.name))
+            .collect(),
+    };
     let augmenter = Augmenter::new(augment.clone(), rate)?;
     let clean = embed(engines, clips)?;
-    let choices = match engines[0].equivariant_dim() {
-        0 => &[FeatureChoice::Both][..],
-        _ => &[FeatureChoice::Invariant, FeatureChoice::Equivariant][..],
-    };
     let mut effects = Vec::new();
     for operator in Operator::ALL {
         if !augment.enabled(operator) {
@@ -91,19 +95,19 @@ where
         }
         let views: Vec<Vec<f32>> = views.into_iter().flatten().collect();
         let augmented = embed(engines, &views)?;
-        for &choice in choices {
-            let half = |all: &ClipFeatures| {
+        for choice in &choices {
+            let chosen = |all: &ClipFeatures| {
                 let chosen = all.clone().choose(choice);
-                chosen.expect("the backbone has these features")
+                chosen.expect("the backbone has this part")
             };
-            let mut features = half(&clean);
-            features.rows.extend(half(&augmented).rows);
+            let mut features = chosen(&clean);
+            features.rows.extend(chosen(&augmented).rows);
             let views = Views {
                 directions: Directions::of(&features),
                 changed: &changed,
                 clips: clips.len(),
             };
-            effects.push(views.effect(operator, choice)?);
+            effects.push(views.effect(operator, choice.clone())?);
         }
     }
     Ok(effects)
@@ -228,7 +232,9 @@ fn auc(positives: &[f32], negatives: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use crate::audio::synth::Patch;
+    use mtslvr_runtime::fewshot::Reference;
     use mtslvr_runtime::frontend::FrontendConfig;
+    use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 
     /// Invariant features: which of a few clips it is, by the shape of its spectrum over mels, level
     /// aside. Equivariant ones: the level of the quietest band, which noise lifts.
@@ -237,20 +243,16 @@ mod tests {
 
     impl Backbone for Bands {
         type Error = std::convert::Infallible;
-        fn frontend(&self) -> &FrontendConfig {
-            &self.0
-        }
-        fn invariant_dim(&self) -> usize {
-            usize::from(self.0.mels)
-        }
-        fn equivariant_dim(&self) -> usize {
-            2
-        }
-        fn base_mean(&self) -> &[f32] {
-            &[0.0; 18]
-        }
-        fn rejection_similarity(&self) -> f32 {
-            0.0
+        fn space(&self) -> EmbeddingSpace<'_> {
+            let part = |name, len| Part {
+                name,
+                len,
+                share: 0.5,
+            };
+            let mels = usize::from(self.0.mels);
+            let parts = Parts::new([part("invariant", mels), part("equivariant", 2)]).unwrap();
+            let (id, reference) = (BackboneId::new([0; 32]), Reference::assumed(0.0));
+            EmbeddingSpace::new(id, self.0, parts, &[0.0; 18], reference).unwrap()
         }
         fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Self::Error> {
             let mels = usize::from(self.0.mels);
@@ -290,17 +292,17 @@ mod tests {
         let config = AugmentConfig::default();
         let effects = operator_effects(&mut engines, &clips, &config, 1).unwrap();
         assert_eq!(effects.len(), 2 * Operator::ALL.len());
-        let find = |operator: Operator, features| {
+        let find = |operator: Operator, part: &str| {
             effects
                 .iter()
-                .find(|e| e.operator == operator.name() && e.features == features)
+                .find(|e| e.operator == operator.name() && e.features == FeatureChoice::part(part))
                 .unwrap()
         };
-        let shift = find(Operator::TimeShift, FeatureChoice::Invariant);
-        let noise = find(Operator::WhiteNoise, FeatureChoice::Invariant);
+        let shift = find(Operator::TimeShift, "invariant");
+        let noise = find(Operator::WhiteNoise, "invariant");
         assert!(shift.invariance > 0.95 && noise.invariance < shift.invariance);
-        let told = find(Operator::WhiteNoise, FeatureChoice::Equivariant).auc;
-        let missed = find(Operator::TimeShift, FeatureChoice::Equivariant).auc;
+        let told = find(Operator::WhiteNoise, "equivariant").auc;
+        let missed = find(Operator::TimeShift, "equivariant").auc;
         assert!(
             told > missed + 0.1 && (0.2..0.8).contains(&missed),
             "{told} {missed}"

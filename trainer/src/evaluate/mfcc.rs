@@ -9,6 +9,7 @@
 use super::features::ClipFeatures;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig, FrontendError};
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 
@@ -112,12 +113,19 @@ impl Standardiser {
                 .map(|d| (row[d] - self.mean[d]) / self.deviation[d])
                 .collect()
         };
+        let statistics = Part {
+            name: "statistics",
+            len: dim,
+            share: 1.0,
+        };
+        let parts = Parts::new([statistics]).expect("one part of a few dozen values");
+        let id = BackboneId::new([0; BackboneId::LEN]);
+        // Not measured: the control is compared where no threshold counts.
+        let reference = Reference::assumed(0.5);
+        let mean = vec![0.0; dim];
+        let space = EmbeddingSpace::new(id, self.frontend, parts, &mean, reference);
         Ok(ClipFeatures {
-            dim,
-            first_half: dim,
-            // Not measured: the control is compared where no threshold counts.
-            reference: Reference::assumed(0.5),
-            centre: vec![0.0; dim],
+            space: space.expect("a mean for each value").into_owned(),
             rows: rows.into_iter().flat_map(standardise).collect(),
         })
     }

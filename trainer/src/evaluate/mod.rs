@@ -22,7 +22,7 @@ mod results;
 mod trunk_backbone;
 
 pub use benchmark::TaskSet;
-pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias};
+pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias, compared_parts};
 pub use bias_report::BiasReport;
 pub use comparison::{Comparison, merged_notes, with_interval};
 pub use controls::{Controls, LoadedSet, Settings, evaluate_set, reference_audio};

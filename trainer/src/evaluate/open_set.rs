@@ -5,9 +5,7 @@ use super::directions::Directions;
 use super::embedded::EmbeddedSet;
 use super::episodes::{Episode, EpisodeSampler, EpisodeShape};
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{
-    Calibration, EmbeddingSpace, HeadKind, Learner, StorageVec, Strangers,
-};
+use mtslvr_runtime::fewshot::{Calibration, HeadKind, Learner, StorageVec, Strangers};
 use rand::SeedableRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand_chacha::ChaCha8Rng;
@@ -186,14 +184,9 @@ fn task(
     other_sets: &[&[i8]],
     settings: &OpenSetSettings,
 ) -> Result<Task> {
-    let space = EmbeddingSpace {
-        backbone: 0,
-        base_mean: &set.features.centre,
-        invariant_dim: set.features.first_half,
-        reference: set.features.reference,
-    };
+    let space = set.features.space.as_space();
     let (ways, shots) = (episode.support.len(), settings.shape.shots);
-    let mut storage = StorageVec::new(ways, ways * shots, set.features.dim);
+    let mut storage = StorageVec::new(ways, ways * shots, space.dim());
     let mut learner = Learner::new(storage.lend(), settings.head, space)?;
     for (label, clips) in episode.support.iter().enumerate() {
         for &clip in clips {
@@ -216,7 +209,7 @@ fn task(
     let related = calibrated(Strangers::Related);
     let unrelated = calibrated(Strangers::Unrelated);
     let single = space
-        .reference
+        .reference()
         .similarity_exceeded_by(settings.false_acceptance);
     let mut scores = vec![0.0; ways];
     let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
@@ -329,6 +322,7 @@ fn auroc(known: &[Answered], strangers: &[Answered]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::features::test_space;
     use crate::evaluate::{Candidate, ClipFeatures};
     use mtslvr_runtime::fewshot::Reference;
     use rand::RngExt;
@@ -358,11 +352,12 @@ mod tests {
                 })
                 .collect(),
             features: ClipFeatures {
-                dim,
-                first_half: dim,
-                centre: vec![0.0; dim],
                 // Of random directions in 24 dimensions: normal, with the deviation 1 / sqrt(24).
-                reference: Reference::assumed(1.645 / (dim as f32).sqrt()),
+                space: test_space(
+                    &[("features", dim, 1.0)],
+                    &vec![0.0; dim],
+                    Reference::assumed(1.645 / (dim as f32).sqrt()),
+                ),
                 rows,
             },
         }

@@ -6,25 +6,37 @@
 //! synthesiser's). What is left is what the frontend, the architecture and averaging over time give
 //! for nothing.
 
-use crate::export::INVARIANT_SHARE;
+use crate::export::part_shares;
 use crate::net::{BackboneSpec, Parameters, Trunk};
+use anyhow::Context;
 use candle_core::{Device, Tensor};
-use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::clip;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, OwnedSpace, Part, Parts};
 use std::sync::Arc;
 
 /// Reference patches in one batch.
 const BATCH: usize = 64;
 
+/// Explains why a trunk could not embed a patch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrunkError {
+    /// A patch or the room for its embedding has the wrong length.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
 /// A trunk as a backbone; clones share the weights.
 #[derive(Clone, Debug)]
 pub struct TrunkBackbone {
     trunk: Arc<Trunk>,
-    frontend: FrontendConfig,
-    path_dim: usize,
-    base_mean: Vec<f32>,
+    space: OwnedSpace,
 }
 
 impl TrunkBackbone {
@@ -46,11 +58,22 @@ impl TrunkBackbone {
                 *mean += value / reference.len() as f32;
             }
         }
+        let spec = trunk.spec();
+        let named = spec.outputs().iter().zip(part_shares(spec.paths()));
+        let parts = Parts::new(named.map(|(name, share)| Part {
+            name,
+            len: spec.path_dim(),
+            share,
+        }))?;
+        // Weights that change with every step have no identity, and nobody asks this backbone to
+        // reject: every clip passes.
+        let id = BackboneId::new([0; BackboneId::LEN]);
+        let passing = Reference::new([-1.0; 8]).context("equal quantiles are in order")?;
+        let space = EmbeddingSpace::new(id, frontend, parts, &base_mean, passing);
+        let space = space.context("a base mean as long as the paths' features")?;
         Ok(Self {
-            path_dim: trunk.spec().path_dim(),
+            space: space.into_owned(),
             trunk,
-            frontend,
-            base_mean,
         })
     }
 
@@ -89,43 +112,23 @@ fn batches(
 }
 
 impl Backbone for TrunkBackbone {
-    type Error = candle_core::Error;
+    type Error = TrunkError;
 
-    fn frontend(&self) -> &FrontendConfig {
-        &self.frontend
+    fn space(&self) -> EmbeddingSpace<'_> {
+        self.space.as_space()
     }
 
-    fn invariant_dim(&self) -> usize {
-        self.path_dim
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        self.base_mean.len() - self.path_dim
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        &self.base_mean
-    }
-
-    /// Nobody asks it to reject: every clip passes.
-    fn rejection_similarity(&self) -> f32 {
-        -1.0
-    }
-
-    /// Compared as exported backbones are.
-    fn reference(&self) -> Option<Reference> {
-        Reference::new(INVARIANT_SHARE, [-1.0; 8])
-    }
-
-    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> candle_core::Result<()> {
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), TrunkError> {
+        let space = self.space.as_space();
+        EmbedError::check(&space, patch, embedding)?;
         let (frames, mels) = (
-            usize::from(self.frontend.frames),
-            usize::from(self.frontend.mels),
+            usize::from(space.frontend().frames),
+            usize::from(space.frontend().mels),
         );
         let patch = self.trunk.batch(&[patch], frames, mels)?;
         let paths = self.trunk.forward(&patch)?;
-        for (half, features) in embedding.chunks_mut(self.path_dim).zip(&paths) {
-            half.copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
+        for ((_, part), features) in space.parts().ranges().zip(&paths) {
+            embedding[part].copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
         }
         Ok(())
     }
@@ -182,10 +185,11 @@ mod tests {
         let (first, again, other) = (embed(1), embed(1), embed(2));
         assert_eq!(first, again);
         assert_ne!(first, other);
-        assert_eq!(first.dim, 16);
-        for d in 0..first.dim {
+        assert_eq!(first.dim(), 16);
+        let space = first.space.as_space();
+        for d in 0..first.dim() {
             let mean = (0..first.len()).map(|c| first.row(c)[d]).sum::<f32>() / first.len() as f32;
-            assert!((mean - first.centre[d]).abs() < 1e-3 + 1e-3 * mean.abs());
+            assert!((mean - space.base_mean()[d]).abs() < 1e-3 + 1e-3 * mean.abs());
         }
     }
 }

@@ -6,8 +6,9 @@ use crate::audio::{DecodeCache, LabelledSet};
 use crate::evaluate::{
     ClipFeatures, EpisodeShape, FeatureChoice, Head, LoadedSet, TaskSet, embed_clips,
 };
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::space::Parts;
 
 /// The labelled sets, and how clips are loaded.
 #[derive(Clone, Debug)]
@@ -57,25 +58,22 @@ where
 pub(super) struct Wanted {
     /// `float` or `int8`.
     pub engine: &'static str,
-    /// Shots, heads and halves.
+    /// Shots, heads and parts.
     pub combinations: Vec<(usize, Head, FeatureChoice)>,
 }
 
 impl Wanted {
-    /// Everything that the plan asks of the float network, `halves` saying whether it has two.
-    pub fn all(plan: &EvaluationPlan, halves: bool) -> Result<Self> {
+    /// Everything that the plan asks of the float network, whose embeddings have these `parts`.
+    pub fn all(plan: &EvaluationPlan, parts: &Parts<'_>) -> Result<Self> {
         let (main, others) = (plan.main_head()?, plan.compared_heads()?);
         let mut combinations = Vec::new();
         for &shots in &plan.shots {
-            combinations.push((shots, main, FeatureChoice::Both));
-            combinations.extend(
-                others
-                    .iter()
-                    .map(|&head| (shots, head, FeatureChoice::Both)),
-            );
-            if plan.ablation && halves {
-                let halves = [FeatureChoice::Invariant, FeatureChoice::Equivariant];
-                combinations.extend(halves.map(|half| (shots, main, half)));
+            combinations.push((shots, main, FeatureChoice::ALL));
+            combinations.extend(others.iter().map(|&head| (shots, head, FeatureChoice::ALL)));
+            if plan.ablation && parts.as_slice().len() > 1 {
+                let each = parts.as_slice().iter();
+                let each = each.map(|part| FeatureChoice::part(part.name));
+                combinations.extend(each.map(|part| (shots, main, part)));
             }
         }
         Ok(Self {
@@ -92,7 +90,7 @@ impl Wanted {
         let shots = plan.shots.iter().take(count);
         Ok(Self {
             engine,
-            combinations: shots.map(|&s| (s, head, FeatureChoice::Both)).collect(),
+            combinations: shots.map(|&s| (s, head, FeatureChoice::ALL)).collect(),
         })
     }
 }
@@ -133,9 +131,7 @@ pub(super) fn measure(
             }
         };
         for (_, head, choice) in wanted.combinations.iter().filter(|c| c.0 == shots) {
-            let chosen = features.clone().choose(*choice);
-            let chosen =
-                chosen.ok_or_else(|| anyhow!("the network has no {} features", choice.name()))?;
+            let chosen = features.clone().choose(choice).map_err(Error::msg)?;
             let accuracy = tasks
                 .accuracy(&chosen, *head)
                 .map_err(|error| anyhow!("set `{}`, head {head}: {error}", set.name))?;
@@ -143,7 +139,7 @@ pub(super) fn measure(
                 set: set.name.clone(),
                 shots,
                 head: head.to_string(),
-                features: *choice,
+                features: choice.clone(),
                 engine: wanted.engine.to_owned(),
                 accuracy: accuracy.mean,
                 ci95: accuracy.ci95,

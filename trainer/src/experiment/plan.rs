@@ -69,7 +69,7 @@ pub struct EvaluationPlan {
     pub seed: u64,
     /// The head of the main tables.
     pub head: String,
-    /// Heads that are compared on both halves of the embedding.
+    /// Heads that are compared on all parts of the embedding.
     pub heads: Vec<String>,
     /// Whether each path's features are measured alone.
     pub ablation: bool,

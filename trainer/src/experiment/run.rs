@@ -186,7 +186,7 @@ fn run_cell(
         operators: Vec::new(),
         notes: exported.sharing.note().into_iter().collect(),
     };
-    let wanted = Wanted::all(plan, float[0].equivariant_dim() > 0)?;
+    let wanted = Wanted::all(plan, float[0].space().parts())?;
     let samples = trained.frontend.patch_samples();
     let mut probes: Vec<Vec<f32>> = Vec::new();
     for index in 0..sets.sets.len() {

@@ -45,7 +45,7 @@ pub struct Row {
     pub name: String,
     /// The seeds that are finished.
     pub seeds: Vec<u64>,
-    /// With the main head on both halves, the float network, at the main shots.
+    /// With the main head on all parts, the float network, at the main shots.
     pub mean: Option<Figure>,
     /// The same less that of the first variant of the group, and the half-width of its 95 % interval
     /// over seeds.
@@ -196,7 +196,7 @@ impl Row {
             let head = head.clone();
             let set = set.map(str::to_owned);
             move |m: &Measurement| {
-                (m.shots, &m.head, m.features) == (shots, &head, FeatureChoice::Both)
+                (m.shots, &m.head, &m.features) == (shots, &head, &FeatureChoice::ALL)
                     && m.engine == engine
                     && set.as_ref().is_none_or(|set| *set == m.set)
             }
@@ -215,22 +215,22 @@ impl Row {
         let mut combinations: Vec<Combination> = Vec::new();
         let measured = results.iter().flat_map(|result| &result.measurements);
         for m in measured.filter(|m| m.engine == "float") {
-            let same = |shots: usize, head: &str, features: FeatureChoice| {
-                (shots, head, features) == (m.shots, m.head.as_str(), m.features)
+            let same = |shots: usize, head: &str, features: &FeatureChoice| {
+                (shots, head, features) == (m.shots, m.head.as_str(), &m.features)
             };
             if combinations
                 .iter()
-                .any(|c| same(c.shots, &c.head, c.features))
+                .any(|c| same(c.shots, &c.head, &c.features))
             {
                 continue;
             }
             let mean = figure(results, |other: &Measurement| {
-                other.engine == "float" && same(other.shots, &other.head, other.features)
+                other.engine == "float" && same(other.shots, &other.head, &other.features)
             });
             combinations.extend(mean.map(|mean| Combination {
                 shots: m.shots,
                 head: m.head.clone(),
-                features: m.features,
+                features: m.features.clone(),
                 mean,
             }));
         }
@@ -252,9 +252,14 @@ impl Row {
     }
 
     /// The figure of one way to classify.
-    pub fn combination(&self, shots: usize, head: &str, features: FeatureChoice) -> Option<Figure> {
+    pub fn combination(
+        &self,
+        shots: usize,
+        head: &str,
+        features: &FeatureChoice,
+    ) -> Option<Figure> {
         let wanted =
-            |c: &&Combination| (c.shots, c.head.as_str(), c.features) == (shots, head, features);
+            |c: &&Combination| (c.shots, c.head.as_str(), &c.features) == (shots, head, features);
         self.combinations.iter().find(wanted).map(|c| c.mean)
     }
 }
@@ -284,7 +289,8 @@ fn operators(results: &[&CellResult]) -> Vec<OperatorEffect> {
     };
     let mean = |effect: &OperatorEffect, value: fn(&OperatorEffect) -> f64| {
         let all = results.iter().flat_map(|result| &result.operators);
-        let same = all.filter(|e| (&e.operator, e.features) == (&effect.operator, effect.features));
+        let same =
+            all.filter(|e| (&e.operator, &e.features) == (&effect.operator, &effect.features));
         let values: Vec<f64> = same.map(value).collect();
         values.iter().sum::<f64>() / values.len().max(1) as f64
     };

@@ -25,7 +25,7 @@ pub(super) fn markdown(summary: &Summary) -> String {
     accuracy(&mut text, summary);
     shots(&mut text, summary);
     heads(&mut text, summary);
-    halves(&mut text, summary);
+    each_part(&mut text, summary);
     operators(&mut text, summary);
     int8(&mut text, summary);
     training(&mut text, summary);
@@ -139,7 +139,7 @@ fn shots(text: &mut String, summary: &Summary) {
         text,
         &columns,
         rows.map(|row| {
-            let figure = |&shots| row.combination(shots, &plan.head, FeatureChoice::Both);
+            let figure = |&shots| row.combination(shots, &plan.head, &FeatureChoice::ALL);
             let cells = plan.shots.iter().map(figure).map(with_deviation);
             (row, cells.collect())
         }),
@@ -173,7 +173,7 @@ fn heads(text: &mut String, summary: &Summary) {
         &titles,
         summary.variants.iter().map(|row| {
             let figure = |&(shots, head): &(usize, &String)| {
-                row.combination(shots, head, FeatureChoice::Both)
+                row.combination(shots, head, &FeatureChoice::ALL)
             };
             let cells = columns.iter().map(figure).map(with_deviation);
             (row, cells.collect())
@@ -181,44 +181,54 @@ fn heads(text: &mut String, summary: &Summary) {
     );
 }
 
-fn halves(text: &mut String, summary: &Summary) {
+fn each_part(text: &mut String, summary: &Summary) {
     let plan = &summary.evaluation;
     let has = |row: &Row| {
-        row.combinations
-            .iter()
-            .any(|c| c.features == FeatureChoice::Invariant)
+        let mut choices = row.combinations.iter().map(|c| &c.features);
+        choices.any(|choice| *choice != FeatureChoice::ALL)
     };
-    if !any(summary, has) {
+    let measured = summary.variants.iter().flat_map(|row| &row.combinations);
+    let choices = parts_then_all(measured.map(|c| &c.features));
+    if choices.len() == 1 {
         return;
     }
     let _ = writeln!(
         text,
-        "\n## Each path's features alone, mean of the sets, head {}\n",
+        "\n## Each part's features alone, mean of the sets, head {}\n",
         plan.head
     );
-    let choices = [
-        FeatureChoice::Invariant,
-        FeatureChoice::Equivariant,
-        FeatureChoice::Both,
-    ];
-    let columns: Vec<(usize, FeatureChoice)> = plan
-        .shots
-        .iter()
-        .flat_map(|&shots| choices.map(|choice| (shots, choice)))
+    let shots = plan.shots.iter();
+    let columns: Vec<(usize, &FeatureChoice)> = shots
+        .flat_map(|&shots| choices.iter().map(move |&choice| (shots, choice)))
         .collect();
     let titles: Vec<String> = columns
         .iter()
-        .map(|(shots, choice)| format!("{}, {shots} shot", choice.name()))
+        .map(|(shots, choice)| format!("{choice}, {shots} shot"))
         .collect();
     table(
         text,
         &titles,
         summary.variants.iter().filter(|row| has(row)).map(|row| {
-            let figure = |&(shots, choice): &(usize, _)| row.combination(shots, &plan.head, choice);
+            let figure = |&(shots, choice): &(usize, &FeatureChoice)| {
+                row.combination(shots, &plan.head, choice)
+            };
             let cells = columns.iter().map(figure).map(with_deviation);
             (row, cells.collect())
         }),
     );
+}
+
+/// Each different choice among `found` in its order; all parts come last, whether found or not.
+fn parts_then_all<'f>(found: impl Iterator<Item = &'f FeatureChoice>) -> Vec<&'f FeatureChoice> {
+    let mut choices = Vec::new();
+    for choice in found.filter(|choice| **choice != FeatureChoice::ALL) {
+        if !choices.contains(&choice) {
+            choices.push(choice);
+        }
+    }
+    static ALL: FeatureChoice = FeatureChoice::ALL;
+    choices.push(&ALL);
+    choices
 }
 
 fn operators(text: &mut String, summary: &Summary) {
@@ -244,18 +254,14 @@ fn operators(text: &mut String, summary: &Summary) {
     columns.extend(names.iter().cloned());
     let rows = summary.variants.iter().flat_map(|row| {
         let names = &names;
-        let choices = [
-            FeatureChoice::Both,
-            FeatureChoice::Invariant,
-            FeatureChoice::Equivariant,
-        ];
+        let choices = parts_then_all(row.operators.iter().map(|effect| &effect.features));
         choices.into_iter().filter_map(move |choice| {
             let of = |name: &String| {
                 let mut effects = row.operators.iter();
-                effects.find(|e| e.operator == *name && e.features == choice)
+                effects.find(|e| e.operator == *name && e.features == *choice)
             };
             names.iter().any(|name| of(name).is_some()).then(|| {
-                let mut cells = vec![choice.name().to_owned()];
+                let mut cells = vec![choice.to_string()];
                 cells.extend(names.iter().map(|name| match of(name) {
                     Some(effect) => format!("{:.2}, {:.2}", effect.invariance, effect.auc),
                     None => "–".to_owned(),
@@ -357,7 +363,7 @@ pub(super) fn csv(summary: &Summary) -> Result<String> {
                 &m.set,
                 &m.shots.to_string(),
                 &m.head,
-                m.features.name(),
+                &m.features.to_string(),
                 &m.engine,
                 &m.accuracy.to_string(),
                 &m.ci95.to_string(),

@@ -3,7 +3,8 @@
 use super::graph::Graph;
 use super::memory_plan::MemoryPlan;
 use super::onnx;
-use crate::net::BackboneSpec;
+use super::part_shares;
+use crate::net::{BackboneSpec, PATH_OUTPUTS, SINGLE_OUTPUT};
 use anyhow::Result;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::{REFERENCE_TAILS, Reference};
@@ -37,8 +38,8 @@ pub struct Inspection {
     pub macs_in_all: u64,
     /// How patches are made.
     pub frontend: Frontend,
-    /// Length of the invariant and the equivariant features.
-    pub dims: [usize; 2],
+    /// The parts of an embedding in their order.
+    pub parts: Vec<Part>,
     /// What heads centre with.
     pub statistics: Option<Statistics>,
     /// The operators in the order they run.
@@ -82,17 +83,25 @@ pub struct Frontend {
     scale: f32,
 }
 
+/// A part of an embedding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// What it is called.
+    pub name: String,
+    /// Number of its values.
+    pub len: usize,
+    /// Share in the similarity of two embeddings, 0 to 1.
+    pub share: f32,
+}
+
 /// Statistics of embeddings over base audio.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Statistics {
     /// Length of the mean embedding.
     pub base_mean_norm: f32,
-    /// Default threshold of the unknown decision for a single class.
-    pub rejection_similarity: f32,
-    /// How much the invariant features count in a similarity, 0 to 1.
-    pub invariant_share: Option<f32>,
-    /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed.
-    pub unrelated_similarity: Option<[f32; 8]>,
+    /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed. One that 5 %
+    /// exceed is the default threshold of the unknown decision for a single class.
+    pub unrelated_similarity: [f32; 8],
 }
 
 /// One operator.
@@ -150,7 +159,8 @@ impl Inspection {
         let shared_ops = model.shared_ops();
         let file_bytes = model.as_bytes().len();
         flash.other = file_bytes - flash.weights - flash.adapters - flash.tables;
-        let dims = [model.invariant_dim(), model.equivariant_dim()];
+        let space = model.space();
+        let parts = space.parts().as_slice().iter();
         Self {
             format: "slvr",
             name: model.name().to_owned(),
@@ -159,19 +169,21 @@ impl Inspection {
             flash,
             ram: RamParts {
                 arena: Some(model.arena_len()),
-                clip_buffer: clip_buffer(model.frontend(), dims),
+                clip_buffer: clip_buffer(space.frontend(), space.dim()),
             },
             memory_plan: Some(MemoryPlan::of(model)),
             macs_in_all: in_all(&macs, &operators[..shared_ops]),
             macs,
             shared_ops,
-            frontend: model.frontend().into(),
-            dims,
-            statistics: Some(statistics(
-                model.base_mean(),
-                model.rejection_similarity(),
-                model.reference(),
-            )),
+            frontend: space.frontend().into(),
+            parts: parts
+                .map(|part| Part {
+                    name: part.name.to_owned(),
+                    len: part.len,
+                    share: part.share,
+                })
+                .collect(),
+            statistics: Some(statistics(space.base_mean(), space.reference())),
             operators,
         }
     }
@@ -180,10 +192,7 @@ impl Inspection {
     pub fn of_onnx(bytes: &[u8]) -> Result<Self> {
         let metadata = onnx::read_metadata(bytes)?;
         let graph = onnx::read(bytes, None)?;
-        let measured = metadata
-            .base_mean
-            .as_ref()
-            .zip(metadata.rejection_similarity);
+        let measured = metadata.base_mean.as_ref().zip(metadata.reference.as_ref());
         let mut flash = FlashParts::default();
         let mut operators = Vec::new();
         for (index, op) in graph.ops.iter().enumerate() {
@@ -208,8 +217,15 @@ impl Inspection {
         flash.other = bytes.len().saturating_sub(counted);
         let shared_ops = shared_ops(&graph);
         let macs: Vec<u64> = (0..graph.paths).map(|path| graph.macs(path)).collect();
-        let dim = graph.path_dim();
-        let dims = [dim, dim * (graph.paths - 1)];
+        let len = graph.path_dim();
+        let named = metadata.parts.unwrap_or_else(|| {
+            let names: &[&str] = match graph.paths {
+                1 => &[SINGLE_OUTPUT],
+                _ => &PATH_OUTPUTS,
+            };
+            let names = names.iter().map(|name| (*name).to_owned());
+            names.zip(part_shares(graph.paths)).collect()
+        });
         Ok(Self {
             format: "onnx",
             name: String::new(),
@@ -218,16 +234,18 @@ impl Inspection {
             flash,
             ram: RamParts {
                 arena: None,
-                clip_buffer: clip_buffer(&graph.frontend, dims),
+                clip_buffer: clip_buffer(&graph.frontend, len * graph.paths),
             },
             memory_plan: None,
             macs_in_all: in_all(&macs, &operators[..shared_ops]),
             macs,
             shared_ops,
             frontend: (&graph.frontend).into(),
-            dims,
-            statistics: measured
-                .map(|(mean, similarity)| statistics(mean, similarity, metadata.reference)),
+            parts: named
+                .into_iter()
+                .map(|(name, share)| Part { name, len, share })
+                .collect(),
+            statistics: measured.map(|(mean, reference)| statistics(mean, reference)),
             operators,
         })
     }
@@ -274,20 +292,14 @@ fn shared_ops(graph: &Graph) -> usize {
     graph.ops.iter().take_while(equal).count()
 }
 
-fn clip_buffer(frontend: &FrontendConfig, dims: [usize; 2]) -> usize {
-    4 * ClipEmbedder::buffer_len(frontend, dims[0] + dims[1])
+fn clip_buffer(frontend: &FrontendConfig, dim: usize) -> usize {
+    4 * ClipEmbedder::buffer_len(frontend, dim)
 }
 
-fn statistics(
-    base_mean: &[f32],
-    rejection_similarity: f32,
-    reference: Option<Reference>,
-) -> Statistics {
+fn statistics(base_mean: &[f32], reference: &Reference) -> Statistics {
     Statistics {
         base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
-        rejection_similarity,
-        invariant_share: reference.map(|r| r.invariant_share()),
-        unrelated_similarity: reference.map(|r| *r.quantiles()),
+        unrelated_similarity: *reference.quantiles(),
     }
 }
 
@@ -365,24 +377,21 @@ impl fmt::Display for Inspection {
             c.mean,
             c.scale
         )?;
-        writeln!(
-            f,
-            "embedding   invariant {}, equivariant {}",
-            self.dims[0], self.dims[1]
-        )?;
+        for (index, part) in self.parts.iter().enumerate() {
+            let label = if index == 0 { "embedding" } else { "" };
+            let Part { name, len, share } = part;
+            writeln!(f, "{label:<12}{name}: {len} values, share {share}")?;
+        }
         if let Some(s) = &self.statistics {
             writeln!(
                 f,
-                "statistics  length of the base mean {:.4}, rejection similarity {:.4}",
-                s.base_mean_norm, s.rejection_similarity
+                "statistics  length of the base mean {:.4}",
+                s.base_mean_norm
             )?;
-            if let (Some(share), Some(quantiles)) = (s.invariant_share, s.unrelated_similarity) {
-                write!(f, "reference   invariant share {share}; of unrelated pairs")?;
-                for (tail, quantile) in REFERENCE_TAILS.iter().zip(quantiles) {
-                    write!(f, ", {} % above {quantile:.3}", 100.0 * tail)?;
-                }
-                writeln!(f)?;
-            }
+            let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
+            let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
+            let tails: Vec<String> = tails.collect();
+            writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
         }
         writeln!(
             f,
@@ -450,8 +459,12 @@ mod tests {
         };
         let (float, int8) = (inspect("m.onnx", &onnx), inspect("m.slvr", &packed));
         assert_eq!(float.macs, int8.macs);
-        assert_eq!(float.dims, [12, 12]);
-        assert_eq!(int8.dims, [12, 12]);
+        assert_eq!(float.parts, int8.parts);
+        let named = |at: usize| (float.parts[at].name.as_str(), float.parts[at].len);
+        assert_eq!(
+            [named(0), named(1)],
+            [("invariant", 12), ("equivariant", 12)]
+        );
         // The stem and a block of two convolutions and their sum, which is fused when packed.
         assert_eq!((float.shared_ops, int8.shared_ops), (4, 3));
         assert_eq!(float.macs_in_all, int8.macs_in_all);

@@ -5,10 +5,9 @@ use super::shipped::{ModelSource, ShippedModel, model_kinds};
 use anyhow::Context;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::engine::{EngineError, OrtBackbone, TractBackbone};
-use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::{AlignedBytes, Crc32, Model, OpenError};
+use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 use mtslvr_runtime::nn::arch::InstructionSet;
+use mtslvr_runtime::space::EmbeddingSpace;
 use std::path::{Path, PathBuf};
 
 /// What runs a backbone.
@@ -88,7 +87,7 @@ pub const ONNX_FILE: &str = "model.onnx";
 /// Name of the packed model in a run folder.
 pub const SLVR_FILE: &str = "model.slvr";
 
-/// A backbone in any engine. The packed engine never fails; the others may.
+/// A backbone in any engine. The packed engine fails at wrong lengths only.
 #[derive(Debug)]
 pub enum OpenedBackbone {
     /// In tract.
@@ -221,14 +220,6 @@ impl BackboneFile {
         }
     }
 
-    /// CRC-32 that tells this model from others.
-    pub fn checksum(&self) -> u32 {
-        match &self.bytes {
-            Bytes::Onnx(bytes) => Crc32::new().update(bytes).finish(),
-            Bytes::Packed(model) => model.checksum(),
-        }
-    }
-
     /// Looks into the model.
     ///
     /// # Errors
@@ -288,51 +279,11 @@ fn leak(bytes: AlignedBytes) -> Result<Model<'static>, OpenError> {
 impl Backbone for OpenedBackbone {
     type Error = EngineError;
 
-    fn frontend(&self) -> &FrontendConfig {
+    fn space(&self) -> EmbeddingSpace<'_> {
         match self {
-            Self::Tract(backbone) => backbone.frontend(),
-            Self::Ort(backbone) => backbone.frontend(),
-            Self::Packed(backbone) => backbone.frontend(),
-        }
-    }
-
-    fn invariant_dim(&self) -> usize {
-        match self {
-            Self::Tract(backbone) => backbone.invariant_dim(),
-            Self::Ort(backbone) => backbone.invariant_dim(),
-            Self::Packed(backbone) => backbone.invariant_dim(),
-        }
-    }
-
-    fn equivariant_dim(&self) -> usize {
-        match self {
-            Self::Tract(backbone) => backbone.equivariant_dim(),
-            Self::Ort(backbone) => backbone.equivariant_dim(),
-            Self::Packed(backbone) => backbone.equivariant_dim(),
-        }
-    }
-
-    fn base_mean(&self) -> &[f32] {
-        match self {
-            Self::Tract(backbone) => backbone.base_mean(),
-            Self::Ort(backbone) => backbone.base_mean(),
-            Self::Packed(backbone) => backbone.base_mean(),
-        }
-    }
-
-    fn rejection_similarity(&self) -> f32 {
-        match self {
-            Self::Tract(backbone) => backbone.rejection_similarity(),
-            Self::Ort(backbone) => backbone.rejection_similarity(),
-            Self::Packed(backbone) => backbone.rejection_similarity(),
-        }
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        match self {
-            Self::Tract(backbone) => backbone.reference(),
-            Self::Ort(backbone) => backbone.reference(),
-            Self::Packed(backbone) => backbone.reference(),
+            Self::Tract(backbone) => backbone.space(),
+            Self::Ort(backbone) => backbone.space(),
+            Self::Packed(backbone) => backbone.space(),
         }
     }
 
@@ -340,10 +291,7 @@ impl Backbone for OpenedBackbone {
         match self {
             Self::Tract(backbone) => backbone.embed(patch, embedding),
             Self::Ort(backbone) => backbone.embed(patch, embedding),
-            Self::Packed(backbone) => {
-                let Ok(()) = backbone.embed(patch, embedding);
-                Ok(())
-            }
+            Self::Packed(backbone) => Ok(backbone.embed(patch, embedding)?),
         }
     }
 }

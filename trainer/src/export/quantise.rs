@@ -135,8 +135,9 @@ pub fn quantise(
         input,
         ops,
         base_mean: statistics.base_mean.clone(),
-        rejection_similarity: statistics.rejection_similarity,
-        reference: statistics.reference,
+        rejection_similarity: statistics.reference.quantiles()[3],
+        invariant_share: super::part_shares(graph.paths)[0],
+        reference: Some(statistics.reference),
         share_prefix: true,
     }
 }

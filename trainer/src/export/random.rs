@@ -5,6 +5,7 @@ use crate::net::{
     AdapterKind, AdapterSpec, BackboneSpec, Parameters, StageSpec, StemSpec, Trunk, Weights,
 };
 use candle_core::Device;
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -100,7 +101,6 @@ pub fn patches(config: &FrontendConfig, count: usize, seed: u64) -> Vec<Vec<f32>
 pub fn statistics(spec: &BackboneSpec) -> EmbeddingStatistics {
     EmbeddingStatistics {
         base_mean: vec![0.25; spec.path_dim() * spec.paths()],
-        rejection_similarity: 0.5,
-        reference: None,
+        reference: Reference::assumed(0.5),
     }
 }

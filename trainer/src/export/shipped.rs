@@ -130,11 +130,11 @@ mod tests {
             };
             let (packed, float) = (open(Engine::Packed), open(Engine::Tract));
             assert_eq!(packed.provenance, float.provenance);
-            assert_eq!((packed.dims, &packed.macs), (float.dims, &float.macs));
+            assert_eq!((&packed.parts, &packed.macs), (&float.parts, &float.macs));
             let backbone = BackboneFile::open(&ModelSource::Shipped(model), None)
                 .unwrap()
                 .backbone();
-            assert_eq!(backbone.unwrap().frontend().sample_rate, rate);
+            assert_eq!(backbone.unwrap().space().frontend().sample_rate, rate);
             let preset = RunConfig::preset(model.name).unwrap();
             assert_eq!(packed.trunk(), Some(preset.backbone));
             assert!(packed.file_bytes > before, "the smallest comes first");

@@ -3,14 +3,21 @@
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
+use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
 
 /// How much the invariant features count in a similarity: what was best at 1, 3 and 5 examples a class
 /// on labelled sets sorted from pretraining recordings (`reports/bias.md`).
 pub const INVARIANT_SHARE: f32 = 0.7;
 
-/// The place among [`REFERENCE_TAILS`] of the rejection similarity: one pair in twenty is more alike.
-const REJECTION: usize = 3;
+/// Returns the shares of as many parts: [`INVARIANT_SHARE`] for the first, the rest in equal shares for
+/// the others.
+pub fn part_shares(parts: usize) -> Vec<f32> {
+    let first = if parts == 1 { 1.0 } else { INVARIANT_SHARE };
+    let other = (1.0 - first) / (parts.max(2) - 1) as f32;
+    let others = (1..parts).map(|_| other);
+    std::iter::once(first).chain(others).collect()
+}
 
 /// Clips whose pairs are compared; more would only cost time.
 const COMPARED: usize = 768;
@@ -18,12 +25,10 @@ const COMPARED: usize = 768;
 /// Statistics of one engine's embeddings over base audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingStatistics {
-    /// Mean embedding, invariant ‖ equivariant: what heads centre with.
+    /// Mean embedding, all parts one after the other: heads subtract it.
     pub base_mean: Vec<f32>,
-    /// Similarity below which two clips are taken to be unrelated.
-    pub rejection_similarity: f32,
-    /// How directions are compared, and how alike those of different clips are, if that was measured.
-    pub reference: Option<Reference>,
+    /// How alike the directions of different clips are.
+    pub reference: Reference,
 }
 
 /// Why statistics cannot be measured.
@@ -43,21 +48,20 @@ impl EmbeddingStatistics {
     pub fn unmeasured(dim: usize) -> Self {
         Self {
             base_mean: vec![0.0; dim],
-            rejection_similarity: 0.0,
-            reference: None,
+            reference: Reference::assumed(0.0),
         }
     }
 
     /// Embeds `clips` (samples at the backbone's rate) on all cores, each thread with a backbone
     /// from `backbone`, and measures.
     ///
-    /// The reference holds quantiles of the similarity of pairs of clips, compared as heads do it with
-    /// [`INVARIANT_SHARE`]; the rejection similarity is one of them.
+    /// The reference holds quantiles of the similarity of pairs of clips, compared as heads do it: by
+    /// the shares of the backbone's parts.
     pub fn measure<B: Backbone>(
         backbone: impl Fn() -> B + Sync + Send,
         clips: &[Vec<f32>],
     ) -> Result<Self, StatisticsError> {
-        let invariant_dim = backbone().invariant_dim();
+        let space = backbone().space().into_owned();
         let embeddings = clips
             .par_iter()
             .filter(|clip| !clip.is_empty())
@@ -66,11 +70,11 @@ impl EmbeddingStatistics {
             })
             .collect::<Result<Vec<Vec<f32>>, String>>()
             .map_err(StatisticsError::Embedding)?;
-        Self::of(&embeddings, invariant_dim)
+        Self::of(&embeddings, space.as_space().parts())
     }
 
-    /// Statistics of embeddings that are there already.
-    pub fn of(embeddings: &[Vec<f32>], invariant_dim: usize) -> Result<Self, StatisticsError> {
+    /// Measures embeddings of these `parts` that are there already.
+    pub fn of(embeddings: &[Vec<f32>], parts: &Parts<'_>) -> Result<Self, StatisticsError> {
         if embeddings.len() < 2 {
             return Err(StatisticsError::TooFewClips(embeddings.len()));
         }
@@ -88,11 +92,11 @@ impl EmbeddingStatistics {
             .step_by(step)
             .filter_map(|embedding| {
                 let mut values = vec![0; dim];
-                direction(embedding, &base_mean, invariant_dim, &mut values).ok()?;
+                direction(embedding, &base_mean, parts, &mut values).ok()?;
                 Some(values)
             })
             .collect();
-        let metric = Metric::weighted(dim, invariant_dim, INVARIANT_SHARE);
+        let metric = Metric::new(parts);
         let mut similarities: Vec<f32> = directions
             .par_iter()
             .enumerate()
@@ -109,8 +113,7 @@ impl EmbeddingStatistics {
         });
         Ok(Self {
             base_mean,
-            rejection_similarity: quantiles[REJECTION],
-            reference: Reference::new(INVARIANT_SHARE, quantiles),
+            reference: Reference::new(quantiles).expect("clamped and in the order of the tails"),
         })
     }
 }
@@ -118,6 +121,14 @@ impl EmbeddingStatistics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_runtime::space::Part;
+
+    #[test]
+    fn shares_add_up_to_one() {
+        assert_eq!(part_shares(1), [1.0]);
+        assert_eq!(part_shares(2), [INVARIANT_SHARE, 1.0 - INVARIANT_SHARE]);
+        assert!((part_shares(4).iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
 
     #[test]
     fn similarity_is_a_high_quantile_over_pairs_of_clips() {
@@ -128,17 +139,25 @@ mod tests {
                 vec![3.0 + cos, sin, 5.0 + cos, sin]
             })
             .collect();
-        let statistics = EmbeddingStatistics::of(&embeddings, 2).unwrap();
+        let [first, second] = part_shares(2)[..] else {
+            panic!("two shares");
+        };
+        let part = |name, share| Part {
+            name,
+            len: 2,
+            share,
+        };
+        let parts = Parts::new([part("a", first), part("b", second)]).unwrap();
+        let statistics = EmbeddingStatistics::of(&embeddings, &parts).unwrap();
         for (mean, expected) in statistics.base_mean.iter().zip([3.0, 0.0, 5.0, 0.0]) {
             assert!((mean - expected).abs() < 1e-5);
         }
         // Five percent of the pairs are one step (9 degrees) apart.
         let expected = (9.0f32.to_radians()).cos();
-        assert!((statistics.rejection_similarity - expected).abs() < 0.02);
         // Half of the pairs are more than a right angle apart.
-        let reference = statistics.reference.unwrap();
+        let reference = statistics.reference;
         assert!((reference.similarity_exceeded_by(0.05) - expected).abs() < 0.02);
         assert!(reference.similarity_exceeded_by(0.5).abs() < 0.1);
-        assert!(EmbeddingStatistics::of(&embeddings[..1], 2).is_err());
+        assert!(EmbeddingStatistics::of(&embeddings[..1], &parts).is_err());
     }
 }

@@ -120,7 +120,7 @@ pub fn verify(
         let model = Model::open(&bytes).map_err(VerifyError::Packed)?;
         let mut packed = PackedBackbone::new(model, vec![0i8; model.arena_len()])
             .expect("the arena is as long as the model says");
-        let Ok(found) = embed_all(&mut packed, patches);
+        let found = embed_all(&mut packed, patches).map_err(EngineError::from)?;
         engines.push(agreement("packed int8", false, expected, &found));
     }
     let verification = Verification {
@@ -148,10 +148,11 @@ fn embed_all<B: Backbone>(
     backbone: &mut B,
     patches: &[Vec<f32>],
 ) -> Result<Vec<Vec<f32>>, B::Error> {
+    let dim = backbone.space().dim();
     patches
         .iter()
         .map(|patch| {
-            let mut embedding = vec![0.0; backbone.embedding_dim()];
+            let mut embedding = vec![0.0; dim];
             backbone.embed(patch, &mut embedding)?;
             Ok(embedding)
         })

@@ -2,6 +2,7 @@
 
 use mtslvr_runtime::fewshot::persist::RestoreError;
 use mtslvr_runtime::fewshot::{EnrolError, SupportError};
+use mtslvr_runtime::space::BackboneId;
 use std::path::PathBuf;
 
 /// Why a profile cannot be read, changed or written.
@@ -49,19 +50,19 @@ pub enum ProfileError {
     },
     /// Enrolled under another backbone than the one in use.
     #[error(
-        "{path}: enrolled under the backbone {enrolled_under:08x}, but {model} is {in_use:08x}: \
+        "{path}: enrolled under the backbone {enrolled_under}, but {model} is {in_use}: \
          examples of one mean nothing under the other; {remedy}",
         path = path.display()
     )]
     OtherBackbone {
         /// The profile.
         path: PathBuf,
-        /// CRC-32 of the backbone that it was enrolled under.
-        enrolled_under: u32,
+        /// The backbone that it was enrolled under.
+        enrolled_under: BackboneId,
         /// The backbone in use, for people.
         model: String,
-        /// Its CRC-32.
-        in_use: u32,
+        /// Its id.
+        in_use: BackboneId,
         /// What can be done about it.
         remedy: String,
     },

@@ -131,11 +131,12 @@ mod tests {
     use super::*;
     use mtslvr_runtime::fewshot::Limits;
     use mtslvr_runtime::fewshot::persist::SnapshotHeader;
+    use mtslvr_runtime::space::BackboneId;
 
     #[test]
     fn every_reason_says_what_was_measured_and_what_to_do() {
         let mut memory = Memory::for_snapshot(&SnapshotHeader {
-            backbone: 1,
+            backbone: BackboneId::new([1; 32]),
             dim: 2,
             invariant_dim: 1,
             classes: 0,

@@ -2,8 +2,8 @@
 
 use super::{ProfileError, clips, default_path};
 use crate::atomic_file::{remove_unfinished, write_bytes};
+use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
-use mtslvr_runtime::fewshot::{Learner, SupportSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -127,13 +127,13 @@ impl LockedProfile<'_> {
         self.profile
     }
 
-    /// Puts `support`, enrolled under the backbone whose file has the CRC-32 `backbone`, in the
-    /// place of what was there. If that fails, or the power goes, what was there stays.
+    /// Puts what `learner` was taught in the place of what was there. If that fails, or the power goes,
+    /// what was there stays.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
-    pub fn write(&self, support: &SupportSet, backbone: u32) -> Result<(), ProfileError> {
-        self.write_snapshot(&Snapshot::of(support, backbone, &self.profile.path))
+    pub fn write(&self, learner: &Learner) -> Result<(), ProfileError> {
+        self.write_snapshot(&Snapshot::of(learner, &self.profile.path))
     }
 
     /// [`Self::write`] of a snapshot, byte for byte.
@@ -170,9 +170,9 @@ impl Snapshot {
         })
     }
 
-    fn of(support: &SupportSet, backbone: u32, path: &Path) -> Self {
-        let mut bytes = vec![0; persist::snapshot_len(support)];
-        persist::export(support, backbone, &mut bytes).expect("the buffer is as long as was asked");
+    fn of(learner: &Learner, path: &Path) -> Self {
+        let mut bytes = vec![0; persist::snapshot_len(learner.support())];
+        persist::export(learner, &mut bytes).expect("the buffer is as long as was asked");
         Self::new(bytes, path).expect("what has just been exported reads")
     }
 
@@ -206,12 +206,9 @@ impl Snapshot {
     /// # Errors
     /// [`ProfileError::Snapshot`], also if the learner is for another backbone; it then is as it was.
     pub fn restore(&self, learner: &mut Learner) -> Result<(), ProfileError> {
-        let backbone = learner.space().backbone;
-        persist::import(learner.support_mut(), backbone, &self.bytes).map_err(|error| {
-            ProfileError::Snapshot {
-                path: self.path.clone(),
-                error,
-            }
+        persist::import(learner, &self.bytes).map_err(|error| ProfileError::Snapshot {
+            path: self.path.clone(),
+            error,
         })
     }
 }
@@ -220,10 +217,11 @@ impl Snapshot {
 mod tests {
     use super::super::Memory;
     use super::*;
+    use mtslvr_runtime::space::BackboneId;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     const HEADER: SnapshotHeader = SnapshotHeader {
-        backbone: 7,
+        backbone: BackboneId::new([7; 32]),
         dim: 2,
         invariant_dim: 1,
         classes: 0,
@@ -238,12 +236,12 @@ mod tests {
         let mut memory = Memory::for_snapshot(&HEADER);
         let mut learner = memory.learner();
         learner.enrol("kettle", &[1.0, -1.0]).unwrap();
-        profile.lock().unwrap().write(learner.support(), 7).unwrap();
+        profile.lock().unwrap().write(&learner).unwrap();
 
         let snapshot = profile.read().unwrap().unwrap();
         assert_eq!(
             (snapshot.header().backbone, snapshot.header().examples),
-            (7, 1)
+            (HEADER.backbone, 1)
         );
         let mut memory = Memory::for_snapshot(snapshot.header());
         let mut restored = memory.learner();

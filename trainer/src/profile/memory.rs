@@ -2,17 +2,30 @@
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::persist::SnapshotHeader;
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, StorageVec};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace, Part, Parts};
 
 /// What a [`Learner`] borrows.
 #[derive(Debug)]
 pub struct Memory {
     storage: StorageVec,
-    backbone: u32,
-    base_mean: Vec<f32>,
-    invariant_dim: usize,
-    reference: Reference,
+    space: OwnedSpace,
 }
+
+/// Features of nothing: a snapshot does not say how the features of its backbone are made.
+const NO_FRONTEND: FrontendConfig = FrontendConfig {
+    sample_rate: 1,
+    window: 1,
+    hop: 1,
+    mels: 1,
+    frames: 1,
+    f_min: 0.0,
+    f_max: 0.0,
+    floor: 0.0,
+    mean: 0.0,
+    scale: 0.0,
+};
 
 impl Memory {
     /// Most classes of a profile: as many as the runtime can number.
@@ -20,27 +33,34 @@ impl Memory {
     /// Most examples of a profile. Fitting takes time with their cube: a second or so for this many.
     pub const EXAMPLES: usize = 1024;
 
-    /// For embeddings of `backbone`, whose file has the CRC-32 `checksum`.
-    pub fn for_backbone(backbone: &impl Backbone, checksum: u32) -> Self {
-        let space = EmbeddingSpace::of(backbone, checksum);
+    /// For embeddings of `backbone`.
+    pub fn for_backbone(backbone: &impl Backbone) -> Self {
+        let space = backbone.space().into_owned();
         Self {
-            storage: Self::storage(backbone.embedding_dim()),
-            backbone: checksum,
-            base_mean: space.base_mean.to_vec(),
-            invariant_dim: space.invariant_dim,
-            reference: space.reference,
+            storage: Self::storage(space.dim()),
+            space,
         }
     }
 
     /// For a snapshot whose backbone is not at hand: enough to list and change classes, and not to
     /// embed or to classify.
     pub fn for_snapshot(header: &SnapshotHeader) -> Self {
+        let part = |name, len| Part {
+            name,
+            len,
+            share: if header.dim == len { 1.0 } else { 0.5 },
+        };
+        let parts = [
+            part("invariant", header.invariant_dim),
+            part("equivariant", header.dim - header.invariant_dim),
+        ];
+        let parts = Parts::new(parts.into_iter().filter(|part| part.len > 0));
+        let parts = parts.expect("one or two parts that are not empty");
+        let (mean, reference) = (vec![0.0; header.dim], Reference::assumed(0.0));
+        let space = EmbeddingSpace::new(header.backbone, NO_FRONTEND, parts, &mean, reference);
         Self {
             storage: Self::storage(header.dim),
-            backbone: header.backbone,
-            base_mean: vec![0.0; header.dim],
-            invariant_dim: header.invariant_dim,
-            reference: Reference::assumed(0.0),
+            space: space.expect("a mean for each value").into_owned(),
         }
     }
 
@@ -50,13 +70,8 @@ impl Memory {
 
     /// A learner in this memory that knows nothing yet, with the default head.
     pub fn learner(&mut self) -> Learner<'_> {
-        let space = EmbeddingSpace {
-            backbone: self.backbone,
-            base_mean: &self.base_mean,
-            invariant_dim: self.invariant_dim,
-            reference: self.reference,
-        };
+        let space = self.space.as_space();
         Learner::new(self.storage.lend(), HeadKind::default(), space)
-            .expect("the storage is as long as the base mean, which holds the invariant features")
+            .expect("the storage is as long as an embedding")
     }
 }

@@ -24,7 +24,7 @@ impl Recording {
     ) -> Result<Self, ClipError<B::Error>> {
         Ok(Self {
             levels: clip::levels(samples),
-            sample_rate: backbone.frontend().sample_rate,
+            sample_rate: backbone.space().frontend().sample_rate,
             embedding: embed_clip(backbone, samples)?,
         })
     }

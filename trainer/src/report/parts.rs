@@ -41,10 +41,9 @@ pub fn model_costs(model: &Inspection) -> Vec<Fact> {
             format!("{:.2} M a patch", model.macs_in_all as f64 / 1e6),
         ));
     }
-    costs.push(Fact::new(
-        "Embedding",
-        format!("{} + {} values", model.dims[0], model.dims[1]),
-    ));
+    let parts = model.parts.iter();
+    let parts: Vec<String> = parts.map(|p| format!("{} {}", p.name, p.len)).collect();
+    costs.push(Fact::new("Embedding, values", parts.join(" + ")));
     costs
 }
 

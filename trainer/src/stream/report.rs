@@ -62,7 +62,7 @@ impl fmt::Display for StreamReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "Model: `{}` (CRC-32 {}). {} sounds with {} examples each; streams of {:.0} minutes in which \
+            "Model: `{}` ({}). {} sounds with {} examples each; streams of {:.0} minutes in which \
              {} other sounds are heard, too; seed {}.\n",
             self.model,
             self.checksum,

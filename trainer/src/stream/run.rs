@@ -52,8 +52,9 @@ pub fn listen<B: Backbone>(
     backbone: &mut B,
     samples: &[f32],
 ) -> Result<Recording> {
-    let frontend = *backbone.frontend();
-    let (dim, classes) = (backbone.embedding_dim(), learner.support().class_count());
+    let space = backbone.space();
+    let (frontend, dim) = (*space.frontend(), space.dim());
+    let classes = learner.support().class_count();
     let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, classes)];
     let mut listener = Listener::new(config, frontend, dim, classes, &mut buffer)?;
     let mut recording = Recording::default();

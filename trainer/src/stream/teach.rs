@@ -57,13 +57,12 @@ impl Taught {
 
 /// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
 /// class of [`AMBIENT`] patches of `place`: other seconds of what the stream's background is made of.
-/// The backbone's file has the CRC-32 `checksum`.
 ///
 /// # Errors
 /// If a clip cannot be embedded or enrolled.
 pub fn teach<B: Backbone>(
     learner: &mut Learner,
-    (backbone, checksum): (&mut B, u32),
+    backbone: &mut B,
     sets: &[LoadedSet],
     cast: &Cast,
     shape: &TrialShape,
@@ -74,7 +73,7 @@ pub fn teach<B: Backbone>(
         let from = rng.random_range(0..=place.len().saturating_sub(length));
         &place[from..place.len().min(from + length)]
     };
-    let mut memory = Memory::for_backbone(backbone, checksum);
+    let mut memory = Memory::for_backbone(backbone);
     let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
     for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
         let name = class_name(&sets[set], class);
@@ -99,7 +98,7 @@ pub fn teach<B: Backbone>(
                 .with_context(|| format!("an example of {name} cannot be enrolled"))?;
         }
     }
-    let patch = backbone.frontend().patch_samples();
+    let patch = backbone.space().frontend().patch_samples();
     for _ in 0..AMBIENT {
         let embedding = embed_clip(backbone, ambient(patch, rng))
             .map_err(|error| anyhow!("the background cannot be embedded: {error}"))?;

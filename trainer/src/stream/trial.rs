@@ -7,7 +7,7 @@ use super::teach::{AMBIENT, Taught, teach};
 use crate::evaluate::LoadedSet;
 use anyhow::Result;
 use mtslvr_runtime::backbone::Backbone;
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::listener::ListenerConfig;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -49,12 +49,12 @@ pub struct Trial {
 }
 
 /// Composes the stream that `seed` decides, teaches its sounds and listens to it once with each of
-/// `configs`. The backbone comes with the CRC-32 of its file. Of one seed, sounds and background are the same at every level.
+/// `configs`. Of one seed, sounds and background are the same at every level.
 ///
 /// # Errors
 /// If the sets are too small or the backbone fails.
 pub fn trial<B: Backbone>(
-    (backbone, checksum): (&mut B, u32),
+    backbone: &mut B,
     material: &Material,
     shape: &TrialShape,
     configs: &[ListenerConfig],
@@ -74,31 +74,11 @@ pub fn trial<B: Backbone>(
     let Composed { samples, sounds } = compose(sets, &cast, scenery, stream, &mut rng);
 
     // The learner looks at the backbone's statistics while the backbone runs.
-    let (dim, base_mean) = (backbone.embedding_dim(), backbone.base_mean().to_vec());
-    let EmbeddingSpace {
-        invariant_dim,
-        reference,
-        ..
-    } = EmbeddingSpace::of(backbone, checksum);
-    let space = EmbeddingSpace {
-        backbone: checksum,
-        base_mean: &base_mean,
-        invariant_dim,
-        reference,
-    };
+    let space = backbone.space().into_owned();
     let examples = cast.examples.iter().map(Vec::len).sum::<usize>() + AMBIENT;
-    let mut storage = StorageVec::new(cast.classes.len() + 1, examples, dim);
-    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space)?;
-    let taught_by = (&mut *backbone, checksum);
-    teach(
-        &mut learner,
-        taught_by,
-        sets,
-        &cast,
-        shape,
-        &place,
-        &mut rng,
-    )?;
+    let mut storage = StorageVec::new(cast.classes.len() + 1, examples, space.dim());
+    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
+    teach(&mut learner, backbone, sets, &cast, shape, &place, &mut rng)?;
     let mut heard = Vec::new();
     for config in configs {
         heard.push(listen(*config, &mut learner, backbone, &samples)?);

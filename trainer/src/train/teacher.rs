@@ -13,8 +13,8 @@ use std::sync::Mutex;
 pub(super) struct Teacher {
     name: String,
     engines: Mutex<Vec<OpenedBackbone>>,
-    /// Where the halves of its embedding lie: one or two, none empty.
-    halves: Vec<Range<usize>>,
+    /// Where the parts of its embedding lie.
+    parts: Vec<Range<usize>>,
 }
 
 impl Teacher {
@@ -24,45 +24,45 @@ impl Teacher {
         let open = || -> Result<_> { Ok(BackboneFile::open(&source, None)?.backbones()?) };
         let engines = open().context("objective.distillation.teacher cannot be opened")?;
         let teacher = engines.first().context("a pool without threads")?;
-        let found = teacher.frontend().sample_rate;
+        let space = teacher.space();
+        let found = space.frontend().sample_rate;
         ensure!(
             found == sample_rate,
             "the teacher {name} hears sound at {found} Hz, expected frontend.sample_rate = {sample_rate}; \
              train at its rate, or name another objective.distillation.teacher"
         );
-        let (first, dim) = (teacher.invariant_dim(), teacher.embedding_dim());
-        let mut halves = vec![0..first, first..dim];
-        halves.retain(|half| !half.is_empty());
+        let parts = space.parts().ranges().map(|(_, range)| range).collect();
         Ok(Self {
             name: name.to_owned(),
             engines: Mutex::new(engines),
-            halves,
+            parts,
         })
     }
 
-    /// Values of each half of its embedding.
+    /// Values of each part of its embedding.
     pub(super) fn dims(&self) -> Vec<usize> {
-        self.halves.iter().map(Range::len).collect()
+        self.parts.iter().map(Range::len).collect()
     }
 
-    /// For each half, the directions of all clips' embeddings as seen from the base mean, clip after
+    /// For each part, the directions of all clips' embeddings as seen from the base mean, clip after
     /// clip, each of unit length; zeros where an embedding is the base mean itself.
     pub(super) fn directions(&self, clips: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let mut engines = self.engines.lock().expect("nothing panics holding it");
         let features = embed_clips(&mut engines, clips, || ())
             .map_err(|(_, error)| anyhow!("the teacher {}: {error}", self.name))?;
-        let directions = |half: &Range<usize>| {
-            let mut out = Vec::with_capacity(clips.len() * half.len());
+        let space = features.space.as_space();
+        let directions = |part: &Range<usize>| {
+            let mut out = Vec::with_capacity(clips.len() * part.len());
             for clip in 0..clips.len() {
-                let (row, mean) = (&features.row(clip)[half.clone()], &features.centre);
-                let centred = row.iter().zip(&mean[half.clone()]).map(|(x, m)| x - m);
+                let (row, mean) = (&features.row(clip)[part.clone()], space.base_mean());
+                let centred = row.iter().zip(&mean[part.clone()]).map(|(x, m)| x - m);
                 let length = centred.clone().map(|x| x * x).sum::<f32>().sqrt();
                 let scale = if length > 0.0 { length.recip() } else { 0.0 };
                 out.extend(centred.map(|x| x * scale));
             }
             out
         };
-        Ok(self.halves.iter().map(directions).collect())
+        Ok(self.parts.iter().map(directions).collect())
     }
 }
 

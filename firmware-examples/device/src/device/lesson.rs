@@ -120,8 +120,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
 
     /// Writes what is known to flash.
     fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
-        let (support, backbone) = (self.sounds.support(), self.sounds.space().backbone);
-        match self.store.save(support, backbone, self.scratch) {
+        match self.store.save(&self.sounds, self.scratch) {
             Ok(()) => done,
             Err(error) => Notice::NotKept(error),
         }

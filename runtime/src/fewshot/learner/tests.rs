@@ -1,16 +1,11 @@
 use super::*;
-use crate::fewshot::{Storage, Strangers};
+use crate::fewshot::{Reference, Storage, Strangers};
+use crate::space::test_space::space;
 use proptest::prelude::*;
 
 type Small = Storage<4, 8, 4>;
 
 const MEAN: [f32; 4] = [0.1; 4];
-const SPACE: EmbeddingSpace<'static> = EmbeddingSpace {
-    backbone: 1,
-    base_mean: &MEAN,
-    invariant_dim: 2,
-    reference: Reference::assumed(0.0),
-};
 /// Of sounds that are never quite unalike, so that all parts of the calibration count.
 const LIKENESS: Reference = Reference::assumed(0.4);
 const KINDS: [HeadKind; 3] = [
@@ -20,7 +15,8 @@ const KINDS: [HeadKind; 3] = [
 ];
 
 fn learner(storage: &mut Small, kind: HeadKind) -> Learner<'_> {
-    Learner::new(storage.lend(), kind, SPACE).unwrap()
+    let space = space(&[2, 2], &MEAN, Reference::assumed(0.0));
+    Learner::new(storage.lend(), kind, space).unwrap()
 }
 
 fn embedding(seed: u32) -> [f32; 4] {
@@ -192,10 +188,7 @@ fn each_step_tells_what_is_missing() {
         learner.classify(&[f32::NAN; 4], &mut scores),
         Err(ClassifyError::Embedding(DirectionError::NotFinite))
     );
-    let short = EmbeddingSpace {
-        base_mean: &MEAN[1..],
-        ..SPACE
-    };
+    let short = space(&[2, 1], &MEAN[1..], Reference::assumed(0.0));
     let refused = Learner::new(Small::new().lend(), HeadKind::default(), short).unwrap_err();
     assert_eq!(refused, DirectionError::Length);
 }
@@ -267,10 +260,7 @@ fn what_is_nearer_to_a_negative_is_unknown() {
 #[test]
 fn the_threshold_is_the_users_or_calibrated() {
     let mut storage = Small::new();
-    let space = EmbeddingSpace {
-        reference: LIKENESS,
-        ..SPACE
-    };
+    let space = space(&[2, 2], &MEAN, LIKENESS);
     let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
     let at = |degrees: f32| {
         let (sin, cos) = degrees.to_radians().sin_cos();

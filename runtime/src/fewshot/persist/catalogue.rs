@@ -5,11 +5,12 @@ use super::RestoreError;
 use crate::fewshot::class::{Class, ClassName, Role};
 use crate::fewshot::support::SupportSet;
 use crate::model::Crc32;
+use crate::space::BackboneId;
 
 /// Version of the snapshot format that is written; all up to it are read.
 pub const SNAPSHOT_VERSION: u16 = 1;
 
-const HEADER_LEN: usize = 24;
+const HEADER_LEN: usize = 20 + BackboneId::LEN;
 /// Of a class, without its name.
 const CLASS_LEN: usize = 9;
 pub(super) const CHECKSUM_LEN: usize = 4;
@@ -70,7 +71,6 @@ pub(super) fn len_of(payload: Payload, support: &SupportSet) -> usize {
 pub(super) fn encode<'o>(
     payload: Payload,
     support: &SupportSet,
-    backbone: u32,
     out: &'o mut [u8],
 ) -> &'o mut [u8] {
     let mut out = Out { rest: out };
@@ -79,14 +79,14 @@ pub(super) fn encode<'o>(
     // Capacities are below 2^16; a dimension above cannot be decoded, which `import` would refuse.
     for count in [
         support.dim(),
-        support.invariant_dim(),
+        support.space().parts().as_slice()[0].len,
         support.class_count(),
         support.example_count(),
     ] {
         out.put((count as u16).to_le_bytes());
     }
     out.put([0; 2]);
-    out.put(backbone.to_le_bytes());
+    out.put(*support.space().backbone().as_bytes());
     out.put(threshold_bits(support.default_threshold()).to_le_bytes());
     for class in support.classes() {
         out.put([role_code(class.role()), u8::from(!class.is_enabled())]);
@@ -141,8 +141,8 @@ pub(super) struct Catalogue<'a> {
     pub invariant_dim: usize,
     pub class_count: usize,
     pub example_count: usize,
-    /// CRC-32 of the backbone's file.
-    pub backbone: u32,
+    /// The backbone whose embeddings it holds.
+    pub backbone: BackboneId,
     pub default_threshold: Option<f32>,
     classes: &'a [u8],
     /// An entry per example.
@@ -173,7 +173,7 @@ impl<'a> Catalogue<'a> {
         let [dim, invariant_dim, class_count, example_count] =
             [input.u16()?, input.u16()?, input.u16()?, input.u16()?].map(usize::from);
         let reserved = input.u16()?;
-        let backbone = input.u32()?;
+        let backbone = BackboneId::new(input.take()?);
         let default_threshold = threshold(input.u32()?)?;
         let mut catalogue = Self {
             dim,
@@ -216,9 +216,10 @@ impl<'a> Catalogue<'a> {
         (0..self.class_count).map_while(move |_| input.class().ok())
     }
 
-    /// Whether a support set for the backbone `in_use` can take it.
-    pub fn check_fits(&self, support: &SupportSet, in_use: u32) -> Result<(), RestoreError> {
-        let dims = (support.dim(), support.invariant_dim());
+    /// Whether a support set can take it.
+    pub fn check_fits(&self, support: &SupportSet) -> Result<(), RestoreError> {
+        let in_use = support.space().backbone();
+        let dims = (support.dim(), support.space().parts().as_slice()[0].len);
         if self.backbone != in_use || (self.dim, self.invariant_dim) != dims {
             return Err(RestoreError::OtherBackbone {
                 enrolled_under: self.backbone,

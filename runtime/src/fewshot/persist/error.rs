@@ -1,5 +1,7 @@
 //! Why what was saved cannot be used.
 
+use crate::space::BackboneId;
+
 /// Why a saved support set was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,10 +39,10 @@ pub enum RestoreError {
     /// Enrolled under another backbone, whose embeddings mean something else. Where the recordings
     /// are kept, enrol them again.
     OtherBackbone {
-        /// CRC-32 of the backbone that it was enrolled under.
-        enrolled_under: u32,
-        /// CRC-32 of the backbone in use.
-        in_use: u32,
+        /// The backbone that it was enrolled under.
+        enrolled_under: BackboneId,
+        /// The backbone in use.
+        in_use: BackboneId,
     },
     /// There is not enough room for its classes.
     TooManyClasses {
@@ -87,7 +89,7 @@ impl core::fmt::Display for RestoreError {
                 in_use,
             } => write!(
                 f,
-                "enrolled under the backbone {enrolled_under:08x}, but {in_use:08x} is in use: \
+                "enrolled under the backbone {enrolled_under}, but {in_use} is in use: \
                  enrol the recordings again, or go back to that backbone"
             ),
             Self::TooManyClasses { found, capacity } => {

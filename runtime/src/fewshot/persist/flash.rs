@@ -10,6 +10,7 @@
 
 use super::catalogue::{self, Catalogue, Payload};
 use super::{RestoreError, fingerprint};
+use crate::fewshot::Learner;
 use crate::fewshot::direction::is_direction;
 use crate::fewshot::support::SupportSet;
 use blocking::{Blocking, block_on};
@@ -135,17 +136,17 @@ impl<F: NorFlash> FlashStore<F> {
         self.map.destroy().0.0
     }
 
-    /// Makes `support` hold what was saved last, or nothing if nothing was; says which. It must have
-    /// been enrolled under the backbone in use, whose CRC-32 is `backbone`. After an error `support`
-    /// is empty.
+    /// Makes `learner` know what was saved last, or nothing if nothing was; says which. It must have
+    /// been enrolled under the learner's backbone. [`Learner::fit`] is due afterwards. After an error
+    /// the learner knows nothing.
     pub fn load(
         &mut self,
-        support: &mut SupportSet,
-        backbone: u32,
+        learner: &mut Learner<'_>,
         scratch: &mut [u8],
     ) -> Result<bool, StoreError<F::Error>> {
+        let support = learner.support_mut();
         support.clear();
-        let loaded = self.load_into(support, backbone, scratch);
+        let loaded = self.load_into(support, scratch);
         if loaded.is_err() {
             support.clear();
         }
@@ -155,7 +156,6 @@ impl<F: NorFlash> FlashStore<F> {
     fn load_into(
         &mut self,
         support: &mut SupportSet,
-        backbone: u32,
         scratch: &mut [u8],
     ) -> Result<bool, StoreError<F::Error>> {
         let Scratch { old, record, .. } = Scratch::of(support, scratch)?;
@@ -163,9 +163,8 @@ impl<F: NorFlash> FlashStore<F> {
             return Ok(false);
         };
         let catalogue = Catalogue::decode(REFERENCES, index).map_err(StoreError::Restore)?;
-        catalogue
-            .check_fits(support, backbone)
-            .map_err(StoreError::Restore)?;
+        catalogue.check_fits(support).map_err(StoreError::Restore)?;
+        let parts = *support.space().parts();
         let rows = catalogue.restore(support);
         rows.fill(0);
         let references = || References(catalogue.payload).iter();
@@ -183,7 +182,7 @@ impl<F: NorFlash> FlashStore<F> {
             .zip(references())
             .enumerate()
         {
-            let whole = is_direction(row, catalogue.invariant_dim);
+            let whole = is_direction(row, &parts);
             if !whole || reference.fingerprint != fingerprint(row) {
                 return Err(StoreError::Restore(RestoreError::ExampleLost { example }));
             }
@@ -191,16 +190,15 @@ impl<F: NorFlash> FlashStore<F> {
         Ok(true)
     }
 
-    /// Saves `support`, enrolled under the backbone whose CRC-32 is `backbone`, in place of what was
-    /// saved before. If the power is cut meanwhile, what was saved before is still there, or
-    /// `support` is; after an error, what was saved before is. Saving what is there already writes
-    /// nothing.
+    /// Saves what `learner` was taught in place of what was saved before. If the power is cut
+    /// meanwhile, one of the two is there afterwards, whole; after an error, what was saved before is.
+    /// Saving what is there already writes nothing.
     pub fn save(
         &mut self,
-        support: &SupportSet,
-        backbone: u32,
+        learner: &Learner<'_>,
         scratch: &mut [u8],
     ) -> Result<(), StoreError<F::Error>> {
+        let support = learner.support();
         let Scratch { old, new, record } = Scratch::of(support, scratch)?;
         let old: &mut [u8] = self.fetch_index(old, record)?.unwrap_or_default();
         // Of an index that cannot be used nothing needs to be kept.
@@ -211,7 +209,7 @@ impl<F: NorFlash> FlashStore<F> {
         let saved = References(&old[references.clone()]);
         let len = catalogue::len_of(REFERENCES, support);
         let new = &mut new[..len];
-        let payload = catalogue::encode(REFERENCES, support, backbone, new);
+        let payload = catalogue::encode(REFERENCES, support, new);
 
         let examples = (0..=u8::MAX).take(support.class_count());
         let examples = examples.flat_map(|class| support.examples(class));

@@ -2,8 +2,10 @@
 
 use super::RestoreError;
 use super::catalogue::{self, Catalogue, Payload};
+use crate::fewshot::Learner;
 use crate::fewshot::direction::is_direction;
 use crate::fewshot::support::SupportSet;
+use crate::space::BackboneId;
 
 /// Why a snapshot cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +25,14 @@ pub fn snapshot_len(support: &SupportSet) -> usize {
     catalogue::len_of(Payload::Examples, support)
 }
 
-/// Writes a snapshot of `support`, enrolled under the backbone whose file has the CRC-32
-/// `backbone`, and gives its length, [`snapshot_len`].
-pub fn export(support: &SupportSet, backbone: u32, out: &mut [u8]) -> Result<usize, ExportError> {
+/// Writes a snapshot of what `learner` was taught and returns its length, [`snapshot_len`].
+pub fn export(learner: &Learner<'_>, out: &mut [u8]) -> Result<usize, ExportError> {
+    let support = learner.support();
     let (needed, found) = (snapshot_len(support), out.len());
     let out = out
         .get_mut(..needed)
         .ok_or(ExportError::BufferTooShort { needed, found })?;
-    let payload = catalogue::encode(Payload::Examples, support, backbone, out);
+    let payload = catalogue::encode(Payload::Examples, support, out);
     let examples = (0..=u8::MAX).take(support.class_count());
     let examples = examples.flat_map(|class| support.examples(class));
     for (to, from) in payload.chunks_exact_mut(support.dim()).zip(examples) {
@@ -43,8 +45,8 @@ pub fn export(support: &SupportSet, backbone: u32, out: &mut [u8]) -> Result<usi
 /// What a snapshot says of itself, whatever backbone is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotHeader {
-    /// CRC-32 of the backbone's file that it was enrolled under.
-    pub backbone: u32,
+    /// The backbone that it was enrolled under.
+    pub backbone: BackboneId,
     /// Values of an example.
     pub dim: usize,
     /// How many of them are invariant features; they come first.
@@ -69,18 +71,21 @@ impl SnapshotHeader {
     }
 }
 
-/// Makes `support` hold what the snapshot `bytes` holds, in place of what it held. It must have been
-/// enrolled under the backbone in use, whose CRC-32 is `backbone`. After an error `support` is as it
-/// was.
-pub fn import(support: &mut SupportSet, backbone: u32, bytes: &[u8]) -> Result<(), RestoreError> {
+/// Makes `learner` know what the snapshot `bytes` holds, in place of what it knew. It must have been
+/// enrolled under the learner's backbone. [`Learner::fit`] is due afterwards. After an error the
+/// learner is as it was.
+pub fn import(learner: &mut Learner<'_>, bytes: &[u8]) -> Result<(), RestoreError> {
+    let support = learner.support();
     let catalogue = Catalogue::decode(Payload::Examples, bytes)?;
-    catalogue.check_fits(support, backbone)?;
+    catalogue.check_fits(support)?;
     let examples: &[i8] = bytemuck::cast_slice(catalogue.payload);
     let mut rows = examples.chunks_exact(catalogue.dim);
-    if !rows.all(|row| is_direction(row, catalogue.invariant_dim)) {
+    if !rows.all(|row| is_direction(row, support.space().parts())) {
         return Err(RestoreError::Malformed);
     }
-    catalogue.restore(support).copy_from_slice(examples);
+    catalogue
+        .restore(learner.support_mut())
+        .copy_from_slice(examples);
     Ok(())
 }
 

@@ -1,11 +1,13 @@
 use super::*;
-use crate::fewshot::Storage;
+use crate::fewshot::{Reference, Storage};
+use crate::space::test_space::space;
 
 type Room = Storage<3, 5, 2>;
 
 fn set(room: &mut Room) -> SupportSet<'_> {
     let lent = room.lend();
-    SupportSet::new(lent.classes, lent.directions, 2, 2)
+    let space = space(&[2], &[0.0; 2], Reference::assumed(0.5));
+    SupportSet::new(lent.classes, lent.directions, space)
 }
 
 fn at(i: i8) -> [i8; 2] {

@@ -71,7 +71,7 @@ impl Reembed {
         let mut both = log.clone();
         both.extend(&new_log);
         both.write(&locked)?;
-        locked.write(new.support(), chosen.checksum)?;
+        locked.write(&new)?;
         new_log.write(&locked)?;
         println!(
             "{}: {kept} examples of {} classes learnt again under {}; {} let go",
@@ -120,7 +120,7 @@ fn learn_again(
                     continue;
                 }
             };
-            let samples = audio::load(&clip.path, chosen.backbone.frontend().sample_rate)?;
+            let samples = audio::load(&clip.path, chosen.backbone.space().frontend().sample_rate)?;
             let embedding = embed_clip(&mut chosen.backbone, &samples)
                 .map_err(|error| anyhow!("{}: {error}", clip.path.display()))?;
             let class = match class.role() {

@@ -56,7 +56,7 @@ pub(super) fn print(profile: &Profile, with_clips: bool, json: bool) -> Result<(
     };
     let listing = Listing {
         profile: profile.path().to_owned(),
-        backbone: format!("{:08x}", snapshot.header().backbone),
+        backbone: snapshot.header().backbone.to_string(),
         threshold: support.default_threshold(),
         classes: (0..=u8::MAX)
             .take(support.class_count())

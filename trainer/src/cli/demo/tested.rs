@@ -140,7 +140,7 @@ where
     let Head::Runtime(kind) = head else {
         unreachable!("the default head is one of the runtime's");
     };
-    let mut storage = Enrolment::storage(&sounds.episode, features.dim);
+    let mut storage = Enrolment::storage(&sounds.episode, features.dim());
     let mut enrolment = Enrolment::new(&mut storage, kind, &features, &sounds.episode)
         .context("the sounds cannot be enrolled")?;
     let threshold = enrolment.threshold();
@@ -215,7 +215,7 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
         },
         tasks: TASKS,
         head: Head::default(),
-        features: FeatureChoice::Both,
+        features: FeatureChoice::ALL,
         seed,
     };
     let width = subjects.iter().map(|s| s.label.chars().count());
@@ -228,7 +228,7 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
     for subject in subjects {
         let engines = &mut subject.engines;
         let trunk = subject.model.trunk();
-        let mut controls = Controls::new(engines[0].frontend(), trunk.as_ref(), seed)?;
+        let mut controls = Controls::new(engines[0].space().frontend(), trunk.as_ref(), seed)?;
         let steps = sounds.set.clips.len() * controls.rounds();
         let bar = progress::files(steps as u64, "measuring");
         let result = evaluate_set(engines, &mut controls, &sounds.set, &settings, &|| {
@@ -245,7 +245,7 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
         evaluations.push(Evaluation::new(
             subject.file.name().to_owned(),
             subject.file.engine().name().to_owned(),
-            FeatureChoice::Both.name().into(),
+            FeatureChoice::ALL.to_string(),
             settings.shape.queries,
             seed,
             vec![result],

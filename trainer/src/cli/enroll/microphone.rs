@@ -52,7 +52,7 @@ impl MicrophoneChoice {
                 .with_context(|| format!("--keep {}: cannot be made", folder.display()))?;
         }
         let stop = interrupt::quietly_on_ctrl_c()?;
-        let rate = chosen.backbone.frontend().sample_rate;
+        let rate = chosen.backbone.space().frontend().sample_rate;
         let mut capture = Capture::microphone(rate)?;
         let wanted = usize::from(self.count);
         let sounds = if subject == Subject::Background {
@@ -96,7 +96,7 @@ impl MicrophoneChoice {
         samples: &[f32],
         number: usize,
     ) -> Result<Clip> {
-        let rate = chosen.backbone.frontend().sample_rate;
+        let rate = chosen.backbone.space().frontend().sample_rate;
         let Some(folder) = &self.keep else {
             return Clip::new(format!("recording {number}"), None, samples, chosen);
         };

@@ -24,7 +24,7 @@ impl Contender {
         let file = BackboneFile::open(model, args.engine)?;
         let engines = file.backbones()?;
         let spec = trunk_of(model, &file);
-        let controls = Controls::new(engines[0].frontend(), spec.as_ref(), args.seed)?;
+        let controls = Controls::new(engines[0].space().frontend(), spec.as_ref(), args.seed)?;
         let notes = controls.notes.clone();
         Ok(Self {
             file,
@@ -37,7 +37,7 @@ impl Contender {
 
     /// Rate at which it takes clips, Hz.
     pub(super) fn sample_rate(&self) -> u32 {
-        self.engines[0].frontend().sample_rate
+        self.engines[0].space().frontend().sample_rate
     }
 
     /// Evaluates it on `set`, which is loaded at its rate. `remarks` are of the set.
@@ -76,7 +76,7 @@ impl Contender {
         Evaluation::new(
             self.file.name().to_owned(),
             self.file.engine().name().to_owned(),
-            args.features.name().to_owned(),
+            args.features.to_string(),
             args.queries,
             args.seed,
             self.results,

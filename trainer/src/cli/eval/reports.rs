@@ -5,7 +5,7 @@ use crate::audio::LabelledSet;
 use crate::cli::{progress, sets};
 use crate::evaluate::{
     BiasReport, BiasResult, BiasSettings, CHOICES, EmbeddedSet, EpisodeShape, Head, OpenSetReport,
-    OpenSetSettings, SHARES, bias, open_set,
+    OpenSetSettings, SHARES, bias, compared_parts, open_set,
 };
 use crate::export::{BackboneFile, ModelSource};
 use anyhow::{Context, Result, bail, ensure};
@@ -35,9 +35,10 @@ pub(super) fn run_open_set(args: &Args) -> Result<()> {
     };
     let mut subject = Subject::load(args)?;
     let shots = args.shots_or(&OPEN_SET_SHOTS);
-    let features = &subject.sets[0].features;
-    let reference = features.reference;
-    let measured = subject.file.backbone()?.reference().is_some();
+    let space = subject.sets[0].features.space.clone();
+    let space = space.as_space();
+    let parts = space.parts().as_slice().iter();
+    let shares: Vec<String> = parts.map(|p| format!("{} {}", p.name, p.share)).collect();
     let mut results = Vec::new();
     for &shots in &shots {
         let settings = OpenSetSettings {
@@ -60,15 +61,14 @@ pub(super) fn run_open_set(args: &Args) -> Result<()> {
     let report = OpenSetReport {
         model: subject.file.name().to_owned(),
         engine: subject.file.engine().name().to_owned(),
-        checksum: format!("{:08x}", subject.file.checksum()),
+        checksum: space.backbone().to_string(),
         head: args.head.to_string(),
         ways: args.ways,
         queries: args.queries,
         tasks: args.tasks,
         seed: args.seed,
         false_acceptance: f64::from(args.false_acceptance * 1e4).round() / 100.0,
-        invariant_share: reference.invariant_share(),
-        measured,
+        shares: shares.join(", "),
         results,
         notes: subject.notes,
     };
@@ -80,10 +80,11 @@ pub(super) fn run_bias(args: &Args) -> Result<()> {
         bail!("--bias needs the ridge head, not {}", args.head);
     };
     let mut subject = Subject::load(args)?;
-    let features = &subject.sets[0].features;
+    let space = subject.sets[0].features.space.clone();
+    let space = space.as_space();
     ensure!(
-        (1..features.dim).contains(&features.first_half),
-        "{} has features of one kind only: there is nothing to choose",
+        compared_parts(space.parts()).is_some(),
+        "{} does not have both invariant and equivariant features: there is nothing to choose",
         subject.file.name()
     );
     let shots = args.shots_or(&BIAS_SHOTS);
@@ -113,7 +114,7 @@ pub(super) fn run_bias(args: &Args) -> Result<()> {
     let report = BiasReport {
         model: subject.file.name().to_owned(),
         engine: subject.file.engine().name().to_owned(),
-        checksum: format!("{:08x}", subject.file.checksum()),
+        checksum: space.backbone().to_string(),
         lambda,
         ways: args.ways,
         queries: args.queries,
@@ -167,7 +168,7 @@ impl Subject {
     fn load(args: &Args) -> Result<Self> {
         let file = BackboneFile::open(&args.one_model()?, args.engine)?;
         let mut engines = file.backbones()?;
-        let rate = engines[0].frontend().sample_rate;
+        let rate = engines[0].space().frontend().sample_rate;
         let cache = args.cache.open()?;
         let mut notes = Vec::new();
         let mut embed = |folders: &[PathBuf]| -> Result<Vec<EmbeddedSet>> {

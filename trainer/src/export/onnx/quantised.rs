@@ -41,12 +41,22 @@ pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
             ops => ops + 1,
         });
     }
+    let space = model.space();
     let statistics = EmbeddingStatistics {
-        base_mean: model.base_mean().to_vec(),
-        rejection_similarity: model.rejection_similarity(),
-        reference: model.reference(),
+        base_mean: space.base_mean().to_vec(),
+        reference: *space.reference(),
     };
-    file(writer.graph, &frontend, &statistics, model.provenance())
+    let parts = space.parts().as_slice().iter();
+    let parts = parts
+        .map(|part| (part.name.to_owned(), part.share))
+        .collect();
+    file(
+        writer.graph,
+        &frontend,
+        parts,
+        &statistics,
+        model.provenance(),
+    )
 }
 
 struct Writer {
@@ -347,14 +357,15 @@ mod tests {
             panic!("this test needs {ORT_LIBRARY_VARIABLE} (`cargo xtask test` sets it): {error}")
         });
         let mut packed = PackedBackbone::new(model, vec![0; model.arena_len()]).unwrap();
-        assert_eq!(ort.frontend(), packed.frontend());
-        assert_eq!(ort.invariant_dim(), packed.invariant_dim());
-        let sounds = calibration_clips(packed.frontend());
+        let (space, frontend) = (packed.model().space(), *packed.space().frontend());
+        assert_eq!(ort.space().frontend(), &frontend);
+        assert_eq!(ort.space().parts(), space.parts());
+        let sounds = calibration_clips(&frontend);
         let mut embeddings = [vec![0.0; 256], vec![0.0; 256]];
         for sound in sounds.iter().take(4) {
             let mut patch = Vec::new();
-            clip::patches(*packed.frontend(), sound, |p| patch = p.to_vec()).unwrap();
-            let Ok(()) = packed.embed(&patch, &mut embeddings[0]);
+            clip::patches(frontend, sound, |p| patch = p.to_vec()).unwrap();
+            packed.embed(&patch, &mut embeddings[0]).unwrap();
             ort.embed(&patch, &mut embeddings[1]).unwrap();
             let dot = |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
             let [a, b] = &embeddings;

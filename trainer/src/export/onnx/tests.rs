@@ -6,6 +6,7 @@ use crate::export::{interpret, random};
 use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, StageSpec, StemSpec};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::engine::{FrontendDescription, Layout, OnnxMetadata, TractBackbone};
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ fn assert_near(found: &[f32], expected: &[f32]) {
 
 fn by_tract(bytes: &[u8], metadata: Option<OnnxMetadata>, patch: &[f32]) -> Vec<f32> {
     let mut tract = TractBackbone::from_bytes(bytes, "test", metadata).unwrap();
-    let mut embedding = vec![0.0; tract.embedding_dim()];
+    let mut embedding = vec![0.0; tract.space().dim()];
     tract.embed(patch, &mut embedding).unwrap();
     embedding
 }
@@ -202,8 +203,8 @@ fn a_foreign_pair_of_paths_is_taken() {
     let metadata = OnnxMetadata {
         frontend: Some(foreign_frontend(Layout::TimeMel)),
         base_mean: Some(vec![0.0; 12]),
-        rejection_similarity: Some(0.5),
-        reference: None,
+        parts: None,
+        reference: Some(Reference::assumed(0.5)),
         provenance: None,
     };
     let given = by_tract(PAIR, Some(metadata.clone()), &expected.patch);
@@ -230,8 +231,8 @@ fn a_foreign_file_with_time_along_the_width_is_turned() {
     let metadata = OnnxMetadata {
         frontend: Some(description),
         base_mean: Some(vec![0.0; 7]),
-        rejection_similarity: Some(0.5),
-        reference: None,
+        parts: None,
+        reference: Some(Reference::assumed(0.5)),
         provenance: None,
     };
     assert_near(

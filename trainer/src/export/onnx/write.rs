@@ -6,7 +6,7 @@
 //! backbone with one path has one output, `features`.
 
 use super::OPSET;
-use crate::export::EmbeddingStatistics;
+use crate::export::{EmbeddingStatistics, part_shares};
 use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATH_OUTPUTS, PATHS, Weights};
 use mtslvr_runtime::engine::{FrontendDescription, INPUT, Layout, OnnxMetadata};
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -72,13 +72,17 @@ pub fn write(
         patch: [frontend.frames, frontend.mels].map(usize::from),
     };
     writer.backbone(spec)?;
-    Ok(file(writer.graph, frontend, statistics, provenance))
+    let names = spec.outputs().iter().map(|name| (*name).to_owned());
+    let parts = names.zip(part_shares(spec.paths())).collect();
+    Ok(file(writer.graph, frontend, parts, statistics, provenance))
 }
 
-/// The bytes of a file around `graph`, its metadata included.
+/// The bytes of a file around `graph`, its metadata included; `parts` are the names and shares of
+/// those outputs that make an embedding.
 pub(super) fn file(
     graph: pb::GraphProto,
     frontend: &FrontendConfig,
+    parts: Vec<(String, f32)>,
     statistics: &EmbeddingStatistics,
     provenance: &str,
 ) -> Vec<u8> {
@@ -88,8 +92,8 @@ pub(super) fn file(
             layout: Layout::TimeMel,
         }),
         base_mean: Some(statistics.base_mean.clone()),
-        rejection_similarity: Some(statistics.rejection_similarity),
-        reference: statistics.reference,
+        parts: Some(parts),
+        reference: Some(statistics.reference),
         provenance: Some(provenance.to_owned()),
     };
     let model = pb::ModelProto {
@@ -530,7 +534,7 @@ mod tests {
     }
 
     fn embed<B: Backbone>(backbone: &mut B, patch: &[f32]) -> Vec<f32> {
-        let mut embedding = vec![0.0; backbone.embedding_dim()];
+        let mut embedding = vec![0.0; backbone.space().dim()];
         backbone.embed(patch, &mut embedding).unwrap();
         embedding
     }
@@ -556,17 +560,16 @@ mod tests {
                     "this test needs {ORT_LIBRARY_VARIABLE} (`cargo xtask test` sets it): {error}"
                 )
             });
-            assert_eq!(tract.frontend(), &random::frontend());
-            assert_eq!(ort.frontend(), &random::frontend());
-            assert_eq!(tract.base_mean(), vec![0.25; dim]);
-            assert_eq!(ort.rejection_similarity(), 0.5);
+            assert_eq!(tract.space().frontend(), &random::frontend());
+            assert_eq!(tract.space().base_mean(), vec![0.25; dim]);
+            assert_eq!(tract.space().reference().quantiles()[3], 0.5);
+            assert_eq!(tract.space(), ort.space());
             let patches = random::patches(&random::frontend(), 3, 1);
             let mut batch = vec![0.0; 3 * dim];
             ort.embed_batch(&patches.concat(), &mut batch).unwrap();
             for (patch, batched) in patches.iter().zip(batch.chunks_exact(dim)) {
                 let expected = embed(&mut tract, patch);
-                let dims = (tract.invariant_dim(), tract.equivariant_dim());
-                assert_eq!(dims, (12, dim - 12));
+                assert_eq!(tract.space().dim(), dim);
                 for other in [&embed(&mut ort, patch)[..], batched] {
                     for (a, b) in expected.iter().zip(other) {
                         assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "{a} {b}");
