@@ -344,7 +344,7 @@ mod tests {
     use super::*;
     use crate::evaluate::features::test_space;
     use crate::evaluate::{Candidate, ClipFeatures};
-    use crate::export::INVARIANT_SHARE;
+    use mtslvr_runtime::engine::INVARIANT_SHARE;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]

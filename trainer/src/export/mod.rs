@@ -24,5 +24,5 @@ pub use pack::{PackError, PackOptions, pack, spread_patches};
 pub use quantise::{Labels, quantise};
 pub use run::{ExportRequest, Exported, export_run, write_shipped};
 pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};
-pub use statistics::{EmbeddingStatistics, INVARIANT_SHARE, StatisticsError, part_shares};
+pub use statistics::{EmbeddingStatistics, StatisticsError, part_shares};
 pub use synthetic::{calibration_clips, calibration_mix};

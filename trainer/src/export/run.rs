@@ -1,7 +1,7 @@
 //! A trained network to the files that are shipped: ONNX, `.slvr`, both verified.
 
 use super::calibration::RangeRule;
-use super::graph::{Graph, Sharing};
+use super::graph::Graph;
 use super::onnx;
 use super::opened::{ONNX_FILE, SLVR_FILE};
 use super::pack::{PackOptions, pack, spread_patches};
@@ -48,8 +48,6 @@ pub struct Exported {
     pub slvr: PathBuf,
     /// How the engines compare.
     pub verification: Verification,
-    /// How far the packed model's paths share kernels.
-    pub sharing: Sharing,
 }
 
 /// Writes `model.onnx` and `model.slvr` into a folder after every engine has agreed on them.
@@ -95,7 +93,7 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
         slvr: Some(&slvr_bytes),
     };
     let verification = verify(&subject, &patches, Some(&candle))?;
-    write_models(&onnx_bytes, &slvr_bytes, verification, &graph, request.out)
+    write_models(&onnx_bytes, &slvr_bytes, verification, request.out)
 }
 
 /// Writes the files of a shipped backbone as `model.onnx` and `model.slvr` into `out` after every
@@ -113,7 +111,7 @@ pub fn write_shipped(model: &ShippedModel, out: &Path) -> Result<Exported> {
         slvr: Some(model.slvr),
     };
     let verification = verify(&subject, &patches, None)?;
-    write_models(model.onnx, model.slvr, verification, &graph, out)
+    write_models(model.onnx, model.slvr, verification, out)
 }
 
 /// The patches of `clips` that go through every engine.
@@ -127,7 +125,6 @@ fn write_models(
     onnx_bytes: &[u8],
     slvr_bytes: &[u8],
     verification: Verification,
-    graph: &Graph,
     out: &Path,
 ) -> Result<Exported> {
     std::fs::create_dir_all(out)
@@ -140,7 +137,6 @@ fn write_models(
         onnx,
         slvr,
         verification,
-        sharing: graph.sharing(),
     })
 }
 

@@ -140,12 +140,10 @@ impl Emitter<'_> {
     fn op(&self, step: &Step<'_>, constants: &mut Constants) -> Result<OpRecord, BuildError> {
         let place = Place { op: step.op };
         let (from, to) = (self.quantisation(step.input), step.output.quantisation);
-        let (kind, layout) = match step.kind {
-            OpKindSpec::Convolution { channels, .. } => (OpKind::Convolution, layout(channels)),
-            OpKindSpec::Linear { .. } => (OpKind::Linear, Layout::Rows),
-            OpKindSpec::Add { .. } => (OpKind::Add, Layout::Rows),
-            OpKindSpec::MaxPool { .. } => (OpKind::MaxPool, Layout::Rows),
-            OpKindSpec::AveragePool { .. } => (OpKind::AveragePool, Layout::Rows),
+        let kind = step.kind.op_kind();
+        let layout = match step.kind {
+            OpKindSpec::Convolution { channels, .. } => layout(channels),
+            _ => Layout::Rows,
         };
         let window = step.kind.window();
         let mut record = OpRecord {

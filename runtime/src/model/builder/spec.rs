@@ -2,6 +2,7 @@
 
 use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
+use crate::model::OpKind;
 use crate::nn::{Quantisation, Shape, Window};
 
 /// A quantised network: operators over tensors, and which of these are the parts of an embedding.
@@ -108,6 +109,17 @@ pub enum OpKindSpec<C = ChannelRules> {
 }
 
 impl<C> OpKindSpec<C> {
+    /// Returns what the packed engine calls it.
+    pub fn op_kind(&self) -> OpKind {
+        match self {
+            Self::Convolution { .. } => OpKind::Convolution,
+            Self::Linear { .. } => OpKind::Linear,
+            Self::Add { .. } => OpKind::Add,
+            Self::MaxPool { .. } => OpKind::MaxPool,
+            Self::AveragePool { .. } => OpKind::AveragePool,
+        }
+    }
+
     /// Returns the tensors that it reads.
     pub fn operands(&self) -> (usize, Option<usize>) {
         match *self {
