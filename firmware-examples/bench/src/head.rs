@@ -45,7 +45,10 @@ fn space() -> Option<EmbeddingSpace<'static>> {
         share: 0.5,
     };
     let parts = reported("the parts", Parts::new([part("first"), part("second")]))?;
-    let (id, reference) = (BackboneId::new([0; BackboneId::LEN]), Reference::assumed(0.0));
+    let (id, reference) = (
+        BackboneId::new([0; BackboneId::LEN]),
+        Reference::assumed(0.0),
+    );
     EmbeddingSpace::new(id, FRONTEND, parts, &BASE_MEAN, reference)
 }
 

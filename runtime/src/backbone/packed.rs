@@ -20,7 +20,7 @@ pub struct PackedBackbone<'a, A = &'a mut [i8]> {
     arena: A,
 }
 
-/// What runs: the model and, on a host, what was made of it.
+/// The model and, on a host, what was made of it.
 #[derive(Debug)]
 struct Program<'a> {
     model: Model<'a>,
@@ -28,8 +28,9 @@ struct Program<'a> {
     repacked: Option<Repacked<'a>>,
 }
 
-/// The arena is smaller than the model needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Says that the arena is smaller than the model needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model needs an arena of {needed} bytes, {available} are available")]
 pub struct ArenaTooSmall {
     /// Bytes that the model needs: [`Model::arena_len`].
     pub needed: usize,
@@ -37,20 +38,11 @@ pub struct ArenaTooSmall {
     pub available: usize,
 }
 
-impl core::fmt::Display for ArenaTooSmall {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "the model needs an arena of {} bytes, {} are available",
-            self.needed, self.available
-        )
-    }
-}
-
-impl core::error::Error for ArenaTooSmall {}
-
 impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
     /// Puts `model` to run in `arena`; contents do not matter.
+    ///
+    /// # Errors
+    /// If `arena` is shorter than [`Model::arena_len`].
     pub fn new(model: Model<'a>, arena: A) -> Result<Self, ArenaTooSmall> {
         #[cfg(feature = "std")]
         return Self::with_instruction_set(model, arena, InstructionSet::best());
@@ -61,10 +53,11 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         })
     }
 
-    /// As [`Self::new`], with the kernels for `instruction_set`: embeddings are the same.
+    /// As [`Self::new`], with the kernels for `instruction_set`: embeddings are the same. The portable
+    /// ones run in place of a set that this machine lacks; [`Self::instruction_set`] tells.
     ///
-    /// # Panics
-    /// If this machine lacks the instruction set ([`InstructionSet::is_available`]).
+    /// # Errors
+    /// As [`Self::new`].
     #[cfg(feature = "std")]
     pub fn with_instruction_set(
         model: Model<'a>,
@@ -79,7 +72,7 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         })
     }
 
-    /// The instruction set whose kernels run.
+    /// Returns the instruction set whose kernels run.
     #[cfg(feature = "std")]
     pub fn instruction_set(&self) -> InstructionSet {
         let repacked = self.program.repacked.as_ref();
@@ -94,7 +87,7 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         Ok(())
     }
 
-    /// The model.
+    /// Returns the model.
     pub fn model(&self) -> &Model<'a> {
         &self.program.model
     }

@@ -23,12 +23,10 @@ struct RepackedOp<'a> {
 }
 
 impl<'a> Repacked<'a> {
-    /// Prepares `model`; `None` for the portable instruction set, whose kernels read a model as it is.
-    ///
-    /// # Panics
-    /// If this machine lacks the instruction set.
+    /// Prepares `model`. `None` for the portable instruction set, whose kernels read a model as it is, and
+    /// for one that this machine lacks.
     pub fn new(model: &Model<'a>, instruction_set: InstructionSet) -> Option<Self> {
-        if instruction_set == InstructionSet::Portable {
+        if instruction_set == InstructionSet::Portable || !instruction_set.is_available() {
             return None;
         }
         let mut repacker = Repacker::new(instruction_set);
