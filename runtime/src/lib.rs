@@ -1,9 +1,17 @@
 //! Runs a packed MT-SLVR audio backbone and learns new sounds from a few labelled examples,
 //! without an allocator and without `std`.
 //!
-//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] run once per
-//! path over shared weights → embedding (invariant ‖ equivariant) → [`fewshot`] head → decision.
-//! [`clip`] joins the first three for whole recordings, [`listener`] all of it for a stream.
+//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
+//! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole
+//! recordings, [`listener`] all of it for a stream.
+//!
+//! # Panics
+//!
+//! [`model::Model::open`] decides about a model once: any bytes give a model or an error. From then on
+//! no call on the model or on [`backbone::PackedBackbone`] panics, whatever its arguments: a wrong length
+//! is an error, an index that there is not gives `None`. The code has one way to say that opening has
+//! checked something, the function `proven` of the module [`model`]; a panic in it would be a fault of the
+//! check, which the tests with damaged and forged files look for.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 #![deny(

@@ -230,6 +230,6 @@ fn tell_costs(model: &Inspection) {
          multiply-accumulates for each second of sound.\n",
         bytes(model.file_bytes),
         bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer),
-        model.macs_in_all as f64 / 1e6,
+        model.macs as f64 / 1e6,
     );
 }

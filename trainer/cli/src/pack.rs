@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FrontendDescription, OnnxMetadata};
-use mtslvr_pack::graph::Sharing;
 use mtslvr_pack::verify::{Subject, Verification, verify};
 use mtslvr_pack::{EmbeddingStatistics, PackOptions, onnx, pack, spread_patches};
 use serde::Serialize;
@@ -50,7 +49,6 @@ struct Outcome<'o> {
     slvr: &'o Path,
     bytes: usize,
     verification: Verification,
-    sharing: Sharing,
 }
 
 impl Args {
@@ -84,7 +82,7 @@ impl Args {
         let step = all.len().div_ceil(VERIFIED_PATCHES);
         let patches: Vec<Vec<f32>> = all.into_iter().step_by(step).collect();
         let mut metadata = onnx::read_metadata(&bytes)?;
-        complete(&mut metadata, given, graph.paths * graph.path_dim());
+        complete(&mut metadata, given, graph.dim());
         let verification = verify(
             &Subject {
                 onnx: &bytes,
@@ -98,21 +96,16 @@ impl Args {
         .with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
-        let sharing = graph.sharing();
         if self.json {
             let outcome = Outcome {
                 slvr: &self.out,
                 bytes: packed.len(),
                 verification,
-                sharing,
             };
             println!("{}", serde_json::to_string_pretty(&outcome)?);
             return Ok(());
         }
         print!("{verification}");
-        if let Some(note) = sharing.note() {
-            println!("{note}.");
-        }
         println!("{}: {} bytes", self.out.display(), packed.len());
         Ok(())
     }

@@ -164,7 +164,7 @@ impl Args {
                 runs.extend(levels.map(|snr| (source, taught, *snr)));
             }
         }
-        let expected = INSTRUCTIONS_PER_MAC * file.inspect()?.macs_in_all as f64;
+        let expected = INSTRUCTIONS_PER_MAC * file.inspect()?.macs as f64;
         let bar = progress::files(runs.len() as u64 * self.streams, "listening");
         let mut levels = Vec::new();
         for (source, taught, snr) in runs {

@@ -251,11 +251,10 @@ fn report(
         ));
     }
     let packed = exported.verification.engines.last();
-    let mut notes = vec![
+    let notes = vec![
         "Losses say how training went, not how good the features are: mtslvr eval measures that."
             .to_owned(),
     ];
-    notes.extend(exported.sharing.note().map(|note| note + "."));
     Ok(Report {
         title: format!("Training run {}", name_of(folder.root())),
         summary: format!("A backbone trained on {audio}: {length}."),

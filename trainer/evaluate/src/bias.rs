@@ -344,7 +344,7 @@ mod tests {
     use super::*;
     use crate::features::test_space;
     use crate::{Candidate, ClipFeatures};
-    use mtslvr_pack::INVARIANT_SHARE;
+    use mtslvr_pack::engine::INVARIANT_SHARE;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]

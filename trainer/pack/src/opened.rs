@@ -215,10 +215,8 @@ impl BackboneFile {
         self.engine
     }
 
-    /// Makes a backbone that runs on `set`: `None` if the model is not a packed one.
-    ///
-    /// # Panics
-    /// If this machine lacks the instruction set.
+    /// Makes a backbone that runs on `set`, or on the portable set if this machine lacks it. `None` if the
+    /// model is not a packed one.
     pub fn backbone_on(&self, set: InstructionSet) -> Option<OpenedBackbone> {
         match &self.bytes {
             Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(*model, set))),

@@ -188,7 +188,7 @@ fn run_cell(
         training: Some(summarise(&trained, &folder)?),
         measurements: Vec::new(),
         operators: Vec::new(),
-        notes: exported.sharing.note().into_iter().collect(),
+        notes: Vec::new(),
     };
     let wanted = Wanted::all(plan, float[0].space().parts())?;
     let samples = trained.frontend.patch_samples();
