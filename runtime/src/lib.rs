@@ -1,9 +1,16 @@
 //! Runs a packed MT-SLVR audio backbone and learns new sounds from a few labelled examples,
 //! without an allocator and without `std`.
 //!
-//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] run once per
-//! path over shared weights → embedding (invariant ‖ equivariant) → [`fewshot`] head → decision.
-//! [`clip`] joins the first three for whole recordings, [`listener`] all of it for a stream.
+//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding, in
+//! the named parts that [`space`] describes → [`fewshot`] head → decision. [`clip`] joins the first
+//! three for whole recordings, [`listener`] all of it for a stream.
+//!
+//! # Panics
+//!
+//! Calls do not panic, whatever their arguments are: a wrong length or a value out of its range is an
+//! error, and functions that compute a length end at `usize::MAX`. A length that does not fit into
+//! memory cannot be asked for on a device; on a host, where the feature `std` allocates, it ends the
+//! program as every failed allocation does.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 #![deny(
@@ -13,6 +20,7 @@
 )]
 
 pub mod backbone;
+mod bytes;
 pub mod clip;
 #[cfg(feature = "std")]
 pub mod engine;
