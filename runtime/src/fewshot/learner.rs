@@ -463,7 +463,12 @@ fn root_of_square(square: f32, count: f32) -> f32 {
 impl defmt::Format for Learner<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
         let fitted = self.fitted.is_some();
-        defmt::write!(f, "Learner {{ support: {}, fitted: {} }}", self.support, fitted);
+        defmt::write!(
+            f,
+            "Learner {{ support: {}, fitted: {} }}",
+            self.support,
+            fitted
+        );
     }
 }
 

@@ -214,7 +214,7 @@ mod tests {
     fn classes_count_by_how_far_apart_they_are() {
         let independent = |degrees: &[f32]| {
             let labels: Vec<u8> = (0..degrees.len() as u8).collect();
-            impostors(degrees, &labels).independent
+            statistics(degrees, &labels).independent
         };
         assert!((independent(&[10.0]) - 1.0).abs() < 1e-6);
         assert!((independent(&[10.0, 10.0, 10.0]) - 1.0).abs() < 1e-5);
@@ -232,7 +232,9 @@ mod tests {
         assert!((one - 0.48).abs() < 1e-5);
         // Half of five in a hundred, 2.5 in a hundred, lies between the quantiles of 5 and 2.
         assert!(two > 0.55 && two < 0.6, "{two}");
-        assert!((StrangerStatistics::NONE.threshold(&reference(), &calibration) - 0.48).abs() < 1e-5);
+        assert!(
+            (StrangerStatistics::NONE.threshold(&reference(), &calibration) - 0.48).abs() < 1e-5
+        );
     }
 
     #[test]

@@ -400,10 +400,7 @@ impl<'b> SupportSet<'b> {
     }
 
     /// Returns the examples of the class at `place` of [`Self::classes`]; none behind the last.
-    pub(super) fn examples_at(
-        &self,
-        place: usize,
-    ) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
+    pub(super) fn examples_at(&self, place: usize) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
         let (start, end) = (self.start(place), self.start(place + 1));
         let dim = self.dim();
         self.directions[start * dim..end * dim].chunks_exact(dim)
@@ -457,7 +454,12 @@ impl PartialEq for SupportSet<'_> {
 impl defmt::Format for SupportSet<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
         let examples = self.example_count();
-        defmt::write!(f, "SupportSet {{ classes: {}, examples: {} }}", self.classes(), examples);
+        defmt::write!(
+            f,
+            "SupportSet {{ classes: {}, examples: {} }}",
+            self.classes(),
+            examples
+        );
     }
 }
 

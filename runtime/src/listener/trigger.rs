@@ -21,6 +21,7 @@ pub struct Judgement {
 /// Turns a sequence of judgements into beginnings of events. [`Listener`](super::Listener) has one;
 /// on its own it serves to replay judgements with other settings.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Trigger {
     margin: f32,
     hysteresis: f32,

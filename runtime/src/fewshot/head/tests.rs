@@ -96,9 +96,18 @@ fn every_kind_of_bad_input_has_its_error() {
         scores(dual, bias, similarities.iter().copied(), &mut out)
     };
     assert_eq!(with(&[0.0; 4], &[0.0; 2], &[1.0; 2]), Ok(()));
-    assert_eq!(with(&[0.0; 4], &[0.0; 2], &[1.0; 3]), Err(ScoresError::Examples));
-    assert_eq!(with(&[0.0; 3], &[0.0; 2], &[1.0]), Err(ScoresError::Classes));
-    assert_eq!(with(&[0.0; 4], &[0.0; 3], &[1.0]), Err(ScoresError::Classes));
+    assert_eq!(
+        with(&[0.0; 4], &[0.0; 2], &[1.0; 3]),
+        Err(ScoresError::Examples)
+    );
+    assert_eq!(
+        with(&[0.0; 3], &[0.0; 2], &[1.0]),
+        Err(ScoresError::Classes)
+    );
+    assert_eq!(
+        with(&[0.0; 4], &[0.0; 3], &[1.0]),
+        Err(ScoresError::Classes)
+    );
     let tiny = HeadKind::Ridge { lambda: 1e-20 };
     let error = fitted(tiny, &[1.0, 0.3, 0.7, 0.1], &[0, 1, 0, 1], 2, 1).unwrap_err();
     assert_eq!(error, E::NotPositiveDefinite);

@@ -106,7 +106,11 @@ fn content(set: &SupportSet) -> (Option<f32>, Vec<Class>, Vec<i8>) {
         ..class.clone()
     };
     let classes = set.classes().iter().map(anonymous).collect();
-    (set.default_threshold(), classes, set.all_examples().to_vec())
+    (
+        set.default_threshold(),
+        classes,
+        set.all_examples().to_vec(),
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -3,9 +3,9 @@
 
 use super::RestoreError;
 use super::layout::field::{class, classes, header, part, section, threshold, thresholds};
-use super::layout::{NO_THRESHOLD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SectionKind};
 #[cfg(feature = "flash")]
 use super::layout::{INDEX_MAGIC, field::reference};
+use super::layout::{NO_THRESHOLD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SectionKind};
 use crate::bytes::{Reader, Writer};
 use crate::fewshot::class::{Class, ClassId, ClassName, Role};
 use crate::fewshot::support::SupportSet;
@@ -64,7 +64,11 @@ impl Plan {
             Form::Index => &[],
         };
         let names = support.classes().iter().map(|class| class.name().len());
-        let own = support.classes().iter().filter_map(Class::threshold).count();
+        let own = support
+            .classes()
+            .iter()
+            .filter_map(Class::threshold)
+            .count();
         let any_threshold = own > 0 || support.default_threshold().is_some();
         Self {
             sections: [
@@ -357,7 +361,9 @@ impl<'a> Catalogue<'a> {
         let in_use = support.space().backbone();
         let layout = |parts: &Parts<'_>| {
             let parts = parts.as_slice().iter();
-            parts.map(|part| part.len).eq(support.space().parts().as_slice().iter().map(|p| p.len))
+            parts
+                .map(|part| part.len)
+                .eq(support.space().parts().as_slice().iter().map(|p| p.len))
         };
         if self.backbone != in_use || !self.parts.as_ref().is_none_or(layout) {
             return Err(RestoreError::OtherBackbone {

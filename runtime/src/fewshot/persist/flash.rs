@@ -71,9 +71,7 @@ pub enum StoreError<E: core::fmt::Debug> {
     #[error("the flash is damaged beyond repair: erase the store")]
     Damaged,
     /// The scratch memory is too short: see [`store_scratch_len`].
-    #[error(
-        "the scratch memory has {found} bytes and {needed} are needed: see store_scratch_len"
-    )]
+    #[error("the scratch memory has {found} bytes and {needed} are needed: see store_scratch_len")]
     ScratchTooShort {
         /// Bytes that are needed.
         needed: usize,
@@ -102,7 +100,8 @@ pub enum Loaded {
 /// `dim` values each.
 pub const fn store_scratch_len(classes: usize, examples: usize, dim: usize) -> usize {
     let index = catalogue::longest_index(classes, examples);
-    (2 * index)
+    index
+        .saturating_mul(2)
         .saturating_add(WholeRecords::len(examples))
         .saturating_add(record_buffer_len(index, dim))
 }
@@ -292,7 +291,10 @@ impl<F: NorFlash> FlashStore<F> {
         // carried along when its page is gathered.
         let placed = Catalogue::decode(Form::Index, new).map_or(&[][..], |index| index.payload);
         let placed = References::of(placed);
-        for unused in saved.iter().filter(|reference| !placed.holds(reference.key)) {
+        for unused in saved
+            .iter()
+            .filter(|reference| !placed.holds(reference.key))
+        {
             if unused.key == INDEX {
                 continue;
             }

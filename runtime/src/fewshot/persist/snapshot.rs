@@ -71,6 +71,7 @@ pub fn export(learner: &Learner<'_>, out: &mut [u8]) -> Result<usize, ExportErro
 
 /// Describes a snapshot without restoring it, whatever backbone is in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SnapshotHeader<'a> {
     /// The backbone that the sounds were enrolled under.
     pub backbone: BackboneId,

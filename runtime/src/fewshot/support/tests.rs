@@ -20,7 +20,10 @@ fn content<'s>(set: &'s SupportSet<'_>) -> (Vec<Class>, &'s [i8]) {
         id: ClassId::new(0),
         ..class.clone()
     };
-    (set.classes().iter().map(anonymous).collect(), set.all_examples())
+    (
+        set.classes().iter().map(anonymous).collect(),
+        set.all_examples(),
+    )
 }
 
 /// The id of the class at a place.

@@ -47,7 +47,7 @@ use embedded_storage_async::nor_flash as asynchronous;
 /// ```
 #[derive(Debug)]
 pub struct BlockingFlashStore<F: nor_flash::NorFlash> {
-    store: FlashStore<Blocking<F>>,
+    pub(super) store: FlashStore<Blocking<F>>,
 }
 
 impl<F: nor_flash::NorFlash> BlockingFlashStore<F> {
@@ -135,7 +135,7 @@ impl<F: nor_flash::NorFlash> asynchronous::NorFlash for Blocking<F> {
 }
 
 /// Runs a future that waits for nothing but [`Blocking`], which is always ready.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {

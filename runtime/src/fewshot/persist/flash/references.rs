@@ -113,7 +113,10 @@ mod tests {
         for (number, is_whole) in [(0, true), (2, true), (0, false), (99, true)] {
             whole.set(number, is_whole);
         }
-        let keys: Vec<u16> = whole.of(references).map(|reference| reference.key).collect();
+        let keys: Vec<u16> = whole
+            .of(references)
+            .map(|reference| reference.key)
+            .collect();
         assert_eq!(keys, [3]);
         assert_eq!(references.key_of(2 << 40), Some(2));
         assert!(references.holds(1) && !references.holds(4));
