@@ -4,8 +4,10 @@
 mod packed;
 #[cfg(feature = "std")]
 mod repacked;
+mod run;
 
-pub use packed::{ArenaTooSmall, Moment, PackedBackbone};
+pub use packed::{ArenaTooSmall, PackedBackbone};
+pub use run::Moment;
 
 use crate::space::EmbeddingSpace;
 

@@ -1,4 +1,4 @@
-//! The ridge and logistic heads against scikit-learn's solutions (`scripts/golden_heads.py`).
+//! The ridge and logistic heads against scikit-learn's solutions (`tests/reference/golden_heads.py`).
 
 use mtslvr_runtime::fewshot::{HeadKind, dot, fit, fit_scratch_len, scores, softmax};
 use serde_json::Value;

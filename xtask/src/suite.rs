@@ -4,7 +4,7 @@ use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
-use crate::{aarch64, embedded, figures, firmware, onnxruntime, process, workspace};
+use crate::{aarch64, elf, embedded, figures, firmware, onnxruntime, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Sweep, sweep};
 use mtslvr_runtime::nn::portable;
@@ -41,11 +41,14 @@ const AARCH64: &str = "aarch64 kernels, in QEMU";
 const MICROPHONE: &str = "clippy with the microphone (feature mic)";
 /// What its build needs beside Rust.
 const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
+const LEAN: &str = "the program without training";
+/// Bytes that it may take, its backbones among them.
+const LEAN_LIMIT: u64 = 8_000_000;
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
 /// The workspaces beside the host's own, each with its manifest.
-const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "fuzz"];
+const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "tests/fuzz"];
 
 /// Runs everything and prints the summary.
 pub fn test() -> ExitCode {
@@ -133,6 +136,9 @@ pub fn test() -> ExitCode {
     }
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
+    if let Some(size) = steps.run(LEAN, lean_program) {
+        steps.note(LEAN, &size);
+    }
     let inputs = Inputs {
         library,
         model,
@@ -214,7 +220,14 @@ fn clippy() -> Result<()> {
     // The runtime as a firmware has it.
     let firmware = ["--no-default-features", "--features", "flash"];
     run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
-    run(&["--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
+    // The program that only runs packed models.
+    run(&[
+        "--package",
+        "mtslvr",
+        "--no-default-features",
+        "--all-targets",
+    ])?;
+    run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])
 }
 
 /// What is behind the feature compiles. Nothing but this needs ALSA.
@@ -225,14 +238,7 @@ fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["clippy", "--release", "--locked", "--package"])
-            .args([
-                "mtslvr-trainer",
-                "--features",
-                "mic",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            .args(["mtslvr", "--features", "mic", "--", "-D", "warnings"]),
     )
 }
 
@@ -242,11 +248,26 @@ fn has_alsa() -> bool {
         || process::succeeds(Command::new("pkg-config").args(["--exists", "alsa"]))
 }
 
+/// The crates that a user builds on, each with all that it has on a host.
+const LIBRARIES: [&str; 8] = [
+    "mtslvr-runtime",
+    "mtslvr-audio",
+    "mtslvr-pack",
+    "mtslvr-listen",
+    "mtslvr-evaluate",
+    "mtslvr-train",
+    "mtslvr-kernel-cases",
+    "mtslvr-simulated-flash",
+];
+
 fn documentation() -> Result<()> {
+    let packages = LIBRARIES.iter().flat_map(|name| ["--package", name]);
+    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-pack/onnx,mtslvr-pack/tract,mtslvr-pack/ort";
     process::run(
         workspace::host_cargo()?
             .args(["doc", "--release", "--locked", "--no-deps"])
-            .args(["--package", "mtslvr-runtime", "--features", "std,flash"])
+            .args(packages)
+            .args(["--features", features])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
@@ -301,8 +322,23 @@ fn fuzz_targets() -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["test", "--release", "--locked"])
-            .args(["--manifest-path", "fuzz/Cargo.toml"]),
+            .args(["--manifest-path", "tests/fuzz/Cargo.toml"]),
     )
+}
+
+/// The program that only runs packed models does what it should, and stays small. Returns its size.
+fn lean_program() -> Result<String> {
+    process::run(
+        workspace::host_cargo()?
+            .args(["test", "--release", "--locked", "--package", "mtslvr"])
+            .arg("--no-default-features"),
+    )?;
+    let bytes = elf::sizes(&workspace::target_dir().join("release/mtslvr"))?.flash;
+    ensure!(
+        bytes <= LEAN_LIMIT,
+        "without training, mtslvr takes {bytes} bytes, and may take {LEAN_LIMIT}"
+    );
+    Ok(format!("{bytes} bytes of {LEAN_LIMIT}"))
 }
 
 fn host_tests(inputs: &Inputs) -> Result<()> {
@@ -322,7 +358,7 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["build", "--release", "--locked"])
-            .args(["--package", "mtslvr-trainer", "--bin", "mtslvr"]),
+            .args(["--package", "mtslvr", "--bin", "mtslvr"]),
     )?;
     process::run(
         inputs

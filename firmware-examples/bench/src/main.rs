@@ -75,7 +75,7 @@ impl Bench {
         let instructions = self.instructions.now() - start;
         say!(
             "inference macs={} instructions={} crc32={:08x} name={}",
-            model.ops().map(|op| layers::macs(&model, &op)).sum::<u64>(),
+            model.ops().map(|op| op.macs()).sum::<u64>(),
             instructions,
             crc32(&embedding),
             model.name(),
@@ -83,10 +83,11 @@ impl Bench {
         passed &= agrees("the embedding", crc32(&embedding), EMBEDDING_CRC32);
 
         let counts = layers::by_operator(self, &mut backbone, patch, &mut embedding);
+        let counts = reported("the operators", counts)?;
         for (op, instructions) in model.ops().zip(counts) {
             say!(
                 "layer macs={} instructions={} name={}",
-                layers::macs(&model, &op),
+                op.macs(),
                 instructions,
                 layers::Name(&op)
             );

@@ -28,10 +28,11 @@ impl Bench {
             let mut random = Random::new(patch.len() as u32);
             patch.fill_with(|| f32::from(random.next()) / 16_384.0);
             let mut embedding = [0.0; SHAPE_FEATURES];
-            let embedding = &mut embedding[..model.output().shape.len()];
+            let embedding = &mut embedding[..model.space().dim()];
             let mut backbone = reported(shape.name, PackedBackbone::new(model, &mut *arena))?;
             let counts = layers::by_operator(self, &mut backbone, patch, embedding);
-            let macs = model.ops().nth(shape.op).map_or(0, |op| op.macs(0));
+            let counts = reported(shape.name, counts)?;
+            let macs = model.op(shape.op).map_or(0, |op| op.macs());
             say!(
                 "shape macs={} instructions={} name={}",
                 macs,

@@ -3,12 +3,13 @@
 use mtslvr_device::button::{Button, Change, LONG_MS, Press, VERY_LONG_MS};
 use mtslvr_device::{CLASSES, Device, EXAMPLES, LESSON_SECONDS, Memory, Notice, Recording};
 use mtslvr_runtime::fewshot::persist::{
-    FlashFault, FlashStore, RestoreError, SimulatedFlash, StoreError, flash_len, store_scratch_len,
+    FlashStore, RestoreError, StoreError, flash_len, store_scratch_len,
 };
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Refusal, StorageVec};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::{Aligned, Model};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace};
+use mtslvr_simulated_flash::{FlashFault, SimulatedFlash};
 
 const PAGE: usize = 4096;
 type Flash = SimulatedFlash<PAGE, 4>;

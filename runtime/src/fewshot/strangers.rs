@@ -19,7 +19,7 @@ pub enum Strangers {
 
 /// Calibrates the threshold of classes that have none of their own.
 ///
-/// Rates measured on real recordings are in the project's `reports/open-set.md`.
+/// Rates measured on real recordings are in the project's `models/reports/open-set.md`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Calibration {

@@ -3,7 +3,7 @@
 /// Settings of a [`Listener`](super::Listener). Times are rounded to whole frames, at least one.
 ///
 /// The defaults were chosen on streams composed of pretraining recordings; the project's
-/// `reports/stream.md` has figures for others.
+/// `models/reports/stream.md` has figures for others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ListenerConfig {

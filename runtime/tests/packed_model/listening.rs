@@ -1,11 +1,11 @@
 //! A stream through a packed model: the listener, the engine and the learner together.
 
+use mtslvr_pack::builder::build;
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::listener::{Event, Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
-use mtslvr_runtime::model::builder::build;
 
 use crate::network::{Plan, network};
 

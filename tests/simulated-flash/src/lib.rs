@@ -1,4 +1,27 @@
 //! NOR flash in a host's memory, whose power can be cut in the middle of a byte.
+//!
+//! It stands in for a real part in tests of whatever keeps data in flash: it implements
+//! `embedded_storage::nor_flash::NorFlash`, and refuses what real parts forbid.
+//!
+//! ```
+//! use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
+//! use mtslvr_simulated_flash::{FlashFault, SimulatedFlash};
+//!
+//! let mut flash: SimulatedFlash<4096, 4> = SimulatedFlash::new(2);
+//! flash.cut_after(2, 0);
+//! assert_eq!(flash.write(0, &[1, 2, 3, 4]), Err(FlashFault::NoPower));
+//!
+//! flash.restore_power();
+//! let mut found = [0; 4];
+//! flash.read(0, &mut found).unwrap();
+//! assert_eq!(found, [1, 2, 0xff, 0xff]);
+//! ```
+#![deny(unsafe_code)]
+#![deny(
+    missing_docs,
+    missing_debug_implementations,
+    rustdoc::broken_intra_doc_links
+)]
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,

@@ -3,13 +3,14 @@
 
 use super::{CLASSES, EXAMPLES, Flash, Script};
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio as audio;
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::persist::{FlashFault, FlashStore, StoreError, store_scratch_len};
+use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError, store_scratch_len};
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace};
-use mtslvr_trainer::audio;
+use mtslvr_simulated_flash::FlashFault;
 use std::path::Path;
 use xtask::report::{Fields, Line, Report};
 

@@ -1,0 +1,121 @@
+//! The program as it will be packed: additions fused into the convolution before them.
+//!
+//! A convolution whose result is only ever added to something needs no place for it: each value is
+//! added as soon as it is made, by the same arithmetic and so with the same bytes. In a residual
+//! block that leaves two maps alive at a time instead of three.
+
+use super::{Activation, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
+
+/// An operator of the packed program. Operands are packed tensors: 0 is the input, `i + 1` what
+/// packed operator `i` writes.
+#[derive(Debug)]
+pub(super) struct Step<'s> {
+    /// Its index in the description; for a fused addition that of the convolution.
+    pub op: usize,
+    pub kind: &'s OpKindSpec,
+    pub input: usize,
+    pub second: Option<usize>,
+    /// What it writes.
+    pub output: &'s TensorSpec,
+    /// Applied to what it writes.
+    pub activation: Activation,
+    /// Of a fused addition: the convolution by itself.
+    pub fused: Option<&'s OpSpec>,
+}
+
+/// The packed program.
+pub(super) struct Program<'s> {
+    pub steps: Vec<Step<'s>>,
+    /// The packed tensor of each part of the description.
+    pub parts: Vec<usize>,
+}
+
+/// Makes the packed program of `spec`, whose operands and parts have been checked.
+pub(super) fn program(spec: &ModelSpec) -> Program<'_> {
+    let mut reads = vec![0usize; spec.ops.len() + 1];
+    let mut last_read = vec![0; spec.ops.len() + 1];
+    for (index, op) in spec.ops.iter().enumerate() {
+        let (first, second) = op.kind.operands();
+        for tensor in [Some(first), second].into_iter().flatten() {
+            reads[tensor] += 1;
+            last_read[tensor] = index;
+        }
+    }
+    // A part is read when all operators have run.
+    for part in &spec.parts {
+        reads[part.tensor] += 1;
+        last_read[part.tensor] = spec.ops.len();
+    }
+    // For each addition, the convolution that it goes into.
+    let fused_into = |index: usize| -> Option<(usize, usize)> {
+        let OpKindSpec::Add { a, b } = spec.ops[index].kind else {
+            return None;
+        };
+        let (later, other) = if a >= b { (a, b) } else { (b, a) };
+        [(later, other), (other, later)]
+            .into_iter()
+            .find(|&(tensor, _)| {
+                let made_by_convolution = tensor
+                    .checked_sub(1)
+                    .is_some_and(|op| matches!(spec.ops[op].kind, OpKindSpec::Convolution { .. }));
+                made_by_convolution && reads[tensor] == 1
+            })
+    };
+    let mut gone = vec![false; spec.ops.len() + 1];
+    for index in 0..spec.ops.len() {
+        if let Some((convolved, _)) = fused_into(index) {
+            gone[convolved] = true;
+        }
+    }
+
+    // Where each tensor of the description is in the packed program.
+    let mut packed = vec![0; spec.ops.len() + 1];
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    for (index, op) in spec.ops.iter().enumerate() {
+        if gone[index + 1] {
+            continue;
+        }
+        let mut step = match fused_into(index) {
+            Some((convolved, other)) => {
+                let convolution = &spec.ops[convolved - 1];
+                Step {
+                    op: convolved - 1,
+                    kind: &convolution.kind,
+                    input: convolution.kind.operands().0,
+                    second: Some(other),
+                    output: &op.output,
+                    activation: op.activation,
+                    fused: Some(convolution),
+                }
+            }
+            None => {
+                let (mut input, mut second) = op.kind.operands();
+                // The sum can be written over its second operand: let that be the one that is not
+                // needed any more.
+                if let Some(b) = second
+                    && last_read[b] > index
+                {
+                    (input, second) = (b, Some(input));
+                }
+                Step {
+                    op: index,
+                    kind: &op.kind,
+                    input,
+                    second,
+                    output: &op.output,
+                    activation: op.activation,
+                    fused: None,
+                }
+            }
+        };
+        step.input = packed[step.input];
+        step.second = step.second.map(|tensor| packed[tensor]);
+        steps.push(step);
+        packed[index + 1] = steps.len();
+    }
+    let parts = spec.parts.iter().map(|part| packed[part.tensor]);
+    Program {
+        parts: parts.collect(),
+        steps,
+    }
+}
