@@ -53,7 +53,7 @@ type Map<F> = MapStorage<u16, WholeWords<F>, Cache<Uncached, Uncached, Uncached,
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
-pub enum StoreError<E: core::fmt::Debug> {
+pub enum StoreError<E> {
     /// The flash failed.
     #[error("the flash failed: {0:?}")]
     Flash(E),
@@ -386,10 +386,7 @@ struct Scratch<'s> {
 }
 
 impl<'s> Scratch<'s> {
-    fn of<E: core::fmt::Debug>(
-        support: &SupportSet<'_>,
-        scratch: &'s mut [u8],
-    ) -> Result<Self, StoreError<E>> {
+    fn of<E>(support: &SupportSet<'_>, scratch: &'s mut [u8]) -> Result<Self, StoreError<E>> {
         let (classes, examples) = (support.class_capacity(), support.example_capacity());
         let needed = store_scratch_len(classes, examples, support.dim());
         let found = scratch.len();
