@@ -8,7 +8,7 @@ use super::taught::{Chosen, ProfileChoice};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
 use mtslvr_listen::profile::{ClipLog, Memory, Profile, Snapshot, Subject};
-use mtslvr_runtime::fewshot::SupportSet;
+use mtslvr_runtime::fewshot::{ClassId, SupportSet};
 use std::path::{Path, PathBuf};
 
 /// Show and change what was taught: list, rename, delete, switch off and on, set thresholds, back up
@@ -219,7 +219,7 @@ fn existing(profile: &Profile) -> Result<Snapshot> {
 }
 
 /// The number of a class, or which ones there are.
-fn find(support: &SupportSet, subject: Subject, profile: &Profile) -> Result<u8> {
+fn find(support: &SupportSet, subject: Subject, profile: &Profile) -> Result<ClassId> {
     subject.find(support).with_context(|| {
         let there = support.classes().iter();
         let there: Vec<String> = there
@@ -240,7 +240,7 @@ fn find(support: &SupportSet, subject: Subject, profile: &Profile) -> Result<u8>
 fn change(profile: &Profile, change: impl FnOnce(&mut SupportSet) -> Result<String>) -> Result<()> {
     let locked = profile.lock()?;
     let snapshot = existing(profile)?;
-    let mut memory = Memory::for_snapshot(snapshot.header());
+    let mut memory = Memory::for_snapshot(&snapshot.header());
     let mut learner = memory.learner();
     snapshot.restore(&mut learner)?;
     let done = change(learner.support_mut())?;
@@ -324,7 +324,7 @@ fn export(profile: &Profile, file: &Path, force: bool) -> Result<()> {
 
 fn import(profile: &Profile, file: &Path, force: bool, backbone: &BackboneChoice) -> Result<()> {
     let snapshot = Snapshot::read(file)?;
-    let header = *snapshot.header();
+    let header = snapshot.header();
     // All of it must be sound, not only what a header tells.
     let mut memory = Memory::for_snapshot(&header);
     snapshot.restore(&mut memory.learner())?;

@@ -73,7 +73,7 @@ impl Args {
         let profile = self.profile.profile()?;
         let mut chosen = Chosen::open(&self.backbone)?;
         let space = chosen.backbone.space();
-        let (frontend, dim) = (*space.frontend(), space.dim());
+        let (space, frontend) = (space.into_owned(), *space.frontend());
         let mut memory = chosen.memory();
         let mut taught = Taught::new(&profile, &chosen, &mut memory)?;
         let config = ListenerConfig {
@@ -82,8 +82,8 @@ impl Args {
             ..ListenerConfig::DEFAULT
         };
         let classes = taught.class_capacity();
-        let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, classes)];
-        let mut listener = Listener::new(config, frontend, dim, classes, &mut buffer)?;
+        let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
+        let mut listener = Listener::new(config, &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c()?;
         let (mut capture, live) = self.capture(frontend.sample_rate)?;
         let mut output = Output::new(&frontend, live, self.json, self.plain, taught.names());

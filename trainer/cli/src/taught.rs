@@ -6,7 +6,6 @@ use mtslvr_listen::profile::{ClipLog, ClipState, Memory, Profile, ProfileError, 
 use mtslvr_pack::OpenedBackbone;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Learner;
-use mtslvr_runtime::fewshot::persist::SnapshotHeader;
 use mtslvr_runtime::space::BackboneId;
 use std::path::{Path, PathBuf};
 
@@ -101,12 +100,12 @@ impl Chosen {
         profile: &Profile,
         snapshot: &Snapshot,
     ) -> Result<String, ProfileError> {
-        let mut memory = Memory::for_snapshot(snapshot.header());
+        let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut learner = memory.learner();
         snapshot.restore(&mut learner)?;
         let log = ClipLog::read(profile)?;
-        let classes = (0..=u8::MAX).take(learner.support().class_count());
-        let examples = classes.flat_map(|class| learner.support().examples(class));
+        let classes = learner.support().classes().iter();
+        let examples = classes.flat_map(|class| learner.support().examples(class.id()));
         let kept = examples.filter(|example| {
             let clip = log.get(example);
             clip.is_some_and(|clip| clip.state() == ClipState::Kept)
@@ -141,15 +140,15 @@ impl Chosen {
         &self,
         profile: &Profile,
         learner: &mut Learner,
-    ) -> Result<Option<SnapshotHeader>, ProfileError> {
+    ) -> Result<(), ProfileError> {
         let Some(snapshot) = profile.read()? else {
-            return Ok(None);
+            return Ok(());
         };
         self.check(profile, &snapshot)?;
-        let header = *snapshot.header();
+        let header = snapshot.header();
         if header.examples > 0 || header.backbone == self.id() {
             snapshot.restore(learner)?;
         }
-        Ok(Some(header))
+        Ok(())
     }
 }

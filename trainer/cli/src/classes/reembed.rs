@@ -39,7 +39,7 @@ impl Reembed {
         let mut chosen = Chosen::open(&self.backbone)?;
         let locked = profile.lock()?;
         let snapshot = existing(&profile)?;
-        let mut memory = Memory::for_snapshot(snapshot.header());
+        let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut old = memory.learner();
         snapshot.restore(&mut old)?;
         let log = ClipLog::read(&profile)?;
@@ -104,10 +104,10 @@ fn learn_again(
     let mut missing = Vec::new();
     new.set_default_threshold(old.support().default_threshold())?;
     let bar = progress::files(old.support().example_count() as u64, "learning again");
-    for (number, class) in (0..=u8::MAX).zip(old.support().classes()) {
+    for class in old.support().classes() {
         let subject = Subject::of(class.role(), class.name());
         let mut new_class = None;
-        for (example, count) in old.support().examples(number).zip(1..) {
+        for (example, count) in old.support().examples(class.id()).zip(1..) {
             bar.inc(1);
             let clip = match source(log, example) {
                 Ok(clip) => clip,

@@ -3,7 +3,7 @@
 use super::{ClipLog, Memory, Profile, Subject, existing};
 use anyhow::Result;
 use mtslvr_listen::profile::ClipState;
-use mtslvr_runtime::fewshot::{Role, SupportSet};
+use mtslvr_runtime::fewshot::{Class, Role, SupportSet};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ struct Clip {
 /// Prints the list.
 pub(super) fn print(profile: &Profile, with_clips: bool, json: bool) -> Result<()> {
     let snapshot = existing(profile)?;
-    let mut memory = Memory::for_snapshot(snapshot.header());
+    let mut memory = Memory::for_snapshot(&snapshot.header());
     let mut learner = memory.learner();
     snapshot.restore(&mut learner)?;
     let support = learner.support();
@@ -58,8 +58,9 @@ pub(super) fn print(profile: &Profile, with_clips: bool, json: bool) -> Result<(
         profile: profile.path().to_owned(),
         backbone: snapshot.header().backbone.to_string(),
         threshold: support.default_threshold(),
-        classes: (0..=u8::MAX)
-            .take(support.class_count())
+        classes: support
+            .classes()
+            .iter()
             .map(|class| listed(support, class, &log))
             .collect(),
         with_clips,
@@ -72,9 +73,8 @@ pub(super) fn print(profile: &Profile, with_clips: bool, json: bool) -> Result<(
     Ok(())
 }
 
-fn listed(support: &SupportSet, number: u8, log: &ClipLog) -> Listed {
-    let class = &support.classes()[usize::from(number)];
-    let examples = support.examples(number).map(|example| {
+fn listed(support: &SupportSet, class: &Class, log: &ClipLog) -> Listed {
+    let examples = support.examples(class.id()).map(|example| {
         log.get(example).map(|clip| Clip {
             clip: clip.path.clone(),
             state: match clip.state() {

@@ -3,7 +3,7 @@
 use super::super::taught::Chosen;
 use anyhow::{Result, bail};
 use mtslvr_listen::profile::{Memory, Profile, ProfileError, Subject};
-use mtslvr_runtime::fewshot::{Learner, Role};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Between two looks at the profile's file.
@@ -95,11 +95,11 @@ impl<'m> Taught<'m> {
         self.learner.support().class_capacity()
     }
 
-    /// What the classes are called, in their order.
-    pub fn names(&self) -> Vec<String> {
+    /// Returns ids and names of the classes, in their order.
+    pub fn names(&self) -> Vec<(ClassId, String)> {
         let classes = self.learner.support().classes().iter();
-        let subjects = classes.map(|class| Subject::of(class.role(), class.name()).to_string());
-        subjects.collect()
+        let name = |class: &Class| Subject::of(class.role(), class.name()).to_string();
+        classes.map(|class| (class.id(), name(class))).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the profile is, and what in it is meant.
 
 use super::ProfileError;
-use mtslvr_runtime::fewshot::{Role, SupportSet};
+use mtslvr_runtime::fewshot::{ClassId, Role, SupportSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ impl<'n> Subject<'n> {
     }
 
     /// Its class, if it has one.
-    pub fn find(&self, support: &SupportSet) -> Option<u8> {
+    pub fn find(&self, support: &SupportSet) -> Option<ClassId> {
         match self {
             Self::Sound(name) => support.find(name),
             Self::Negatives => support.find_role(Role::Negatives),
