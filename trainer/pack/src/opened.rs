@@ -113,7 +113,7 @@ pub enum OpenedBackbone {
     /// In a float engine.
     Float(Box<dyn FloatBackbone>),
     /// Packed.
-    Packed(PackedBackbone<'static, Vec<i8>>),
+    Packed(Box<PackedBackbone<'static, Vec<i8>>>),
 }
 
 /// A model file read once, from which each thread makes a backbone of its own.
@@ -128,7 +128,7 @@ pub struct BackboneFile {
 enum Bytes {
     Onnx(Vec<u8>),
     // Leaked: a program opens few models and runs them to its end.
-    Packed(Model<'static>),
+    Packed(Box<Model<'static>>),
 }
 
 impl Bytes {
@@ -137,7 +137,7 @@ impl Bytes {
             path: path.to_owned(),
             error,
         })?;
-        Ok(Self::Packed(model))
+        Ok(Self::Packed(Box::new(model)))
     }
 }
 
@@ -229,7 +229,7 @@ impl BackboneFile {
     /// model is not a packed one.
     pub fn backbone_on(&self, set: InstructionSet) -> Option<OpenedBackbone> {
         match &self.bytes {
-            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(*model, set))),
+            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(**model, set))),
             Bytes::Onnx(_) => None,
         }
     }
@@ -237,7 +237,7 @@ impl BackboneFile {
     /// The packed model, if it is one.
     pub fn packed_model(&self) -> Option<Model<'static>> {
         match &self.bytes {
-            Bytes::Packed(model) => Some(*model),
+            Bytes::Packed(model) => Some(**model),
             Bytes::Onnx(_) => None,
         }
     }
@@ -268,7 +268,7 @@ impl BackboneFile {
     /// Makes a backbone.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
         Ok(match &self.bytes {
-            Bytes::Packed(model) => OpenedBackbone::Packed(packed(*model, InstructionSet::best())),
+            Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
             Bytes::Onnx(bytes) => {
                 let engine = match self.engine {
                     Engine::Interpreter => FloatEngine::Interpreter,
@@ -304,9 +304,9 @@ fn inspect_onnx(_: &[u8]) -> Result<Inspection, String> {
 
 /// The packed engine over a model, in an arena of its own, with the kernels of an instruction set that
 /// this machine has.
-fn packed(model: Model<'static>, set: InstructionSet) -> PackedBackbone<'static, Vec<i8>> {
-    PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set)
-        .expect("the arena is as long as the model says")
+fn packed(model: Model<'static>, set: InstructionSet) -> Box<PackedBackbone<'static, Vec<i8>>> {
+    let backbone = PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set);
+    Box::new(backbone.expect("the arena is as long as the model says"))
 }
 
 /// Opens a packed model for the rest of the program's run.

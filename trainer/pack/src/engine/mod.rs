@@ -178,9 +178,9 @@ pub fn open_float(
 ) -> Result<Box<dyn FloatBackbone>, EngineError> {
     match engine {
         #[cfg(feature = "onnx")]
-        FloatEngine::Interpreter => {
-            Ok(Box::new(InterpretedBackbone::from_bytes(bytes, model, None)?))
-        }
+        FloatEngine::Interpreter => Ok(Box::new(InterpretedBackbone::from_bytes(
+            bytes, model, None,
+        )?)),
         #[cfg(not(feature = "onnx"))]
         FloatEngine::Interpreter => Err(EngineError::NotBuilt {
             model: model.to_owned(),
@@ -205,14 +205,20 @@ pub fn open_float(
 
 /// What both float engines know of a model beside its graph.
 #[derive(Debug)]
-#[cfg_attr(not(any(feature = "onnx", feature = "tract", feature = "ort")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "tract", feature = "ort")),
+    allow(dead_code)
+)]
 struct Described {
     model: String,
     layout: Layout,
     space: OwnedSpace,
 }
 
-#[cfg_attr(not(any(feature = "onnx", feature = "tract", feature = "ort")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "tract", feature = "ort")),
+    allow(dead_code)
+)]
 impl Described {
     /// Joins the file's hash, its metadata, and the widths of the outputs that hold the `parts`.
     fn new(
