@@ -10,7 +10,7 @@ mod output;
 pub use journal::{Journal, JournalError, Origin, Stamp};
 pub use output::{names_path, write_csv, write_npy};
 
-use crate::audio::{self, AudioError, UnlabelledSet};
+use crate::audio::{self, AudioError, UnlabelledClip, UnlabelledSet};
 use anyhow::{Context, Result, anyhow};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
@@ -51,7 +51,7 @@ impl Recordings {
         let mut names: Vec<PathBuf> = UnlabelledSet::open(&[folder])?
             .clips
             .into_iter()
-            .map(|path| {
+            .map(|UnlabelledClip { path, .. }| {
                 path.strip_prefix(folder)
                     .map(Path::to_owned)
                     .unwrap_or(path)

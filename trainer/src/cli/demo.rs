@@ -20,7 +20,6 @@ use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::frontend::FrontendConfig;
 use sounds::Sounds;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tested::{Subject, Tested};
 
 const PRESET: &str = "edge-s";
@@ -155,7 +154,7 @@ impl Args {
         );
         let request = TrainRequest {
             config,
-            clips: Arc::new(sounds.training.clone()),
+            recordings: sounds.training.clone(),
             cache: DecodeCache::NONE,
             out: self.out.join("run"),
             resume: false,
@@ -185,7 +184,7 @@ impl Args {
         println!(
             "2. Exporting to ONNX and packing into 8 bits. The same patches go through every engine:"
         );
-        let clips = calibration_mix(&trained.frontend, &sounds.training);
+        let clips = calibration_mix(&trained.frontend, &sounds.training.clips);
         let exported = export_run(&ExportRequest {
             spec: &trained.config.backbone,
             weights: &trained.weights,

@@ -2,8 +2,8 @@
 
 use super::cache::Cache;
 use super::progress::TrainingBar;
-use super::train::load_clips;
-use crate::audio::LabelledSet;
+use super::train::load_recordings;
+use crate::audio::{LabelledSet, Recordings};
 use crate::experiment::{Audio, Cell, Plan, Progress, Request, run};
 use crate::train::{MetricsRow, Observer};
 use anyhow::Result;
@@ -60,11 +60,11 @@ impl Args {
         let training = match self.pretrain.is_empty() {
             true => {
                 eprintln!("No --pretrain: training on the built-in synthesiser alone.");
-                Vec::new()
+                Recordings::default()
             }
             false => {
                 let rate = cells[0].config.frontend.sample_rate;
-                load_clips(&self.pretrain, self.no_gpl, rate, &cache)?
+                load_recordings(&self.pretrain, self.no_gpl, rate, &cache)?
             }
         };
         let request = Request {

@@ -5,7 +5,7 @@ use super::cell::{CellResult, Training};
 use super::measure::{Sets, Wanted, features, measure};
 use super::plan::{Cell, Plan, forward_macs};
 use super::summary::Summary;
-use crate::audio::{DecodeCache, LabelledSet};
+use crate::audio::{DecodeCache, LabelledSet, Recordings};
 use crate::evaluate::{MfccStandardiser, TrunkBackbone, operator_effects, reference_audio};
 use crate::export::{BackboneFile, ExportRequest, calibration_mix, export_run};
 use crate::net::{Parameters, Trunk};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug)]
 pub struct Audio {
     /// Training recordings at the variants' sample rate; may be empty.
-    pub training: Arc<Vec<Vec<f32>>>,
+    pub training: Arc<Recordings>,
     /// The labelled sets.
     pub sets: Vec<LabelledSet>,
     /// For the recordings of the sets.
@@ -145,7 +145,7 @@ fn run_cell(
     };
     let training = TrainRequest {
         config,
-        clips: request.audio.training.clone(),
+        recordings: request.audio.training.clone(),
         cache: request.audio.cache.clone(),
         out: out.clone(),
         resume,
@@ -155,7 +155,7 @@ fn run_cell(
         return Ok(None);
     }
     let label = request.plan.variants[cell.variant].label();
-    let clips = calibration_mix(&trained.frontend, &request.audio.training);
+    let clips = calibration_mix(&trained.frontend, &request.audio.training.clips);
     let exported = export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,

@@ -12,7 +12,7 @@ use super::schedule::warmup_cosine;
 use super::teacher::Teacher;
 use super::tensorboard::EventLog;
 use crate::atomic_file::write_bytes;
-use crate::audio::DecodeCache;
+use crate::audio::{DecodeCache, Recordings};
 use crate::augment::OPERATORS;
 use crate::net::{Mode, Parameters, Trunk, Weights, keep_freed_memory};
 use crate::ssl::{Loss, Objective, Views};
@@ -42,7 +42,7 @@ pub struct TrainRequest {
     /// Configuration; its normalisation is measured where it is left open.
     pub config: RunConfig,
     /// Recordings at the frontend's sample rate; may be empty.
-    pub clips: Arc<Vec<Vec<f32>>>,
+    pub recordings: Arc<Recordings>,
     /// For the recordings of the held-out sets.
     pub cache: DecodeCache,
     /// The run folder, made if it is not there.
@@ -92,13 +92,10 @@ pub fn train(
     let mut config = request.config.clone();
     config.check()?;
     let seed = config.train.seed;
-    let source = PairSource::new(
-        request.clips.clone(),
-        config.data,
-        config.augment.clone(),
-        config.frontend.to_config(),
-        seed,
-    )?;
+    let source = PairSource::new(request.recordings.clone(), &config)?;
+    if let Some(remark) = source.remark() {
+        observer.note(&remark);
+    }
     let source = if config.frontend.mean.is_none() || config.frontend.scale.is_none() {
         (config.frontend.mean, config.frontend.scale) = (None, None);
         let plain = source.with_frontend(config.frontend.to_config());
@@ -400,7 +397,7 @@ mod tests {
         };
         TrainRequest {
             config,
-            clips: Arc::new(Vec::new()),
+            recordings: Arc::default(),
             cache: DecodeCache::NONE,
             out: out.to_owned(),
             resume,
