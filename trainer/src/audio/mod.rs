@@ -29,7 +29,7 @@ pub use error::AudioError;
 pub use labelled::{LabelledClip, LabelledSet};
 pub use loading::Skipped;
 pub use noise::Noise;
-pub use recordings::{Group, Recordings};
+pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
 pub use unlabelled::{Licences, Manifest, UnlabelledClip, UnlabelledSet};

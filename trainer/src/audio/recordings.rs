@@ -23,8 +23,32 @@ pub struct Group {
     pub name: String,
     /// The column `kind` of its first recording; empty without one.
     pub kind: String,
-    /// Indices into [`Recordings::clips`], rising.
-    pub members: Vec<usize>,
+    /// Its recordings, in their order.
+    pub members: Vec<Member>,
+}
+
+/// A recording of a [`Group`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Index into [`Recordings::clips`].
+    pub clip: usize,
+    /// Its voice, kit or the like, which others may share: the column `group`.
+    pub source: Option<String>,
+}
+
+impl Group {
+    /// Members to pair number `first` with: those that do not share its source or, where all do, all
+    /// others.
+    pub fn partners(&self, first: usize) -> Vec<usize> {
+        let source = &self.members[first].source;
+        let others = (0..self.members.len()).filter(|&other| other != first);
+        let apart = |other: &usize| source.is_none() || self.members[*other].source != *source;
+        let partners: Vec<usize> = others.clone().filter(apart).collect();
+        match partners.is_empty() {
+            true => others.collect(),
+            false => partners,
+        }
+    }
 }
 
 impl Recordings {
@@ -43,7 +67,10 @@ impl Recordings {
                     kind: clip.kind.unwrap_or_default(),
                     members: Vec::new(),
                 });
-                group.members.push(index);
+                group.members.push(Member {
+                    clip: index,
+                    source: clip.group,
+                });
             }
         }
         let groups = groups.into_values();
@@ -72,5 +99,35 @@ impl From<Vec<Vec<f32>>> for Recordings {
             clips: clips.into_iter().map(Samples::from).collect(),
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_are_of_another_source_where_there_is_one() {
+        let group = |sources: &[&str]| Group {
+            name: "hello".into(),
+            kind: "word".into(),
+            members: sources
+                .iter()
+                .enumerate()
+                .map(|(clip, &source)| Member {
+                    clip,
+                    source: (!source.is_empty()).then(|| source.to_owned()),
+                })
+                .collect(),
+        };
+        let partners = |sources: &[&str]| -> Vec<Vec<usize>> {
+            let group = group(sources);
+            (0..sources.len())
+                .map(|first| group.partners(first))
+                .collect()
+        };
+        assert_eq!(partners(&["a", "b", "a"]), [vec![1], vec![0, 2], vec![1]]);
+        assert_eq!(partners(&["a", "a"]), [[1], [0]]);
+        assert_eq!(partners(&["", "", "a"]), [[1, 2], [0, 2], [0, 1]]);
     }
 }

@@ -46,6 +46,8 @@ pub struct UnlabelledClip {
     pub same: Option<(usize, String)>,
     /// The manifest's column `kind`.
     pub kind: Option<String>,
+    /// The manifest's column `group`.
+    pub group: Option<String>,
 }
 
 /// A `manifest.csv` with the column `path`.
@@ -83,6 +85,7 @@ impl UnlabelledSet {
     /// | column | meaning |
     /// |---|---|
     /// | `same` | recordings with one value are of one thing |
+    /// | `group` | the voice, kit or recording; those of one thing that share it are alike for that, too |
     /// | `split` | `train`, the default; a recording with another value is left out |
     /// | `kind` | groups of one kind are weighed together |
     /// | `gpl`, `licence` | see [`Licences`] |
@@ -247,6 +250,7 @@ impl Listed {
                 path: row.folder().join(row.get("path").unwrap_or("")),
                 same: filled("same").map(|name| (manifest, name.to_owned())),
                 kind: filled("kind").map(str::to_owned),
+                group: filled("group").map(str::to_owned),
             },
             trains: filled("split").is_none_or(|split| split == "train"),
         }
@@ -293,6 +297,7 @@ fn walk(
                 path,
                 same: None,
                 kind: None,
+                group: None,
             });
         }
     }
@@ -414,7 +419,10 @@ mod tests {
             .groups
             .iter()
             .map(|group| {
-                let members = group.members.iter().map(|&i| names[i].to_str().unwrap());
+                let members = group
+                    .members
+                    .iter()
+                    .map(|m| names[m.clip].to_str().unwrap());
                 (
                     &group.name[..],
                     &group.kind[..],

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 const MOST_GAIN: f32 = 1000.0;
 
 /// The `[environment]` table: what happens to every view, each by itself, after its labelled operators
-/// have run. All paths and heads hear the same views; a teacher of the same views
-/// (`objective.distillation`) hears them without their environment. Everything is off by default.
+/// have run. All paths and heads hear the same views; a teacher that is a backbone hears them without their
+/// environment. Everything is off by default.
 ///
 /// The parts come in this order: shift, background, tilt, level. Each is drawn with its own probability,
 /// and switching one on changes no draw of the others.

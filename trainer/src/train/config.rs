@@ -123,7 +123,8 @@ impl Default for DataConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct PairsConfig {
     /// Share of all pairs, 0 to 1, that are two different recordings of one group, a window anywhere in
-    /// each. Together with `data.synth_share` at most 1; the rest is two windows of one recording. Where
+    /// each: two with different values in the manifest's column `group` (another voice, another kit)
+    /// where there are such. Together with `data.synth_share` at most 1; the rest is two windows of one recording. Where
     /// no group is known, these pairs are of one recording too.
     pub same: f64,
     /// A group is drawn in proportion to its number of recordings to this power: 0 draws all groups

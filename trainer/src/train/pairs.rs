@@ -3,8 +3,8 @@
 
 use super::config::{DataConfig, PairsConfig, RunConfig};
 use super::teacher::Teacher;
-use crate::audio::Recordings;
 use crate::audio::synth::Patch;
+use crate::audio::{Member, Recordings};
 use crate::augment::{Augmenter, Environment, OPERATORS, Operator, View};
 use anyhow::{Result, bail};
 use mtslvr_runtime::clip::patches;
@@ -104,8 +104,8 @@ impl PairSource {
         let lengths = recordings.clips.iter().map(|clip| clip.len() as f64);
         let mut group_of = vec![None; recordings.clips.len()];
         for (index, group) in recordings.groups.iter().enumerate() {
-            for &member in &group.members {
-                group_of[member] = Some(index as u32);
+            for member in &group.members {
+                group_of[member.clip] = Some(index as u32);
             }
         }
         let source = Self {
@@ -305,12 +305,12 @@ impl PairSource {
             });
         }
         if share < synth + self.pairs.same && !self.groups.is_empty() {
-            let members = &self.recordings.groups[self.groups.draw(rng)].members;
-            let first = rng.random_range(0..members.len());
-            // Any of the others.
-            let second = (first + rng.random_range(1..members.len())) % members.len();
+            let group = &self.recordings.groups[self.groups.draw(rng)];
+            let first = rng.random_range(0..group.members.len());
+            let partners = group.partners(first);
+            let second = partners[rng.random_range(0..partners.len())];
             return [first, second].map(|member| {
-                let clip = members[member];
+                let clip = group.members[member].clip;
                 let start = rng.random_range(0..=self.last_start(clip));
                 Sound::Recorded(Window { clip, start })
             });
@@ -428,7 +428,7 @@ impl Cumulative {
 /// The weight of each group, see [`PairsConfig`].
 fn group_weights(recordings: &Recordings, config: PairsConfig) -> impl Iterator<Item = f64> {
     let groups = recordings.groups.iter();
-    let by_size = move |members: &[usize]| (members.len() as f64).powf(config.size_power);
+    let by_size = move |members: &[Member]| (members.len() as f64).powf(config.size_power);
     let mut kinds: BTreeMap<&str, f64> = BTreeMap::new();
     for group in groups.clone() {
         *kinds.entry(&group.kind).or_default() += by_size(&group.members);
