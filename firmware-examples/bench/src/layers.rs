@@ -6,19 +6,21 @@ use mtslvr_runtime::backbone::{EmbedError, Moment, PackedBackbone};
 use mtslvr_runtime::model::{MAX_OPS, Op, OpKind};
 
 /// Counts the instructions of each operator in an embedding; each is rounded to one tick of the counter.
+///
+/// # Errors
+/// If patch or embedding do not have the model's lengths.
 pub fn by_operator(
     bench: &Bench,
     backbone: &mut PackedBackbone<'_>,
     patch: &[f32],
     embedding: &mut [f32],
-) -> Result<[u64; MAX_OPS], EmbedError> {
-    let mut counts = [0; MAX_OPS];
+    counts: &mut [u64; MAX_OPS],
+) -> Result<(), EmbedError> {
     let mut start = 0;
     backbone.embed_observed(patch, embedding, &mut |op, moment| match moment {
         Moment::Before => start = bench.instructions.now(),
-        Moment::After => counts[op] += bench.instructions.now() - start,
-    })?;
-    Ok(counts)
+        Moment::After => counts[op] = bench.instructions.now() - start,
+    })
 }
 
 /// Writes what an operator is called: its place, its kind, kernel and stride, map and channels.

@@ -21,7 +21,7 @@ use mtslvr_board::instructions::Instructions;
 use mtslvr_board::{BOARD, entry, memory, say, semihosting};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::frontend::Frontend;
-use mtslvr_runtime::model::{Aligned, Crc32, Model};
+use mtslvr_runtime::model::{Aligned, Crc32, MAX_OPS, Model};
 use shapes::{SHAPE_ARENA_LEN, SHAPE_PATCH_LEN};
 
 #[entry]
@@ -82,8 +82,9 @@ impl Bench {
         );
         passed &= agrees("the embedding", crc32(&embedding), EMBEDDING_CRC32);
 
-        let counts = layers::by_operator(self, &mut backbone, patch, &mut embedding);
-        let counts = reported("the operators", counts)?;
+        let mut counts = [0; MAX_OPS];
+        let embedded = layers::by_operator(self, &mut backbone, patch, &mut embedding, &mut counts);
+        reported("the operators", embedded)?;
         for (op, instructions) in model.ops().zip(counts) {
             say!(
                 "layer macs={} instructions={} name={}",

@@ -10,7 +10,7 @@ const VARIABLE: &str = "MTSLVR_CACHE";
 /// Flattened into the arguments of a subcommand.
 #[derive(Debug, clap::Args)]
 pub(super) struct Cache {
-    /// Keep decoded recordings in this folder (230 MB an hour of sound), so that the next run need
+    /// Keep decoded recordings in this folder (115 MB an hour of sound), so that the next run need
     /// not decode them [default: MTSLVR_CACHE, or none]
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,

@@ -13,7 +13,8 @@ pub(super) struct Calibration {
     /// on; without any, sounds are synthesised
     #[arg(long, value_name = "DIR", num_args = 1..)]
     calibrate: Vec<PathBuf>,
-    /// Calibrate only on recordings that a manifest.csv in the folder marks with gpl = no
+    /// Calibrate only on recordings that a manifest.csv in the folder marks with gpl = no, or
+    /// with a licence that is not the GPL
     #[arg(long, requires = "calibrate")]
     no_gpl: bool,
 }
@@ -29,6 +30,9 @@ impl Calibration {
             eprintln!("No --calibrate: ranges and statistics come from synthetic sounds.");
             return Ok(calibration_clips(frontend));
         }
-        super::train::load_clips(&self.calibrate, self.no_gpl, frontend.sample_rate, cache)
+        let (folders, rate) = (&self.calibrate, frontend.sample_rate);
+        let recordings = super::train::load_recordings(folders, self.no_gpl, rate, cache)?;
+        let clips = recordings.clips.into_iter();
+        Ok(clips.map(|samples| samples.to_vec()).collect())
     }
 }

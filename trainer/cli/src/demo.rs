@@ -19,7 +19,6 @@ use mtslvr_train::export::{ExportRequest, Exported, export_run, write_shipped};
 use mtslvr_train::train::{RunConfig, TrainRequest, Trained, train};
 use sounds::Sounds;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tested::{Subject, Tested};
 
 const PRESET: &str = "edge-s";
@@ -154,7 +153,7 @@ impl Args {
         );
         let request = TrainRequest {
             config,
-            clips: Arc::new(sounds.training.clone()),
+            recordings: sounds.training.clone(),
             cache: DecodeCache::NONE,
             out: self.out.join("run"),
             resume: false,
@@ -184,7 +183,7 @@ impl Args {
         println!(
             "2. Exporting to ONNX and packing into 8 bits. The same patches go through every engine:"
         );
-        let clips = calibration_mix(&trained.frontend, &sounds.training);
+        let clips = calibration_mix(&trained.frontend, &sounds.training.clips);
         let exported = export_run(&ExportRequest {
             spec: &trained.config.backbone,
             weights: &trained.weights,

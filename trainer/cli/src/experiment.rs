@@ -1,10 +1,10 @@
 //! `mtslvr experiment`: variants compared over seeds, under matched compute.
 
 use super::cache::Cache;
-use super::train::load_clips;
+use super::train::load_recordings;
 use super::training_bar::TrainingBar;
 use anyhow::Result;
-use mtslvr_audio::LabelledSet;
+use mtslvr_audio::{LabelledSet, Recordings};
 use mtslvr_train::experiment::{Audio, Cell, Plan, Progress, Request, run};
 use mtslvr_train::train::{MetricsRow, Observer};
 use std::path::PathBuf;
@@ -60,11 +60,11 @@ impl Args {
         let training = match self.pretrain.is_empty() {
             true => {
                 eprintln!("No --pretrain: training on the built-in synthesiser alone.");
-                Vec::new()
+                Recordings::default()
             }
             false => {
                 let rate = cells[0].config.frontend.sample_rate;
-                load_clips(&self.pretrain, self.no_gpl, rate, &cache)?
+                load_recordings(&self.pretrain, self.no_gpl, rate, &cache)?
             }
         };
         let request = Request {

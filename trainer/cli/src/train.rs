@@ -5,9 +5,10 @@ use super::export::{name_of, provenance};
 use super::training_bar::TrainingBar;
 use anyhow::{Context, Result, bail};
 use mtslvr_audio::calibration_mix;
-use mtslvr_audio::{DecodeCache, Licences, UnlabelledSet};
+use mtslvr_audio::{DecodeCache, Licences, Recordings, UnlabelledSet};
 use mtslvr_evaluate::report::{Fact, Figure, ModelFindings, Report, bytes, model_costs};
 use mtslvr_pack::{BackboneFile, shipped_names};
+use mtslvr_train::augment::EnvironmentConfig;
 use mtslvr_train::export::{ExportRequest, Exported, export_run};
 use mtslvr_train::report::{engine_agreements, training_curves};
 use mtslvr_train::train::{MetricsRow, RunConfig, RunFolder, TrainRequest, Trained, train};
@@ -23,7 +24,8 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folders of recordings (WAV, FLAC, Ogg Vorbis, MP3), searched all the way down; without any,
-    /// every sound is synthesised
+    /// every sound is synthesised. A manifest.csv in a folder may say which recordings are of one thing
+    /// (columns path and same, for pairs.same) and which are held out (column split)
     #[arg(long, value_name = "DIR", num_args = 1..)]
     data: Vec<PathBuf>,
     /// The run folder to write
@@ -52,7 +54,8 @@ pub struct Args {
     /// Change any key of the configuration, such as --set objective.temperature=0.2
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
-    /// Use only recordings that a manifest.csv in the folder marks with gpl = no
+    /// Use only recordings that a manifest.csv in the folder marks with gpl = no, or with a licence that
+    /// is not the GPL
     #[arg(long)]
     no_gpl: bool,
     /// Labelled sets (DIR/<class>/<clip>) to measure few-shot accuracy on while it trains
@@ -112,17 +115,17 @@ impl Args {
             );
         }
         let cache = self.cache.open()?;
-        let clips = if self.data.is_empty() {
+        let recordings = if self.data.is_empty() {
             eprintln!("No --data: training on the built-in synthesiser alone.");
-            Vec::new()
+            Recordings::default()
         } else {
-            load_clips(&self.data, self.no_gpl, config.frontend.sample_rate, &cache)?
+            load_recordings(&self.data, self.no_gpl, config.frontend.sample_rate, &cache)?
         };
         let stop = super::interrupt::on_ctrl_c()?;
         let mut bar = TrainingBar::new();
         let request = TrainRequest {
             config,
-            clips: Arc::new(clips),
+            recordings: Arc::new(recordings),
             cache,
             out: self.out.clone(),
             resume: self.resume,
@@ -131,7 +134,7 @@ impl Args {
         bar.finish();
         let mut outcome = Outcome::new(&folder, &trained);
         if !trained.interrupted && !self.no_export {
-            let report = finish(&folder, &trained, &request.clips)?;
+            let report = finish(&folder, &trained, &request.recordings)?;
             outcome.report = Some(report);
         }
         if self.json {
@@ -182,9 +185,9 @@ impl<'r> Outcome<'r> {
 }
 
 /// Exports a finished run into its folder, and writes the report; gives its path.
-fn finish(folder: &RunFolder, trained: &Trained, recordings: &[Vec<f32>]) -> Result<PathBuf> {
+fn finish(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Result<PathBuf> {
     let out = folder.root();
-    let clips = calibration_mix(&trained.frontend, recordings);
+    let clips = calibration_mix(&trained.frontend, &recordings.clips);
     let exported = export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,
@@ -203,16 +206,16 @@ fn report(
     folder: &RunFolder,
     trained: &Trained,
     exported: &Exported,
-    recordings: &[Vec<f32>],
+    recordings: &Recordings,
 ) -> Result<Report> {
     let config = &trained.config;
     let inspection = BackboneFile::read(&exported.slvr, None)?.inspect()?;
-    let rate = f64::from(config.frontend.sample_rate);
-    let hours = recordings.iter().map(Vec::len).sum::<usize>() as f64 / rate / 3600.0;
-    let audio = match recordings.len() {
-        0 => "the built-in synthesiser's sounds".to_owned(),
-        count => format!(
-            "{count} recordings ({hours:.2} h), and in {:.0} % of the pairs the built-in synthesiser's sounds",
+    let rate = config.frontend.sample_rate;
+    let audio = match recordings.clips.is_empty() {
+        true => "the built-in synthesiser's sounds".to_owned(),
+        false => format!(
+            "{}, and in {:.0} % of the pairs the built-in synthesiser's sounds",
+            describe(recordings, rate),
             100.0 * config.data.synth_share
         ),
     };
@@ -244,6 +247,13 @@ fn report(
         Fact::new("Seed", config.train.seed),
         Fact::new("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
     ];
+    if config.pairs.same > 0.0 && !recordings.groups.is_empty() {
+        let share = format!("{:.1} % of all pairs", 100.0 * config.pairs.same);
+        facts.push(Fact::new("Pairs of two recordings of one thing", share));
+    }
+    if !config.environment.is_off() {
+        facts.push(Fact::new("Environment", environment(&config.environment)));
+    }
     if trained.stopped_early {
         facts.push(Fact::new(
             "Ended early",
@@ -279,33 +289,99 @@ fn report(
     })
 }
 
-/// Loads every recording below `folders`, naming what had to be skipped.
-pub(super) fn load_clips(
+/// What views sound in and through, for a sentence.
+fn environment(config: &EnvironmentConfig) -> String {
+    let EnvironmentConfig {
+        background,
+        level,
+        tilt,
+        shift,
+    } = config;
+    let percent = |probability: f32| format!("{:.0} % of the views", 100.0 * probability);
+    let range = |[low, high]: [f32; 2]| format!("{low} to {high} dB");
+    let parts = [
+        (
+            background.probability,
+            format!(
+                "a background at an SNR of {}, {:.0} % of them noise",
+                range(background.snr_db),
+                100.0 * background.noise_share
+            ),
+        ),
+        (
+            tilt.probability,
+            format!(
+                "a spectrum tilted by {} an octave",
+                range(tilt.db_per_octave)
+            ),
+        ),
+        (
+            level.probability,
+            match level.peak {
+                true => format!("a peak of {}", range(level.range_db)),
+                false => format!("a gain of {}", range(level.range_db)),
+            },
+        ),
+        (
+            shift.probability,
+            format!("a beginning up to {} s earlier or later", shift.seconds),
+        ),
+    ];
+    let parts = parts
+        .into_iter()
+        .filter(|(probability, _)| *probability > 0.0);
+    let parts: Vec<String> = parts
+        .map(|(probability, part)| format!("{part} in {}", percent(probability)))
+        .collect();
+    parts.join("; ")
+}
+
+/// How many recordings, hours and groups there are, for a sentence.
+fn describe(recordings: &Recordings, sample_rate: u32) -> String {
+    let hours = recordings.total_samples() as f64 / f64::from(sample_rate) / 3600.0;
+    let groups = match recordings.groups.len() {
+        0 => String::new(),
+        count => format!(
+            ", {} of them in {count} groups of one thing",
+            recordings.grouped()
+        ),
+    };
+    format!(
+        "{} recordings ({hours:.2} h){groups}",
+        recordings.clips.len()
+    )
+}
+
+/// Loads every recording below `folders` that is not held out, naming what had to be skipped.
+pub(super) fn load_recordings(
     folders: &[PathBuf],
     no_gpl: bool,
     sample_rate: u32,
     cache: &DecodeCache,
-) -> Result<Vec<Vec<f32>>> {
+) -> Result<Recordings> {
     let licences = if no_gpl {
         Licences::NotGpl
     } else {
         Licences::Any
     };
-    let set = UnlabelledSet::open_licensed(folders, licences)?;
+    let set = UnlabelledSet::for_training(folders, licences)?;
     let bar = super::progress::files(set.clips.len() as u64, "reading recordings");
-    let (clips, skipped) = set.load_all(sample_rate, cache, |done| bar.set_position(done as u64));
+    let (recordings, skipped) =
+        set.load_all(sample_rate, cache, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     for file in &skipped {
         eprintln!("skipped: {file}");
     }
-    let seconds = clips.iter().map(Vec::len).sum::<usize>() as f64 / f64::from(sample_rate);
+    let held_out = match set.held_out {
+        0 => String::new(),
+        count => format!("{count} held out by the column `split`; "),
+    };
     eprintln!(
-        "{} recordings, {:.2} hours; {} files skipped.",
-        clips.len(),
-        seconds / 3600.0,
+        "{}; {held_out}{} files skipped.",
+        describe(&recordings, sample_rate),
         skipped.len()
     );
-    if clips.is_empty() {
+    if recordings.clips.is_empty() {
         let named: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
         return Err(anyhow::anyhow!(
             "no recording could be read below {}",
@@ -313,5 +389,5 @@ pub(super) fn load_clips(
         ))
         .context("expected WAV, FLAC, Ogg Vorbis or MP3 files");
     }
-    Ok(clips)
+    Ok(recordings)
 }

@@ -29,7 +29,7 @@ mod pack;
 mod quantise;
 mod shipped;
 mod statistics;
-#[cfg(all(feature = "onnx", feature = "tract", feature = "ort"))]
+#[cfg(all(feature = "onnx", feature = "ort"))]
 pub mod verify;
 
 pub use opened::{

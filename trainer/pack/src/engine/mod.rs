@@ -5,6 +5,8 @@
 //! an error. An engine takes the frontend, the parts, the base mean and the reference from the ONNX file's
 //! metadata ([`OnnxMetadata`]), so that a model file alone says how to feed it.
 
+#[cfg(feature = "onnx")]
+mod interpreter;
 mod onnx_metadata;
 #[cfg(feature = "ort")]
 mod ort;
@@ -13,6 +15,8 @@ mod tract;
 
 use mtslvr_runtime::backbone::Backbone;
 
+#[cfg(feature = "onnx")]
+pub use self::interpreter::InterpretedBackbone;
 #[cfg(feature = "ort")]
 pub use self::ort::{ORT_LIBRARY_VARIABLE, OrtBackbone};
 #[cfg(feature = "tract")]
@@ -125,13 +129,37 @@ pub trait FloatBackbone: Backbone<Error = EngineError> + core::fmt::Debug + Send
 
 impl<B: Backbone<Error = EngineError> + core::fmt::Debug + Send> FloatBackbone for B {}
 
+impl Backbone for Box<dyn FloatBackbone> {
+    type Error = EngineError;
+
+    fn space(&self) -> EmbeddingSpace<'_> {
+        (**self).space()
+    }
+
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
+        (**self).embed(patch, embedding)
+    }
+}
+
 /// The engines that run ONNX models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FloatEngine {
+    /// The packer's own interpreter, the feature `onnx`.
+    Interpreter,
     /// tract, the feature `tract`.
     Tract,
     /// ONNX Runtime, the feature `ort`.
     Ort,
+}
+
+impl FloatEngine {
+    /// The engine that needs nothing beside this program: tract where it was built in, which is several
+    /// times as fast, the interpreter elsewhere.
+    pub const BUILT_IN: Self = if cfg!(feature = "tract") {
+        Self::Tract
+    } else {
+        Self::Interpreter
+    };
 }
 
 /// Opens an ONNX model in `engine`; errors call it `model`.
@@ -139,13 +167,25 @@ pub enum FloatEngine {
 /// # Errors
 /// [`EngineError::NotBuilt`] where this program was built without the engine, and whatever the engine
 /// says of the model.
-#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(unused_variables))]
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "tract", feature = "ort")),
+    allow(unused_variables)
+)]
 pub fn open_float(
     engine: FloatEngine,
     bytes: &[u8],
     model: &str,
 ) -> Result<Box<dyn FloatBackbone>, EngineError> {
     match engine {
+        #[cfg(feature = "onnx")]
+        FloatEngine::Interpreter => Ok(Box::new(InterpretedBackbone::from_bytes(
+            bytes, model, None,
+        )?)),
+        #[cfg(not(feature = "onnx"))]
+        FloatEngine::Interpreter => Err(EngineError::NotBuilt {
+            model: model.to_owned(),
+            engine: "interpreter",
+        }),
         #[cfg(feature = "tract")]
         FloatEngine::Tract => Ok(Box::new(TractBackbone::from_bytes(bytes, model, None)?)),
         #[cfg(feature = "ort")]
@@ -165,14 +205,20 @@ pub fn open_float(
 
 /// What both float engines know of a model beside its graph.
 #[derive(Debug)]
-#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "tract", feature = "ort")),
+    allow(dead_code)
+)]
 struct Described {
     model: String,
     layout: Layout,
     space: OwnedSpace,
 }
 
-#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "onnx", feature = "tract", feature = "ort")),
+    allow(dead_code)
+)]
 impl Described {
     /// Joins the file's hash, its metadata, and the widths of the outputs that hold the `parts`.
     fn new(

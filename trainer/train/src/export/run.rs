@@ -7,7 +7,7 @@ use candle_core::Device;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::calibration_clips;
 use mtslvr_pack::calibration::RangeRule;
-use mtslvr_pack::engine::TractBackbone;
+use mtslvr_pack::engine::{FloatEngine, open_float};
 use mtslvr_pack::graph::Graph;
 use mtslvr_pack::verify::{Subject, Verification, verify};
 use mtslvr_pack::{
@@ -70,9 +70,9 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
     let dim = request.spec.paths() * request.spec.path_dim();
     let bare = write(&EmbeddingStatistics::unmeasured(dim))?;
     // Opened once here so that a failure is reported, not met on a thread.
-    TractBackbone::from_bytes(&bare, ONNX_FILE, None)?;
+    open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE)?;
     let backbone =
-        || TractBackbone::from_bytes(&bare, ONNX_FILE, None).expect("has just been opened");
+        || open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE).expect("has just been opened");
     let onnx_bytes = write(&EmbeddingStatistics::measure(backbone, request.clips)?)?;
 
     let graph = onnx::read(&onnx_bytes, None)?;

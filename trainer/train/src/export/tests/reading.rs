@@ -202,8 +202,7 @@ fn with_events(parts: Option<Vec<(String, f32)>>) -> Vec<u8> {
         ..Default::default()
     });
     graph.output.push(value_info("events", &[5]));
-    let mean = vec![0.25; 2 * 12 + 5];
-    let mean: Vec<String> = mean.iter().map(f32::to_string).collect();
+    let mean = ["0.25"; 2 * 12 + 5];
     for entry in &mut model.metadata_props {
         if entry.key == KEY_BASE_MEAN {
             entry.value = mean.join(" ");
