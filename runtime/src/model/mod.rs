@@ -232,6 +232,13 @@ pub(crate) fn proven<T>(found: Option<T>) -> T {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Model<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Model {{ name: {=str}, id: {} }}", self.name(), self.id());
+    }
+}
+
 impl core::fmt::Debug for Model<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Model")
