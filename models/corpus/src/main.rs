@@ -66,7 +66,7 @@ enum Command {
     /// `mtslvr eval --data` reads. Accuracy on them ranks settings; it is no result, since
     /// training hears the same recordings.
     Sort {
-        /// Folder of recordings with a manifest.csv.
+        /// Folder of recordings with a manifest.csv, or a corpus that has taken them in.
         pretrain: PathBuf,
         /// Folder for the sets.
         out: PathBuf,

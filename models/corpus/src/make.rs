@@ -3,12 +3,13 @@
 use crate::batch::{self, Made};
 use crate::manifest::{self, Row, Split, YesNo};
 use crate::package::Packages;
+use crate::pretrain;
 use crate::program::{self, Missing};
+use crate::same::Set;
 use crate::sources::{self, Context, Credit, Origin, Source};
-use crate::{pretrain, proxy};
 use anyhow::{Context as _, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,10 @@ pub fn make(options: &Options, stop: &AtomicBool) -> Result<()> {
     }
     let corpus = Corpus::gather(&options.out)?;
     corpus.write(&options.out)?;
+    let removed = prune(&options.out, &corpus)?;
+    if removed > 0 {
+        eprintln!("Removed {removed} clips of earlier runs that are no longer wanted.");
+    }
     print!("{}", corpus.summary());
     report(&missing, &failures);
     Ok(())
@@ -128,7 +133,6 @@ fn take_in(folder: &Path, out: &Path, stop: &AtomicBool) -> Result<()> {
     let notes = out.join(".made").join(pretrain::NAME);
     let text = fs::read_to_string(folder.join("SOURCES.md")).unwrap_or_default();
     crate::audio::write_bytes(&notes.join("SOURCES.md"), text.as_bytes())?;
-    proxy::sort(&out.join(pretrain::NAME), &out.join("choose"))?;
     Ok(())
 }
 
@@ -289,6 +293,37 @@ impl Corpus {
         let _ = writeln!(text, "\n{} clips, {:.2} h", all.len(), hours(&all));
         text
     }
+}
+
+/// Removes clips that this program made and that no row lists: training takes whatever is in a
+/// folder. Files of other names and folders of other names are let alone.
+fn prune(out: &Path, corpus: &Corpus) -> Result<usize> {
+    let listed: HashSet<_> = corpus.rows().map(|row| out.join(&row.path)).collect();
+    let sources = corpus.sources.iter().map(|source| out.join(source.name));
+    let sets = Set::ALL.map(|set| out.join("choose").join(set.name()));
+    let mut removed = 0;
+    for folder in sources.chain(sets).filter(|folder| folder.is_dir()) {
+        removed += prune_folder(&folder, &listed)
+            .with_context(|| format!("cannot tidy {}", folder.display()))?;
+    }
+    Ok(removed)
+}
+
+fn prune_folder(folder: &Path, listed: &HashSet<PathBuf>) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            removed += prune_folder(&path, listed)?;
+            // Fails where something is left in it, which is as it should be.
+            let _ = fs::remove_dir(&path);
+        } else if path.extension().is_some_and(|e| e == "wav") && !listed.contains(&path) {
+            fs::remove_file(&path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 fn hours(rows: &[Row]) -> f64 {

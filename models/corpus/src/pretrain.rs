@@ -16,11 +16,9 @@ pub const NAME: &str = "pretrain";
 
 /// A row of such a folder's manifest.
 #[derive(Debug, Deserialize)]
-pub struct Listed {
-    /// Path below the folder.
-    pub path: String,
-    /// Which work it is from.
-    pub source: String,
+struct Listed {
+    path: String,
+    source: String,
     seconds: f64,
     kind: String,
     gpl: YesNo,
@@ -40,7 +38,7 @@ pub fn copy(
     let listed: Vec<Listed> = manifest::read(&folder.join("manifest.csv"))?;
     let sources = fs::read_to_string(folder.join("SOURCES.md")).unwrap_or_default();
     let licences = licences(&sources);
-    let rows = listed
+    listed
         .into_par_iter()
         .map(|listed| {
             if stop.load(Ordering::Relaxed) {
@@ -74,13 +72,7 @@ pub fn copy(
                 split: Split::Train,
             })
         })
-        .collect::<Result<Vec<_>>>()?;
-    // For whoever sorts the copies into sets.
-    copy_file(
-        &folder.join("manifest.csv"),
-        &out.join(NAME).join("manifest.csv"),
-    )?;
-    Ok(rows)
+        .collect()
 }
 
 /// Copies `from` to `to`, which has its name once it is whole, unless it is there already.

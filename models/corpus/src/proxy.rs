@@ -3,11 +3,12 @@
 //! The sets that results are reported on must not choose the settings of a model. The names of some
 //! pretraining recordings tell what they hold; this makes sets of links from those. The network has
 //! heard these recordings, without labels, so accuracy on them ranks settings and is no result.
+//! The sets are not part of a corpus, in whose folder training would find the links, too.
 
 use crate::manifest;
-use crate::pretrain::Listed;
 use anyhow::{Context, Result};
 use regex_lite::Regex;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,6 +51,13 @@ const RULES: [Rule; 5] = [
 
 /// Clips of a class; a smaller class is left out.
 const SMALLEST: usize = 4;
+
+/// A row of a manifest, as far as it matters here: of a folder of recordings, or of a corpus.
+#[derive(Deserialize)]
+struct Listed {
+    path: String,
+    source: String,
+}
 
 /// A set that was sorted: its name, and the clips of each class.
 pub struct Sorted {

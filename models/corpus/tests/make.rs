@@ -126,11 +126,20 @@ fn a_killed_run_goes_on_where_it_was() {
     }
     let sources = fs::read_to_string(out.join("SOURCES.md")).unwrap();
     assert!(sources.contains("kit Free: CC0-1.0; N. N."), "{sources}");
+    // With fewer hours, what is too much goes, and nothing of the user's.
+    fs::write(out.join("patches/notes.txt"), "mine").unwrap();
+    let output = program(dir.path(), &["--hours", "1"]).output().unwrap();
+    assert!(
+        text(&output).contains("no longer wanted"),
+        "{}",
+        text(&output)
+    );
+    let fewer = fs::read_to_string(out.join("manifest.csv")).unwrap();
+    assert_eq!(fewer.lines().count(), clips(&out).len() + 1);
+    assert!(fewer.lines().all(|row| manifest.contains(row)));
+    assert!(fewer.len() < manifest.len() && out.join("patches/notes.txt").exists());
     // What is held out lies with the sets to choose on, and nowhere else.
-    let held = manifest
-        .lines()
-        .filter(|row| row.ends_with(",choose"))
-        .count();
+    let held = fewer.lines().filter(|row| row.ends_with(",choose")).count();
     let choose = clips(&out.join("choose")).len();
     assert!(held > 0 && held == choose, "{held} rows, {choose} clips");
 }
@@ -177,7 +186,13 @@ fn recordings_of_another_folder_are_taken_in() {
     let manifest = fs::read_to_string(out.join("manifest.csv")).unwrap();
     let row = "pretrain/pico_wake/alexa_0.ogg,pico_wake,Apache-2.0,no,1.0,voice,,,train";
     assert!(manifest.contains(row), "{manifest}");
-    assert!(out.join("choose/wake_words/alexa/alexa_3.ogg").is_file());
+    // Sorted from the corpus as from the folder.
+    let sets = dir.path().join("sets");
+    let mut sort = Command::new(env!("CARGO_BIN_EXE_mtslvr-corpus"));
+    let output = sort.arg("sort").arg(&out).arg(&sets).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("wake_words: 1 classes (alexa 4)"));
+    assert!(sets.join("wake_words/alexa/alexa_3.ogg").is_file());
     let sources = fs::read_to_string(out.join("SOURCES.md")).unwrap();
     assert!(sources.contains("### pico_wake (4 clips)"), "{sources}");
 }

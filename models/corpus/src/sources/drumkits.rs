@@ -1,11 +1,11 @@
 //! Drum kits of Hydrogen, every hit of every layer of force.
 
-use super::{Context, Credit, Origin, Plan, Source, is_read_here, recordings, stem};
+use super::{Context, Credit, Origin, Plan, Source, recordings, stem};
 use crate::batch::Wanted;
 use crate::drum;
 use crate::licence::Licence;
 use crate::package::Package;
-use crate::program::{self, Missing};
+use crate::program::{self, Missing, is_read_here};
 use crate::same::{Same, Set, file_name};
 use anyhow::{Context as _, Result};
 use roxmltree::{Document, Node};
@@ -21,8 +21,8 @@ pub const SOURCE: Source = Source {
 const PACKAGE: &str = "hydrogen-drumkits";
 const FOLDER: &str = "usr/share/hydrogen/data/drumkits/";
 
-/// Kits by the author of the kit that the evaluated set `drums` is mostly of. One of them is that
-/// kit under its first name.
+/// Kits by the author of the kit that the evaluated set `drums` is mostly of, of the same makes of
+/// drums.
 const EVALUATED: [&str; 2] = ["The Black Pearl 1.0", "Gimme A Hand 1.0"];
 
 /// A hit: its file, and the name of its drum.

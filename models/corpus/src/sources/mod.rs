@@ -15,7 +15,7 @@ use crate::package::{Package, Packages};
 use crate::program::{self, Missing};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A source of clips.
 pub struct Source {
@@ -126,11 +126,10 @@ fn recordings(files: Vec<(PathBuf, Wanted)>) -> Vec<Batch> {
             key: format!("{:04}", batches.len()),
             clips,
             render: Box::new(move |missing, bench| {
-                for &index in missing {
-                    if bench.is_stopped() {
-                        break;
-                    }
-                    match program::decode(&paths[index], &bench.scratch) {
+                let wanted: Vec<&Path> = missing.iter().map(|&i| paths[i].as_path()).collect();
+                let decoded = program::decode(&wanted, &bench.scratch);
+                for (&index, samples) in missing.iter().zip(decoded) {
+                    match samples {
                         Ok(samples) => bench.put(index, &samples, Tidy::RECORDING)?,
                         Err(error) => bench.fail(&error),
                     }
@@ -148,9 +147,4 @@ fn stem(path: &str) -> (&str, String) {
         Some((stem, extension)) if !extension.contains('/') => (stem, extension.to_lowercase()),
         _ => (path, String::new()),
     }
-}
-
-/// Formats that are read without ffmpeg.
-fn is_read_here(extension: &str) -> bool {
-    ["wav", "flac", "ogg", "mp3"].contains(&extension)
 }

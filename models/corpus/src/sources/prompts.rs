@@ -3,11 +3,11 @@
 //! Files of one name say the same in every package of a language; where they are single words,
 //! letters or numbers, they say it in the same words, too.
 
-use super::{Context, Credit, Origin, Plan, Source, is_read_here, recordings, stem};
+use super::{Context, Credit, Origin, Plan, Source, recordings, stem};
 use crate::batch::Wanted;
 use crate::licence::Licence;
 use crate::package::Package;
-use crate::program::{self, Missing};
+use crate::program::{self, Missing, is_read_here};
 use crate::same::{Same, Set, file_name};
 use crate::words;
 use anyhow::Result;
