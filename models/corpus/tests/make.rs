@@ -196,3 +196,116 @@ fn recordings_of_another_folder_are_taken_in() {
     let sources = fs::read_to_string(out.join("SOURCES.md")).unwrap();
     assert!(sources.contains("### pico_wake (4 clips)"), "{sources}");
 }
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_stops_between_clips() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut running = program(dir.path(), &["--hours", "20"]);
+    let running = running
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while clips(&out).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no clips");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = running.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = running.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(
+        text(&output).contains("goes on from here"),
+        "{}",
+        text(&output)
+    );
+    // Every clip is whole, and nothing half done is left.
+    let made = clips(&out);
+    for path in made.keys() {
+        let reader = hound::WavReader::open(path).unwrap();
+        assert!(reader.into_samples::<i16>().all(|sample| sample.is_ok()));
+    }
+    assert!(!out.join("manifest.csv").exists());
+}
+
+/// Words go to the programs that speak; here to one that writes a fixed sound and notes the word.
+#[test]
+#[cfg(unix)]
+fn evaluated_words_are_never_spoken() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let programs = dir.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let (fixture, said) = (dir.path().join("said.wav"), dir.path().join("said.txt"));
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 22_050,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&fixture, spec).unwrap();
+    (0..11_025).for_each(|n| writer.write_sample((n % 100) as i16 * 100).unwrap());
+    writer.finalize().unwrap();
+    let script = format!(
+        "#!/bin/sh\n\
+         if [ \"$1\" = --voices=variant ]; then\n\
+           for v in f1 f2 m1; do echo \" 5 variant --/M $v !v/$v\"; done; exit\n\
+         fi\n\
+         while [ $# -gt 0 ]; do\n\
+           case $1 in -w) out=$2 ;; --) echo \"$2\" >>{said} ;; esac\n\
+           shift\n\
+         done\n\
+         /bin/cp {fixture} \"$out\"\n",
+        said = said.display(),
+        fixture = fixture.display()
+    );
+    let espeak = programs.join("espeak-ng");
+    fs::write(&espeak, script).unwrap();
+    fs::set_permissions(&espeak, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let root = dir.path().join("packages/wamerican/usr/share");
+    for (path, text) in [
+        ("doc/wamerican/copyright", "Public domain."),
+        (
+            "dict/american-english",
+            "yes\nno\nup\ndown\nleft\nright\non\noff\nstop\ngo\nzero\none\ntwo\nthree\nfour\n\
+             five\nsix\nseven\neight\nnine\nSeven\nnine's\nhouse\nupward\ngarden\n",
+        ),
+    ] {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_mtslvr-corpus"))
+        .env("PATH", &programs)
+        .arg("make")
+        .arg(dir.path().join("out"))
+        .arg("--packages")
+        .arg(dir.path().join("packages"))
+        .args(["--offline", "--only", "speech", "--hours", "1"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("flite"), "{}", text(&output));
+    let said = fs::read_to_string(said).unwrap();
+    let words: std::collections::BTreeSet<_> = said.lines().collect();
+    assert_eq!(
+        words.into_iter().collect::<Vec<_>>(),
+        ["garden", "house", "upward"]
+    );
+    // Eight accents of three variants are more than the ten voices of a word.
+    let manifest = fs::read_to_string(dir.path().join("out/manifest.csv")).unwrap();
+    let house = manifest
+        .lines()
+        .filter(|row| row.contains(",words/en_house,"));
+    assert_eq!(house.count(), 10);
+    assert_eq!(manifest.lines().count(), 31);
+}

@@ -251,6 +251,7 @@ fn render(
     program::run(
         Command::new("fluidsynth")
             .args(["-n", "-i", "-q", "-R", "0", "-C", "0", "-g", "0.5"])
+            .args(["-o", "synth.dynamic-sample-loading=1"])
             .args(["-r", RENDER_RATE, "-O", "float", "-T", "wav", "-F"])
             .arg(&wav)
             .arg(font)
