@@ -199,8 +199,7 @@ impl<'a> Model<'a> {
 
     /// Returns the tensors: the patch, then what each operator writes.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
-        let network = self.network;
-        (0..network.tensors.len()).filter_map(move |index| network.tensor(index))
+        self.network.tensors()
     }
 
     /// Returns the indices of the tensors that hold the parts' values.
