@@ -440,6 +440,7 @@ mod tests {
     use crate::export::random;
     use mtslvr_pack::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone, TractBackbone};
     use mtslvr_runtime::backbone::Backbone;
+    use mtslvr_runtime::fewshot::Reference;
     use prost::Message;
 
     fn model(kind: AdapterKind, from_stage: usize) -> Vec<u8> {
@@ -478,7 +479,7 @@ mod tests {
             });
             assert_eq!(tract.space().frontend(), &random::frontend());
             assert_eq!(tract.space().base_mean(), vec![0.25; dim]);
-            assert_eq!(tract.space().reference().quantiles()[3], 0.5);
+            assert_eq!(*tract.space().reference(), Reference::assumed(0.5));
             assert_eq!(tract.space(), ort.space());
             let patches = random::patches(&random::frontend(), 3, 1);
             let mut batch = vec![0.0; 3 * dim];
