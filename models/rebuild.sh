@@ -9,7 +9,7 @@ set -euo pipefail
 data=$(realpath "${1:?usage: models/rebuild.sh DATA [RUNS]}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 runs=${2:-runs/shipped}
-mtslvr() { cargo run --release --quiet --package mtslvr-trainer -- "$@"; }
+mtslvr() { cargo run --release --quiet --package mtslvr -- "$@"; }
 
 mtslvr experiment models/experiments/shipped.toml --pretrain "$data/pretrain" --no-gpl \
     --data "$data/eval" --out "$runs" --cache "$runs/cache"

@@ -1,5 +1,5 @@
 //! The frontend against librosa's definition of a log-mel spectrogram, computed in double
-//! precision by `scripts/golden_frontend.py`.
+//! precision by `tests/reference/golden_frontend.py`.
 
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! The ridge and logistic heads against scikit-learn's solutions (`scripts/golden_heads.py`).
+//! The ridge and logistic heads against scikit-learn's solutions (`tests/reference/golden_heads.py`).
 
 use mtslvr_runtime::fewshot::{HeadKind, dot, fit, fit_scratch_len, scores, softmax};
 use serde_json::Value;
@@ -127,7 +127,7 @@ fn logistic_matches_scikit_learn() {
         for query in problem.queries.chunks(problem.dim) {
             let mut out = vec![0.0; problem.classes];
             let examples = problem.x.chunks(problem.dim);
-            scores(&dual, &bias, examples.map(|x| dot(x, query)), &mut out);
+            scores(&dual, &bias, examples.map(|x| dot(x, query)), &mut out).unwrap();
             softmax(&mut out);
             probabilities.extend(out);
         }

@@ -6,7 +6,8 @@ pub use host::Host;
 
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::fewshot::HeadKind;
-use mtslvr_runtime::fewshot::persist::{SimulatedFlash, flash_len};
+use mtslvr_runtime::fewshot::persist::flash_len;
+use mtslvr_simulated_flash::SimulatedFlash;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, fs};

@@ -1,7 +1,7 @@
 //! Weights that no training made, with nothing left at the value it began with.
 
 use candle_core::{Device, Result};
-use mtslvr_trainer::net::{BackboneSpec, Parameters, Trunk, Weights};
+use mtslvr_train::net::{BackboneSpec, Parameters, Trunk, Weights};
 
 /// Random weights for a trunk: convolutions as before training, norms and adapters moved away from
 /// the identity.

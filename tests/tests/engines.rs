@@ -4,12 +4,14 @@
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
+use mtslvr_audio::calibration_clips;
+use mtslvr_pack::{Engine, open_backbone};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::patches;
 use mtslvr_tests::weights::seeded_weights;
-use mtslvr_trainer::export::{Engine, ExportRequest, calibration_clips, export_run, open_backbone};
-use mtslvr_trainer::net::{Parameters, Trunk};
-use mtslvr_trainer::train::{PRESETS, RunConfig};
+use mtslvr_train::export::{ExportRequest, export_run};
+use mtslvr_train::net::{Parameters, Trunk};
+use mtslvr_train::train::{PRESETS, RunConfig};
 
 /// A preset and what is changed in it.
 struct Case {

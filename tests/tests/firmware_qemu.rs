@@ -2,10 +2,10 @@
 //! bits.
 
 use anyhow::{Result, bail};
+use mtslvr_audio::synth::write_dataset;
+use mtslvr_audio::{self as audio, LabelledSet};
 use mtslvr_runtime::fewshot::HeadKind;
 use mtslvr_tests::firmware::{Firmware, Script};
-use mtslvr_trainer::audio::synth::write_dataset;
-use mtslvr_trainer::audio::{self, LabelledSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;

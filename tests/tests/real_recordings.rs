@@ -1,15 +1,15 @@
 //! What needs real recordings: `cargo xtask test` runs it where `MTSLVR_DATA` is set.
 
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio::{self as audio, DecodeCache, LabelledSet};
+use mtslvr_evaluate::{EpisodeShape, LoadedSet, TaskSet, embed_clips};
+use mtslvr_pack::BackboneFile;
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::{self, embed_clip};
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Limits, Refusal, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Model};
 use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_tests::firmware::{Firmware, Script};
-use mtslvr_trainer::audio::{self, DecodeCache, LabelledSet};
-use mtslvr_trainer::evaluate::{EpisodeShape, LoadedSet, TaskSet, embed_clips};
-use mtslvr_trainer::export::BackboneFile;
 use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};

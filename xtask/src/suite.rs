@@ -4,7 +4,7 @@ use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
-use crate::{aarch64, embedded, figures, firmware, onnxruntime, process, workspace};
+use crate::{aarch64, elf, embedded, figures, firmware, onnxruntime, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Sweep, sweep};
 use mtslvr_runtime::nn::portable;
@@ -20,6 +20,9 @@ const MODEL: &str = "test model";
 /// The board that the example firmware is tested on.
 const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
+/// The least device, which has the shipped model.
+const MINIMAL: &str = "firmware: build the least device";
+const PACKAGE: &str = "package of the runtime";
 /// The firmwares of real boards.
 const BOARDS: &str = "firmware: real boards";
 const FIGURES: &str = "firmware: bytes and figures";
@@ -41,11 +44,14 @@ const AARCH64: &str = "aarch64 kernels, in QEMU";
 const MICROPHONE: &str = "clippy with the microphone (feature mic)";
 /// What its build needs beside Rust.
 const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
+const LEAN: &str = "the program without training";
+/// Bytes that it may take, its backbones among them.
+const LEAN_LIMIT: u64 = 8_000_000;
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
 /// The workspaces beside the host's own, each with its manifest.
-const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "fuzz"];
+const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "tests/fuzz"];
 
 /// Runs everything and prints the summary.
 pub fn test() -> ExitCode {
@@ -65,6 +71,7 @@ pub fn test() -> ExitCode {
         );
     }
     steps.run("documentation", documentation);
+    steps.run(PACKAGE, package);
     match &toolchain {
         Some(toolchain) => {
             steps.run("no_std build of the runtime", || no_std_build(toolchain));
@@ -83,6 +90,17 @@ pub fn test() -> ExitCode {
         }
         (_, None) => {
             steps.blocked(FIRMWARE, MODEL);
+            None
+        }
+    };
+
+    let minimal = match &toolchain {
+        Some(toolchain) => steps.run(MINIMAL, || {
+            let model = firmware::model_or_shipped(None)?;
+            firmware::build(*toolchain, BOARD, firmware::MINIMAL, &model)
+        }),
+        None => {
+            steps.blocked(MINIMAL, EMBEDDED);
             None
         }
     };
@@ -133,10 +151,14 @@ pub fn test() -> ExitCode {
     }
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
+    if let Some(size) = steps.run(LEAN, lean_program) {
+        steps.note(LEAN, &size);
+    }
     let inputs = Inputs {
         library,
         model,
         elf,
+        minimal,
     };
     steps.run(HOST_TESTS, || host_tests(&inputs));
     match env::var_os("MTSLVR_DATA").filter(|data| !data.is_empty()) {
@@ -154,6 +176,7 @@ struct Inputs {
     library: Option<PathBuf>,
     model: Option<PathBuf>,
     elf: Option<PathBuf>,
+    minimal: Option<PathBuf>,
 }
 
 impl Inputs {
@@ -165,6 +188,7 @@ impl Inputs {
             ("ORT_DYLIB_PATH", &self.library),
             ("MTSLVR_TEST_MODEL", &self.model),
             ("MTSLVR_TEST_FIRMWARE", &self.elf),
+            ("MTSLVR_TEST_MINIMAL", &self.minimal),
         ] {
             if let Some(value) = value {
                 command.env(name, value);
@@ -212,9 +236,16 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    let firmware = ["--no-default-features", "--features", "flash"];
+    let firmware = ["--no-default-features", "--features", "flash,defmt"];
     run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
-    run(&["--manifest-path", "fuzz/Cargo.toml", "--all-targets"])
+    // The program that only runs packed models.
+    run(&[
+        "--package",
+        "mtslvr",
+        "--no-default-features",
+        "--all-targets",
+    ])?;
+    run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])
 }
 
 /// What is behind the feature compiles. Nothing but this needs ALSA.
@@ -225,14 +256,7 @@ fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["clippy", "--release", "--locked", "--package"])
-            .args([
-                "mtslvr-trainer",
-                "--features",
-                "mic",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            .args(["mtslvr", "--features", "mic", "--", "-D", "warnings"]),
     )
 }
 
@@ -242,11 +266,26 @@ fn has_alsa() -> bool {
         || process::succeeds(Command::new("pkg-config").args(["--exists", "alsa"]))
 }
 
+/// The crates that a user builds on, each with all that it has on a host.
+const LIBRARIES: [&str; 8] = [
+    "mtslvr-runtime",
+    "mtslvr-audio",
+    "mtslvr-pack",
+    "mtslvr-listen",
+    "mtslvr-evaluate",
+    "mtslvr-train",
+    "mtslvr-kernel-cases",
+    "mtslvr-simulated-flash",
+];
+
 fn documentation() -> Result<()> {
+    let packages = LIBRARIES.iter().flat_map(|name| ["--package", name]);
+    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-pack/onnx,mtslvr-pack/tract,mtslvr-pack/ort";
     process::run(
         workspace::host_cargo()?
             .args(["doc", "--release", "--locked", "--no-deps"])
-            .args(["--package", "mtslvr-runtime", "--features", "std,flash"])
+            .args(packages)
+            .args(["--features", features])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
@@ -257,8 +296,17 @@ fn no_std_build(toolchain: &Toolchain) -> Result<()> {
         "mtslvr-runtime",
         "--no-default-features",
         "--features",
-        "flash",
+        "flash,defmt",
     ]))
+}
+
+/// The runtime packs into a crate that builds by itself: nothing in it refers to the rest of the tree.
+fn package() -> Result<()> {
+    process::run(
+        workspace::host_cargo()?
+            .args(["package", "--locked", "--allow-dirty"])
+            .args(["--package", "mtslvr-runtime"]),
+    )
 }
 
 /// A small packed model with seeded random weights: the tests compare engines, not accuracy.
@@ -301,8 +349,23 @@ fn fuzz_targets() -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["test", "--release", "--locked"])
-            .args(["--manifest-path", "fuzz/Cargo.toml"]),
+            .args(["--manifest-path", "tests/fuzz/Cargo.toml"]),
     )
+}
+
+/// The program that only runs packed models does what it should, and stays small. Returns its size.
+fn lean_program() -> Result<String> {
+    process::run(
+        workspace::host_cargo()?
+            .args(["test", "--release", "--locked", "--package", "mtslvr"])
+            .arg("--no-default-features"),
+    )?;
+    let bytes = elf::sizes(&workspace::target_dir().join("release/mtslvr"))?.flash;
+    ensure!(
+        bytes <= LEAN_LIMIT,
+        "without training, mtslvr takes {bytes} bytes, and may take {LEAN_LIMIT}"
+    );
+    Ok(format!("{bytes} bytes of {LEAN_LIMIT}"))
 }
 
 fn host_tests(inputs: &Inputs) -> Result<()> {
@@ -322,7 +385,7 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
     process::run(
         workspace::host_cargo()?
             .args(["build", "--release", "--locked"])
-            .args(["--package", "mtslvr-trainer", "--bin", "mtslvr"]),
+            .args(["--package", "mtslvr", "--bin", "mtslvr"]),
     )?;
     process::run(
         inputs

@@ -3,7 +3,7 @@
 
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::AlignedBytes;
-use mtslvr_runtime::model::builder::{
+use mtslvr_pack::builder::{
     Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec, build,
 };
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};

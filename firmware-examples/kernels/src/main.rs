@@ -23,7 +23,7 @@ fn main() -> ! {
     // SAFETY: called once, before any allocation, with memory that nothing else uses.
     unsafe { HEAP.init(MEMORY.as_ptr() as usize, HEAP_LEN) };
 
-    let mut line = [0; 64];
+    let mut line = [const { core::mem::MaybeUninit::uninit() }; 64];
     let line = semihosting::command_line(&mut line).unwrap_or_default();
     let last = line.split_whitespace().last().unwrap_or_default();
     let Ok(cases) = last.parse() else {

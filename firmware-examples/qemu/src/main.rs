@@ -10,6 +10,7 @@ mod kept;
 mod model;
 mod session;
 
+use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use device::Device;
 use kept::{Kept, SCRATCH_LEN};
@@ -24,7 +25,7 @@ use session::SoundStorage;
 
 #[entry]
 fn main() -> ! {
-    static mut COMMAND_LINE: [u8; 8192] = [0; 8192];
+    static mut COMMAND_LINE: [MaybeUninit<u8>; 8192] = [const { MaybeUninit::uninit() }; 8192];
     static mut ARENA: Aligned<[i8; ARENA_LEN]> = Aligned([0; ARENA_LEN]);
     static mut CLIP: [f32; CLIP_BUFFER_LEN] = [0.0; CLIP_BUFFER_LEN];
     static mut SOUNDS: SoundStorage = SoundStorage::new();

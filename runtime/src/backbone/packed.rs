@@ -30,6 +30,7 @@ struct Program<'a> {
 
 /// Says that the arena is smaller than the model needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[error("the model needs an arena of {needed} bytes, {available} are available")]
 pub struct ArenaTooSmall {
     /// Bytes that the model needs: [`Model::arena_len`].

@@ -5,6 +5,7 @@ use crate::nn::{AveragePool, Convolution, MaxPool, arch, portable};
 
 /// When an operator is observed: see [`PackedBackbone::embed_observed`](super::PackedBackbone::embed_observed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Moment {
     /// Before it runs.
     Before,

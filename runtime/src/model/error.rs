@@ -9,6 +9,7 @@ use crate::space::PartsError;
 /// by their index in the program, tensors by theirs (0 is the patch, `i + 1` what operator `i`
 /// writes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OpenError {
     /// The first byte is not at an address that is a multiple of 16.

@@ -6,8 +6,6 @@
 //! layout itself, for those who write models.
 
 mod aligned;
-#[cfg(feature = "std")]
-pub mod builder;
 mod cohort;
 mod crc;
 mod error;
@@ -230,6 +228,18 @@ pub(crate) fn proven<T>(found: Option<T>) -> T {
     match found {
         Some(found) => found,
         None => unreachable!("Model::open has checked it"),
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Model<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Model {{ name: {=str}, id: {} }}",
+            self.name(),
+            self.id()
+        );
     }
 }
 

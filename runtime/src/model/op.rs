@@ -7,6 +7,7 @@ use crate::nn::{AddRule, Layout, Requantisation, Window};
 
 /// What an operator computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum OpKind {
     /// Convolution with an optional adapter tap; adds its second operand if it has one.
@@ -112,6 +113,7 @@ pub struct Tables<'a> {
 
 /// A range of the arena (`Range` itself is not `Copy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scratch {
     pub(super) offset: usize,
     pub(super) len: usize,

@@ -7,6 +7,7 @@ use crate::nn::{Quantisation, Shape};
 
 /// A tensor of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tensor {
     /// Its index: 0 is the patch, `i + 1` what operator `i` writes.
     pub index: usize,

@@ -4,6 +4,7 @@ use super::Window;
 
 /// The order of a convolution's weights in memory; `FORMAT.md` has it in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Layout {
     /// One output channel after another: kernels `[output channel][kh][kw][input channel]`, adapter

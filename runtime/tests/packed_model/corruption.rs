@@ -1,7 +1,7 @@
 //! Damaged and forged files: an error or a model that runs, never a panic.
 
+use mtslvr_pack::builder::seal;
 use mtslvr_runtime::backbone::PackedBackbone;
-use mtslvr_runtime::model::builder::seal;
 use mtslvr_runtime::model::wire::{SectionKind, field};
 use mtslvr_runtime::model::{Model, OpenError};
 

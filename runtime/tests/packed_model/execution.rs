@@ -1,8 +1,8 @@
 //! What the engine computes, against the same network in real numbers, and whether the ways of
 //! packing it agree.
 
+use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
-use mtslvr_runtime::model::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
 use mtslvr_runtime::model::{Model, Tables};
 use mtslvr_runtime::nn::{Layout, Window};

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use mtslvr_pack::builder::{Section, add_section, build};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::model::builder::{Section, add_section, build};
 use mtslvr_runtime::model::wire::{SectionKind, SignatureRecord};
 use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 

@@ -1,7 +1,7 @@
 //! The arena against its lower bound.
 
+use mtslvr_pack::builder::build;
 use mtslvr_runtime::model::Model;
-use mtslvr_runtime::model::builder::build;
 
 use crate::network::{Plan, network};
 

@@ -1,9 +1,9 @@
 //! Small random networks from a seed, and what they compute in real numbers.
 
-use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::builder::{
+use mtslvr_pack::builder::{
     Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
 };
+use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
 use crate::real_numbers::interpret;

@@ -1,6 +1,6 @@
 //! What opening says of headers and sections that break a rule of the format, and what the hash is of.
 
-use mtslvr_runtime::model::builder::{Section, add_section, build, seal};
+use mtslvr_pack::builder::{Section, add_section, build, seal};
 use mtslvr_runtime::model::wire::{
     self, Header, SectionKind, SectionRecord, SignatureRecord, field,
 };

@@ -1,6 +1,6 @@
 //! What a description computes in real numbers: the engine is measured against it.
 
-use mtslvr_runtime::model::builder::{Activation, ChannelRules, ModelSpec, OpKindSpec};
+use mtslvr_pack::builder::{Activation, ChannelRules, ModelSpec, OpKindSpec};
 use mtslvr_runtime::nn::{Shape, Window};
 
 /// All tensors in real numbers: what the description says, without any quantisation of activations.

@@ -1,7 +1,7 @@
 //! What opening says of records, embeddings and weights that break a rule of the format.
 
+use mtslvr_pack::builder::{build, seal};
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::model::builder::{build, seal};
 use mtslvr_runtime::model::wire::{
     self, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord, field,
 };

@@ -1,9 +1,7 @@
 //! Descriptions that cannot be packed, and what the builder says of them.
 
+use mtslvr_pack::builder::{Activation, BuildError, ModelSpec, OpKindSpec, PartSpec, build};
 use mtslvr_runtime::model::OpenError;
-use mtslvr_runtime::model::builder::{
-    Activation, BuildError, ModelSpec, OpKindSpec, PartSpec, build,
-};
 use mtslvr_runtime::space::PartsError;
 
 use crate::network::{Plan, network};

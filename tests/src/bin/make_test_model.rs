@@ -5,11 +5,11 @@
 //! the tests compare engines, and need no accuracy.
 
 use anyhow::{Context, Result};
+use mtslvr_audio::synth::write_dataset;
+use mtslvr_audio::{self as audio, LabelledSet};
 use mtslvr_tests::weights::seeded_weights;
-use mtslvr_trainer::audio::synth::write_dataset;
-use mtslvr_trainer::audio::{self, LabelledSet};
-use mtslvr_trainer::export::{ExportRequest, export_run};
-use mtslvr_trainer::train::{PRESETS, RunConfig};
+use mtslvr_train::export::{ExportRequest, export_run};
+use mtslvr_train::train::{PRESETS, RunConfig};
 use std::env;
 use std::fs;
 use std::path::PathBuf;

@@ -74,6 +74,7 @@ impl Header {
 
 /// What a section holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u16)]
 #[non_exhaustive]
 pub enum SectionKind {

@@ -29,31 +29,4 @@ pub use described::{CohortHeader, PartRecord, SignatureRecord, emit_frontend, re
 pub use file::{Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, checksum};
 pub use network::{NO_OPERAND, NO_TABLE, NetworkHeader, OpRecord, TensorRecord};
 
-use bytemuck::Pod;
-use core::marker::PhantomData;
-
-#[cfg(target_endian = "big")]
-compile_error!("the packed model is used in place and is little-endian: big-endian targets cannot");
-
-/// A field of a record: a value of type `T`, little-endian, that begins at byte `AT`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Field<T, const AT: usize>(PhantomData<T>);
-
-impl<T: Pod, const AT: usize> Field<T, AT> {
-    /// The field.
-    pub const NEW: Self = Self(PhantomData);
-
-    /// Reads the field of `record`. A record that is too short for the field does not compile.
-    #[inline]
-    pub fn get<const LEN: usize>(self, record: &[u8; LEN]) -> T {
-        const { assert!(AT + size_of::<T>() <= LEN, "a field outside its record") };
-        bytemuck::pod_read_unaligned(&record[AT..AT + size_of::<T>()])
-    }
-
-    /// Writes the field of `record`. A record that is too short for the field does not compile.
-    #[inline]
-    pub fn set<const LEN: usize>(self, record: &mut [u8; LEN], value: T) {
-        const { assert!(AT + size_of::<T>() <= LEN, "a field outside its record") };
-        record[AT..AT + size_of::<T>()].copy_from_slice(bytemuck::bytes_of(&value));
-    }
-}
+pub use crate::bytes::Field;

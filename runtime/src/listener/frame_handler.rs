@@ -1,0 +1,140 @@
+//! Handles each frame while samples are pushed: gate, windows, judgements, events.
+
+use super::{Event, Judgement, ListenError, StreamState, Window};
+use crate::backbone::Backbone;
+use crate::fewshot::{ClassifyError, Decision, Learner, Role};
+
+/// Frames before the one that opens the gate which belong to the sound: its attack.
+const LEAD: u64 = 2;
+
+/// Frames after the last one that stands out which belong to the sound: its decay.
+const TRAIL: u64 = 2;
+
+/// A listener's state and its partners, borrowed for one call.
+pub(super) struct FrameHandler<'a, 's, 'l, B: Backbone, F> {
+    pub state: &'a mut StreamState<'s>,
+    pub learner: &'a mut Learner<'l>,
+    pub backbone: &'a mut B,
+    pub on_window: F,
+    pub result: Result<(), ListenError<B::Error>>,
+}
+
+impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
+    /// Takes the next frame.
+    pub fn add(&mut self, frame: &[f32]) {
+        let state = &mut *self.state;
+        let number = state.frames.pushed();
+        state.frames.push(frame);
+        state.level = state.level.max(state.gate.push(frame));
+        if !state.gate.is_open() {
+            self.end();
+        } else if state.onset.is_none() {
+            state.onset = Some(number.saturating_sub(LEAD));
+            state.judged = 0;
+            state.due = number + state.hop;
+        }
+        let state = &mut *self.state;
+        if state.gate.stands_out() {
+            state.sounding = number + 1;
+        }
+        let pushed = state.frames.pushed();
+        state.ending = pushed.min(state.sounding + TRAIL);
+        if pushed >= state.due {
+            self.window();
+        }
+    }
+
+    /// Ends the sound that is heard, if one is.
+    pub fn end(&mut self) {
+        let state = &*self.state;
+        if state.onset.is_none() {
+            return;
+        }
+        // What came since the last window changes little where it is less than half a hop.
+        if state.judged == 0 || 2 * state.ending.saturating_sub(state.judged_to) >= state.hop {
+            self.window();
+        }
+        self.state.onset = None;
+        self.state.trigger.step(None, 0);
+    }
+
+    /// Reports the window that is due, judged if it holds more of a sound than the one before.
+    fn window(&mut self) {
+        let state = &mut *self.state;
+        let window = state.window();
+        let (start, end) = (state.sample_of(window.start), state.samples_to(window.end));
+        let mut decision = None;
+        let mut judged = None;
+        let mut event = None;
+        let onset = state.onset.map(|onset| state.sample_of(onset));
+        let heard = onset.is_some() && (state.judged == 0 || state.ending > state.judged_to);
+        if heard {
+            state.fill_patch(window);
+            if let Err(error) = state.embed(self.backbone) {
+                self.result = Err(ListenError::Backbone(error));
+                state.skip();
+                return;
+            }
+            match classify(self.learner, state.smoothed, state.scores) {
+                Ok(None) => {}
+                Ok(Some((decided, judgement))) => {
+                    let begins = state.trigger.step(Some(judgement), end);
+                    event = begins.then_some(Event {
+                        class: judgement.class,
+                        start,
+                        end,
+                        confidence: judgement.confidence,
+                    });
+                    decision = Some(decided);
+                    judged = Some(judgement);
+                }
+                Err(error) => self.result = Err(ListenError::Classify(error)),
+            }
+        }
+        let unreported = state.reported..state.frames.pushed();
+        let frames = state.frames.copy(unreported, state.patch);
+        (self.on_window)(&Window {
+            start,
+            end,
+            onset,
+            frames,
+            level: state.level,
+            embedding: heard.then_some(&*state.smoothed),
+            decision,
+            judgement: judged,
+            event,
+        });
+        state.skip();
+    }
+}
+
+/// Asks the learner about an embedding; `None` where it knows nothing or the embedding has no
+/// direction.
+fn classify<'s>(
+    learner: &mut Learner,
+    embedding: &[f32],
+    scores: &'s mut [f32],
+) -> Result<Option<(Decision<'s>, Judgement)>, ClassifyError> {
+    let mut classes = learner.support().classes().iter();
+    if !classes.any(|class| class.is_enabled()) {
+        return Ok(None);
+    }
+    let decision = match learner.classify(embedding, scores) {
+        Err(ClassifyError::Embedding(_)) => return Ok(None),
+        other => other?,
+    };
+    let best = learner.support().class(decision.best);
+    let is_sound = best.is_ok_and(|class| class.role() == Role::Sound);
+    let refused = decision.similarity >= decision.threshold && decision.class.is_none();
+    let judgement = Judgement {
+        class: decision.best,
+        similarity: decision.similarity,
+        threshold: if !is_sound || refused {
+            f32::INFINITY
+        } else {
+            decision.threshold
+        },
+        confidence: 1.0 - decision.chance,
+    };
+    Ok(Some((decision, judgement)))
+}

@@ -1,0 +1,71 @@
+//! The targets' bodies on their seeds and on damaged copies, without a fuzzer.
+
+use mtslvr_fuzz::{flash_image, flash_load, model_open, snapshot_import, wav_read};
+
+/// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.
+fn damage(seed: &[u8], rounds: usize, target: fn(&[u8])) {
+    target(seed);
+    for end in (0..seed.len()).step_by(seed.len().div_ceil(200)) {
+        target(&seed[..end]);
+    }
+    let mut state = 1_u64;
+    // Knuth's linear congruential generator; the upper bits are the random ones.
+    let mut below = |end: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for _ in 0..rounds {
+        let mut bytes = seed.to_vec();
+        for _ in 0..=below(4) {
+            // Headers and records come first: half of the damage goes there.
+            let end = if below(2) == 0 { 512 } else { usize::MAX };
+            let at = below(bytes.len().min(end));
+            bytes[at] = match below(4) {
+                0 => 0,
+                1 => 0xff,
+                2 => bytes[at] ^ (1 << below(8)),
+                _ => below(256) as u8,
+            };
+        }
+        target(&bytes);
+    }
+}
+
+#[test]
+fn models() {
+    let plain = include_bytes!("../../../runtime/tests/golden/v1.slvr");
+    damage(plain, 3_000, model_open);
+    let every_section = include_bytes!("../../../runtime/tests/golden/v1-sections.slvr");
+    damage(every_section, 3_000, model_open);
+}
+
+#[test]
+fn recordings() {
+    let mut wav = b"RIFF\0\0\0\0WAVEjunk\x05\0\0\0abcde\0fmt \x10\0\0\0".to_vec();
+    wav.extend([1, 0, 2, 0, 0x80, 0x3e, 0, 0, 0, 0xfa, 0, 0, 4, 0, 16, 0]);
+    wav.extend(b"data\xc8\0\0\0");
+    wav.extend(0..200);
+    damage(&wav, 20_000, wav_read);
+}
+
+#[test]
+fn snapshots() {
+    let golden = include_bytes!("../../../runtime/tests/golden/snapshot-v1.mtss");
+    damage(golden, 20_000, snapshot_import);
+}
+
+#[test]
+fn flash() {
+    damage(&flash_image(), 3_000, flash_load);
+    // What was never written by this software.
+    let mut state = 7_u32;
+    for _ in 0..300 {
+        let noise = (0..3072).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        flash_load(&noise.collect::<Vec<u8>>());
+    }
+}

@@ -1,0 +1,146 @@
+//! What can be wrong with a recording or a folder of them.
+
+use std::path::PathBuf;
+
+/// Why audio could not be read or written. Every message names the file, what was found, what was
+/// expected and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AudioError {
+    /// The operating system refused.
+    #[error("{path}: could not be {action}: {source}; check that the path exists and may be {action}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done to it: `read` or `written`.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No byte in the file.
+    #[error("{path}: the file has 0 bytes; expected a recording; remove it or copy it again", path = path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sound file that is in order and holds no sample.
+    #[error("{path}: holds 0 samples; expected at least 1; remove it or record it again", path = path.display())]
+    NoSamples {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The first bytes are those of no format that is read here.
+    #[error("{path}: not audio that can be read: it starts with {found}; expected WAV, FLAC, Ogg Vorbis or MP3; convert it (for example `ffmpeg -i IN OUT.flac`) or move it out of the folder", path = path.display())]
+    NotAudio {
+        /// The file.
+        path: PathBuf,
+        /// The first bytes, readable.
+        found: String,
+    },
+    /// The container is known, what is inside is not.
+    #[error("{path}: {found} is not supported; expected WAV (8, 16, 24 or 32 bit integer, 32 bit float), FLAC, Ogg Vorbis or MP3; convert it, for example with `ffmpeg -i IN OUT.flac`", path = path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+    /// The header promises more than the file holds.
+    #[error("{path}: cut short: {found}, expected {expected}; copy or download it again", path = path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What the header promises.
+        expected: String,
+    },
+    /// Bytes in the middle make no sense.
+    #[error("{path}: damaged: {found}; expected a stream that decodes from start to end; copy it again or remove it", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder met.
+        found: String,
+    },
+    /// The header says that there is no channel.
+    #[error("{path}: the header says 0 channels; expected 1 or more; write the file again with a sound editor", path = path.display())]
+    ZeroChannels {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The rate is not one that recordings have.
+    #[error("{path}: the sample rate is {found} Hz; expected 8000 to 192000 Hz; resample it first, or correct its header", path = path.display())]
+    SampleRate {
+        /// The file.
+        path: PathBuf,
+        /// The rate in its header.
+        found: u32,
+    },
+    /// Float audio with a sample that is no number, or far outside full scale.
+    #[error("{path}: sample {index} is {value}; expected finite samples with full scale at 1; export the recording again, normalised", path = path.display())]
+    SampleValue {
+        /// The file.
+        path: PathBuf,
+        /// Index of the sample, all channels counted.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+    /// A data set's folder is missing, or is no folder.
+    #[error("{path}: no such folder; expected {expected}; check the spelling, or make one with `mtslvr synth DIR`", path = path.display())]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// A folder in which there is nothing to use.
+    #[error("{path}: no audio files found; expected {expected}; check the path, or make sounds with `mtslvr synth DIR`", path = path.display())]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// `manifest.csv` does not read as one.
+    #[error("{path}: line {line}: {found}; expected {expected}; correct that line, or delete the manifest to use the folder as it is", path = path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Line in the file, from 1.
+        line: u64,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+    /// The manifest names a file that is not there.
+    #[error("{path}: line {line} names {missing}, which does not exist; expected every clip of the manifest to be there; restore the file or delete its line", path = path.display(), missing = missing.display())]
+    ManifestFile {
+        /// The manifest.
+        path: PathBuf,
+        /// Line in the file, from 1.
+        line: u64,
+        /// The file that is not there.
+        missing: PathBuf,
+    },
+    /// Licences are to be minded, and nothing states them.
+    #[error("{path}: no manifest.csv; expected one with the columns path and gpl or licence, to keep only recordings that are not under the GPL; add it, or use recordings of any licence", path = path.display())]
+    NoLicences {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Sounds were asked for in a number or length that cannot be.
+    #[error("{path}: {what} is {found}; expected {expected}", path = path.display())]
+    Request {
+        /// The folder to be written.
+        path: PathBuf,
+        /// Which quantity.
+        what: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}

@@ -1,0 +1,92 @@
+//! Many files to samples on all cores.
+
+use super::cache::DecodeCache;
+use super::decode::Container;
+use super::error::AudioError;
+use super::samples::Samples;
+use rayon::prelude::*;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A file that was left out, and why. Its display names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub error: AudioError,
+}
+
+/// Loads `paths` at `sample_rate` Hz through `cache` with rayon, keeping their order. `progress` gets the number
+/// of files finished so far, from any thread. Gives index and samples of each file that could be
+/// read, and the files that could not.
+pub(super) fn load_paths(
+    paths: &[&Path],
+    sample_rate: u32,
+    cache: &DecodeCache,
+    progress: impl Fn(usize) + Sync,
+) -> (Vec<(usize, Samples)>, Vec<Skipped>) {
+    let finished = AtomicUsize::new(0);
+    let results: Vec<_> = paths
+        .par_iter()
+        .map(|path| {
+            let result = cache.load(path, sample_rate);
+            progress(finished.fetch_add(1, Ordering::Relaxed) + 1);
+            result
+        })
+        .collect();
+    let (mut loaded, mut skipped) = (Vec::new(), Vec::new());
+    for (index, (result, path)) in results.into_iter().zip(paths).enumerate() {
+        match result {
+            Ok(samples) => loaded.push((index, samples)),
+            Err(error) => skipped.push(Skipped {
+                path: path.to_path_buf(),
+                error,
+            }),
+        }
+    }
+    (loaded, skipped)
+}
+
+/// What a folder holds, hidden entries left out, sorted by name.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, AudioError> {
+    let io = |source| AudioError::Io {
+        path: folder.to_owned(),
+        action: "read",
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether `path` is to be taken for a recording: it is called one, or it begins like one. A file
+/// that is called one and is none is taken too, so that loading names it.
+pub(super) fn is_recording(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "wav" | "wave" | "flac" | "ogg" | "oga" | "mp3" => return true,
+        // Two bytes of MPEG sync are too little to go by in files that claim to be something else.
+        "csv" | "txt" | "md" | "json" | "toml" | "xml" | "html" | "png" | "jpg" | "pdf" => {
+            return false;
+        }
+        _ => (),
+    }
+    let mut start = [0; 12];
+    File::open(path)
+        .and_then(|mut file| file.read(&mut start))
+        .is_ok_and(|read| Container::of(&start[..read]).is_some())
+}

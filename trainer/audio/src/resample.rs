@@ -1,0 +1,171 @@
+//! Sample-rate conversion through rubato, of whole clips and of sound as it comes.
+
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler, WindowFunction};
+
+/// Least samples per FFT block: long enough for a steep filter below Nyquist.
+const BLOCK: usize = 1024;
+
+/// `samples` at `from` Hz converted to `to` Hz, aligned in time, `len * to / from` of them.
+///
+/// # Panics
+/// If a rate is 0.
+pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
+    if from == to || samples.is_empty() {
+        return samples.to_vec();
+    }
+    let mut resampler = resampler(from, to);
+    let input = InterleavedSlice::new(samples, 1, samples.len()).expect("one channel fills it");
+    resampler
+        .process_all(&input, samples.len(), None)
+        .expect("buffers are sized by the resampler")
+        .take_data()
+}
+
+/// [`resample`] for a stream: what comes out lags behind by half a block, some 40 ms.
+pub struct StreamResampler {
+    resampler: Option<Fft<f32>>,
+    /// Samples that do not fill a block yet.
+    waiting: Vec<f32>,
+}
+
+impl std::fmt::Debug for StreamResampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamResampler")
+            .field("converts", &self.resampler.is_some())
+            .field("waiting", &self.waiting.len())
+            .finish()
+    }
+}
+
+impl StreamResampler {
+    /// From `from` to `to` Hz.
+    ///
+    /// # Panics
+    /// If a rate is 0.
+    pub fn new(from: u32, to: u32) -> Self {
+        Self {
+            resampler: (from != to).then(|| resampler(from, to)),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes samples and gives those that are due.
+    pub fn push(&mut self, samples: &[f32]) -> Vec<f32> {
+        let Some(resampler) = &mut self.resampler else {
+            return samples.to_vec();
+        };
+        self.waiting.extend_from_slice(samples);
+        let (block, mut done, mut out) = (resampler.input_frames_max(), 0, Vec::new());
+        while let Some(input) = self.waiting.get(done..done + block) {
+            let input = InterleavedSlice::new(input, 1, block).expect("one channel fills it");
+            let output = resampler.process(&input, None);
+            out.extend(
+                output
+                    .expect("the block is as long as it wants")
+                    .take_data(),
+            );
+            done += block;
+        }
+        self.waiting.drain(..done);
+        out
+    }
+}
+
+fn resampler(from: u32, to: u32) -> Fft<f32> {
+    // The resampler delays by half a block. An even number of the shortest blocks that both rates
+    // fill with whole samples makes that whole too, and what is trimmed off exact.
+    let pair = 2 * (from / greatest_common_divisor(from, to)) as usize;
+    Fft::<f32>::new_custom(
+        from as usize,
+        to as usize,
+        pair * BLOCK.div_ceil(pair),
+        1,
+        1,
+        WindowFunction::BlackmanHarris2,
+        FixedSync::Input,
+    )
+    .expect("both rates and the block are positive")
+}
+
+fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    fn sine(frequency: f64, rate: u32, n: usize) -> f32 {
+        (TAU * frequency * n as f64 / f64::from(rate)).sin() as f32
+    }
+
+    #[test]
+    fn tones_keep_time_and_level_at_any_pair_of_rates() {
+        for (from, to) in [
+            (44_100, 16_000),
+            (48_000, 16_000),
+            (8_000, 16_000),
+            (22_051, 16_000),
+            (16_000, 11_025),
+        ] {
+            let samples: Vec<f32> = (0..from as usize / 2)
+                .map(|n| sine(700.0, from, n))
+                .collect();
+            let resampled = resample(&samples, from, to);
+            assert!(resampled.len().abs_diff(to as usize / 2) <= 1);
+            let inner = 600..resampled.len() - 600;
+            for (n, sample) in inner.clone().zip(&resampled[inner]) {
+                let error = (sample - sine(700.0, to, n)).abs();
+                assert!(error < 0.001, "{from} -> {to}: {error} at {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_above_nyquist_is_gone() {
+        let samples: Vec<f32> = (0..24_000).map(|n| sine(10_000.0, 48_000, n)).collect();
+        let resampled = resample(&samples, 48_000, 16_000);
+        let middle = &resampled[600..resampled.len() - 600];
+        assert!(middle.iter().all(|sample| sample.abs() < 1e-3));
+    }
+
+    #[test]
+    fn a_stream_is_the_clip_however_it_is_cut() {
+        for (from, to) in [
+            (44_100, 16_000),
+            (48_000, 16_000),
+            (8_000, 16_000),
+            (16_000, 16_000),
+        ] {
+            let samples: Vec<f32> = (0..from as usize).map(|n| sine(440.0, from, n)).collect();
+            let whole = resample(&samples, from, to);
+            let mut stream = StreamResampler::new(from, to);
+            let streamed: Vec<f32> = samples.chunks(333).flat_map(|c| stream.push(c)).collect();
+            let least_error = (0..2000).map(|lag| {
+                let pairs = whole[2000..6000].iter().zip(&streamed[2000 + lag..]);
+                pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            });
+            let error = least_error.fold(f32::INFINITY, f32::min);
+            assert!(error < 1e-3, "{from} -> {to}: {error}");
+            let late = whole.len().abs_diff(streamed.len());
+            assert!(
+                late < to as usize / 5,
+                "{from} -> {to}: {late} of {} samples",
+                whole.len()
+            );
+        }
+    }
+
+    #[test]
+    fn the_shortest_clips_pass() {
+        assert!(resample(&[], 8_000, 16_000).is_empty());
+        assert_eq!(resample(&[0.5], 16_000, 16_000), [0.5]);
+        assert_eq!(resample(&[0.5], 8_000, 16_000).len(), 2);
+        assert_eq!(resample(&[0.5, 0.5], 48_000, 16_000).len(), 1);
+    }
+}

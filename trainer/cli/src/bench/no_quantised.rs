@@ -1,0 +1,8 @@
+//! The packed model in ONNX Runtime, of a program without it.
+
+use mtslvr_pack::{ModelSource, OpenedBackbone};
+
+/// Says that this program was built without ONNX Runtime.
+pub(super) fn open(_: &ModelSource) -> Result<Option<OpenedBackbone>, String> {
+    Err("this program was built without ONNX Runtime".to_owned())
+}

@@ -1,0 +1,293 @@
+//! Packed backbones that learn the demo's sounds from one example each, and how well.
+
+use super::advice::Standing;
+use super::sounds::Sounds;
+use crate::progress;
+use anyhow::{Context, Result, anyhow};
+use mtslvr_evaluate::report::{ModelFindings, Recognition, model_costs};
+use mtslvr_evaluate::{
+    Controls, Directions, Enrolment, EpisodeShape, Evaluation, FeatureChoice, Head, LoadedSet,
+    Settings, confusion, embed_clips, evaluate_set, with_interval,
+};
+use mtslvr_pack::inspect::Inspection;
+use mtslvr_pack::{BackboneFile, OpenedBackbone};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip;
+use mtslvr_runtime::fewshot::Limits;
+use mtslvr_train::net::BackboneSpec;
+use mtslvr_train::trunk_backbone::random_weights;
+
+/// Tasks of the table of accuracies.
+const TASKS: usize = 1000;
+
+/// A backbone that is taught and tested.
+pub(super) struct Subject {
+    /// What tables call it.
+    label: String,
+    file: BackboneFile,
+    engines: Vec<OpenedBackbone>,
+    model: Inspection,
+}
+
+impl Subject {
+    /// Opens `file` once for each thread.
+    pub(super) fn new(label: String, file: BackboneFile) -> Result<Self> {
+        Ok(Self {
+            label,
+            engines: file.backbones()?,
+            model: file.inspect()?,
+            file,
+        })
+    }
+}
+
+/// What was found of one backbone.
+pub(super) struct Tested {
+    /// What tables call it.
+    pub(super) label: String,
+    pub(super) model: Inspection,
+    pub(super) recognition: Recognition,
+    pub(super) evaluation: Evaluation,
+    /// Prepared features of the tested clips, then of the strangers.
+    pub(super) directions: Directions,
+}
+
+impl Tested {
+    /// Teaches and tests `subjects`, the same for all, and prints how it goes.
+    pub(super) fn all(mut subjects: Vec<Subject>, sounds: &Sounds, seed: u64) -> Result<Vec<Self>> {
+        let taught = teach(&mut subjects, sounds)?;
+        let evaluations = measure(&mut subjects, sounds, seed)?;
+        let found = subjects.into_iter().zip(taught).zip(evaluations);
+        let tested = found.map(|((subject, (directions, recognition)), evaluation)| Self {
+            label: subject.label,
+            model: subject.model,
+            recognition,
+            evaluation,
+            directions,
+        });
+        Ok(tested.collect())
+    }
+
+    /// How it did beside the others.
+    pub(super) fn standing(&self) -> Standing<'_> {
+        let set = &self.evaluation.sets[0];
+        Standing {
+            label: &self.label,
+            model: &self.evaluation.model,
+            accuracy: set.accuracy,
+            ci95: set.ci95,
+        }
+    }
+
+    /// The same for the page.
+    pub(super) fn findings(&self) -> ModelFindings {
+        ModelFindings {
+            label: self.label.clone(),
+            recognition: Some(self.recognition.clone()),
+            evaluation: Some(self.evaluation.clone()),
+            costs: model_costs(&self.model),
+        }
+    }
+}
+
+/// Enrols the examples in every subject, then asks about clips of the same and of other sounds.
+fn teach(subjects: &mut [Subject], sounds: &Sounds) -> Result<Vec<(Directions, Recognition)>> {
+    let names = sounds.enrolled();
+    println!("3. Teaching. One example each of {}.", names.join(", "));
+    let LoadedSet { clips, .. } = &sounds.set;
+    for (name, examples) in names.iter().zip(&sounds.episode.support) {
+        for &example in examples {
+            Limits::default()
+                .check_levels(&clip::levels(&clips[example]), sounds.sample_rate)
+                .with_context(|| format!("an example of {name} cannot be enrolled"))?;
+        }
+    }
+    let all: Vec<Vec<f32>> = clips.iter().chain(&sounds.strangers).cloned().collect();
+    let bar = progress::files((all.len() * subjects.len()) as u64, "listening");
+    let taught = subjects
+        .iter_mut()
+        .map(|subject| recognise(&mut subject.engines, sounds, &all, &|| bar.inc(1)))
+        .collect::<Result<Vec<_>>>()?;
+    bar.finish_and_clear();
+    println!(
+        "\n4. Recognising. Clips that were never heard before, and how many are answered rightly:"
+    );
+    let columns: Vec<(&str, &Recognition)> = subjects
+        .iter()
+        .zip(&taught)
+        .map(|(subject, (_, recognition))| (subject.label.as_str(), recognition))
+        .collect();
+    print!("{}", recognition_table(&columns));
+    println!(
+        "   {} are what was never enrolled: the right answer is \"unknown\".\n",
+        sounds.strangers_source
+    );
+    Ok(taught)
+}
+
+/// Enrols the examples, then asks about every clip of `all`: those of the set, then the strangers.
+fn recognise<B>(
+    engines: &mut [B],
+    sounds: &Sounds,
+    all: &[Vec<f32>],
+    progress: &(dyn Fn() + Sync),
+) -> Result<(Directions, Recognition)>
+where
+    B: Backbone + Send,
+    B::Error: Send,
+{
+    let features = embed_clips(engines, all, progress)
+        .map_err(|(_, error)| anyhow!("a clip cannot be embedded: {error}"))?;
+    let head = Head::default();
+    let Head::Runtime(kind) = head else {
+        unreachable!("the default head is one of the runtime's");
+    };
+    let mut storage = Enrolment::storage(&sounds.episode, features.dim());
+    let mut enrolment = Enrolment::new(&mut storage, kind, &features, &sounds.episode)
+        .context("the sounds cannot be enrolled")?;
+    let threshold = enrolment.threshold();
+    let mut answers = |clips: &[usize]| -> Vec<_> {
+        clips
+            .iter()
+            .map(|&c| enrolment.answer(features.row(c)))
+            .collect()
+    };
+    let known: Vec<_> = sounds
+        .enrolled()
+        .into_iter()
+        .zip(&sounds.episode.queries)
+        .map(|(name, clips)| (name.to_owned(), answers(clips)))
+        .collect();
+    let strangers: Vec<usize> = (sounds.set.clips.len()..all.len()).collect();
+    let strangers = answers(&strangers);
+    let confusion = confusion(&known, &strangers);
+    let right = |label: usize| confusion.counts[label][label];
+    let recognition = Recognition {
+        head: head.to_string(),
+        threshold,
+        recognised: (0..known.len()).map(right).sum(),
+        known: known.iter().map(|(_, answers)| answers.len()).sum(),
+        rejected: strangers.iter().filter(|a| a.class.is_none()).count(),
+        strangers: strangers.len(),
+        confusion,
+    };
+    Ok((Directions::of(&features), recognition))
+}
+
+/// Right answers to each sound's clips, a column a backbone.
+fn recognition_table(columns: &[(&str, &Recognition)]) -> String {
+    let Some((_, first)) = columns.first() else {
+        return String::new();
+    };
+    let sounds = &first.confusion.rows;
+    let width = sounds.iter().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or(0);
+    let mut table = format!("   {:width$}", "");
+    for (label, _) in columns {
+        table += &format!("  {label:>10}");
+    }
+    table += "\n";
+    for (row, name) in sounds.iter().enumerate() {
+        table += &format!("   {name:width$}");
+        for (label, recognition) in columns {
+            // The answer in column `i` is the right one to row `i`.
+            let counts = &recognition.confusion.counts[row];
+            let right = format!("{} of {}", counts[row], counts.iter().sum::<usize>());
+            let width = label.chars().count().max(10);
+            table += &format!("  {right:>width$}");
+        }
+        table += "\n";
+    }
+    table
+}
+
+/// Few-shot accuracy of every subject on the same tasks, beside the controls.
+fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<Evaluation>> {
+    let ways = sounds.set.classes.len().min(5);
+    println!(
+        "5. Is that good? {TASKS} tasks of {ways} sounds and one example each, drawn from the {} clips of the \
+         test,\n   beside controls that learned nothing:",
+        sounds.set.clips.len()
+    );
+    let settings = Settings {
+        shape: EpisodeShape {
+            ways,
+            shots: 1,
+            queries: 5,
+        },
+        tasks: TASKS,
+        head: Head::default(),
+        features: FeatureChoice::ALL,
+        seed,
+    };
+    let width = subjects.iter().map(|s| s.label.chars().count());
+    let width = width.max().unwrap_or(0);
+    println!(
+        "   {:width$}  {:>11}  {:>11}  {:>11}",
+        "", "accuracy %", "MFCC", "random"
+    );
+    let mut evaluations = Vec::new();
+    for subject in subjects {
+        let engines = &mut subject.engines;
+        let trunk = BackboneSpec::from_provenance(&subject.model.provenance);
+        let frontend = *engines[0].space().frontend();
+        let mut controls = Controls::new(&frontend, |reference| {
+            random_weights(trunk.as_ref(), &frontend, reference, seed)
+        })?;
+        let steps = sounds.set.clips.len() * controls.rounds();
+        let bar = progress::files(steps as u64, "measuring");
+        let result = evaluate_set(engines, &mut controls, &sounds.set, &settings, &|| {
+            bar.inc(1)
+        })?;
+        bar.finish_and_clear();
+        println!(
+            "   {:width$}  {}  {}  {}",
+            subject.label,
+            with_interval(Some(result.accuracy), Some(result.ci95)),
+            with_interval(Some(result.mfcc), Some(result.mfcc_ci95)),
+            with_interval(result.random, result.random_ci95),
+        );
+        evaluations.push(Evaluation::new(
+            subject.file.name().to_owned(),
+            subject.file.engine().name().to_owned(),
+            FeatureChoice::ALL.to_string(),
+            settings.shape.queries,
+            seed,
+            vec![result],
+            controls.notes,
+        ));
+    }
+    println!("   {:width$}  {:5.1}", "chance", 100.0 / ways as f64);
+    Ok(evaluations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mtslvr_evaluate::report::Confusion;
+
+    #[test]
+    fn every_sound_has_a_row_and_every_backbone_a_column() {
+        let recognition = |right: usize| Recognition {
+            head: "ridge".into(),
+            threshold: 0.3,
+            recognised: right,
+            known: 12,
+            rejected: 40,
+            strangers: 40,
+            confusion: Confusion {
+                rows: vec!["hum".into(), "never enrolled".into()],
+                columns: vec!["hum".into(), "unknown".into()],
+                counts: vec![vec![right, 12 - right], vec![0, 40]],
+            },
+        };
+        let (first, second) = (recognition(12), recognition(9));
+        let table = recognition_table(&[("trained here", &first), ("shipped edge-s", &second)]);
+        let expected = [
+            "                   trained here  shipped edge-s",
+            "   hum                 12 of 12         9 of 12",
+            "   never enrolled      40 of 40        40 of 40",
+        ];
+        assert_eq!(table.lines().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,86 @@
+//! A model that is evaluated, beside controls of its own.
+
+use super::Args;
+use crate::{progress, untrained};
+use anyhow::Result;
+use mtslvr_evaluate::{Controls, Evaluation, LoadedSet, SetResult, Settings, evaluate_set};
+use mtslvr_pack::{BackboneFile, ModelSource, OpenedBackbone};
+use mtslvr_runtime::backbone::Backbone;
+
+/// A model that is evaluated.
+pub(super) struct Contender {
+    file: BackboneFile,
+    engines: Vec<OpenedBackbone>,
+    controls: Controls,
+    results: Vec<SetResult>,
+    notes: Vec<String>,
+}
+
+impl Contender {
+    /// Opens `model` and prepares its controls.
+    pub(super) fn open(model: &ModelSource, args: &Args) -> Result<Self> {
+        let file = BackboneFile::open(model, args.engine)?;
+        let engines = file.backbones()?;
+        let frontend = *engines[0].space().frontend();
+        let controls = Controls::new(&frontend, |reference| {
+            untrained::control(model, &file, &frontend, reference, args.seed)
+        })?;
+        let notes = controls.notes.clone();
+        Ok(Self {
+            file,
+            engines,
+            controls,
+            results: Vec::new(),
+            notes,
+        })
+    }
+
+    /// Rate at which it takes clips, Hz.
+    pub(super) fn sample_rate(&self) -> u32 {
+        self.engines[0].space().frontend().sample_rate
+    }
+
+    /// Evaluates it on `set`, which is loaded at its rate. `remarks` are of the set.
+    pub(super) fn evaluate(
+        &mut self,
+        set: &LoadedSet,
+        remarks: Option<String>,
+        settings: &Settings,
+    ) -> Result<()> {
+        let steps = (set.clips.len() * self.controls.rounds()) as u64;
+        let bar = progress::files(steps, &format!("embedding {}", set.name));
+        let controls = &mut self.controls;
+        let result = evaluate_set(&mut self.engines, controls, set, settings, &|| bar.inc(1))?;
+        bar.finish_and_clear();
+        self.notes.extend(remarks);
+        if !result.left_out.is_empty() {
+            self.notes.push(format!(
+                "{}: no task holds {}, whose clips are all of one group.",
+                set.name,
+                result.left_out.join(", ")
+            ));
+        }
+        eprintln!(
+            "{}, {}: {:.1} ± {:.1}",
+            result.name,
+            self.file.name(),
+            result.accuracy,
+            result.ci95
+        );
+        self.results.push(result);
+        Ok(())
+    }
+
+    /// What was found of it.
+    pub(super) fn finish(self, args: &Args) -> Evaluation {
+        Evaluation::new(
+            self.file.name().to_owned(),
+            self.file.engine().name().to_owned(),
+            args.features.to_string(),
+            args.queries,
+            args.seed,
+            self.results,
+            self.notes,
+        )
+    }
+}

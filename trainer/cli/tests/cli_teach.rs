@@ -1,0 +1,579 @@
+//! `mtslvr enroll`, `mtslvr classes` and `mtslvr listen` as a user runs them, with the shipped backbone
+//! and sounds from `mtslvr synth`.
+#![cfg(feature = "train")]
+
+use mtslvr_audio::{load, write_wav};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+const RATE: u32 = 16_000;
+
+/// A folder with sounds in it, and a profile beside them.
+struct Bench {
+    root: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let bench = Self { root };
+        let made = ["synth", "sounds", "--classes", "4", "--clips", "6"];
+        bench.succeeds(&made);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The program in the folder, its data folder being there too.
+    fn mtslvr(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
+        command.args(args).current_dir(self.root.path());
+        command.env("XDG_DATA_HOME", self.root.path().join("data"));
+        command
+    }
+
+    #[track_caller]
+    fn succeeds(&self, args: &[&str]) -> String {
+        let output = self.mtslvr(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn fails(&self, args: &[&str], named: &[&str]) -> Output {
+        let output = self.mtslvr(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned()
+            + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        for name in named {
+            assert!(said.contains(name), "{args:?}: {name:?} in {said}");
+        }
+        output
+    }
+
+    /// The clips of a made-up class, by its number.
+    fn clips(&self, class: usize) -> Vec<String> {
+        let folders = sorted(&self.path("sounds"));
+        let clips = sorted(&folders[class]);
+        clips
+            .iter()
+            .map(|clip| clip.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Enrols clips of a made-up class.
+    #[track_caller]
+    fn enrol(&self, name: &str, class: usize, clips: std::ops::Range<usize>) {
+        let paths = self.clips(class);
+        let mut args = vec!["enroll", name];
+        args.extend(paths[clips].iter().map(String::as_str));
+        self.succeeds(&args);
+    }
+
+    fn list(&self) -> Value {
+        serde_json::from_str(&self.succeeds(&["classes", "list", "--json"])).unwrap()
+    }
+
+    /// Names and numbers of examples.
+    fn classes(&self) -> Vec<(String, usize)> {
+        let list = self.list();
+        let classes = list["classes"].as_array().unwrap().iter();
+        let class = |class: &Value| {
+            let name = class["name"]
+                .as_str()
+                .unwrap_or(class["role"].as_str().unwrap());
+            (name.to_owned(), class["examples"].as_array().unwrap().len())
+        };
+        classes.map(class).collect()
+    }
+
+    fn profile(&self) -> PathBuf {
+        self.path("data/mtslvr/profile.mtss")
+    }
+
+    /// Faint noise with a clip of each of `classes` in it, 4 s apart, the first at 4 s.
+    fn scene(&self, classes: &[usize]) -> Vec<f32> {
+        let noise = |n: u32| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0;
+        let length = 4 * RATE * (classes.len() as u32 + 1) + RATE;
+        let mut samples: Vec<f32> = (0..length).map(|n| 0.0005 * noise(n)).collect();
+        for (class, at) in classes.iter().zip(1..) {
+            let clip = load(Path::new(&self.clips(*class)[5]), RATE).unwrap();
+            let place = samples[at * 4 * RATE as usize..].iter_mut();
+            place.zip(clip).for_each(|(sample, sound)| *sample += sound);
+        }
+        samples
+    }
+}
+
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn pcm(samples: &[f32]) -> Vec<u8> {
+    let sample = |s: &f32| ((s * 32_768.0).round() as i16).to_le_bytes();
+    samples.iter().flat_map(sample).collect()
+}
+
+/// What `--json` printed.
+fn events(lines: &str) -> Vec<Value> {
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn classes_of(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["class"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn taught_sounds_are_recognised_in_a_file_and_from_a_pipe_alike() {
+    let bench = Bench::new();
+    bench.fails(&["listen", "x.wav"], &["profile.mtss", "mtslvr enroll"]);
+    bench.enrol("chime", 0, 0..5);
+    bench.enrol("beep", 1, 0..5);
+    let scene = bench.scene(&[0, 1, 0]);
+    let wav = bench.path("scene.wav");
+    write_wav(&wav, &scene, RATE).unwrap();
+
+    let from_file = events(&bench.succeeds(&["listen", "scene.wav", "--json"]));
+    assert_eq!(classes_of(&from_file), ["chime", "beep", "chime"]);
+    for (event, second) in from_file.iter().zip([4.0, 8.0, 12.0]) {
+        let start = event["start"].as_f64().unwrap();
+        assert!((start - second).abs() < 0.7, "{event} at {second}");
+        assert!(event["confidence"].as_f64().unwrap() > 0.3 && event.get("unix_time").is_none());
+    }
+    let plain = bench.succeeds(&["listen", "scene.wav"]);
+    assert_eq!(plain.lines().count(), 3, "{plain}");
+    assert!(
+        plain.contains("chime") && !plain.contains('\x1b'),
+        "{plain}"
+    );
+
+    // The pipe: every event is printed while the pipe is still open.
+    let mut child = bench
+        .mtslvr(&["listen", "-", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let bytes = pcm(&scene);
+    let mut sent = 0;
+    for (at, expected) in [7, 11, 15].into_iter().zip(&from_file) {
+        let now = at * 2 * RATE as usize;
+        stdin.write_all(&bytes[sent..now]).unwrap();
+        stdin.flush().unwrap();
+        sent = now;
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        for key in ["class", "start", "end", "confidence"] {
+            assert_eq!(event[key], expected[key], "{key}");
+        }
+        assert!(event["unix_time"].as_f64().unwrap() > 1e9);
+    }
+    // Half a sample at the end is no reason to fail.
+    stdin.write_all(&[1]).unwrap();
+    drop(stdin);
+    assert!(lines.next().is_none());
+    assert!(child.wait().unwrap().success());
+
+    // A pipe with a header, an empty one, and sound that is none.
+    let piped = |bytes: &[u8]| {
+        let mut child = bench
+            .mtslvr(&["listen", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It may have ended before all was written.
+        let _ = child.stdin.take().unwrap().write_all(bytes);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(piped(&fs::read(&wav).unwrap()).contains("-t raw"));
+    assert!(piped(b"").contains("0 bytes"));
+    bench.fails(&["listen", "gone.wav"], &["gone.wav"]);
+}
+
+#[test]
+fn what_counts_as_recognised_follows_the_profile() {
+    let bench = Bench::new();
+    bench.enrol("chime", 0, 0..5);
+    bench.enrol("beep", 1, 0..5);
+    write_wav(&bench.path("scene.wav"), &bench.scene(&[0, 1]), RATE).unwrap();
+    let heard = || {
+        let events = events(&bench.succeeds(&["listen", "scene.wav", "--json"]));
+        let classes = events
+            .iter()
+            .map(|event| event["class"].as_str().unwrap().to_owned());
+        classes.collect::<Vec<_>>()
+    };
+    let does = |args: &[&str]| bench.succeeds(args);
+    assert_eq!(heard(), ["chime", "beep"]);
+    does(&["classes", "threshold", "chime", "1"]);
+    assert_eq!(heard(), ["beep"]);
+    does(&["classes", "threshold", "chime", "none"]);
+    does(&["classes", "threshold", "--default", "1"]);
+    assert!(heard().is_empty());
+    does(&["classes", "threshold", "--default", "none"]);
+    does(&["classes", "disable", "beep"]);
+    assert_eq!(heard(), ["chime"]);
+    does(&["classes", "enable", "beep"]);
+    does(&["classes", "rename", "beep", "Türgong"]);
+    assert_eq!(heard(), ["chime", "Türgong"]);
+    // "That was not it."
+    let clip = &bench.clips(1)[5];
+    does(&["enroll", "--negative", clip]);
+    assert_eq!(heard(), ["chime"]);
+    does(&["classes", "delete", "--negative"]);
+    assert_eq!(heard(), ["chime", "Türgong"]);
+    assert_eq!(bench.list()["classes"][1]["threshold"], Value::Null);
+}
+
+#[test]
+fn classes_are_changed_and_mistakes_named() {
+    let bench = Bench::new();
+    bench.fails(&["classes", "list"], &["profile.mtss", "no profile yet"]);
+    bench.enrol("chime", 0, 0..3);
+    bench.enrol("beep", 1, 0..2);
+    bench.succeeds(&["enroll", "--background", &bench.clips(2)[0]]);
+    let named = |classes: &[(&str, usize)]| {
+        let owned = classes
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count));
+        owned.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        bench.classes(),
+        named(&[("chime", 3), ("beep", 2), ("background", 1)])
+    );
+    let before = fs::read(bench.profile()).unwrap();
+    // The same again changes nothing.
+    bench.enrol("beep", 1, 0..2);
+    assert_eq!(fs::read(bench.profile()).unwrap(), before);
+
+    let classes = |args: &[&str], named: &[&str]| {
+        bench.fails(&[&["classes"], args].concat(), named);
+    };
+    classes(
+        &["rename", "gong", "x"],
+        &["gong", "chime, beep, (background)"],
+    );
+    classes(&["rename", "beep", "chime"], &["chime", "3 examples"]);
+    classes(&["rename", "beep", ""], &["name"]);
+    let long = "thirty-three bytes are too many..";
+    classes(&["rename", "beep", long], &["33 bytes", "32"]);
+    classes(&["delete", "gong"], &["gong"]);
+    classes(&["delete", "--negative"], &["(negatives)"]);
+    classes(
+        &["delete", "chime", "--example", "4"],
+        &["chime", "4", "1 to 3"],
+    );
+    classes(&["threshold", "chime", "1.5"], &["1.5", "-1 to 1"]);
+    classes(&["threshold", "chime"], &["NAME VALUE"]);
+    classes(&["import", "gone.mtss"], &["gone.mtss"]);
+    assert_eq!(fs::read(bench.profile()).unwrap(), before);
+
+    let list = bench.succeeds(&["classes", "list", "--clips"]);
+    assert!(list.contains("chime") && list.contains("000.wav"), "{list}");
+    bench.succeeds(&["classes", "export", "backup.mtss"]);
+    assert_eq!(fs::read(bench.path("backup.mtss")).unwrap(), before);
+    classes(&["export", "backup.mtss"], &["backup.mtss", "--force"]);
+    bench.succeeds(&["classes", "delete", "chime", "--example", "2"]);
+    bench.succeeds(&["classes", "delete", "beep"]);
+    assert_eq!(bench.classes(), named(&[("chime", 2), ("background", 1)]));
+    classes(&["import", "backup.mtss"], &["2 classes", "--force"]);
+    bench.succeeds(&["classes", "import", "backup.mtss", "--force"]);
+    assert_eq!(fs::read(bench.profile()).unwrap(), before);
+    // On another device, which has none.
+    bench.succeeds(&[
+        "classes",
+        "import",
+        "backup.mtss",
+        "--profile",
+        "new/p.mtss",
+    ]);
+    assert_eq!(fs::read(bench.path("new/p.mtss")).unwrap(), before);
+
+    let mut damaged = before;
+    damaged[40] ^= 8;
+    fs::write(bench.path("damaged.mtss"), &damaged).unwrap();
+    classes(&["import", "damaged.mtss"], &["damaged.mtss", "checksum"]);
+    fs::write(bench.profile(), &damaged).unwrap();
+    classes(&["list"], &["profile.mtss", "checksum", "import"]);
+    bench.succeeds(&["classes", "import", "backup.mtss"]);
+}
+
+#[test]
+fn bad_recordings_are_explained_and_good_ones_learnt() {
+    let bench = Bench::new();
+    let sound = load(Path::new(&bench.clips(0)[0]), RATE).unwrap();
+    let write = |name: &str, gain: f32, length: usize| {
+        let samples: Vec<f32> = sound.iter().take(length).map(|s| s * gain).collect();
+        write_wav(&bench.path(name), &samples, RATE).unwrap();
+    };
+    write("quiet.wav", 0.001, usize::MAX);
+    write("clipped.wav", 100.0, usize::MAX);
+    write("short.wav", 1.0, 160);
+    write("silent.wav", 0.0, usize::MAX);
+    write("good.wav", 0.9, usize::MAX);
+    for (file, words) in [
+        ("quiet.wav", ["too quiet", "dB", "-54 dB"]),
+        ("clipped.wav", ["clipped", "%", "1.0 %"]),
+        ("short.wav", ["too short", "0.010 s", "0.030 s"]),
+        ("silent.wav", ["silent", "microphone", "again"]),
+    ] {
+        bench.fails(&["enroll", "chime", file], &[&[file], &words[..]].concat());
+        assert!(!bench.profile().exists());
+    }
+    let args = ["enroll", "chime", "quiet.wav", "good.wav", "--json"];
+    let output = bench.fails(&args, &["1 of 2", "--force"]);
+    let outcomes = events(std::str::from_utf8(&output.stdout).unwrap());
+    assert_eq!(
+        (&outcomes[0]["learnt"], &outcomes[1]["learnt"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(outcomes[0]["reason"], "too-quiet");
+    assert_eq!(outcomes[0]["unit"], "dB");
+    let [found, limit] = ["found", "limit"].map(|key| outcomes[0][key].as_f64().unwrap());
+    assert!(
+        found < limit && (limit + 54.0).abs() < 0.1,
+        "{found} {limit}"
+    );
+    assert_eq!(bench.classes(), [("chime".to_owned(), 1)]);
+    // The very sound under another name.
+    bench.fails(
+        &["enroll", "beep", "good.wav"],
+        &["too like chime", "1.00", "0.98"],
+    );
+    bench.succeeds(&["enroll", "beep", "good.wav", "quiet.wav", "--force"]);
+    bench.fails(&["enroll", "beep", "silent.wav", "--force"], &["silent"]);
+    assert_eq!(
+        bench.classes(),
+        [("chime".to_owned(), 1), ("beep".to_owned(), 2)]
+    );
+
+    // One recording that cannot be read: nothing is learnt.
+    let before = fs::read(bench.profile()).unwrap();
+    fs::write(bench.path("notes.wav"), "no audio").unwrap();
+    bench.fails(
+        &["enroll", "beep", &bench.clips(1)[0], "notes.wav"],
+        &["notes.wav"],
+    );
+    bench.fails(&["enroll", "good.wav"], &["good.wav", "enroll NAME"]);
+    bench.fails(&["enroll", "chime"], &["no recordings of chime"]);
+    bench.fails(&["enroll"], &["mtslvr enroll NAME CLIP"]);
+    assert_eq!(fs::read(bench.profile()).unwrap(), before);
+    if !cfg!(feature = "mic") {
+        bench.fails(&["listen", "--mic"], &["--features mic", "arecord"]);
+    }
+}
+
+#[test]
+fn processes_that_enrol_at_once_lose_nothing() {
+    let bench = Bench::new();
+    let children: Vec<Child> = (0..8)
+        .map(|i| {
+            let clips = bench.clips(i % 4);
+            let args = ["enroll", &format!("sound {i}"), &clips[i / 4], "--force"];
+            let mut command = bench.mtslvr(&args);
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let mut classes = bench.classes();
+    classes.sort();
+    let expected: Vec<_> = (0..8).map(|i| (format!("sound {i}"), 1)).collect();
+    assert_eq!(classes, expected);
+    // And every recording is known.
+    let list = bench.succeeds(&["classes", "list", "--clips"]);
+    assert!(!list.contains("not known"), "{list}");
+}
+
+/// Killed by the first byte that is written to a file, and killed at any moment: what was there stays.
+#[cfg(unix)]
+#[test]
+fn a_write_that_is_cut_short_leaves_the_profile_as_it_was() {
+    let bench = Bench::new();
+    bench.enrol("chime", 0, 0..1);
+    let mut state = fs::read(bench.profile()).unwrap();
+    let program = env!("CARGO_BIN_EXE_mtslvr");
+    let clip = &bench.clips(1)[0];
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -f 0; exec \"$@\"",
+            "sh",
+            program,
+            "enroll",
+            "beep",
+            clip,
+        ])
+        .env("XDG_DATA_HOME", bench.path("data"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(!status.success());
+    assert_eq!(fs::read(bench.profile()).unwrap(), state);
+
+    let mut killed = 0;
+    for i in 0..12 {
+        let name = format!("sound {i}");
+        let args = ["enroll", &name, &bench.clips(i % 4)[1 + i / 4], "--force"];
+        let mut command = bench.mtslvr(&args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(4 * i as u64));
+        let _ = child.kill();
+        killed += usize::from(!child.wait().unwrap().success());
+        let classes = bench.classes();
+        let now = fs::read(bench.profile()).unwrap();
+        let learnt = classes.iter().any(|(class, _)| *class == name);
+        assert!(
+            learnt || now == state,
+            "neither the old profile nor the new one"
+        );
+        state = now;
+    }
+    assert!(killed > 0);
+    bench.enrol("beep", 1, 0..1);
+}
+
+#[test]
+fn another_backbone_is_refused_and_its_examples_learnt_again() {
+    let bench = Bench::new();
+    // The same in float: its embeddings are others.
+    let other = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/edge-s/model.onnx"
+    );
+    bench.enrol("chime", 0, 0..3);
+    bench.enrol("beep", 1, 0..2);
+    bench.succeeds(&["classes", "threshold", "beep", "0.25"]);
+    bench.succeeds(&["classes", "disable", "beep"]);
+    bench.succeeds(&["enroll", "--negative", &bench.clips(2)[0]]);
+    let before = fs::read(bench.profile()).unwrap();
+    let clip = bench.clips(0)[5].clone();
+    let all = [
+        "profile.mtss",
+        other,
+        "all 6 examples",
+        "classes reembed",
+        "--model",
+    ];
+    bench.fails(&["listen", &clip, "--model", other], &all);
+    bench.fails(&["enroll", "chime", &clip, "--model", other], &all);
+    // It is part of the program, too.
+    bench.fails(
+        &["listen", &clip, "--engine", "tract"],
+        &["reembed", "--engine tract"],
+    );
+    // Changing classes needs no backbone.
+    bench.succeeds(&["classes", "rename", "beep", "gong"]);
+    bench.succeeds(&["classes", "rename", "gong", "beep"]);
+
+    let lost = bench.path("lost.wav");
+    fs::rename(&bench.clips(1)[1], &lost).unwrap();
+    let reembed = ["classes", "reembed", "--model", other];
+    bench.fails(
+        &reembed,
+        &["beep, example 2", "001.wav", "1 of 6", "--drop-missing"],
+    );
+    bench.fails(
+        &["listen", &clip, "--model", other],
+        &["5 of its 6", "--drop-missing"],
+    );
+    assert_eq!(fs::read(bench.profile()).unwrap(), before);
+    fs::rename(&lost, bench.path("sounds/001.wav")).unwrap();
+    bench.succeeds(&["classes", "reembed", "--model", other, "--drop-missing"]);
+    let list = bench.list();
+    assert_eq!(
+        bench.classes(),
+        [("chime", 3), ("beep", 1), ("negatives", 1)].map(|(name, n)| (name.to_owned(), n))
+    );
+    assert_eq!(list["classes"][1]["threshold"], 0.25);
+    assert_eq!(list["classes"][1]["enabled"], false);
+    bench.succeeds(&["listen", &clip, "--model", other]);
+    bench.fails(&["listen", &clip], &["all 5 examples", "but edge-s is"]);
+    bench.succeeds(&["classes", "reembed"]);
+    bench.succeeds(&["listen", &clip]);
+
+    // Without recordings there is nothing to offer.
+    bench.succeeds(&["classes", "export", "only.mtss"]);
+    let only = ["--profile", "only.mtss", "--model", other];
+    bench.fails(
+        &[&["listen", clip.as_str()], &only[..]].concat(),
+        &["none of its clips"],
+    );
+    bench.fails(
+        &[
+            "classes",
+            "import",
+            "only.mtss",
+            "--profile",
+            "x.mtss",
+            "--model",
+            other,
+        ],
+        &["only.mtss", "--model"],
+    );
+}
+
+/// `mtslvr inspect FILE | head -1`, and the same of a program that prints line after line.
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    use std::os::unix::process::ExitStatusExt;
+    let bench = Bench::new();
+    bench.enrol("chime", 0, 0..1);
+    let model = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/edge-s/model.slvr"
+    );
+    for args in [&["inspect", model][..], &["classes", "list"], &["--help"]] {
+        let mut command = bench.mtslvr(args);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Gone before anything is printed, or while it is.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.is_empty(), "{args:?}: {said}");
+        const SIGPIPE: i32 = 13;
+        let status = output.status;
+        assert!(
+            status.signal() == Some(SIGPIPE) || status.success(),
+            "{args:?}: {status}"
+        );
+    }
+}

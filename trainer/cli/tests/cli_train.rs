@@ -1,0 +1,235 @@
+//! `mtslvr train` as a user runs it: what it leaves behind, also when something goes wrong.
+#![cfg(feature = "train")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const SMALL: [&str; 14] = [
+    "--set",
+    "frontend.frames=17",
+    "--set",
+    "frontend.mels=16",
+    "--set",
+    "backbone.stem.width=4",
+    "--set",
+    "backbone.stages=[{ width = 6, blocks = 1, stride = 2 }]",
+    "--set",
+    "backbone.output.bands=1",
+    "--set",
+    "train.batch=4",
+    "--set",
+    "train.seed=3",
+];
+
+fn mtslvr() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_mtslvr"))
+}
+
+fn train(out: &Path, extra: &[&str]) -> Output {
+    mtslvr()
+        .arg("train")
+        .arg("--out")
+        .arg(out)
+        .args(extra)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_run_leaves_a_folder_that_can_be_resumed_but_not_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("run");
+    let first = train(&out, &[&SMALL[..], &["--steps", "3"]].concat());
+    assert!(first.status.success(), "{}", stderr(&first));
+    for file in [
+        "config.toml",
+        "metrics.csv",
+        "events.out.tfevents.mtslvr",
+        "checkpoint.safetensors",
+        "weights.safetensors",
+        "model.onnx",
+        "model.slvr",
+        "results.json",
+        "report.html",
+    ] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    let again = train(&out, &[&SMALL[..], &["--steps", "3"]].concat());
+    assert!(!again.status.success());
+    assert!(stderr(&again).contains("--resume"), "{}", stderr(&again));
+    let resumed = train(&out, &["--resume", "--steps", "5", "--no-export", "--json"]);
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    let outcome: serde_json::Value = serde_json::from_slice(&resumed.stdout).unwrap();
+    assert_eq!(outcome["last"]["step"], 5);
+    assert_eq!(outcome["interrupted"], false);
+    let metrics = std::fs::read_to_string(out.join("metrics.csv")).unwrap();
+    assert!(
+        metrics.lines().last().unwrap().starts_with("5,"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn bad_files_in_a_training_folder_are_named_skipped_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let made = mtslvr()
+        .arg("synth")
+        .arg(&data)
+        .args(["--classes", "2", "--clips", "2", "--seconds", "0.5"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    std::fs::write(data.join("notes.wav"), "this is no audio").unwrap();
+    let data = data.to_str().unwrap();
+    let run = train(
+        &directory.path().join("run"),
+        &[&SMALL[..], &["--steps", "2", "--no-export", "--data", data]].concat(),
+    );
+    assert!(run.status.success(), "{}", stderr(&run));
+    let said = stderr(&run);
+    assert!(
+        said.contains("notes.wav") && said.contains("1 files skipped"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_manifest_tells_what_is_of_one_thing_and_what_is_held_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let made = mtslvr()
+        .arg("synth")
+        .arg(&data)
+        .args(["--classes", "3", "--clips", "2", "--seconds", "0.5"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut manifest = "path,kind,same,split\n".to_owned();
+    let mut classes: Vec<_> = std::fs::read_dir(&data)
+        .unwrap()
+        .map(|class| class.unwrap().file_name().into_string().unwrap())
+        .collect();
+    classes.sort();
+    for (class, split) in classes.iter().zip(["train", "", "choose"]) {
+        for clip in 0..2 {
+            manifest += &format!("{class}/{clip:03}.wav,sound,{class},{split}\n");
+        }
+    }
+    let file = data.join("manifest.csv");
+    std::fs::write(&file, &manifest).unwrap();
+    let out = directory.path().join("run");
+    let folder = data.to_str().unwrap();
+    let settings = [
+        "--steps",
+        "2",
+        "--data",
+        folder,
+        "--set",
+        "pairs.same=0.375",
+        "--set",
+        "environment.background.probability=0.7",
+    ];
+    let run = train(&out, &[&SMALL[..], &settings].concat());
+    let said = stderr(&run);
+    assert!(run.status.success(), "{said}");
+    assert!(
+        said.contains("4 recordings (0.00 h), 4 of them in 2 groups of one thing; 2 held out"),
+        "{said}"
+    );
+    let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config.contains("[environment.background]\nprobability = 0.7"));
+    assert!(config.contains("[pairs]\nsame = 0.375"), "{config}");
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for fact in ["Environment", "in 70 % of the views", "37.5 % of all pairs"] {
+        assert!(report.contains(fact), "{fact}");
+    }
+
+    // Every sound alone, and nothing that says so.
+    let settings = [&SMALL[..], &settings, &["--no-export"]].concat();
+    std::fs::write(
+        &file,
+        manifest.replace("/001.wav,sound,", "/001.wav,sound,x"),
+    )
+    .unwrap();
+    let error = stderr(&train(&directory.path().join("alone"), &settings));
+    assert!(
+        error.contains(file.to_str().unwrap()) && error.contains("column `same`"),
+        "{error}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let run = train(&directory.path().join("plain"), &settings);
+    let said = stderr(&run);
+    assert!(
+        run.status.success() && said.contains("no folder of recordings has a manifest.csv"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_missing_folder_and_a_wrong_setting_are_sentences() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("run");
+    for (extra, named) in [
+        (&["--data", "no/such/folder"][..], "no/such/folder"),
+        (&["--set", "train.bath=4"], "bath"),
+        (&["--preset", "edge-xl"], "edge-s, edge-m, resnet18"),
+        (&["--resume"], "config.toml"),
+    ] {
+        let run = train(&out, extra);
+        assert!(!run.status.success());
+        assert!(stderr(&run).contains(named), "{}", stderr(&run));
+    }
+}
+
+/// A full disk, as a limit on the size of files: a write beyond it fails.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("run");
+    let first = train(
+        &out,
+        &[&SMALL[..], &["--steps", "2", "--no-export"]].concat(),
+    );
+    assert!(first.status.success(), "{}", stderr(&first));
+    let checkpoint = out.join("checkpoint.safetensors");
+    let before = std::fs::read(&checkpoint).unwrap();
+    // Blocks of 512 bytes; the shell's signal for the limit is ignored, so that writes fail.
+    let blocks = before.len() / 1024;
+    let resumed = Command::new("sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f $0; exec \"$@\"",
+            &blocks.to_string(),
+            env!("CARGO_BIN_EXE_mtslvr"),
+        ])
+        .args(["train", "--resume", "--steps", "4", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(!resumed.status.success());
+    assert!(
+        stderr(&resumed).contains("checkpoint.safetensors"),
+        "{}",
+        stderr(&resumed)
+    );
+    assert_eq!(
+        std::fs::read(&checkpoint).unwrap(),
+        before,
+        "the checkpoint before stays whole"
+    );
+    let left: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter()
+            .all(|name| !name.to_string_lossy().starts_with('.')),
+        "{left:?}"
+    );
+}

@@ -1,0 +1,430 @@
+//! How well a backbone tells enrolled sounds from sounds of none of the classes, and how far the
+//! threshold that is calibrated without having heard such strangers is from its nominal rate.
+
+use super::directions::Directions;
+use super::embedded::EmbeddedSet;
+use super::episodes::{Episode, EpisodeSampler, EpisodeShape};
+use anyhow::{Context, Result};
+use mtslvr_runtime::fewshot::{Calibration, HeadKind, Learner, StorageVec, Strangers, best_score};
+use rand::SeedableRng;
+use rand::seq::{IndexedRandom, IteratorRandom};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+
+/// Rates at which the chance that a decision states is checked.
+pub const CHECKED_CHANCES: [f32; 4] = [0.01, 0.05, 0.1, 0.2];
+
+/// How open-set recognition is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OpenSetSettings {
+    /// Ways, shots and queries. Of strangers there are at most as many classes and clips.
+    pub shape: EpisodeShape,
+    /// Tasks a set.
+    pub tasks: usize,
+    /// The classifier.
+    pub head: HeadKind,
+    /// Decides the tasks.
+    pub seed: u64,
+    /// Share of strangers that may be accepted.
+    pub false_acceptance: f32,
+}
+
+/// Open-set recognition on one set. Shares are in percent, not a number where there are no strangers
+/// of a kind; all clips of all tasks count the same.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenSetResult {
+    /// Name of the set.
+    pub name: String,
+    /// Examples of each class.
+    pub shots: usize,
+    /// Clips of enrolled classes that are given the right class if nothing may be rejected.
+    pub closed: f64,
+    /// Against clips of the set's other classes.
+    pub same_set: Separation,
+    /// Against clips of the other sets, as many of each.
+    pub other_sets: Separation,
+    /// What thresholds found without strangers come to.
+    pub thresholds: Vec<ThresholdResult>,
+    /// Of strangers from other sets, the share whose stated chance is below [`CHECKED_CHANCES`].
+    pub chances: [f64; CHECKED_CHANCES.len()],
+}
+
+/// How well the similarity to the best class separates known clips from strangers.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Separation {
+    /// Area under the receiver's operating curve, percent: how often a known clip is more like its
+    /// best class than a stranger is.
+    pub auroc: f64,
+    /// Known clips that are accepted and given the right class, at a threshold set in hindsight to
+    /// accept just the permitted share of all the set's strangers.
+    pub accuracy: f64,
+}
+
+/// What a threshold comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct ThresholdResult {
+    /// How it was found.
+    pub name: &'static str,
+    /// Its mean over tasks.
+    pub threshold: f64,
+    /// Known clips accepted and given the right class.
+    pub accuracy: f64,
+    /// Strangers of the same set that were accepted.
+    pub false_same_set: f64,
+    /// Strangers of other sets that were accepted.
+    pub false_other_sets: f64,
+}
+
+/// The thresholds compared, in the order of [`OpenSetResult::thresholds`].
+pub const THRESHOLDS: [&str; 3] = ["one quantile", "unrelated", "related"];
+
+/// A clip's answer in one task.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    right: bool,
+    similarity: f32,
+    chance: f32,
+}
+
+/// One task's answers.
+struct Task {
+    known: Vec<Answered>,
+    same_set: Vec<Answered>,
+    other_sets: Vec<Answered>,
+    thresholds: [f32; THRESHOLDS.len()],
+}
+
+/// Evaluates `sets[chosen]`; the other sets give the strangers of another kind.
+///
+/// # Errors
+/// If the set cannot give such tasks or a head cannot be fitted.
+pub fn open_set(
+    sets: &[EmbeddedSet],
+    chosen: usize,
+    settings: &OpenSetSettings,
+) -> Result<OpenSetResult> {
+    let set = &sets[chosen];
+    let shape = settings.shape;
+    let sampler = EpisodeSampler::new(
+        &set.name,
+        &set.classes,
+        &set.candidates,
+        shape,
+        settings.seed,
+    )?;
+    let directions: Vec<Directions> = sets.iter().map(|s| Directions::of(&s.features)).collect();
+    let tasks = (0..settings.tasks as u64)
+        .into_par_iter()
+        .map(|number| {
+            let episode = sampler.episode(number)?;
+            let mut rng = ChaCha8Rng::seed_from_u64(!settings.seed);
+            rng.set_stream(number);
+            let same_set = strangers(set, &episode, shape, &mut rng);
+            // As many from each of the other sets, about as many as there are known clips.
+            let others = (0..sets.len()).filter(|&other| other != chosen);
+            let count = (shape.ways * shape.queries).div_ceil(sets.len().max(2) - 1);
+            let other_sets: Vec<&[i8]> = others
+                .flat_map(|other| {
+                    let clips = (0..directions[other].len()).sample(&mut rng, count);
+                    clips.into_iter().map(move |clip| (other, clip))
+                })
+                .map(|(other, clip)| directions[other].row(clip))
+                .collect();
+            task(
+                set,
+                &directions[chosen],
+                &episode,
+                &same_set,
+                &other_sets,
+                settings,
+            )
+        })
+        .collect::<Result<Vec<Task>>>()?;
+    Ok(summarise(set, &tasks, settings))
+}
+
+/// Clips of classes that `episode` does not hold, from no group that is in its support.
+fn strangers(
+    set: &EmbeddedSet,
+    episode: &Episode,
+    shape: EpisodeShape,
+    rng: &mut ChaCha8Rng,
+) -> Vec<usize> {
+    let heard: Vec<&String> = episode
+        .support
+        .iter()
+        .flatten()
+        .filter_map(|&clip| set.candidates[clip].group.as_ref())
+        .collect();
+    let others = (0..set.classes.len()).filter(|class| !episode.classes.contains(class));
+    others
+        .sample(rng, shape.ways)
+        .into_iter()
+        .flat_map(|class| {
+            let clips: Vec<usize> = (0..set.candidates.len())
+                .filter(|&clip| {
+                    let candidate = &set.candidates[clip];
+                    let unheard = |group: &String| !heard.contains(&group);
+                    candidate.class == class && candidate.group.as_ref().is_none_or(unheard)
+                })
+                .collect();
+            let drawn: Vec<usize> = clips.sample(rng, shape.queries).copied().collect();
+            drawn
+        })
+        .collect()
+}
+
+/// Enrols the support of an episode as a device does, and answers.
+fn task(
+    set: &EmbeddedSet,
+    directions: &Directions,
+    episode: &Episode,
+    same_set: &[usize],
+    other_sets: &[&[i8]],
+    settings: &OpenSetSettings,
+) -> Result<Task> {
+    let space = set.features.space.as_space();
+    let (ways, shots) = (episode.support.len(), settings.shape.shots);
+    let mut storage = StorageVec::new(ways, ways * shots, space.dim());
+    let mut learner = Learner::new(storage.lend(), settings.head, space)?;
+    for (label, clips) in episode.support.iter().enumerate() {
+        for &clip in clips {
+            let direction = directions.row(clip);
+            learner
+                .support_mut()
+                .enrol(&label.to_string(), direction)
+                .with_context(|| format!("set `{}`, clip {clip}", set.name))?;
+        }
+    }
+    learner.fit(&mut vec![0.0; learner.scratch_len()])?;
+    let mut calibrated = |strangers| {
+        let false_acceptance = settings.false_acceptance;
+        learner.set_calibration(Calibration {
+            false_acceptance,
+            strangers,
+        });
+        learner.default_threshold()
+    };
+    let related = calibrated(Strangers::Related);
+    let unrelated = calibrated(Strangers::Unrelated);
+    let single = space
+        .reference()
+        .similarity_exceeded_by(settings.false_acceptance);
+    let mut scores = vec![0.0; ways];
+    let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
+        let decision = learner.classify_direction(direction, &mut scores)?;
+        Ok(Answered {
+            // Classes stand in the order of their labels.
+            right: label.is_some() && label == best_score(decision.scores),
+            similarity: decision.similarity,
+            chance: decision.chance,
+        })
+    };
+    let mut known = Vec::new();
+    for (label, clips) in episode.queries.iter().enumerate() {
+        for &clip in clips {
+            known.push(answer(directions.row(clip), Some(label))?);
+        }
+    }
+    let mut all = |rows: &mut dyn Iterator<Item = &[i8]>| -> Result<Vec<Answered>> {
+        rows.map(|row| answer(row, None)).collect()
+    };
+    Ok(Task {
+        known,
+        same_set: all(&mut same_set.iter().map(|&clip| directions.row(clip)))?,
+        other_sets: all(&mut other_sets.iter().copied())?,
+        thresholds: [single, unrelated, related],
+    })
+}
+
+fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> OpenSetResult {
+    let pooled = |of: &dyn Fn(&Task) -> &Vec<Answered>| -> Vec<Answered> {
+        tasks.iter().flat_map(|task| of(task).clone()).collect()
+    };
+    let known = pooled(&|task| &task.known);
+    let strangers = [
+        pooled(&|task| &task.same_set),
+        pooled(&|task| &task.other_sets),
+    ];
+    let separation = |strangers: &[Answered]| {
+        let threshold = threshold_accepting(strangers, settings.false_acceptance);
+        Separation {
+            auroc: 100.0 * auroc(&known, strangers),
+            accuracy: percent(&known, |a| a.right && a.similarity > threshold),
+        }
+    };
+    let threshold = |(at, name): (usize, &'static str)| {
+        // Each task's answers against that task's threshold.
+        let share = |of: &dyn Fn(&Task) -> &Vec<Answered>, right: bool| {
+            let judged: Vec<bool> = tasks
+                .iter()
+                .flat_map(|task| {
+                    of(task)
+                        .iter()
+                        .map(|a| (!right || a.right) && a.similarity >= task.thresholds[at])
+                })
+                .collect();
+            percent(&judged, |accepted| *accepted)
+        };
+        let sum: f64 = tasks
+            .iter()
+            .map(|task| f64::from(task.thresholds[at]))
+            .sum();
+        ThresholdResult {
+            name,
+            threshold: sum / tasks.len() as f64,
+            accuracy: share(&|task| &task.known, true),
+            false_same_set: share(&|task| &task.same_set, false),
+            false_other_sets: share(&|task| &task.other_sets, false),
+        }
+    };
+    OpenSetResult {
+        name: set.name.clone(),
+        shots: settings.shape.shots,
+        closed: percent(&known, |a| a.right),
+        same_set: separation(&strangers[0]),
+        other_sets: separation(&strangers[1]),
+        thresholds: THRESHOLDS.into_iter().enumerate().map(threshold).collect(),
+        chances: CHECKED_CHANCES.map(|rate| percent(&strangers[1], |a| a.chance <= rate)),
+    }
+}
+
+/// Not a number where there is nothing to count.
+fn percent<T>(of: &[T], is_it: impl Fn(&T) -> bool) -> f64 {
+    100.0 * of.iter().filter(|one| is_it(one)).count() as f64 / of.len() as f64
+}
+
+/// The similarity that at most the share `rate` of the strangers exceeds.
+fn threshold_accepting(strangers: &[Answered], rate: f32) -> f32 {
+    let mut similarities: Vec<f32> = strangers.iter().map(|a| a.similarity).collect();
+    similarities.sort_by(|a, b| b.total_cmp(a));
+    let accepted = (f64::from(rate) * similarities.len() as f64) as usize;
+    similarities.get(accepted).copied().unwrap_or(-1.0)
+}
+
+/// How often a known clip is more like its best class than a stranger; ties count half.
+fn auroc(known: &[Answered], strangers: &[Answered]) -> f64 {
+    let of = |answers: &[Answered], known: bool| -> Vec<(f32, bool)> {
+        answers.iter().map(|a| (a.similarity, known)).collect()
+    };
+    let mut all = [of(known, true), of(strangers, false)].concat();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut pairs) = (0.0, 0.0);
+    for tied in all.chunk_by(|a, b| a.0 == b.0) {
+        let knowns = tied.iter().filter(|one| one.1).count() as f64;
+        let others = tied.len() as f64 - knowns;
+        pairs += knowns * (below + 0.5 * others);
+        below += others;
+    }
+    pairs / (known.len() * strangers.len()) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::test_space;
+    use crate::{Candidate, ClipFeatures};
+    use mtslvr_runtime::fewshot::Reference;
+    use rand::RngExt;
+
+    /// Classes along directions of their own in `dim` dimensions, clips `spread` around them.
+    fn set(name: &str, classes: usize, dim: usize, spread: f32, seed: u64) -> EmbeddedSet {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut normal = move || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0;
+        let centres: Vec<Vec<f32>> = (0..classes)
+            .map(|_| (0..dim).map(|_| normal()).collect())
+            .collect();
+        let rows = (0..classes * 12)
+            .flat_map(|clip| {
+                centres[clip % classes]
+                    .iter()
+                    .map(|c| c + spread * normal())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        EmbeddedSet {
+            name: name.into(),
+            classes: (0..classes).map(|c| c.to_string()).collect(),
+            candidates: (0..classes * 12)
+                .map(|clip| Candidate {
+                    class: clip % classes,
+                    group: None,
+                })
+                .collect(),
+            features: ClipFeatures {
+                // Of random directions in 24 dimensions: normal, with the deviation 1 / sqrt(24).
+                space: test_space(
+                    &[("features", dim, 1.0)],
+                    &vec![0.0; dim],
+                    Reference::assumed(1.645 / (dim as f32).sqrt()),
+                ),
+                rows,
+            },
+        }
+    }
+
+    fn settings(shots: usize) -> OpenSetSettings {
+        OpenSetSettings {
+            shape: EpisodeShape {
+                ways: 5,
+                shots,
+                queries: 4,
+            },
+            tasks: 150,
+            head: HeadKind::default(),
+            seed: 3,
+            false_acceptance: 0.05,
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_met_where_strangers_are_what_it_was_calibrated_by() {
+        let sets = [set("a", 12, 24, 0.7, 1), set("b", 40, 24, 0.3, 2)];
+        for shots in [1, 5] {
+            let result = open_set(&sets, 0, &settings(shots)).unwrap();
+            assert!(
+                result.closed > 90.0 && result.other_sets.auroc > 90.0,
+                "{result:?}"
+            );
+            let [single, unrelated, related] = &result.thresholds[..] else {
+                panic!()
+            };
+            // One quantile for five classes lets in about five times what it should.
+            assert!(single.false_other_sets > 15.0, "{result:?}");
+            assert!(
+                (2.0..9.0).contains(&unrelated.false_other_sets),
+                "{result:?}"
+            );
+            assert!((1.0..12.0).contains(&related.false_same_set), "{result:?}");
+            assert!(
+                unrelated.accuracy <= result.closed && unrelated.accuracy > 30.0,
+                "{result:?}"
+            );
+            assert!(
+                result.chances.is_sorted()
+                    && (result.chances[1] - unrelated.false_other_sets).abs() < 0.5
+            );
+        }
+    }
+
+    #[test]
+    fn separation_is_by_hand_what_it_is() {
+        let answers = |similarities: &[f32]| -> Vec<Answered> {
+            let one = |&similarity| Answered {
+                right: true,
+                similarity,
+                chance: 0.0,
+            };
+            similarities.iter().map(one).collect()
+        };
+        let strangers = answers(&[0.1, 0.2, 0.3, 0.4]);
+        assert_eq!(auroc(&answers(&[0.5, 0.9]), &strangers), 1.0);
+        assert_eq!(
+            auroc(&answers(&[0.25, 0.4]), &strangers),
+            (0.5 + 0.875) / 2.0
+        );
+        assert!((threshold_accepting(&strangers, 0.25) - 0.3).abs() < 1e-6);
+        assert!((threshold_accepting(&strangers, 0.0) - 0.4).abs() < 1e-6);
+    }
+}

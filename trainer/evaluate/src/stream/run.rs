@@ -1,0 +1,103 @@
+//! Listens to a stream, and replays what was heard with other thresholds.
+
+use anyhow::{Result, anyhow};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::fewshot::Learner;
+use mtslvr_runtime::listener::{Event, Judgement, Listener, ListenerConfig, Trigger, Window};
+use std::ops::Range;
+
+/// Samples that are pushed at a time: what an audio interface hands over.
+const CHUNK: usize = 1024;
+
+/// A window that was judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// When the sound in it began: the same for all windows of a sound.
+    pub onset: Option<u64>,
+    /// First sample of the window.
+    pub start: u64,
+    /// The sample after its last.
+    pub end: u64,
+    /// What was judged; `None` while the gate was closed.
+    pub judgement: Option<Judgement>,
+}
+
+/// What a listener made of a stream.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recording {
+    /// Its events.
+    pub events: Vec<Event>,
+    /// Its windows.
+    pub windows: Vec<Judged>,
+    /// How many of them the backbone ran for.
+    pub embedded: usize,
+}
+
+impl Recording {
+    /// Whether a window was judged that has part in `extent`.
+    pub fn judges(&self, extent: &Range<u64>) -> bool {
+        let windows = self.windows.iter().filter(|window| window.onset.is_some());
+        let mut within = windows.filter(|w| w.end > extent.start && w.start < extent.end);
+        within.next().is_some()
+    }
+}
+
+/// Listens to `samples` from beginning to end.
+///
+/// # Errors
+/// If the backbone or the learner fails.
+pub fn listen<B: Backbone>(
+    config: ListenerConfig,
+    learner: &mut Learner,
+    backbone: &mut B,
+    samples: &[f32],
+) -> Result<Recording> {
+    let space = backbone.space();
+    let classes = learner.support().class_count();
+    let mut buffer = vec![0.0; Listener::buffer_len(space.frontend(), space.dim(), classes)];
+    let mut listener = Listener::new(config, &space, classes, &mut buffer)?;
+    let mut recording = Recording::default();
+    let mut told = |window: &Window<'_>| {
+        recording.events.extend(window.event);
+        recording.embedded += usize::from(window.embedding.is_some());
+        recording.windows.push(Judged {
+            onset: window.onset,
+            start: window.start,
+            end: window.end,
+            judgement: window.judgement,
+        });
+    };
+    for chunk in samples.chunks(CHUNK) {
+        let pushed = listener.push(learner, backbone, chunk, &mut told);
+        pushed.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
+    }
+    let finished = listener.finish(learner, backbone, &mut told);
+    finished.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
+    Ok(recording)
+}
+
+/// The events that windows would have made with other settings of the trigger: `margin`,
+/// `hysteresis`, `agreeing` and `refractory` of `config`.
+pub fn replay(windows: &[Judged], config: &ListenerConfig, sample_rate: u32) -> Vec<Event> {
+    let mut trigger = Trigger::new(config, (config.refractory * sample_rate as f32) as u64);
+    let mut sound = None;
+    let mut events = Vec::new();
+    for window in windows {
+        if window.onset != sound {
+            trigger.step(None, window.start);
+            sound = window.onset;
+        }
+        let Some(judgement) = window.judgement else {
+            continue;
+        };
+        if trigger.step(Some(judgement), window.end) {
+            events.push(Event {
+                class: judgement.class,
+                start: window.start,
+                end: window.end,
+                confidence: judgement.confidence,
+            });
+        }
+    }
+    events
+}

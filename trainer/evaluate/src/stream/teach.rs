@@ -1,0 +1,125 @@
+//! Enrols the sounds of a cast, as a user does: in silence from files, or in the place itself.
+
+use super::cast::Cast;
+use super::trial::TrialShape;
+use crate::LoadedSet;
+use anyhow::{Context, Result, anyhow};
+use mtslvr_listen::capture::SoundCutter;
+use mtslvr_listen::profile::Memory;
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip::embed_clip;
+use mtslvr_runtime::fewshot::{CLASS_NAME_BYTES, Learner, Role};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// Patches of the place that make the background class.
+pub const AMBIENT: usize = 10;
+
+/// Seconds of the place before an example and after it: enough to know the place by, and for the
+/// sound to have ended.
+const BEFORE: f32 = 4.0;
+const AFTER: f32 = 1.5;
+
+/// Seconds at which a longer example is cut.
+const LONGEST: f32 = 10.0;
+
+/// Where sounds are taught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Taught {
+    /// Where the stream is heard, over its background: an example is what the listener's gate cuts
+    /// out of it, as with a microphone.
+    #[default]
+    InPlace,
+    /// From recordings as they are, without background.
+    Clean,
+}
+
+impl Taught {
+    /// What it is called in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in place",
+            Self::Clean => "clean",
+        }
+    }
+}
+
+/// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
+/// class of [`AMBIENT`] patches of `place`: other seconds of what the stream's background is made of.
+///
+/// # Errors
+/// If a clip cannot be embedded or enrolled.
+pub fn teach<B: Backbone>(
+    learner: &mut Learner,
+    backbone: &mut B,
+    sets: &[LoadedSet],
+    cast: &Cast,
+    shape: &TrialShape,
+    place: &[f32],
+    rng: &mut ChaCha8Rng,
+) -> Result<()> {
+    let ambient = |length: usize, rng: &mut ChaCha8Rng| {
+        let from = rng.random_range(0..=place.len().saturating_sub(length));
+        &place[from..place.len().min(from + length)]
+    };
+    let mut memory = Memory::for_backbone(backbone);
+    let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
+    for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
+        let name = class_name(&sets[set], class);
+        for example in examples {
+            let clip = &sets[example.set].clips[example.clip];
+            let gain = shape.scenery.gain(clip);
+            let mut samples: Vec<f32> = clip.iter().map(|sample| gain * sample).collect();
+            if shape.taught == Taught::InPlace {
+                let (before, after) = (samples_of(BEFORE), samples_of(AFTER));
+                let mut recording = ambient(before + samples.len() + after, rng).to_vec();
+                let over = recording.iter_mut().skip(before).zip(&samples);
+                over.for_each(|(to, sample)| *to += sample);
+                let (quiet, sounding) = recording.split_at(before);
+                samples = cut_out(quiet, sounding, backbone, &mut memory)
+                    .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?
+                    .unwrap_or_else(|| sounding[..samples.len()].to_vec());
+            }
+            let embedding = embed_clip(backbone, &samples)
+                .map_err(|error| anyhow!("an example of {name} cannot be embedded: {error}"))?;
+            learner
+                .enrol(&name, &embedding)
+                .with_context(|| format!("an example of {name} cannot be enrolled"))?;
+        }
+    }
+    let patch = backbone.space().frontend().patch_samples();
+    for _ in 0..AMBIENT {
+        let embedding = embed_clip(backbone, ambient(patch, rng))
+            .map_err(|error| anyhow!("the background cannot be embedded: {error}"))?;
+        learner
+            .enrol_role(Role::Background, &embedding)
+            .context("the background cannot be enrolled")?;
+    }
+    learner.fit(&mut vec![0.0; learner.scratch_len()])?;
+    Ok(())
+}
+
+/// The longest sound that stands out of `sounding`, if one does, heard after `quiet`.
+fn cut_out<B: Backbone>(
+    quiet: &[f32],
+    sounding: &[f32],
+    backbone: &mut B,
+    memory: &mut Memory,
+) -> Result<Option<Vec<f32>>> {
+    let mut buffer = Vec::new();
+    let mut cutter = SoundCutter::new(backbone, memory, &mut buffer, LONGEST)?;
+    let mut push = |samples| cutter.push(samples).map_err(|error| anyhow!("{error}"));
+    push(quiet)?;
+    Ok(push(sounding)?.into_iter().max_by_key(Vec::len))
+}
+
+/// What an enrolled class is called: set and class, as much as a name may hold.
+pub(super) fn class_name(set: &LoadedSet, class: usize) -> String {
+    let mut name = format!("{} {}", set.name, set.classes[class]);
+    while name.len() > CLASS_NAME_BYTES {
+        name.pop();
+    }
+    name
+}

@@ -1,0 +1,94 @@
+//! One stream from beginning to end: drawn, taught, listened to, scored.
+
+use super::cast::{Cast, CastShape};
+use super::compose::{Composed, Occurrence, Scenery, compose};
+use super::run::{Recording, listen};
+use super::teach::{AMBIENT, Taught, teach};
+use crate::LoadedSet;
+use anyhow::Result;
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
+use mtslvr_runtime::listener::ListenerConfig;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Seconds of the place from which it is learned, and over which examples are recorded.
+const PLACE: f32 = 60.0;
+
+/// What streams are made of.
+#[derive(Clone, Debug)]
+pub struct Material {
+    /// The labelled sets.
+    pub sets: Vec<LoadedSet>,
+    /// Of each, whether its classes may be enrolled; all are heard as other sounds.
+    pub enrol: Vec<bool>,
+    /// Classes, each a set and a class in it, that are background and nothing else.
+    pub background: Vec<(usize, usize)>,
+}
+
+/// What a stream is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrialShape {
+    /// Sounds.
+    pub cast: CastShape,
+    /// Rate, length and level.
+    pub scenery: Scenery,
+    /// Where sounds are taught.
+    pub taught: Taught,
+}
+
+/// A stream that was listened to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Names of the enrolled sounds: set and class.
+    pub classes: Vec<(String, String)>,
+    /// What was to be heard.
+    pub sounds: Vec<Occurrence>,
+    /// What was heard, with each of the settings asked for.
+    pub heard: Vec<Recording>,
+}
+
+/// Composes the stream that `seed` decides, teaches its sounds and listens to it once with each of
+/// `configs`. Of one seed, sounds and background are the same at every level.
+///
+/// # Errors
+/// If the sets are too small or the backbone fails.
+pub fn trial<B: Backbone>(
+    backbone: &mut B,
+    material: &Material,
+    shape: &TrialShape,
+    configs: &[ListenerConfig],
+    seed: u64,
+) -> Result<Trial> {
+    let Material {
+        sets,
+        enrol,
+        background,
+    } = material;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let cast = Cast::draw(sets, enrol, background, shape.cast, &mut rng)?;
+    let scenery = &shape.scenery;
+    let samples = |seconds: f32| (seconds * scenery.sample_rate as f32) as usize;
+    let place = scenery.background(sets, background, samples(PLACE), &mut rng);
+    let stream = scenery.background(sets, background, samples(scenery.seconds), &mut rng);
+    let Composed { samples, sounds } = compose(sets, &cast, scenery, stream, &mut rng);
+
+    // The learner looks at the backbone's statistics while the backbone runs.
+    let space = backbone.space().into_owned();
+    let examples = cast.examples.iter().map(Vec::len).sum::<usize>() + AMBIENT;
+    let mut storage = StorageVec::new(cast.classes.len() + 1, examples, space.dim());
+    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
+    teach(&mut learner, backbone, sets, &cast, shape, &place, &mut rng)?;
+    let mut heard = Vec::new();
+    for config in configs {
+        heard.push(listen(*config, &mut learner, backbone, &samples)?);
+    }
+    let classes = cast.classes.iter();
+    let classes =
+        classes.map(|&(set, class)| (sets[set].name.clone(), sets[set].classes[class].clone()));
+    Ok(Trial {
+        classes: classes.collect(),
+        sounds,
+        heard,
+    })
+}

@@ -1,0 +1,126 @@
+//! Sound as it comes: from a pipe, from the microphone, or from a file; and cut into sounds.
+
+mod error;
+#[cfg(feature = "mic")]
+mod microphone;
+mod pcm;
+mod sound;
+
+pub use error::CaptureError;
+pub use sound::SoundCutter;
+
+use mtslvr_audio as audio;
+use std::io::Read;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// Chunks that may wait for whoever listens. A pipe or a file is read no faster than that.
+const WAITING: usize = 16;
+
+/// Samples of a chunk, of 100 ms at 16 kHz.
+const CHUNK: usize = 1600;
+
+/// Mono samples in chunks of any length, at the rate that was asked for; full scale is 1.
+///
+/// Another thread waits for them, so that whoever listens can do something else meanwhile.
+#[derive(Debug)]
+pub struct Capture {
+    chunks: Receiver<Chunk>,
+    /// Keeps the device open.
+    #[cfg(feature = "mic")]
+    _microphone: Option<microphone::Microphone>,
+}
+
+type Chunk = Result<Vec<f32>, CaptureError>;
+
+/// What [`Capture::next`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// The samples that follow.
+    Samples(Vec<f32>),
+    /// None yet.
+    Nothing,
+    /// There will be no more.
+    End,
+}
+
+impl Capture {
+    /// Raw 16-bit little-endian PCM from `input`, one channel, taken to be at the rate wanted.
+    pub fn pcm(input: impl Read + Send + 'static) -> Self {
+        Self::spawn(move |chunks| pcm::read(input, &chunks))
+    }
+
+    /// The recording at `path`, decoded and converted to `sample_rate` Hz; in `real_time`, no faster
+    /// than it would be heard.
+    ///
+    /// # Errors
+    /// As [`audio::load`].
+    pub fn file(path: &Path, sample_rate: u32, real_time: bool) -> Result<Self, CaptureError> {
+        let samples = audio::load(path, sample_rate)?;
+        Ok(Self::spawn(move |chunks| {
+            for chunk in samples.chunks(CHUNK) {
+                if real_time {
+                    let seconds = chunk.len() as f64 / f64::from(sample_rate);
+                    std::thread::sleep(Duration::from_secs_f64(seconds));
+                }
+                if chunks.send(Ok(chunk.to_vec())).is_err() {
+                    break;
+                }
+            }
+        }))
+    }
+
+    /// The default microphone, converted to `sample_rate` Hz; several channels are averaged.
+    ///
+    /// # Errors
+    /// [`CaptureError`] if there is none, it refuses, or this program was built without `mic`.
+    pub fn microphone(sample_rate: u32) -> Result<Self, CaptureError> {
+        #[cfg(feature = "mic")]
+        {
+            let (send, chunks) = sync_channel(microphone::WAITING);
+            let microphone = microphone::Microphone::open(sample_rate, send)?;
+            Ok(Self {
+                chunks,
+                _microphone: Some(microphone),
+            })
+        }
+        #[cfg(not(feature = "mic"))]
+        Err(CaptureError::NoMicrophone { sample_rate })
+    }
+
+    fn spawn(read: impl FnOnce(SyncSender<Chunk>) + Send + 'static) -> Self {
+        let (send, chunks) = sync_channel(WAITING);
+        std::thread::spawn(move || read(send));
+        Self {
+            chunks,
+            #[cfg(feature = "mic")]
+            _microphone: None,
+        }
+    }
+
+    /// The next samples, if there are some within `patience`.
+    ///
+    /// # Errors
+    /// [`CaptureError`]: the source failed, or is not what was expected.
+    pub fn next(&mut self, patience: Duration) -> Result<Heard, CaptureError> {
+        match self.chunks.recv_timeout(patience) {
+            Ok(Ok(samples)) => Ok(Heard::Samples(samples)),
+            Ok(Err(error)) => Err(error),
+            Err(RecvTimeoutError::Timeout) => Ok(Heard::Nothing),
+            Err(RecvTimeoutError::Disconnected) => Ok(Heard::End),
+        }
+    }
+
+    /// All samples until the end.
+    ///
+    /// # Errors
+    /// [`CaptureError`], as [`Self::next`].
+    pub fn all(self) -> Result<Vec<f32>, CaptureError> {
+        let mut samples = Vec::new();
+        for chunk in self.chunks {
+            samples.extend(chunk?);
+        }
+        Ok(samples)
+    }
+}

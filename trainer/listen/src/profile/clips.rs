@@ -1,0 +1,225 @@
+//! Which recording each example came from, in a file beside the profile.
+//!
+//! A recording is listed by the example that was made of it ([`fingerprint`]), not by class or
+//! place. So renaming and deleting classes leave the list as it is, and an entry too many does no
+//! harm: the list is written before the profile, and a crash in between costs nothing.
+
+use super::{LockedProfile, Profile, ProfileError};
+use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_runtime::fewshot::SupportSet;
+use mtslvr_runtime::fewshot::persist::fingerprint;
+use mtslvr_runtime::model::Crc32;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Recordings by the fingerprint of their example.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClipLog {
+    clips: BTreeMap<u64, SourceClip>,
+}
+
+/// A recording as it was when it was enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceClip {
+    /// Where it was, from the root.
+    pub path: PathBuf,
+    /// CRC-32 of its bytes.
+    pub crc32: u32,
+}
+
+/// Whether a recording is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClipState {
+    /// It is, with the same bytes.
+    Kept,
+    /// Another file has its name.
+    Changed,
+    /// It cannot be read.
+    Gone,
+}
+
+/// The file: `{"version": 1, "clips": [{"example": "..", "path": "..", "crc32": 0}, ..]}`.
+#[derive(Serialize, Deserialize)]
+struct Listed {
+    version: u32,
+    clips: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    /// The fingerprint in hexadecimal: JSON has no 64-bit integers.
+    example: String,
+    #[serde(flatten)]
+    clip: SourceClip,
+}
+
+const VERSION: u32 = 1;
+
+impl SourceClip {
+    /// The recording at `path`, as it is now.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: std::path::absolute(path)?,
+            crc32: checksum(path)?,
+        })
+    }
+
+    /// Whether it is still there.
+    pub fn state(&self) -> ClipState {
+        match checksum(&self.path) {
+            Ok(crc32) if crc32 == self.crc32 => ClipState::Kept,
+            Ok(_) => ClipState::Changed,
+            Err(_) => ClipState::Gone,
+        }
+    }
+}
+
+fn checksum(path: &Path) -> io::Result<u32> {
+    Ok(Crc32::new().update(&std::fs::read(path)?).finish())
+}
+
+impl ClipLog {
+    /// The list beside `profile`; empty if there is none.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`] or [`ProfileError::Clips`].
+    pub fn read(profile: &Profile) -> Result<Self, ProfileError> {
+        let path = path_of(profile);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => {
+                return Err(ProfileError::Io {
+                    path,
+                    action: "read",
+                    source,
+                });
+            }
+        };
+        parse(&bytes).map_err(|reason| ProfileError::Clips { path, reason })
+    }
+
+    /// Replaces the list beside a profile. Of recordings whose name is not Unicode there is no entry.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn write(&self, profile: &LockedProfile) -> Result<(), ProfileError> {
+        let path = path_of(profile.profile());
+        let nameable = |clip: &&SourceClip| clip.path.to_str().is_some();
+        let entries = self.clips.iter().filter(|(_, clip)| nameable(clip));
+        let listed = Listed {
+            version: VERSION,
+            clips: entries
+                .map(|(example, clip)| Entry {
+                    example: format!("{example:016x}"),
+                    clip: clip.clone(),
+                })
+                .collect(),
+        };
+        let json = serde_json::to_vec_pretty(&listed).expect("strings and numbers are JSON");
+        write_bytes(&path, &json).map_err(|source| ProfileError::Io {
+            path,
+            action: "written",
+            source,
+        })
+    }
+
+    /// Remembers that `example`, a direction, was made of `clip`.
+    pub fn insert(&mut self, example: &[i8], clip: SourceClip) {
+        self.clips.insert(fingerprint(example), clip);
+    }
+
+    /// Remembers what `other` does, too.
+    pub fn extend(&mut self, other: &Self) {
+        let entries = other.clips.iter();
+        self.clips
+            .extend(entries.map(|(example, clip)| (*example, clip.clone())));
+    }
+
+    /// What `example` was made of, if that is known.
+    pub fn get(&self, example: &[i8]) -> Option<&SourceClip> {
+        self.clips.get(&fingerprint(example))
+    }
+
+    /// Forgets recordings of examples that are not in `support`.
+    pub fn retain(&mut self, support: &SupportSet) {
+        let classes = support.classes().iter();
+        let examples = classes.flat_map(|class| support.examples(class.id()));
+        let there: BTreeSet<u64> = examples.map(fingerprint).collect();
+        self.clips.retain(|example, _| there.contains(example));
+    }
+}
+
+/// Where the list of `profile` is.
+pub(super) fn path_of(profile: &Profile) -> PathBuf {
+    profile.beside("clips.json")
+}
+
+fn parse(bytes: &[u8]) -> Result<ClipLog, String> {
+    let listed: Listed = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if listed.version != VERSION {
+        let found = listed.version;
+        return Err(format!("version {found}, expected {VERSION}"));
+    }
+    let entry = |Entry { example, clip }: Entry| match u64::from_str_radix(&example, 16) {
+        Ok(example) => Ok((example, clip)),
+        Err(_) => Err(format!(
+            "\"{example}\" is no fingerprint of 16 hexadecimal digits"
+        )),
+    };
+    let clips = listed
+        .clips
+        .into_iter()
+        .map(entry)
+        .collect::<Result<_, _>>()?;
+    Ok(ClipLog { clips })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clips_are_found_by_example_and_changes_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::new(Some(folder.path().join("p.mtss"))).unwrap();
+        assert_eq!(ClipLog::read(&profile).unwrap(), ClipLog::default());
+        let clip = folder.path().join("a, \"b\".wav");
+        std::fs::write(&clip, b"sound").unwrap();
+        let mut log = ClipLog::default();
+        log.insert(&[127, -1], SourceClip::of(&clip).unwrap());
+        log.write(&profile.lock().unwrap()).unwrap();
+
+        let log = ClipLog::read(&profile).unwrap();
+        assert!(log.get(&[127, 1]).is_none());
+        let known = log.get(&[127, -1]).unwrap();
+        assert_eq!(
+            (known.path.as_path(), known.state()),
+            (clip.as_path(), ClipState::Kept)
+        );
+        std::fs::write(&clip, b"other").unwrap();
+        assert_eq!(known.state(), ClipState::Changed);
+        std::fs::remove_file(&clip).unwrap();
+        assert_eq!(known.state(), ClipState::Gone);
+    }
+
+    #[test]
+    fn what_is_no_list_is_said() {
+        for (text, named) in [
+            ("", "EOF"),
+            (r#"{"version":2,"clips":[]}"#, "version 2, expected 1"),
+            (
+                r#"{"version":1,"clips":[{"example":"xyz","path":"/a","crc32":1}]}"#,
+                "xyz",
+            ),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Why a recording was not learnt, in words.
+
+use super::{Lesson, NotLearnt, Subject};
+use mtslvr_runtime::fewshot::{Refusal, SupportSet};
+use serde::Serialize;
+
+/// A reason with what was measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explained {
+    /// One word for programs.
+    pub reason: &'static str,
+    /// What was measured, in `unit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<f32>,
+    /// The limit that it is beyond, in `unit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f32>,
+    /// Of both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<&'static str>,
+    /// A sentence or two for people: what, how much, how much is needed, what to do.
+    pub text: String,
+}
+
+/// A magnitude, full scale being 1, in decibels of full scale.
+pub fn decibels(magnitude: f32) -> f32 {
+    20.0 * magnitude.log10()
+}
+
+impl Explained {
+    /// Explains why nothing was learnt in `lesson`, the classes being those of `support`.
+    pub fn new(why: &NotLearnt, lesson: &Lesson, support: &SupportSet) -> Self {
+        let subject = lesson.subject;
+        let refusal = match why {
+            NotLearnt::Known => {
+                return Self::unmeasured(
+                    "known",
+                    format!("this very recording is an example of {subject} already."),
+                );
+            }
+            NotLearnt::Refused(refusal) => refusal,
+        };
+        let (reason, found, limit, unit, text) = match *refusal {
+            Refusal::TooQuiet { peak, .. } if peak < f32::MIN_POSITIVE => {
+                return Self::unmeasured(
+                    "silent",
+                    "it is silent: every sample is 0. Check that the microphone is on, and record \
+                     it again."
+                        .to_owned(),
+                );
+            }
+            Refusal::TooQuiet { peak, least } => {
+                let (found, limit) = (decibels(peak), decibels(least));
+                let text = format!(
+                    "too quiet: its loudest sample is at {found:.0} dB of full scale, and at least \
+                     {limit:.0} dB is needed. Record it again, nearer to the microphone."
+                );
+                ("too-quiet", found, limit, "dB", text)
+            }
+            Refusal::Clipped { share, most } => {
+                let (found, limit) = (100.0 * share, 100.0 * most);
+                let text = format!(
+                    "clipped: {found:.1} % of its samples stick to full scale, and at most \
+                     {limit:.1} % may. Record it again, farther from the microphone or with less \
+                     gain."
+                );
+                ("clipped", found, limit, "%", text)
+            }
+            Refusal::TooShort { seconds, least } => {
+                let text = format!(
+                    "too short: it lasts {seconds:.3} s, and at least {least:.3} s is needed. \
+                     Record the whole sound."
+                );
+                ("too-short", seconds, least, "s", text)
+            }
+            Refusal::UnlikeItsClass { similarity, least } => {
+                let text = format!(
+                    "unlike the other examples of {subject}: their similarity is \
+                     {similarity:.2}, and at least {least:.2} is expected. Record it again, or enrol \
+                     it under a name of its own."
+                );
+                ("unlike-its-class", similarity, least, "similarity", text)
+            }
+            Refusal::LikeAnotherClass {
+                class,
+                similarity,
+                most,
+            } => {
+                let other = support
+                    .class(class)
+                    .map(|c| Subject::of(c.role(), c.name()));
+                let other = other.map_or_else(|_| format!("class {class}"), |o| o.to_string());
+                let text = format!(
+                    "too like {other}: their similarity is {similarity:.2}, and at most {most:.2} \
+                     is expected of another sound. Record it again, or enrol it as {other}."
+                );
+                ("like-another-class", similarity, most, "similarity", text)
+            }
+            ref other => {
+                return Self::unmeasured("no-direction", format!("{other}. Record it again."));
+            }
+        };
+        Self {
+            reason,
+            found: Some(found),
+            limit: Some(limit),
+            unit: Some(unit),
+            text,
+        }
+    }
+
+    fn unmeasured(reason: &'static str, text: String) -> Self {
+        Self {
+            reason,
+            found: None,
+            limit: None,
+            unit: None,
+            text,
+        }
+    }
+
+    /// Whether `--force` would have it learnt all the same.
+    pub fn can_be_forced(&self) -> bool {
+        !matches!(self.reason, "known" | "silent" | "no-direction")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Memory;
+    use super::*;
+    use mtslvr_runtime::fewshot::Limits;
+    use mtslvr_runtime::fewshot::persist::SnapshotHeader;
+    use mtslvr_runtime::space::{BackboneId, Part, Parts};
+
+    #[test]
+    fn every_reason_says_what_was_measured_and_what_to_do() {
+        let part = |name| Part {
+            name,
+            len: 1,
+            share: 0.5,
+        };
+        let mut memory = Memory::for_snapshot(&SnapshotHeader {
+            backbone: BackboneId::new([1; 32]),
+            parts: Parts::new([part("invariant"), part("equivariant")]).unwrap(),
+            classes: 0,
+            examples: 0,
+        });
+        let mut learner = memory.learner();
+        let bell = learner.enrol("bell", &[1.0, 1.0]).unwrap();
+        let lesson = Lesson {
+            subject: Subject::Sound("kettle"),
+            limits: Limits::default(),
+            force: false,
+        };
+        let text = |refusal| {
+            let why = NotLearnt::Refused(refusal);
+            Explained::new(&why, &lesson, learner.support()).text
+        };
+        for (refusal, words) in [
+            (
+                Refusal::TooQuiet {
+                    peak: 0.001,
+                    least: 0.002,
+                },
+                ["-60 dB", "-54 dB", "nearer"],
+            ),
+            (
+                Refusal::Clipped {
+                    share: 0.125,
+                    most: 0.01,
+                },
+                ["12.5 %", "1.0 %", "less gain"],
+            ),
+            (
+                Refusal::TooShort {
+                    seconds: 0.01,
+                    least: 0.03,
+                },
+                ["0.010 s", "0.030 s", "whole"],
+            ),
+            (
+                Refusal::UnlikeItsClass {
+                    similarity: -0.5,
+                    least: -0.25,
+                },
+                ["-0.50", "-0.25", "kettle"],
+            ),
+            (
+                Refusal::LikeAnotherClass {
+                    class: bell,
+                    similarity: 0.99,
+                    most: 0.98,
+                },
+                ["0.99", "0.98", "enrol it as bell"],
+            ),
+        ] {
+            let text = text(refusal);
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        }
+        let silent = text(Refusal::TooQuiet {
+            peak: 0.0,
+            least: 0.002,
+        });
+        assert!(
+            silent.contains("silent") && !silent.contains("inf"),
+            "{silent}"
+        );
+    }
+}

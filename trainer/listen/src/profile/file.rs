@@ -1,0 +1,282 @@
+//! The profile's file: read whole, replaced whole, changed by one process at a time.
+
+use super::{ProfileError, clips, default_path};
+use mtslvr_audio::atomic_file::{remove_unfinished, write_bytes};
+use mtslvr_runtime::fewshot::Learner;
+use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long another process may hold the lock. It does so for the moment of a change only.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two attempts at the lock.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A profile by its path; the file need not exist.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    path: PathBuf,
+}
+
+impl Profile {
+    /// The profile at `path`, or else at [`default_path`]. A link is followed, so that it stays one.
+    ///
+    /// # Errors
+    /// [`ProfileError::NoPlace`] if there is no path and no default.
+    pub fn new(path: Option<PathBuf>) -> Result<Self, ProfileError> {
+        let path = match path {
+            Some(path) => path,
+            None => default_path()?,
+        };
+        let path = path.canonicalize().unwrap_or(path);
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it holds now; `None` if there is no file. No lock is needed to read: the file is whole at
+    /// every moment.
+    ///
+    /// # Errors
+    /// [`ProfileError`]: the file cannot be read, or is no sound snapshot.
+    pub fn read(&self) -> Result<Option<Snapshot>, ProfileError> {
+        match Snapshot::read(&self.path) {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(ProfileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until no other process changes the profile, and keeps others from it until the result
+    /// is dropped. The lock is on a file beside the profile, which stays, because a change puts
+    /// another file in the profile's place.
+    ///
+    /// # Errors
+    /// [`ProfileError::Busy`] after ten seconds; [`ProfileError::Io`] if the folder or the lock's
+    /// file cannot be made.
+    pub fn lock(&self) -> Result<LockedProfile<'_>, ProfileError> {
+        let path = self.beside("lock");
+        let io = |action| {
+            let path = path.clone();
+            move |source| ProfileError::Io {
+                path,
+                action,
+                source,
+            }
+        };
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).map_err(io("made"))?;
+        }
+        let mut options = File::options();
+        let lock = options.create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(io("made"))?;
+        let started = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(ProfileError::Busy {
+                        path: path.clone(),
+                        seconds: PATIENCE.as_secs(),
+                    });
+                }
+                Err(TryLockError::Error(source)) => return Err(io("locked")(source)),
+            }
+        }
+        // Nobody else writes it now: what a killed process has left is nobody's.
+        for path in [self.path.clone(), clips::path_of(self)] {
+            remove_unfinished(&path).map_err(io("cleared of unfinished writes"))?;
+        }
+        Ok(LockedProfile {
+            profile: self,
+            _lock: lock,
+        })
+    }
+
+    /// A file that belongs to the profile: its name with another ending behind it.
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".");
+        name.push(ending);
+        name.into()
+    }
+}
+
+/// A profile that only this process changes.
+#[derive(Debug)]
+pub struct LockedProfile<'p> {
+    profile: &'p Profile,
+    /// Unlocked when it is closed, also when the process dies.
+    _lock: File,
+}
+
+impl LockedProfile<'_> {
+    /// The profile.
+    pub fn profile(&self) -> &Profile {
+        self.profile
+    }
+
+    /// Puts what `learner` was taught in the place of what was there. If that fails, or the power goes,
+    /// what was there stays.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn write(&self, learner: &Learner) -> Result<(), ProfileError> {
+        self.write_snapshot(&Snapshot::of(learner, &self.profile.path))
+    }
+
+    /// [`Self::write`] of a snapshot, byte for byte.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn write_snapshot(&self, snapshot: &Snapshot) -> Result<(), ProfileError> {
+        snapshot.write(&self.profile.path)
+    }
+}
+
+/// A snapshot whose structure and checksum have been found right.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Snapshot {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`] or [`ProfileError::Snapshot`].
+    pub fn read(path: &Path) -> Result<Self, ProfileError> {
+        let bytes = std::fs::read(path).map_err(|source| ProfileError::Io {
+            path: path.to_owned(),
+            action: "read",
+            source,
+        })?;
+        Self::new(bytes, path).map_err(|error| ProfileError::Snapshot {
+            path: path.to_owned(),
+            error,
+        })
+    }
+
+    fn of(learner: &Learner, path: &Path) -> Self {
+        let mut bytes = vec![0; persist::snapshot_len(learner.support())];
+        persist::export(learner, &mut bytes).expect("the buffer is as long as was asked");
+        Self::new(bytes, path).expect("what has just been exported reads")
+    }
+
+    fn new(bytes: Vec<u8>, path: &Path) -> Result<Self, RestoreError> {
+        SnapshotHeader::read(&bytes)?;
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+        })
+    }
+
+    /// Writes it to `path`: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn write(&self, path: &Path) -> Result<(), ProfileError> {
+        write_bytes(path, &self.bytes).map_err(|source| ProfileError::Io {
+            path: path.to_owned(),
+            action: "written",
+            source,
+        })
+    }
+
+    /// Describes the snapshot.
+    pub fn header(&self) -> SnapshotHeader<'_> {
+        SnapshotHeader::read(&self.bytes).expect("checked when the snapshot was read")
+    }
+
+    /// Makes `learner` hold it. [`Learner::fit`] is due afterwards.
+    ///
+    /// # Errors
+    /// [`ProfileError::Snapshot`], also if the learner is for another backbone; it then is as it was.
+    pub fn restore(&self, learner: &mut Learner) -> Result<(), ProfileError> {
+        persist::import(learner, &self.bytes).map_err(|error| ProfileError::Snapshot {
+            path: self.path.clone(),
+            error,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Memory;
+    use super::*;
+    use mtslvr_runtime::space::{BackboneId, Part, Parts};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn header() -> SnapshotHeader<'static> {
+        let part = |name| Part {
+            name,
+            len: 1,
+            share: 0.5,
+        };
+        SnapshotHeader {
+            backbone: BackboneId::new([7; 32]),
+            parts: Parts::new([part("invariant"), part("equivariant")]).unwrap(),
+            classes: 0,
+            examples: 0,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_damage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::new(Some(folder.path().join("new/p.mtss"))).unwrap();
+        assert!(profile.read().unwrap().is_none());
+        let mut memory = Memory::for_snapshot(&header());
+        let mut learner = memory.learner();
+        learner.enrol("kettle", &[1.0, -1.0]).unwrap();
+        profile.lock().unwrap().write(&learner).unwrap();
+
+        let snapshot = profile.read().unwrap().unwrap();
+        assert_eq!(
+            (snapshot.header().backbone, snapshot.header().examples),
+            (header().backbone, 1)
+        );
+        let mut memory = Memory::for_snapshot(&snapshot.header());
+        let mut restored = memory.learner();
+        snapshot.restore(&mut restored).unwrap();
+        assert_eq!(restored.support(), learner.support());
+
+        let mut bytes = std::fs::read(profile.path()).unwrap();
+        bytes[30] ^= 1;
+        std::fs::write(profile.path(), &bytes).unwrap();
+        let error = profile.read().unwrap_err().to_string();
+        assert!(
+            error.contains("p.mtss") && error.contains("damaged"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_second_lock_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::new(Some(folder.path().join("p.mtss"))).unwrap();
+        let first = profile.lock().unwrap();
+        let released = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _second = profile.lock().unwrap();
+                assert!(released.load(Ordering::SeqCst));
+            });
+            std::thread::sleep(Duration::from_millis(50));
+            released.store(true, Ordering::SeqCst);
+            drop(first);
+        });
+    }
+}

@@ -1,0 +1,118 @@
+//! One recording becomes an example, or it is said why not.
+
+use super::{ProfileError, Subject};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
+use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};
+
+/// A recording, measured and embedded.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    levels: Levels,
+    sample_rate: u32,
+    embedding: Vec<f32>,
+}
+
+impl Recording {
+    /// Embeds `samples`, which are at the rate of `backbone`'s features.
+    ///
+    /// # Errors
+    /// If there are none, or the backbone fails.
+    pub fn new<B: Backbone>(
+        backbone: &mut B,
+        samples: &[f32],
+    ) -> Result<Self, ClipError<B::Error>> {
+        Ok(Self {
+            levels: clip::levels(samples),
+            sample_rate: backbone.space().frontend().sample_rate,
+            embedding: embed_clip(backbone, samples)?,
+        })
+    }
+
+    /// How loud it is, and how much of it is clipped.
+    pub fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// Its length.
+    pub fn seconds(&self) -> f32 {
+        self.levels.samples() as f32 / self.sample_rate as f32
+    }
+}
+
+/// What is to be learnt, and how strictly.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'n> {
+    /// What the recordings are examples of.
+    pub subject: Subject<'n>,
+    /// What is asked of them.
+    pub limits: Limits,
+    /// Learn what the limits refuse, too.
+    pub force: bool,
+}
+
+/// Why nothing was learnt from a recording.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NotLearnt {
+    /// It should not be.
+    Refused(Refusal),
+    /// It is one of the examples already.
+    Known,
+}
+
+/// Makes `recording` an example and gives its class, unless there is a reason not to. The learner
+/// needs a fit afterwards.
+///
+/// Negatives and background are checked by their samples only, because they may be like anything;
+/// background may be as quiet as the place is. What is digital silence, or has no direction, cannot
+/// be forced.
+///
+/// # Errors
+/// If there is no room for it, or the name cannot be.
+pub fn teach(
+    learner: &mut Learner,
+    lesson: &Lesson,
+    recording: &Recording,
+) -> Result<Result<ClassId, NotLearnt>, ProfileError> {
+    if let Err(refusal) = check(learner, lesson, recording) {
+        return Ok(Err(NotLearnt::Refused(refusal)));
+    }
+    let embedding = &recording.embedding;
+    let class = match lesson.subject {
+        Subject::Sound(name) => learner.enrol(name, embedding),
+        Subject::Negatives => learner.enrol_role(Role::Negatives, embedding),
+        Subject::Background => learner.enrol_role(Role::Background, embedding),
+    };
+    let class = class.map_err(ProfileError::Enrol)?;
+    let examples: Vec<_> = learner.support().examples(class).collect();
+    if let Some((new, earlier)) = examples.split_last()
+        && earlier.contains(new)
+    {
+        let last = earlier.len();
+        learner.support_mut().remove_example(class, last)?;
+        return Ok(Err(NotLearnt::Known));
+    }
+    Ok(Ok(class))
+}
+
+fn check(learner: &mut Learner, lesson: &Lesson, recording: &Recording) -> Result<(), Refusal> {
+    let mut limits = lesson.limits;
+    if lesson.subject == Subject::Background || lesson.force {
+        limits.least_peak = f32::MIN_POSITIVE;
+    }
+    if lesson.force {
+        limits = Limits {
+            least_peak: limits.least_peak,
+            most_clipped: f32::INFINITY,
+            least_seconds: 0.0,
+            least_own: f32::NEG_INFINITY,
+            most_margin: f32::INFINITY,
+            most_other: f32::INFINITY,
+        };
+    }
+    limits.check_levels(&recording.levels, recording.sample_rate)?;
+    match lesson.subject {
+        Subject::Sound(name) => limits.check_example(learner, name, &recording.embedding),
+        Subject::Negatives | Subject::Background => Ok(()),
+    }
+}

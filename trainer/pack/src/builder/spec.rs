@@ -1,0 +1,221 @@
+//! The description of a quantised network, before it is packed.
+
+use mtslvr_runtime::fewshot::Reference;
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::model::OpKind;
+use mtslvr_runtime::nn::{Quantisation, Shape, Window};
+
+/// A quantised network: operators over tensors, and which of these are the parts of an embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// What it is called.
+    pub name: String,
+    /// Where it comes from: free text.
+    pub provenance: String,
+    /// Parameters of its features.
+    pub frontend: FrontendConfig,
+    /// What the int8 patch stands for. Its shape is `frames x mels x 1`.
+    pub input: Quantisation,
+    /// The operators in an order that can run. Operator `i` writes tensor `i + 1`; tensor 0 is the
+    /// patch.
+    pub ops: Vec<OpSpec>,
+    /// The parts of an embedding, 1 to 8, in their order.
+    pub parts: Vec<PartSpec>,
+    /// Mean embedding of ordinary audio: the values of all parts, one part after the other.
+    pub base_mean: Vec<f32>,
+    /// How alike the embeddings of unrelated sounds are, if that was measured.
+    pub reference: Option<Reference>,
+    /// Directions of ordinary sounds, int8, one after the other; empty for none.
+    pub cohort: Vec<i8>,
+    /// A number that grows from one release of a model to the next, if that is counted.
+    pub version_counter: Option<u64>,
+}
+
+/// A part of an embedding, and the tensor that holds its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartSpec {
+    /// Its name, 1 to 32 bytes.
+    pub name: String,
+    /// The tensor: 0 is the patch, `i + 1` what operator `i` writes.
+    pub tensor: usize,
+    /// Its share in the similarity, 0 to 1; the shares of all parts add up to 1.
+    pub share: f32,
+}
+
+/// One operator and the tensor it writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpSpec {
+    /// What it computes, and from which tensors.
+    pub kind: OpKindSpec,
+    /// Applied to its result.
+    pub activation: Activation,
+    /// The tensor it writes.
+    pub output: TensorSpec,
+}
+
+/// A tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TensorSpec {
+    /// Height (time), width (mel), channels.
+    pub shape: Shape,
+    /// What its int8 values stand for.
+    pub quantisation: Quantisation,
+}
+
+/// An operator over tensors: 0 is the patch, `i + 1` what operator `i` writes. `C` is the form that
+/// its weights are in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OpKindSpec<C = ChannelRules> {
+    /// A convolution. The kernels are
+    /// `[output channels][kernel height][kernel width][input channels]`, 1 to 7 in height and width.
+    Convolution {
+        /// The tensor it reads.
+        input: usize,
+        /// Kernel, stride and padding; positions outside the map read as real zero.
+        window: Window,
+        /// Weights, and what becomes of each output channel.
+        channels: C,
+    },
+    /// A linear layer over all values of its input in NHWC order, to a 1 x 1 map. The kernels are
+    /// `[outputs][inputs]`; there is no adapter.
+    Linear {
+        /// The tensor it reads.
+        input: usize,
+        /// Weights, and what becomes of each output channel.
+        channels: C,
+    },
+    /// A sum of two tensors of one shape.
+    Add {
+        /// One addend.
+        a: usize,
+        /// The other.
+        b: usize,
+    },
+    /// A maximum over windows; padding does not take part. Its output's quantisation is that of
+    /// its input. A 1x1 kernel makes it an activation alone.
+    MaxPool {
+        /// The tensor it reads.
+        input: usize,
+        /// Kernel, stride and padding.
+        window: Window,
+    },
+    /// A mean over windows, padding counted as zero. A kernel as large as the map makes it global.
+    AveragePool {
+        /// The tensor it reads.
+        input: usize,
+        /// Kernel, stride and padding.
+        window: Window,
+    },
+}
+
+impl<C> OpKindSpec<C> {
+    /// Returns what the packed engine calls it.
+    pub fn op_kind(&self) -> OpKind {
+        match self {
+            Self::Convolution { .. } => OpKind::Convolution,
+            Self::Linear { .. } => OpKind::Linear,
+            Self::Add { .. } => OpKind::Add,
+            Self::MaxPool { .. } => OpKind::MaxPool,
+            Self::AveragePool { .. } => OpKind::AveragePool,
+        }
+    }
+
+    /// Returns the tensors that it reads.
+    pub fn operands(&self) -> (usize, Option<usize>) {
+        match *self {
+            Self::Convolution { input, .. }
+            | Self::Linear { input, .. }
+            | Self::MaxPool { input, .. }
+            | Self::AveragePool { input, .. } => (input, None),
+            Self::Add { a, b } => (a, Some(b)),
+        }
+    }
+
+    /// Returns its kernel, stride and padding; those of a single position where it has none.
+    pub fn window(&self) -> Window {
+        match *self {
+            Self::Convolution { window, .. }
+            | Self::MaxPool { window, .. }
+            | Self::AveragePool { window, .. } => window,
+            Self::Linear { .. } | Self::Add { .. } => Window::square(1, 1, 0),
+        }
+    }
+
+    /// Returns its weights, if it has any.
+    pub fn channels(&self) -> Option<&C> {
+        match self {
+            Self::Convolution { channels, .. } | Self::Linear { channels, .. } => Some(channels),
+            Self::Add { .. } | Self::MaxPool { .. } | Self::AveragePool { .. } => None,
+        }
+    }
+
+    /// Returns its weights to change them, if it has any.
+    pub fn channels_mut(&mut self) -> Option<&mut C> {
+        match self {
+            Self::Convolution { channels, .. } | Self::Linear { channels, .. } => Some(channels),
+            Self::Add { .. } | Self::MaxPool { .. } | Self::AveragePool { .. } => None,
+        }
+    }
+
+    /// Returns the same operator with its weights in another form.
+    pub fn map_channels<D>(&self, form: impl FnOnce(&C) -> D) -> OpKindSpec<D> {
+        match *self {
+            Self::Convolution {
+                input,
+                window,
+                ref channels,
+            } => OpKindSpec::Convolution {
+                input,
+                window,
+                channels: form(channels),
+            },
+            Self::Linear {
+                input,
+                ref channels,
+            } => OpKindSpec::Linear {
+                input,
+                channels: form(channels),
+            },
+            Self::Add { a, b } => OpKindSpec::Add { a, b },
+            Self::MaxPool { input, window } => OpKindSpec::MaxPool { input, window },
+            Self::AveragePool { input, window } => OpKindSpec::AveragePool { input, window },
+        }
+    }
+}
+
+/// Weights, and what becomes of each output channel:
+/// `y[o] = gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o]` in real numbers, where
+/// `w = weights * scale[o]` and `adapter = adapter * scale[o]`. Batch norm makes `gain` and `shift`; a
+/// plain bias makes `shift` with a gain of one. Tables that are equal are stored once, whichever
+/// operators they belong to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelRules {
+    /// Kernels, output channel outermost, input channel innermost.
+    pub weights: Vec<i8>,
+    /// A parallel 1x1 convolution with the same stride, `[output channels][input channels]`, in
+    /// the kernels' scale.
+    pub adapter: Option<Vec<i8>>,
+    /// Real value of one step of the weights, of each output channel.
+    pub scale: Vec<f32>,
+    /// Factor of each output channel; may be negative or zero.
+    pub gain: Vec<f32>,
+    /// Added to each output channel.
+    pub shift: Vec<f32>,
+}
+
+/// Bounds of an operator's results.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Activation {
+    /// Nothing but the range of int8.
+    #[default]
+    Linear,
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, lo), hi)`, in real numbers.
+    Clip {
+        /// Least result.
+        lo: f32,
+        /// Greatest result.
+        hi: f32,
+    },
+}

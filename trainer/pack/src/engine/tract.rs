@@ -1,0 +1,134 @@
+//! The exported ONNX model through tract: pure Rust, nothing to install.
+
+use super::{Described, EngineError, MetadataError, OnnxMetadata, part_outputs};
+use mtslvr_runtime::backbone::{Backbone, EmbedError};
+use mtslvr_runtime::space::EmbeddingSpace;
+use std::path::Path;
+use std::sync::Arc;
+use tract_onnx::prelude::*;
+
+/// A float backbone run by tract, one patch at a time.
+pub struct TractBackbone {
+    described: Described,
+    plan: Arc<TypedRunnableModel>,
+    /// The output that holds each part.
+    outputs: Vec<usize>,
+}
+
+impl TractBackbone {
+    /// Opens an ONNX file that describes itself in its metadata.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
+        let model = path.as_ref().display().to_string();
+        let bytes = std::fs::read(&path).map_err(|source| EngineError::Read {
+            model: model.clone(),
+            source,
+        })?;
+        Self::from_bytes(&bytes, &model, None)
+    }
+
+    /// Opens an ONNX model in memory; errors call it `model`. With `metadata`, that is used in
+    /// place of the file's own (a foreign export has none).
+    pub fn from_bytes(
+        bytes: &[u8],
+        model: &str,
+        metadata: Option<OnnxMetadata>,
+    ) -> Result<Self, EngineError> {
+        let graph_error = |reason: String| EngineError::Graph {
+            model: model.to_owned(),
+            reason,
+        };
+        let tract_error = |error: TractError| graph_error(format!("{error:#}"));
+        let framework = tract_onnx::onnx();
+        let proto = framework
+            .proto_model_for_read(&mut &bytes[..])
+            .map_err(|error| graph_error(format!("not an ONNX file ({error:#})")))?;
+        let metadata = match metadata {
+            Some(given) => given,
+            None => OnnxMetadata::read(|key| {
+                let entry = proto.metadata_props.iter().find(|entry| entry.key == key)?;
+                Some(entry.value.clone())
+            })
+            .map_err(|source| EngineError::Metadata {
+                model: model.to_owned(),
+                source,
+            })?,
+        };
+        let graph = proto
+            .graph
+            .as_ref()
+            .ok_or_else(|| graph_error("it holds no graph".into()))?;
+        let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+        let parts = part_outputs(&names, metadata.parts.as_deref()).map_err(graph_error)?;
+
+        // The shape is fixed before tract optimises, and the widths of the outputs follow from
+        // it; the metadata is checked in full once these are known.
+        let Some(frontend) = metadata.frontend else {
+            return Err(EngineError::Metadata {
+                model: model.to_owned(),
+                source: MetadataError::Missing(super::KEY_FRONTEND),
+            });
+        };
+        let (frames, mels) = (
+            frontend.config.frames as usize,
+            frontend.config.mels as usize,
+        );
+        let shape = match frontend.layout {
+            super::Layout::TimeMel => [1, 1, frames, mels],
+            super::Layout::MelTime => [1, 1, mels, frames],
+        };
+        let typed = framework
+            .model_for_proto_model(&proto)
+            .and_then(|graph| graph.with_input_fact(0, f32::fact(shape).into()))
+            .and_then(|graph| graph.into_optimized())
+            .map_err(tract_error)?;
+        let width = |index: usize| -> Result<usize, EngineError> {
+            let fact = typed.output_fact(index).map_err(tract_error)?;
+            fact.shape
+                .as_concrete()
+                .map(|shape| shape.iter().product())
+                .ok_or_else(|| graph_error(format!("output `{}` has no fixed width", names[index])))
+        };
+        let outputs: Vec<usize> = parts.iter().map(|part| part.index).collect();
+        let widths = outputs.iter().map(|&index| width(index));
+        let widths = widths.collect::<Result<Vec<usize>, _>>()?;
+        Ok(Self {
+            described: Described::new(model, bytes, metadata, &parts, &widths)?,
+            plan: typed.into_runnable().map_err(tract_error)?,
+            outputs,
+        })
+    }
+}
+
+impl Backbone for TractBackbone {
+    type Error = EngineError;
+
+    fn space(&self) -> EmbeddingSpace<'_> {
+        self.described.space.as_space()
+    }
+
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
+        EmbedError::check(&self.space(), patch, embedding)?;
+        let run_error = |error: TractError| EngineError::Run {
+            model: self.described.model.clone(),
+            reason: format!("{error:#}"),
+        };
+        let arranged = self.described.arrange(patch);
+        let input =
+            Tensor::from_shape(&self.described.input_shape(1), &arranged).map_err(run_error)?;
+        let outputs = self.plan.run(tvec!(input.into())).map_err(run_error)?;
+        let values = self.outputs.iter().map(|&index| {
+            let output = outputs[index].try_as_plain_ram().map_err(run_error)?;
+            output.as_slice::<f32>().map_err(run_error)
+        });
+        let values = values.collect::<Result<Vec<&[f32]>, _>>()?;
+        self.described.join(&values, embedding)
+    }
+}
+
+impl core::fmt::Debug for TractBackbone {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("TractBackbone")
+            .field("described", &self.described)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! Runs a [`Graph`] in floats, keeping every tensor: what calibration observes, and what the packed
+//! engine is measured against.
+
+use super::graph::{Graph, Op, OpKind};
+use crate::builder::Activation;
+use mtslvr_runtime::nn::{Shape, Window};
+
+/// Returns all tensors for one patch: the patch itself, then what each operator writes.
+///
+/// # Panics
+/// If `patch` is not `frames * mels` long.
+pub fn interpret(graph: &Graph, patch: &[f32]) -> Vec<Vec<f32>> {
+    assert_eq!(patch.len(), graph.input_shape().len());
+    let mut tensors = vec![patch.to_vec()];
+    for op in &graph.ops {
+        let (first, second) = op.kind.operands();
+        let second = second.map_or(&[][..], |tensor| &tensors[tensor]);
+        let mut output = run(op, graph.shape(first), &tensors[first], second);
+        activate(op.activation, &mut output);
+        tensors.push(output);
+    }
+    tensors
+}
+
+/// Returns the embedding of one patch: all outputs, one after the other.
+pub fn embed(graph: &Graph, patch: &[f32]) -> Vec<f32> {
+    let tensors = interpret(graph, patch);
+    let outputs = graph.outputs.iter();
+    outputs
+        .flat_map(|output| &tensors[output.tensor])
+        .copied()
+        .collect()
+}
+
+fn run(op: &Op, input: Shape, x: &[f32], second: &[f32]) -> Vec<f32> {
+    let mut output = Vec::with_capacity(op.output.len());
+    match &op.kind {
+        OpKind::Convolution {
+            window, channels, ..
+        } => {
+            let row = window.area() * input.channels;
+            let mut taps = vec![0.0; row];
+            for position in positions(op.output) {
+                gather(x, input, window, position, &mut taps);
+                let centre = &taps[window.area() / 2 * input.channels..][..input.channels];
+                for (c, kernel) in channels.weights.chunks_exact(row).enumerate() {
+                    let mut sum = dot(kernel, &taps);
+                    if let Some(adapter) = &channels.adapter {
+                        sum += dot(&adapter[c * input.channels..][..input.channels], centre);
+                    }
+                    output.push(channels.gain[c] * sum + channels.shift[c]);
+                }
+            }
+        }
+        OpKind::Linear { channels, .. } => {
+            for (c, kernel) in channels.weights.chunks_exact(input.len()).enumerate() {
+                output.push(channels.gain[c] * dot(kernel, x) + channels.shift[c]);
+            }
+        }
+        OpKind::Add { .. } => output.extend(x.iter().zip(second).map(|(a, b)| a + b)),
+        OpKind::MaxPool { window, .. } => pool(op.output, input, window, x, &mut output, |taps| {
+            taps.fold(f32::NEG_INFINITY, f32::max)
+        }),
+        OpKind::AveragePool { window, .. } => {
+            let area = window.area() as f32;
+            pool(op.output, input, window, x, &mut output, |taps| {
+                taps.sum::<f32>() / area
+            });
+        }
+    }
+    output
+}
+
+fn positions(shape: Shape) -> impl Iterator<Item = [usize; 2]> {
+    (0..shape.height).flat_map(move |y| (0..shape.width).map(move |x| [y, x]))
+}
+
+/// Where the window's place `[dy, dx]` lies in the map; `None` in the padding.
+fn source(
+    input: Shape,
+    window: &Window,
+    position: [usize; 2],
+    [dy, dx]: [usize; 2],
+) -> Option<usize> {
+    let y = (position[0] * window.stride[0] + dy).checked_sub(window.padding.top)?;
+    let x = (position[1] * window.stride[1] + dx).checked_sub(window.padding.left)?;
+    (y < input.height && x < input.width).then(|| (y * input.width + x) * input.channels)
+}
+
+/// Copies what lies under the window, zeros for the padding.
+fn gather(x: &[f32], input: Shape, window: &Window, position: [usize; 2], taps: &mut [f32]) {
+    let mut slots = taps.chunks_exact_mut(input.channels);
+    for dy in 0..window.kernel[0] {
+        for (dx, slot) in (0..window.kernel[1]).zip(&mut slots) {
+            match source(input, window, position, [dy, dx]) {
+                Some(at) => slot.copy_from_slice(&x[at..][..input.channels]),
+                None => slot.fill(0.0),
+            }
+        }
+    }
+}
+
+fn pool(
+    shape: Shape,
+    input: Shape,
+    window: &Window,
+    x: &[f32],
+    output: &mut Vec<f32>,
+    reduce: impl Fn(&mut dyn Iterator<Item = f32>) -> f32,
+) {
+    for position in positions(shape) {
+        for channel in 0..input.channels {
+            let places =
+                (0..window.kernel[0]).flat_map(|dy| (0..window.kernel[1]).map(move |dx| [dy, dx]));
+            let mut taps = places
+                .filter_map(|place| source(input, window, position, place))
+                .map(|at| x[at + channel]);
+            output.push(reduce(&mut taps));
+        }
+    }
+}
+
+/// Eight partial sums, which compilers turn into vector instructions.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 8;
+    let mut sums = [0.0f32; LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f32 = a
+        .remainder()
+        .iter()
+        .zip(b.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
+    for (x, y) in a.zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+fn activate(activation: Activation, values: &mut [f32]) {
+    let (lo, hi) = match activation {
+        Activation::Linear => return,
+        Activation::Relu => (0.0, f32::INFINITY),
+        Activation::Clip { lo, hi } => (lo, hi),
+    };
+    for value in values {
+        *value = value.clamp(lo, hi);
+    }
+}

@@ -1,0 +1,43 @@
+//! From trained weights to what a device runs: ONNX, int8, `.slvr`, and the check that all engines agree.
+//!
+//! Without a feature this opens, inspects and runs packed models, and makes them from an owned
+//! description ([`builder`]). The feature `onnx` reads and writes ONNX and quantises it; `tract` and
+//! `ort` run ONNX.
+#![deny(unsafe_code)]
+#![deny(
+    missing_docs,
+    missing_debug_implementations,
+    rustdoc::broken_intra_doc_links
+)]
+
+pub mod builder;
+#[cfg(feature = "onnx")]
+pub mod calibration;
+pub mod engine;
+#[cfg(feature = "onnx")]
+pub mod graph;
+pub mod inspect;
+#[cfg(feature = "onnx")]
+pub mod interpret;
+pub mod memory_plan;
+#[cfg(feature = "onnx")]
+pub mod onnx;
+mod opened;
+#[cfg(feature = "onnx")]
+mod pack;
+#[cfg(feature = "onnx")]
+mod quantise;
+mod shipped;
+mod statistics;
+#[cfg(all(feature = "onnx", feature = "ort"))]
+pub mod verify;
+
+pub use opened::{
+    BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE, open_backbone,
+};
+#[cfg(feature = "onnx")]
+pub use pack::{PackError, PackOptions, pack, spread_patches};
+#[cfg(feature = "onnx")]
+pub use quantise::{Labels, quantise};
+pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};
+pub use statistics::{EmbeddingStatistics, StatisticsError, part_shares};

@@ -1,0 +1,116 @@
+//! A node's attributes and what they say of windows.
+
+use super::pb::{AttributeProto, NodeProto};
+use crate::engine::Layout;
+use mtslvr_runtime::nn::{Padding, Shape, Window};
+
+pub fn find<'n>(node: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {
+    node.attribute
+        .iter()
+        .find(|attribute| attribute.name == name)
+}
+
+pub fn int(node: &NodeProto, name: &str, default: i64) -> i64 {
+    find(node, name).map_or(default, |attribute| attribute.i)
+}
+
+pub fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
+    find(node, name).map_or(default, |attribute| attribute.f)
+}
+
+pub fn ints<'n>(node: &'n NodeProto, name: &str) -> Option<&'n [i64]> {
+    find(node, name).map(|attribute| &attribute.ints[..])
+}
+
+/// The window of a convolution or pool over `input`, height being time. `kernel` is in the order
+/// of the graph's axes, as all attributes are.
+pub fn window(
+    node: &NodeProto,
+    kernel: [usize; 2],
+    input: Shape,
+    layout: Layout,
+) -> Result<Window, String> {
+    let pair = |name: &str, default: usize| -> Result<[usize; 2], String> {
+        match ints(node, name) {
+            None | Some([]) => Ok([default; 2]),
+            Some(&[a, b]) => match (usize::try_from(a), usize::try_from(b)) {
+                (Ok(a), Ok(b)) if a > 0 && b > 0 => Ok([a, b]),
+                _ => Err(format!("{name} is [{a}, {b}], expected positive numbers")),
+            },
+            Some(other) => Err(format!(
+                "{name} has {} entries, expected 2: only two-dimensional windows are supported",
+                other.len()
+            )),
+        }
+    };
+    if pair("dilations", 1)? != [1, 1] {
+        return Err("dilated windows are not supported".into());
+    }
+    if int(node, "ceil_mode", 0) != 0 {
+        return Err("ceil_mode is not supported".into());
+    }
+    let stride = pair("strides", 1)?;
+    let [height, width] = match layout {
+        Layout::TimeMel => [input.height, input.width],
+        Layout::MelTime => [input.width, input.height],
+    };
+    let automatic = find(node, "auto_pad").map_or(&b"NOTSET"[..], |a| &a.s);
+    let sides = |size: usize, axis: usize| {
+        // So many that the output has ceil(size / stride) positions.
+        let outputs = size.div_ceil(stride[axis]);
+        let total = ((outputs - 1) * stride[axis] + kernel[axis]).saturating_sub(size);
+        (total / 2, total - total / 2)
+    };
+    let [top, left, bottom, right] = match automatic {
+        b"NOTSET" | b"" => match ints(node, "pads") {
+            None | Some([]) => [0; 4],
+            Some(&[a, b, c, d]) => {
+                let mut pads = [0; 4];
+                for (pad, found) in pads.iter_mut().zip([a, b, c, d]) {
+                    *pad = usize::try_from(found)
+                        .map_err(|_| format!("pads hold {found}, expected none below 0"))?;
+                }
+                pads
+            }
+            Some(other) => return Err(format!("pads have {} entries, expected 4", other.len())),
+        },
+        b"VALID" => [0; 4],
+        b"SAME_UPPER" | b"SAME_LOWER" => {
+            let ((a, b), (c, d)) = (sides(height, 0), sides(width, 1));
+            if automatic == b"SAME_UPPER" {
+                [a, c, b, d]
+            } else {
+                [b, d, a, c]
+            }
+        }
+        other => {
+            return Err(format!(
+                "auto_pad {} is not supported",
+                String::from_utf8_lossy(other)
+            ));
+        }
+    };
+    let window = match layout {
+        Layout::TimeMel => Window {
+            kernel,
+            stride,
+            padding: Padding {
+                top,
+                bottom,
+                left,
+                right,
+            },
+        },
+        Layout::MelTime => Window {
+            kernel: [kernel[1], kernel[0]],
+            stride: [stride[1], stride[0]],
+            padding: Padding {
+                top: left,
+                bottom: right,
+                left: top,
+                right: bottom,
+            },
+        },
+    };
+    Ok(window)
+}

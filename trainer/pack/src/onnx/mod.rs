@@ -1,0 +1,21 @@
+//! ONNX, the interchange: read from any exporter's files, and written from a packed model.
+
+mod adapter;
+mod attributes;
+mod file;
+mod path;
+pub mod proto;
+mod quantised;
+mod read;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+pub use file::{file, int, ints, value_info};
+/// The messages that an ONNX file is made of.
+pub use proto as pb;
+pub use quantised::write_quantised;
+pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
+
+/// Operator set that the writer declares.
+pub const OPSET: i64 = 17;

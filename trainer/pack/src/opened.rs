@@ -1,0 +1,366 @@
+//! Opens whatever holds a trained backbone: an `.onnx`, a `.slvr`, a run folder or the program itself.
+
+use super::engine::{EngineError, FloatBackbone, FloatEngine, open_float};
+use super::inspect::Inspection;
+use super::shipped::{ModelSource, ShippedModel, model_kinds};
+use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+use mtslvr_runtime::nn::arch::InstructionSet;
+use mtslvr_runtime::space::EmbeddingSpace;
+use std::path::{Path, PathBuf};
+
+/// What runs a backbone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Engine {
+    /// The float ONNX model in the packer's interpreter.
+    #[cfg_attr(all(feature = "clap", not(feature = "onnx")), value(skip))]
+    Interpreter,
+    /// The float ONNX model in tract.
+    #[cfg_attr(all(feature = "clap", not(feature = "tract")), value(skip))]
+    Tract,
+    /// The float ONNX model in ONNX Runtime.
+    #[cfg_attr(all(feature = "clap", not(feature = "ort")), value(skip))]
+    Ort,
+    /// The packed int8 model.
+    Packed,
+}
+
+/// [`FloatEngine::BUILT_IN`] among all engines.
+const BUILT_IN: Engine = match FloatEngine::BUILT_IN {
+    FloatEngine::Tract => Engine::Tract,
+    _ => Engine::Interpreter,
+};
+
+impl Engine {
+    /// The name on the command line and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interpreter => "interpreter",
+            Self::Tract => "tract",
+            Self::Ort => "ort",
+            Self::Packed => "packed",
+        }
+    }
+}
+
+/// Why a backbone cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenBackboneError {
+    /// The file cannot be read.
+    #[error("{path}: cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A packed model is damaged or no packed model.
+    #[error("{path}: not a usable packed model: {error}")]
+    Packed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OpenError,
+    },
+    /// A float engine cannot take the model.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The folder holds no model.
+    #[error("{folder}: holds no {file}; make it with `mtslvr export {folder}`")]
+    NotExported {
+        /// The run folder.
+        folder: PathBuf,
+        /// The model that is missing.
+        file: &'static str,
+    },
+    /// An ONNX model cannot be looked into.
+    #[error("{model}: {reason}")]
+    Inspect {
+        /// The model.
+        model: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The engine runs the other kind of file.
+    #[error("{path}: the {engine:?} engine runs {expected} files")]
+    OtherEngine {
+        /// The file.
+        path: PathBuf,
+        /// The engine asked for.
+        engine: Engine,
+        /// What it runs.
+        expected: &'static str,
+    },
+    /// Neither a file, nor a folder, nor the name of a shipped backbone.
+    #[error("{0}: there is no such file or folder; expected {kinds}", kinds = model_kinds())]
+    NotFound(PathBuf),
+    /// Neither a folder nor a file with a known ending.
+    #[error("{0}: a file of another kind; expected {kinds}", kinds = model_kinds())]
+    Kind(PathBuf),
+}
+
+/// Name of the float model in a run folder.
+pub const ONNX_FILE: &str = "model.onnx";
+
+/// Name of the packed model in a run folder.
+pub const SLVR_FILE: &str = "model.slvr";
+
+/// A backbone in any engine. The packed engine fails at wrong lengths only.
+#[derive(Debug)]
+pub enum OpenedBackbone {
+    /// In a float engine.
+    Float(Box<dyn FloatBackbone>),
+    /// Packed.
+    Packed(Box<PackedBackbone<'static, Vec<i8>>>),
+}
+
+/// A model file read once, from which each thread makes a backbone of its own.
+#[derive(Debug)]
+pub struct BackboneFile {
+    name: String,
+    engine: Engine,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Onnx(Vec<u8>),
+    // Leaked: a program opens few models and runs them to its end.
+    Packed(Box<Model<'static>>),
+}
+
+impl Bytes {
+    fn packed(bytes: &[u8], path: &Path) -> Result<Self, OpenBackboneError> {
+        let model = leak(AlignedBytes::new(bytes)).map_err(|error| OpenBackboneError::Packed {
+            path: path.to_owned(),
+            error,
+        })?;
+        Ok(Self::Packed(Box::new(model)))
+    }
+}
+
+impl BackboneFile {
+    /// Opens what a user named; see [`Self::read`] for files. A shipped backbone runs packed unless
+    /// `engine` says otherwise.
+    pub fn open(model: &ModelSource, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
+        match model {
+            ModelSource::Path(path) => Self::read(path, engine),
+            ModelSource::Shipped(model) => Self::shipped(model, engine.unwrap_or(Engine::Packed)),
+        }
+    }
+
+    fn shipped(model: &ShippedModel, engine: Engine) -> Result<Self, OpenBackboneError> {
+        let bytes = match engine {
+            Engine::Packed => Bytes::packed(model.slvr, Path::new(model.name))?,
+            Engine::Interpreter | Engine::Tract | Engine::Ort => {
+                let onnx = model.onnx.ok_or_else(|| EngineError::NotBuilt {
+                    model: model.name.to_owned(),
+                    engine: engine.name(),
+                })?;
+                Bytes::Onnx(onnx.to_vec())
+            }
+        };
+        Ok(Self {
+            name: model.name.to_owned(),
+            engine,
+            bytes,
+        })
+    }
+
+    /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in
+    /// [`FloatEngine::BUILT_IN`], and of a run folder the ONNX model is taken.
+    pub fn read(path: &Path, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
+        if let Ok(false) = path.try_exists() {
+            return Err(OpenBackboneError::NotFound(path.to_owned()));
+        }
+        if path.is_dir() {
+            let file = match engine {
+                Some(Engine::Packed) => SLVR_FILE,
+                _ => ONNX_FILE,
+            };
+            let model = path.join(file);
+            if !model.exists() {
+                let folder = path.to_owned();
+                return Err(OpenBackboneError::NotExported { folder, file });
+            }
+            return Self::read(&model, engine);
+        }
+        let read = || {
+            std::fs::read(path).map_err(|source| OpenBackboneError::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let other = |engine, expected| OpenBackboneError::OtherEngine {
+            path: path.to_owned(),
+            engine,
+            expected,
+        };
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let (engine, bytes) = match (ending, engine) {
+            (Some("slvr"), None | Some(Engine::Packed)) => {
+                (Engine::Packed, Bytes::packed(&read()?, path)?)
+            }
+            (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
+            (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
+            (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(read()?)),
+            _ => return Err(OpenBackboneError::Kind(path.to_owned())),
+        };
+        Ok(Self {
+            name: path.display().to_string(),
+            engine,
+            bytes,
+        })
+    }
+
+    /// The file's path, or the shipped backbone's name: as it can be given again.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the backbones of this file run on.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Makes a backbone that runs on `set`, or on the portable set if this machine lacks it. `None` if the
+    /// model is not a packed one.
+    pub fn backbone_on(&self, set: InstructionSet) -> Option<OpenedBackbone> {
+        match &self.bytes {
+            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(**model, set))),
+            Bytes::Onnx(_) => None,
+        }
+    }
+
+    /// The packed model, if it is one.
+    pub fn packed_model(&self) -> Option<Model<'static>> {
+        match &self.bytes {
+            Bytes::Packed(model) => Some(**model),
+            Bytes::Onnx(_) => None,
+        }
+    }
+
+    /// Looks into the model.
+    ///
+    /// # Errors
+    /// If an ONNX model is not one that can be read, or does not say how its input is made; or if this
+    /// program was built without ONNX.
+    pub fn inspect(&self) -> Result<Inspection, OpenBackboneError> {
+        match &self.bytes {
+            Bytes::Packed(model) => Ok(Inspection::of_packed(model)),
+            Bytes::Onnx(bytes) => {
+                inspect_onnx(bytes).map_err(|reason| OpenBackboneError::Inspect {
+                    model: self.name.clone(),
+                    reason,
+                })
+            }
+        }
+    }
+
+    /// Makes a backbone for each thread that work is shared among.
+    pub fn backbones(&self) -> Result<Vec<OpenedBackbone>, OpenBackboneError> {
+        let threads = 0..rayon::current_num_threads();
+        threads.map(|_| self.backbone()).collect()
+    }
+
+    /// Makes a backbone.
+    pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
+        Ok(match &self.bytes {
+            Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
+            Bytes::Onnx(bytes) => {
+                let engine = match self.engine {
+                    Engine::Interpreter => FloatEngine::Interpreter,
+                    Engine::Tract => FloatEngine::Tract,
+                    Engine::Ort => FloatEngine::Ort,
+                    Engine::Packed => FloatEngine::BUILT_IN,
+                };
+                OpenedBackbone::Float(open_float(engine, bytes, &self.name)?)
+            }
+        })
+    }
+}
+
+/// Opens a backbone: an `.onnx`, a `.slvr` or a run folder. See [`BackboneFile::read`].
+pub fn open_backbone(
+    path: &Path,
+    engine: Option<Engine>,
+) -> Result<OpenedBackbone, OpenBackboneError> {
+    BackboneFile::read(path, engine)?.backbone()
+}
+
+/// Looks into an ONNX model; says what is in the way.
+#[cfg(feature = "onnx")]
+fn inspect_onnx(bytes: &[u8]) -> Result<Inspection, String> {
+    Inspection::of_onnx(bytes).map_err(|error| error.to_string())
+}
+
+/// Says that this program cannot look into an ONNX model.
+#[cfg(not(feature = "onnx"))]
+fn inspect_onnx(_: &[u8]) -> Result<Inspection, String> {
+    Err("this program was built without ONNX; it looks into packed models (.slvr)".to_owned())
+}
+
+/// The packed engine over a model, in an arena of its own, with the kernels of an instruction set that
+/// this machine has.
+fn packed(model: Model<'static>, set: InstructionSet) -> Box<PackedBackbone<'static, Vec<i8>>> {
+    let backbone = PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set);
+    Box::new(backbone.expect("the arena is as long as the model says"))
+}
+
+/// Opens a packed model for the rest of the program's run.
+fn leak(bytes: AlignedBytes) -> Result<Model<'static>, OpenError> {
+    // Checked first, so that only a good model is kept.
+    Model::open(&bytes)?;
+    Model::open(bytes.leak())
+}
+
+impl Backbone for OpenedBackbone {
+    type Error = EngineError;
+
+    fn space(&self) -> EmbeddingSpace<'_> {
+        match self {
+            Self::Float(backbone) => backbone.space(),
+            Self::Packed(backbone) => backbone.space(),
+        }
+    }
+
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EngineError> {
+        match self {
+            Self::Float(backbone) => backbone.embed(patch, embedding),
+            Self::Packed(backbone) => Ok(backbone.embed(patch, embedding)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |name: &str, engine| {
+            let path = folder.path().join(name);
+            open_backbone(&path, engine).unwrap_err().to_string()
+        };
+        assert!(text("", None).contains("mtslvr export"));
+        for gone in ["gone.onnx", "gone.bin", "edge-x"] {
+            let text = text(gone, None);
+            assert!(
+                text.contains(gone) && text.contains("no such file"),
+                "{text}"
+            );
+            assert!(text.contains("run folder"), "{text}");
+            assert!(text.contains("(edge-s or edge-m)"), "{text}");
+        }
+        for name in ["noise.slvr", "noise.onnx", "noise.bin"] {
+            std::fs::write(folder.path().join(name), b"not a model").unwrap();
+        }
+        assert!(text("noise.slvr", None).contains("not a usable packed model"));
+        assert!(text("noise.onnx", None).contains("noise.onnx"));
+        assert!(text("noise.bin", None).contains("expected an .onnx"));
+        assert!(text("noise.slvr", Some(Engine::Tract)).contains(".onnx files"));
+    }
+}

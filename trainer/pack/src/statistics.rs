@@ -1,0 +1,160 @@
+//! What heads need to know of embeddings in general: where they lie, and how alike unrelated ones are.
+
+use crate::engine::INVARIANT_SHARE;
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip::embed_clip;
+use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
+use mtslvr_runtime::space::Parts;
+use rayon::prelude::*;
+
+/// Returns the shares of as many parts: [`INVARIANT_SHARE`] for the first, the rest in equal shares for
+/// the others.
+pub fn part_shares(parts: usize) -> Vec<f32> {
+    let first = if parts == 1 { 1.0 } else { INVARIANT_SHARE };
+    let other = (1.0 - first) / (parts.max(2) - 1) as f32;
+    let others = (1..parts).map(|_| other);
+    std::iter::once(first).chain(others).collect()
+}
+
+/// Clips whose pairs are compared; more would only cost time.
+const COMPARED: usize = 768;
+
+/// Statistics of one engine's embeddings over base audio.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbeddingStatistics {
+    /// Mean embedding, all parts one after the other: heads subtract it.
+    pub base_mean: Vec<f32>,
+    /// How alike the directions of different clips are.
+    pub reference: Reference,
+}
+
+/// Why statistics cannot be measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatisticsError {
+    /// Fewer clips than a comparison needs.
+    #[error("{0} clips with sound in them found, at least 2 needed to measure how alike clips are")]
+    TooFewClips(usize),
+    /// An engine failed.
+    #[error("a clip could not be embedded: {0}")]
+    Embedding(String),
+}
+
+impl EmbeddingStatistics {
+    /// Of `dim` values, for a model whose statistics are still to be measured.
+    pub fn unmeasured(dim: usize) -> Self {
+        Self {
+            base_mean: vec![0.0; dim],
+            reference: Reference::assumed(0.0),
+        }
+    }
+
+    /// Embeds `clips` (samples at the backbone's rate) on all cores, each thread with a backbone
+    /// from `backbone`, and measures.
+    ///
+    /// The reference holds quantiles of the similarity of pairs of clips, compared as heads do it: by
+    /// the shares of the backbone's parts.
+    pub fn measure<B: Backbone>(
+        backbone: impl Fn() -> B + Sync + Send,
+        clips: &[Vec<f32>],
+    ) -> Result<Self, StatisticsError> {
+        let space = backbone().space().into_owned();
+        let embeddings = clips
+            .par_iter()
+            .filter(|clip| !clip.is_empty())
+            .map_init(&backbone, |backbone, clip| {
+                embed_clip(backbone, clip).map_err(|e| e.to_string())
+            })
+            .collect::<Result<Vec<Vec<f32>>, String>>()
+            .map_err(StatisticsError::Embedding)?;
+        Self::of(&embeddings, space.as_space().parts())
+    }
+
+    /// Measures embeddings of these `parts` that are there already.
+    pub fn of(embeddings: &[Vec<f32>], parts: &Parts<'_>) -> Result<Self, StatisticsError> {
+        if embeddings.len() < 2 {
+            return Err(StatisticsError::TooFewClips(embeddings.len()));
+        }
+        let dim = embeddings[0].len();
+        let base_mean: Vec<f32> = (0..dim)
+            .map(|i| {
+                let sum: f64 = embeddings.iter().map(|e| f64::from(e[i])).sum();
+                (sum / embeddings.len() as f64) as f32
+            })
+            .collect();
+        let step = embeddings.len().div_ceil(COMPARED);
+        // A clip exactly at the mean has no direction to compare.
+        let directions: Vec<Vec<i8>> = embeddings
+            .iter()
+            .step_by(step)
+            .filter_map(|embedding| {
+                let mut values = vec![0; dim];
+                direction(embedding, &base_mean, parts, &mut values).ok()?;
+                Some(values)
+            })
+            .collect();
+        let metric = Metric::new(parts);
+        let mut similarities: Vec<f32> = directions
+            .par_iter()
+            .enumerate()
+            .flat_map_iter(|(i, a)| {
+                let others = directions[i + 1..].iter();
+                others.map(move |b| metric.similarity(a, b))
+            })
+            .collect();
+        similarities.sort_by(f32::total_cmp);
+        let quantiles = REFERENCE_TAILS.map(|tail| {
+            let at = (similarities.len() as f64 * (1.0 - f64::from(tail))) as usize;
+            let quantile = similarities.get(at.min(similarities.len().saturating_sub(1)));
+            quantile.copied().unwrap_or(0.0).clamp(-1.0, 1.0)
+        });
+        Ok(Self {
+            base_mean,
+            reference: Reference::new(quantiles).expect("clamped and in the order of the tails"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mtslvr_runtime::space::Part;
+
+    #[test]
+    fn shares_add_up_to_one() {
+        assert_eq!(part_shares(1), [1.0]);
+        assert_eq!(part_shares(2), [INVARIANT_SHARE, 1.0 - INVARIANT_SHARE]);
+        assert!((part_shares(4).iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn similarity_is_a_high_quantile_over_pairs_of_clips() {
+        // Forty directions around a circle, the same in both halves, away from the origin.
+        let embeddings: Vec<Vec<f32>> = (0..40)
+            .map(|i| {
+                let (sin, cos) = (i as f32 * std::f32::consts::TAU / 40.0).sin_cos();
+                vec![3.0 + cos, sin, 5.0 + cos, sin]
+            })
+            .collect();
+        let [first, second] = part_shares(2)[..] else {
+            panic!("two shares");
+        };
+        let part = |name, share| Part {
+            name,
+            len: 2,
+            share,
+        };
+        let parts = Parts::new([part("a", first), part("b", second)]).unwrap();
+        let statistics = EmbeddingStatistics::of(&embeddings, &parts).unwrap();
+        for (mean, expected) in statistics.base_mean.iter().zip([3.0, 0.0, 5.0, 0.0]) {
+            assert!((mean - expected).abs() < 1e-5);
+        }
+        // Five percent of the pairs are one step (9 degrees) apart.
+        let expected = (9.0f32.to_radians()).cos();
+        // Half of the pairs are more than a right angle apart.
+        let reference = statistics.reference;
+        assert!((reference.similarity_exceeded_by(0.05) - expected).abs() < 0.02);
+        assert!(reference.similarity_exceeded_by(0.5).abs() < 0.1);
+        assert!(EmbeddingStatistics::of(&embeddings[..1], &parts).is_err());
+    }
+}

@@ -1,0 +1,247 @@
+//! The same patches through every engine, and how far apart the embeddings are.
+
+use super::graph::Graph;
+use super::interpret;
+#[cfg(feature = "tract")]
+use crate::engine::TractBackbone;
+use crate::engine::{EngineError, OnnxMetadata, OrtBackbone};
+use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::model::Model;
+use serde::Serialize;
+use std::fmt;
+
+/// Name of the packer's own reading of the graph among the engines.
+const INTERPRETER: &str = "interpreter";
+
+/// Greatest relative difference between float engines.
+pub const TOLERANCE: f32 = 1e-4;
+
+/// What to compare, all of one backbone.
+#[derive(Debug)]
+pub struct Subject<'s> {
+    /// The ONNX file.
+    pub onnx: &'s [u8],
+    /// Metadata to use in place of the file's own.
+    pub metadata: Option<OnnxMetadata>,
+    /// What the packer read from it.
+    pub graph: &'s Graph,
+    /// The packed model, if there is one.
+    pub slvr: Option<&'s [u8]>,
+}
+
+/// How the engines compare.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verification {
+    /// The engine that the others are compared with.
+    pub reference: &'static str,
+    /// Patches compared.
+    pub patches: usize,
+    /// One entry for each other engine.
+    pub engines: Vec<Agreement>,
+    /// Engines that did not run, and why.
+    pub absent: Vec<(String, String)>,
+}
+
+/// How an engine's embeddings differ from the reference's.
+#[derive(Clone, Debug, Serialize)]
+pub struct Agreement {
+    /// The engine.
+    pub engine: &'static str,
+    /// Whether it computes in floats and so must agree to [`TOLERANCE`].
+    pub float: bool,
+    /// Greatest absolute difference of a value.
+    pub absolute: f32,
+    /// Greatest absolute difference in an embedding over the greatest magnitude in that embedding
+    /// of the reference.
+    pub relative: f32,
+    /// Least cosine similarity of two embeddings of one patch.
+    pub cosine: f32,
+    /// Power of the reference over that of the difference, dB, over all patches.
+    pub snr: f32,
+}
+
+/// Why a backbone is not verified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// An engine that must run does not.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The packed model does not open.
+    #[error("the packed model does not open: {0}")]
+    Packed(mtslvr_runtime::model::OpenError),
+    /// Float engines differ.
+    #[error(
+        "{engine} differs from {reference} by {relative:.2e} relative, at most {TOLERANCE:.0e} \
+         allowed: the exported model is not the one that was trained\n{table}"
+    )]
+    Differs {
+        /// The engine that differs.
+        engine: &'static str,
+        /// What it was compared with.
+        reference: &'static str,
+        /// By how much.
+        relative: f32,
+        /// All comparisons.
+        table: String,
+    },
+}
+
+/// Runs `patches` through the packer's reading of the graph, tract where it was built in, ONNX Runtime
+/// where its library is there, and the packed engine. They are compared with `candle`, the embeddings
+/// that the trainer's own network makes of the same patches, or with the packer's reading where there
+/// are none.
+pub fn verify(
+    subject: &Subject<'_>,
+    patches: &[Vec<f32>],
+    candle: Option<&[Vec<f32>]>,
+) -> Result<Verification, VerifyError> {
+    let read: Vec<Vec<f32>> = patches
+        .iter()
+        .map(|patch| interpret::embed(subject.graph, patch))
+        .collect();
+    let (reference, expected) = match candle {
+        Some(embeddings) => ("candle", embeddings),
+        None => (INTERPRETER, &read[..]),
+    };
+    let mut engines = Vec::new();
+    let mut absent: Vec<(String, String)> = Vec::new();
+    if candle.is_some() {
+        engines.push(agreement(INTERPRETER, true, expected, &read));
+    }
+    #[cfg(feature = "tract")]
+    {
+        let metadata = subject.metadata.clone();
+        let mut tract = TractBackbone::from_bytes(subject.onnx, "the ONNX model", metadata)?;
+        let found = embed_all(&mut tract, patches)?;
+        engines.push(agreement("tract", true, expected, &found));
+    }
+    #[cfg(not(feature = "tract"))]
+    absent.push((
+        "tract".into(),
+        "this program was built without the feature tract".into(),
+    ));
+    match OrtBackbone::from_bytes(subject.onnx, "the ONNX model", subject.metadata.clone()) {
+        Ok(mut ort) => {
+            let found = embed_all(&mut ort, patches)?;
+            engines.push(agreement("ONNX Runtime", true, expected, &found));
+        }
+        Err(EngineError::Library { reason }) => absent.push(("ONNX Runtime".into(), reason)),
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(slvr) = subject.slvr {
+        let bytes = mtslvr_runtime::model::AlignedBytes::new(slvr);
+        let model = Model::open(&bytes).map_err(VerifyError::Packed)?;
+        let mut packed = PackedBackbone::new(model, vec![0i8; model.arena_len()])
+            .expect("the arena is as long as the model says");
+        let found = embed_all(&mut packed, patches).map_err(EngineError::from)?;
+        engines.push(agreement("packed int8", false, expected, &found));
+    }
+    let verification = Verification {
+        reference,
+        patches: patches.len(),
+        engines,
+        absent,
+    };
+    let worst = verification
+        .engines
+        .iter()
+        .find(|e| e.float && e.relative > TOLERANCE);
+    match worst {
+        None => Ok(verification),
+        Some(worst) => Err(VerifyError::Differs {
+            engine: worst.engine,
+            reference,
+            relative: worst.relative,
+            table: verification.to_string(),
+        }),
+    }
+}
+
+fn embed_all<B: Backbone>(
+    backbone: &mut B,
+    patches: &[Vec<f32>],
+) -> Result<Vec<Vec<f32>>, B::Error> {
+    let dim = backbone.space().dim();
+    patches
+        .iter()
+        .map(|patch| {
+            let mut embedding = vec![0.0; dim];
+            backbone.embed(patch, &mut embedding)?;
+            Ok(embedding)
+        })
+        .collect()
+}
+
+fn agreement(
+    engine: &'static str,
+    float: bool,
+    expected: &[Vec<f32>],
+    found: &[Vec<f32>],
+) -> Agreement {
+    let mut worst = Agreement {
+        engine,
+        float,
+        absolute: 0.0,
+        relative: 0.0,
+        cosine: 1.0,
+        snr: f32::INFINITY,
+    };
+    let (mut signal, mut noise) = (0.0f64, 0.0f64);
+    for (a, b) in expected.iter().zip(found) {
+        // A NaN anywhere, or a missing value, must not look like agreement.
+        let comparable = a.len() == b.len() && a.iter().chain(b).all(|v| v.is_finite());
+        let difference = if comparable {
+            a.iter()
+                .zip(b)
+                .fold(0.0f32, |m, (x, y)| m.max((x - y).abs()))
+        } else {
+            f32::INFINITY
+        };
+        let magnitude = a.iter().fold(0.0f32, |m, x| m.max(x.abs())).max(1e-12);
+        worst.absolute = worst.absolute.max(difference);
+        worst.relative = worst.relative.max(difference / magnitude);
+        let dot =
+            |x: &[f32], y: &[f32]| -> f64 { x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum() };
+        let norms = (dot(a, a) * dot(b, b)).sqrt();
+        // Two embeddings of zeros are the same.
+        let cosine = if norms > 0.0 { dot(a, b) / norms } else { 1.0 };
+        worst.cosine = worst.cosine.min(cosine as f32);
+        signal += dot(a, a);
+        noise += a
+            .iter()
+            .zip(b)
+            .map(|(x, y)| f64::from((x - y) * (x - y)))
+            .sum::<f64>();
+    }
+    if noise > 0.0 {
+        worst.snr = (10.0 * (signal / noise).log10()) as f32;
+    }
+    worst
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} patches, compared with {}:",
+            self.patches, self.reference
+        )?;
+        writeln!(
+            f,
+            "  {:<16} {:>12} {:>12} {:>12} {:>9}",
+            "engine", "max abs", "max rel", "min cosine", "SNR dB"
+        )?;
+        for e in &self.engines {
+            writeln!(
+                f,
+                "  {:<16} {:>12.2e} {:>12.2e} {:>12.6} {:>9.1}",
+                e.engine, e.absolute, e.relative, e.cosine, e.snr
+            )?;
+        }
+        for (engine, reason) in &self.absent {
+            writeln!(f, "  {engine:<16} not compared: {reason}")?;
+        }
+        Ok(())
+    }
+}

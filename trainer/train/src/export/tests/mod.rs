@@ -1,0 +1,5 @@
+//! What the exporter writes, read, packed and looked into.
+
+mod inspecting;
+mod packing;
+mod reading;

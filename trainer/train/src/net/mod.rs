@@ -1,0 +1,23 @@
+//! The network in candle: ResNet trunk, adapters, heads, and the operators written by hand.
+
+mod eigen;
+mod heads;
+mod layers;
+mod memory;
+pub mod ops;
+mod parameters;
+mod spec;
+mod trunk;
+mod whitening;
+
+/// Where parameters lie.
+pub use candle_core::Device;
+pub use heads::{AugmentationHead, Projector, SiameseHeads};
+pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
+pub use memory::keep_freed_memory;
+pub use parameters::{Buffer, Parameters, RunningStatistics, Weights};
+pub use spec::{
+    AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, PATH_OUTPUTS, PATHS, StageSpec, StemSpec,
+};
+pub use trunk::Trunk;
+pub use whitening::Whitening;

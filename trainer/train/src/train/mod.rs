@@ -1,0 +1,26 @@
+//! The training loop: configuration, data, optimiser, checkpoints, metrics.
+
+mod averages;
+mod checkpoint;
+mod config;
+mod folder;
+mod metrics;
+mod monitor;
+mod optimiser;
+mod pairs;
+mod run;
+mod schedule;
+mod teacher;
+mod tensorboard;
+
+pub use checkpoint::{load_weights, save_weights};
+pub use config::{
+    DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, RunConfig,
+    TrainConfig,
+};
+pub use folder::RunFolder;
+pub use metrics::{MetricsRow, read as read_metrics};
+pub use optimiser::AdamW;
+pub use pairs::{Batch, PairSource};
+pub use run::{Observer, TrainRequest, Trained, in_pool, train};
+pub use schedule::warmup_cosine;
