@@ -264,6 +264,8 @@ mod tests {
             },
             stages: vec![stage(8)],
             output: None,
+            parts: Vec::new(),
+            shares: Default::default(),
             adapters: AdapterSpec {
                 kind: AdapterKind::BatchNorm,
                 from_stage: 0,

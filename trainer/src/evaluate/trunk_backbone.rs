@@ -38,7 +38,7 @@ impl TrunkBackbone {
         reference: &[Vec<f32>],
     ) -> anyhow::Result<Self> {
         anyhow::ensure!(!reference.is_empty(), "no reference audio for a base mean");
-        let mut base_mean = vec![0.0; trunk.spec().paths() * trunk.spec().path_dim()];
+        let mut base_mean = vec![0.0; trunk.spec().embedding_dim()];
         for batch in batches(&trunk, &frontend, reference)? {
             let embeddings = Tensor::cat(&trunk.forward(&batch)?, 1)?;
             let sum = embeddings.sum(0)?.to_vec1::<f32>()?;
@@ -123,10 +123,8 @@ impl Backbone for TrunkBackbone {
             usize::from(self.frontend.mels),
         );
         let patch = self.trunk.batch(&[patch], frames, mels)?;
-        let paths = self.trunk.forward(&patch)?;
-        for (half, features) in embedding.chunks_mut(self.path_dim).zip(&paths) {
-            half.copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
-        }
+        let parts = Tensor::cat(&self.trunk.forward(&patch)?, 1)?;
+        embedding.copy_from_slice(&parts.flatten_all()?.to_vec1::<f32>()?);
         Ok(())
     }
 }
@@ -155,6 +153,8 @@ mod tests {
                 from_stage: 0,
             },
             output: None,
+            parts: Vec::new(),
+            shares: Default::default(),
         }
     }
 

@@ -15,8 +15,8 @@ pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
 pub use memory::keep_freed_memory;
 pub use parameters::{Buffer, Parameters, RunningStatistics, Weights};
 pub use spec::{
-    AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, PATH_OUTPUTS, PATHS, SINGLE_OUTPUT,
-    StageSpec, StemSpec,
+    AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, PATH_OUTPUTS, PATHS, PartSpec,
+    SINGLE_OUTPUT, StageSpec, StemSpec,
 };
 pub use trunk::Trunk;
 pub use whitening::Whitening;

@@ -12,7 +12,7 @@ mod write;
 
 pub use quantised::write_quantised;
 pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
-pub use write::{WriteError, write};
+pub use write::{KEY_PARTS, WriteError, write};
 
 /// Operator set that the writer declares.
 pub const OPSET: i64 = 17;

@@ -88,6 +88,8 @@ proptest! {
                 .collect(),
             adapters: AdapterSpec { kind, from_stage },
             output: None,
+            parts: Vec::new(),
+            shares: Default::default(),
         };
         let frontend = FrontendConfig { frames: 13, mels: 10, ..random::frontend() };
         spec.output = output.map(|(bands, dim)| {

@@ -3,15 +3,18 @@
 //! Both paths' convolutions refer to the same initialiser; adapters and per-path norms are nodes of
 //! their own. What both paths share whole (the stem's convolution, stages before
 //! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange. A
-//! backbone with one path has one output, `features`.
+//! backbone with one path has the output `features`. Each part that is learnt from a teacher is one
+//! more output, a linear layer on the averages of its path's last map.
 
 use super::OPSET;
 use crate::export::EmbeddingStatistics;
 use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATH_OUTPUTS, PATHS, Weights};
 use mtslvr_runtime::engine::{FrontendDescription, INPUT, Layout, OnnxMetadata};
 use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::space::{Part, PartsError};
 use ndarray::{Array1, Array2};
 use prost::Message;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use tract_onnx::pb;
 
@@ -35,11 +38,18 @@ pub enum WriteError {
     /// A tensor holds a value that is not finite.
     #[error("`{0}` holds a value that is not finite; the training has diverged")]
     NotFinite(String),
+    /// The backbone's parts cannot make up an embedding.
+    #[error("the backbone's parts cannot be written: {0}")]
+    Parts(#[from] PartsError),
 }
 
-/// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, outputs `invariant` and
-/// `equivariant`, or `features` where there is one path, `[batch, dim]`, and in the metadata all
-/// that an engine needs to feed it.
+/// Metadata key of the embedding's parts, in the order of the outputs: a JSON list of `{"name": NAME,
+/// "share": SHARE}`, the share in the similarity of two embeddings from 0 to 1.
+pub const KEY_PARTS: &str = "mtslvr.parts";
+
+/// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, an output `[batch, dim]` for each
+/// part of the embedding, in order and of its name (`invariant` and `equivariant`, or `features` where
+/// there is one path, then the others), and in the metadata all that an engine needs to feed it.
 ///
 /// `weights` may hold more than the backbone needs (heads); the rest is left out.
 pub fn write(
@@ -49,22 +59,24 @@ pub fn write(
     statistics: &EmbeddingStatistics,
     provenance: &str,
 ) -> Result<Vec<u8>, WriteError> {
+    let parts = spec.embedding_parts()?;
     let mut writer = Writer {
         weights,
         graph: pb::GraphProto {
             name: "backbone".into(),
             doc_string:
                 "Outputs: invariant (contrastive path) and equivariant (predictive path), or \
-                         features (one path). Patches are normalised log-mel values, time by mel."
+                         features (one path), then parts learnt from teachers. Patches are normalised \
+                         log-mel values, time by mel."
                     .into(),
             input: vec![value_info(
                 INPUT,
                 &[1, frontend.frames as i64, frontend.mels as i64],
             )],
-            output: spec
-                .outputs()
+            output: parts
+                .as_slice()
                 .iter()
-                .map(|name| value_info(name, &[spec.path_dim() as i64]))
+                .map(|part| value_info(part.name, &[part.len as i64]))
                 .collect(),
             ..Default::default()
         },
@@ -72,7 +84,29 @@ pub fn write(
         patch: [frontend.frames, frontend.mels].map(usize::from),
     };
     writer.backbone(spec)?;
-    Ok(file(writer.graph, frontend, statistics, provenance))
+    let mut model = model(writer.graph, frontend, statistics, provenance);
+    let shares: Vec<PartShare> = parts.as_slice().iter().map(PartShare::of).collect();
+    model.metadata_props.push(pb::StringStringEntryProto {
+        key: KEY_PARTS.into(),
+        value: serde_json::to_string(&shares).expect("names and numbers"),
+    });
+    Ok(model.encode_to_vec())
+}
+
+/// An entry of [`KEY_PARTS`].
+#[derive(Serialize)]
+struct PartShare<'p> {
+    name: &'p str,
+    share: f32,
+}
+
+impl<'p> PartShare<'p> {
+    fn of(part: &Part<'p>) -> Self {
+        Self {
+            name: part.name,
+            share: part.share,
+        }
+    }
 }
 
 /// The bytes of a file around `graph`, its metadata included.
@@ -82,6 +116,15 @@ pub(super) fn file(
     statistics: &EmbeddingStatistics,
     provenance: &str,
 ) -> Vec<u8> {
+    model(graph, frontend, statistics, provenance).encode_to_vec()
+}
+
+fn model(
+    graph: pb::GraphProto,
+    frontend: &FrontendConfig,
+    statistics: &EmbeddingStatistics,
+    provenance: &str,
+) -> pb::ModelProto {
     let metadata = OnnxMetadata {
         frontend: Some(FrontendDescription {
             config: *frontend,
@@ -92,7 +135,7 @@ pub(super) fn file(
         reference: statistics.reference,
         provenance: Some(provenance.to_owned()),
     };
-    let model = pb::ModelProto {
+    pb::ModelProto {
         ir_version: 8,
         opset_import: vec![pb::OperatorSetIdProto {
             domain: String::new(),
@@ -111,8 +154,7 @@ pub(super) fn file(
             })
             .collect(),
         ..Default::default()
-    };
-    model.encode_to_vec()
+    }
 }
 
 /// The names of a value in both paths; equal where the paths share it.
@@ -213,38 +255,51 @@ impl<'w> Writer<'w> {
             layers.push(("whitening", [spec.path_dim(), spec.feature_dim()]));
         }
         let flatten = vec![int("axis", 1)];
-        if layers.is_empty() {
-            // Each output is a value of its own even where the paths share everything.
-            for (input, output) in pooled.iter().zip(spec.outputs()) {
-                self.node(
-                    "Flatten",
-                    output,
-                    vec![input.clone()],
-                    output,
-                    flatten.clone(),
-                );
-            }
-            return Ok(());
-        }
-        let flat = self.each("Flatten", "flatten", &[&pooled], flatten);
-        for (path, output) in spec.outputs().iter().enumerate() {
+        let flat = if layers.is_empty() && spec.parts.is_empty() {
+            None
+        } else {
+            Some(self.each("Flatten", "flatten", &[&pooled], flatten.clone()))
+        };
+        for (path, output) in spec.path_outputs().iter().enumerate() {
             let layers = layers
                 .iter()
                 .map(|&(layer, shape)| self.linear(&format!("{layer}.{path}"), shape));
             let layers = layers.collect::<Result<Vec<_>, _>>()?;
-            let layer = layers.into_iter().reduce(Affine::then);
-            let Affine { weight, bias } = layer.expect("there is a layer");
-            let [rows, columns] = weight.dim().into();
-            let names = ["weight", "bias"].map(|kind| format!("embedding.{path}.{kind}"));
-            let values: Vec<f32> = weight.iter().map(|&w| w as f32).collect();
-            self.add(&names[0], &[rows, columns], &values);
-            let values: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
-            self.add(&names[1], &[rows], &values);
-            let [weight, bias] = names;
-            let inputs = vec![flat[path].clone(), weight, bias];
-            self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
+            match (layers.into_iter().reduce(Affine::then), &flat) {
+                (Some(layer), Some(flat)) => {
+                    self.gemm(output, &flat[path], &format!("embedding.{path}"), &layer);
+                }
+                // Each output is a value of its own even where the paths share everything.
+                _ => {
+                    let input = vec![pooled[path].clone()];
+                    self.node("Flatten", output, input, output, flatten.clone());
+                }
+            }
+        }
+        let parts = flat
+            .iter()
+            .flat_map(|flat| spec.parts.iter().map(move |part| (part, flat)));
+        for (part, flat) in parts {
+            let name = format!("part.{}", part.name);
+            let layer = self
+                .linear(&name, [part.dim, spec.feature_dim()])?
+                .then(self.linear(&format!("{name}.whitening"), [part.dim; 2])?);
+            self.gemm(&part.name, &flat[part.path], &name, &layer);
         }
         Ok(())
+    }
+
+    /// The output `output` by a linear layer, whose tensors are called `NAME.weight` and `NAME.bias`.
+    fn gemm(&mut self, output: &str, input: &str, name: &str, layer: &Affine) {
+        let Affine { weight, bias } = layer;
+        let [rows, columns] = weight.dim().into();
+        let [weight_name, bias_name] = ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
+        let values: Vec<f32> = weight.iter().map(|&w| w as f32).collect();
+        self.add(&weight_name, &[rows, columns], &values);
+        let values: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
+        self.add(&bias_name, &[rows], &values);
+        let inputs = vec![input.to_owned(), weight_name, bias_name];
+        self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
     }
 
     /// The linear layer `NAME`, `[out, in]`.
@@ -519,8 +574,11 @@ pub(super) fn value_info(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
 mod tests {
     use super::*;
     use crate::export::random;
+    use crate::net::{OutputSpec, Parameters, PartSpec, Trunk};
+    use candle_core::Device;
     use mtslvr_runtime::backbone::Backbone;
     use mtslvr_runtime::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone, TractBackbone};
+    use tract_onnx::prelude::*;
 
     fn model(kind: AdapterKind, from_stage: usize) -> Vec<u8> {
         let spec = random::spec(kind, from_stage);
@@ -573,6 +631,98 @@ mod tests {
                     }
                 }
                 assert!(expected[..12] != expected[12..], "{kind:?}");
+            }
+        }
+    }
+
+    /// Two parts beside those of the paths; the second reads the last path.
+    fn with_parts(kind: AdapterKind, output: bool) -> BackboneSpec {
+        let mut spec = random::spec(kind, 0);
+        spec.output = output.then_some(OutputSpec {
+            bands: 5,
+            dim: 10,
+            whitening: 0.5,
+        });
+        let part = |name: &str, dim, path| PartSpec {
+            name: name.into(),
+            dim,
+            path,
+            whitening: 0.5,
+        };
+        spec.parts = vec![part("events", 7, 0), part("speech", 30, spec.paths() - 1)];
+        spec.shares.insert("speech".into(), 0.4);
+        spec
+    }
+
+    #[test]
+    fn every_part_is_an_output_and_agrees_with_the_network() {
+        let frontend = random::frontend();
+        let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
+        for kind in [AdapterKind::None, AdapterKind::Split, AdapterKind::Parallel] {
+            for output in [false, true] {
+                let spec = with_parts(kind, output);
+                assert_eq!(spec.check(frames, mels), Ok(()));
+                let weights = random::weights(&spec, 9);
+                let statistics = random::statistics(&spec);
+                let bytes = write(&spec, &weights, &frontend, &statistics, "a test").unwrap();
+                let mut parameters = Parameters::new(0, &Device::Cpu);
+                let trunk = Trunk::new(&spec, &mut parameters).unwrap();
+                parameters.load(&weights).unwrap();
+                let patches = random::patches(&frontend, 3, 1);
+                let batch = trunk.batch(&patches, frames, mels).unwrap();
+                let expected = trunk.forward(&batch).unwrap();
+
+                let model = tract_onnx::onnx()
+                    .model_for_read(&mut &bytes[..])
+                    .and_then(|model| {
+                        let shape: Vec<usize> = vec![3, 1, frames, mels];
+                        model.with_input_fact(0, f32::fact(&shape).into())
+                    })
+                    .and_then(|model| model.into_optimized())
+                    .and_then(|model| model.into_runnable())
+                    .unwrap();
+                let input = Tensor::from_shape(&[3, 1, frames, mels], &patches.concat()).unwrap();
+                let outputs = model.run(tvec!(input.into())).unwrap();
+                let parts = spec.embedding_parts().unwrap();
+                assert_eq!(outputs.len(), parts.as_slice().len());
+                for ((part, found), expected) in parts.as_slice().iter().zip(outputs).zip(expected)
+                {
+                    assert_eq!(found.shape(), [3, part.len]);
+                    let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                    let greatest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                    let found = found.try_as_plain_ram().unwrap();
+                    for (a, b) in found.as_slice::<f32>().unwrap().iter().zip(&expected) {
+                        assert!(
+                            (a - b).abs() <= 1e-4 * greatest,
+                            "{kind:?}, {}: {a} {b}",
+                            part.name
+                        );
+                    }
+                }
+
+                let proto = pb::ModelProto::decode(&bytes[..]).unwrap();
+                let names: Vec<String> = proto
+                    .graph
+                    .unwrap()
+                    .output
+                    .into_iter()
+                    .map(|o| o.name)
+                    .collect();
+                let held = proto
+                    .metadata_props
+                    .iter()
+                    .find(|entry| entry.key == KEY_PARTS);
+                let held: serde_json::Value = serde_json::from_str(&held.unwrap().value).unwrap();
+                let held = held.as_array().unwrap();
+                assert_eq!(held.len(), names.len());
+                for ((entry, name), part) in held.iter().zip(&names).zip(parts.as_slice()) {
+                    assert_eq!(
+                        (entry["name"].as_str(), name.as_str()),
+                        (Some(part.name), part.name)
+                    );
+                    let share = entry["share"].as_f64().unwrap();
+                    assert!((share - f64::from(part.share)).abs() < 1e-6);
+                }
             }
         }
     }
