@@ -9,11 +9,15 @@ mod onnx_metadata;
 mod ort;
 #[cfg(feature = "tract")]
 mod tract;
+#[cfg(feature = "ort")]
+mod waveform;
 
 #[cfg(feature = "ort")]
 pub use self::ort::{ORT_LIBRARY_VARIABLE, OrtBackbone};
 #[cfg(feature = "tract")]
 pub use self::tract::TractBackbone;
+#[cfg(feature = "ort")]
+pub use self::waveform::{WaveformModel, fitted};
 pub use onnx_metadata::{
     FrontendDescription, KEY_BASE_MEAN, KEY_FRONTEND, KEY_PROVENANCE, KEY_REJECTION_SIMILARITY,
     Layout, MetadataError, OnnxMetadata,
