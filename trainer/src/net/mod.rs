@@ -10,6 +10,7 @@ mod spec;
 mod trunk;
 mod whitening;
 
+pub(crate) use eigen::leading_eigen;
 pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
 pub use memory::keep_freed_memory;

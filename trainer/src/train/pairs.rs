@@ -2,7 +2,8 @@
 //! and turned into log-mel patches.
 
 use super::config::DataConfig;
-use super::teacher::Teacher;
+use super::teachers::{Answers, Teacher};
+use super::windows::{Cut, WindowRule};
 use crate::audio::synth::Patch;
 use crate::augment::{AugmentConfig, Augmenter, OPERATORS, Operator, View};
 use anyhow::{Context, Result};
@@ -24,7 +25,17 @@ pub struct PairSource {
     frontend: FrontendConfig,
     augmenter: Augmenter,
     seed: u64,
-    teacher: Option<Teacher>,
+    teachers: Vec<Teacher>,
+    /// How recordings are cut, if not anywhere.
+    rule: Option<WindowRule>,
+}
+
+/// The sound that a view is made of.
+#[derive(Debug)]
+struct Sound {
+    samples: Vec<f32>,
+    /// Where it was cut, if teachers have heard such windows.
+    cut: Option<Cut>,
 }
 
 /// `2N` patches: the first views of `N` clips, then their second views in the same order.
@@ -37,9 +48,8 @@ pub struct Batch {
     /// `[2N, OPERATORS]`, the parameter of each operator that ran, from -1 at the lowest to 1 at the
     /// highest value that its configuration allows; 0 for the others.
     pub parameters: Vec<f32>,
-    /// For each half of the teacher's embedding `[2N, dim]`, its direction for each view; none without a
-    /// teacher.
-    pub targets: Vec<Vec<f32>>,
+    /// What the teachers say, a row for each view: for a backbone each half of its embedding.
+    pub answers: Vec<Answers>,
 }
 
 impl PairSource {
@@ -68,31 +78,33 @@ impl PairSource {
             frontend,
             augmenter,
             seed,
-            teacher: None,
+            teachers: Vec::new(),
+            rule: None,
         })
     }
 
     /// Batch number `step` of `pairs` pairs; the same whatever the number of threads.
     ///
     /// # Errors
-    /// If the teacher fails.
+    /// If a teacher fails.
     pub fn batch(&self, step: u64, pairs: usize) -> Result<Batch> {
-        let views: Vec<[View; 2]> = (0..pairs)
+        let views: Vec<[(View, Option<Cut>); 2]> = (0..pairs)
             .into_par_iter()
             .map_init(
                 || self.augmenter.clone(),
                 |augmenter, index| self.pair(augmenter, &mut self.rng(step, index as u64)),
             )
             .collect();
-        let ordered: Vec<&View> = (0..2)
+        let (ordered, cuts): (Vec<&View>, Vec<Option<Cut>>) = (0..2)
             .flat_map(|second| views.iter().map(move |pair| &pair[second]))
-            .collect();
+            .map(|(view, cut)| (view, *cut))
+            .unzip();
         let length = self.frontend.patch_len();
         let mut batch = Batch {
             patches: vec![0.0; ordered.len() * length],
             labels: Vec::with_capacity(ordered.len() * OPERATORS),
             parameters: Vec::with_capacity(ordered.len() * OPERATORS),
-            targets: Vec::new(),
+            answers: Vec::new(),
         };
         let spans = Operator::ALL.map(|operator| self.augmenter.config().parameter_span(operator));
         batch
@@ -100,9 +112,9 @@ impl PairSource {
             .par_chunks_mut(length)
             .zip(&ordered)
             .for_each(|(patch, view)| self.features(&view.samples, patch));
-        if let Some(teacher) = &self.teacher {
-            let clips: Vec<&[f32]> = ordered.iter().map(|view| &view.samples[..]).collect();
-            batch.targets = teacher.directions(&clips)?;
+        let samples: Vec<&[f32]> = ordered.iter().map(|view| &view.samples[..]).collect();
+        for teacher in &self.teachers {
+            batch.answers.extend(teacher.answers(&samples, &cuts)?);
         }
         for view in ordered {
             batch
@@ -126,17 +138,22 @@ impl PairSource {
             .into_par_iter()
             .map(|index| {
                 let mut rng = self.rng(u64::MAX, index as u64);
-                let [samples, _] = self.sounds(&mut rng);
+                let [sound, _] = self.sounds(&mut rng);
                 let mut patch = vec![0.0; self.frontend.patch_len()];
-                self.features(&samples, &mut patch);
+                self.features(&sound.samples, &mut patch);
                 patch
             })
             .collect()
     }
 
-    /// The same source, whose batches hold what `teacher` says of the views.
-    pub(super) fn with_teacher(mut self, teacher: Teacher) -> Self {
-        self.teacher = Some(teacher);
+    /// The same source, whose batches hold what `teachers` say; recordings are cut into windows by
+    /// `rule` where there is one.
+    pub(super) fn with_teachers(
+        mut self,
+        teachers: Vec<Teacher>,
+        rule: Option<WindowRule>,
+    ) -> Self {
+        (self.teachers, self.rule) = (teachers, rule);
         self
     }
 
@@ -154,13 +171,13 @@ impl PairSource {
         rng
     }
 
-    fn pair(&self, augmenter: &mut Augmenter, rng: &mut ChaCha8Rng) -> [View; 2] {
+    fn pair(&self, augmenter: &mut Augmenter, rng: &mut ChaCha8Rng) -> [(View, Option<Cut>); 2] {
         self.sounds(rng)
-            .map(|samples| augmenter.view(&samples, rng))
+            .map(|sound| (augmenter.view(&sound.samples, rng), sound.cut))
     }
 
     /// Two windows of the same sound.
-    fn sounds(&self, rng: &mut ChaCha8Rng) -> [Vec<f32>; 2] {
+    fn sounds(&self, rng: &mut ChaCha8Rng) -> [Sound; 2] {
         let samples = self.frontend.patch_samples();
         let rate = self.frontend.sample_rate;
         let total = self.cumulative.last().copied().unwrap_or(0.0);
@@ -168,32 +185,57 @@ impl PairSource {
             let patch = Patch::random(rng);
             return [(); 2].map(|()| {
                 let near = patch.perturb(self.data.synth_perturb, rng);
-                near.render(samples, rate, rng)
+                let samples = near.render(samples, rate, rng);
+                Sound { samples, cut: None }
             });
         }
         let drawn = rng.random::<f64>() * total;
-        let clip = &self.clips[self
+        let index = self
             .cumulative
             .partition_point(|&sum| sum <= drawn)
-            .min(self.clips.len() - 1)];
+            .min(self.clips.len() - 1);
+        let clip = &self.clips[index];
+        let cut = |window: usize| {
+            let clip = index;
+            self.rule.map(|_| Cut { clip, window })
+        };
         if clip.len() <= samples {
-            // A short clip repeats, from anywhere in it, as the device repeats its frames.
+            // A short clip repeats, from anywhere in it, as the device repeats its frames. Teachers hear
+            // it from its beginning.
             let start = rng.random_range(0..clip.len());
-            let tiled = |start: usize| {
-                clip.iter()
+            let tiled = |start: usize| Sound {
+                samples: clip
+                    .iter()
                     .cycle()
                     .skip(start)
                     .take(samples)
                     .copied()
-                    .collect()
+                    .collect(),
+                cut: cut(0),
             };
             return [tiled(start), tiled(start)];
         }
         let last = clip.len() - samples;
         let reach = (self.data.positive_offset * f64::from(rate)) as usize;
+        if let Some(rule) = self.rule {
+            let first = rng.random_range(0..rule.count(clip.len()));
+            let (from, to) = rule.near(clip.len(), first, reach);
+            let second = rng.random_range(from..=to);
+            return [first, second].map(|window| {
+                let mut cut_out = Vec::with_capacity(samples);
+                rule.append(clip, window, &mut cut_out);
+                Sound {
+                    samples: cut_out,
+                    cut: cut(window),
+                }
+            });
+        }
         let first = rng.random_range(0..=last);
         let second = rng.random_range(first.saturating_sub(reach)..=(first + reach).min(last));
-        [first, second].map(|start| clip[start..start + samples].to_vec())
+        [first, second].map(|start| Sound {
+            samples: clip[start..start + samples].to_vec(),
+            cut: None,
+        })
     }
 
     /// The one patch that `patch_samples()` samples make.

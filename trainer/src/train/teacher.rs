@@ -1,4 +1,4 @@
-//! The teacher of a distillation: a trained backbone that says what it hears in each view.
+//! A teacher of paths: a trained backbone that says what it hears in each view.
 
 use crate::evaluate::embed_clips;
 use crate::export::{BackboneFile, ModelSource, OpenedBackbone};
@@ -10,31 +10,37 @@ use std::sync::Mutex;
 
 /// A trained backbone, open once for each thread of the pool.
 #[derive(Debug)]
-pub(super) struct Teacher {
-    name: String,
+pub(super) struct ViewTeacher {
+    model: String,
     engines: Mutex<Vec<OpenedBackbone>>,
     /// Where the halves of its embedding lie: one or two, none empty.
     halves: Vec<Range<usize>>,
 }
 
-impl Teacher {
-    /// Opens `name`, as `--model` takes it; it has to hear sound at `sample_rate`.
-    pub(super) fn open(name: &str, sample_rate: u32) -> Result<Self> {
-        let source = ModelSource::from(OsString::from(name));
+impl ViewTeacher {
+    /// Opens the teacher `name`, whose file `model` is one that `--model` takes; it has to hear sound at
+    /// `sample_rate`.
+    pub(super) fn open(name: &str, model: &str, sample_rate: u32) -> Result<Self> {
+        let source = ModelSource::from(OsString::from(model));
         let open = || -> Result<_> { Ok(BackboneFile::open(&source, None)?.backbones()?) };
-        let engines = open().context("objective.distillation.teacher cannot be opened")?;
+        let engines = open().with_context(|| {
+            format!(
+                "objective.teachers.{name}: its model is no backbone that can be opened; a model of waveforms \
+                 needs a part that learns from it"
+            )
+        })?;
         let teacher = engines.first().context("a pool without threads")?;
         let found = teacher.frontend().sample_rate;
         ensure!(
             found == sample_rate,
-            "the teacher {name} hears sound at {found} Hz, expected frontend.sample_rate = {sample_rate}; \
-             train at its rate, or name another objective.distillation.teacher"
+            "the teacher {name} ({model}) hears sound at {found} Hz, expected frontend.sample_rate = \
+             {sample_rate}; train at its rate, or name another model"
         );
         let (first, dim) = (teacher.invariant_dim(), teacher.embedding_dim());
         let mut halves = vec![0..first, first..dim];
         halves.retain(|half| !half.is_empty());
         Ok(Self {
-            name: name.to_owned(),
+            model: model.to_owned(),
             engines: Mutex::new(engines),
             halves,
         })
@@ -50,7 +56,7 @@ impl Teacher {
     pub(super) fn directions(&self, clips: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let mut engines = self.engines.lock().expect("nothing panics holding it");
         let features = embed_clips(&mut engines, clips, || ())
-            .map_err(|(_, error)| anyhow!("the teacher {}: {error}", self.name))?;
+            .map_err(|(_, error)| anyhow!("the teacher {}: {error}", self.model))?;
         let directions = |half: &Range<usize>| {
             let mut out = Vec::with_capacity(clips.len() * half.len());
             for clip in 0..clips.len() {
@@ -72,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_teacher_gives_unit_directions_of_both_halves() {
-        let teacher = Teacher::open("edge-s", 16_000).unwrap();
+        let teacher = ViewTeacher::open("big", "edge-s", 16_000).unwrap();
         assert_eq!(teacher.dims(), [128, 128]);
         let tone = |hz: f32| -> Vec<f32> {
             let step = hz * std::f32::consts::TAU / 16_000.0;
@@ -92,10 +98,13 @@ mod tests {
 
     #[test]
     fn a_teacher_that_cannot_teach_is_named() {
-        let text = |name: &str, rate| format!("{:#}", Teacher::open(name, rate).unwrap_err());
+        let text = |model: &str, rate| {
+            let error = ViewTeacher::open("big", model, rate).unwrap_err();
+            format!("{error:#}")
+        };
         let gone = text("gone.slvr", 16_000);
         assert!(
-            gone.contains("objective.distillation.teacher") && gone.contains("gone.slvr"),
+            gone.contains("objective.teachers.big") && gone.contains("gone.slvr"),
             "{gone}"
         );
         let rate = text("edge-s", 8000);
