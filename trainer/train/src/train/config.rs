@@ -547,6 +547,29 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_of_the_next_edge_s_has_the_trunk_of_its_preset() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        let config = RunConfig::read(&folder.join("edge-s/train.toml"), &[]).unwrap();
+        let preset = RunConfig::preset("edge-s").unwrap();
+        assert_eq!(config.frontend, preset.frontend);
+        let trunk = |config: &RunConfig| {
+            let backbone = &config.backbone;
+            (backbone.stem, backbone.stages.clone(), backbone.adapters)
+        };
+        assert_eq!(trunk(&config), trunk(&preset));
+        let parts = config.backbone.embedding_parts().unwrap();
+        let parts = parts.as_slice().iter().map(|part| (part.name, part.len));
+        let expected = [
+            ("invariant", 128),
+            ("equivariant", 64),
+            ("events", 96),
+            ("speech", 96),
+        ];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+        assert!(!config.environment.is_off());
+    }
+
+    #[test]
     fn overrides_reach_their_keys_and_wrong_ones_are_named() {
         let text = PRESETS[0].1;
         let set = |s: &str| RunConfig::from_toml(text, &[s.to_owned()]);
