@@ -259,8 +259,8 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
     // Parts of other lengths than this backbone's.
     let other = edited(1, &|parts| (parts[0], parts[16]) = (3, 5));
     assert!(matches!(other, E::OtherBackbone { .. }), "{other:?}");
-    for section in 0..all.len() {
-        for len in 0..all[section].2.len() {
+    for (section, (_, _, whole)) in all.iter().enumerate() {
+        for len in 0..whole.len() {
             // Fewer thresholds are thresholds, too.
             if section == 4 && len >= 4 && (len - 4).is_multiple_of(6) {
                 continue;

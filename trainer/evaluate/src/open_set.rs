@@ -46,7 +46,7 @@ pub struct OpenSetResult {
     pub other_sets: Separation,
     /// What thresholds found without strangers come to.
     pub thresholds: Vec<ThresholdResult>,
-    /// Of strangers from other sets, the share whose stated chance is below [`CHECKED_CHANCES`].
+    /// Of strangers from other sets, the share whose stated chance is below `CHECKED_CHANCES`.
     pub chances: [f64; CHECKED_CHANCES.len()],
 }
 

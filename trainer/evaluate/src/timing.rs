@@ -44,8 +44,8 @@ impl Spread {
     }
 }
 
-/// Times `engines` over `rounds` rounds: in each, every engine embeds `patch` [`UNTIMED`] and then
-/// [`TIMED`] times. The engine that begins is another one in each round. `after_round` gets the
+/// Times `engines` over `rounds` rounds: in each, every engine embeds `patch` `UNTIMED` and then
+/// `TIMED` times. The engine that begins is another one in each round. `after_round` gets the
 /// number of rounds done. `stop` ends it after a round; at least one is done.
 ///
 /// Gives one spread for each engine, and the number of rounds.

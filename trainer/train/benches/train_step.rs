@@ -51,7 +51,7 @@ impl Bench {
             labels: by_operator.round()?,
             parameters: by_operator,
             predicted: None,
-            targets: Vec::new(),
+            lessons: Vec::new(),
         };
         Ok(Self {
             preset,

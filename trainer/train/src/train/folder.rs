@@ -31,12 +31,12 @@ impl RunFolder {
         self.root.join("config.toml")
     }
 
-    /// One [`MetricsRow`] a line.
+    /// One `MetricsRow` a line.
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.csv")
     }
 
-    /// What [`TrainRequest::resume`] goes on from.
+    /// What `TrainRequest::resume` goes on from.
     pub fn checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.safetensors")
     }
