@@ -1,27 +1,32 @@
-//! Where decoded recordings are kept: what the commands that read many of them have in common.
+//! The option that keeps decoded recordings, of all commands that read many of them.
 
 use anyhow::Result;
 use mtslvr_audio::DecodeCache;
+#[cfg(feature = "train")]
+use std::path::Path;
 use std::path::PathBuf;
-
-/// Names the folder for a whole shell session.
-const VARIABLE: &str = "MTSLVR_CACHE";
 
 /// Flattened into the arguments of a subcommand.
 #[derive(Debug, clap::Args)]
-pub(super) struct Cache {
-    /// Keep decoded recordings in this folder (230 MB an hour of sound), so that the next run need
-    /// not decode them [default: MTSLVR_CACHE, or none]
-    #[arg(long, value_name = "DIR")]
+pub(super) struct CacheChoice {
+    /// Folder to keep decoded recordings in for later runs, 230 MB for each hour [default: none]
+    ///
+    /// Without it, each run decodes every recording again.
+    #[arg(long, value_name = "DIR", env = "MTSLVR_CACHE", hide_env_values = true)]
     cache: Option<PathBuf>,
 }
 
-impl Cache {
-    /// The cache that was asked for.
+impl CacheChoice {
+    /// Returns the folder that was asked for.
+    #[cfg(feature = "train")]
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    /// Opens the cache that was asked for.
     pub(super) fn open(&self) -> Result<DecodeCache> {
-        let variable = || std::env::var_os(VARIABLE).map(PathBuf::from);
-        Ok(match self.cache.clone().or_else(variable) {
-            Some(folder) => DecodeCache::in_folder(&folder)?,
+        Ok(match &self.cache {
+            Some(folder) => DecodeCache::in_folder(folder)?,
             None => DecodeCache::NONE,
         })
     }

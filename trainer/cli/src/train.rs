@@ -1,165 +1,263 @@
-//! `mtslvr train`: learn a backbone from unlabelled audio.
+//! `mtslvr train`: trains a backbone on recordings without labels.
 
-use super::cache::Cache;
+mod report;
+
+use super::cache::CacheChoice;
+use super::command_line::CommandLine;
+use super::examples::examples;
 use super::export::{name_of, provenance};
 use super::training_bar::TrainingBar;
-use anyhow::{Context, Result, bail};
+use super::{interrupt, recordings};
+use anyhow::{Context, Result, ensure};
 use mtslvr_audio::calibration_mix;
-use mtslvr_audio::{DecodeCache, Licences, UnlabelledSet};
-use mtslvr_evaluate::report::{Fact, Figure, ModelFindings, Report, bytes, model_costs};
-use mtslvr_pack::{BackboneFile, shipped_names};
-use mtslvr_train::export::{ExportRequest, Exported, export_run};
-use mtslvr_train::report::{engine_agreements, training_curves};
-use mtslvr_train::train::{MetricsRow, RunConfig, RunFolder, TrainRequest, Trained, train};
+use mtslvr_pack::SHIPPED;
+use mtslvr_train::export::{ExportRequest, export_run};
+use mtslvr_train::train::{
+    MetricsRow, PRESETS, RunConfig, RunFolder, TrainRequest, Trained, train,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Learn a backbone from unlabelled audio, or from the built-in synthesiser alone.
+/// Train a backbone on recordings without labels
 ///
-/// Writes a run folder: config.toml, metrics.csv (and the same for TensorBoard),
-/// checkpoint.safetensors and, at the end, weights.safetensors, model.onnx, model.slvr, results.json
-/// and report.html. Ctrl-C ends the run early and keeps what was learned; --resume goes on.
+/// Writes a run folder: the configuration, the metrics (as CSV and for TensorBoard), a checkpoint and,
+/// at the end, the weights, model.onnx, model.slvr and report.html.
+///
+/// Ctrl-C ends a run early, keeps what was learned and prints the command that continues it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Folders of recordings (WAV, FLAC, Ogg Vorbis, MP3), searched all the way down; without any,
-    /// every sound is synthesised
+#[command(after_help = examples!(
+    "Train for an hour on your recordings" =>
+        "mtslvr train --data recordings --minutes 60 --out runs/mine",
+    "Try it without any recordings" => "mtslvr train --minutes 2 --out runs/first",
+    "Continue a run that was stopped" =>
+        "mtslvr train --resume --data recordings --out runs/mine",
+))]
+pub(super) struct Args {
+    #[command(flatten, next_help_heading = "Recordings")]
+    audio: Audio,
+    #[command(flatten, next_help_heading = "Training")]
+    training: Training,
+    #[command(flatten, next_help_heading = "Output")]
+    output: Output,
+}
+
+/// Options that choose the sounds to train on.
+#[derive(Debug, clap::Args)]
+struct Audio {
+    /// Folders of recordings to train on [default: synthetic sounds]
+    ///
+    /// Takes WAV, FLAC, Ogg Vorbis and MP3 files of any rate, in these folders and all folders below.
+    /// Synthetic sounds are mixed in; without --data there is nothing else.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// The run folder to write
-    #[arg(long, value_name = "DIR", default_value = "mtslvr-run")]
-    out: PathBuf,
-    /// Start from this preset: edge-s, edge-m or resnet18
+    /// Use only recordings that the folder's manifest.csv marks with gpl = no
+    #[arg(long)]
+    no_gpl: bool,
+    #[command(flatten)]
+    cache: CacheChoice,
+}
+
+/// Options that choose what is trained, and for how long.
+#[derive(Debug, clap::Args)]
+struct Training {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "edge-s",
-        conflicts_with = "config"
+        default_value = PRESETS[0].0,
+        conflicts_with = "config",
+        help = format!("Preset to start from: {}", PRESETS.map(|(name, _)| name).join(", "))
     )]
     preset: String,
-    /// Start from this configuration file (copy a preset from trainer/train/presets and change it)
+    /// Configuration file to start from [default: the preset]
+    ///
+    /// The presets in trainer/train/presets have the same form: copy one and change it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Minutes to train
-    #[arg(long, value_name = "M", conflicts_with = "steps")]
+    /// Length of the training, minutes [default: 20, or as in the configuration]
+    #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
     minutes: Option<f64>,
-    /// Optimiser steps to train, in place of minutes
+    /// Length of the training in optimiser steps [default: as --minutes says]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Decides initial weights, order of data and every augmentation
+    /// Seed of the initial weights, the order of data and the augmentations [default: 42, or as in
+    /// the configuration]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Change any key of the configuration, such as --set objective.temperature=0.2
+    /// Set a key of the configuration, such as objective.temperature=0.2; may be repeated [default:
+    /// as in the preset or file]
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
-    /// Use only recordings that a manifest.csv in the folder marks with gpl = no
-    #[arg(long)]
-    no_gpl: bool,
-    /// Labelled sets (DIR/<class>/<clip>) to measure few-shot accuracy on while it trains
+    /// Labelled sets to measure few-shot accuracy on during training [default: none]
+    ///
+    /// A set is a folder DIR/<class>/<clip>. Report the final accuracy on other sets: a run that is
+    /// chosen or ended by these figures has seen them.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     monitor: Vec<PathBuf>,
-    #[command(flatten)]
-    cache: Cache,
-    /// Leave out the models and the report at the end
-    #[arg(long)]
-    no_export: bool,
-    /// Print what the run came to as JSON
-    #[arg(long)]
-    json: bool,
-    /// Go on from the checkpoint in --out
+}
+
+/// Options for what is written.
+#[derive(Debug, clap::Args)]
+struct Output {
+    /// Run folder to write, or to continue with --resume
+    #[arg(long, value_name = "DIR", default_value = "mtslvr-run")]
+    out: PathBuf,
+    /// Continue the run in --out from its checkpoint
+    ///
+    /// Give the same --data again. The length and single keys (--set) may change; the preset, the
+    /// configuration file and the seed are those that the run began with.
     #[arg(long, conflicts_with_all = ["config", "preset", "seed"])]
     resume: bool,
+    /// Write no models and no report at the end, only weights
+    #[arg(long)]
+    no_export: bool,
+    /// Print the outcome as JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
-    fn config(&self) -> Result<RunConfig> {
-        let mut settings = self.settings.clone();
-        if let Some(minutes) = self.minutes {
-            settings.extend([
-                format!("train.minutes={minutes:?}"),
-                "train.steps=0".to_owned(),
-            ]);
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let folder = RunFolder::new(&self.output.out);
+        self.output.check(&folder)?;
+        let request = self.request(&folder)?;
+        let stop = interrupt::on_ctrl_c()?;
+        let mut bar = TrainingBar::new();
+        let trained = train(&request, stop, &mut bar)?;
+        bar.finish();
+        // A run that was stopped goes on later: models of it now would only be taken for its end.
+        let report = if trained.interrupted || self.output.no_export {
+            None
+        } else {
+            Some(export(&folder, &trained, &request.clips)?)
+        };
+        let outcome = Outcome::new(&folder, &trained, report);
+        if self.output.json {
+            println!("{}", serde_json::to_string_pretty(&outcome)?);
+        } else {
+            self.print(&folder, &outcome);
         }
-        settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
-        settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
-        if !self.monitor.is_empty() {
-            let folders = toml::Value::try_from(&self.monitor).context("--monitor")?;
-            settings.push(format!("monitor.sets={folders}"));
-        }
-        if self.resume {
-            return RunConfig::read(&RunFolder::new(&self.out).config(), &settings);
-        }
-        match &self.config {
-            Some(path) => RunConfig::read(path, &settings),
-            None => RunConfig::from_toml(&RunConfig::preset(&self.preset)?.to_toml()?, &settings),
-        }
+        Ok(())
     }
 
-    /// Runs the subcommand.
-    pub fn run(self) -> Result<()> {
-        let config = self.config()?;
-        let folder = RunFolder::new(&self.out);
-        if self.resume && !folder.checkpoint().exists() {
-            bail!(
-                "{} does not exist: there is nothing to resume; leave --resume out",
-                folder.checkpoint().display()
-            );
-        }
-        if !self.resume && folder.checkpoint().exists() {
-            bail!(
-                "{} already holds a run; go on with --resume, or name another folder with --out",
-                self.out.display()
-            );
-        }
-        let cache = self.cache.open()?;
-        let clips = if self.data.is_empty() {
-            eprintln!("No --data: training on the built-in synthesiser alone.");
+    /// Loads the configuration and the recordings.
+    fn request(&self, folder: &RunFolder) -> Result<TrainRequest> {
+        let config = self.training.config(self.output.resume.then_some(folder))?;
+        let cache = self.audio.cache.open()?;
+        let Audio { data, no_gpl, .. } = &self.audio;
+        let clips = if data.is_empty() {
+            eprintln!("No --data: training on synthetic sounds alone.");
             Vec::new()
         } else {
-            load_clips(&self.data, self.no_gpl, config.frontend.sample_rate, &cache)?
+            recordings::load(data, *no_gpl, config.frontend.sample_rate, &cache)?
         };
-        let stop = super::interrupt::on_ctrl_c()?;
-        let mut bar = TrainingBar::new();
-        let request = TrainRequest {
+        Ok(TrainRequest {
             config,
             clips: Arc::new(clips),
             cache,
-            out: self.out.clone(),
-            resume: self.resume,
-        };
-        let trained = train(&request, stop, &mut bar)?;
-        bar.finish();
-        let mut outcome = Outcome::new(&folder, &trained);
-        if !trained.interrupted && !self.no_export {
-            let report = finish(&folder, &trained, &request.clips)?;
-            outcome.report = Some(report);
-        }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&outcome)?);
-            return Ok(());
-        }
-        let out = self.out.display();
-        if trained.interrupted {
+            out: self.output.out.clone(),
+            resume: self.output.resume,
+        })
+    }
+
+    /// Prints where everything is, and the command to go on with.
+    fn print(&self, folder: &RunFolder, outcome: &Outcome) {
+        let out = self.output.out.as_path();
+        if outcome.interrupted {
             println!(
-                "Stopped early; what was learned is kept. Go on with: mtslvr train --resume --out {out}"
+                "Stopped early; what was learned is kept. Continue with:\n{}",
+                self.resuming()
             );
         }
         match &outcome.report {
             None => println!(
-                "Weights are in {}. Next: mtslvr export {out}",
-                folder.weights().display()
+                "The weights are in {}. Make models of them with:\n{}",
+                folder.weights().display(),
+                CommandLine::new(&["export"]).words([out])
             ),
             Some(report) => println!(
-                "Models and weights are in {out}; {} tells how it went. Next: mtslvr eval --model {out} {} --data DIR",
+                "The models and weights are in {}; {} shows how training went. Measure them with:\n{}",
+                out.display(),
                 report.display(),
-                shipped_names(" ")
+                CommandLine::new(&["eval", "--model"])
+                    .words([out])
+                    .words(SHIPPED.iter().map(|model| model.name))
+                    .options("--data", &["DIR"])
             ),
+        }
+    }
+
+    /// Returns the command line that continues this run.
+    fn resuming(&self) -> CommandLine {
+        CommandLine::new(&["train", "--resume"])
+            .option("--out", Some(&self.output.out))
+            .options("--data", &self.audio.data)
+            .flag("--no-gpl", self.audio.no_gpl)
+            .option("--cache", self.audio.cache.folder())
+            .flag("--no-export", self.output.no_export)
+            .flag("--json", self.output.json)
+    }
+}
+
+impl Training {
+    /// Returns the configuration: that of the run to `resume`, or that of the preset or file, with the
+    /// options' changes.
+    fn config(&self, resume: Option<&RunFolder>) -> Result<RunConfig> {
+        let settings = self.settings()?;
+        match (resume, &self.config) {
+            (Some(run), _) => RunConfig::read(&run.config(), &settings),
+            (None, Some(file)) => RunConfig::read(file, &settings),
+            (None, None) => {
+                let preset = RunConfig::preset(&self.preset)?;
+                RunConfig::from_toml(&preset.to_toml()?, &settings)
+            }
+        }
+    }
+
+    /// Returns the keys that the options change, each `table.key=value`.
+    fn settings(&self) -> Result<Vec<String>> {
+        let mut settings = self.settings.clone();
+        if let Some(minutes) = self.minutes {
+            settings.push(format!("train.minutes={minutes:?}"));
+            // Steps go before minutes, wherever they come from.
+            settings.push("train.steps=0".to_owned());
+        }
+        settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
+        settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
+        if !self.monitor.is_empty() {
+            let folders = toml::Value::try_from(&self.monitor)
+                .context("--monitor: expected folders whose names are Unicode")?;
+            settings.push(format!("monitor.sets={folders}"));
+        }
+        Ok(settings)
+    }
+}
+
+impl Output {
+    /// Refuses to overwrite a run, and to continue one that is not there.
+    fn check(&self, folder: &RunFolder) -> Result<()> {
+        let checkpoint = folder.checkpoint();
+        if self.resume {
+            ensure!(
+                checkpoint.exists(),
+                "{}: no such file, so there is no run to continue; name the run's folder with --out, \
+                 or begin one without --resume",
+                checkpoint.display()
+            );
+        } else {
+            ensure!(
+                !checkpoint.exists(),
+                "{}: the folder already holds a run; continue it with --resume, or name another \
+                 folder with --out",
+                self.out.display()
+            );
         }
         Ok(())
     }
 }
 
-/// What a run came to, for scripts.
+/// The outcome of a run; `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Outcome<'r> {
     folder: &'r Path,
@@ -170,19 +268,19 @@ struct Outcome<'r> {
 }
 
 impl<'r> Outcome<'r> {
-    fn new(folder: &'r RunFolder, trained: &Trained) -> Self {
+    fn new(folder: &'r RunFolder, trained: &Trained, report: Option<PathBuf>) -> Self {
         Self {
             folder: folder.root(),
             interrupted: trained.interrupted,
             stopped_early: trained.stopped_early,
             last: trained.metrics.last().copied(),
-            report: None,
+            report,
         }
     }
 }
 
-/// Exports a finished run into its folder, and writes the report; gives its path.
-fn finish(folder: &RunFolder, trained: &Trained, recordings: &[Vec<f32>]) -> Result<PathBuf> {
+/// Exports a finished run into its folder, writes the report and returns its path.
+fn export(folder: &RunFolder, trained: &Trained, recordings: &[Vec<f32>]) -> Result<PathBuf> {
     let out = folder.root();
     let clips = calibration_mix(&trained.frontend, recordings);
     let exported = export_run(&ExportRequest {
@@ -194,125 +292,7 @@ fn finish(folder: &RunFolder, trained: &Trained, recordings: &[Vec<f32>]) -> Res
         provenance: &provenance(&name_of(out), trained.config.train.seed),
         out,
     })?;
-    let report = report(folder, trained, &exported, recordings)?;
+    let report = report::report(folder, trained, &exported, recordings)?;
     let [_, page] = report.write(out)?;
     Ok(page)
-}
-
-fn report(
-    folder: &RunFolder,
-    trained: &Trained,
-    exported: &Exported,
-    recordings: &[Vec<f32>],
-) -> Result<Report> {
-    let config = &trained.config;
-    let inspection = BackboneFile::read(&exported.slvr, None)?.inspect()?;
-    let rate = f64::from(config.frontend.sample_rate);
-    let hours = recordings.iter().map(Vec::len).sum::<usize>() as f64 / rate / 3600.0;
-    let audio = match recordings.len() {
-        0 => "the built-in synthesiser's sounds".to_owned(),
-        count => format!(
-            "{count} recordings ({hours:.2} h), and in {:.0} % of the pairs the built-in synthesiser's sounds",
-            100.0 * config.data.synth_share
-        ),
-    };
-    let last = trained.metrics.last().copied().unwrap_or_default();
-    let length = format!("{} steps of {} pairs", last.step, config.train.batch);
-    let mut facts = vec![
-        Fact::new("Trained on", &audio),
-        Fact::new("Trained for", format!("{:.0} s, {length}", last.seconds)),
-        Fact::new(
-            "Training speed",
-            format!("{:.0} patches/s", last.images_per_second),
-        ),
-        Fact::new(
-            "Waiting for data",
-            format!("{:.1} % of the time", 100.0 * last.waiting),
-        ),
-        Fact::new("Tasks", format!("{:?}", config.objective.tasks)),
-        Fact::new(
-            "Contrastive loss",
-            format!("{:?}", config.objective.contrastive),
-        ),
-        Fact::new(
-            "Adapters",
-            format!(
-                "{:?} from stage {}",
-                config.backbone.adapters.kind, config.backbone.adapters.from_stage
-            ),
-        ),
-        Fact::new("Seed", config.train.seed),
-        Fact::new("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
-    ];
-    if trained.stopped_early {
-        facts.push(Fact::new(
-            "Ended early",
-            "the held-out sets gained nothing more; the weights are those of the best check",
-        ));
-    }
-    let packed = exported.verification.engines.last();
-    let mut notes = vec![
-        "Losses say how training went, not how good the features are: mtslvr eval measures that."
-            .to_owned(),
-    ];
-    notes.extend(exported.sharing.note().map(|note| note + "."));
-    Ok(Report {
-        title: format!("Training run {}", name_of(folder.root())),
-        summary: format!("A backbone trained on {audio}: {length}."),
-        headline: packed
-            .map(|packed| Figure {
-                value: format!("{:.4}", packed.cosine),
-                name: "least cosine of int8 and float embeddings".into(),
-                context: format!("{} of flash", bytes(inspection.file_bytes)),
-            })
-            .into_iter()
-            .collect(),
-        facts,
-        curves: training_curves(&trained.metrics),
-        engines: engine_agreements(&exported.verification),
-        models: vec![ModelFindings {
-            label: name_of(folder.root()),
-            costs: model_costs(&inspection),
-            ..ModelFindings::default()
-        }],
-        notes,
-        ..Report::default()
-    })
-}
-
-/// Loads every recording below `folders`, naming what had to be skipped.
-pub(super) fn load_clips(
-    folders: &[PathBuf],
-    no_gpl: bool,
-    sample_rate: u32,
-    cache: &DecodeCache,
-) -> Result<Vec<Vec<f32>>> {
-    let licences = if no_gpl {
-        Licences::NotGpl
-    } else {
-        Licences::Any
-    };
-    let set = UnlabelledSet::open_licensed(folders, licences)?;
-    let bar = super::progress::files(set.clips.len() as u64, "reading recordings");
-    let (clips, skipped) = set.load_all(sample_rate, cache, |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    for file in &skipped {
-        eprintln!("skipped: {file}");
-    }
-    let seconds = clips.iter().map(Vec::len).sum::<usize>() as f64 / f64::from(sample_rate);
-    eprintln!(
-        "{} recordings, {:.2} hours; {} files skipped.",
-        clips.len(),
-        seconds / 3600.0,
-        skipped.len()
-    );
-    if clips.is_empty() {
-        let named: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
-        return Err(anyhow::anyhow!(
-            "no recording could be read below {}",
-            named.join(", ")
-        ))
-        .context("expected WAV, FLAC, Ogg Vorbis or MP3 files");
-    }
-    Ok(clips)
 }

@@ -152,7 +152,7 @@ fn rows_are_the_recordings_in_order_in_either_format() {
     for ((name, values), (expected, row)) in table.iter().zip(NAMES.iter().zip(&rows)) {
         assert_eq!((name.as_str(), values), (*expected, row));
     }
-    succeeds(embed(&dir, &csv, &slvr).args(["--features", "equivariant"]));
+    succeeds(embed(&dir, &csv, &slvr).args(["--parts", "equivariant"]));
     let (header, table) = read_csv(&csv);
     assert_eq!(header[1], "equivariant_0");
     assert!(
@@ -188,7 +188,7 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
     let interrupted = || {
         let mut child = embed(&dir, &out, &slvr)
             .env("RAYON_NUM_THREADS", "1")
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let begun = || partial.metadata().is_ok_and(|m| m.len() > 150);
@@ -197,18 +197,29 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
         }
         let pid = child.id().to_string();
         Command::new("kill").args(["-INT", &pid]).status().unwrap();
-        child.wait().unwrap().code()
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
     };
     // A run may end before the signal comes, where this process has to wait for its turn.
-    let mut code = interrupted();
+    let (mut code, mut said) = interrupted();
     for _ in 0..20 {
         if code != Some(0) {
             break;
         }
         std::fs::remove_file(&out).unwrap();
-        code = interrupted();
+        (code, said) = interrupted();
     }
     assert_eq!(code, Some(130));
+    // The command to go on with is the one that was given.
+    let line = said.lines().find(|line| line.starts_with("mtslvr embed"));
+    let words = shlex::split(line.expect("a command line")).unwrap();
+    let given = embed(&dir, &out, &slvr);
+    let given: Vec<_> = given
+        .get_args()
+        .map(|word| word.to_str().unwrap())
+        .collect();
+    assert_eq!(words[1..], given);
     assert!(!out.exists());
     fails(
         &mut embed(&dir, &out, &onnx),

@@ -60,16 +60,16 @@ pub enum ProfileError {
         /// The backbone that it was enrolled under.
         enrolled_under: BackboneId,
         /// The backbone in use, for people.
-        model: String,
+        model: Box<str>,
         /// Its id.
         in_use: BackboneId,
         /// What can be done about it.
-        remedy: String,
+        remedy: Box<str>,
     },
     /// The list of clips beside the profile does not read as one.
     #[error(
         "{path}: not a list of enrolled clips: {reason}; move it away: the profile works without it, \
-         and what it listed cannot be learnt again under another backbone",
+         and its examples cannot be embedded again under another backbone",
         path = path.display()
     )]
     Clips {
