@@ -4,8 +4,10 @@
 mod packed;
 #[cfg(feature = "std")]
 mod repacked;
+mod run;
 
-pub use packed::{ArenaTooSmall, Moment, PackedBackbone};
+pub use packed::{ArenaTooSmall, PackedBackbone};
+pub use run::Moment;
 
 use crate::space::EmbeddingSpace;
 
@@ -16,7 +18,7 @@ use crate::space::EmbeddingSpace;
 /// part after the other, as floats.
 pub trait Backbone {
     /// Explains why a patch could not be embedded.
-    type Error: core::fmt::Debug;
+    type Error: core::error::Error + 'static;
 
     /// Describes the patches it takes and the embeddings it gives.
     fn space(&self) -> EmbeddingSpace<'_>;
@@ -30,10 +32,12 @@ pub trait Backbone {
 }
 
 /// Explains why the packed engine could not embed a patch: nothing but lengths can be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum EmbedError {
     /// The patch is not as long as those of the backbone's frontend.
+    #[error("a patch of {found} values, expected {expected}")]
     Patch {
         /// Values of a patch.
         expected: usize,
@@ -41,6 +45,7 @@ pub enum EmbedError {
         found: usize,
     },
     /// The room for the embedding is not as long as an embedding.
+    #[error("room for an embedding of {found} values, expected {expected}")]
     Embedding {
         /// Values of an embedding.
         expected: usize,
@@ -66,19 +71,3 @@ impl EmbedError {
         Ok(())
     }
 }
-
-impl core::fmt::Display for EmbedError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Patch { expected, found } => {
-                write!(f, "a patch of {found} values, expected {expected}")
-            }
-            Self::Embedding { expected, found } => write!(
-                f,
-                "room for an embedding of {found} values, expected {expected}"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for EmbedError {}

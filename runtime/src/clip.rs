@@ -11,98 +11,105 @@
 use crate::backbone::Backbone;
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
 
+mod frame_ring;
 mod levels;
 
+pub(crate) use frame_ring::{FrameRing, repeat_until_full};
 pub use levels::Levels;
 
 /// Cuts one clip into patches, in a buffer that the caller owns.
 #[derive(Debug)]
 pub struct PatchCutter<'b> {
     frontend: Frontend<'b>,
-    /// The last `frames` frames; the frame with number `i` is row `i % frames`.
-    patch: &'b mut [f32],
-    /// Frames since the clip began.
-    frames: usize,
+    cut: Cut<'b>,
+}
+
+/// The patch being filled.
+#[derive(Debug)]
+struct Cut<'b> {
+    frames: FrameRing<'b>,
     /// Patches handed out since the clip began.
     patches: u32,
 }
 
+impl Cut<'_> {
+    /// Adds a frame and hands out the patch that it completes, if it does.
+    fn add(&mut self, frame: &[f32], on_patch: &mut impl FnMut(&[f32])) {
+        self.frames.push(frame);
+        if let Some(patch) = self.frames.whole_patch() {
+            on_patch(patch);
+            self.patches += 1;
+        }
+    }
+}
+
 impl<'b> PatchCutter<'b> {
-    /// Length in `f32` of the buffer that [`Self::new`] needs.
+    /// Returns the length in `f32` of the buffer that [`Self::new`] needs.
     pub const fn buffer_len(config: &FrontendConfig) -> usize {
-        config.buffer_len() + config.patch_len()
+        config.buffer_len().saturating_add(config.patch_len())
     }
 
     /// Prepares the frontend in `buffer`, of which the first [`Self::buffer_len`] values are used.
+    ///
+    /// # Errors
+    /// [`FrontendError`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
-        config.validate().map_err(FrontendError::Config)?;
-        if buffer.len() < Self::buffer_len(&config) {
-            return Err(FrontendError::BufferTooShort {
-                needed: Self::buffer_len(&config),
-                found: buffer.len(),
-            });
+        config.validate()?;
+        let (needed, found) = (Self::buffer_len(&config), buffer.len());
+        if found < needed {
+            return Err(FrontendError::BufferTooShort { needed, found });
         }
         let (frontend, rest) = buffer.split_at_mut(config.buffer_len());
         Ok(Self {
             frontend: Frontend::new(config, frontend)?,
-            patch: &mut rest[..config.patch_len()],
-            frames: 0,
-            patches: 0,
+            cut: Cut {
+                frames: FrameRing::new(&mut rest[..config.patch_len()], config.mels.into()),
+                patches: 0,
+            },
         })
     }
 
-    /// The parameters of the features.
+    /// Returns the parameters of the features.
     pub fn config(&self) -> &FrontendConfig {
         self.frontend.config()
     }
 
-    /// Samples of this clip that were taken as silence: see [`Frontend::invalid_samples`].
+    /// Returns the number of samples of this clip that were taken as silence: see
+    /// [`Frontend::invalid_samples`].
     pub fn invalid_samples(&self) -> u32 {
         self.frontend.invalid_samples()
     }
 
     /// Takes samples and calls `on_patch` with each patch (`[frames][mels]`) that they complete.
-    pub fn push(&mut self, samples: &[f32], on_patch: impl FnMut(&[f32])) {
-        let mut rows = Rows::of(&mut self.frames, &mut self.patches, self.patch, on_patch);
-        self.frontend.push(samples, |frame| rows.add(frame));
+    pub fn push(&mut self, samples: &[f32], mut on_patch: impl FnMut(&[f32])) {
+        let cut = &mut self.cut;
+        self.frontend
+            .push(samples, |frame| cut.add(frame, &mut on_patch));
     }
 
-    /// [`Self::push`] for 16-bit PCM.
-    pub fn push_i16(&mut self, samples: &[i16], on_patch: impl FnMut(&[f32])) {
-        let mut rows = Rows::of(&mut self.frames, &mut self.patches, self.patch, on_patch);
-        self.frontend.push_i16(samples, |frame| rows.add(frame));
+    /// Takes samples of 16-bit PCM, as [`Self::push`] does.
+    pub fn push_i16(&mut self, samples: &[i16], mut on_patch: impl FnMut(&[f32])) {
+        let cut = &mut self.cut;
+        self.frontend
+            .push_i16(samples, |frame| cut.add(frame, &mut on_patch));
     }
 
     /// Ends the clip: hands out the patch that is due at its end, if one is, and returns the number
     /// of patches of the whole clip. It is zero only for a clip without a sample. The next clip may
     /// follow.
     pub fn finish(&mut self, mut on_patch: impl FnMut(&[f32])) -> u32 {
-        if self.frames == 0 {
-            let mut rows = Rows::of(
-                &mut self.frames,
-                &mut self.patches,
-                self.patch,
-                &mut on_patch,
-            );
-            self.frontend.flush(|frame| rows.add(frame));
+        let cut = &mut self.cut;
+        if cut.frames.pushed() == 0 {
+            self.frontend.flush(|frame| cut.add(frame, &mut on_patch));
         }
-        let config = self.frontend.config();
-        let (patch_frames, mels) = (usize::from(config.frames), usize::from(config.mels));
-        let left_over = self.frames % patch_frames;
-        if 0 < self.frames && self.frames < patch_frames {
-            for row in self.frames..patch_frames {
-                let source = row % self.frames * mels;
-                self.patch.copy_within(source..source + mels, row * mels);
-            }
-            on_patch(self.patch);
-            self.patches += 1;
-        } else if left_over > 0 && 4 * left_over >= patch_frames {
-            // The newest frames stand in front of the older ones that they have not overwritten.
-            self.patch.rotate_left(left_over * mels);
-            on_patch(self.patch);
-            self.patches += 1;
+        let (frames, capacity) = (cut.frames.pushed(), cut.frames.capacity());
+        let left_over = cut.frames.left_over();
+        let is_short = 0 < frames && frames < capacity as u64;
+        if is_short || (left_over > 0 && 4 * left_over >= capacity) {
+            on_patch(cut.frames.arranged_last_patch());
+            cut.patches += 1;
         }
-        let patches = self.patches;
+        let patches = cut.patches;
         self.reset();
         patches
     }
@@ -110,38 +117,8 @@ impl<'b> PatchCutter<'b> {
     /// Forgets the clip: the next one begins.
     pub fn reset(&mut self) {
         self.frontend.reset();
-        self.frames = 0;
-        self.patches = 0;
-    }
-}
-
-/// The patch being filled, borrowed apart from the frontend that fills it.
-struct Rows<'a, F> {
-    frames: &'a mut usize,
-    patches: &'a mut u32,
-    patch: &'a mut [f32],
-    on_patch: F,
-}
-
-impl<'a, F: FnMut(&[f32])> Rows<'a, F> {
-    fn of(frames: &'a mut usize, patches: &'a mut u32, patch: &'a mut [f32], on_patch: F) -> Self {
-        Self {
-            frames,
-            patches,
-            patch,
-            on_patch,
-        }
-    }
-
-    fn add(&mut self, frame: &[f32]) {
-        let rows = self.patch.len() / frame.len();
-        let start = *self.frames % rows * frame.len();
-        self.patch[start..start + frame.len()].copy_from_slice(frame);
-        *self.frames += 1;
-        if self.frames.is_multiple_of(rows) {
-            (self.on_patch)(self.patch);
-            *self.patches += 1;
-        }
+        self.cut.frames.clear();
+        self.cut.patches = 0;
     }
 }
 
@@ -193,31 +170,40 @@ pub struct ClipEmbedder<'b> {
     levels: Levels,
 }
 
-/// Levels of a whole clip.
+/// Computes the levels of a whole clip.
 pub fn levels(samples: &[f32]) -> Levels {
     let mut levels = Levels::default();
     levels.push(samples);
     levels
 }
 
-/// Why a clip could not be embedded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a clip could not be embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ClipError<E> {
     /// The clip has no sample.
+    #[error("the clip has no samples")]
     Empty,
     /// The frontend's parameters or the buffer do not fit.
-    Frontend(FrontendError),
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
     /// The backbone was made for other features than this embedder.
+    #[error("the clip embedder has other frontend parameters than the backbone")]
     OtherFrontend,
     /// The buffer has no room for embeddings as long as the backbone's.
+    #[error(
+        "the clip's buffer holds {found} values and {needed} are needed: see \
+         ClipEmbedder::buffer_len"
+    )]
     BufferTooShort {
         /// Values that are needed, as [`ClipEmbedder::buffer_len`] says.
         needed: usize,
-        /// Values that the buffer has.
+        /// Values that the buffer holds.
         found: usize,
     },
     /// The room for the clip's embedding is not as long as the backbone's embeddings.
+    #[error("room for an embedding of {found} values, expected {expected}")]
     Embedding {
         /// Values of an embedding.
         expected: usize,
@@ -225,23 +211,21 @@ pub enum ClipError<E> {
         found: usize,
     },
     /// The backbone failed.
+    #[error(transparent)]
     Backbone(E),
 }
 
-impl<E> From<FrontendError> for ClipError<E> {
-    fn from(error: FrontendError) -> Self {
-        Self::Frontend(error)
-    }
-}
-
 impl<'b> ClipEmbedder<'b> {
-    /// Length in `f32` of the buffer for features of `config` and embeddings of `embedding_dim`
-    /// values.
+    /// Returns the length in `f32` of the buffer for features of `config` and embeddings of
+    /// `embedding_dim` values.
     pub const fn buffer_len(config: &FrontendConfig, embedding_dim: usize) -> usize {
-        PatchCutter::buffer_len(config) + 2 * embedding_dim
+        PatchCutter::buffer_len(config).saturating_add(embedding_dim.saturating_mul(2))
     }
 
     /// Prepares the frontend in `buffer`, [`Self::buffer_len`] values or more.
+    ///
+    /// # Errors
+    /// [`FrontendError`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
         let cut = PatchCutter::buffer_len(&config).min(buffer.len());
         let (cutter, embeddings) = buffer.split_at_mut(cut);
@@ -253,20 +237,23 @@ impl<'b> ClipEmbedder<'b> {
         })
     }
 
-    /// Levels of the clip pushed so far: have them checked
+    /// Returns the levels of the clip pushed so far. Have them checked
     /// ([`crate::fewshot::Limits::check_levels`]) before [`Self::finish`] ends a clip that is to be
     /// enrolled.
     pub fn levels(&self) -> &Levels {
         &self.levels
     }
 
-    /// Samples of this clip that were taken as silence: see [`Frontend::invalid_samples`].
+    /// Returns the number of samples of this clip that were taken as silence: see
+    /// [`Frontend::invalid_samples`].
     pub fn invalid_samples(&self) -> u32 {
         self.cutter.invalid_samples()
     }
 
-    /// Takes samples of the clip and embeds each patch that they complete. After an error the clip
-    /// is lost: [`Self::reset`] begins another.
+    /// Takes samples of the clip and embeds each patch that they complete.
+    ///
+    /// # Errors
+    /// [`ClipError`]; the clip is then lost, and [`Self::reset`] begins another.
     pub fn push<B: Backbone>(
         &mut self,
         backbone: &mut B,
@@ -278,7 +265,10 @@ impl<'b> ClipEmbedder<'b> {
         mean.result
     }
 
-    /// [`Self::push`] for 16-bit PCM.
+    /// Takes samples of 16-bit PCM, as [`Self::push`] does.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
     pub fn push_i16<B: Backbone>(
         &mut self,
         backbone: &mut B,
@@ -290,8 +280,8 @@ impl<'b> ClipEmbedder<'b> {
         mean.result
     }
 
-    /// Ends the clip: writes its embedding and returns the number of patches that it is the mean
-    /// of. The next clip may follow, after an error too.
+    /// Ends the clip: writes its embedding and returns the number of patches that the embedding is the
+    /// mean of. The next clip may follow, after an error too.
     ///
     /// # Errors
     /// [`ClipError`], also if `embedding` is not as long as the backbone's embeddings.
@@ -389,13 +379,16 @@ impl<'a, B: Backbone> Mean<'a, B> {
 
 /// Calls `on_patch` with each patch of a clip, as [`ClipEmbedder`] would embed them, and returns
 /// their number: zero only for a clip without a sample.
+///
+/// # Errors
+/// [`FrontendError`].
 #[cfg(any(feature = "std", test))]
 pub fn patches(
     config: FrontendConfig,
     samples: &[f32],
     mut on_patch: impl FnMut(&[f32]),
 ) -> Result<u32, FrontendError> {
-    config.validate().map_err(FrontendError::Config)?;
+    config.validate()?;
     let mut buffer = vec![0.0; PatchCutter::buffer_len(&config)];
     let mut cutter = PatchCutter::new(config, &mut buffer)?;
     cutter.push(samples, &mut on_patch);
@@ -403,6 +396,9 @@ pub fn patches(
 }
 
 /// Embeds a whole clip.
+///
+/// # Errors
+/// [`ClipError`].
 #[cfg(any(feature = "std", test))]
 pub fn embed_clip<B: Backbone>(
     backbone: &mut B,
@@ -410,7 +406,7 @@ pub fn embed_clip<B: Backbone>(
 ) -> Result<Vec<f32>, ClipError<B::Error>> {
     let space = backbone.space();
     let (config, dim) = (*space.frontend(), space.dim());
-    config.validate().map_err(FrontendError::Config)?;
+    config.validate().map_err(FrontendError::from)?;
     let mut buffer = vec![0.0; ClipEmbedder::buffer_len(&config, dim)];
     let mut clip = ClipEmbedder::new(config, &mut buffer)?;
     clip.push(backbone, samples)?;
@@ -418,30 +414,6 @@ pub fn embed_clip<B: Backbone>(
     clip.finish(backbone, &mut embedding)?;
     Ok(embedding)
 }
-
-impl<E: core::fmt::Debug> core::fmt::Display for ClipError<E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the clip has no samples"),
-            Self::Frontend(error) => error.fmt(f),
-            Self::OtherFrontend => {
-                f.write_str("the clip embedder has other frontend parameters than the backbone")
-            }
-            Self::BufferTooShort { needed, found } => write!(
-                f,
-                "the clip's buffer holds {found} values and {needed} are needed: see \
-                 ClipEmbedder::buffer_len"
-            ),
-            Self::Embedding { expected, found } => write!(
-                f,
-                "room for an embedding of {found} values, expected {expected}"
-            ),
-            Self::Backbone(error) => write!(f, "the backbone failed: {error:?}"),
-        }
-    }
-}
-
-impl<E: core::fmt::Debug> core::error::Error for ClipError<E> {}
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,20 @@
-//! Runs a packed MT-SLVR audio backbone and learns new sounds from a few labelled examples,
-//! without an allocator and without `std`.
+#![doc = include_str!("../README.md")]
 //!
-//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] run once per
-//! path over shared weights → embedding (invariant ‖ equivariant) → [`fewshot`] head → decision.
-//! [`clip`] joins the first three for whole recordings, [`listener`] all of it for a stream.
+//! # Modules
+//!
+//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
+//! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole
+//! recordings, [`listener`] all of it for a stream.
+//!
+//! # Panics
+//!
+//! No call panics, whatever its arguments are: a wrong length or a value out of its range is an error,
+//! an index that there is not gives `None`, and functions that compute a length stop at `usize::MAX`.
+//! On a host, memory that cannot be allocated ends the program as it does everywhere.
+//!
+//! [`model::Model::open`] decides about a model once: any bytes give a model or an error. The code has
+//! one way to say that opening has checked something, the function `proven` of the module [`model`]; a
+//! panic in it would be a fault of the check, which the tests with damaged and forged files look for.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![deny(unsafe_code)]
 #![deny(
@@ -13,6 +24,7 @@
 )]
 
 pub mod backbone;
+mod bytes;
 pub mod clip;
 pub mod fewshot;
 pub mod frontend;

@@ -1,72 +1,72 @@
-//! A stream of samples in, detection events out.
+//! Turns a stream of samples into detection events.
 //!
 //! The way of a stream: samples → frames, each computed once → an energy gate, which tells a sound
 //! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
 //! hysteresis, refractory period → [`Event`].
 //!
-//! What is judged is a sound, by the rule for clips ([`crate::clip`]): from where it begins to stand
-//! out to where it ends to, or the last patch of it if it is longer, repeated until a patch is full
-//! if it is shorter. So a sound
-//! that was enrolled from a clip is compared with what the same clip would give. While a sound
-//! lasts, the mean over its windows is judged, as over the patches of a clip, and once more at its
-//! end.
+//! Sounds are judged by the rule for clips ([`crate::clip`]): a sound lasts from where it begins to
+//! stand out to where it ceases to. Of a longer one the last patch is judged; a shorter one is repeated
+//! until a patch is full. So a sound that was enrolled from a clip is compared with the embedding that
+//! the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
+//! patches of a clip, and once more at its end.
 
 use crate::backbone::Backbone;
-use crate::fewshot::{ClassifyError, Decision, Learner};
+use crate::clip::FrameRing;
+use crate::fewshot::{ClassId, ClassifyError, Decision, Learner};
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
+use crate::space::EmbeddingSpace;
 
 mod config;
-mod ear;
+mod frame_handler;
 mod gate;
-mod hearing;
+mod stream_state;
 mod trigger;
 
 pub use config::{ListenerConfig, ListenerConfigError};
 pub use trigger::{Judgement, Trigger};
 
-use ear::Ear;
+use frame_handler::FrameHandler;
 use gate::Gate;
-use hearing::Hearing;
+use stream_state::StreamState;
 
 /// A sound was recognised.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Event {
-    /// The class, of those that the learner knows.
-    pub class: u8,
-    /// The sample, counted from the stream's beginning, at which the sound began: where the gate
-    /// opened.
+    /// The class, as the learner knows it.
+    pub class: ClassId,
+    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened.
     pub start: u64,
-    /// The sample at which it was recognised: the end of the window that decided.
+    /// Sample at which the sound was recognised: the end of the window that decided.
     pub end: u64,
-    /// How sure it is, 0 to 1: the share of strange sounds that would be less like the class (one
-    /// minus [`Decision::chance`]).
+    /// Confidence, 0 to 1: the share of strange sounds that would be less like the class (one minus
+    /// [`Decision::chance`]).
     pub confidence: f32,
 }
 
-/// What was heard since the window before: one a `hop` while a sound lasts, one at its end, and one
-/// a `hop` while there is none.
+/// A report of what was heard since the window before: one each `hop`, and one at the end of a sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window<'w> {
     /// Sample at which the window begins: where the sound began, or later if it is longer than a
     /// patch.
     pub start: u64,
     /// Sample at which the window ends: where the sound ended, if it has.
     pub end: u64,
-    /// Sample at which the sound began that is heard in it: the same in all windows of one sound.
-    /// `None` while the gate is closed.
+    /// Sample at which the sound in this window began: the same in all windows of one sound. `None`
+    /// while the gate is closed.
     pub onset: Option<u64>,
-    /// Log-mel frames since the window before, `[frames][mels]`; the older ones are left out where
-    /// they are more than a patch.
+    /// Log-mel frames since the window before, `[frames][mels]`; of more than a patch, the newest.
     pub frames: &'w [f32],
-    /// How far the most prominent of these frames stood out from the background, dB:
+    /// Level of the most prominent of these frames above the background, dB: see
     /// [`ListenerConfig::gate`].
     pub level: f32,
     /// Embedding of the sound so far, smoothed; `None` while the gate is closed, or held open after
-    /// a sound that has been judged. To be enrolled by who says "that was it".
+    /// a sound that has been judged. Enrol it when the user says "that was it".
     pub embedding: Option<&'w [f32]>,
-    /// What the learner says of it; `None` where there is no embedding or nothing is enrolled.
+    /// Decision of the learner; `None` where there is no embedding or nothing is enrolled.
     pub decision: Option<Decision<'w>>,
-    /// The same, as the trigger saw it.
+    /// The decision as the trigger saw it.
     pub judgement: Option<Judgement>,
     /// The event that begins with this window.
     pub event: Option<Event>,
@@ -109,13 +109,14 @@ pub struct Window<'w> {
 /// # let mut storage = StorageVec::new(4, 8, 16);
 /// # let space = backbone.space().into_owned();
 /// # let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
-/// learner.enrol("buzz", &embed_clip(&mut backbone, &buzz)?)?;
+/// let enrolled = learner.enrol("buzz", &embed_clip(&mut backbone, &buzz)?)?;
 /// let mut scratch = vec![0.0; learner.scratch_len()];
 /// learner.fit(&mut scratch)?;
 ///
-/// let (frontend, dim) = (*space.as_space().frontend(), space.as_space().dim());
-/// let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, 4)]; // up to 4 classes
-/// let mut listener = Listener::new(ListenerConfig::DEFAULT, frontend, dim, 4, &mut buffer)?;
+/// // Up to 4 classes.
+/// let mut buffer = vec![0.0; Listener::buffer_len(learner.space().frontend(), 16, 4)];
+/// let config = ListenerConfig::DEFAULT;
+/// let mut listener = Listener::new(config, learner.space(), 4, &mut buffer)?;
 /// let mut heard = Vec::new();
 /// for samples in stream.chunks(1024) {
 ///     listener.push(&mut learner, &mut backbone, samples, |window| {
@@ -125,73 +126,87 @@ pub struct Window<'w> {
 ///     })?;
 /// }
 /// let &[(class, seconds)] = heard.as_slice() else { panic!("one event") };
-/// assert!(class == 0 && (seconds - 3.0).abs() < 0.1);
+/// assert!(class == enrolled && (seconds - 3.0).abs() < 0.1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Listener<'b> {
     frontend: Frontend<'b>,
-    ear: Ear<'b>,
+    state: StreamState<'b>,
 }
 
-/// Why a [`Listener`] could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a [`Listener`] could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ListenerError {
     /// A setting is out of its range.
-    Config(ListenerConfigError),
+    #[error(transparent)]
+    Config(#[from] ListenerConfigError),
     /// The frontend's parameters do not fit.
-    Frontend(FrontendError),
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
     /// The buffer is shorter than [`Listener::buffer_len`].
+    #[error(
+        "the listener's buffer holds {found} values and {needed} are needed: see \
+         Listener::buffer_len"
+    )]
     BufferTooShort {
         /// Values that are needed.
         needed: usize,
-        /// Values that the buffer has.
+        /// Values that the buffer holds.
         found: usize,
     },
 }
 
-/// Why samples could not be listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why samples could not be listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ListenError<E> {
     /// The backbone was made for other features than this listener, or has longer or shorter
     /// embeddings.
+    #[error("the listener was made for other features or embeddings than this backbone's")]
     OtherBackbone,
     /// The learner cannot classify: it was not fitted since it was changed, or knows more classes
     /// than the listener was made for.
-    Classify(ClassifyError),
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
     /// The backbone failed.
+    #[error(transparent)]
     Backbone(E),
 }
 
 impl<'b> Listener<'b> {
-    /// Length in `f32` of the buffer for features of `frontend`, embeddings of `embedding_dim`
-    /// values and up to `classes` classes.
+    /// Returns the length in `f32` of the buffer for features of `frontend`, embeddings of
+    /// `embedding_dim` values and up to `classes` classes.
     pub const fn buffer_len(
         frontend: &FrontendConfig,
         embedding_dim: usize,
         classes: usize,
     ) -> usize {
-        frontend.buffer_len()
-            + 2 * frontend.patch_len()
-            + frontend.mels as usize
-            + 2 * embedding_dim
-            + classes
+        frontend
+            .buffer_len()
+            .saturating_add(frontend.patch_len().saturating_mul(2))
+            .saturating_add(frontend.mels as usize)
+            .saturating_add(embedding_dim.saturating_mul(2))
+            .saturating_add(classes)
     }
 
-    /// Prepares to listen in `buffer`, of which the first [`Self::buffer_len`] values are used.
+    /// Prepares to listen with a backbone whose embeddings `space` describes and a learner of up to
+    /// `classes` classes, in `buffer`, of which the first [`Self::buffer_len`] values are used.
+    ///
+    /// # Errors
+    /// [`ListenerError`].
     pub fn new(
         config: ListenerConfig,
-        frontend: FrontendConfig,
-        embedding_dim: usize,
+        space: &EmbeddingSpace<'_>,
         classes: usize,
         buffer: &'b mut [f32],
     ) -> Result<Self, ListenerError> {
-        config.validate().map_err(ListenerError::Config)?;
-        frontend
-            .validate()
-            .map_err(|error| ListenerError::Frontend(FrontendError::Config(error)))?;
+        config.validate()?;
+        let (frontend, embedding_dim) = (*space.frontend(), space.dim());
+        frontend.validate().map_err(FrontendError::from)?;
         let needed = Self::buffer_len(&frontend, embedding_dim, classes);
         let found = buffer.len();
         if found < needed {
@@ -208,21 +223,19 @@ impl<'b> Listener<'b> {
         let hold = frames(config.hold).min(patch_frames.div_ceil(2));
         let refractory = config.refractory * frontend.sample_rate as f32;
         let mut listener = Self {
-            frontend: Frontend::new(frontend, own).map_err(ListenerError::Frontend)?,
-            ear: Ear {
+            frontend: Frontend::new(frontend, own)?,
+            state: StreamState {
                 frontend,
-                mels: frontend.mels.into(),
                 smoothing: config.smoothing,
                 hop: u64::from(frames(config.hop).min(patch_frames)),
                 gate: Gate::new(&frontend, config.gate, hold, background),
                 trigger: Trigger::new(&config, refractory as u64),
-                rows,
+                frames: FrameRing::new(rows, frontend.mels.into()),
                 patch,
                 embedding,
                 smoothed,
                 scores: &mut rest[..classes],
-                frames: 0,
-                told: 0,
+                reported: 0,
                 due: 0,
                 level: 0.0,
                 onset: None,
@@ -237,7 +250,10 @@ impl<'b> Listener<'b> {
     }
 
     /// Takes samples, meant to lie in [-1, 1], and calls `on_window` with each window that they
-    /// complete. After an error the stream goes on with the samples that follow.
+    /// complete.
+    ///
+    /// # Errors
+    /// [`ListenError`]. The stream goes on with the samples that follow.
     pub fn push<B: Backbone>(
         &mut self,
         learner: &mut Learner,
@@ -245,12 +261,15 @@ impl<'b> Listener<'b> {
         samples: &[f32],
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
-        let mut hearing = self.ear.hear(learner, backbone, on_window)?;
-        self.frontend.push(samples, |frame| hearing.add(frame));
-        hearing.result
+        let mut handler = self.state.handler(learner, backbone, on_window)?;
+        self.frontend.push(samples, |frame| handler.add(frame));
+        handler.result
     }
 
-    /// [`Self::push`] for 16-bit PCM.
+    /// Takes samples of 16-bit PCM, as [`Self::push`] does.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
     pub fn push_i16<B: Backbone>(
         &mut self,
         learner: &mut Learner,
@@ -258,22 +277,25 @@ impl<'b> Listener<'b> {
         samples: &[i16],
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
-        let mut hearing = self.ear.hear(learner, backbone, on_window)?;
-        self.frontend.push_i16(samples, |frame| hearing.add(frame));
-        hearing.result
+        let mut handler = self.state.handler(learner, backbone, on_window)?;
+        self.frontend.push_i16(samples, |frame| handler.add(frame));
+        handler.result
     }
 
     /// Ends the stream: the sound that is heard, if one is, ends here. Another stream begins.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
     pub fn finish<B: Backbone>(
         &mut self,
         learner: &mut Learner,
         backbone: &mut B,
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
-        let mut hearing = self.ear.hear(learner, backbone, on_window)?;
-        self.frontend.flush(|frame| hearing.add(frame));
-        hearing.end();
-        let result = hearing.result;
+        let mut handler = self.state.handler(learner, backbone, on_window)?;
+        self.frontend.flush(|frame| handler.add(frame));
+        handler.end();
+        let result = handler.result;
         self.reset();
         result
     }
@@ -281,28 +303,29 @@ impl<'b> Listener<'b> {
     /// Forgets the stream, background included: another begins.
     pub fn reset(&mut self) {
         self.frontend.reset();
-        self.ear.reset();
+        self.state.reset();
     }
 
-    /// Samples of this stream that were taken as silence: see [`Frontend::invalid_samples`].
+    /// Returns the number of samples of this stream that were taken as silence: see
+    /// [`Frontend::invalid_samples`].
     pub fn invalid_samples(&self) -> u32 {
         self.frontend.invalid_samples()
     }
 }
 
-impl<'b> Ear<'b> {
-    fn hear<'a, 'l, B: Backbone, F>(
+impl<'b> StreamState<'b> {
+    fn handler<'a, 'l, B: Backbone, F>(
         &'a mut self,
         learner: &'a mut Learner<'l>,
         backbone: &'a mut B,
         on_window: F,
-    ) -> Result<Hearing<'a, 'b, 'l, B, F>, ListenError<B::Error>> {
+    ) -> Result<FrameHandler<'a, 'b, 'l, B, F>, ListenError<B::Error>> {
         let space = backbone.space();
         if *space.frontend() != self.frontend || space.dim() != self.embedding.len() {
             return Err(ListenError::OtherBackbone);
         }
-        Ok(Hearing {
-            ear: self,
+        Ok(FrameHandler {
+            state: self,
             learner,
             backbone,
             on_window,
@@ -310,36 +333,6 @@ impl<'b> Ear<'b> {
         })
     }
 }
-
-impl core::fmt::Display for ListenerError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Frontend(error) => error.fmt(f),
-            Self::BufferTooShort { needed, found } => write!(
-                f,
-                "the listener's buffer holds {found} values and {needed} are needed: see \
-                 Listener::buffer_len"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for ListenerError {}
-
-impl<E: core::fmt::Debug> core::fmt::Display for ListenError<E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::OtherBackbone => f.write_str(
-                "the listener was made for other features or embeddings than this backbone's",
-            ),
-            Self::Classify(error) => error.fmt(f),
-            Self::Backbone(error) => write!(f, "the backbone failed: {error:?}"),
-        }
-    }
-}
-
-impl<E: core::fmt::Debug> core::error::Error for ListenError<E> {}
 
 #[cfg(test)]
 mod tests;

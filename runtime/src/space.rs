@@ -50,8 +50,17 @@ impl fmt::Debug for BackboneId {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for BackboneId {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let first = self.0.first_chunk().copied().unwrap_or_default();
+        defmt::write!(f, "{=u64:016x}", u64::from_be_bytes(first));
+    }
+}
+
 /// A named run of values of an embedding, such as the `invariant` or the `equivariant` features.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Part<'m> {
     /// Name, 1 to [`PART_NAME_BYTES`] bytes; no two parts of an embedding have the same one.
     pub name: &'m str,
@@ -78,31 +87,23 @@ pub struct Parts<'m> {
 }
 
 /// Explains why a list of parts cannot describe an embedding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PartsError {
     /// There is no part, or there are more than [`MAX_PARTS`].
+    #[error("an embedding has 1 to {MAX_PARTS} parts")]
     Count,
     /// A name is empty, longer than [`PART_NAME_BYTES`], or used twice.
+    #[error("a part's name is empty, longer than {PART_NAME_BYTES} bytes, or used twice")]
     Name,
     /// A part has no values, or all together have more than 65,535.
+    #[error("a part has no values, or all together have more than 65,535")]
     Len,
     /// A share is not from 0 to 1, or the shares do not add up to 1 (to one in a thousand).
+    #[error("the shares of the parts are not from 0 to 1, or do not add up to 1")]
     Share,
 }
-
-impl fmt::Display for PartsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Count => "an embedding has 1 to 8 parts",
-            Self::Name => "a part's name is empty, longer than 32 bytes, or used twice",
-            Self::Len => "a part has no values, or all together have more than 65,535",
-            Self::Share => "the shares of the parts are not from 0 to 1, or do not add up to 1",
-        })
-    }
-}
-
-impl core::error::Error for PartsError {}
 
 impl<'m> Parts<'m> {
     /// Checks a list of parts and takes it.
@@ -178,8 +179,16 @@ impl fmt::Debug for Parts<'_> {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Parts<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.as_slice().format(f);
+    }
+}
+
 /// Describes the embeddings of a backbone: everything that features, heads and decisions need to know.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct EmbeddingSpace<'m> {
     backbone: BackboneId,
     frontend: FrontendConfig,

@@ -127,7 +127,7 @@ fn logistic_matches_scikit_learn() {
         for query in problem.queries.chunks(problem.dim) {
             let mut out = vec![0.0; problem.classes];
             let examples = problem.x.chunks(problem.dim);
-            scores(&dual, &bias, examples.map(|x| dot(x, query)), &mut out);
+            scores(&dual, &bias, examples.map(|x| dot(x, query)), &mut out).unwrap();
             softmax(&mut out);
             probabilities.extend(out);
         }

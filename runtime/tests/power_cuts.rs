@@ -1,16 +1,22 @@
-//! The power is cut at every byte that a store writes or erases through a device's life: what is
-//! loaded afterwards is the state before the interrupted step or the one after it.
+//! The power is cut at every byte that a store writes or erases through a device's life: the state that
+//! is loaded afterwards is the one before the interrupted step or the one after it. Blocking and
+//! asynchronous stores go through the same.
 //!
 //! `cargo test --release -p mtslvr-runtime --features std,flash --test power_cuts -- --nocapture`
 //! prints the counts; `POWER-CUTS.md` keeps those of a longer life (`MTSLVR_POWER_CUT_ROUNDS=40`).
 
+use embedded_storage_async::nor_flash as asynchronous;
 use mtslvr_runtime::fewshot::persist::{
-    FlashStore, StoreError, export, flash_len, snapshot_len, store_scratch_len,
+    Blocking, BlockingFlashStore, FlashStore, Loaded, StoreError, export, flash_len, snapshot_len,
+    store_scratch_len,
 };
-use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, Role, StorageVec};
+use mtslvr_runtime::fewshot::{ClassId, HeadKind, Learner, Reference, Role, StorageVec};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 use mtslvr_simulated_flash::{FlashFault, SimulatedFlash};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 const CLASSES: usize = 4;
 const EXAMPLES: usize = 12;
@@ -57,6 +63,16 @@ fn enrol(learner: &mut Learner, name: &str, seed: u32) {
     learner.enrol(name, &embedding(seed)).unwrap();
 }
 
+/// The class at a place.
+fn class(learner: &Learner, place: usize) -> ClassId {
+    learner.support().classes()[place].id()
+}
+
+fn remove_first(learner: &mut Learner) {
+    let first = class(learner, 0);
+    learner.support_mut().remove(first).unwrap();
+}
+
 /// A device's life. Each step is saved.
 fn life(rounds: usize) -> Vec<Step> {
     let mut steps: Vec<Step> = vec![
@@ -64,10 +80,11 @@ fn life(rounds: usize) -> Vec<Step> {
         ("add", |l| enrol(l, "doorbell", 2)),
         ("enrol", |l| enrol(l, "kettle", 3)),
         ("rename", |l| {
-            l.support_mut().rename(0, "front door").unwrap()
+            let first = class(l, 0);
+            l.support_mut().rename(first, "front door").unwrap()
         }),
         ("threshold", |l| {
-            l.set_class_threshold(1, Some(0.75)).unwrap()
+            l.set_class_threshold(class(l, 1), Some(0.75)).unwrap()
         }),
         ("threshold", |l| {
             l.set_default_threshold(Some(0.25)).unwrap()
@@ -79,15 +96,20 @@ fn life(rounds: usize) -> Vec<Step> {
             l.enrol_role(Role::Background, &embedding(5)).unwrap();
         }),
         ("disable", |l| {
-            l.support_mut().set_enabled(0, false).unwrap()
+            let first = class(l, 0);
+            l.support_mut().set_enabled(first, false).unwrap()
         }),
         ("add three", |l| {
             (6..9).for_each(|seed| enrol(l, "kettle", seed))
         }),
-        ("delete", |l| l.support_mut().remove(0).unwrap()),
-        ("enable", |l| l.support_mut().set_enabled(0, true).unwrap()),
+        ("delete", remove_first),
+        ("enable", |l| {
+            let first = class(l, 0);
+            l.support_mut().set_enabled(first, true).unwrap()
+        }),
         ("forget one", |l| {
-            l.support_mut().remove_example(0, 1).unwrap()
+            let first = class(l, 0);
+            l.support_mut().remove_example(first, 1).unwrap()
         }),
         ("enrol", |l| enrol(l, "dog", 9)),
         ("replace all", |l| {
@@ -98,21 +120,22 @@ fn life(rounds: usize) -> Vec<Step> {
     // Every page is gathered and erased in the course of these.
     for _ in 0..rounds {
         steps.extend([
-            (
-                "delete",
-                (|l| l.support_mut().remove(0).unwrap()) as fn(&mut Learner),
-            ),
+            ("delete", remove_first as fn(&mut Learner)),
             ("add", |l| enrol(l, "d", 40)),
             ("rename", |l| {
-                l.support_mut().rename(1, "another name").unwrap()
+                let second = class(l, 1);
+                l.support_mut().rename(second, "another name").unwrap()
             }),
-            ("threshold", |l| l.set_class_threshold(0, None).unwrap()),
+            ("threshold", |l| {
+                l.set_class_threshold(class(l, 0), None).unwrap()
+            }),
             ("enrol", |l| {
                 let seed = 50 + l.support().example_count() as u32;
                 (0..3).for_each(|i| enrol(l, "d", seed + i));
             }),
             ("forget one", |l| {
-                l.support_mut().remove_example(0, 0).unwrap()
+                let first = class(l, 0);
+                l.support_mut().remove_example(first, 0).unwrap()
             }),
             ("clear", |l| l.support_mut().clear()),
             ("enrol", |l| {
@@ -131,39 +154,153 @@ fn learner(storage: &mut StorageVec) -> Learner<'_> {
     Learner::new(storage.lend(), HeadKind::default(), space()).unwrap()
 }
 
-fn open<const PAGE: usize, const WORD: usize>(
-    flash: SimulatedFlash<PAGE, WORD>,
-) -> FlashStore<SimulatedFlash<PAGE, WORD>> {
-    let range = 0..flash.content().len() as u32;
-    FlashStore::new(flash, range).unwrap()
+/// A store of one kind in a simulated flash.
+trait Driver<const PAGE: usize, const WORD: usize> {
+    /// Saves, and gives the flash back.
+    fn save(
+        flash: SimulatedFlash<PAGE, WORD>,
+        learner: &Learner,
+        scratch: &mut [u8],
+    ) -> (SimulatedFlash<PAGE, WORD>, Result<(), Fault>);
+
+    /// Loads, and gives the flash back.
+    fn load(
+        flash: SimulatedFlash<PAGE, WORD>,
+        learner: &mut Learner,
+        scratch: &mut [u8],
+    ) -> (SimulatedFlash<PAGE, WORD>, Result<Loaded, Fault>);
 }
 
-fn save<const PAGE: usize, const WORD: usize>(
+type Fault = StoreError<FlashFault>;
+
+/// The store for drivers that block.
+struct BlockingDriver;
+
+impl<const PAGE: usize, const WORD: usize> Driver<PAGE, WORD> for BlockingDriver {
+    fn save(
+        flash: SimulatedFlash<PAGE, WORD>,
+        learner: &Learner,
+        scratch: &mut [u8],
+    ) -> (SimulatedFlash<PAGE, WORD>, Result<(), Fault>) {
+        let range = 0..flash.content().len() as u32;
+        let mut store = BlockingFlashStore::new(flash, range).unwrap();
+        let result = store.save(learner, scratch);
+        (store.into_flash(), result)
+    }
+
+    fn load(
+        flash: SimulatedFlash<PAGE, WORD>,
+        learner: &mut Learner,
+        scratch: &mut [u8],
+    ) -> (SimulatedFlash<PAGE, WORD>, Result<Loaded, Fault>) {
+        let range = 0..flash.content().len() as u32;
+        let mut store = BlockingFlashStore::new(flash, range).unwrap();
+        let result = store.load(learner, scratch);
+        (store.into_flash(), result)
+    }
+}
+
+/// The store for asynchronous drivers, with one that is never ready at once.
+struct AsyncDriver;
+
+impl<const PAGE: usize, const WORD: usize> Driver<PAGE, WORD> for AsyncDriver {
+    fn save(
+        flash: SimulatedFlash<PAGE, WORD>,
+        learner: &Learner,
+        scratch: &mut [u8],
+    ) -> (SimulatedFlash<PAGE, WORD>, Result<(), Fault>) {
+        let range = 0..flash.content().len() as u32;
+        let mut store = FlashStore::new(Unready(Blocking(flash)), range).unwrap();
+        let result = poll_to_the_end(store.save(learner, scratch));
+        (store.into_flash().0.0, result)
+    }
+
+    fn load(
+        flash: SimulatedFlash<PAGE, WORD>,
+        learner: &mut Learner,
+        scratch: &mut [u8],
+    ) -> (SimulatedFlash<PAGE, WORD>, Result<Loaded, Fault>) {
+        let range = 0..flash.content().len() as u32;
+        let mut store = FlashStore::new(Unready(Blocking(flash)), range).unwrap();
+        let result = poll_to_the_end(store.load(learner, scratch));
+        (store.into_flash().0.0, result)
+    }
+}
+
+/// A flash that makes its caller wait before every operation, as one on a bus does.
+struct Unready<F>(F);
+
+impl<F: asynchronous::ErrorType> asynchronous::ErrorType for Unready<F> {
+    type Error = F::Error;
+}
+
+impl<F: asynchronous::NorFlash> asynchronous::ReadNorFlash for Unready<F> {
+    const READ_SIZE: usize = F::READ_SIZE;
+
+    async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), F::Error> {
+        wait_once().await;
+        self.0.read(offset, bytes).await
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
+
+impl<F: asynchronous::NorFlash> asynchronous::NorFlash for Unready<F> {
+    const WRITE_SIZE: usize = F::WRITE_SIZE;
+    const ERASE_SIZE: usize = F::ERASE_SIZE;
+
+    async fn erase(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
+        wait_once().await;
+        self.0.erase(from, to).await
+    }
+
+    async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), F::Error> {
+        wait_once().await;
+        self.0.write(offset, bytes).await
+    }
+}
+
+/// Is ready when it is asked for the second time.
+async fn wait_once() {
+    let mut asked = false;
+    std::future::poll_fn(|_| match std::mem::replace(&mut asked, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
+
+fn poll_to_the_end<T>(future: impl Future<Output = T>) -> T {
+    let (mut future, mut polls) = (pin!(future), 0);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        polls += 1;
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            assert!(polls > 1, "the flash was not waited for");
+            return output;
+        }
+    }
+}
+
+fn save<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
     flash: SimulatedFlash<PAGE, WORD>,
     learner: &Learner,
-) -> (
-    SimulatedFlash<PAGE, WORD>,
-    Result<(), StoreError<FlashFault>>,
-) {
+) -> (SimulatedFlash<PAGE, WORD>, Result<(), Fault>) {
     let mut scratch = vec![0xa5; store_scratch_len(CLASSES, EXAMPLES, DIM)];
-    let mut store = open(flash);
-    let result = store.save(learner, &mut scratch);
-    (store.into_flash(), result)
+    D::save(flash, learner, &mut scratch)
 }
 
 /// The state that is loaded from `flash`.
-fn load<const PAGE: usize, const WORD: usize>(
+fn load<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
     flash: SimulatedFlash<PAGE, WORD>,
-) -> (
-    SimulatedFlash<PAGE, WORD>,
-    Result<Vec<u8>, StoreError<FlashFault>>,
-) {
+) -> (SimulatedFlash<PAGE, WORD>, Result<Vec<u8>, Fault>) {
     let mut scratch = vec![0x5a; store_scratch_len(CLASSES, EXAMPLES, DIM)];
     let mut room = storage();
     let mut learner = learner(&mut room);
-    let mut store = open(flash);
-    let result = store.load(&mut learner, &mut scratch);
-    (store.into_flash(), result.map(|_| state(&learner)))
+    let (flash, result) = D::load(flash, &mut learner, &mut scratch);
+    (flash, result.map(|_| state(&learner)))
 }
 
 #[derive(Default)]
@@ -176,7 +313,7 @@ struct Counts {
 
 /// Saves the state of `learner` with the power cut after `cut` bytes; checks what is there then.
 /// False if the step was over before.
-fn cut_once<const PAGE: usize, const WORD: usize>(
+fn cut_once<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
     flash: &SimulatedFlash<PAGE, WORD>,
     before: &[u8],
     learner: &Learner,
@@ -187,7 +324,7 @@ fn cut_once<const PAGE: usize, const WORD: usize>(
     let after = state(learner);
     let mut flash = flash.clone();
     flash.cut_after(cut, torn);
-    let (mut flash, result) = save(flash, learner);
+    let (mut flash, result) = save::<D, PAGE, WORD>(flash, learner);
     if flash.is_powered() {
         result.unwrap();
         return false;
@@ -196,7 +333,7 @@ fn cut_once<const PAGE: usize, const WORD: usize>(
     flash.restore_power();
     counts.cuts += 1;
     let cut_image = flash.clone();
-    let (flash, found) = load(flash);
+    let (flash, found) = load::<D, PAGE, WORD>(flash);
     let found = found.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: {error}"));
     let is_after = found == after;
     assert!(
@@ -209,23 +346,23 @@ fn cut_once<const PAGE: usize, const WORD: usize>(
         counts.before += 1;
     }
     // Loading changed nothing that counts.
-    let (flash, again) = load(flash);
+    let (flash, again) = load::<D, PAGE, WORD>(flash);
     assert!(
         again.unwrap() == found,
         "cut at {cut}, torn {torn:02x}: another state later"
     );
     // What was interrupted can be done after all.
-    let (flash, result) = save(flash, learner);
+    let (flash, result) = save::<D, PAGE, WORD>(flash, learner);
     result.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: saving again: {error}"));
-    assert!(load(flash).1.unwrap() == after);
+    assert!(load::<D, PAGE, WORD>(flash).1.unwrap() == after);
     // The power goes again while the first cut is being repaired.
     if cut % 499 == 250 {
         for second in 0.. {
             let mut flash = cut_image.clone();
             flash.cut_after(second, torn);
-            let (flash, _) = load(flash);
+            let (flash, _) = load::<D, PAGE, WORD>(flash);
             let (mut flash, _) = if flash.is_powered() {
-                save(flash, learner)
+                save::<D, PAGE, WORD>(flash, learner)
             } else {
                 (flash, Ok(()))
             };
@@ -234,7 +371,7 @@ fn cut_once<const PAGE: usize, const WORD: usize>(
             }
             flash.restore_power();
             counts.cuts_while_recovering += 1;
-            let now = load(flash).1.unwrap();
+            let now = load::<D, PAGE, WORD>(flash).1.unwrap();
             assert!(now == after || now == before, "cuts at {cut} and {second}");
         }
     }
@@ -243,7 +380,7 @@ fn cut_once<const PAGE: usize, const WORD: usize>(
 
 /// Lives through `steps`, each with the power cut at every `stride`-th byte of it. Gives the flash
 /// at the end.
-fn live<const PAGE: usize, const WORD: usize>(
+fn live<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
     steps: &[Step],
     stride: u64,
     total: &mut Counts,
@@ -257,11 +394,11 @@ fn live<const PAGE: usize, const WORD: usize>(
         step(&mut learner);
         for torn in [0x00, 0x5a] {
             let mut cut = 0;
-            while cut_once(&flash, &before, &learner, cut, torn, total) {
+            while cut_once::<D, PAGE, WORD>(&flash, &before, &learner, cut, torn, total) {
                 cut += stride;
             }
         }
-        let (saved, result) = save(flash, &learner);
+        let (saved, result) = save::<D, PAGE, WORD>(flash, &learner);
         result.unwrap_or_else(|error| panic!("{name}: {error}"));
         flash = saved;
         before = state(&learner);
@@ -274,7 +411,7 @@ fn at_every_byte_the_state_is_the_one_before_or_after() {
     let rounds = std::env::var("MTSLVR_POWER_CUT_ROUNDS").map_or(5, |n| n.parse().unwrap());
     let steps = life(rounds);
     let mut total = Counts::default();
-    let flash = live::<1024, 4>(&steps, 1, &mut total);
+    let flash = live::<BlockingDriver, 1024, 4>(&steps, 1, &mut total);
     println!(
         "{} steps, {} bytes written or erased, {} pages erased, {} bytes of flash",
         steps.len(),
@@ -303,8 +440,58 @@ fn at_every_byte_the_state_is_the_one_before_or_after() {
 fn other_sizes_of_words_and_pages_do_as_well() {
     let mut total = Counts::default();
     let steps = life(4);
-    live::<4096, 1>(&steps, 97, &mut total);
-    live::<512, 8>(&steps, 97, &mut total);
-    live::<2048, 16>(&steps, 97, &mut total);
+    live::<BlockingDriver, 4096, 1>(&steps, 97, &mut total);
+    live::<BlockingDriver, 512, 8>(&steps, 97, &mut total);
+    live::<BlockingDriver, 2048, 16>(&steps, 97, &mut total);
     assert!(total.before > 500 && total.after > 20);
+}
+
+/// An asynchronous driver, which waits in the middle of everything.
+#[test]
+fn an_asynchronous_flash_keeps_the_same_promise() {
+    let mut total = Counts::default();
+    let steps = life(4);
+    let flash = live::<AsyncDriver, 1024, 4>(&steps, 31, &mut total);
+    assert!(total.before > 500 && total.after > 20);
+    // The bytes are those that a blocking driver leaves.
+    let mut blocking = Counts::default();
+    let same = live::<BlockingDriver, 1024, 4>(&steps, 1 << 20, &mut blocking);
+    assert_eq!(flash.content(), same.content());
+}
+
+/// A task that is cancelled between two operations of the flash.
+#[test]
+fn a_future_that_is_dropped_is_as_a_power_cut() {
+    let (mut room, mut scratch) = (
+        storage(),
+        vec![0; store_scratch_len(CLASSES, EXAMPLES, DIM)],
+    );
+    let mut learner = learner(&mut room);
+    enrol(&mut learner, "doorbell", 1);
+    let pages = flash_len(CLASSES, EXAMPLES, DIM, 1024).unwrap() / 1024;
+    let (flash, saved) = save::<AsyncDriver, 1024, 4>(SimulatedFlash::new(pages), &learner);
+    saved.unwrap();
+    let before = state(&learner);
+    enrol(&mut learner, "doorbell", 2);
+    enrol(&mut learner, "kettle", 3);
+    let after = state(&learner);
+    let mut found = [0, 0];
+    for polls in 0.. {
+        let range = 0..flash.content().len() as u32;
+        let mut store = FlashStore::new(Unready(Blocking(flash.clone())), range).unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let done = {
+            let mut future = pin!(store.save(&learner, &mut scratch));
+            (0..polls).any(|_| future.as_mut().poll(&mut context).is_ready())
+        };
+        let now = load::<BlockingDriver, 1024, 4>(store.into_flash().0.0)
+            .1
+            .unwrap();
+        assert!(now == before || now == after, "after {polls} polls");
+        found[usize::from(now == after)] += 1;
+        if done {
+            break;
+        }
+    }
+    assert!(found[0] > 5 && found[1] > 0, "{found:?}");
 }

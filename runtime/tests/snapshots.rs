@@ -1,5 +1,5 @@
-//! Snapshots: every released version is read for ever, a round trip changes nothing, and whatever is
-//! not a snapshot is refused with a reason.
+//! Snapshots: every released version stays readable, a round trip changes nothing, and bytes that are
+//! no snapshot are refused with a reason.
 
 use mtslvr_runtime::fewshot::persist::{
     ExportError, RestoreError, SnapshotHeader, export, import, snapshot_len,
@@ -45,6 +45,9 @@ fn teach(learner: &mut Learner) {
         // Whole numbers that divide well: no rounding of a square root or logarithm comes in.
         std::array::from_fn(|i| f32::from((seed * 37 + i as i16 * 53) % 64 - 32))
     };
+    // Ids are not places: a class was there before these.
+    let removed = learner.enrol("removed", &embedding(7)).unwrap();
+    learner.support_mut().remove(removed).unwrap();
     for (seed, name) in (1..).zip([
         "doorbell",
         "Türklingel",
@@ -56,9 +59,10 @@ fn teach(learner: &mut Learner) {
     learner.enrol_role(Role::Negatives, &embedding(5)).unwrap();
     learner.enrol_role(Role::Background, &embedding(6)).unwrap();
     let support = learner.support_mut();
-    support.set_enabled(1, false).unwrap();
-    support.set_threshold(0, Some(0.625)).unwrap();
-    support.set_threshold(2, Some(-1.0)).unwrap();
+    let [doorbell, other, long] = [0, 1, 2].map(|place| support.classes()[place].id());
+    support.set_enabled(other, false).unwrap();
+    support.set_threshold(doorbell, Some(0.625)).unwrap();
+    support.set_threshold(long, Some(-1.0)).unwrap();
     support.set_default_threshold(Some(0.375)).unwrap();
 }
 
@@ -86,22 +90,21 @@ fn version_1_is_read() {
     let golden = std::fs::read(path).unwrap();
     let mut restored = learner(&mut b);
     let header = SnapshotHeader::read(&golden).unwrap();
-    assert_eq!((header.backbone, header.dim), (BACKBONE, DIM));
+    assert_eq!(header.backbone, BACKBONE);
+    assert_eq!(header.parts, *space().parts());
     assert_eq!((header.classes, header.examples), (5, 6));
     import(&mut restored, &golden).unwrap();
     assert_eq!(restored.support(), taught.support());
-    let names = restored
-        .support()
-        .classes()
-        .iter()
-        .map(|class| class.name());
-    assert!(names.eq([
-        "doorbell",
-        "Türklingel",
-        "a name of thirty-two bytes, long",
-        "",
-        ""
-    ]));
+    let classes = restored.support().classes().iter();
+    let classes: Vec<(u16, &str)> = classes.map(|c| (c.id().get(), c.name())).collect();
+    let expected = [
+        (1, "doorbell"),
+        (2, "Türklingel"),
+        (3, "a name of thirty-two bytes, long"),
+        (4, ""),
+        (5, ""),
+    ];
+    assert_eq!(classes, expected);
     // While version 1 is the one that is written.
     assert_eq!(exported(&taught), golden);
 }
@@ -120,12 +123,83 @@ fn a_round_trip_replaces_what_was_there() {
     assert_eq!(exported(&to), exported(&from));
 }
 
-/// Puts the checksum right.
+/// An id that was given before a snapshot is not given again after it.
+#[test]
+fn ids_go_on_where_they_were() {
+    let (mut a, mut b) = (room(), room());
+    let (mut from, mut to) = (learner(&mut a), learner(&mut b));
+    teach(&mut from);
+    let last = from.support().classes().last().unwrap().id();
+    from.support_mut().remove(last).unwrap();
+    import(&mut to, &exported(&from)).unwrap();
+    let embedding = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    let new = to.enrol("new", &embedding).unwrap();
+    assert_eq!(new, from.enrol("new", &embedding).unwrap());
+    assert!(new != last && to.support().name(last).is_err());
+}
+
+const CHECKSUM: std::ops::Range<usize> = 12..16;
+
+/// Puts length and checksum right.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let content = bytes.len() - 4;
-    let crc = Crc32::new().update(&bytes[..content]).finish();
-    bytes[content..].copy_from_slice(&crc.to_le_bytes());
+    let len = bytes.len() as u32;
+    bytes[8..12].copy_from_slice(&len.to_le_bytes());
+    let crc = Crc32::new()
+        .update(&bytes[..CHECKSUM.start])
+        .update(&bytes[CHECKSUM.end..])
+        .finish();
+    bytes[CHECKSUM].copy_from_slice(&crc.to_le_bytes());
     bytes
+}
+
+/// A section as `SNAPSHOT.md` describes it: kind, flags, contents.
+type Section = (u16, u16, Vec<u8>);
+
+/// Takes a snapshot apart.
+fn sections(bytes: &[u8]) -> Vec<Section> {
+    let u16_at = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let count = usize::from(u16_at(6));
+    let mut at = 16 + 8 * count;
+    (0..count)
+        .map(|number| {
+            let entry = 16 + 8 * number;
+            let len = usize::from(u16_at(entry + 4));
+            let contents = bytes[at..at + len].to_vec();
+            at += len;
+            (u16_at(entry), u16_at(entry + 2), contents)
+        })
+        .collect()
+}
+
+/// Puts a snapshot together.
+fn joined(sections: &[Section]) -> Vec<u8> {
+    let mut bytes = b"MTSS\x01\x00".to_vec();
+    bytes.extend((sections.len() as u16).to_le_bytes());
+    bytes.extend([0; 8]);
+    for (kind, flags, contents) in sections {
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(flags.to_le_bytes());
+        bytes.extend((contents.len() as u32).to_le_bytes());
+    }
+    bytes.extend(sections.iter().flat_map(|(_, _, contents)| contents));
+    sealed(bytes)
+}
+
+#[test]
+fn sections_come_in_any_order_and_unknown_ones_are_skipped() {
+    let (mut a, mut b) = (room(), room());
+    let (mut from, mut to) = (learner(&mut a), learner(&mut b));
+    teach(&mut from);
+    let mut all = sections(&exported(&from));
+    assert_eq!(joined(&all), exported(&from));
+    all.reverse();
+    all.insert(2, (900, 0, b"slices".to_vec()));
+    all.push((7, 0, Vec::new()));
+    import(&mut to, &joined(&all)).unwrap();
+    assert_eq!(to.support(), from.support());
+    all[2].1 = 1;
+    let refused = import(&mut to, &joined(&all));
+    assert_eq!(refused, Err(RestoreError::UnknownSection { kind: 900 }));
 }
 
 #[test]
@@ -140,11 +214,6 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
             .unwrap();
     }
     let bytes = exported(&from);
-    let edited = |at: usize, value: u8| {
-        let mut bytes = bytes.clone();
-        bytes[at] = value;
-        sealed(bytes)
-    };
     let mut refused = |bytes: &[u8]| {
         let error = import(&mut to, bytes).unwrap_err();
         assert_eq!(to.support(), before.support());
@@ -152,35 +221,85 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
     };
     use RestoreError as E;
     assert_eq!(refused(b"RIFF"), E::NotASnapshot);
+    assert_eq!(refused(b"RIFF0000000000000000"), E::NotASnapshot);
     assert_eq!(refused(&[]), E::NotASnapshot);
-    for len in 4..bytes.len() {
-        refused(&bytes[..len]);
+    for len in 16..bytes.len() {
+        let (expected, found) = (bytes.len(), len);
+        assert_eq!(refused(&bytes[..len]), E::Length { expected, found });
     }
-    let (found, known) = (2, 1);
-    assert_eq!(refused(&edited(4, 2)), E::Version { found, known });
-    let mut damaged = bytes.clone();
-    damaged[60] ^= 4;
-    assert!(matches!(refused(&damaged), E::Checksum { .. }));
-    let longer = sealed([&bytes[..], &[0; 3]].concat());
     let (expected, found) = (bytes.len(), bytes.len() + 3);
+    let longer = [&bytes[..], &[0; 3]].concat();
     assert_eq!(refused(&longer), E::Length { expected, found });
-    let other = refused(&edited(16, 0xde)).to_string();
+    for found in [0, 2] {
+        let mut other = bytes.clone();
+        other[4] = found as u8;
+        assert_eq!(refused(&other), E::Version { found, known: 1 });
+    }
+    for at in [6, 13, 20, 60, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 4;
+        assert!(matches!(refused(&damaged), E::Checksum { .. }), "byte {at}");
+    }
+    assert_eq!(refused(&sealed(longer)), E::Malformed);
+
+    // Backbone, parts, classes, examples, thresholds.
+    let all = sections(&bytes);
+    let kinds: Vec<u16> = all.iter().map(|section| section.0).collect();
+    assert_eq!(kinds, [1, 2, 3, 4, 6]);
+    let mut edited = |section: usize, edit: &dyn Fn(&mut Vec<u8>)| {
+        let mut all = all.clone();
+        edit(&mut all[section].2);
+        refused(&joined(&all))
+    };
+    let other = edited(0, &|id| id[0] = 0xde).to_string();
     assert!(
         other.contains("dec0c0") && other.contains("c0c0c0"),
         "{other}"
     );
-    // Reserved bytes, dimensions, a role, flags, an example count, a threshold, a name, a direction.
-    for (at, value) in [
-        (14, 1),
-        (8, 9),
-        (52, 3),
-        (53, 2),
-        (54, 7),
-        (59, 0x7f),
-        (61, 0xff),
-        (bytes.len() - 5, 0x80),
-    ] {
-        assert_eq!(refused(&edited(at, value)), E::Malformed, "byte {at}");
+    // Parts of other lengths than this backbone's.
+    let other = edited(1, &|parts| (parts[0], parts[16]) = (3, 5));
+    assert!(matches!(other, E::OtherBackbone { .. }), "{other:?}");
+    for section in 0..all.len() {
+        for len in 0..all[section].2.len() {
+            // Fewer thresholds are thresholds, too.
+            if section == 4 && len >= 4 && (len - 4).is_multiple_of(6) {
+                continue;
+            }
+            let error = edited(section, &|contents| contents.truncate(len));
+            assert_eq!(error, E::Malformed, "section {section}, {len} bytes");
+        }
+    }
+    // A part's length, its share, the length of its name; of the first class its role, its flag, its
+    // number of examples, its name; the second class's id; an example; thresholds.
+    type Edit = (usize, usize, u8);
+    let edits: [Edit; 13] = [
+        (1, 1, 0xff),
+        (1, 5, 0x7f),
+        (1, 6, 0),
+        (1, 6, 0xff),
+        (2, 4, 3),
+        (2, 5, 2),
+        (2, 6, 7),
+        (2, 9, 0xff),
+        (2, 17, 1),
+        (3, 0, 0x80),
+        (4, 3, 0x40),
+        (4, 4, 9),
+        (4, 9, 0x7f),
+    ];
+    for (section, at, value) in edits {
+        let error = edited(section, &|contents| contents[at] = value);
+        assert_eq!(error, E::Malformed, "section {section}, byte {at}");
+    }
+    // Twice the same threshold, and twice the same section.
+    let error = edited(4, &|thresholds| thresholds.copy_within(4..10, 10));
+    assert_eq!(error, E::Malformed);
+    let twice = [&all[..], &all[2..3]].concat();
+    assert_eq!(refused(&joined(&twice)), E::Malformed);
+    for missing in 0..4 {
+        let mut fewer = all.clone();
+        fewer.remove(missing);
+        assert_eq!(refused(&joined(&fewer)), E::Malformed, "without {missing}");
     }
 
     let mut small = StorageVec::new(4, 6, DIM);

@@ -55,7 +55,7 @@ fn write_models() -> Result<(), String> {
         let embedding = crc32(&embed(model, &patch)?);
         arena = arena.max(model.arena_len());
         patch_len = patch_len.max(patch.len());
-        features = features.max(model.invariant_dim());
+        features = features.max(model.space().dim());
         let _ = writeln!(
             table,
             "    Shape {{ name: {:?}, op: {}, embedding_crc32: {embedding:#010x}, \

@@ -4,7 +4,7 @@
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::AlignedBytes;
 use mtslvr_pack::builder::{
-    Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec, build,
+    Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec, build,
 };
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
@@ -96,13 +96,17 @@ impl Layer {
                 mean: -4.0,
                 scale: 0.25,
             },
-            input: vec![quantisation()],
+            input: quantisation(),
+            parts: vec![PartSpec {
+                name: "features".into(),
+                tensor: ops.len(),
+                share: 1.0,
+            }],
             ops,
             base_mean: vec![0.0; to],
-            rejection_similarity: 0.0,
-            invariant_share: 1.0,
             reference: None,
-            share_prefix: false,
+            cohort: Vec::new(),
+            version_counter: None,
         })
     }
 }
@@ -121,7 +125,7 @@ fn op(kind: OpKindSpec, activation: Activation, shape: Shape) -> OpSpec {
         activation,
         output: TensorSpec {
             shape,
-            quantisation: vec![quantisation()],
+            quantisation: quantisation(),
         },
     }
 }
@@ -135,7 +139,7 @@ fn convolution(
     random: &mut Random,
 ) -> OpKindSpec {
     let row = window.area() * from;
-    let paths = vec![ChannelRules {
+    let channels = ChannelRules {
         // Symmetric, as a quantiser makes them.
         weights: (0..to * row)
             .map(|_| ((random.next() >> 8) as i8).max(-127))
@@ -146,10 +150,10 @@ fn convolution(
         shift: (0..to)
             .map(|_| f32::from(random.next()) / 65_536.0)
             .collect(),
-    }];
+    };
     OpKindSpec::Convolution {
         input,
         window,
-        paths,
+        channels,
     }
 }

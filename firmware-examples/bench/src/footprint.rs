@@ -14,7 +14,7 @@ use model::{ARENA_LEN, CLIP_BUFFER_LEN, EMBEDDING_DIM, MODEL};
 use mtslvr_board::entry;
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::ClipEmbedder;
-use mtslvr_runtime::fewshot::{HeadKind, Learner, Storage, StorageMut};
+use mtslvr_runtime::fewshot::{ClassId, HeadKind, Learner, Storage, StorageMut};
 use mtslvr_runtime::model::{Aligned, Model};
 
 const CLASSES: usize = 8;
@@ -38,7 +38,7 @@ fn run(
     arena: &'static mut [i8],
     clip: &'static mut [f32],
     sounds: StorageMut<'static>,
-) -> Option<u8> {
+) -> Option<ClassId> {
     let model = Model::open(&MODEL.0).ok()?;
     let mut backbone = PackedBackbone::new(model, arena).ok()?;
     let mut clip = ClipEmbedder::new(*model.frontend(), clip).ok()?;

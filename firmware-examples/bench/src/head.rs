@@ -1,10 +1,11 @@
 //! Learning from examples and deciding about a query.
 
 use crate::input::Random;
-use crate::model::EMBEDDING_DIM;
+use crate::model::{EMBEDDING_DIM, FRONTEND};
 use crate::{Bench, reported};
 use mtslvr_board::say;
-use mtslvr_runtime::fewshot::{EmbeddingSpace, HeadKind, Learner, Reference, Storage};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, Storage};
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 
 /// Classes that are enrolled.
 const CLASSES: usize = 8;
@@ -36,6 +37,21 @@ pub const SCRATCH_LEN: usize = {
     longest
 };
 
+/// A space of embeddings in two parts that count the same.
+fn space() -> Option<EmbeddingSpace<'static>> {
+    let part = |name| Part {
+        name,
+        len: EMBEDDING_DIM / 2,
+        share: 0.5,
+    };
+    let parts = reported("the parts", Parts::new([part("first"), part("second")]))?;
+    let (id, reference) = (
+        BackboneId::new([0; BackboneId::LEN]),
+        Reference::assumed(0.0),
+    );
+    EmbeddingSpace::new(id, FRONTEND, parts, &BASE_MEAN, reference)
+}
+
 /// An embedding of a class: its own direction, and a little noise.
 fn embedding(class: usize, example: usize) -> [f32; EMBEDDING_DIM] {
     let mut centre = Random::new(class as u32 + 1);
@@ -47,12 +63,7 @@ impl Bench {
     /// Enrols, fits and decides with every head.
     pub fn head(&self, storage: &mut SoundStorage, scratch: &mut [f32]) -> Option<()> {
         for (kind, name) in HEADS {
-            let space = EmbeddingSpace {
-                base_mean: &BASE_MEAN,
-                backbone: 0,
-                invariant_dim: EMBEDDING_DIM / 2,
-                reference: Reference::assumed(0.0),
-            };
+            let space = space()?;
             let mut sounds = reported(name, Learner::new(storage.lend(), kind, space))?;
             let start = self.instructions.now();
             for example in 0..EXAMPLES {
@@ -68,8 +79,10 @@ impl Bench {
             let before = self.instructions.now();
             let decision = reported(name, sounds.classify(&query, &mut scores))?;
             let decided = self.instructions.now();
-            if decision.class != Some(3) {
-                say!("error: {}: class {:?}, expected 3", name, decision.class);
+            let expected = sounds.support().find(NAMES[3]);
+            if decision.class != expected {
+                let found = decision.class;
+                say!("error: {}: class {:?}, expected {:?}", name, found, expected);
                 return None;
             }
             say!(

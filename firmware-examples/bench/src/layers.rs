@@ -2,37 +2,28 @@
 
 use crate::Bench;
 use core::fmt;
-use mtslvr_runtime::backbone::{Moment, PackedBackbone};
-use mtslvr_runtime::model::{MAX_OPS, Model, Op, OpKind};
+use mtslvr_runtime::backbone::{EmbedError, Moment, PackedBackbone};
+use mtslvr_runtime::model::{MAX_OPS, Op, OpKind};
 
-/// Multiply-accumulates of an operator in an embedding: of both paths, or once where they share it.
-pub fn macs(model: &Model<'_>, op: &Op<'_>) -> u64 {
-    let runs = if op.index < model.shared_ops() {
-        1
-    } else {
-        model.paths()
-    };
-    (0..runs).map(|path| op.macs(path)).sum()
-}
-
-/// Instructions of each operator in an embedding, both paths together; each run is rounded to one
-/// tick of the counter.
+/// Counts the instructions of each operator in an embedding; each is rounded to one tick of the counter.
+///
+/// # Errors
+/// If patch or embedding do not have the model's lengths.
 pub fn by_operator(
     bench: &Bench,
     backbone: &mut PackedBackbone<'_>,
     patch: &[f32],
     embedding: &mut [f32],
-) -> [u64; MAX_OPS] {
-    let mut counts = [0; MAX_OPS];
+    counts: &mut [u64; MAX_OPS],
+) -> Result<(), EmbedError> {
     let mut start = 0;
     backbone.embed_observed(patch, embedding, &mut |op, moment| match moment {
         Moment::Before => start = bench.instructions.now(),
-        Moment::After => counts[op] += bench.instructions.now() - start,
-    });
-    counts
+        Moment::After => counts[op] = bench.instructions.now() - start,
+    })
 }
 
-/// What an operator is called: its place, its kind, kernel and stride, map and channels.
+/// Writes what an operator is called: its place, its kind, kernel and stride, map and channels.
 pub struct Name<'a>(pub &'a Op<'a>);
 
 impl fmt::Display for Name<'_> {
@@ -46,13 +37,13 @@ impl fmt::Display for Name<'_> {
         if op.window.stride != [1, 1] {
             write!(f, " s{}", op.window.stride[0])?;
         }
-        let (from, to) = (op.input_shape, op.output_shape);
+        let (from, to) = (op.input.shape, op.output.shape);
         write!(
             f,
             " {}x{} {}->{}",
             from.height, from.width, from.channels, to.channels
         )?;
-        if !op.tables(0).adapter.is_empty() {
+        if !op.tables.adapter.is_empty() {
             f.write_str(" + adapter")?;
         }
         if op.second.is_some() && op.kind != OpKind::Add {

@@ -21,7 +21,7 @@ use mtslvr_board::instructions::Instructions;
 use mtslvr_board::{BOARD, entry, memory, say, semihosting};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::frontend::Frontend;
-use mtslvr_runtime::model::{Aligned, Crc32, Model};
+use mtslvr_runtime::model::{Aligned, Crc32, MAX_OPS, Model};
 use shapes::{SHAPE_ARENA_LEN, SHAPE_PATCH_LEN};
 
 #[entry]
@@ -75,18 +75,20 @@ impl Bench {
         let instructions = self.instructions.now() - start;
         say!(
             "inference macs={} instructions={} crc32={:08x} name={}",
-            model.ops().map(|op| layers::macs(&model, &op)).sum::<u64>(),
+            model.ops().map(|op| op.macs()).sum::<u64>(),
             instructions,
             crc32(&embedding),
             model.name(),
         );
         passed &= agrees("the embedding", crc32(&embedding), EMBEDDING_CRC32);
 
-        let counts = layers::by_operator(self, &mut backbone, patch, &mut embedding);
+        let mut counts = [0; MAX_OPS];
+        let embedded = layers::by_operator(self, &mut backbone, patch, &mut embedding, &mut counts);
+        reported("the operators", embedded)?;
         for (op, instructions) in model.ops().zip(counts) {
             say!(
                 "layer macs={} instructions={} name={}",
-                layers::macs(&model, &op),
+                op.macs(),
                 instructions,
                 layers::Name(&op)
             );

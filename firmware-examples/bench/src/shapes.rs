@@ -4,7 +4,7 @@ use crate::input::Random;
 use crate::{Bench, agrees, crc32, layers, reported};
 use mtslvr_board::say;
 use mtslvr_runtime::backbone::PackedBackbone;
-use mtslvr_runtime::model::{Aligned, Model};
+use mtslvr_runtime::model::{Aligned, MAX_OPS, Model};
 
 /// A model around one layer.
 pub struct Shape {
@@ -28,10 +28,12 @@ impl Bench {
             let mut random = Random::new(patch.len() as u32);
             patch.fill_with(|| f32::from(random.next()) / 16_384.0);
             let mut embedding = [0.0; SHAPE_FEATURES];
-            let embedding = &mut embedding[..model.output().shape.len()];
+            let embedding = &mut embedding[..model.space().dim()];
             let mut backbone = reported(shape.name, PackedBackbone::new(model, &mut *arena))?;
-            let counts = layers::by_operator(self, &mut backbone, patch, embedding);
-            let macs = model.ops().nth(shape.op).map_or(0, |op| op.macs(0));
+            let mut counts = [0; MAX_OPS];
+            let embedded = layers::by_operator(self, &mut backbone, patch, embedding, &mut counts);
+            reported(shape.name, embedded)?;
+            let macs = model.op(shape.op).map_or(0, |op| op.macs());
             say!(
                 "shape macs={} instructions={} name={}",
                 macs,

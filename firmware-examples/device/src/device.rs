@@ -8,7 +8,7 @@ use core::fmt;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::backbone::{ArenaTooSmall, PackedBackbone};
-use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError};
+use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::Model;
@@ -36,7 +36,7 @@ pub struct Device<'m, F: NorFlash> {
     backbone: PackedBackbone<'m>,
     listener: Listener<'m>,
     sounds: Learner<'m>,
-    store: FlashStore<F>,
+    store: BlockingFlashStore<F>,
     scratch: &'m mut [u8],
     limits: Limits,
     /// Samples a second.
@@ -91,17 +91,16 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         let backbone =
             PackedBackbone::new(model, &mut memory.arena.0[..]).map_err(StartError::Arena)?;
         let space = model.space();
-        let (frontend, dim) = (*space.frontend(), space.dim());
         let sounds = Learner::new(memory.sounds.lend(), HeadKind::default(), space);
-        let listener = Listener::new(config, frontend, dim, CLASSES, &mut memory.listener);
+        let listener = Listener::new(config, &space, CLASSES, &mut memory.listener);
         let mut device = Self {
             backbone,
             listener: listener.map_err(StartError::Listener)?,
             sounds: sounds.map_err(StartError::Embeddings)?,
-            store: FlashStore::new(flash, range).map_err(StartError::Store)?,
+            store: BlockingFlashStore::new(flash, range).map_err(StartError::Store)?,
             scratch: &mut memory.scratch,
             limits: Limits::default(),
-            rate: frontend.sample_rate,
+            rate: space.frontend().sample_rate,
             next: 0,
             taken: 0,
             last: Sound::none(last),

@@ -3,7 +3,7 @@
 use mtslvr_device::button::{Button, Change, LONG_MS, Press, VERY_LONG_MS};
 use mtslvr_device::{CLASSES, Device, EXAMPLES, LESSON_SECONDS, Memory, Notice, Recording};
 use mtslvr_runtime::fewshot::persist::{
-    FlashStore, RestoreError, StoreError, flash_len, store_scratch_len,
+    BlockingFlashStore, RestoreError, StoreError, flash_len, store_scratch_len,
 };
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Refusal, StorageVec};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
@@ -282,7 +282,7 @@ fn what_cannot_be_used_is_not_overwritten() {
     let (mut bench, _) = Bench::start(blank_flash());
     bench.hear(&siren());
     bench.short();
-    let mut store = FlashStore::new(blank_flash(), 0..FLASH as u32).unwrap();
+    let mut store = BlockingFlashStore::new(blank_flash(), 0..FLASH as u32).unwrap();
     let space = *bench.device.sounds().space();
     let other = EmbeddingSpace::new(
         BackboneId::new(space.backbone().as_bytes().map(|byte| !byte)),

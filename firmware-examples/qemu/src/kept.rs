@@ -7,7 +7,7 @@ use core::fmt;
 use mtslvr_board::flash::{FlashError, HostFlash, PAGE};
 use mtslvr_board::say;
 use mtslvr_runtime::fewshot::Learner;
-use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError, flash_len, store_scratch_len};
+use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError, flash_len, store_scratch_len};
 
 /// Bytes that the store works in.
 pub const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
@@ -19,7 +19,7 @@ const FLASH_LEN: usize = match flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, PAGE)
 
 /// Keeps what was taught.
 pub struct Kept<'s> {
-    store: FlashStore<HostFlash>,
+    store: BlockingFlashStore<HostFlash>,
     scratch: &'s mut [u8],
 }
 
@@ -46,7 +46,7 @@ impl<'s> Kept<'s> {
             return Ok(None);
         };
         let flash = HostFlash::open(path, FLASH_LEN, power).map_err(KeptError::Flash)?;
-        let store = FlashStore::new(flash, 0..FLASH_LEN as u32).map_err(KeptError::Store)?;
+        let store = BlockingFlashStore::new(flash, 0..FLASH_LEN as u32).map_err(KeptError::Store)?;
         Ok(Some(Self { store, scratch }))
     }
 

@@ -87,8 +87,8 @@ fn run(line: &str, buffers: Buffers) -> bool {
         }
     };
     say!(
-        "model checksum={:08x} embedding={} open_instructions={} name={}",
-        model.checksum(),
+        "model id={} embedding={} open_instructions={} name={}",
+        model.id(),
         model.space().dim(),
         opened,
         model.name()

@@ -7,7 +7,7 @@ use crate::model::EMBEDDING_DIM;
 use core::fmt;
 use mtslvr_board::say;
 
-use mtslvr_runtime::fewshot::{ClassifyError, Decision, HeadKind, Learner, Storage};
+use mtslvr_runtime::fewshot::{ClassId, ClassifyError, Decision, HeadKind, Learner, Storage};
 use mtslvr_runtime::model::Crc32;
 
 /// Most classes that can be enrolled.
@@ -156,7 +156,7 @@ struct Answer<'a> {
 
 impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |class: u8| self.sounds.support().name(class).unwrap_or("?");
+        let name = |class: ClassId| self.sounds.support().name(class).unwrap_or("?");
         let decision = &self.decision;
         write!(
             f,
@@ -165,9 +165,10 @@ impl fmt::Display for Answer<'_> {
             name(decision.best),
             decision.similarity
         )?;
-        for (class, score) in (0..=u8::MAX).zip(decision.scores) {
-            let separator = if class == 0 { "" } else { "," };
-            write!(f, "{separator}{}:{score}", name(class))?;
+        let classes = self.sounds.support().classes().iter();
+        for (place, (class, score)) in classes.zip(decision.scores).enumerate() {
+            let separator = if place == 0 { "" } else { "," };
+            write!(f, "{separator}{}:{score}", class.name())?;
         }
         Ok(())
     }

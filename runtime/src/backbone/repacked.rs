@@ -1,10 +1,8 @@
-//! A program prepared for the instruction set of a host: operators resolved once, weights in the
-//! order in which its kernels read them.
+//! A program prepared for the instruction set of a host: operators found once, weights in the order
+//! in which its kernels read them.
 
-use core::ops::Range;
-
-use super::packed::{Moment, Observer, copy_addend, run_op};
-use crate::model::{Model, Op, OpKind};
+use super::run::{Moment, Observer, convolution, copy_addend, run_op};
+use crate::model::{Model, Op, OpKind, proven};
 use crate::nn::arch::InstructionSet;
 use crate::nn::arch::host::{self, PaddedMap, RepackedConvolution, Repacker};
 use crate::nn::{Convolution, Padding, Quantisation, Window};
@@ -20,34 +18,27 @@ pub(super) struct Repacked<'a> {
 #[derive(Debug)]
 struct RepackedOp<'a> {
     op: Op<'a>,
-    input: Range<usize>,
-    output: Range<usize>,
-    /// One for each path; none for what is not a convolution or linear layer.
-    convolutions: Vec<RepackedConvolution>,
+    /// Of a convolution or linear layer.
+    convolution: Option<RepackedConvolution>,
 }
 
 impl<'a> Repacked<'a> {
-    /// Prepares `model`; `None` for the portable instruction set, whose kernels read a model as it is.
-    ///
-    /// # Panics
-    /// If this machine lacks the instruction set.
+    /// Prepares `model`. `None` for the portable instruction set, whose kernels read a model as it is, and
+    /// for one that this machine lacks.
     pub fn new(model: &Model<'a>, instruction_set: InstructionSet) -> Option<Self> {
-        if instruction_set == InstructionSet::Portable {
+        if instruction_set == InstructionSet::Portable || !instruction_set.is_available() {
             return None;
         }
         let mut repacker = Repacker::new(instruction_set);
         let ops = model.ops().map(|op| {
-            let paths = match op.kind {
-                OpKind::Convolution | OpKind::Linear => 0..model.paths(),
-                _ => 0..0,
+            let described = match op.kind {
+                OpKind::Convolution => Some(convolution(&op)),
+                OpKind::Linear => Some(as_convolution(&op)),
+                OpKind::Add | OpKind::MaxPool | OpKind::AveragePool => None,
             };
-            let convolutions =
-                paths.map(|path| repacker.convolution(&convolution(model, &op, path)));
             RepackedOp {
                 op,
-                input: model.tensor(op.input).range(),
-                output: model.tensor(op.index + 1).range(),
-                convolutions: convolutions.collect(),
+                convolution: described.map(|described| repacker.convolution(&described)),
             }
         });
         Some(Self {
@@ -57,7 +48,7 @@ impl<'a> Repacked<'a> {
         })
     }
 
-    /// What it runs on.
+    /// Returns what it runs on.
     pub fn instruction_set(&self) -> InstructionSet {
         self.instruction_set
     }
@@ -67,45 +58,28 @@ impl<'a> Repacked<'a> {
         host::quantise_all(self.instruction_set, &quantisation, patch, input);
     }
 
-    /// Runs the operators from `first` on.
-    pub fn run(
-        &mut self,
-        model: &Model<'a>,
-        arena: &mut [i8],
-        path: usize,
-        first: usize,
-        observe: Observer<'_>,
-    ) {
-        for prepared in &self.ops[first..] {
+    /// Runs the operators.
+    pub fn run(&mut self, arena: &mut [i8], observe: Observer<'_>) {
+        for prepared in &self.ops {
             observe(prepared.op.index, Moment::Before);
-            prepared.run(model, arena, path, self.instruction_set, &mut self.padded);
+            prepared.run(arena, self.instruction_set, &mut self.padded);
             observe(prepared.op.index, Moment::After);
         }
     }
 }
 
 impl RepackedOp<'_> {
-    fn run(
-        &self,
-        model: &Model<'_>,
-        arena: &mut [i8],
-        path: usize,
-        instruction_set: InstructionSet,
-        padded: &mut PaddedMap,
-    ) {
+    fn run(&self, arena: &mut [i8], instruction_set: InstructionSet, padded: &mut PaddedMap) {
         let op = &self.op;
-        let convolution = self.convolutions.get(path);
-        let addition = op.tables(path).add.filter(|_| op.kind == OpKind::Add);
-        if convolution.is_none() && addition.is_none() {
-            run_op(model, arena, path, op);
+        let addition = op.tables.add.filter(|_| op.kind == OpKind::Add);
+        if self.convolution.is_none() && addition.is_none() {
+            run_op(arena, op);
             return;
         }
-        copy_addend(model, arena, op);
-        let parts = [self.input.clone(), self.output.clone()];
-        let Ok([input, output]) = arena.get_disjoint_mut(parts) else {
-            return;
-        };
-        if let Some(convolution) = convolution {
+        copy_addend(arena, op);
+        let ranges = [op.input.range(), op.output.range()];
+        let [input, output] = proven(arena.get_disjoint_mut(ranges).ok());
+        if let Some(convolution) = &self.convolution {
             convolution.run(input, output, padded);
         } else if let Some(rule) = &addition {
             host::add(instruction_set, rule, input, output);
@@ -113,20 +87,15 @@ impl RepackedOp<'_> {
     }
 }
 
-/// The operator of one path; a linear layer as the convolution that it is, its kernel as large as the
-/// map.
-fn convolution<'a>(model: &Model<'a>, op: &Op<'a>, path: usize) -> Convolution<'a> {
-    let convolution = super::packed::convolution(model, op, path);
-    if op.kind == OpKind::Linear {
-        let window = Window {
-            kernel: [op.input_shape.height, op.input_shape.width],
-            stride: [1, 1],
-            padding: Padding::default(),
-        };
-        return Convolution {
-            window,
-            ..convolution
-        };
+/// Describes a linear layer as the convolution that it is, its kernel as large as the map.
+fn as_convolution<'a>(op: &Op<'a>) -> Convolution<'a> {
+    let window = Window {
+        kernel: [op.input.shape.height, op.input.shape.width],
+        stride: [1, 1],
+        padding: Padding::default(),
+    };
+    Convolution {
+        window,
+        ..convolution(op)
     }
-    convolution
 }

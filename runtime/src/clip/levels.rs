@@ -1,9 +1,10 @@
-//! How loud a clip is, how much of it is clipped, and how long it is.
+//! Loudness, clipping and length of a clip.
 
 use crate::frontend::SAMPLE_LIMIT;
 
 /// Levels of a clip's samples, gathered as they pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Levels {
     samples: u32,
     peak: f32,
@@ -19,12 +20,13 @@ const FULL_SCALE: f32 = 0.999;
 const CLIPPED_RUN: u32 = 3;
 
 impl Levels {
-    /// Takes samples, full scale being 1. What the frontend takes as silence is silence here too.
+    /// Takes samples, full scale being 1. Samples that the frontend takes as silence are silence here
+    /// too.
     pub fn push(&mut self, samples: &[f32]) {
         samples.iter().for_each(|sample| self.add(*sample));
     }
 
-    /// [`Self::push`] for 16-bit PCM.
+    /// Takes samples of 16-bit PCM, as [`Self::push`] does.
     pub fn push_i16(&mut self, samples: &[i16]) {
         for sample in samples {
             self.add(f32::from(*sample) / 32_768.0);
@@ -45,29 +47,30 @@ impl Levels {
         }
         let side = sample.signum();
         let length = if self.run.1 == side {
-            self.run.0 + 1
+            self.run.0.saturating_add(1)
         } else {
             1
         };
         self.run = (length, side);
-        self.clipped += match length.cmp(&CLIPPED_RUN) {
+        let newly = match length.cmp(&CLIPPED_RUN) {
             core::cmp::Ordering::Less => 0,
             core::cmp::Ordering::Equal => CLIPPED_RUN,
             core::cmp::Ordering::Greater => 1,
         };
+        self.clipped = self.clipped.saturating_add(newly);
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub fn samples(&self) -> u32 {
         self.samples
     }
 
-    /// Largest magnitude of a sample, full scale being 1.
+    /// Returns the largest magnitude of a sample, full scale being 1.
     pub fn peak(&self) -> f32 {
         self.peak
     }
 
-    /// Share of samples that are clipped: three or more in a row at full scale.
+    /// Returns the share of samples that are clipped: three or more in a row at full scale.
     pub fn clipped(&self) -> f32 {
         self.clipped as f32 / self.samples.max(1) as f32
     }

@@ -47,7 +47,8 @@ struct Columns {
     calls_until_failure: Option<u32>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("failed")]
 struct Failed;
 
 impl Backbone for Columns {

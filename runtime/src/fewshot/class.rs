@@ -1,5 +1,6 @@
-//! What is known of a class beside its examples.
+//! A class: its id, its name and what is set for it, beside its examples.
 
+use core::fmt;
 use heapless::String;
 
 /// Room for a class's name, bytes of UTF-8.
@@ -8,59 +9,97 @@ pub const CLASS_NAME_BYTES: usize = 32;
 /// Name of a class.
 pub type ClassName = String<CLASS_NAME_BYTES>;
 
-/// What a class is for.
+/// Identifies a class for as long as it exists.
+///
+/// A class keeps its id when it is renamed or disabled, when another class is removed, and through
+/// snapshots and flash. The id of a removed class is given again only after 65,535 more classes have
+/// been made. Ids say nothing about the order of [`SupportSet::classes`](super::SupportSet::classes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ClassId(u16);
+
+impl ClassId {
+    /// Takes the number that [`Self::get`] returned.
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// Returns the id as a number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for ClassId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Tells what a class is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Role {
     /// A sound to recognise.
     #[default]
     Sound,
-    /// What the user said was none of the sounds ("that was not it"); recognised as *unknown*.
+    /// Sounds that the user said were none of the classes ("that was not it"); recognised as
+    /// *unknown*.
     Negatives,
-    /// What the place sounds like when nothing happens; recognised as *unknown*.
+    /// Sounds of the place when nothing happens; recognised as *unknown*.
     Background,
 }
 
 /// A class of a [`SupportSet`](super::SupportSet).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Class {
+    pub(super) id: ClassId,
     pub(super) name: ClassName,
     pub(super) role: Role,
-    pub(super) disabled: bool,
+    pub(super) enabled: bool,
     pub(super) threshold: Option<f32>,
     pub(super) examples: u16,
 }
 
 impl Class {
     pub(super) const EMPTY: Self = Self {
+        id: ClassId(0),
         name: ClassName::new(),
         role: Role::Sound,
-        disabled: false,
+        enabled: true,
         threshold: None,
         examples: 0,
     };
 
-    /// What the user calls it; empty unless it is a sound.
+    /// Returns the id.
+    pub fn id(&self) -> ClassId {
+        self.id
+    }
+
+    /// Returns the name that the user gave; empty unless the class is a sound.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it is for.
+    /// Returns what the class is for.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether it takes part: while it does not, everything is as if it had never been enrolled.
+    /// Returns whether the class takes part. While it does not, everything is as if it had never been
+    /// enrolled.
     pub fn is_enabled(&self) -> bool {
-        !self.disabled
+        self.enabled
     }
 
-    /// Least similarity at which a query belongs to it, if the user has set one.
+    /// Returns the smallest similarity at which a query belongs to the class, if the user has set one.
     pub fn threshold(&self) -> Option<f32> {
         self.threshold
     }
 
-    /// Number of its examples.
+    /// Returns the number of examples.
     pub fn examples(&self) -> usize {
         self.examples.into()
     }

@@ -1,29 +1,33 @@
 //! From scores to a class or *unknown*.
 
-/// What a query was recognised as.
+use super::ClassId;
+
+/// A query's class, or *unknown*, and how sure that is.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Decision<'s> {
     /// The recognised class. `None` means *unknown*: `similarity` is below the threshold, the best
     /// class is not there to be recognised (negatives, background), or one of the negatives is more
     /// like the query than every example of the best class.
-    pub class: Option<u8>,
+    pub class: Option<ClassId>,
     /// The class with the best score, the first of equals, recognised or not.
-    pub best: u8,
-    /// A score per class: see [`super::scores`]; negative infinity for a class that is disabled.
+    pub best: ClassId,
+    /// A score for each class, in the order of [`SupportSet::classes`](super::SupportSet::classes):
+    /// see [`super::scores`]; negative infinity for a class that is disabled.
     pub scores: &'s [f32],
     /// Similarity, -1 to 1, of the query and the mean of the best class's examples.
     pub similarity: f32,
-    /// The least similarity at which the query would belong to the best class.
+    /// Smallest similarity at which the query would belong to the best class.
     pub threshold: f32,
-    /// How likely, 0 to 1, a sound of none of the classes is to be as like the best of them; of the
+    /// Probability, 0 to 1, that a sound of none of the classes is as like the best of them; among the
     /// strangers for which the learner is calibrated ([`Calibration`](super::Calibration)).
     pub chance: f32,
 }
 
-/// The class with the best of `scores`, the first of equals; `None` if there is no score.
-pub fn best_class(scores: &[f32]) -> Option<u8> {
-    let first = (0_u8, scores.first()?);
-    let best = (0..=u8::MAX).zip(scores).fold(first, |best, candidate| {
+/// Returns the place of the best of `scores`, the first of equals; `None` if there is no score.
+pub fn best_score(scores: &[f32]) -> Option<usize> {
+    let first = (0, scores.first()?);
+    let best = scores.iter().enumerate().fold(first, |best, candidate| {
         if candidate.1 > best.1 {
             candidate
         } else {
@@ -50,9 +54,9 @@ mod tests {
 
     #[test]
     fn the_first_of_equals_is_best() {
-        assert_eq!(best_class(&[0.1, 0.7, -3.0, 0.7]), Some(1));
-        assert_eq!(best_class(&[f32::NEG_INFINITY]), Some(0));
-        assert_eq!(best_class(&[]), None);
+        assert_eq!(best_score(&[0.1, 0.7, -3.0, 0.7]), Some(1));
+        assert_eq!(best_score(&[f32::NEG_INFINITY]), Some(0));
+        assert_eq!(best_score(&[]), None);
     }
 
     #[test]

@@ -5,15 +5,19 @@ use crate::space::Parts;
 /// Largest magnitude of a direction's values.
 pub const DIRECTION_PEAK: i8 = 127;
 
-/// Why an embedding has no direction to compare with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why an embedding has no direction to compare with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DirectionError {
     /// Embedding, base mean or output is not as long as all parts together.
+    #[error("embedding, base mean or output is not as long as the parts of an embedding")]
     Length,
     /// A value of the embedding or of the base mean is infinite or not a number.
+    #[error("the embedding holds a value that is not finite")]
     NotFinite,
     /// A part is the base mean itself, as far as `f32` can tell.
+    #[error("the embedding does not differ from the base mean: the clip may be silent")]
     Degenerate,
 }
 
@@ -74,26 +78,12 @@ fn quantise_part(values: &[f32], mean: &[f32], out: &mut [i8]) -> Result<(), Dir
     Ok(())
 }
 
-/// Whether `values` are what [`direction`] writes: each part has the peak, and no value exceeds it.
+/// Tells whether `values` are as [`direction`] writes them: each part has the peak, and no value exceeds it.
 pub(super) fn is_direction(values: &[i8], parts: &Parts<'_>) -> bool {
     let peak = |part: &[i8]| part.iter().map(|value| value.unsigned_abs()).max();
     let whole = |range| peak(&values[range]) == Some(DIRECTION_PEAK.unsigned_abs());
     values.len() == parts.dim() && parts.ranges().all(|(_, range)| whole(range))
 }
-
-impl core::fmt::Display for DirectionError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Length => "embedding, base mean and output differ in length",
-            Self::NotFinite => "the embedding holds a value that is not finite",
-            Self::Degenerate => {
-                "the embedding does not differ from the base mean: the clip may be silent"
-            }
-        })
-    }
-}
-
-impl core::error::Error for DirectionError {}
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
 //! The linear heads behind one call.
 
-use super::{logistic, nearest_mean, ridge};
+use super::{FitError, logistic, nearest_mean, ridge};
 
-/// Which linear head is fitted to the support set.
+/// Chooses the linear head that is fitted to the support set.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum HeadKind {
     /// Nearest class mean.
@@ -28,52 +29,9 @@ impl Default for HeadKind {
     }
 }
 
-/// Why a head could not be fitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FitError {
-    /// There is no example.
-    NoExamples,
-    /// A class, counted from 0, has no example.
-    ClassWithoutExamples {
-        /// The first such class.
-        class: u8,
-    },
-    /// A label is not below the number of classes.
-    LabelOutOfRange {
-        /// The label found.
-        label: u8,
-        /// The number of classes.
-        classes: usize,
-    },
-    /// The Gram matrix or the dual coefficients are not as long as labels and classes say.
-    Length {
-        /// Values that are needed.
-        needed: usize,
-        /// Values that are there.
-        found: usize,
-    },
-    /// The scratch buffer is too short: see [`fit_scratch_len`] and [`super::Learner::scratch_len`].
-    ScratchTooShort {
-        /// Values that are needed.
-        needed: usize,
-        /// Values that are there.
-        found: usize,
-    },
-    /// `lambda` or `c` is not positive and finite.
-    Parameter,
-    /// A similarity, or what was computed from them, is infinite or not a number.
-    NotFinite,
-    /// `lambda` is too small for examples of this size in single precision.
-    NotPositiveDefinite,
-    /// The logistic head did not reach its optimum in the steps it is allowed: `c` is too large for
-    /// examples of this size in single precision.
-    NotConverged,
-}
-
-/// Length in `f32` of the scratch buffer that [`fit`] needs for `n` examples in `classes` classes,
-/// beside the Gram matrix of `n * n` values. It grows with `n` and `classes`, so the length for the
-/// largest support set serves for every smaller one.
+/// Returns the length in `f32` of the scratch buffer that [`fit`] needs for `n` examples in `classes`
+/// classes, beside the Gram matrix of `n * n` values. It grows with `n` and `classes`, so the length
+/// for the largest support set serves for every smaller one.
 pub const fn fit_scratch_len(kind: HeadKind, n: usize, classes: usize) -> usize {
     match kind {
         HeadKind::NearestMean => 0,
@@ -84,11 +42,10 @@ pub const fn fit_scratch_len(kind: HeadKind, n: usize, classes: usize) -> usize 
 
 /// Fits a linear head to `n` examples, of which it needs the similarities (dot products) only.
 ///
-/// `gram` holds those of each example with each other one, `n x n`, and is overwritten; `labels` are
-/// the examples' classes, below `bias.len()`; every class needs an example. Writes `dual`, a row of
-/// `n` coefficients for each class, and `bias`. The weights of a class are the sum of the examples,
-/// each times its coefficient; [`scores`] does without them. After an error `dual` and `bias` are
-/// meaningless.
+/// `gram` holds the similarity of each example with each other one, `n x n`, and is overwritten;
+/// `labels` are the examples' classes, below `bias.len()`; every class needs an example. Writes `dual`,
+/// a row of `n` coefficients for each class, and `bias`. The weights of a class are the sum of the
+/// examples, each times its coefficient; [`scores`] does without them.
 ///
 /// ```
 /// use mtslvr_runtime::fewshot::{HeadKind, Metric, fit, fit_scratch_len, scores};
@@ -98,15 +55,19 @@ pub const fn fit_scratch_len(kind: HeadKind, n: usize, classes: usize) -> usize 
 /// let metric = Metric::new(&parts);
 /// let examples: [&[i8]; 3] = [&[127, 0], &[127, 95], &[0, 127]];
 /// let mut gram = [0.0; 9];
-/// metric.gram(examples.into_iter(), &mut gram);
+/// metric.gram(examples.into_iter(), &mut gram)?;
 /// let (mut dual, mut bias) = ([0.0; 6], [0.0; 2]);
 /// let mut scratch = vec![0.0; fit_scratch_len(kind, 3, 2)];
-/// fit(kind, &mut gram, &[0, 0, 1], &mut dual, &mut bias, &mut scratch).unwrap();
+/// fit(kind, &mut gram, &[0, 0, 1], &mut dual, &mut bias, &mut scratch)?;
 /// let mut out = [0.0; 2];
 /// let query = [-37, 127];
-/// scores(&dual, &bias, examples.iter().map(|x| metric.similarity(x, &query)), &mut out);
+/// scores(&dual, &bias, examples.iter().map(|x| metric.similarity(x, &query)), &mut out)?;
 /// assert!(out[1] > out[0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Errors
+/// [`FitError`]; `dual` and `bias` are then meaningless.
 pub fn fit(
     kind: HeadKind,
     gram: &mut [f32],
@@ -117,8 +78,8 @@ pub fn fit(
 ) -> Result<(), FitError> {
     let (n, classes) = (labels.len(), bias.len());
     check(gram, labels, classes)?;
-    if dual.len() != classes * n {
-        let (needed, found) = (classes * n, dual.len());
+    let (needed, found) = (classes.saturating_mul(n), dual.len());
+    if found != needed {
         return Err(FitError::Length { needed, found });
     }
     let needed = fit_scratch_len(kind, n, classes);
@@ -158,8 +119,8 @@ fn check(gram: &[f32], labels: &[u8], classes: usize) -> Result<(), FitError> {
     if n == 0 {
         return Err(FitError::NoExamples);
     }
-    if gram.len() != n * n {
-        let (needed, found) = (n * n, gram.len());
+    let (needed, found) = (n.saturating_mul(n), gram.len());
+    if found != needed {
         return Err(FitError::Length { needed, found });
     }
     // 256 flags: one for each value that a label can have.
@@ -170,11 +131,9 @@ fn check(gram: &[f32], labels: &[u8], classes: usize) -> Result<(), FitError> {
         }
         seen[usize::from(label) / 64] |= 1 << (label % 64);
     }
-    for class in 0..classes {
-        if class > 255 || seen[class / 64] >> (class % 64) & 1 == 0 {
-            return Err(FitError::ClassWithoutExamples {
-                class: class.min(255) as u8,
-            });
+    for label in 0..classes {
+        if label > 255 || seen[label / 64] >> (label % 64) & 1 == 0 {
+            return Err(FitError::LabelWithoutExamples { label });
         }
     }
     if gram.iter().all(|value| value.is_finite()) {
@@ -184,63 +143,55 @@ fn check(gram: &[f32], labels: &[u8], classes: usize) -> Result<(), FitError> {
     }
 }
 
-/// Writes a score per class of a query, from a fitted head and the query's `similarities` to the
+/// Writes a score of a query for each class, from a fitted head and the query's `similarities` to the
 /// examples in their order.
 ///
-/// The best class is the one with the largest score. What a score means depends on the head: half
+/// The best class is the one with the largest score. The meaning of a score depends on the head: half
 /// the squared distance to the class mean, negated, plus half the query's squared length
 /// ([`HeadKind::NearestMean`]); an estimate of 1 for the class and 0 for another
 /// ([`HeadKind::Ridge`]); a logarithm of the class's probability up to a constant
 /// ([`HeadKind::Logistic`]; [`super::softmax`] gives the probabilities).
 ///
-/// # Panics
-/// If `dual` is not `out.len()` rows of a value per example, or `bias` is shorter than `out`.
+/// # Errors
+/// [`ScoresError`] if the lengths do not fit together; `out` is then meaningless.
 pub fn scores(
     dual: &[f32],
     bias: &[f32],
     similarities: impl IntoIterator<Item = f32>,
     out: &mut [f32],
-) {
-    let n = dual.len() / out.len().max(1);
-    out.copy_from_slice(&bias[..out.len()]);
+) -> Result<(), ScoresError> {
+    let classes = out.len();
+    if bias.len() != classes {
+        return Err(ScoresError::Classes);
+    }
+    let n = dual.len() / classes.max(1);
+    if dual.len() != n * classes {
+        return Err(ScoresError::Classes);
+    }
+    out.copy_from_slice(bias);
     for (example, similarity) in similarities.into_iter().enumerate() {
-        assert!(example < n, "more similarities than dual coefficients");
+        if example >= n {
+            return Err(ScoresError::Examples);
+        }
         for (score, dual) in out.iter_mut().zip(dual[example..].iter().step_by(n)) {
             *score += dual * similarity;
         }
     }
+    Ok(())
 }
 
-impl core::fmt::Display for FitError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoExamples => f.write_str("there is no example to learn from"),
-            Self::ClassWithoutExamples { class } => write!(f, "class {class} has no example"),
-            Self::LabelOutOfRange { label, classes } => {
-                write!(
-                    f,
-                    "label {label} is not below the number of classes, {classes}"
-                )
-            }
-            Self::Length { needed, found } => write!(
-                f,
-                "{found} values where labels and classes ask for {needed}"
-            ),
-            Self::ScratchTooShort { needed, found } => write!(
-                f,
-                "the scratch buffer holds {found} values and {needed} are needed"
-            ),
-            Self::Parameter => f.write_str("lambda or c must be positive and finite"),
-            Self::NotFinite => f.write_str("a similarity of two examples is not finite"),
-            Self::NotPositiveDefinite => {
-                f.write_str("lambda is too small for these examples: raise it")
-            }
-            Self::NotConverged => f.write_str("c is too large for these examples: lower it"),
-        }
-    }
+/// Explains why [`scores`] could not be computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ScoresError {
+    /// There is not one bias, one row of dual coefficients and room for one score for each class.
+    #[error("biases, rows of dual coefficients and room for scores differ in number")]
+    Classes,
+    /// There are more similarities than dual coefficients in a row.
+    #[error("there are more similarities than dual coefficients of a class")]
+    Examples,
 }
-
-impl core::error::Error for FitError {}
 
 #[cfg(test)]
 mod tests;

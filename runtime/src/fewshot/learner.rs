@@ -1,16 +1,16 @@
 //! Support set, fitted head and decision in one object.
 
 use super::storage::{HeadMut, StorageMut};
-use super::strangers::Impostors;
+use super::strangers::StrangerStatistics;
 use super::{
-    Calibration, Decision, DirectionError, FitError, HeadKind, Metric, Role, SupportError,
-    SupportSet, best_class, direction, fit, fit_scratch_len, scores,
+    Calibration, ClassId, Decision, DirectionError, FitError, HeadKind, Metric, Role, SupportError,
+    SupportSet, best_score, direction, fit, fit_scratch_len, scores,
 };
 use crate::space::EmbeddingSpace;
 
 /// Learns named sounds from embeddings and recognises them.
 ///
-/// What it knows is in the [`Storage`](super::Storage) that it was lent. [`Self::fit`] needs scratch
+/// It keeps everything in the [`Storage`](super::Storage) that it was lent. [`Self::fit`] needs scratch
 /// memory beside that, which may be in use for something else between fits, such as the backbone's
 /// arena.
 ///
@@ -35,7 +35,7 @@ use crate::space::EmbeddingSpace;
 /// # let space = EmbeddingSpace::new(id, frontend, parts, &base_mean, reference).unwrap();
 /// let mut sounds = Learner::new(storage.lend(), HeadKind::Ridge { lambda: 1.0 }, space)?;
 ///
-/// sounds.enrol("doorbell", &[1.0, 0.5, 2.0])?;
+/// let doorbell = sounds.enrol("doorbell", &[1.0, 0.5, 2.0])?;
 /// sounds.enrol("kettle", &[-0.5, 2.0, -1.0])?;
 /// sounds.enrol("doorbell", &[1.0, 0.7, 1.5])?;
 /// let mut scratch = vec![0.0; sounds.scratch_len()];
@@ -43,8 +43,8 @@ use crate::space::EmbeddingSpace;
 ///
 /// let mut scores = [0.0; 4];
 /// let decision = sounds.classify(&[0.9, 0.4, 3.0], &mut scores)?;
-/// assert_eq!(decision.class, Some(0));
-/// assert_eq!(sounds.support().name(0)?, "doorbell");
+/// assert_eq!(decision.class, Some(doorbell));
+/// assert_eq!(sounds.support().name(doorbell)?, "doorbell");
 /// let decision = sounds.classify(&[-1.0, -3.0, 2.0], &mut scores)?;
 /// assert_eq!(decision.class, None); // like neither
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -60,44 +60,53 @@ pub struct Learner<'b> {
     fitted: Option<Fitted>,
 }
 
-/// How much of [`HeadMut`] is in use.
+/// Results of a fit that are not in [`HeadMut`], and how much of that is in use.
 #[derive(Clone, Copy, Debug)]
 struct Fitted {
     classes: usize,
     examples: usize,
-    impostors: Impostors,
+    strangers: StrangerStatistics,
 }
 
-/// Why an example could not be enrolled.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Explains why an example could not be enrolled.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum EnrolError {
     /// The embedding has no direction.
-    Embedding(DirectionError),
-    /// The support set cannot take it.
-    Support(SupportError),
+    #[error(transparent)]
+    Embedding(#[from] DirectionError),
+    /// The support set cannot take the example.
+    #[error(transparent)]
+    Support(#[from] SupportError),
 }
 
-/// Why a query could not be classified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a query could not be classified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ClassifyError {
-    /// The head was not fitted since what is enrolled last changed, or nothing is enrolled.
+    /// The head was not fitted since the support set last changed, or nothing is enrolled.
+    #[error("nothing is enrolled, or fit was not called since the last change")]
     NotFitted,
     /// The embedding has no direction.
-    Embedding(DirectionError),
-    /// The room for scores is less than the number of classes.
+    #[error(transparent)]
+    Embedding(#[from] DirectionError),
+    /// There is room for fewer scores than there are classes.
+    #[error("there is room for {found} scores and {needed} are needed")]
     ScoresTooShort {
         /// Enrolled classes.
         needed: usize,
-        /// Room that was given.
+        /// Scores that there is room for.
         found: usize,
     },
 }
 
 impl<'b> Learner<'b> {
-    /// A learner that knows nothing, for embeddings of `space`; they must be as long as `storage`
-    /// has room for.
+    /// Makes a learner that knows nothing, for embeddings of `space`.
+    ///
+    /// # Errors
+    /// [`DirectionError::Length`] if embeddings are not as long as `storage` has room for.
     pub fn new(
         storage: StorageMut<'b>,
         kind: HeadKind,
@@ -117,14 +126,14 @@ impl<'b> Learner<'b> {
         })
     }
 
-    /// What has been enrolled.
+    /// Returns what has been enrolled.
     pub fn support(&self) -> &SupportSet<'b> {
         &self.support
     }
 
-    /// What has been enrolled, to change it. [`Self::fit`] is due afterwards.
+    /// Returns what has been enrolled, to change it. [`Self::fit`] is due afterwards.
     ///
-    /// After removing something, a fit gives the bits that it would give had that never been there.
+    /// After something was removed, a fit gives the bits that it would give had that never been there.
     pub fn support_mut(&mut self) -> &mut SupportSet<'b> {
         self.fitted = None;
         &mut self.support
@@ -135,84 +144,93 @@ impl<'b> Learner<'b> {
         self.support.space()
     }
 
-    /// How directions are compared.
+    /// Returns how directions are compared.
     pub fn metric(&self) -> &Metric {
         &self.metric
     }
 
-    /// Adds an example, a backbone's embedding, to the sound called `name`, making the class if it
-    /// is new, and returns the class's number. [`Self::fit`] is due afterwards.
-    pub fn enrol(&mut self, name: &str, embedding: &[f32]) -> Result<u8, EnrolError> {
-        self.turn(embedding).map_err(EnrolError::Embedding)?;
+    /// Adds an example, a backbone's embedding, to the sound called `name` and returns its class, which
+    /// is made if it is new. [`Self::fit`] is due afterwards.
+    ///
+    /// # Errors
+    /// [`EnrolError`]; nothing has then changed.
+    pub fn enrol(&mut self, name: &str, embedding: &[f32]) -> Result<ClassId, EnrolError> {
+        self.set_query(embedding)?;
         self.fitted = None;
-        let class = self.support.enrol(name, self.query);
-        class.map_err(EnrolError::Support)
+        Ok(self.support.enrol(name, self.query)?)
     }
 
     /// Adds an example to the class that is there for `role`, [`Role::Negatives`] or
     /// [`Role::Background`]. [`Self::fit`] is due afterwards.
-    pub fn enrol_role(&mut self, role: Role, embedding: &[f32]) -> Result<u8, EnrolError> {
-        self.turn(embedding).map_err(EnrolError::Embedding)?;
+    ///
+    /// # Errors
+    /// [`EnrolError`]; nothing has then changed.
+    pub fn enrol_role(&mut self, role: Role, embedding: &[f32]) -> Result<ClassId, EnrolError> {
+        self.set_query(embedding)?;
         self.fitted = None;
-        let class = self.support.enrol_role(role, self.query);
-        class.map_err(EnrolError::Support)
+        Ok(self.support.enrol_role(role, self.query)?)
     }
 
-    /// Least similarity at which a query belongs to a class that has no threshold of its own: what
-    /// the user has set, or what [`Self::calibration`] makes of the classes at the last fit (before
-    /// any, of a single one).
+    /// Returns the smallest similarity at which a query belongs to a class that has no threshold of its
+    /// own. If the user has set none, [`Self::calibration`] derives it from the classes at the last
+    /// fit; before any fit, as for a single class.
     pub fn default_threshold(&self) -> f32 {
         let own = self.support.default_threshold();
         own.unwrap_or_else(|| {
-            self.impostors()
+            self.strangers()
                 .threshold(self.space().reference(), &self.calibration)
         })
     }
 
-    /// How the threshold is calibrated of classes for which none was set.
+    /// Returns how the threshold of classes for which none was set is calibrated.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
     }
 
-    /// Sets [`Self::calibration`]; no new fit is needed. It is not a part of what is taught: snapshots
-    /// do not hold it.
+    /// Sets [`Self::calibration`]; no new fit is needed. Snapshots do not hold it.
     pub fn set_calibration(&mut self, calibration: Calibration) {
         self.calibration = calibration;
     }
 
-    fn impostors(&self) -> Impostors {
+    fn strangers(&self) -> StrangerStatistics {
         self.fitted
-            .map_or(Impostors::NONE, |fitted| fitted.impostors)
+            .map_or(StrangerStatistics::NONE, |fitted| fitted.strangers)
     }
 
-    /// Sets [`Self::default_threshold`]: see [`SupportSet::set_default_threshold`]; no new fit is
-    /// needed.
+    /// Sets [`Self::default_threshold`]; no new fit is needed.
+    ///
+    /// # Errors
+    /// Those of [`SupportSet::set_default_threshold`].
     pub fn set_default_threshold(&mut self, threshold: Option<f32>) -> Result<(), SupportError> {
         self.support.set_default_threshold(threshold)
     }
 
-    /// Sets a class's own threshold: see [`SupportSet::set_threshold`]; no new fit is needed.
+    /// Sets a class's own threshold; no new fit is needed.
+    ///
+    /// # Errors
+    /// Those of [`SupportSet::set_threshold`].
     pub fn set_class_threshold(
         &mut self,
-        class: u8,
+        class: ClassId,
         threshold: Option<f32>,
     ) -> Result<(), SupportError> {
         self.support.set_threshold(class, threshold)
     }
 
-    /// Length in `f32` of the scratch buffer that [`Self::fit`] needs now.
+    /// Returns the length in `f32` of the scratch buffer that [`Self::fit`] needs now.
     pub fn scratch_len(&self) -> usize {
         let [classes, examples] = self.taking_part();
         Self::scratch_len_for(self.kind, classes, examples)
     }
 
-    /// Length in `f32` of the scratch buffer that [`Self::fit`] needs for as many classes and
-    /// examples as there are, or fewer.
+    /// Returns the length in `f32` of the scratch buffer that [`Self::fit`] needs for up to as many
+    /// classes and examples.
     pub const fn scratch_len_for(kind: HeadKind, classes: usize, examples: usize) -> usize {
-        examples * examples + fit_scratch_len(kind, examples, classes)
+        let gram = examples.saturating_mul(examples);
+        gram.saturating_add(fit_scratch_len(kind, examples, classes))
     }
 
-    /// Classes and examples that are enabled.
+    /// Counts the classes and examples that are enabled.
     fn taking_part(&self) -> [usize; 2] {
         let enabled = self.support.classes().iter().filter(|c| c.is_enabled());
         let examples = enabled.clone().map(|class| class.examples());
@@ -220,6 +238,9 @@ impl<'b> Learner<'b> {
     }
 
     /// Fits the head to what has been enrolled and is enabled.
+    ///
+    /// # Errors
+    /// [`FitError`]; the learner then classifies nothing.
     pub fn fit(&mut self, scratch: &mut [f32]) -> Result<(), FitError> {
         self.fitted = None;
         let [classes, examples] = self.taking_part();
@@ -229,23 +250,24 @@ impl<'b> Learner<'b> {
         }
         let (gram, scratch) = scratch.split_at_mut(examples * examples);
         let labels = &mut self.head.labels[..examples];
-        let enabled = enabled_classes(&self.support);
+        let enabled = enabled_places(&self.support);
         let label = (0..=u8::MAX).zip(enabled.clone());
-        let own = label.flat_map(|(label, class)| self.support.examples(class).map(move |_| label));
+        let own =
+            label.flat_map(|(label, place)| self.support.examples_at(place).map(move |_| label));
         labels.iter_mut().zip(own).for_each(|(to, from)| *to = from);
-        let rows = enabled.flat_map(|class| self.support.examples(class));
-        self.metric.gram(rows, gram);
+        let rows = enabled.flat_map(|place| self.support.examples_at(place));
+        self.metric.gram(rows, gram)?;
         for (class, length) in (0..=u8::MAX).zip(&mut self.head.lengths[..classes]) {
             *length = length_of_sum(gram, labels, class);
         }
         // A bit for each enabled class, by its place among those, that can be recognised.
         let mut sounds = [0_u64; 4];
-        for (label, class) in enabled_classes(&self.support).enumerate() {
-            let is_sound = self.support.classes()[usize::from(class)].role() == Role::Sound;
+        for (label, place) in enabled_places(&self.support).enumerate() {
+            let is_sound = self.support.classes()[place].role() == Role::Sound;
             sounds[label / 64] |= u64::from(is_sound) << (label % 64);
         }
         let is_sound = |label: u8| sounds[usize::from(label / 64)] >> (label % 64) & 1 == 1;
-        let impostors = Impostors::of(
+        let strangers = StrangerStatistics::of(
             gram,
             labels,
             &self.head.lengths[..classes],
@@ -263,13 +285,13 @@ impl<'b> Learner<'b> {
         self.fitted = Some(Fitted {
             classes,
             examples,
-            impostors,
+            strangers,
         });
         Ok(())
     }
 
-    /// The fitted head: a row of dual coefficients, one per example, for each class, and biases; see
-    /// [`fit`]. Of classes that are enabled. `None` before a fit.
+    /// Returns the fitted head of the classes that are enabled: a row of dual coefficients, one for each
+    /// example, for each class, and biases; see [`fit`]. `None` before a fit.
     pub fn head(&self) -> Option<(&[f32], &[f32])> {
         let Fitted {
             classes, examples, ..
@@ -280,40 +302,43 @@ impl<'b> Learner<'b> {
         ))
     }
 
-    /// Classifies a backbone's embedding. `scores_room` needs a value per class; the scores in the
-    /// decision are there, negative infinity for a class that is disabled.
+    /// Classifies a backbone's embedding. `scores_room` needs a value for each class; the scores in the
+    /// decision are written there.
+    ///
+    /// # Errors
+    /// [`ClassifyError`].
     pub fn classify<'s>(
         &mut self,
         embedding: &[f32],
         scores_room: &'s mut [f32],
     ) -> Result<Decision<'s>, ClassifyError> {
-        self.turn(embedding).map_err(ClassifyError::Embedding)?;
+        self.set_query(embedding)?;
         self.classify_direction(self.query, scores_room)
     }
 
-    /// [`Self::classify`] for what [`direction`] made of an embedding.
+    /// Classifies the [`direction`] of an embedding, as [`Self::classify`] does.
     ///
-    /// # Panics
-    /// If `query` is not as long as the backbone's embeddings.
+    /// # Errors
+    /// [`ClassifyError`], also if `query` is not as long as an embedding.
     pub fn classify_direction<'s>(
         &self,
         query: &[i8],
         scores_room: &'s mut [f32],
     ) -> Result<Decision<'s>, ClassifyError> {
-        assert_eq!(query.len(), self.metric.dim(), "length of the query");
+        if query.len() != self.support.dim() {
+            return Err(DirectionError::Length.into());
+        }
         let (duals, biases) = self.head().ok_or(ClassifyError::NotFitted)?;
         let (needed, found) = (self.support.class_count(), scores_room.len());
         let scores_room = scores_room
             .get_mut(..needed)
             .ok_or(ClassifyError::ScoresTooShort { needed, found })?;
-        let rows = enabled_classes(&self.support).flat_map(|class| self.support.examples(class));
+        let enabled = enabled_places(&self.support);
+        let rows = enabled.flat_map(|place| self.support.examples_at(place));
         let similarities = rows.map(|example| self.metric.similarity(example, query));
-        scores(
-            duals,
-            biases,
-            similarities,
-            &mut scores_room[..biases.len()],
-        );
+        let fitted = &mut scores_room[..biases.len()];
+        // Whatever was fitted has these lengths.
+        scores(duals, biases, similarities, fitted).map_err(|_| ClassifyError::NotFitted)?;
         // From their places among the enabled classes to those among all, which are no lower: the
         // last goes first.
         let mut from = biases.len();
@@ -325,8 +350,8 @@ impl<'b> Learner<'b> {
                 f32::NEG_INFINITY
             };
         }
-        let best = best_class(scores_room).ok_or(ClassifyError::NotFitted)?;
-        let class = &self.support.classes()[usize::from(best)];
+        let best = best_score(scores_room).ok_or(ClassifyError::NotFitted)?;
+        let class = &self.support.classes()[best];
         let similarity = self.similarity_to_class(best, query);
         let threshold = class
             .threshold()
@@ -335,12 +360,12 @@ impl<'b> Learner<'b> {
             && similarity >= threshold
             && !self.is_nearer_to_a_negative(best, query);
         Ok(Decision {
-            class: known.then_some(best),
-            best,
+            class: known.then_some(class.id()),
+            best: class.id(),
             scores: scores_room,
             similarity,
             threshold,
-            chance: self.impostors().chance(
+            chance: self.strangers().chance(
                 self.space().reference(),
                 self.calibration.strangers,
                 similarity,
@@ -348,29 +373,31 @@ impl<'b> Learner<'b> {
         })
     }
 
-    /// Similarity of `query` and the mean of an enabled class's examples; zero if those cancel out.
-    fn similarity_to_class(&self, class: u8, query: &[i8]) -> f32 {
-        let rank = enabled_classes(&self.support)
-            .take_while(|other| *other != class)
+    /// Returns the similarity of `query` and the mean of the examples of the class at `place`, which is
+    /// enabled; zero if those cancel out.
+    fn similarity_to_class(&self, place: usize, query: &[i8]) -> f32 {
+        let rank = enabled_places(&self.support)
+            .take_while(|other| *other != place)
             .count();
-        self.cosine_to_sum(class, query, self.head.lengths[rank])
+        self.cosine_to_sum(place, query, self.head.lengths[rank])
     }
 
-    /// [`Self::similarity_to_class`] for the query that was last made a direction, without a fit.
-    pub(super) fn query_similarity(&self, class: u8) -> f32 {
-        let examples = self.support.examples(class);
+    /// Returns the similarity of the last [`Self::set_query`] and the mean of the examples of the class
+    /// at `place`; it needs no fit.
+    pub(super) fn query_similarity(&self, place: usize) -> f32 {
+        let examples = self.support.examples_at(place);
         let count = examples.len() as f32;
         let square = examples
             .clone()
             .flat_map(|a| examples.clone().map(move |b| (a, b)));
         let square = square.map(|(a, b)| self.metric.similarity(a, b)).sum();
-        self.cosine_to_sum(class, self.query, root_of_square(square, count))
+        self.cosine_to_sum(place, self.query, root_of_square(square, count))
     }
 
-    /// Cosine of `query` and the sum of a class's examples, which has the length `length`.
-    fn cosine_to_sum(&self, class: u8, query: &[i8], length: f32) -> f32 {
+    /// Returns the cosine of `query` and the sum of a class's examples, which has the length `length`.
+    fn cosine_to_sum(&self, place: usize, query: &[i8], length: f32) -> f32 {
         if length > 0.0 {
-            let examples = self.support.examples(class);
+            let examples = self.support.examples_at(place);
             let along: f32 = examples.map(|x| self.metric.similarity(x, query)).sum();
             (along / length).clamp(-1.0, 1.0)
         } else {
@@ -378,33 +405,34 @@ impl<'b> Learner<'b> {
         }
     }
 
-    /// Whether one of the negatives is more like `query` than every example of `class`.
-    fn is_nearer_to_a_negative(&self, class: u8, query: &[i8]) -> bool {
-        let nearest = |class| {
-            let similarities = self.support.examples(class);
+    /// Tells whether one of the negatives is more like `query` than every example of the class at
+    /// `place`.
+    fn is_nearer_to_a_negative(&self, place: usize, query: &[i8]) -> bool {
+        let nearest = |place| {
+            let similarities = self.support.examples_at(place);
             let similarities = similarities.map(|x| self.metric.similarity(x, query));
             similarities.fold(f32::NEG_INFINITY, f32::max)
         };
-        let negatives = self.support.find_role(Role::Negatives);
-        let enabled = |class: &u8| self.support.classes()[usize::from(*class)].is_enabled();
-        let negatives = negatives.filter(enabled);
-        negatives.is_some_and(|negatives| nearest(negatives) > nearest(class))
+        let mut classes = self.support.classes().iter();
+        let negatives = classes.position(|class| class.role() == Role::Negatives);
+        let negatives = negatives.filter(|&place| self.support.classes()[place].is_enabled());
+        negatives.is_some_and(|negatives| nearest(negatives) > nearest(place))
     }
 
     /// Makes `self.query` the direction of `embedding`.
-    pub(super) fn turn(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
+    pub(super) fn set_query(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
         let space = self.support.space();
         direction(embedding, space.base_mean(), space.parts(), self.query)
     }
 }
 
-/// Numbers of the classes that take part.
-fn enabled_classes(support: &SupportSet<'_>) -> impl Iterator<Item = u8> + Clone {
-    let classes = (0..=u8::MAX).zip(support.classes());
-    classes.filter_map(|(number, class)| class.is_enabled().then_some(number))
+/// Returns the places of the classes that take part.
+fn enabled_places(support: &SupportSet<'_>) -> impl Iterator<Item = usize> + Clone {
+    let classes = support.classes().iter().enumerate();
+    classes.filter_map(|(place, class)| class.is_enabled().then_some(place))
 }
 
-/// Length of the sum of a class's examples as unit vectors, from the Gram matrix of all; zero if
+/// Returns the length of the sum of a class's examples as unit vectors, from the Gram matrix of all; zero if
 /// they cancel out.
 fn length_of_sum(gram: &[f32], labels: &[u8], class: u8) -> f32 {
     let own = |values: &[f32]| -> f32 {
@@ -421,7 +449,7 @@ fn length_of_sum(gram: &[f32], labels: &[u8], class: u8) -> f32 {
     root_of_square(square, count)
 }
 
-/// Length of a sum of `count` unit vectors, from its square; zero if they cancel out.
+/// Returns the length of a sum of `count` unit vectors, from its square; zero if they cancel out.
 fn root_of_square(square: f32, count: f32) -> f32 {
     // Below this, what is left of unit vectors that cancel out is rounding.
     if square > 1e-6 * count * count {
@@ -431,33 +459,18 @@ fn root_of_square(square: f32, count: f32) -> f32 {
     }
 }
 
-impl core::fmt::Display for EnrolError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Embedding(error) => error.fmt(f),
-            Self::Support(error) => error.fmt(f),
-        }
+#[cfg(feature = "defmt")]
+impl defmt::Format for Learner<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let fitted = self.fitted.is_some();
+        defmt::write!(
+            f,
+            "Learner {{ support: {}, fitted: {} }}",
+            self.support,
+            fitted
+        );
     }
 }
-
-impl core::error::Error for EnrolError {}
-
-impl core::fmt::Display for ClassifyError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NotFitted => f.write_str("nothing is enrolled, or fit was not called since"),
-            Self::Embedding(error) => error.fmt(f),
-            Self::ScoresTooShort { needed, found } => {
-                write!(
-                    f,
-                    "there is room for {found} scores and {needed} are needed"
-                )
-            }
-        }
-    }
-}
-
-impl core::error::Error for ClassifyError {}
 
 #[cfg(test)]
 mod tests;

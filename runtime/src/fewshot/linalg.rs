@@ -1,11 +1,11 @@
 //! The little linear algebra that the heads need, in a fixed order of operations.
 
-/// Dot product of two slices of equal length, in eight interleaved sums.
+/// Returns the dot product of two slices, in eight interleaved sums. They are meant to be as long as
+/// each other; some of the values that one has more are left out.
 ///
 /// The order of additions is part of the definition: compilers turn it into vector instructions
 /// where there are any, with the same bits as where there are none.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    debug_assert_eq!(a.len(), b.len());
     let (a_eights, a_rest) = a.as_chunks::<8>();
     let (b_eights, b_rest) = b.as_chunks::<8>();
     let mut sums = [0.0_f32; 8];

@@ -1,7 +1,7 @@
 //! L2-regularised multinomial logistic regression, by Newton's method in the dual.
 
 use super::decision::softmax;
-use super::head::FitError;
+use super::fit_error::FitError;
 use super::linalg::{add_scaled, dot};
 
 /// Newton steps; from zero, a handful are usual.
@@ -23,7 +23,8 @@ const GOOD_ENOUGH: f32 = 1e-3;
 const VECTORS: usize = 9;
 
 pub(super) const fn scratch_len(n: usize, classes: usize) -> usize {
-    VECTORS * classes * (n + 1) + classes
+    let vector = classes.saturating_mul(n.saturating_add(1));
+    VECTORS.saturating_mul(vector).saturating_add(classes)
 }
 
 /// Minimises `|W|^2 / 2 + c * sum_i -ln softmax(W x_i + b)[y_i]` over weights and unpenalised

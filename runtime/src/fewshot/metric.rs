@@ -1,5 +1,6 @@
-//! How alike two directions are.
+//! Similarity of two directions.
 
+use super::FitError;
 use crate::space::{MAX_PARTS, Parts};
 
 /// Compares directions: the mean of the cosines of their parts, weighted by the parts' shares.
@@ -7,6 +8,7 @@ use crate::space::{MAX_PARTS, Parts};
 /// It is the dot product of unit vectors in which the parts have their shares as squared lengths, so
 /// all that is true of dot products (Gram matrices, distances to means) is true of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Metric {
     /// The first `count` are in use.
     parts: [Span; MAX_PARTS],
@@ -15,6 +17,7 @@ pub struct Metric {
 
 /// A part, as far as it is compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Span {
     len: usize,
     share: f32,
@@ -54,11 +57,18 @@ impl Metric {
 
     /// Writes the `n x n` matrix of similarities of `n` directions.
     ///
-    /// # Panics
-    /// If `gram` is not as long.
-    pub fn gram<'d>(&self, directions: impl Iterator<Item = &'d [i8]> + Clone, gram: &mut [f32]) {
+    /// # Errors
+    /// [`FitError::Length`] if `gram` is not `n * n` long.
+    pub fn gram<'d>(
+        &self,
+        directions: impl Iterator<Item = &'d [i8]> + Clone,
+        gram: &mut [f32],
+    ) -> Result<(), FitError> {
         let n = directions.clone().count();
-        assert_eq!(gram.len(), n * n, "length of the Gram matrix");
+        let (needed, found) = (n.saturating_mul(n), gram.len());
+        if found != needed {
+            return Err(FitError::Length { needed, found });
+        }
         for (i, a) in directions.clone().enumerate() {
             for (j, b) in directions.clone().take(i + 1).enumerate() {
                 let similarity = self.similarity(a, b);
@@ -66,6 +76,7 @@ impl Metric {
                 gram[j * n + i] = similarity;
             }
         }
+        Ok(())
     }
 }
 
@@ -118,7 +129,7 @@ mod tests {
         let rows: [&[i8]; 3] = [&[127, 3, -9], &[-50, 127, 127], &[127, 127, -127]];
         let metric = metric_of(&[(1, 0.5), (2, 0.5)]);
         let mut gram = [f32::NAN; 9];
-        metric.gram(rows.into_iter(), &mut gram);
+        metric.gram(rows.into_iter(), &mut gram).unwrap();
         for i in 0..3 {
             assert!((gram[4 * i] - 1.0).abs() < 1e-6);
             for j in 0..3 {
@@ -126,5 +137,8 @@ mod tests {
                 assert_eq!(gram[3 * i + j], metric.similarity(rows[j], rows[i]));
             }
         }
+        let (needed, found) = (9, 8);
+        let short = metric.gram(rows.into_iter(), &mut gram[1..]);
+        assert_eq!(short, Err(FitError::Length { needed, found }));
     }
 }

@@ -1,13 +1,13 @@
 //! Learning from a few examples: directions in int8, support set, linear heads, open-set decision.
 //!
-//! Of an embedding only its direction from the base mean counts, as int8 ([`direction`]); a
-//! [`SupportSet`] keeps those of the examples. All else is computed from similarities of directions
-//! ([`Metric`]): a linear head is fitted to the matrix of them ([`fit`]), and a query's similarities
-//! to the examples give a [`scores`] value per class and a [`Decision`]: the class with the best
-//! score, or *unknown* if the query is too unlike that class: below a threshold that the user sets or
-//! that is calibrated ([`Calibration`]) by what unrelated sounds are alike ([`Reference`], packed with
-//! the backbone) and by what the enrolled ones are. [`Learner`] joins all that, in memory that it is
-//! lent ([`Storage`]).
+//! Only the direction of an embedding from the base mean counts, as int8 ([`direction`]); a
+//! [`SupportSet`] keeps the directions of the examples. Everything else is computed from similarities
+//! of directions ([`Metric`]): a linear head is fitted to the matrix of them ([`fit`]), and a query's
+//! similarities to the examples give a score for each class ([`scores`]) and a [`Decision`]: the class
+//! with the best score, or *unknown* if the query is too unlike that class. How unlike is too unlike, a
+//! threshold says. The user sets it, or it is calibrated ([`Calibration`]) by how alike unrelated
+//! sounds are ([`Reference`], packed with the backbone) and how alike the enrolled ones are.
+//! [`Learner`] joins all that, in memory that it is lent ([`Storage`]).
 //!
 //! With `n` examples of `d` values the heads work with the `n x n` Gram matrix of the examples,
 //! because `n` is far below `d`, and never make weights of `d` values: a class costs `n` dual
@@ -18,6 +18,7 @@
 mod class;
 mod decision;
 mod direction;
+mod fit_error;
 mod head;
 mod learner;
 mod linalg;
@@ -32,10 +33,11 @@ mod storage;
 mod strangers;
 mod support;
 
-pub use class::{CLASS_NAME_BYTES, Class, ClassName, Role};
-pub use decision::{Decision, best_class, softmax};
+pub use class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role};
+pub use decision::{Decision, best_score, softmax};
 pub use direction::{DIRECTION_PEAK, DirectionError, direction};
-pub use head::{FitError, HeadKind, fit, fit_scratch_len, scores};
+pub use fit_error::FitError;
+pub use head::{HeadKind, ScoresError, fit, fit_scratch_len, scores};
 pub use learner::{ClassifyError, EnrolError, Learner};
 pub use linalg::dot;
 pub use metric::Metric;

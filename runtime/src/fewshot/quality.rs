@@ -1,28 +1,29 @@
-//! Whether a recording is fit to be learnt from, and what is wrong with it if not.
+//! Checks whether a recording is fit to be learnt from.
 
-use super::{DirectionError, Learner, Role};
+use super::{ClassId, DirectionError, Learner, Role};
 use crate::clip::Levels;
 
-/// What is asked of an example before it is enrolled.
+/// Limits that an example is checked against before it is enrolled.
 ///
-/// The defaults refuse what is surely a mistake and let doubtful clips pass: of genuine examples of
-/// their classes in four sets of real recordings, from other recordings or makers than the examples
-/// already there, 0 to 4 in 100 are refused, all for similarity (`models/RESULTS.md`).
+/// The defaults refuse sure mistakes and let doubtful clips pass: of genuine examples of their classes
+/// in four sets of real recordings, from other recordings or makers than the examples already there, 0
+/// to 4 in 100 are refused, all for similarity (`models/RESULTS.md`).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits {
-    /// Least peak, full scale being 1. 0.002 is -54 dB, below the quietest of 4,130 recordings.
+    /// Smallest peak, full scale being 1. 0.002 is -54 dB, below the quietest of 4,130 recordings.
     pub least_peak: f32,
     /// Largest share of clipped samples ([`Levels::clipped`]). At 0.01, a hundredth of the clip has
     /// lost its shape; none of those recordings comes near.
     pub most_clipped: f32,
-    /// Least length in seconds. 0.03 is shorter than any drum hit among those recordings.
+    /// Smallest length in seconds. 0.03 is shorter than any drum hit among those recordings.
     pub least_seconds: f32,
-    /// Least similarity to the examples that the class has. Every second pair of unrelated sounds
+    /// Smallest similarity to the examples that the class has. Every second pair of unrelated sounds
     /// has less than 0.
     pub least_own: f32,
-    /// How much more alike an example may be to another class than to its own.
+    /// Largest excess of the similarity to another class over that to its own.
     pub most_margin: f32,
-    /// Largest similarity of the first example of a class to another class: above, the two are one.
+    /// Largest similarity of the first example of a class to another class: above it, the two are one.
     pub most_other: f32,
 }
 
@@ -39,53 +40,77 @@ impl Default for Limits {
     }
 }
 
-/// Why a recording should not be enrolled, with what was measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Explains why a recording should not be enrolled, with the values measured.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Refusal {
     /// It is too quiet, or silent.
+    #[error(
+        "the clip is silent or too quiet: its loudest sample is {peak}, expected at least {least}; \
+         record it again, nearer"
+    )]
     TooQuiet {
         /// Largest magnitude of its samples, full scale being 1.
         peak: f32,
-        /// The least that is accepted.
+        /// Smallest value that is accepted.
         least: f32,
     },
     /// It is clipped: the microphone was overloaded.
+    #[error(
+        "the clip is clipped: {share} of its samples, expected at most {most}; record it again, less \
+         loud"
+    )]
     Clipped {
         /// Share of its samples, 0 to 1.
         share: f32,
-        /// The most that is accepted.
+        /// Largest value that is accepted.
         most: f32,
     },
     /// It is too short.
+    #[error(
+        "the clip is too short: {seconds} s, expected at least {least} s; record all of the sound"
+    )]
     TooShort {
         /// Its length.
         seconds: f32,
-        /// The least that is accepted.
+        /// Smallest value that is accepted.
         least: f32,
     },
     /// It is unlike the examples that its class has.
+    #[error(
+        "the clip is unlike the other examples: similarity {similarity}, expected at least {least}; \
+         record it again, or give it another name"
+    )]
     UnlikeItsClass {
         /// Cosine similarity to their mean.
         similarity: f32,
-        /// The least that is accepted.
+        /// Smallest value that is accepted.
         least: f32,
     },
     /// It is like another class.
+    #[error(
+        "the clip is like class {class}: similarity {similarity}, expected at most {most}; record it \
+         again, or enrol it there"
+    )]
     LikeAnotherClass {
         /// That class.
-        class: u8,
+        class: ClassId,
         /// Cosine similarity to the mean of its examples.
         similarity: f32,
-        /// The most that is accepted.
+        /// Largest value that is accepted.
         most: f32,
     },
     /// Its embedding has no direction.
-    Embedding(DirectionError),
+    #[error(transparent)]
+    Embedding(#[from] DirectionError),
 }
 
 impl Limits {
     /// Checks a clip by its samples alone, which came at `sample_rate` a second.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the first limit that the clip is beyond.
     pub fn check_levels(&self, levels: &Levels, sample_rate: u32) -> Result<(), Refusal> {
         let seconds = levels.samples() as f32 / sample_rate as f32;
         if seconds < self.least_seconds {
@@ -104,16 +129,21 @@ impl Limits {
     }
 
     /// Checks the embedding of a clip that is to be enrolled in `learner` as an example of the sound
-    /// called `name`, against what is enrolled and enabled. It needs no fit.
+    /// called `name`, against the classes that are enabled. It needs no fit.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the first limit that the clip is beyond.
     pub fn check_example(
         &self,
         learner: &mut Learner,
         name: &str,
         embedding: &[f32],
     ) -> Result<(), Refusal> {
-        learner.turn(embedding).map_err(Refusal::Embedding)?;
+        learner.set_query(embedding)?;
         let own_class = learner.support().find(name);
-        let own = own_class.map(|class| learner.query_similarity(class));
+        let classes = || learner.support().classes().iter().enumerate();
+        let own = classes().find(|(_, class)| Some(class.id()) == own_class);
+        let own = own.map(|(place, _)| learner.query_similarity(place));
         let mut most = self.most_other;
         if let Some(similarity) = own {
             let least = self.least_own;
@@ -122,14 +152,15 @@ impl Limits {
             }
             most = similarity + self.most_margin;
         }
-        for (class, known) in (0..=u8::MAX).zip(learner.support().classes()) {
-            if Some(class) == own_class || known.role() != Role::Sound || !known.is_enabled() {
+        for (place, class) in classes() {
+            let is_own = Some(class.id()) == own_class;
+            if is_own || class.role() != Role::Sound || !class.is_enabled() {
                 continue;
             }
-            let similarity = learner.query_similarity(class);
+            let similarity = learner.query_similarity(place);
             if similarity > most {
                 return Err(Refusal::LikeAnotherClass {
-                    class,
+                    class: class.id(),
                     similarity,
                     most,
                 });
@@ -138,45 +169,6 @@ impl Limits {
         Ok(())
     }
 }
-
-impl core::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::TooQuiet { peak, least } => write!(
-                f,
-                "the clip is silent or too quiet: its loudest sample is {peak}, expected at least \
-                 {least}; record it again, nearer"
-            ),
-            Self::Clipped { share, most } => write!(
-                f,
-                "the clip is clipped: {share} of its samples, expected at most {most}; record it \
-                 again, less loud"
-            ),
-            Self::TooShort { seconds, least } => write!(
-                f,
-                "the clip is too short: {seconds} s, expected at least {least} s; record all of the \
-                 sound"
-            ),
-            Self::UnlikeItsClass { similarity, least } => write!(
-                f,
-                "the clip is unlike the other examples: similarity {similarity}, expected at least \
-                 {least}; record it again, or give it another name"
-            ),
-            Self::LikeAnotherClass {
-                class,
-                similarity,
-                most,
-            } => write!(
-                f,
-                "the clip is like class {class}: similarity {similarity}, expected at most {most}; \
-                 record it again, or enrol it there"
-            ),
-            Self::Embedding(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for Refusal {}
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +216,7 @@ mod tests {
             limits.check_example(learner, name, &[cos, sin])
         };
         assert_eq!(check(&mut learner, "a", 0.0), Ok(()));
-        learner.enrol("a", &[1.0, 0.0]).unwrap();
+        let a = learner.enrol("a", &[1.0, 0.0]).unwrap();
         assert_eq!(check(&mut learner, "a", 60.0), Ok(()));
         let unlike = check(&mut learner, "a", 120.0);
         assert!(
@@ -232,18 +224,12 @@ mod tests {
         );
         assert_eq!(check(&mut learner, "b", 20.0), Ok(()));
         let same = check(&mut learner, "b", 2.0);
-        assert!(matches!(
-            same,
-            Err(Refusal::LikeAnotherClass { class: 0, .. })
-        ));
-        learner.enrol("b", &[0.0, 1.0]).unwrap();
+        assert!(matches!(same, Err(Refusal::LikeAnotherClass { class, .. }) if class == a));
+        let b = learner.enrol("b", &[0.0, 1.0]).unwrap();
         let other = check(&mut learner, "a", 85.0);
-        assert!(matches!(
-            other,
-            Err(Refusal::LikeAnotherClass { class: 1, .. })
-        ));
+        assert!(matches!(other, Err(Refusal::LikeAnotherClass { class, .. }) if class == b));
         // What does not take part is like nothing.
-        learner.support_mut().set_enabled(1, false).unwrap();
+        learner.support_mut().set_enabled(b, false).unwrap();
         assert_eq!(check(&mut learner, "a", 85.0), Ok(()));
         let nothing = limits.check_example(&mut learner, "a", &[0.0, 0.0]);
         assert_eq!(nothing, Err(Refusal::Embedding(DirectionError::Degenerate)));

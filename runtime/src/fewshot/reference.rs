@@ -1,4 +1,4 @@
-//! How alike unrelated sounds are: what thresholds are calibrated by.
+//! How alike unrelated sounds are: thresholds are calibrated by that.
 
 /// Shares of pairs of unrelated sounds that are more alike than the quantiles of a [`Reference`].
 pub const REFERENCE_TAILS: [f32; 8] = [0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002];
@@ -30,6 +30,7 @@ const NORMAL: [f32; 8] = [
 /// How alike the directions of unrelated sounds are: quantiles of the similarity
 /// ([`Metric`](super::Metric)) of pairs of different recordings, measured when the backbone was packed.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reference {
     quantiles: [f32; 8],
 }
@@ -61,7 +62,7 @@ impl Reference {
         &self.quantiles
     }
 
-    /// The similarity that `share` of unrelated pairs exceed, -1 to 1. A `share` that is not above 0
+    /// Returns the similarity that `share` of unrelated pairs exceed, -1 to 1. A `share` that is not above 0
     /// gives 1.
     ///
     /// Between quantiles it is linear in the logarithm of the share, as tails that fall off
@@ -75,20 +76,20 @@ impl Reference {
         }
     }
 
-    /// The share of unrelated pairs that are more alike than `similarity`, 0 to 1: the inverse of
+    /// Returns the share of unrelated pairs that are more alike than `similarity`, 0 to 1: the inverse of
     /// [`Self::similarity_exceeded_by`].
     pub fn share_above(&self, similarity: f32) -> f32 {
         share_above(&self.quantiles, similarity)
     }
 }
 
-/// The value that a standard normal variable exceeds with the probability `share`, above 0 to 1,
+/// Returns the value that a standard normal variable exceeds with the probability `share`, above 0 to 1,
 /// interpolated as in [`Reference`]: to 0.02 down to a share of 0.001.
 pub(super) fn normal_exceeded_by(share: f32) -> f32 {
     exceeded_by(&NORMAL, share)
 }
 
-/// The probability that a standard normal variable exceeds `value`: the inverse of
+/// Returns the probability that a standard normal variable exceeds `value`: the inverse of
 /// [`normal_exceeded_by`].
 pub(super) fn normal_share_above(value: f32) -> f32 {
     share_above(&NORMAL, value)

@@ -1,6 +1,6 @@
 //! Ridge regression to one-hot targets, in closed form through the dual.
 
-use super::head::FitError;
+use super::fit_error::FitError;
 use super::linalg::{add_scaled, centre_gram, cholesky, solve_factored};
 
 /// Steps of iterative refinement: each takes the error of the solution from `e` to about
@@ -8,7 +8,7 @@ use super::linalg::{add_scaled, centre_gram, cholesky, solve_factored};
 const REFINEMENTS: usize = 3;
 
 pub(super) const fn scratch_len(n: usize) -> usize {
-    3 * n
+    n.saturating_mul(3)
 }
 
 /// Minimises `|Y - X W' - 1 b'|^2 + lambda |W|^2` over weights and biases, as scikit-learn's

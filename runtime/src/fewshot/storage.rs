@@ -22,7 +22,7 @@ pub struct Storage<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize
 impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
     Storage<CLASSES, EXAMPLES, DIM>
 {
-    /// Empty.
+    /// Makes an empty room.
     pub const fn new() -> Self {
         Self {
             classes: [const { Class::EMPTY }; CLASSES],
@@ -35,7 +35,7 @@ impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
         }
     }
 
-    /// Lends it, to a [`Learner`](super::Learner) for instance, which takes it as empty.
+    /// Lends the room to a [`Learner`](super::Learner), which begins by knowing nothing.
     pub fn lend(&mut self) -> StorageMut<'_> {
         StorageMut {
             classes: &mut self.classes,
@@ -59,7 +59,7 @@ impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize> Default
     }
 }
 
-/// A [`Storage`] or [`StorageVec`] that was lent.
+/// Memory that a [`Storage`] or a [`StorageVec`] lends.
 #[derive(Debug)]
 pub struct StorageMut<'b> {
     pub(super) classes: &'b mut [Class],
@@ -80,7 +80,7 @@ pub(super) struct HeadMut<'b> {
     pub lengths: &'b mut [f32],
 }
 
-/// [`Storage`] of a size chosen at run time.
+/// A [`Storage`] of a size chosen at run time, on the heap.
 #[cfg(feature = "std")]
 #[derive(Clone, Debug)]
 pub struct StorageVec {
@@ -95,7 +95,7 @@ pub struct StorageVec {
 
 #[cfg(feature = "std")]
 impl StorageVec {
-    /// Room for `classes` classes with `examples` examples in all, of `dim` values each.
+    /// Makes room for `classes` classes with `examples` examples in all, of `dim` values each.
     pub fn new(classes: usize, examples: usize, dim: usize) -> Self {
         Self {
             classes: vec![Class::EMPTY; classes],
@@ -108,7 +108,7 @@ impl StorageVec {
         }
     }
 
-    /// As [`Storage::lend`].
+    /// Lends the room, as [`Storage::lend`] does.
     pub fn lend(&mut self) -> StorageMut<'_> {
         StorageMut {
             classes: &mut self.classes,

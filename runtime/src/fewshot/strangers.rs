@@ -1,9 +1,10 @@
-//! How sure an answer must be, so that sounds of none of the classes are rejected.
+//! How sure an answer must be for sounds of none of the classes to be rejected.
 
 use super::reference::{Reference, normal_exceeded_by, normal_share_above};
 
-/// Which sounds of none of the classes a threshold is calibrated for.
+/// Chooses the sounds of none of the classes that a threshold is calibrated for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Strangers {
     /// Any sounds: those that the backbone's [`Reference`] was measured on. Where the enrolled classes
     /// are alike, the threshold rises with that as far as it costs few recognitions.
@@ -16,15 +17,16 @@ pub enum Strangers {
     Related,
 }
 
-/// How the threshold of classes that have none of their own is calibrated.
+/// Calibrates the threshold of classes that have none of their own.
 ///
-/// What it comes to on real recordings is in the project's `models/reports/open-set.md`.
+/// Rates measured on real recordings are in the project's `models/reports/open-set.md`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Calibration {
     /// Share of the strangers that may be taken for one of the classes, 0 to 1, however many classes
     /// there are.
     pub false_acceptance: f32,
-    /// Which strangers.
+    /// Kind of strangers.
     pub strangers: Strangers,
 }
 
@@ -38,10 +40,10 @@ impl Default for Calibration {
     }
 }
 
-/// What the enrolled examples say of strangers, found by a fit.
+/// Statistics of the enrolled examples from which strangers are judged; a fit computes them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Impostors {
-    /// How many classes that point in independent directions would give a stranger as many chances.
+pub(super) struct StrangerStatistics {
+    /// Number of classes in independent directions that would give a stranger as many chances.
     independent: f32,
     /// Mean and deviation of the similarities of examples to the likest class that is not their own.
     related: Option<[f32; 2]>,
@@ -57,10 +59,10 @@ const PRIOR_SHARE: f32 = 0.5;
 /// Share of enrolled sounds that may be less like another class than the threshold is.
 const SPARED: f32 = 0.05;
 
-impl Impostors {
-    /// From the Gram matrix of the examples, their labels, which come in order, and what each label
-    /// stands for: `lengths` of the sums of their examples, zero if those cancel out, and whether it
-    /// `is_sound`, which a stranger can be taken for.
+impl StrangerStatistics {
+    /// Computes the statistics from the Gram matrix of the examples and their labels, which come in
+    /// order. Of each label, `lengths` holds the length of the sum of its examples, zero if they cancel
+    /// out, and `is_sound` tells whether a stranger can be taken for it.
     ///
     /// A stranger is compared with the mean direction of each of `n` sounds. Were these orthogonal, it
     /// would have `n` chances; were they one, a single chance. With the similarities `c` of the means,
@@ -134,13 +136,13 @@ impl Impostors {
         }
     }
 
-    /// Before anything is enrolled.
+    /// Statistics of a learner that knows nothing.
     pub const NONE: Self = Self {
         independent: 1.0,
         related: None,
     };
 
-    /// The similarity to the best class below which a sound is a stranger, -1 to 1.
+    /// Returns the similarity to the best class below which a sound is a stranger, -1 to 1.
     ///
     /// Where the enrolled sounds are alike, all of one voice for instance, even the strangers that the
     /// reference knows are less alike than they are to each other. A known sound is more like its class
@@ -161,8 +163,8 @@ impl Impostors {
         unrelated.max(mean + deviations * deviation).min(1.0)
     }
 
-    /// The probability, 0 to 1, that a stranger is as like its best class as `similarity`. At the
-    /// threshold it is at most the rate that this is calibrated for.
+    /// Returns the probability, 0 to 1, that a stranger is as like its best class as `similarity`. At
+    /// the threshold it is at most the rate that the threshold is calibrated for.
     pub fn chance(&self, reference: &Reference, strangers: Strangers, similarity: f32) -> f32 {
         let each = reference.share_above(similarity);
         let unrelated = -libm::expm1f(self.independent * libm::log1pf(-each));
@@ -187,7 +189,7 @@ mod tests {
     }
 
     /// Of unit vectors in a plane, at `degrees`, one class each unless `labels` say otherwise.
-    fn impostors(degrees: &[f32], labels: &[u8]) -> Impostors {
+    fn statistics(degrees: &[f32], labels: &[u8]) -> StrangerStatistics {
         let gram: Vec<f32> = degrees
             .iter()
             .flat_map(|a| degrees.iter().map(move |b| (a - b).to_radians().cos()))
@@ -205,32 +207,34 @@ mod tests {
                 square.max(0.0).sqrt()
             })
             .collect();
-        Impostors::of(&gram, labels, &lengths, |label| label != 9, &reference())
+        StrangerStatistics::of(&gram, labels, &lengths, |label| label != 9, &reference())
     }
 
     #[test]
     fn classes_count_by_how_far_apart_they_are() {
         let independent = |degrees: &[f32]| {
             let labels: Vec<u8> = (0..degrees.len() as u8).collect();
-            impostors(degrees, &labels).independent
+            statistics(degrees, &labels).independent
         };
         assert!((independent(&[10.0]) - 1.0).abs() < 1e-6);
         assert!((independent(&[10.0, 10.0, 10.0]) - 1.0).abs() < 1e-5);
         assert!((independent(&[0.0, 90.0]) - 2.0).abs() < 1e-5);
         assert!((independent(&[0.0, 0.0, 90.0, 90.0]) - 2.0).abs() < 1e-5);
         assert!((independent(&[0.0, 180.0]) - 2.0).abs() < 1e-5);
-        assert!((impostors(&[0.0, 20.0, 90.0], &[0, 0, 1]).independent - 1.7).abs() < 0.1);
+        assert!((statistics(&[0.0, 20.0, 90.0], &[0, 0, 1]).independent - 1.7).abs() < 0.1);
     }
 
     #[test]
     fn more_classes_ask_for_more_likeness() {
         let calibration = Calibration::default();
-        let one = impostors(&[0.0], &[0]).threshold(&reference(), &calibration);
-        let two = impostors(&[0.0, 90.0], &[0, 1]).threshold(&reference(), &calibration);
+        let one = statistics(&[0.0], &[0]).threshold(&reference(), &calibration);
+        let two = statistics(&[0.0, 90.0], &[0, 1]).threshold(&reference(), &calibration);
         assert!((one - 0.48).abs() < 1e-5);
         // Half of five in a hundred, 2.5 in a hundred, lies between the quantiles of 5 and 2.
         assert!(two > 0.55 && two < 0.6, "{two}");
-        assert!((Impostors::NONE.threshold(&reference(), &calibration) - 0.48).abs() < 1e-5);
+        assert!(
+            (StrangerStatistics::NONE.threshold(&reference(), &calibration) - 0.48).abs() < 1e-5
+        );
     }
 
     #[test]
@@ -240,7 +244,7 @@ mod tests {
             ..Calibration::default()
         };
         // Classes 20 degrees apart: strangers of their kind are as like one of them.
-        let near = impostors(&[0.0, 20.0, 40.0], &[0, 1, 2]);
+        let near = statistics(&[0.0, 20.0, 40.0], &[0, 1, 2]);
         let [mean, deviation] = near.related.unwrap();
         assert!((mean - 20.0_f32.to_radians().cos()).abs() < 1e-4 && deviation > 0.01);
         assert!(near.threshold(&reference(), &related) > mean);
@@ -248,14 +252,14 @@ mod tests {
         let unrelated = near.threshold(&reference(), &Calibration::default());
         assert!(unrelated > 0.65 && unrelated < mean, "{unrelated}");
         // A single class knows nothing of its kind.
-        let alone = impostors(&[0.0, 10.0], &[0, 0]);
+        let alone = statistics(&[0.0, 10.0], &[0, 0]);
         assert_eq!(alone.related, None);
         assert_eq!(
             alone.threshold(&reference(), &related),
             alone.threshold(&reference(), &Calibration::default())
         );
-        // Negatives do: they are impostors, and nothing is taken for one of them.
-        let negatives = impostors(&[0.0, 30.0, 40.0], &[0, 9, 9]);
+        // Negatives do: they are strangers, and nothing is taken for one of them.
+        let negatives = statistics(&[0.0, 30.0, 40.0], &[0, 9, 9]);
         assert_eq!(negatives.independent, 1.0);
         let [mean, _] = negatives.related.unwrap();
         assert!(
@@ -265,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_rate_of_nothing_or_all_is_taken_at_its_word() {
-        let known = impostors(&[0.0, 60.0, 90.0], &[0, 1, 2]);
+        let known = statistics(&[0.0, 60.0, 90.0], &[0, 1, 2]);
         for strangers in [Strangers::Unrelated, Strangers::Related] {
             let at = |false_acceptance| {
                 known.threshold(
@@ -294,7 +298,7 @@ mod tests {
             related in any::<bool>(),
         ) {
             let labels: Vec<u8> = (0..degrees.len() as u8).collect();
-            let known = impostors(&degrees, &labels);
+            let known = statistics(&degrees, &labels);
             let strangers = if related { Strangers::Related } else { Strangers::Unrelated };
             let calibration = Calibration { false_acceptance: rate, strangers };
             let threshold = known.threshold(&reference(), &calibration);

@@ -1,14 +1,15 @@
 //! The examples that a device has been taught, by class.
 
-use super::class::{CLASS_NAME_BYTES, Class, ClassName, Role};
+use super::class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role};
 use super::direction::is_direction;
 use crate::space::EmbeddingSpace;
 
 /// Named classes with their examples, each a direction ([`super::direction`]).
 ///
-/// Classes are numbered from 0 in the order of their first example; the examples of a class stand
-/// together, in the order in which they came. Removing one closes the gap. So a set depends only on
-/// what is in it: one from which a class has been removed equals the set that never had it.
+/// Classes stand in the order of their first example; the examples of a class stand together, in the
+/// order in which they came. Removing one closes the gap. So answers depend only on the content of a
+/// set: one from which a class has been removed answers like the set that never had it. A class is
+/// named by its [`ClassId`], which such changes leave alone.
 #[derive(Debug)]
 pub struct SupportSet<'b> {
     /// The first `used` are in use.
@@ -18,59 +19,73 @@ pub struct SupportSet<'b> {
     directions: &'b mut [i8],
     space: EmbeddingSpace<'b>,
     default_threshold: Option<f32>,
+    /// The next class gets this id, or the first one after it that no class has.
+    next_id: ClassId,
 }
 
-/// Why a support set could not be changed. It then is as it was.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Explains why a support set could not be changed. It is then unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SupportError {
     /// There is no room for another class.
+    #[error("all {capacity} classes are taken: remove one first")]
     TooManyClasses {
         /// Most classes that there is room for; never more than 256.
         capacity: usize,
     },
     /// There is no room for another example.
+    #[error("all {capacity} examples are taken: remove a class first")]
     TooManyExamples {
         /// Most examples that there is room for, of all classes together.
         capacity: usize,
     },
     /// The name is longer than [`CLASS_NAME_BYTES`].
+    #[error("the name has {bytes} bytes, at most {CLASS_NAME_BYTES} fit")]
     NameTooLong {
-        /// Its length in bytes.
+        /// Length of the name in bytes.
         bytes: usize,
     },
     /// The name is empty.
+    #[error("the class needs a name")]
     NameEmpty,
     /// Another class has the name.
+    #[error("class {class} has this name: choose another one")]
     NameTaken {
         /// That class.
-        class: u8,
+        class: ClassId,
     },
     /// Negatives and background have no name.
+    #[error("the class is for {role:?} and takes no name")]
     NoName {
         /// What the class is for.
         role: Role,
     },
-    /// No class has this number.
+    /// No class has this id.
+    #[error("there is no class {class}")]
     NoSuchClass {
-        /// The number asked for.
-        class: u8,
+        /// The id asked for.
+        class: ClassId,
     },
     /// The class has no example with this number.
+    #[error("the class has no example {example}")]
     NoSuchExample {
-        /// The number asked for, counted within the class.
+        /// The number asked for, counted from 0 within the class.
         example: usize,
     },
     /// The example does not have as many values as the backbone's embeddings.
+    #[error("the example has {found} values instead of {expected}")]
     Length {
         /// Values of an embedding.
         expected: usize,
-        /// Values in the example.
+        /// Values of the example.
         found: usize,
     },
-    /// The example is not what [`super::direction`] makes.
+    /// The example is not as [`super::direction`] makes it.
+    #[error("the example is not a direction: its parts do not peak at 127")]
     NotADirection,
     /// The threshold is not a number from -1 to 1.
+    #[error("the threshold is {found}, expected a number from -1 to 1")]
     Threshold {
         /// The number found.
         found: f32,
@@ -78,8 +93,8 @@ pub enum SupportError {
 }
 
 impl<'b> SupportSet<'b> {
-    /// An empty set of directions of embeddings of `space`, with room for as many classes and examples
-    /// as the slices hold.
+    /// Makes an empty set of directions of embeddings of `space`, with room for as many classes and
+    /// examples as the slices hold.
     pub(super) fn new(
         classes: &'b mut [Class],
         directions: &'b mut [i8],
@@ -91,6 +106,7 @@ impl<'b> SupportSet<'b> {
             directions,
             space,
             default_threshold: None,
+            next_id: ClassId::new(0),
         }
     }
 
@@ -99,9 +115,11 @@ impl<'b> SupportSet<'b> {
         &self.space
     }
 
-    /// Adds an example to the sound called `name`, making the class if it is new, and returns the
-    /// class's number.
-    pub fn enrol(&mut self, name: &str, direction: &[i8]) -> Result<u8, SupportError> {
+    /// Adds an example to the sound called `name` and returns its class, which is made if it is new.
+    ///
+    /// # Errors
+    /// [`SupportError`]: no room, no name that fits, or no direction.
+    pub fn enrol(&mut self, name: &str, direction: &[i8]) -> Result<ClassId, SupportError> {
         match self.find(name) {
             Some(class) => self.add_example(class, direction).map(|()| class),
             None => self.add_class(class_name(name)?, Role::Sound, direction),
@@ -109,8 +127,11 @@ impl<'b> SupportSet<'b> {
     }
 
     /// Adds an example to the class that is there for `role`, [`Role::Negatives`] or
-    /// [`Role::Background`], making the class if it is new, and returns its number.
-    pub fn enrol_role(&mut self, role: Role, direction: &[i8]) -> Result<u8, SupportError> {
+    /// [`Role::Background`], and returns that class, which is made if it is new.
+    ///
+    /// # Errors
+    /// [`SupportError`]: no room, no direction, or the role of a sound, which needs a name.
+    pub fn enrol_role(&mut self, role: Role, direction: &[i8]) -> Result<ClassId, SupportError> {
         match self.find_role(role) {
             _ if role == Role::Sound => Err(SupportError::NameEmpty),
             Some(class) => self.add_example(class, direction).map(|()| class),
@@ -123,32 +144,47 @@ impl<'b> SupportSet<'b> {
         name: ClassName,
         role: Role,
         direction: &[i8],
-    ) -> Result<u8, SupportError> {
+    ) -> Result<ClassId, SupportError> {
         let capacity = self.class_capacity();
         if self.used >= capacity {
             return Err(SupportError::TooManyClasses { capacity });
         }
         self.insert(self.example_count(), direction)?;
+        let id = self.free_id();
         self.classes[self.used] = Class {
+            id,
             name,
             role,
             examples: 1,
             ..Class::EMPTY
         };
         self.used += 1;
-        Ok((self.used - 1) as u8)
+        self.next_id = ClassId::new(id.get().wrapping_add(1));
+        Ok(id)
+    }
+
+    /// Returns the first id from `next_id` on that no class has; there are far more ids than classes.
+    fn free_id(&self) -> ClassId {
+        let mut id = self.next_id;
+        while self.classes().iter().any(|class| class.id == id) {
+            id = ClassId::new(id.get().wrapping_add(1));
+        }
+        id
     }
 
     /// Adds an example to a class.
-    pub fn add_example(&mut self, class: u8, direction: &[i8]) -> Result<(), SupportError> {
-        let end = self.start(class)? + self.class(class)?.examples();
-        self.insert(end, direction)?;
-        self.classes[usize::from(class)].examples += 1;
+    ///
+    /// # Errors
+    /// [`SupportError`]: no such class, no room, or no direction.
+    pub fn add_example(&mut self, class: ClassId, direction: &[i8]) -> Result<(), SupportError> {
+        let place = self.place(class)?;
+        self.insert(self.start(place + 1), direction)?;
+        self.classes[place].examples += 1;
         Ok(())
     }
 
-    /// Puts an example where the one with the number `place` is, moving that and those after it.
-    fn insert(&mut self, place: usize, direction: &[i8]) -> Result<(), SupportError> {
+    /// Puts an example where the one with the number `at` is, moving that and those after it.
+    fn insert(&mut self, at: usize, direction: &[i8]) -> Result<(), SupportError> {
         let (count, dim) = (self.example_count(), self.dim());
         if direction.len() != dim {
             let (expected, found) = (dim, direction.len());
@@ -161,46 +197,57 @@ impl<'b> SupportSet<'b> {
         if count >= capacity {
             return Err(SupportError::TooManyExamples { capacity });
         }
-        let (start, end) = (place * dim, count * dim);
+        let (start, end) = (at * dim, count * dim);
         self.directions.copy_within(start..end, start + dim);
         self.directions[start..start + dim].copy_from_slice(direction);
         Ok(())
     }
 
-    /// Removes a class with its examples. Classes after it move down by one.
-    pub fn remove(&mut self, class: u8) -> Result<(), SupportError> {
-        let (start, count) = (self.start(class)?, self.class(class)?.examples());
-        self.close(start, count);
-        self.classes[usize::from(class)..self.used].rotate_left(1);
+    /// Removes a class with its examples. The others keep their ids.
+    ///
+    /// # Errors
+    /// [`SupportError::NoSuchClass`].
+    pub fn remove(&mut self, class: ClassId) -> Result<(), SupportError> {
+        let place = self.place(class)?;
+        self.close(self.start(place), self.classes[place].examples());
+        self.classes[place..self.used].rotate_left(1);
         self.used -= 1;
         Ok(())
     }
 
     /// Removes an example, counted from 0 within its class; with its last example goes the class.
-    pub fn remove_example(&mut self, class: u8, example: usize) -> Result<(), SupportError> {
-        let (start, count) = (self.start(class)?, self.class(class)?.examples());
+    ///
+    /// # Errors
+    /// [`SupportError::NoSuchClass`] or [`SupportError::NoSuchExample`].
+    pub fn remove_example(&mut self, class: ClassId, example: usize) -> Result<(), SupportError> {
+        let place = self.place(class)?;
+        let count = self.classes[place].examples();
         if example >= count {
             return Err(SupportError::NoSuchExample { example });
         }
         if count == 1 {
             return self.remove(class);
         }
-        self.close(start + example, 1);
-        self.classes[usize::from(class)].examples -= 1;
+        self.close(self.start(place) + example, 1);
+        self.classes[place].examples -= 1;
         Ok(())
     }
 
-    /// Moves the examples behind `place + count` to `place`.
-    fn close(&mut self, place: usize, count: usize) {
+    /// Moves the examples behind `at + count` to `at`.
+    fn close(&mut self, at: usize, count: usize) {
         let dim = self.dim();
         let end = self.example_count() * dim;
-        let from = (place + count) * dim;
-        self.directions.copy_within(from..end, place * dim);
+        let from = (at + count) * dim;
+        self.directions.copy_within(from..end, at * dim);
     }
 
-    /// Gives a sound another name. It keeps its number.
-    pub fn rename(&mut self, class: u8, name: &str) -> Result<(), SupportError> {
-        let role = self.class(class)?.role;
+    /// Gives a sound another name.
+    ///
+    /// # Errors
+    /// [`SupportError`]: no such class, one that takes no name, or a name that is taken or does not fit.
+    pub fn rename(&mut self, class: ClassId, name: &str) -> Result<(), SupportError> {
+        let place = self.place(class)?;
+        let role = self.classes[place].role;
         if role != Role::Sound {
             return Err(SupportError::NoName { role });
         }
@@ -208,50 +255,65 @@ impl<'b> SupportSet<'b> {
         match self.find(&name) {
             Some(other) if other != class => Err(SupportError::NameTaken { class: other }),
             _ => {
-                self.classes[usize::from(class)].name = name;
+                self.classes[place].name = name;
                 Ok(())
             }
         }
     }
 
     /// Lets a class take part, or not: while it does not, it is kept but counts for nothing.
-    pub fn set_enabled(&mut self, class: u8, enabled: bool) -> Result<(), SupportError> {
-        self.class(class)?;
-        self.classes[usize::from(class)].disabled = !enabled;
+    ///
+    /// # Errors
+    /// [`SupportError::NoSuchClass`].
+    pub fn set_enabled(&mut self, class: ClassId, enabled: bool) -> Result<(), SupportError> {
+        let place = self.place(class)?;
+        self.classes[place].enabled = enabled;
         Ok(())
     }
 
-    /// Sets the least similarity, -1 to 1, at which a query belongs to the class; `None` leaves it
+    /// Sets the smallest similarity, -1 to 1, at which a query belongs to the class; `None` leaves it
     /// to the learner.
-    pub fn set_threshold(&mut self, class: u8, threshold: Option<f32>) -> Result<(), SupportError> {
-        self.class(class)?;
+    ///
+    /// # Errors
+    /// [`SupportError::NoSuchClass`] or [`SupportError::Threshold`].
+    pub fn set_threshold(
+        &mut self,
+        class: ClassId,
+        threshold: Option<f32>,
+    ) -> Result<(), SupportError> {
+        let place = self.place(class)?;
         check_threshold(threshold)?;
-        self.classes[usize::from(class)].threshold = threshold;
+        self.classes[place].threshold = threshold;
         Ok(())
     }
 
-    /// Sets the least similarity, -1 to 1, at which a query belongs to a class without a threshold
+    /// Sets the smallest similarity, -1 to 1, at which a query belongs to a class without a threshold
     /// of its own; `None` leaves it to the learner.
+    ///
+    /// # Errors
+    /// [`SupportError::Threshold`].
     pub fn set_default_threshold(&mut self, threshold: Option<f32>) -> Result<(), SupportError> {
         check_threshold(threshold)?;
         self.default_threshold = threshold;
         Ok(())
     }
 
-    /// What [`Self::set_default_threshold`] set.
+    /// Returns the threshold that [`Self::set_default_threshold`] set.
     pub fn default_threshold(&self) -> Option<f32> {
         self.default_threshold
     }
 
-    /// Holds `classes` instead of what it held, and gives the room for their examples, which must be
+    /// Replaces the content by `classes` and returns the room for their examples, which must be
     /// filled. There must be room, and every class must be as this set would have made it.
     pub(super) fn restore(
         &mut self,
         default_threshold: Option<f32>,
+        next_id: ClassId,
         classes: impl Iterator<Item = Class>,
     ) -> &mut [i8] {
         self.used = 0;
         self.default_threshold = default_threshold;
+        self.next_id = next_id;
         for (to, class) in self.classes.iter_mut().zip(classes) {
             *to = class;
             self.used += 1;
@@ -260,88 +322,105 @@ impl<'b> SupportSet<'b> {
         &mut self.directions[..len]
     }
 
-    /// Forgets everything, thresholds too.
+    /// Forgets everything, thresholds too. Ids that have been given are not given again.
     pub fn clear(&mut self) {
         self.used = 0;
         self.default_threshold = None;
     }
 
-    /// The classes in order.
+    /// Returns the classes in order.
     pub fn classes(&self) -> &[Class] {
         &self.classes[..self.used]
     }
 
-    /// A class.
-    pub fn class(&self, class: u8) -> Result<&Class, SupportError> {
-        let found = self.classes().get(usize::from(class));
-        found.ok_or(SupportError::NoSuchClass { class })
+    /// Returns a class.
+    ///
+    /// # Errors
+    /// [`SupportError::NoSuchClass`].
+    pub fn class(&self, class: ClassId) -> Result<&Class, SupportError> {
+        self.place(class).map(|place| &self.classes[place])
     }
 
-    /// Number of the sound called `name`.
-    pub fn find(&self, name: &str) -> Option<u8> {
-        self.position(|class| class.role == Role::Sound && class.name == name)
+    /// Finds the sound called `name`.
+    pub fn find(&self, name: &str) -> Option<ClassId> {
+        self.find_class(|class| class.role == Role::Sound && class.name == name)
     }
 
-    /// Number of the first class that is there for `role`.
-    pub fn find_role(&self, role: Role) -> Option<u8> {
-        self.position(|class| class.role == role)
+    /// Finds the first class that is there for `role`.
+    pub fn find_role(&self, role: Role) -> Option<ClassId> {
+        self.find_class(|class| class.role == role)
     }
 
-    fn position(&self, is_it: impl Fn(&Class) -> bool) -> Option<u8> {
-        self.classes()
-            .iter()
-            .position(is_it)
-            .map(|class| class as u8)
+    fn find_class(&self, is_it: impl Fn(&&Class) -> bool) -> Option<ClassId> {
+        self.classes().iter().find(is_it).map(Class::id)
     }
 
-    /// Name of a class; empty unless it is a sound.
-    pub fn name(&self, class: u8) -> Result<&str, SupportError> {
+    /// Returns the name of a class; empty unless it is a sound.
+    ///
+    /// # Errors
+    /// [`SupportError::NoSuchClass`].
+    pub fn name(&self, class: ClassId) -> Result<&str, SupportError> {
         self.class(class).map(Class::name)
     }
 
-    /// Number of classes.
+    /// Returns the number of classes.
     pub fn class_count(&self) -> usize {
         self.used
     }
 
-    /// Number of examples of all classes together.
+    /// Returns the number of examples of all classes together.
     pub fn example_count(&self) -> usize {
-        self.classes().iter().map(Class::examples).sum()
+        self.start(self.used)
     }
 
-    /// Most examples that there is room for, of all classes together.
+    /// Returns the largest number of examples that there is room for, of all classes together.
     pub fn example_capacity(&self) -> usize {
         // Counted with 16 bits.
         (self.directions.len() / self.dim()).min(u16::MAX.into())
     }
 
-    /// Most classes that there is room for.
+    /// Returns the largest number of classes that there is room for.
     pub fn class_capacity(&self) -> usize {
         self.classes.len().min(256)
     }
 
-    /// Values of an example.
+    /// Returns the number of values of an example.
     pub fn dim(&self) -> usize {
         self.space.dim()
     }
 
-    /// Number, counted over all classes, of the first example of `class`.
-    fn start(&self, class: u8) -> Result<usize, SupportError> {
-        self.class(class)?;
-        let before = &self.classes[..usize::from(class)];
-        Ok(before.iter().map(Class::examples).sum())
+    /// Returns the examples of a class, in the order in which they came; none if there is no such class.
+    pub fn examples(&self, class: ClassId) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
+        self.examples_at(self.place(class).unwrap_or(self.used))
     }
 
-    /// The examples of a class, in the order in which they came; none if there is no such class.
-    pub fn examples(&self, class: u8) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
-        let start = self.start(class).unwrap_or(0);
-        let count = self.class(class).map_or(0, Class::examples);
-        self.rows(start, count)
+    /// Returns the examples of all classes, class after class.
+    pub(super) fn all_examples(&self) -> &[i8] {
+        &self.directions[..self.example_count() * self.dim()]
     }
 
-    fn rows(&self, start: usize, count: usize) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
+    /// Returns the examples of the class at `place` of [`Self::classes`]; none behind the last.
+    pub(super) fn examples_at(&self, place: usize) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
+        let (start, end) = (self.start(place), self.start(place + 1));
         let dim = self.dim();
-        self.directions[start * dim..(start + count) * dim].chunks_exact(dim)
+        self.directions[start * dim..end * dim].chunks_exact(dim)
+    }
+
+    /// Returns the place of a class in [`Self::classes`].
+    fn place(&self, class: ClassId) -> Result<usize, SupportError> {
+        let place = self.classes().iter().position(|other| other.id == class);
+        place.ok_or(SupportError::NoSuchClass { class })
+    }
+
+    /// Returns the number, counted over all classes, of the first example of the class at `place`.
+    fn start(&self, place: usize) -> usize {
+        let before = self.classes().iter().take(place);
+        before.map(Class::examples).sum()
+    }
+
+    /// Returns the id from which on the next class gets the first that is free.
+    pub(super) fn next_id(&self) -> ClassId {
+        self.next_id
     }
 }
 
@@ -359,57 +438,30 @@ fn check_threshold(threshold: Option<f32>) -> Result<(), SupportError> {
     }
 }
 
-/// Two sets are equal if they hold the same for the same backbone, whatever they have room for.
+/// Two sets are equal if they hold the same for the same backbone, ids included, whatever they have
+/// room for.
 impl PartialEq for SupportSet<'_> {
     fn eq(&self, other: &Self) -> bool {
-        let examples = |set: &Self| set.example_count() * set.dim();
         self.space.backbone() == other.space.backbone()
             && self.dim() == other.dim()
             && self.default_threshold == other.default_threshold
             && self.classes() == other.classes()
-            && self.directions[..examples(self)] == other.directions[..examples(other)]
+            && self.all_examples() == other.all_examples()
     }
 }
 
-impl core::fmt::Display for SupportError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::TooManyClasses { capacity } => {
-                write!(f, "all {capacity} classes are taken: remove one first")
-            }
-            Self::TooManyExamples { capacity } => {
-                write!(f, "all {capacity} examples are taken: remove a class first")
-            }
-            Self::NameTooLong { bytes } => {
-                write!(
-                    f,
-                    "the name has {bytes} bytes, at most {CLASS_NAME_BYTES} fit"
-                )
-            }
-            Self::NameEmpty => f.write_str("the class needs a name"),
-            Self::NameTaken { class } => {
-                write!(f, "class {class} has this name: choose another one")
-            }
-            Self::NoName { role } => write!(f, "the class is for {role:?} and takes no name"),
-            Self::NoSuchClass { class } => write!(f, "there is no class {class}"),
-            Self::NoSuchExample { example } => write!(f, "the class has no example {example}"),
-            Self::Length { expected, found } => {
-                write!(f, "the example has {found} values instead of {expected}")
-            }
-            Self::NotADirection => {
-                f.write_str("the example is not a direction: its parts do not peak at 127")
-            }
-            Self::Threshold { found } => {
-                write!(
-                    f,
-                    "the threshold is {found}, expected a number from -1 to 1"
-                )
-            }
-        }
+#[cfg(feature = "defmt")]
+impl defmt::Format for SupportSet<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let examples = self.example_count();
+        defmt::write!(
+            f,
+            "SupportSet {{ classes: {}, examples: {} }}",
+            self.classes(),
+            examples
+        );
     }
 }
-
-impl core::error::Error for SupportError {}
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 /// spaced on the HTK mel scale between `f_min` and `f_max`, with unit peaks (no area
 /// normalisation). A feature is `(ln(mel_power + floor) - mean) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FrontendConfig {
     /// Samples per second of the input.
     pub sample_rate: u32,
@@ -18,7 +19,7 @@ pub struct FrontendConfig {
     pub hop: u16,
     /// Mel bands, 1 to 256.
     pub mels: u16,
-    /// Frames per patch: what the backbone sees at once.
+    /// Frames per patch, which the backbone sees at once.
     pub frames: u16,
     /// Lower edge of the lowest band, Hz.
     pub f_min: f32,
@@ -32,30 +33,50 @@ pub struct FrontendConfig {
     pub scale: f32,
 }
 
-/// Why a [`FrontendConfig`] cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a [`FrontendConfig`] cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FrontendConfigError {
     /// `sample_rate` is zero or above 384 kHz.
+    #[error("sample_rate must be from 1 to 384000 Hz")]
     SampleRate,
     /// `window` is not a power of two from 64 to 4096 (512 without the feature `long-windows`).
+    #[error("{WINDOW_RULE}")]
     Window,
     /// `hop` is zero or longer than the window.
+    #[error("hop must be from 1 to the window's length")]
     Hop,
     /// `mels` is zero or above 256.
+    #[error("mels must be from 1 to 256")]
     Mels,
     /// `frames` is zero or above 4096.
+    #[error("frames must be from 1 to 4096")]
     Frames,
     /// Not `0 <= f_min < f_max <= sample_rate / 2`.
+    #[error("0 <= f_min < f_max <= sample_rate / 2 must hold")]
     Range,
     /// `floor` is not positive, or above `1e6`.
+    #[error("floor must be positive and at most 1e6")]
     Floor,
     /// `mean` is above `1e4` in magnitude, or `scale` not positive or above `1e4`.
+    #[error("mean must be from -1e4 to 1e4, and scale positive and at most 1e4")]
     Normalisation,
 }
 
+/// Lengths that the window may have.
+const WINDOW_RULE: &str = if cfg!(feature = "long-windows") {
+    "window must be a power of two from 64 to 4096 samples"
+} else {
+    "window must be a power of two from 64 to 512 samples, or to 4096 with the feature long-windows of \
+     mtslvr-runtime"
+};
+
 impl FrontendConfig {
     /// Checks every parameter's range.
+    ///
+    /// # Errors
+    /// The first parameter that is out of its range.
     pub fn validate(&self) -> Result<(), FrontendConfigError> {
         use FrontendConfigError as E;
         let check = |ok: bool, error: E| if ok { Ok(()) } else { Err(error) };
@@ -81,49 +102,24 @@ impl FrontendConfig {
         )
     }
 
-    /// Length in `f32` of the buffer that a [`Frontend`](super::Frontend) works in:
+    /// Returns the length in `f32` of the buffer that a [`Frontend`](super::Frontend) works in:
     /// `2 * window - hop + 3 * mels + 2 + (mels + 3) / 2`.
     pub const fn buffer_len(&self) -> usize {
         super::log_mel::Parts::of(self).total()
     }
 
-    /// Values in a patch: `frames * mels`.
+    /// Returns the number of values in a patch: `frames * mels`.
     pub const fn patch_len(&self) -> usize {
         self.frames as usize * self.mels as usize
     }
 
-    /// Frames in a second of sound: `sample_rate / hop`.
+    /// Returns the number of frames in a second of sound: `sample_rate / hop`.
     pub const fn frames_per_second(&self) -> f32 {
         self.sample_rate as f32 / self.hop as f32
     }
 
-    /// Samples that one patch covers: `(frames - 1) * hop + window`.
+    /// Returns the number of samples that one patch covers: `(frames - 1) * hop + window`.
     pub const fn patch_samples(&self) -> usize {
-        (self.frames as usize - 1) * self.hop as usize + self.window as usize
+        (self.frames as usize).saturating_sub(1) * self.hop as usize + self.window as usize
     }
 }
-
-impl core::fmt::Display for FrontendConfigError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::SampleRate => "sample_rate must be from 1 to 384000 Hz",
-            Self::Window if cfg!(feature = "long-windows") => {
-                "window must be a power of two from 64 to 4096 samples"
-            }
-            Self::Window => {
-                "window must be a power of two from 64 to 512 samples, or to 4096 with the feature \
-                 long-windows of mtslvr-runtime"
-            }
-            Self::Hop => "hop must be from 1 to the window's length",
-            Self::Mels => "mels must be from 1 to 256",
-            Self::Frames => "frames must be from 1 to 4096",
-            Self::Range => "0 <= f_min < f_max <= sample_rate / 2 must hold",
-            Self::Floor => "floor must be positive and at most 1e6",
-            Self::Normalisation => {
-                "mean must be from -1e4 to 1e4, and scale positive and at most 1e4"
-            }
-        })
-    }
-}
-
-impl core::error::Error for FrontendConfigError {}

@@ -45,13 +45,19 @@ pub struct Frontend<'b> {
     invalid: u32,
 }
 
-/// Why a [`Frontend`] could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a [`Frontend`] could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FrontendError {
     /// A parameter is out of its range.
-    Config(FrontendConfigError),
+    #[error(transparent)]
+    Config(#[from] FrontendConfigError),
     /// The buffer is shorter than [`FrontendConfig::buffer_len`].
+    #[error(
+        "the frontend's buffer holds {found} values and {needed} are needed: see \
+         FrontendConfig::buffer_len"
+    )]
     BufferTooShort {
         /// Values that the frontend needs.
         needed: usize,
@@ -86,9 +92,12 @@ impl Parts {
 
 impl<'b> Frontend<'b> {
     /// Prepares the mel filters in `buffer`, of which the first
-    /// [`FrontendConfig::buffer_len`] values are used; what it held does not matter.
+    /// [`FrontendConfig::buffer_len`] values are used, whatever they hold.
+    ///
+    /// # Errors
+    /// [`FrontendError`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
-        config.validate().map_err(FrontendError::Config)?;
+        config.validate()?;
         let parts = Parts::of(&config);
         if buffer.len() < parts.total() {
             return Err(FrontendError::BufferTooShort {
@@ -112,7 +121,7 @@ impl<'b> Frontend<'b> {
         })
     }
 
-    /// The parameters of the features.
+    /// Returns the parameters of the features.
     pub fn config(&self) -> &FrontendConfig {
         &self.config
     }
@@ -131,7 +140,7 @@ impl<'b> Frontend<'b> {
         self.invalid = self.invalid.saturating_add(invalid);
     }
 
-    /// [`Self::push`] for 16-bit PCM: a sample counts `1 / 32768`.
+    /// Takes samples of 16-bit PCM, as [`Self::push`] does: a sample counts `1 / 32768`.
     pub fn push_i16(&mut self, samples: &[i16], on_frame: impl FnMut(&[f32])) {
         self.take(
             samples,
@@ -140,13 +149,13 @@ impl<'b> Frontend<'b> {
         );
     }
 
-    /// Samples that no frame has covered yet.
+    /// Returns the number of samples that no frame has covered yet.
     pub fn pending(&self) -> usize {
         self.filled - self.covered
     }
 
-    /// Samples since the last reset that were taken as silence, because they were not finite or
-    /// beyond [`SAMPLE_LIMIT`]. The count saturates.
+    /// Returns the number of samples since the last reset that were taken as silence, because they were
+    /// not finite or beyond [`SAMPLE_LIMIT`]. The count saturates.
     pub fn invalid_samples(&self) -> u32 {
         self.invalid
     }
@@ -210,21 +219,6 @@ impl<'b> Frontend<'b> {
         self.frame
     }
 }
-
-impl core::fmt::Display for FrontendError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Config(error) => write!(f, "frontend parameters: {error}"),
-            Self::BufferTooShort { needed, found } => write!(
-                f,
-                "the frontend's buffer holds {found} values and {needed} are needed: see \
-                 FrontendConfig::buffer_len"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for FrontendError {}
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,18 @@
-//! How a listener listens.
+//! Settings of a listener.
 
 /// Settings of a [`Listener`](super::Listener). Times are rounded to whole frames, at least one.
 ///
-/// The defaults were chosen on streams composed of pretraining recordings; what they give on others
-/// is in the project's `models/reports/stream.md`.
+/// The defaults were chosen on streams composed of pretraining recordings; the project's
+/// `models/reports/stream.md` has figures for others.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ListenerConfig {
     /// Seconds from one judged window to the next while a sound lasts; no more than a patch.
     pub hop: f32,
     /// Windows of one sound over which embeddings are averaged: the mean over all up to this many,
     /// then an exponential one with the weight `1 / smoothing` for the newest. 1 is no smoothing.
     pub smoothing: u16,
-    /// Added to the threshold of a class for an event to begin.
+    /// Similarity that an event needs above the threshold of its class to begin.
     pub margin: f32,
     /// An event goes on until the similarity is below its beginning's threshold by more than this.
     pub hysteresis: f32,
@@ -19,9 +20,9 @@ pub struct ListenerConfig {
     pub agreeing: u16,
     /// Seconds after an event's last recognised window in which no other event of its class begins.
     pub refractory: f32,
-    /// How far a frame has to stand out from the background for the backbone to run, dB: the
-    /// fourth-power mean over bands of what is above the background's mean, less what that usually
-    /// is. Negative infinity judges every window.
+    /// Level that a frame needs above the background for the backbone to run, dB. The level is the
+    /// fourth-power mean over bands of the excess over the background's mean, less its usual value.
+    /// Negative infinity judges every window.
     pub gate: f32,
     /// Seconds for which the gate stays open after the last such frame; no more than half a patch,
     /// so that a sound's last window holds some of it.
@@ -34,19 +35,25 @@ impl Default for ListenerConfig {
     }
 }
 
-/// Why a [`ListenerConfig`] cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a [`ListenerConfig`] cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ListenerConfigError {
     /// `hop` is not from 0 (exclusive) to 60 seconds.
+    #[error("hop must be above 0 and at most 60 s")]
     Hop,
     /// `smoothing` or `agreeing` is zero.
+    #[error("smoothing and agreeing must be at least 1")]
     Count,
-    /// `margin` or `hysteresis` is not finite, or `hysteresis` negative.
+    /// `margin` or `hysteresis` is not finite, or `hysteresis` negative or above 2.
+    #[error("margin must be finite, and hysteresis from 0 to 2")]
     Threshold,
     /// `refractory` or `hold` is not from 0 to 3600 seconds.
+    #[error("refractory and hold must be from 0 to 3600 s")]
     Duration,
     /// `gate` is not a number.
+    #[error("gate must be a number of dB, or negative infinity for none")]
     Gate,
 }
 
@@ -64,6 +71,9 @@ impl ListenerConfig {
     };
 
     /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// The first setting that is out of its range.
     pub fn validate(&self) -> Result<(), ListenerConfigError> {
         use ListenerConfigError as E;
         let check = |ok: bool, error: E| if ok { Ok(()) } else { Err(error) };
@@ -81,17 +91,3 @@ impl ListenerConfig {
         check(!self.gate.is_nan(), E::Gate)
     }
 }
-
-impl core::fmt::Display for ListenerConfigError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Hop => "hop must be above 0 and at most 60 s",
-            Self::Count => "smoothing and agreeing must be at least 1",
-            Self::Threshold => "margin must be finite, and hysteresis from 0 to 2",
-            Self::Duration => "refractory and hold must be from 0 to 3600 s",
-            Self::Gate => "gate must be a number of dB, or negative infinity for none",
-        })
-    }
-}
-
-impl core::error::Error for ListenerConfigError {}

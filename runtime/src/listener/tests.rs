@@ -37,12 +37,17 @@ impl Default for Bands {
     }
 }
 
+/// A patch was louder than the limit.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("too loud")]
+struct TooLoud;
+
 impl Backbone for Bands {
-    type Error = &'static str;
+    type Error = TooLoud;
     fn space(&self) -> EmbeddingSpace<'_> {
         space(self.config)
     }
-    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
+    fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), TooLoud> {
         self.embedded += 1;
         embedding.fill(0.0);
         for frame in patch.chunks_exact(DIM) {
@@ -51,7 +56,7 @@ impl Backbone for Bands {
             }
         }
         if patch.iter().any(|value| *value > self.limit) {
-            return Err("too loud");
+            return Err(TooLoud);
         }
         Ok(())
     }
@@ -145,7 +150,7 @@ fn listen(config: ListenerConfig, samples: &[f32], chunks: &[usize]) -> (Vec<Tol
     let mut learner = learner(&mut storage);
     let mut backbone = Bands::default();
     let mut buffer = vec![f32::NAN; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
-    let mut listener = Listener::new(config, CONFIG, DIM, CLASSES, &mut buffer).unwrap();
+    let mut listener = Listener::new(config, &space(CONFIG), CLASSES, &mut buffer).unwrap();
     let mut told = Vec::new();
     let mut rest = samples;
     for chunk in chunks.iter().cycle() {
@@ -182,7 +187,7 @@ fn scene() -> Vec<f32> {
 fn enrolled_sounds_are_events_and_others_are_not() {
     let (told, embedded) = listen(LOUD, &scene(), &[usize::MAX]);
     let events = events(&told);
-    let classes: Vec<u8> = events.iter().map(|event| event.class).collect();
+    let classes: Vec<u16> = events.iter().map(|event| event.class.get()).collect();
     assert_eq!(classes, [0, 1, 1], "{events:?}");
     for (event, second) in events.iter().zip([20.0, 23.0, 30.0]) {
         let late = event.start as f32 / CONFIG.sample_rate as f32 - second;
@@ -225,7 +230,7 @@ fn a_short_stream_is_judged_at_its_end() {
     let clip = tone(500.0, 0.1, 0.3);
     let (told, embedded) = listen(LOUD, &clip, &[100]);
     assert_eq!((told.len(), embedded), (1, 1));
-    assert_eq!(events(&told)[0].class, 0);
+    assert_eq!(events(&told)[0].class, ClassId::new(0));
     let (told, embedded) = listen(LOUD, &[], &[1]);
     assert!(told.is_empty() && embedded == 0);
 }
@@ -252,7 +257,7 @@ fn patches_of_any_length_are_listened_to() {
         let mut storage = StorageVec::new(CLASSES, 8, DIM);
         let mut learner = learner(&mut storage);
         let mut buffer = vec![0.0; Listener::buffer_len(&config, DIM, CLASSES)];
-        let mut listener = Listener::new(LOUD, config, DIM, CLASSES, &mut buffer).unwrap();
+        let mut listener = Listener::new(LOUD, &space(config), CLASSES, &mut buffer).unwrap();
         let mut judged = 0;
         let mut told = |window: &Window<'_>| {
             judged += usize::from(window.decision.is_some());
@@ -277,7 +282,7 @@ fn a_failure_is_told_and_the_stream_goes_on() {
         ..Bands::default()
     };
     let mut buffer = vec![0.0; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
-    let mut listener = Listener::new(LOUD, CONFIG, DIM, CLASSES, &mut buffer).unwrap();
+    let mut listener = Listener::new(LOUD, &space(CONFIG), CLASSES, &mut buffer).unwrap();
     let loud = tone(500.0, 20.0, 0.5);
     let quiet = stream(10.0, &[(8.0, tone(500.0, 0.1, 0.4))]);
     let mut events = 0;
@@ -286,19 +291,20 @@ fn a_failure_is_told_and_the_stream_goes_on() {
         .push(&mut learner, &mut backbone, &quiet[..20_000], &mut count)
         .unwrap();
     let failed = listener.push(&mut learner, &mut backbone, &loud, &mut count);
-    assert_eq!(failed, Err(ListenError::Backbone("too loud")));
+    assert_eq!(failed, Err(ListenError::Backbone(TooLoud)));
     let _ = listener.push(&mut learner, &mut backbone, &quiet[..8000], &mut count);
     let went_on = listener.push(&mut learner, &mut backbone, &quiet, &mut count);
     assert_eq!((went_on, events), (Ok(()), 1));
     // A learner that was changed and not fitted.
-    learner.support_mut().set_enabled(0, false).unwrap();
+    let [low, high] = TONES.map(|(name, _)| learner.support().find(name).unwrap());
+    learner.support_mut().set_enabled(low, false).unwrap();
     let unfitted = listener.push(&mut learner, &mut backbone, &quiet, |_| ());
     assert_eq!(
         unfitted,
         Err(ListenError::Classify(ClassifyError::NotFitted))
     );
     // One that knows nothing is no failure.
-    learner.support_mut().set_enabled(1, false).unwrap();
+    learner.support_mut().set_enabled(high, false).unwrap();
     listener
         .push(&mut learner, &mut backbone, &quiet, |window| {
             assert!(window.decision.is_none());
@@ -311,7 +317,7 @@ fn what_cannot_work_is_refused() {
     let needed = Listener::buffer_len(&CONFIG, DIM, CLASSES);
     let mut buffer = vec![0.0; needed];
     let mut new = |config, frontend, length: usize| {
-        Listener::new(config, frontend, DIM, CLASSES, &mut buffer[..length]).map(|_| ())
+        Listener::new(config, &space(frontend), CLASSES, &mut buffer[..length]).map(|_| ())
     };
     assert_eq!(new(LOUD, CONFIG, needed), Ok(()));
     let found = needed - 1;
@@ -358,4 +364,26 @@ fn what_cannot_work_is_refused() {
             Err(ListenerError::Config(expected))
         );
     }
+}
+
+/// A class that another one is removed before keeps its id, so that an event of it is known.
+#[test]
+fn events_name_the_class_whatever_else_is_removed() {
+    let mut storage = StorageVec::new(CLASSES, 8, DIM);
+    let mut learner = learner(&mut storage);
+    let [low, high] = TONES.map(|(name, _)| learner.support().find(name).unwrap());
+    learner.support_mut().remove(low).unwrap();
+    let mut scratch = vec![0.0; learner.scratch_len()];
+    learner.fit(&mut scratch).unwrap();
+    let mut backbone = Bands::default();
+    let mut buffer = vec![0.0; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
+    let mut listener = Listener::new(LOUD, &space(CONFIG), CLASSES, &mut buffer).unwrap();
+    let mut heard = Vec::new();
+    listener
+        .push(&mut learner, &mut backbone, &scene(), |window| {
+            heard.extend(window.event.map(|event| event.class));
+        })
+        .unwrap();
+    assert_eq!(heard, [high, high]);
+    assert_eq!(learner.support().name(heard[0]), Ok("high"));
 }

@@ -1,12 +1,14 @@
 //! From judgements to events: agreement, hysteresis and the refractory period.
 
 use super::ListenerConfig;
+use crate::fewshot::ClassId;
 
 /// A judged window, as [`Trigger`] sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Judgement {
     /// The class with the best score.
-    pub class: u8,
+    pub class: ClassId,
     /// Similarity to that class.
     pub similarity: f32,
     /// The class's threshold; infinite where the class cannot be recognised whatever the
@@ -19,6 +21,7 @@ pub struct Judgement {
 /// Turns a sequence of judgements into beginnings of events. [`Listener`](super::Listener) has one;
 /// on its own it serves to replay judgements with other settings.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Trigger {
     margin: f32,
     hysteresis: f32,
@@ -26,36 +29,36 @@ pub struct Trigger {
     /// In the unit of `now`.
     refractory: u64,
     /// The class that was last recognised, and in how many judgements in a row.
-    candidate: (u8, u16),
+    candidate: (ClassId, u16),
     /// The class of the event that goes on.
-    held: Option<u8>,
+    held: Option<ClassId>,
     /// The class of the last event, and when it was last recognised.
-    last: Option<(u8, u64)>,
+    last: Option<(ClassId, u64)>,
 }
 
 impl Trigger {
-    /// A trigger with these settings, the refractory period being `refractory` samples long.
+    /// Makes a trigger with these settings, the refractory period being `refractory` samples long.
     pub fn new(config: &ListenerConfig, refractory: u64) -> Self {
         Self {
             margin: config.margin,
             hysteresis: config.hysteresis,
             agreeing: config.agreeing,
             refractory,
-            candidate: (0, 0),
+            candidate: (ClassId::new(0), 0),
             held: None,
             last: None,
         }
     }
 
-    /// Forgets what it has seen.
+    /// Forgets all judgements.
     pub fn reset(&mut self) {
         self.candidate.1 = 0;
         self.held = None;
         self.last = None;
     }
 
-    /// Takes the judgement of a window that ends at sample `now`, or `None` when the sound has
-    /// ended; whether an event of the judgement's class begins.
+    /// Takes the judgement of a window that ends at sample `now`, or `None` when the sound has ended,
+    /// and tells whether an event of the judgement's class begins.
     pub fn step(&mut self, judgement: Option<Judgement>, now: u64) -> bool {
         let Some(judgement) = judgement else {
             self.candidate.1 = 0;
@@ -88,7 +91,7 @@ impl Trigger {
         self.held = Some(class);
         let resting = self
             .last
-            .is_some_and(|(last, at)| last == class && now - at <= self.refractory);
+            .is_some_and(|(last, at)| last == class && now.saturating_sub(at) <= self.refractory);
         self.last = Some((class, now));
         !resting
     }
@@ -104,7 +107,7 @@ mod tests {
         let mut trigger = Trigger::new(&config, refractory);
         let judged = similarities.iter().enumerate().filter(|(now, similarity)| {
             let judgement = similarity.map(|similarity| Judgement {
-                class: 0,
+                class: ClassId::new(0),
                 similarity,
                 threshold: 0.5,
                 confidence: 0.9,
@@ -164,7 +167,7 @@ mod tests {
         let mut trigger = Trigger::new(&CONFIG, 100);
         let of = |class, threshold| {
             Some(Judgement {
-                class,
+                class: ClassId::new(class),
                 similarity: 0.8,
                 threshold,
                 confidence: 0.9,

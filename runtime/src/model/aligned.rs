@@ -17,11 +17,11 @@ use super::ALIGNMENT;
 /// )));
 ///
 /// let model = Model::open(&MODEL.0).expect("a model that was checked when it was packed");
-/// let mut arena = Aligned([0; 1024]);
+/// let mut arena = Aligned([0; 2048]);
 /// let mut backbone = PackedBackbone::new(model, &mut arena.0[..]).expect("arena_len() bytes");
 ///
 /// let patch = [0.5; 130]; // frames * mels of this model
-/// let mut embedding = [0.0; 22];
+/// let mut embedding = [0.0; 23];
 /// backbone.embed(&patch, &mut embedding).expect("both have the lengths that the model says");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

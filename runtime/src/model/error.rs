@@ -1,16 +1,22 @@
 //! Why bytes are not a model.
 
+use super::wire::SectionKind;
+use super::{MAX_ARENA, MAX_OPS, VERSION};
 use crate::frontend::FrontendConfigError;
+use crate::space::PartsError;
 
-/// Why [`Model::open`](crate::model::Model::open) refused a byte string. Operators are named by
-/// their index in the program, tensors by theirs (0 is the input, `i + 1` what operator `i`
+/// Explains why [`Model::open`](crate::model::Model::open) refused a byte string. Operators are named
+/// by their index in the program, tensors by theirs (0 is the patch, `i + 1` what operator `i`
 /// writes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum OpenError {
     /// The first byte is not at an address that is a multiple of 16.
+    #[error("the model must start at a multiple of 16 bytes")]
     Misaligned,
     /// There are fewer bytes than the header, or than the header says.
+    #[error("cut short: {found} bytes found, {expected} expected")]
     Truncated {
         /// Bytes that a model of this header has.
         expected: usize,
@@ -18,6 +24,7 @@ pub enum OpenError {
         found: usize,
     },
     /// There are more bytes than the header says.
+    #[error("too long: {found} bytes found, {expected} expected")]
     Overlong {
         /// Bytes that a model of this header has.
         expected: usize,
@@ -25,192 +32,143 @@ pub enum OpenError {
         found: usize,
     },
     /// The bytes do not begin with `SLVR`.
+    #[error("not a .slvr model: it does not begin with `SLVR`")]
     Magic,
     /// A version of the format that this reader does not know.
+    #[error("format version {0} found, {VERSION} expected")]
     Version(u16),
     /// The CRC-32 does not match: the file is damaged.
+    #[error("damaged: CRC-32 {found:08x} found, {expected:08x} expected")]
     Checksum {
-        /// What the header says.
+        /// CRC-32 that the header states.
         expected: u32,
-        /// What the bytes give.
+        /// CRC-32 of the bytes.
         found: u32,
     },
-    /// A field that must be zero is not.
+    /// A field that must be zero, or that an operator has no use for, says something.
+    #[error("a reserved field is not zero")]
     Reserved,
-    /// Not one or two paths.
-    Paths(u16),
-    /// No operators or more than [`MAX_OPS`](crate::model::MAX_OPS), or more operators shared by
-    /// the paths than there are.
-    OpCount(u16),
-    /// An offset is not a multiple of 16, or what begins there does not end inside the file.
+    /// The section table leaves the file, or has too many records.
+    #[error("the section table leaves the file or has too many records")]
+    SectionTable,
+    /// A section does not begin at a multiple of 16, overlaps the one before it, or leaves the file.
+    #[error("section {index} is not aligned to 16 bytes, overlaps another or leaves the file")]
     Section {
-        /// The offset.
-        offset: u32,
+        /// Its place in the section table.
+        index: u16,
     },
-    /// The name or the provenance is not UTF-8.
+    /// A section that must be understood and is not.
+    #[error("section kind {kind} is needed to read this model and unknown here: update the reader")]
+    UnknownSection {
+        /// Number of its kind.
+        kind: u16,
+    },
+    /// A section that every model has is not there.
+    #[error("the section `{0}` is missing")]
+    MissingSection(SectionKind),
+    /// A section is there twice.
+    #[error("the section `{0}` is there twice")]
+    RepeatedSection(SectionKind),
+    /// A section does not have the length that its contents need.
+    #[error("the section `{0}` has a wrong length")]
+    SectionLen(SectionKind),
+    /// Name or provenance are not UTF-8.
+    #[error("name or provenance is not UTF-8")]
     Text,
     /// The frontend's parameters cannot be used.
-    Frontend(FrontendConfigError),
-    /// A base mean, the rejection similarity or the reference distribution is not made of finite
-    /// numbers in their ranges and order.
+    #[error("frontend: {0}")]
+    Frontend(#[source] FrontendConfigError),
+    /// The parts do not describe an embedding.
+    #[error("parts: {0}")]
+    Parts(#[source] PartsError),
+    /// A part names a tensor that is not there or is not as long as the part.
+    #[error("part {part}: its tensor is not there or not as long as the part")]
+    PartTensor {
+        /// Its place among the parts.
+        part: u16,
+    },
+    /// Base mean or reference are not made of finite numbers in their ranges and order.
+    #[error("base mean or reference holds a number that is not finite, in range and in order")]
     Statistics,
-    /// The arena is larger than [`MAX_ARENA`](crate::model::MAX_ARENA).
+    /// No operators, or more than [`MAX_OPS`].
+    #[error("{0} operators found, 1 to {MAX_OPS} expected")]
+    OpCount(u16),
+    /// The arena is larger than [`MAX_ARENA`].
+    #[error("an arena of {found} bytes asked for, at most {MAX_ARENA} expected")]
     ArenaTooLarge {
-        /// Bytes that the header asks for.
+        /// Bytes that the network asks for.
         found: u32,
     },
     /// A tensor has a zero dimension, or its shape is not what its operator makes of its inputs.
+    #[error("tensor {tensor}: its shape does not follow from its inputs'")]
     Shape {
         /// The tensor.
         tensor: u16,
     },
     /// A tensor's scale is not finite, positive and of a usable size, or differs where it must be
     /// the same.
+    #[error("tensor {tensor}: unusable scale or zero point")]
     Scale {
         /// The tensor.
         tensor: u16,
     },
     /// A tensor or an operator's scratch lies outside the arena or over something still needed.
+    #[error("tensor {tensor}: placed outside the arena or over a tensor still needed")]
     Placement {
         /// The tensor, or the tensor that the operator with the scratch writes.
         tensor: u16,
     },
     /// An operator of a kind that this reader does not know.
+    #[error("operator {op}: unknown kind {kind}")]
     Kind {
         /// The operator.
         op: u16,
-        /// Its kind.
+        /// Number of its kind.
         kind: u8,
     },
     /// Weights in pairs of channels whose second is out of range, or that are not zero where there
     /// is no channel or value.
+    #[error("operator {op}: weights that cannot be")]
     Weights {
         /// The operator.
         op: u16,
     },
-    /// Weights in an order that this reader does not know, or that the file's version or the
-    /// operator does not have.
+    /// Weights in an order that this reader does not know or the operator does not have.
+    #[error("operator {op}: cannot have weights in order {layout}")]
     Layout {
         /// The operator.
         op: u16,
-        /// The order found.
+        /// Number of the order.
         layout: u8,
     },
+    /// A table does not begin at a multiple of 16 of the constants, or leaves them.
+    #[error("operator {op}: a table is not aligned to 16 bytes or leaves the constants")]
+    Table {
+        /// The operator.
+        op: u16,
+    },
     /// An operator reads a tensor that does not exist yet, or lacks or has too many operands.
+    #[error("operator {op}: reads what is not there, or wrong operands")]
     Operand {
         /// The operator.
         op: u16,
     },
     /// Kernel, stride or padding out of range, or an adapter whose centre leaves the map.
+    #[error("operator {op}: kernel, stride or padding out of range")]
     Window {
         /// The operator.
         op: u16,
     },
     /// A least value above the greatest.
+    #[error("operator {op}: least output above the greatest")]
     Clamp {
         /// The operator.
         op: u16,
     },
     /// Some input could overflow the 32-bit accumulator, or a shift is out of range.
+    #[error("operator {op}: its accumulator could overflow 32 bits")]
     Overflow {
         /// The operator.
         op: u16,
     },
-    /// An operator shared by both paths has tables that differ between them.
-    Shared {
-        /// The operator.
-        op: u16,
-    },
-}
-
-impl core::fmt::Display for OpenError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Misaligned => f.write_str("the model must start at a multiple of 16 bytes"),
-            Self::Truncated { expected, found } => {
-                write!(f, "cut short: {found} bytes found, {expected} expected")
-            }
-            Self::Overlong { expected, found } => {
-                write!(f, "too long: {found} bytes found, {expected} expected")
-            }
-            Self::Magic => f.write_str("not a .slvr model: it does not begin with `SLVR`"),
-            Self::Version(found) => write!(
-                f,
-                "format version {found} found, 1 to {} expected",
-                super::VERSION
-            ),
-            Self::Checksum { expected, found } => write!(
-                f,
-                "damaged: CRC-32 {found:08x} found, {expected:08x} expected"
-            ),
-            Self::Reserved => f.write_str("a reserved field is not zero"),
-            Self::Paths(found) => write!(f, "{found} paths found, 1 or 2 expected"),
-            Self::OpCount(found) => write!(
-                f,
-                "{found} operators found, 1 to {} expected",
-                super::MAX_OPS
-            ),
-            Self::Section { offset } => write!(
-                f,
-                "the section at offset {offset} is not aligned to 16 bytes or leaves the file"
-            ),
-            Self::Text => f.write_str("name or provenance is not UTF-8"),
-            Self::Frontend(error) => write!(f, "frontend: {error}"),
-            Self::Statistics => {
-                f.write_str(
-                    "base mean, rejection similarity or reference distribution holds a number that is not \
-                     finite, in range and in order",
-                )
-            }
-            Self::ArenaTooLarge { found } => write!(
-                f,
-                "an arena of {found} bytes asked for, at most {} expected",
-                super::MAX_ARENA
-            ),
-            Self::Shape { tensor } => {
-                write!(
-                    f,
-                    "tensor {tensor}: its shape does not follow from its inputs'"
-                )
-            }
-            Self::Scale { tensor } => write!(f, "tensor {tensor}: unusable scale or zero point"),
-            Self::Placement { tensor } => write!(
-                f,
-                "tensor {tensor}: placed outside the arena or over a tensor still needed"
-            ),
-            Self::Kind { op, kind } => write!(f, "operator {op}: unknown kind {kind}"),
-            Self::Weights { op } => write!(f, "operator {op}: weights that cannot be"),
-            Self::Layout { op, layout } => {
-                write!(f, "operator {op}: cannot have weights in order {layout}")
-            }
-            Self::Operand { op } => {
-                write!(
-                    f,
-                    "operator {op}: reads what is not there, or wrong operands"
-                )
-            }
-            Self::Window { op } => {
-                write!(f, "operator {op}: kernel, stride or padding out of range")
-            }
-            Self::Clamp { op } => write!(f, "operator {op}: least output above the greatest"),
-            Self::Overflow { op } => {
-                write!(f, "operator {op}: its accumulator could overflow 32 bits")
-            }
-            Self::Shared { op } => {
-                write!(
-                    f,
-                    "operator {op}: shared, but its tables differ between paths"
-                )
-            }
-        }
-    }
-}
-
-impl core::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Frontend(error) => Some(error),
-            _ => None,
-        }
-    }
 }

@@ -1,35 +1,43 @@
-//! The packed model `.slvr`: a checked, zero-copy view over bytes. The wire format is written down
-//! in `FORMAT.md`.
+//! The packed model `.slvr`: a checked, zero-copy view over bytes. The format is written down in
+//! `FORMAT.md`.
 //!
-//! [`Model::open`] validates everything once. Whatever it accepts can be run by
-//! [`crate::backbone::PackedBackbone`] without errors, panics or reads out of bounds.
+//! [`Model::open`] checks everything once. Whatever it accepts can be run by
+//! [`crate::backbone::PackedBackbone`] without errors, panics or reads out of bounds. [`wire`] is the
+//! layout itself, for those who write models.
 
 mod aligned;
+mod cohort;
 mod crc;
 mod error;
+#[cfg(feature = "hash")]
+mod hash;
+mod network;
 mod op;
 mod placement;
-mod tables;
+mod sections;
+mod tensor;
 mod validate;
 pub mod wire;
 
 pub use aligned::Aligned;
 #[cfg(feature = "std")]
 pub use aligned::AlignedBytes;
+pub use cohort::Cohort;
 pub use crc::Crc32;
 pub use error::OpenError;
-pub use op::{FlashUse, Op, OpKind, Scratch};
-pub use placement::{Tensor, last_use};
-pub use tables::Tables;
-pub use validate::checksum;
+#[cfg(feature = "hash")]
+pub use hash::content_hash;
+pub use op::{Op, OpKind, Scratch, Tables};
+pub use tensor::Tensor;
 
 use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
-use crate::space::{BackboneId, EmbeddingSpace, Part, Parts};
-use wire::{HEADER_LEN, Header};
+use crate::space::{BackboneId, EmbeddingSpace, Part, Parts, PartsError};
+use network::Network;
+use wire::{Header, PartRecord, SignatureRecord, field};
 
-/// Version of the format that this crate writes; it reads this and all earlier ones.
-pub const VERSION: u16 = 2;
+/// Version of the format that this crate reads and writes.
+pub const VERSION: u16 = 1;
 
 /// Most operators in a program.
 pub const MAX_OPS: usize = 256;
@@ -40,6 +48,9 @@ pub const MAX_ARENA: usize = 1 << 28;
 /// Addresses of models are multiples of this; see [`Aligned`].
 pub const ALIGNMENT: usize = wire::SECTION_ALIGN;
 
+/// Assumed of a model that does not say how alike unrelated sounds are.
+const ASSUMED_REFERENCE: Reference = Reference::assumed(0.5);
+
 /// A packed model, validated: a view over bytes that stay where they are, in flash for instance.
 ///
 /// It is a handle that is cheap to copy; several backbones may run the same model at once, each in
@@ -47,149 +58,193 @@ pub const ALIGNMENT: usize = wire::SECTION_ALIGN;
 #[derive(Clone, Copy)]
 pub struct Model<'a> {
     bytes: &'a [u8],
-    header: Header,
+    header: &'a [u8; Header::LEN],
+    network: Network<'a>,
+    parts: &'a [[u8; PartRecord::LEN]],
+    frontend: FrontendConfig,
+    base_mean: &'a [f32],
+    name: &'a str,
+    provenance: &'a str,
+    reference: Option<&'a [u8; field::reference::LEN]>,
+    cohort: Option<Cohort<'a>>,
+    version_counter: Option<u64>,
+    signature: Option<&'a [u8; SignatureRecord::LEN]>,
 }
 
 impl<'a> Model<'a> {
     /// Checks every byte of `bytes`, which must be one whole model at an address that is a multiple
     /// of [`ALIGNMENT`] ([`Aligned`] sees to that), and gives the view.
+    ///
+    /// The CRC-32 finds accidents; whether the contents have the hash that the file states is not
+    /// checked here, see `verify_hash` (feature `hash`).
+    ///
+    /// # Errors
+    /// [`OpenError`]: the first rule of the format that is broken.
     pub fn open(bytes: &'a [u8]) -> Result<Self, OpenError> {
         validate::open(bytes)
     }
 
-    /// Length of the model that begins at `bytes`, from its header alone (nothing else is checked):
-    /// for models in a flash partition that is longer than they are.
+    /// Returns the length of the model that begins at `bytes`, from its header alone: for models in
+    /// a flash partition that is longer than they are.
+    ///
+    /// # Errors
+    /// If magic or version are not those of a model, or there are fewer bytes than the header says.
     pub fn len_from_header(bytes: &[u8]) -> Result<usize, OpenError> {
         validate::length(bytes)
     }
 
-    /// The bytes of the whole model.
+    /// Returns the bytes of the whole model.
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Version of the format that the file is in.
-    pub fn version(&self) -> u16 {
-        validate::version(self.bytes)
+    /// Returns the hash of the contents, which identifies the backbone, as the file states it.
+    pub fn id(&self) -> BackboneId {
+        BackboneId::new(field::header::HASH.get(self.header))
     }
 
-    /// CRC-32 of the model: tells models apart.
-    pub fn checksum(&self) -> u32 {
-        validate::stored_checksum(self.bytes)
-    }
-
-    /// What the model is called.
+    /// Returns the model's name; empty if it has none.
     pub fn name(&self) -> &'a str {
-        self.text(self.header.name)
+        self.name
     }
 
-    /// Where the model comes from: free text, written by whoever packed it.
+    /// Returns free text about where the model comes from, written by whoever packed it; may be
+    /// empty.
     pub fn provenance(&self) -> &'a str {
-        self.text(self.header.provenance)
+        self.provenance
     }
 
-    /// Parameters of the features that the model was trained on.
+    /// Returns the parameters of the features that the model was trained on.
     pub fn frontend(&self) -> &FrontendConfig {
-        &self.header.frontend
-    }
-
-    /// Number of paths: 1, or 2 where there are equivariant features.
-    pub fn paths(&self) -> usize {
-        self.header.paths.into()
+        &self.frontend
     }
 
     /// Describes the embeddings that the model makes.
     pub fn space(&self) -> EmbeddingSpace<'a> {
-        self.try_space()
-            .expect("validated when the model was opened")
+        let reference = self.reference().unwrap_or(ASSUMED_REFERENCE);
+        let space = EmbeddingSpace::new(
+            self.id(),
+            self.frontend,
+            self.parts(),
+            self.base_mean,
+            reference,
+        );
+        proven(space)
     }
 
-    fn try_space(&self) -> Option<EmbeddingSpace<'a>> {
-        let len = self.output().shape.len();
-        let [share, quantiles @ ..] = self.header.reference;
-        let stated = self.header.reference.iter().any(|v| v.to_bits() != 0);
-        let measured = stated.then(|| Reference::new(quantiles)).flatten();
-        let share = if stated { share } else { 0.5 };
-        let part = |name, share| Part { name, len, share };
-        let parts = match self.paths() {
-            1 => Parts::new([part("features", 1.0)]),
-            _ => Parts::new([part("invariant", share), part("equivariant", 1.0 - share)]),
-        };
-        let parts = parts.ok()?;
-        let reference = measured.unwrap_or(Reference::assumed(self.header.rejection_similarity));
-        let mut id = [0; BackboneId::LEN];
-        id[..4].copy_from_slice(&self.checksum().to_be_bytes());
-        let id = BackboneId::new(id);
-        EmbeddingSpace::new(id, self.header.frontend, parts, self.base_mean(), reference)
+    /// Returns the number of values of an embedding.
+    pub(crate) fn dim(&self) -> usize {
+        self.base_mean.len()
     }
 
-    /// Mean embedding over base audio, both paths' features one after the other.
-    fn base_mean(&self) -> &'a [f32] {
-        let len = self.output().shape.len() * self.paths();
-        let bytes = self.section(self.header.base_mean_at, 4 * len);
-        bytes
-            .ok()
-            .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
-            .unwrap_or_default()
+    /// Returns the named parts of an embedding.
+    fn parts(&self) -> Parts<'a> {
+        proven(self.read_parts().ok())
     }
 
-    /// Bytes of arena that running needs.
+    /// Returns the tensors that hold the parts' values after a run, in the order of the parts.
+    pub fn outputs(&self) -> impl Iterator<Item = Tensor> {
+        let network = self.network;
+        self.part_tensors()
+            .map(move |index| proven(network.tensor(index)))
+    }
+
+    /// Returns how alike the embeddings of unrelated sounds are; `None` if the model does not say.
+    pub fn reference(&self) -> Option<Reference> {
+        self.reference.map(|record| proven(read_reference(record)))
+    }
+
+    /// Returns the directions of ordinary sounds that the model brings along, if it does.
+    pub fn cohort(&self) -> Option<Cohort<'a>> {
+        self.cohort
+    }
+
+    /// Returns a number that grows from one release of a model to the next, if the model has one.
+    pub fn version_counter(&self) -> Option<u64> {
+        self.version_counter
+    }
+
+    /// Returns the signature that the model carries, if it does. It is not verified.
+    pub fn signature(&self) -> Option<SignatureRecord> {
+        self.signature.map(SignatureRecord::read)
+    }
+
+    /// Returns the bytes of arena that running needs.
     pub fn arena_len(&self) -> usize {
-        self.header.arena_len as usize
+        self.network.header.arena_len as usize
     }
 
-    /// Operators in the program.
+    /// Returns the number of operators in the program.
     pub fn op_count(&self) -> usize {
-        self.header.ops.into()
+        self.network.ops.len()
     }
 
-    /// Leading operators that are the same for both paths and run once for an embedding.
-    pub fn shared_ops(&self) -> usize {
-        self.header.shared_ops.into()
+    /// Returns operator `index`; `None` if there is no such operator.
+    pub fn op(&self, index: usize) -> Option<Op<'a>> {
+        (index < self.op_count()).then(|| proven(self.network.op(index).ok()))
     }
 
-    /// The operators in the order they run.
+    /// Returns the operators in the order they run.
     pub fn ops(&self) -> impl Iterator<Item = Op<'a>> {
-        let model = *self;
-        // Each was resolved without error when the model was opened.
-        (0..self.op_count()).map_while(move |index| model.resolve(index).ok())
+        let network = self.network;
+        (0..self.op_count()).map(move |index| proven(network.op(index).ok()))
     }
 
-    /// The tensors: the input, then what each operator writes.
+    /// Returns tensor `index`; `None` if there is no such tensor.
+    pub fn tensor(&self, index: usize) -> Option<Tensor> {
+        self.network.tensor(index)
+    }
+
+    /// Returns the tensors: the patch, then what each operator writes.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
-        let model = *self;
-        (0..=self.op_count()).map(move |index| model.tensor(index))
+        let network = self.network;
+        (0..network.tensors.len()).filter_map(move |index| network.tensor(index))
     }
 
-    /// The tensor that holds the embedding of a path in the end.
-    pub fn output(&self) -> Tensor {
-        self.tensor(self.op_count())
+    /// Returns the indices of the tensors that hold the parts' values.
+    fn part_tensors(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let records = self.parts.iter();
+        records.map(|record| field::part::TENSOR.get(record).into())
     }
 
-    /// `len` bytes at offset `at`, which must be a multiple of 16.
-    fn section(&self, at: u32, len: usize) -> Result<&'a [u8], OpenError> {
-        let start = at as usize;
-        let end = start.checked_add(len);
-        match end.and_then(|end| self.bytes.get(start..end)) {
-            Some(bytes) if start.is_multiple_of(wire::SECTION_ALIGN) && start >= HEADER_LEN => {
-                Ok(bytes)
-            }
-            _ => Err(OpenError::Section { offset: at }),
-        }
+    fn read_parts(&self) -> Result<Parts<'a>, PartsError> {
+        Parts::new(self.parts.iter().map(|record| Part {
+            // A name that cannot be read is no name, which is refused.
+            name: PartRecord::name_in(record).unwrap_or(""),
+            len: field::part::VALUES.get(record).into(),
+            share: field::part::SHARE.get(record),
+        }))
     }
+}
 
-    fn text(&self, [at, len]: [u32; 2]) -> &'a str {
-        let bytes = self.section(at, len as usize).unwrap_or_default();
-        core::str::from_utf8(bytes).unwrap_or_default()
+/// Reads the reference section. `None` if its similarities are out of range or order.
+fn read_reference(record: &[u8; field::reference::LEN]) -> Option<Reference> {
+    Reference::new(field::reference::QUANTILES.get(record))
+}
+
+/// Takes what [`Model::open`] has proved to be there: the one way in which this crate says "already
+/// checked". A panic here is a fault of the check, never of a file or an argument.
+#[inline]
+pub(crate) fn proven<T>(found: Option<T>) -> T {
+    match found {
+        Some(found) => found,
+        None => unreachable!("Model::open has checked it"),
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Model<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Model {{ name: {=str}, id: {} }}", self.name(), self.id());
     }
 }
 
 impl core::fmt::Debug for Model<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Model")
-            .field("name", &self.name())
+            .field("name", &self.name)
+            .field("id", &self.id())
             .field("bytes", &self.bytes.len())
-            .field("paths", &self.paths())
             .field("ops", &self.op_count())
             .field("arena_len", &self.arena_len())
             .finish_non_exhaustive()

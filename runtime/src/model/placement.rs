@@ -1,112 +1,49 @@
-//! Where tensors lie in the arena and how long each is needed.
+//! How long each tensor is needed, and how much memory that takes at least.
 //!
-//! Time runs from 0, when the input is written, over `i + 1`, when operator `i` runs, to one more
-//! than the number of operators, when the output is read. Tensor `t` is written at time `t`.
+//! Time runs from 0, when the patch is written, over `i + 1`, when operator `i` runs, to one more
+//! than the number of operators, when the parts are read. Tensor `t` is written at time `t`.
 
-use core::ops::{Range, RangeInclusive};
+use core::ops::RangeInclusive;
 
-use super::{Model, OpenError, wire};
-use crate::nn::{Quantisation, Shape};
-
-/// A tensor of a model.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tensor {
-    /// Its index: 0 is the input, `i + 1` what operator `i` writes.
-    pub index: usize,
-    /// Its shape.
-    pub shape: Shape,
-    /// Its place: bytes from the start of the arena.
-    pub offset: usize,
-    pub(super) quantisation: [Quantisation; wire::PATHS],
-}
-
-impl Tensor {
-    /// What its values stand for in path `path` (0 or 1).
-    pub fn quantisation(&self, path: usize) -> Quantisation {
-        self.quantisation[path]
-    }
-
-    /// The bytes of the arena that it takes.
-    pub fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.shape.len()
-    }
-}
+use super::Model;
 
 impl Model<'_> {
-    /// Tensor `index`; validated when the model was opened.
-    pub(crate) fn tensor(&self, index: usize) -> Tensor {
-        self.read_tensor(index)
-            .unwrap_or_else(|_| unreachable!("validated by Model::open"))
+    /// Returns the times from writing tensor `index` to its last use; `None` if there is no such
+    /// tensor. Time 0 is when the patch is written, `i + 1` when operator `i` runs, one more than the
+    /// number of operators when the parts are read.
+    pub fn lifetime(&self, index: usize) -> Option<RangeInclusive<usize>> {
+        (index <= self.op_count()).then(|| index..=self.last_use(index))
     }
 
-    pub(super) fn read_tensor(&self, index: usize) -> Result<Tensor, OpenError> {
-        let len = (self.op_count() + 1) * wire::TENSOR_LEN;
-        let records = self.section(self.header.tensors_at, len)?;
-        let record =
-            wire::TensorRecord::read(&records[index * wire::TENSOR_LEN..][..wire::TENSOR_LEN])
-                .ok_or(OpenError::Reserved)?;
-        Ok(Tensor {
-            index,
-            shape: record.shape,
-            offset: record.offset as usize,
-            quantisation: record.quantisation,
-        })
+    /// Returns the time of the last use of tensor `index`.
+    pub(super) fn last_use(&self, index: usize) -> usize {
+        if self.part_tensors().any(|tensor| tensor == index) {
+            return self.op_count() + 1;
+        }
+        // A tensor is read by operators from the one on whose number is its index.
+        let readers = (index..self.op_count()).rev();
+        let mut reads = readers.map(|op| (op, self.network.operands(op)));
+        reads
+            .find(|(_, operands)| operands.is_some_and(|reads| reads.contains(&Some(index))))
+            .map_or(index, |(op, _)| op + 1)
     }
 
-    /// The times from writing tensor `index` to its last use. Time 0 is when the input is written,
-    /// `i + 1` when operator `i` runs, one more than the number of operators when the output is
-    /// read.
-    pub fn lifetime(&self, index: usize) -> RangeInclusive<usize> {
-        let reads = self.ops().map(|op| [Some(op.input), op.second]);
-        index..=last_use(index, reads, self.op_count(), self.shared_ops())
-    }
-
-    /// The largest sum of bytes that are needed at one time: no placement can do with a smaller
-    /// arena. A tensor that takes over the place of an addend counts once.
+    /// Returns the largest sum of bytes that are needed at one time: no placement can do with a
+    /// smaller arena. A tensor that takes over the place of an addend counts once.
     pub fn arena_lower_bound(&self) -> usize {
         let live = |time: usize| -> usize {
             let tensors = self
                 .tensors()
-                .filter(|t| self.lifetime(t.index).contains(&time));
+                .filter(|tensor| (tensor.index..=self.last_use(tensor.index)).contains(&time));
             let mut bytes: usize = tensors.map(|t| t.shape.len()).sum();
-            if let Some(op) = time.checked_sub(1).and_then(|i| self.ops().nth(i)) {
+            if let Some(op) = time.checked_sub(1).and_then(|index| self.op(index)) {
                 bytes += op.scratch.len();
-                if self.runs_in_place(&op) {
-                    bytes -= op.output_shape.len();
+                if op.runs_in_place() {
+                    bytes -= op.output.shape.len();
                 }
             }
             bytes
         };
         (0..=self.op_count()).map(live).max().unwrap_or(0)
     }
-
-    /// Whether `op` writes its result over its second operand.
-    pub fn runs_in_place(&self, op: &super::Op<'_>) -> bool {
-        op.second
-            .is_some_and(|second| self.tensor(second).offset == self.tensor(op.index + 1).offset)
-    }
-}
-
-/// The time of the last use of tensor `tensor`, where `reads` gives the operands of each operator.
-/// What the shared operators leave for the others is needed to the very end, because the second
-/// path begins there.
-pub fn last_use(
-    tensor: usize,
-    reads: impl Iterator<Item = [Option<usize>; 2]>,
-    ops: usize,
-    shared_ops: usize,
-) -> usize {
-    let mut last = tensor;
-    if tensor == ops {
-        last = ops + 1;
-    }
-    for (index, operands) in reads.enumerate() {
-        if operands.contains(&Some(tensor)) {
-            last = last.max(index + 1);
-            if shared_ops > 0 && tensor <= shared_ops && index >= shared_ops {
-                last = ops + 1;
-            }
-        }
-    }
-    last
 }

@@ -2,6 +2,7 @@
 
 /// Height (time), width (mel) and channels of a map in NHWC order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Shape {
     /// Rows: time steps.
     pub height: usize,
@@ -40,6 +41,7 @@ impl core::fmt::Display for Shape {
 
 /// Rows and columns of padding around a map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Padding {
     /// Rows before the first.
     pub top: usize,
@@ -65,6 +67,7 @@ impl Padding {
 
 /// A kernel's size, its steps and the padding it walks over. Arrays are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window {
     /// Size of the kernel.
     pub kernel: [usize; 2],

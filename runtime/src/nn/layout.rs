@@ -4,6 +4,7 @@ use super::Window;
 
 /// The order of a convolution's weights in memory; `FORMAT.md` has it in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Layout {
     /// One output channel after another: kernels `[output channel][kh][kw][input channel]`, adapter
@@ -24,7 +25,11 @@ pub enum Layout {
 pub(crate) const GATHERED_PIXELS: usize = 4;
 
 impl Layout {
-    pub(crate) const ALL: [Self; 2] = [Self::Rows, Self::Pairs];
+    /// Returns the order that a record names by this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        let all = [Self::Rows, Self::Pairs];
+        all.into_iter().find(|&layout| layout as u8 == number)
+    }
 
     /// Values from one row of a kernel to the next, of one output channel.
     pub const fn row_len(self, window: &Window, input_channels: usize) -> usize {

@@ -9,6 +9,7 @@ pub const ADD_FRACTION_BITS: u32 = 20;
 
 /// How a tensor's int8 values stand for reals: `real = (q - zero_point) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quantisation {
     /// Real value of one step; positive.
     pub scale: f32,
@@ -51,6 +52,7 @@ impl Quantisation {
 /// bits and the right shift arithmetic, so that halves round up. On Armv7E-M the middle part is
 /// one `SMMULR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Requantisation {
     /// Left shift before the multiplication, 0 to [`MAX_PRE_SHIFT`].
     pub pre: u8,
@@ -76,6 +78,7 @@ impl Requantisation {
 /// `clamp(zero_point + (((a - a_zero_point) * a_multiplier + (b - b_zero_point) * b_multiplier +
 /// 2^19) >> 20), lo, hi)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AddRule {
     /// Zero point of the first addend.
     pub a_zero_point: i8,

@@ -3,24 +3,24 @@
 
 use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
-use mtslvr_runtime::model::Model;
+use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
+use mtslvr_runtime::model::{Model, Tables};
 use mtslvr_runtime::nn::{Layout, Window};
+use std::collections::BTreeMap;
 
-use crate::network::{Plan, interpret, network, patches};
+use crate::network::{Plan, interpret, network, patches, rewire};
 
-/// Embeddings of a few patches, and the int8 features of each path.
+/// Embeddings of a few patches, and their int8 values.
 fn run(spec: &ModelSpec) -> (Vec<f32>, Vec<i8>) {
     let file = build(spec).unwrap();
     let model = Model::open(&file).unwrap();
     let mut backbone = PackedBackbone::new(model, vec![55i8; model.arena_len()]).unwrap();
     let (mut floats, mut integers) = (Vec::new(), Vec::new());
     for patch in patches(spec.frontend.patch_len(), 4) {
-        let mut embedding = vec![0.0; backbone.space().dim()];
+        let mut embedding = vec![0.0; model.space().dim()];
         backbone.embed(&patch, &mut embedding).unwrap();
         floats.extend(embedding);
-        for path in 0..model.paths() {
-            integers.extend(backbone.run_path(path, &patch));
-        }
+        integers.extend(backbone.run(&patch).unwrap().flatten());
     }
     (floats, integers)
 }
@@ -29,7 +29,7 @@ fn run(spec: &ModelSpec) -> (Vec<f32>, Vec<i8>) {
 fn the_engine_computes_the_described_network() {
     for seed in 1..=6 {
         let plan = Plan {
-            paths: 1 + (seed % 2) as usize,
+            parts: 1 + (seed % 3) as usize,
             width: 3 + seed as usize,
             split_from: (seed % 3) as usize,
             max_pool: seed % 3 == 0,
@@ -40,8 +40,9 @@ fn the_engine_computes_the_described_network() {
         let (floats, _) = run(&spec);
         let mut expected = Vec::new();
         for patch in patches(spec.frontend.patch_len(), 4) {
-            for path in 0..plan.paths {
-                expected.extend(interpret(&spec, path, &patch).pop().unwrap());
+            let tensors = interpret(&spec, &patch);
+            for part in &spec.parts {
+                expected.extend(&tensors[part.tensor]);
             }
         }
         assert_eq!(floats.len(), expected.len());
@@ -79,10 +80,10 @@ fn every_instruction_set_gives_the_same_bytes() {
             let arena = vec![55i8; model.arena_len()];
             let mut backbone = PackedBackbone::with_instruction_set(model, arena, set).unwrap();
             assert_eq!(backbone.instruction_set(), set);
-            let mut embedding = vec![0.0; backbone.space().dim()];
+            let mut embedding = vec![0.0; model.space().dim()];
             backbone.embed(patch, &mut embedding).unwrap();
-            let paths = (0..model.paths()).map(|path| backbone.run_path(path, patch).to_vec());
-            (embedding, paths.collect::<Vec<_>>())
+            let values: Vec<i8> = backbone.run(patch).unwrap().flatten().copied().collect();
+            (embedding, values)
         };
         let expected = features(InstructionSet::Portable);
         for set in InstructionSet::ALL {
@@ -93,22 +94,57 @@ fn every_instruction_set_gives_the_same_bytes() {
     }
 }
 
+/// The same network with operators of its own for each part.
+fn apart(spec: &ModelSpec) -> ModelSpec {
+    let mut apart = spec.clone();
+    apart.ops.clear();
+    for part in &mut apart.parts {
+        let mut needed = vec![false; spec.ops.len() + 1];
+        needed[part.tensor] = true;
+        for index in (0..spec.ops.len())
+            .rev()
+            .filter(|index| *index < part.tensor)
+        {
+            let (first, second) = spec.ops[index].kind.operands();
+            for tensor in [Some(first), second].into_iter().flatten() {
+                needed[tensor] |= needed[index + 1];
+            }
+        }
+        let mut moved = vec![0; spec.ops.len() + 1];
+        for (index, op) in spec.ops.iter().enumerate() {
+            if needed[index + 1] {
+                let mut op = op.clone();
+                rewire(&mut op.kind, |tensor| moved[tensor]);
+                apart.ops.push(op);
+                moved[index + 1] = apart.ops.len();
+            }
+        }
+        part.tensor = moved[part.tensor];
+    }
+    apart
+}
+
 #[test]
-fn sharing_the_prefix_changes_no_byte() {
+fn running_shared_operators_once_changes_no_byte() {
     for split_from in 0..3 {
-        let mut spec = network(
-            Plan {
-                split_from,
-                ..Plan::SMALL
-            },
-            11,
+        let plan = Plan {
+            parts: 3,
+            split_from,
+            ..Plan::SMALL
+        };
+        let spec = network(plan, 11);
+        let apart = apart(&spec);
+        // Stem and pool, the first stage's six operators; the second's seven and the average.
+        let shared = [0, 2 + 6, 2 + 6 + 7 + 1][split_from];
+        assert_eq!(apart.ops.len() - spec.ops.len(), 2 * shared, "{split_from}");
+        assert_eq!(run(&spec), run(&apart));
+        // Tables are stored once either way: what is more are records, and what fills up sections.
+        let [len, apart_len] = [&spec, &apart].map(|spec| build(spec).unwrap().len());
+        let records = 2 * shared * (OpRecord::LEN + TensorRecord::LEN);
+        assert!(
+            (len..=len + records + 16).contains(&apart_len),
+            "{apart_len} {len}"
         );
-        let shared = run(&spec);
-        let file = build(&spec).unwrap();
-        let count = Model::open(&file).unwrap().shared_ops();
-        assert_eq!(count > 0, split_from > 0, "{count} operators shared");
-        spec.share_prefix = false;
-        assert_eq!(run(&spec), shared);
     }
 }
 
@@ -121,14 +157,8 @@ fn fusing_an_addition_changes_no_byte() {
     apart.ops.clear();
     for op in &spec.ops {
         let mut op = op.clone();
-        match &mut op.kind {
-            OpKindSpec::Convolution { input, .. }
-            | OpKindSpec::Linear { input, .. }
-            | OpKindSpec::MaxPool { input, .. }
-            | OpKindSpec::AveragePool { input, .. } => *input = moved[*input],
-            OpKindSpec::Add { a, b } => (*a, *b) = (moved[*a], moved[*b]),
-        }
-        let output = op.output.clone();
+        rewire(&mut op.kind, |tensor| moved[tensor]);
+        let output = op.output;
         let convolves = matches!(op.kind, OpKindSpec::Convolution { .. });
         apart.ops.push(op);
         moved.push(apart.ops.len());
@@ -145,6 +175,9 @@ fn fusing_an_addition_changes_no_byte() {
             });
         }
     }
+    for part in &mut apart.parts {
+        part.tensor = moved[part.tensor];
+    }
     let (fused, unfused) = (build(&spec).unwrap(), build(&apart).unwrap());
     let [fused, unfused] = [&fused, &unfused].map(|file| Model::open(file).unwrap());
     let additions = |model: &Model<'_>| {
@@ -153,13 +186,27 @@ fn fusing_an_addition_changes_no_byte() {
             .filter(|op| op.kind == mtslvr_runtime::model::OpKind::Add)
             .count()
     };
-    assert_eq!((additions(&fused), additions(&unfused)), (0, 4));
-    assert!(fused.ops().any(|op| fused.runs_in_place(&op)));
-    assert!(unfused.ops().any(|op| unfused.runs_in_place(&op)));
+    // Two shared blocks, and two for each part.
+    assert_eq!((additions(&fused), additions(&unfused)), (0, 6));
+    assert!(fused.ops().any(|op| op.runs_in_place()));
+    assert!(unfused.ops().any(|op| op.runs_in_place()));
     assert_eq!(run(&spec), run(&apart));
 }
 
-/// A folded model has kernels of its own for each path and no adapters.
+/// Bytes of all kernels, and of all adapters; what operators share counts once.
+fn stored(file: &[u8]) -> (usize, usize) {
+    let model = Model::open(file).unwrap();
+    let tables = |table: fn(&Tables) -> (usize, usize)| {
+        let all: BTreeMap<usize, usize> = model.ops().map(|op| table(&op.tables)).collect();
+        all.values().sum()
+    };
+    (
+        tables(|tables| (tables.weights.as_ptr().addr(), tables.weights.len())),
+        tables(|tables| (tables.adapter.as_ptr().addr(), tables.adapter.len())),
+    )
+}
+
+/// A folded model has kernels of its own for each part and no adapters.
 #[test]
 fn folding_adapters_changes_no_byte() {
     let mut spec = network(
@@ -170,39 +217,39 @@ fn folding_adapters_changes_no_byte() {
         13,
     );
     for op in &mut spec.ops {
-        if let OpKindSpec::Convolution { paths, window, .. } = &mut op.kind {
-            for rules in paths {
-                // Small enough that the sums stay int8.
-                rules.weights.iter_mut().for_each(|w| *w /= 2);
-                rules.adapter.iter_mut().flatten().for_each(|w| *w /= 2);
-            }
+        if let OpKindSpec::Convolution {
+            channels, window, ..
+        } = &mut op.kind
+        {
+            // Small enough that the sums stay int8.
+            channels.weights.iter_mut().for_each(|w| *w /= 2);
+            channels.adapter.iter_mut().flatten().for_each(|w| *w /= 2);
             assert!(window.kernel[0] % 2 == 1);
         }
     }
     let mut folded = spec.clone();
     for op in &mut folded.ops {
-        if let OpKindSpec::Convolution { paths, window, .. } = &mut op.kind {
-            for rules in paths {
-                let Some(adapter) = rules.adapter.take() else {
-                    continue;
-                };
-                let channels = adapter.len() / rules.scale.len();
-                let row = window.area() * channels;
-                for (i, w) in adapter.into_iter().enumerate() {
-                    let (o, c) = (i / channels, i % channels);
-                    rules.weights[o * row + window.area() / 2 * channels + c] += w;
-                }
-            }
+        let OpKindSpec::Convolution {
+            channels: rules,
+            window,
+            ..
+        } = &mut op.kind
+        else {
+            continue;
+        };
+        let Some(adapter) = rules.adapter.take() else {
+            continue;
+        };
+        let channels = adapter.len() / rules.scale.len();
+        let row = window.area() * channels;
+        for (i, w) in adapter.into_iter().enumerate() {
+            let (o, c) = (i / channels, i % channels);
+            rules.weights[o * row + window.area() / 2 * channels + c] += w;
         }
     }
     assert_eq!(run(&spec), run(&folded));
     let (file, folded_file) = (build(&spec).unwrap(), build(&folded).unwrap());
-    let weights = |file: &[u8]| -> (usize, usize) {
-        let model = Model::open(file).unwrap();
-        let flash = model.ops().map(|op| op.flash());
-        flash.fold((0, 0), |(w, a), f| (w + f.weights, a + f.adapters))
-    };
-    let ((shared, adapters), (twice, none)) = (weights(&file), weights(&folded_file));
+    let ((shared, adapters), (twice, none)) = (stored(&file), stored(&folded_file));
     assert!(adapters > 0 && none == 0);
     assert!(twice > shared + adapters);
 }
@@ -232,9 +279,17 @@ fn the_model_says_what_it_was_built_with() {
     assert_eq!(model.provenance(), spec.provenance);
     assert_eq!(*model.frontend(), spec.frontend);
     let space = model.space();
+    assert_eq!(space.backbone(), model.id());
+    assert_eq!(*space.frontend(), spec.frontend);
     assert_eq!(space.base_mean(), spec.base_mean);
-    assert_eq!(space.reference().quantiles()[3], spec.rejection_similarity);
-    assert_eq!(space.parts().range_of("equivariant"), Some(11..22));
+    let parts: Vec<_> = space.parts().ranges().collect();
+    for ((part, range), (said, expected)) in
+        parts.iter().zip(spec.parts.iter().zip([0..11, 11..23]))
+    {
+        assert_eq!((part.name, part.share), (said.name.as_str(), said.share));
+        assert_eq!(*range, expected);
+    }
+    assert_eq!(parts.len(), 2);
     assert_eq!(Model::len_from_header(&file), Ok(file.len()));
 }
 
@@ -243,10 +298,8 @@ fn the_model_says_what_it_was_built_with() {
 fn the_least_weight_keeps_an_operator_in_rows() {
     let mut spec = network(Plan::SMALL, 61);
     let mut with_first_weight = |weight: i8| {
-        if let OpKindSpec::Convolution { paths, .. } = &mut spec.ops[0].kind {
-            for rules in paths {
-                rules.weights[0] = weight;
-            }
+        if let OpKindSpec::Convolution { channels, .. } = &mut spec.ops[0].kind {
+            channels.weights[0] = weight;
         }
         let file = build(&spec).unwrap();
         let layout = Model::open(&file).unwrap().ops().next().unwrap().layout;

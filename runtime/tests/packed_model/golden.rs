@@ -1,18 +1,26 @@
-//! A file of each version of the format and what it computes, read for ever.
+//! Files of version 1 of the format and what they compute, read for ever.
 //!
-//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden` writes both anew
-//! for the newest version; only a new version of the format is a reason to.
+//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden` writes them anew;
+//! only a new version of the format is a reason to, for files of that version.
 
 use std::path::{Path, PathBuf};
 
-use mtslvr_pack::builder::build;
+use mtslvr_pack::builder::{Section, add_section, build};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::fewshot::Reference;
+use mtslvr_runtime::model::wire::{SectionKind, SignatureRecord};
 use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 
-use mtslvr_runtime::nn::Layout;
-
 use crate::network::{Plan, network, patches};
+
+/// A model with the sections that every model has.
+const PLAIN: &str = "v1.slvr";
+
+/// The same network with every section that a file may have, and one of a kind that is not known.
+const FULL: &str = "v1-sections.slvr";
+
+/// What both compute.
+const OUTPUTS: &str = "v1.outputs.bin";
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,16 +28,18 @@ fn path(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The int8 features of both paths for each of four patches, then the embeddings' bits.
+fn read(name: &str) -> AlignedBytes {
+    AlignedBytes::new(&std::fs::read(path(name)).unwrap())
+}
+
+/// The int8 values of all parts for each of four patches, then the embeddings' bits.
 fn outputs(file: &[u8]) -> Vec<u8> {
     let model = Model::open(file).unwrap();
     let mut backbone = PackedBackbone::new(model, vec![0i8; model.arena_len()]).unwrap();
     let (mut bytes, mut bits) = (Vec::new(), Vec::new());
     for patch in patches(model.frontend().patch_len(), 4) {
-        for path in 0..model.paths() {
-            bytes.extend(backbone.run_path(path, &patch).iter().map(|&q| q as u8));
-        }
-        let mut embedding = vec![0.0; backbone.space().dim()];
+        bytes.extend(backbone.run(&patch).unwrap().flatten().map(|&q| q as u8));
+        let mut embedding = vec![0.0; model.space().dim()];
         backbone.embed(&patch, &mut embedding).unwrap();
         bits.extend(embedding.iter().flat_map(|x| x.to_le_bytes()));
     }
@@ -37,55 +47,83 @@ fn outputs(file: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn every_version_is_read_and_computes_the_same_bytes() {
-    for version in 1..=VERSION {
-        let file = std::fs::read(path(&format!("v{version}.slvr"))).unwrap();
-        let file = AlignedBytes::new(&file);
-        let model = Model::open(&file).unwrap();
-        assert_eq!(model.version(), version);
-        let in_pairs = model.ops().any(|op| op.layout == Layout::Pairs);
-        assert_eq!(in_pairs, version > 1);
-        let expected = std::fs::read(path(&format!("v{version}.outputs.bin"))).unwrap();
-        assert!(outputs(&file) == expected, "version {version}");
-    }
-}
-
 fn reference() -> Reference {
     let quantiles = [-0.03125, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875];
     Reference::new(quantiles).unwrap()
 }
 
-#[test]
-fn a_reference_is_read_and_changes_nothing_else() {
-    let [with, without] = ["v2-reference.slvr", "v2.slvr"]
-        .map(|name| AlignedBytes::new(&std::fs::read(path(name)).unwrap()));
-    let model = Model::open(&with).unwrap();
-    let space = model.space();
-    assert_eq!(space.reference(), &reference());
-    assert_eq!(space.parts().as_slice()[0].share, 0.6875);
-    assert_eq!(outputs(&with), outputs(&without));
-    // What a file does not say is assumed.
-    let model = Model::open(&without).unwrap();
-    assert_eq!(*model.space().reference(), Reference::assumed(0.375));
+fn signature() -> SignatureRecord {
+    SignatureRecord {
+        key_id: *b"golden 1",
+        signature: std::array::from_fn(|i| i as u8),
+    }
+}
+
+fn cohort(dim: usize) -> Vec<i8> {
+    (0..3 * dim).map(|i| (i * 7) as i8).collect()
+}
+
+fn plain() -> AlignedBytes {
+    build(&network(Plan::SMALL, 41)).unwrap()
+}
+
+fn full() -> AlignedBytes {
     let mut spec = network(Plan::SMALL, 41);
     spec.reference = Some(reference());
-    assert_eq!(*build(&spec).unwrap(), *with);
+    spec.cohort = cohort(spec.base_mean.len());
+    spec.version_counter = Some(0x0102_0304_0506_0708);
+    let unknown = Section {
+        kind: 0x7FFF,
+        must_understand: false,
+        contents: b"of a later version".to_vec(),
+    };
+    let file = add_section(&build(&spec).unwrap(), unknown).unwrap();
+    let signature = Section::optional(SectionKind::Signature, signature().emit());
+    add_section(&file, signature).unwrap()
 }
 
 #[test]
-#[ignore = "writes the golden file with a reference"]
-fn write_golden_reference() {
-    let mut spec = network(Plan::SMALL, 41);
-    spec.reference = Some(reference());
-    std::fs::write(path("v2-reference.slvr"), &*build(&spec).unwrap()).unwrap();
+fn files_of_this_version_compute_the_same_bytes() {
+    assert_eq!(VERSION, 1);
+    let expected = std::fs::read(path(OUTPUTS)).unwrap();
+    for name in [PLAIN, FULL] {
+        let file = read(name);
+        assert!(outputs(&file) == expected, "{name}");
+        assert!(Model::open(&file).unwrap().verify_hash(), "{name}");
+    }
+    assert!(*plain() == *read(PLAIN));
+    assert!(*full() == *read(FULL));
+}
+
+#[test]
+fn sections_that_a_file_may_have_are_read() {
+    let file = read(FULL);
+    let model = Model::open(&file).unwrap();
+    let dim = model.space().dim();
+    assert_eq!(model.name(), "small");
+    assert_eq!(model.reference(), Some(reference()));
+    assert_eq!(*model.space().reference(), reference());
+    assert_eq!(model.version_counter(), Some(0x0102_0304_0506_0708));
+    assert_eq!(model.signature(), Some(signature()));
+    let directions = model.cohort().unwrap();
+    assert_eq!(directions.len(), 3);
+    assert_eq!(directions.as_slice(), cohort(dim));
+    assert_eq!(directions.get(2), Some(&cohort(dim)[2 * dim..]));
+    assert_eq!(directions.get(3), None);
+
+    let file = read(PLAIN);
+    let model = Model::open(&file).unwrap();
+    assert_eq!(model.reference(), None);
+    assert_eq!(*model.space().reference(), Reference::assumed(0.5));
+    assert_eq!(model.version_counter(), None);
+    assert_eq!(model.signature(), None);
+    assert_eq!(model.cohort(), None);
 }
 
 #[test]
 #[ignore = "writes the golden files"]
 fn write_golden() {
-    let file = build(&network(Plan::SMALL, 41)).unwrap();
-    std::fs::write(path(&format!("v{VERSION}.slvr")), &*file).unwrap();
-    let outputs_path = path(&format!("v{VERSION}.outputs.bin"));
-    std::fs::write(outputs_path, outputs(&file)).unwrap();
+    std::fs::write(path(PLAIN), &*plain()).unwrap();
+    std::fs::write(path(FULL), &*full()).unwrap();
+    std::fs::write(path(OUTPUTS), outputs(&plain())).unwrap();
 }

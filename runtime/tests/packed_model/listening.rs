@@ -33,8 +33,7 @@ fn sounds_enrolled_from_clips_are_heard_in_a_stream() {
     let model = Model::open(&file).unwrap();
     let mut backbone = PackedBackbone::new(model, vec![0; model.arena_len()]).unwrap();
     let space = model.space();
-    let (frontend, dim) = (*space.frontend(), space.dim());
-    let mut storage = StorageVec::new(2, 2, dim);
+    let mut storage = StorageVec::new(2, 2, space.dim());
     let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
     let sounds = [sound(400.0), sound(3000.0)];
     for (name, sound) in ["low", "high"].iter().zip(&sounds) {
@@ -51,9 +50,9 @@ fn sounds_enrolled_from_clips_are_heard_in_a_stream() {
         stream.extend(&sounds[nth]);
         stream.extend([0; 24_000]);
     }
-    let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, 2)];
+    let mut buffer = vec![0.0; Listener::buffer_len(space.frontend(), space.dim(), 2)];
     let config = ListenerConfig::default();
-    let mut listener = Listener::new(config, frontend, dim, 2, &mut buffer).unwrap();
+    let mut listener = Listener::new(config, &space, 2, &mut buffer).unwrap();
     let mut events: Vec<Event> = Vec::new();
     for chunk in stream.chunks(333) {
         let heard = listener.push_i16(&mut learner, &mut backbone, chunk, |window| {
@@ -63,7 +62,7 @@ fn sounds_enrolled_from_clips_are_heard_in_a_stream() {
     }
     // The place is silent from the first sample on: that is what the first window is of.
     events.retain(|event| event.start > 0);
-    let classes: Vec<u8> = events.iter().map(|event| event.class).collect();
+    let classes: Vec<u16> = events.iter().map(|event| event.class.get()).collect();
     assert_eq!(classes, [1, 0, 1], "{events:?}");
     for (event, begins) in events.iter().zip([48_000, 80_000, 112_000]) {
         assert!(event.start.abs_diff(begins) < 2_000, "{event:?}");

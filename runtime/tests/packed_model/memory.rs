@@ -18,15 +18,11 @@ fn the_arena_of_residual_networks_is_within_five_percent_of_the_bound() {
                 max_pool: false,
                 ..Plan::SMALL
             };
-            let mut spec = network(plan, seed);
-            for share_prefix in [false, true] {
-                spec.share_prefix = share_prefix;
-                let file = build(&spec).unwrap();
-                let model = Model::open(&file).unwrap();
-                let (arena, bound) = (model.arena_len(), model.arena_lower_bound());
-                assert!(arena >= bound);
-                assert!(arena * 100 <= bound * 105, "{plan:?}: {arena} over {bound}");
-            }
+            let file = build(&network(plan, seed)).unwrap();
+            let model = Model::open(&file).unwrap();
+            let (arena, bound) = (model.arena_len(), model.arena_lower_bound());
+            assert!(arena >= bound);
+            assert!(arena * 100 <= bound * 105, "{plan:?}: {arena} over {bound}");
         }
     }
 }
@@ -35,14 +31,13 @@ fn the_arena_of_residual_networks_is_within_five_percent_of_the_bound() {
 #[test]
 fn a_residual_block_needs_two_maps() {
     let plan = Plan {
+        parts: 1,
         width: 8,
         stages: 1,
         max_pool: false,
         ..Plan::SMALL
     };
-    let mut spec = network(plan, 35);
-    spec.share_prefix = false;
-    let file = build(&spec).unwrap();
+    let file = build(&network(plan, 35)).unwrap();
     let model = Model::open(&file).unwrap();
     let map = 13 * 10 * 8;
     let scratch = model.ops().map(|op| op.scratch.len()).max().unwrap();
@@ -52,4 +47,23 @@ fn a_residual_block_needs_two_maps() {
         "{}",
         model.arena_lower_bound()
     );
+}
+
+/// A part stays whole while the others are computed, and no longer than that is needed.
+#[test]
+fn parts_live_to_the_end() {
+    let plan = Plan {
+        parts: 3,
+        ..Plan::SMALL
+    };
+    let file = build(&network(plan, 36)).unwrap();
+    let model = Model::open(&file).unwrap();
+    let end = model.op_count() + 1;
+    let outputs: Vec<usize> = model.outputs().map(|tensor| tensor.index).collect();
+    for tensor in model.tensors() {
+        let lifetime = model.lifetime(tensor.index).unwrap();
+        let is_part = outputs.contains(&tensor.index);
+        assert_eq!(*lifetime.end() == end, is_part, "{tensor:?}");
+    }
+    assert_eq!(model.lifetime(model.op_count() + 1), None);
 }

@@ -1,6 +1,8 @@
 //! Small random networks from a seed, and what they compute in real numbers.
 
-use mtslvr_pack::builder::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
+use mtslvr_pack::builder::{
+    Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
+};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
@@ -29,24 +31,27 @@ impl Random {
     }
 }
 
-/// What a network is made of.
+/// Shape of a network.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    pub paths: usize,
+    /// Parts of an embedding, each made by layers that the others may share.
+    pub parts: usize,
     pub frames: u16,
     pub mels: u16,
     pub width: usize,
     /// Stages of two blocks; each but the first halves the map and doubles the width.
     pub stages: usize,
-    /// From this stage on the paths have norms and adapters of their own; the stem has if it is 0.
+    /// From this stage on the parts have norms and adapters of their own over shared kernels; the stem
+    /// has if it is 0.
     pub split_from: usize,
     pub max_pool: bool,
+    /// Ends in linear layers of different lengths.
     pub linear: bool,
 }
 
 impl Plan {
     pub const SMALL: Self = Self {
-        paths: 2,
+        parts: 2,
         frames: 13,
         mels: 10,
         width: 5,
@@ -57,34 +62,30 @@ impl Plan {
     };
 }
 
+/// An operator that every part has, with weights for each.
+type Layer = OpKindSpec<Vec<ChannelRules>>;
+
+const PLACEHOLDER: Quantisation = Quantisation {
+    scale: 1.0,
+    zero_point: 0,
+};
+
+/// Writes a network layer by layer, as if each part had a network of its own.
 struct Writer<'r> {
     random: &'r mut Random,
-    paths: usize,
-    ops: Vec<OpSpec>,
+    parts: usize,
+    layers: Vec<(Layer, Activation)>,
     shapes: Vec<Shape>,
 }
 
 impl Writer<'_> {
-    fn push(&mut self, kind: OpKindSpec, activation: Activation, shape: Shape) -> usize {
-        let placeholder = Quantisation {
-            scale: 1.0,
-            zero_point: 0,
-        };
-        let quantisation = vec![placeholder; self.paths];
-        let output = TensorSpec {
-            shape,
-            quantisation,
-        };
-        self.ops.push(OpSpec {
-            kind,
-            activation,
-            output,
-        });
+    fn push(&mut self, kind: Layer, activation: Activation, shape: Shape) -> usize {
+        self.layers.push((kind, activation));
         self.shapes.push(shape);
-        self.ops.len()
+        self.layers.len()
     }
 
-    /// Rules of all paths over the same weights; different ones if `split`.
+    /// Rules of all parts over the same weights; different ones if `split`.
     fn rules(
         &mut self,
         channels: usize,
@@ -97,8 +98,8 @@ impl Writer<'_> {
         let scale: Vec<f32> = (0..channels).map(|_| 0.02 + 0.01 * random.unit()).collect();
         let gain_size = 1.0 / (row as f32).sqrt();
         let mut rules: Vec<ChannelRules> = Vec::new();
-        for path in 0..self.paths {
-            if path > 0 && !split {
+        for part in 0..self.parts {
+            if part > 0 && !split {
                 rules.push(rules[0].clone());
                 continue;
             }
@@ -136,11 +137,10 @@ impl Writer<'_> {
             map.channels
         };
         let row = window.area() * map.channels;
-        let paths = self.rules(channels, row, adapter_row, split);
         let kind = OpKindSpec::Convolution {
             input,
             window,
-            paths,
+            channels: self.rules(channels, row, adapter_row, split),
         };
         self.push(kind, activation, Shape::new(height, width, channels))
     }
@@ -157,6 +157,47 @@ impl Writer<'_> {
             input
         };
         self.push(OpKindSpec::Add { a, b }, Activation::Relu, self.shapes[a])
+    }
+
+    /// The operators of all parts, one part after the other, equal ones once; and the tensor that each
+    /// part ends in.
+    fn lower(&self) -> (Vec<OpSpec>, Vec<usize>) {
+        let mut ops: Vec<OpSpec> = Vec::new();
+        let mut ends = Vec::new();
+        for part in 0..self.parts {
+            let mut tensors = vec![0];
+            for ((layer, activation), &shape) in self.layers.iter().zip(&self.shapes[1..]) {
+                let mut kind = layer.map_channels(|rules| rules[part].clone());
+                rewire(&mut kind, |tensor| tensors[tensor]);
+                let op = OpSpec {
+                    kind,
+                    activation: *activation,
+                    output: TensorSpec {
+                        shape,
+                        quantisation: PLACEHOLDER,
+                    },
+                };
+                let known = ops.iter().position(|other| *other == op);
+                let index = known.unwrap_or(ops.len());
+                if known.is_none() {
+                    ops.push(op);
+                }
+                tensors.push(index + 1);
+            }
+            ends.push(tensors[tensors.len() - 1]);
+        }
+        (ops, ends)
+    }
+}
+
+/// Changes the tensors that an operator reads.
+pub fn rewire(kind: &mut OpKindSpec, to: impl Fn(usize) -> usize) {
+    match kind {
+        OpKindSpec::Convolution { input, .. }
+        | OpKindSpec::Linear { input, .. }
+        | OpKindSpec::MaxPool { input, .. }
+        | OpKindSpec::AveragePool { input, .. } => *input = to(*input),
+        OpKindSpec::Add { a, b } => (*a, *b) = (to(*a), to(*b)),
     }
 }
 
@@ -182,8 +223,8 @@ pub fn network(plan: Plan, seed: u64) -> ModelSpec {
     };
     let mut writer = Writer {
         random: &mut random,
-        paths: plan.paths,
-        ops: Vec::new(),
+        parts: plan.parts,
+        layers: Vec::new(),
         shapes: vec![Shape::new(plan.frames.into(), plan.mels.into(), 1)],
     };
     let stem = Window::square(5, 1, 2);
@@ -211,31 +252,51 @@ pub fn network(plan: Plan, seed: u64) -> ModelSpec {
         ..Window::square(1, 1, 0)
     };
     let kind = OpKindSpec::AveragePool { input: top, window };
-    top = writer.push(kind, Activation::Linear, Shape::new(1, 1, map.channels));
+    writer.push(kind, Activation::Linear, Shape::new(1, 1, map.channels));
+    let (mut ops, mut ends) = writer.lower();
     if plan.linear {
-        let channels = map.channels + 1;
-        let paths = writer.rules(channels, map.channels, 0, true);
-        let kind = OpKindSpec::Linear { input: top, paths };
-        writer.push(kind, Activation::Linear, Shape::new(1, 1, channels));
+        for (part, end) in ends.iter_mut().enumerate() {
+            let channels = map.channels + 1 + part;
+            let rules = writer.rules(channels, map.channels, 0, true);
+            let kind = OpKindSpec::Linear {
+                input: *end,
+                channels: rules[0].clone(),
+            };
+            ops.push(OpSpec {
+                kind,
+                activation: Activation::Linear,
+                output: TensorSpec {
+                    shape: Shape::new(1, 1, channels),
+                    quantisation: PLACEHOLDER,
+                },
+            });
+            *end = ops.len();
+        }
     }
-
-    let ops = writer.ops;
-    let dim = plan.paths * ops.last().unwrap().output.shape.len();
-    let placeholder = Quantisation {
-        scale: 1.0,
-        zero_point: 0,
-    };
+    let parts: Vec<PartSpec> = ends
+        .iter()
+        .enumerate()
+        .map(|(index, &tensor)| PartSpec {
+            name: format!("part {index}"),
+            tensor,
+            share: 1.0 / plan.parts as f32,
+        })
+        .collect();
+    let dims = parts
+        .iter()
+        .map(|part| ops[part.tensor - 1].output.shape.len());
+    let dim: usize = dims.sum();
     let mut spec = ModelSpec {
         name: "small".into(),
         provenance: format!("random network, seed {seed}"),
         frontend,
-        input: vec![placeholder; plan.paths],
+        input: PLACEHOLDER,
         ops,
+        parts,
         base_mean: (0..dim).map(|_| random.unit()).collect(),
-        rejection_similarity: 0.375,
-        invariant_share: 0.6875,
         reference: None,
-        share_prefix: true,
+        cohort: Vec::new(),
+        version_counter: None,
     };
     calibrate(&mut spec);
     spec
@@ -259,42 +320,38 @@ pub fn patches(len: usize, count: usize) -> Vec<Vec<f32>> {
 
 /// Sets every tensor's quantisation to the range it takes on four [`patches`].
 fn calibrate(spec: &mut ModelSpec) {
-    let patches = patches(spec.frontend.patch_len(), 4);
-    for path in 0..spec.input.len() {
-        let mut ranges = vec![(0.0f64, 0.0f64); spec.ops.len() + 1];
-        for patch in &patches {
-            for (range, tensor) in ranges.iter_mut().zip(interpret(spec, path, patch)) {
-                for value in tensor {
-                    *range = (range.0.min(value), range.1.max(value));
-                }
+    let mut ranges = vec![(0.0f64, 0.0f64); spec.ops.len() + 1];
+    for patch in patches(spec.frontend.patch_len(), 4) {
+        for (range, tensor) in ranges.iter_mut().zip(interpret(spec, &patch)) {
+            for value in tensor {
+                *range = (range.0.min(value), range.1.max(value));
             }
         }
-        for (index, (lo, hi)) in ranges.into_iter().enumerate() {
-            // A power of two times a short mantissa: the same on every machine.
-            let scale = (((hi - lo) / 255.0).max(1e-6) as f32 * 1024.0).ceil() / 1024.0;
-            let zero_point = (-128.0 - lo / f64::from(scale))
-                .round()
-                .clamp(-128.0, 127.0) as i8;
-            let mut quantisation = Quantisation { scale, zero_point };
-            match index.checked_sub(1) {
-                None => spec.input[path] = quantisation,
-                Some(op) => {
-                    if let OpKindSpec::MaxPool { input, .. } = spec.ops[op].kind {
-                        quantisation = match input.checked_sub(1) {
-                            None => spec.input[path],
-                            Some(before) => spec.ops[before].output.quantisation[path],
-                        };
-                    }
-                    spec.ops[op].output.quantisation[path] = quantisation;
+    }
+    for (index, (lo, hi)) in ranges.into_iter().enumerate() {
+        // A power of two times a short mantissa: the same on every machine.
+        let scale = (((hi - lo) / 255.0).max(1e-6) as f32 * 1024.0).ceil() / 1024.0;
+        let zero_point = (-128.0 - lo / f64::from(scale))
+            .round()
+            .clamp(-128.0, 127.0) as i8;
+        let mut quantisation = Quantisation { scale, zero_point };
+        match index.checked_sub(1) {
+            None => spec.input = quantisation,
+            Some(op) => {
+                if let OpKindSpec::MaxPool { input, .. } = spec.ops[op].kind {
+                    quantisation = match input.checked_sub(1) {
+                        None => spec.input,
+                        Some(before) => spec.ops[before].output.quantisation,
+                    };
                 }
+                spec.ops[op].output.quantisation = quantisation;
             }
         }
     }
 }
 
-/// All tensors of a path in real numbers: what the description says, without any quantisation of
-/// activations.
-pub fn interpret(spec: &ModelSpec, path: usize, patch: &[f32]) -> Vec<Vec<f64>> {
+/// All tensors in real numbers: what the description says, without any quantisation of activations.
+pub fn interpret(spec: &ModelSpec, patch: &[f32]) -> Vec<Vec<f64>> {
     let mut tensors: Vec<Vec<f64>> = vec![patch.iter().map(|&x| x.into()).collect()];
     let mut shapes = vec![Shape::new(
         spec.frontend.frames.into(),
@@ -316,9 +373,8 @@ pub fn interpret(spec: &ModelSpec, path: usize, patch: &[f32]) -> Vec<Vec<f64>> 
                 OpKindSpec::Convolution {
                     input,
                     window,
-                    paths,
+                    channels: rules,
                 } => {
-                    let rules = &paths[path];
                     let map = shapes[*input];
                     let row = window.area() * map.channels;
                     let mut acc = 0.0;
@@ -337,8 +393,10 @@ pub fn interpret(spec: &ModelSpec, path: usize, patch: &[f32]) -> Vec<Vec<f64>> 
                     }
                     affine(rules, o, acc)
                 }
-                OpKindSpec::Linear { input, paths } => {
-                    let rules = &paths[path];
+                OpKindSpec::Linear {
+                    input,
+                    channels: rules,
+                } => {
                     let x = &tensors[*input];
                     let row = &rules.weights[o * x.len()..][..x.len()];
                     let acc = row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum();

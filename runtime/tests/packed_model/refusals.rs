@@ -1,7 +1,8 @@
 //! Descriptions that cannot be packed, and what the builder says of them.
 
-use mtslvr_pack::builder::{Activation, BuildError, ModelSpec, OpKindSpec, build};
+use mtslvr_pack::builder::{Activation, BuildError, ModelSpec, OpKindSpec, PartSpec, build};
 use mtslvr_runtime::model::OpenError;
+use mtslvr_runtime::space::PartsError;
 
 use crate::network::{Plan, network};
 
@@ -16,7 +17,7 @@ fn lists_of_the_wrong_length() {
     let error = refusal(|spec| {
         spec.base_mean.pop();
     });
-    let (found, expected) = (21, 22);
+    let (found, expected) = (22, 23);
     let what = "base mean";
     assert_eq!(
         error,
@@ -29,21 +30,22 @@ fn lists_of_the_wrong_length() {
     );
     assert_eq!(
         error.to_string(),
-        "model: base mean has 21 entries, 22 expected"
+        "model: base mean has 22 entries, 23 expected"
     );
 
     let error = refusal(|spec| {
-        if let OpKindSpec::Convolution { paths, .. } = &mut spec.ops[0].kind {
-            paths[1].weights.pop();
+        if let OpKindSpec::Convolution { channels, .. } = &mut spec.ops[0].kind {
+            channels.weights.pop();
         }
     });
     assert_eq!(
         error.to_string(),
         "operator 0: weights has 124 entries, 125 expected"
     );
+    let error = refusal(|spec| spec.cohort = vec![1; 47]);
     assert_eq!(
-        refusal(|spec| spec.input.clear()),
-        BuildError::Paths { found: 0 }
+        error.to_string(),
+        "model: cohort has 47 entries, 46 expected"
     );
     assert_eq!(
         refusal(|spec| spec.ops.clear()),
@@ -62,8 +64,27 @@ fn operands_that_are_not_there() {
 }
 
 #[test]
+fn parts_that_describe_no_embedding() {
+    let parts = |change: &dyn Fn(&mut Vec<PartSpec>)| refusal(|spec| change(&mut spec.parts));
+    assert_eq!(
+        parts(&|parts| parts.clear()),
+        BuildError::Parts(PartsError::Count)
+    );
+    assert_eq!(
+        parts(&|parts| parts[1].name = parts[0].name.clone()),
+        BuildError::Parts(PartsError::Name)
+    );
+    assert_eq!(
+        parts(&|parts| parts[1].share = 0.25),
+        BuildError::Parts(PartsError::Share)
+    );
+    let error = parts(&|parts| parts[1].tensor = 99);
+    assert_eq!(error.to_string(), "part `part 1`: tensor 99 is not there");
+}
+
+#[test]
 fn numbers_that_the_integers_cannot_carry() {
-    let error = refusal(|spec| spec.ops[0].output.quantisation[0].scale = 0.0);
+    let error = refusal(|spec| spec.ops[0].output.quantisation.scale = 0.0);
     assert_eq!(
         error,
         BuildError::Scale {
@@ -71,18 +92,18 @@ fn numbers_that_the_integers_cannot_carry() {
             found: 0.0
         }
     );
-    let error = refusal(|spec| spec.ops[2].output.quantisation[0].scale = 1e-12);
+    let error = refusal(|spec| spec.ops[2].output.quantisation.scale = 1e-12);
     assert!(
-        matches!(error, BuildError::Multiplier { op: 2, path: 0, .. }),
+        matches!(error, BuildError::Multiplier { op: 2, .. }),
         "{error}"
     );
     let error = refusal(|spec| {
-        if let OpKindSpec::Convolution { paths, .. } = &mut spec.ops[0].kind {
-            paths[0].gain[0] = f32::NAN;
+        if let OpKindSpec::Convolution { channels, .. } = &mut spec.ops[0].kind {
+            channels.gain[0] = f32::NAN;
         }
     });
     assert!(
-        matches!(error, BuildError::Multiplier { op: 0, path: 0, .. }),
+        matches!(error, BuildError::Multiplier { op: 0, .. }),
         "{error}"
     );
     let error = refusal(|spec| spec.ops[0].activation = Activation::Clip { lo: 1.0, hi: 0.0 });

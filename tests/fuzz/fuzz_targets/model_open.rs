@@ -1,6 +1,6 @@
 //! Any bytes give a model that runs or an error: `cargo +nightly fuzz run model_open`.
 //!
-//! Begin with `runtime/tests/golden/v1.slvr` in `tests/fuzz/corpus/model_open`.
+//! Begin with `runtime/tests/golden/*.slvr` in `tests/fuzz/corpus/model_open`.
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]

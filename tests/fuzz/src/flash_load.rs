@@ -1,7 +1,7 @@
 //! Any content of the flash gives taught sounds or an error, and can be written over.
 
-use crate::taught::{BACKBONE, CLASSES, DIM, EXAMPLES, learner, room, state, taught, use_it};
-use mtslvr_runtime::fewshot::persist::{FlashStore, flash_len, store_scratch_len};
+use crate::taught::{CLASSES, DIM, EXAMPLES, learner, room, state, taught, use_it};
+use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, Loaded, flash_len, store_scratch_len};
 use mtslvr_simulated_flash::SimulatedFlash;
 
 const PAGE: usize = 512;
@@ -11,11 +11,11 @@ const PAGES: usize = match flash_len(CLASSES, EXAMPLES, DIM, PAGE) {
 };
 const SCRATCH: usize = store_scratch_len(CLASSES, EXAMPLES, DIM);
 
-type Store = FlashStore<SimulatedFlash<PAGE, 4>>;
+type Store = BlockingFlashStore<SimulatedFlash<PAGE, 4>>;
 
 fn store(image: Vec<u8>) -> Store {
     let flash = SimulatedFlash::with_content(image);
-    FlashStore::new(flash, 0..(PAGES * PAGE) as u32).expect("whole pages")
+    BlockingFlashStore::new(flash, 0..(PAGES * PAGE) as u32).expect("whole pages")
 }
 
 /// Loads what `bytes`, the first of the flash's, hold; saves and loads again.
@@ -26,19 +26,19 @@ pub fn flash_load(bytes: &[u8]) {
     let (mut a, mut b) = (room(), room());
     let mut store = store(image);
     let mut found = learner(&mut a);
-    let loaded = store.load(found.support_mut(), BACKBONE, &mut scratch);
+    let loaded = store.load(&mut found, &mut scratch);
     if loaded.is_ok() {
         use_it(found);
     } else {
         assert_eq!(found.support().class_count(), 0, "left over after an error");
     }
     let known = taught(&mut b);
-    if store.save(known.support(), BACKBONE, &mut scratch).is_ok() {
+    if store.save(&known, &mut scratch).is_ok() {
         expect(&mut store, &state(&known));
     }
     // Erased, it is as new.
     store.erase().expect("power is on");
-    let saved = store.save(known.support(), BACKBONE, &mut scratch);
+    let saved = store.save(&known, &mut scratch);
     saved.expect("there is room");
     expect(&mut store, &state(&known));
 }
@@ -46,8 +46,8 @@ pub fn flash_load(bytes: &[u8]) {
 fn expect(store: &mut Store, expected: &[u8]) {
     let mut room = room();
     let mut found = learner(&mut room);
-    let loaded = store.load(found.support_mut(), BACKBONE, &mut [0; SCRATCH]);
-    assert_eq!(loaded, Ok(true));
+    let loaded = store.load(&mut found, &mut [0; SCRATCH]);
+    assert_eq!(loaded, Ok(Loaded::Saved));
     assert!(state(&found) == expected, "another state was saved");
 }
 
@@ -59,9 +59,10 @@ pub fn flash_image() -> Vec<u8> {
     let mut scratch = [0; SCRATCH];
     for round in 0..20 {
         let threshold = (round % 3 > 0).then_some(0.01 * round as f32);
-        let set = learner.set_class_threshold(0, threshold);
+        let first = learner.support().classes()[0].id();
+        let set = learner.set_class_threshold(first, threshold);
         set.expect("there is such a class");
-        let saved = store.save(learner.support(), BACKBONE, &mut scratch);
+        let saved = store.save(&learner, &mut scratch);
         saved.expect("there is room");
     }
     store.into_flash().content().to_vec()

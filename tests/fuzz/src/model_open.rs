@@ -17,7 +17,7 @@ pub fn model_open(bytes: &[u8]) {
     let Ok(model) = Model::open(&file) else {
         return;
     };
-    let macs = model.ops().map(|op| op.macs(0) + op.macs(1)).sum::<u64>();
+    let macs = model.ops().map(|op| op.macs()).sum::<u64>();
     if model.arena_len() > MOST_ARENA || macs > MOST_MACS {
         return;
     }
@@ -26,7 +26,12 @@ pub fn model_open(bytes: &[u8]) {
     let Ok(mut backbone) = PackedBackbone::new(model, arena) else {
         panic!("an arena of the stated length was refused");
     };
-    for path in 0..model.paths() {
-        assert_eq!(backbone.run_path(path, &patch).len(), model.invariant_dim());
-    }
+    let values = backbone.run(&patch).map(|parts| parts.flatten().count());
+    assert_eq!(values, Ok(model.space().dim()));
+    // What a caller may ask for in any model.
+    let count = model.op_count();
+    assert!(model.op(count).is_none() && model.tensor(count + 1).is_none());
+    assert!(model.tensors().all(|tensor| model.lifetime(tensor.index).is_some()));
+    assert!(model.arena_lower_bound() <= model.arena_len());
+    let _ = (model.cohort(), model.signature(), model.verify_hash());
 }

@@ -35,8 +35,10 @@ fn damage(seed: &[u8], rounds: usize, target: fn(&[u8])) {
 
 #[test]
 fn models() {
-    let golden = include_bytes!("../../../runtime/tests/golden/v1.slvr");
-    damage(golden, 3_000, model_open);
+    let plain = include_bytes!("../../../runtime/tests/golden/v1.slvr");
+    damage(plain, 3_000, model_open);
+    let every_section = include_bytes!("../../../runtime/tests/golden/v1-sections.slvr");
+    damage(every_section, 3_000, model_open);
 }
 
 #[test]

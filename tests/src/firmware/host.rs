@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use mtslvr_audio as audio;
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::persist::{FlashStore, StoreError, store_scratch_len};
+use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError, store_scratch_len};
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace};
@@ -181,11 +181,11 @@ impl<'f> Kept<'f> {
 
     fn store<T>(
         &mut self,
-        act: impl FnOnce(&mut FlashStore<Flash>, &mut [u8]) -> Result<T, StoreError<FlashFault>>,
+        act: impl FnOnce(&mut BlockingFlashStore<Flash>, &mut [u8]) -> Result<T, StoreError<FlashFault>>,
     ) -> Result<T> {
         let flash = std::mem::replace(self.flash, Flash::new(0));
         let range = 0..u32::try_from(flash.content().len())?;
-        let mut store = FlashStore::new(flash, range)?;
+        let mut store = BlockingFlashStore::new(flash, range)?;
         let result = act(&mut store, &mut self.scratch);
         *self.flash = store.into_flash();
         Ok(result?)

@@ -2,10 +2,12 @@
 //!
 //! One file a recording, named by a hash of what decides the samples: the recording's path, size
 //! and time of change, and the sample rate. The file holds that text too, so that a clash of hashes
-//! is seen, then the samples as little-endian `f32`: the very bits that decoding gave.
+//! is seen, then the samples as [`Samples`] holds them: the value of a step as a little-endian `f32`, and
+//! little-endian 16-bit integers.
 
 use super::decode::load;
 use super::error::AudioError;
+use super::samples::Samples;
 use crate::atomic_file::write_bytes;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 /// First bytes of a cached recording; another form of the file gets another number.
-const MAGIC: &[u8] = b"mtslvr samples 1\n";
+const MAGIC: &[u8] = b"mtslvr samples 2\n";
 
 /// A folder of decoded recordings, or none.
 #[derive(Clone, Debug, Default)]
@@ -40,21 +42,23 @@ impl DecodeCache {
         })
     }
 
-    /// The samples of the recording at `path`, at `sample_rate` Hz.
+    /// The samples of the recording at `path`, at `sample_rate` Hz: the same bits whether they come from
+    /// the cache or not.
     ///
     /// A cached file that does not read, and a cache that cannot be written, only cost the time to
     /// decode.
     ///
     /// # Errors
     /// As [`load`].
-    pub fn load(&self, path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
+    pub fn load(&self, path: &Path, sample_rate: u32) -> Result<Samples, AudioError> {
+        let decode = || load(path, sample_rate).map(Samples::from);
         let Some((entry, key)) = self.entry(path, sample_rate) else {
-            return load(path, sample_rate);
+            return decode();
         };
         if let Some(samples) = fs::read(&entry).ok().and_then(|b| parse(&b, &key)) {
             return Ok(samples);
         }
-        let samples = load(path, sample_rate)?;
+        let samples = decode()?;
         let _ = write_bytes(&entry, &serialise(&samples, &key));
         Ok(samples)
     }
@@ -74,30 +78,38 @@ impl DecodeCache {
         );
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        Some((folder.join(format!("{:016x}.f32", hasher.finish())), key))
+        Some((folder.join(format!("{:016x}.i16", hasher.finish())), key))
     }
 }
 
-/// Magic, length of the key, key, samples.
-fn serialise(samples: &[f32], key: &str) -> Vec<u8> {
+/// Magic, length of the key, key, value of a step, number of samples, samples.
+fn serialise(samples: &Samples, key: &str) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend((key.len() as u32).to_le_bytes());
     bytes.extend(key.as_bytes());
+    bytes.extend(samples.step().to_le_bytes());
     bytes.extend((samples.len() as u64).to_le_bytes());
-    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    bytes.extend(
+        samples
+            .values()
+            .iter()
+            .flat_map(|value| value.to_le_bytes()),
+    );
     bytes
 }
 
 /// The samples, if the bytes are whole and belong to `key`.
-fn parse(bytes: &[u8], key: &str) -> Option<Vec<f32>> {
+fn parse(bytes: &[u8], key: &str) -> Option<Samples> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (length, rest) = rest.split_first_chunk()?;
     let (found, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let (step, rest) = rest.split_first_chunk()?;
     let (count, rest) = rest.split_first_chunk()?;
-    let (samples, odd) = rest.as_chunks();
-    let whole = odd.is_empty() && samples.len() as u64 == u64::from_le_bytes(*count);
+    let (values, odd) = rest.as_chunks();
+    let whole = odd.is_empty() && values.len() as u64 == u64::from_le_bytes(*count);
+    let values = || values.iter().map(|bytes| i16::from_le_bytes(*bytes));
     (whole && found == key.as_bytes())
-        .then(|| samples.iter().map(|b| f32::from_le_bytes(*b)).collect())
+        .then(|| Samples::from_steps(values().collect(), f32::from_le_bytes(*step)))
 }
 
 #[cfg(test)]
@@ -115,18 +127,21 @@ mod tests {
         let cache = DecodeCache::in_folder(&folder).unwrap();
         let entries = || fs::read_dir(&folder).unwrap().count();
         let first = cache.load(&path, 16_000).unwrap();
-        assert_eq!(first, load(&path, 16_000).unwrap());
+        assert_eq!(first, Samples::from(load(&path, 16_000).unwrap()));
+        assert_eq!(first, DecodeCache::NONE.load(&path, 16_000).unwrap());
         assert_eq!(entries(), 1);
+        assert_eq!(cache.load(&path, 16_000).unwrap(), first);
 
         // What the cache holds is what is given, until it is damaged.
         let (entry, key) = cache.entry(&path, 16_000).unwrap();
-        fs::write(&entry, serialise(&[0.5; 3], &key)).unwrap();
-        assert_eq!(cache.load(&path, 16_000).unwrap(), [0.5; 3]);
+        let other = Samples::from(vec![0.5; 3]);
+        fs::write(&entry, serialise(&other, &key)).unwrap();
+        assert_eq!(cache.load(&path, 16_000).unwrap(), other);
         for damage in [&b"no samples"[..], &serialise(&first, &key)[..200], b""] {
             fs::write(&entry, damage).unwrap();
             assert_eq!(cache.load(&path, 16_000).unwrap(), first);
         }
-        fs::write(&entry, serialise(&[0.5; 3], "another recording")).unwrap();
+        fs::write(&entry, serialise(&other, "another recording")).unwrap();
         assert_eq!(cache.load(&path, 16_000).unwrap(), first);
 
         assert_ne!(cache.load(&path, 8_000).unwrap().len(), first.len());

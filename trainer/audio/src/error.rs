@@ -126,7 +126,7 @@ pub enum AudioError {
         missing: PathBuf,
     },
     /// Licences are to be minded, and nothing states them.
-    #[error("{path}: no manifest.csv; expected one with the columns path and gpl, to keep only recordings that are not under the GPL; add it, or use recordings of any licence", path = path.display())]
+    #[error("{path}: no manifest.csv; expected one with the columns path and gpl or licence, to keep only recordings that are not under the GPL; add it, or use recordings of any licence", path = path.display())]
     NoLicences {
         /// The folder.
         path: PathBuf,

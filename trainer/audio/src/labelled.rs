@@ -117,7 +117,10 @@ impl LabelledSet {
         progress: impl Fn(usize) + Sync,
     ) -> (Vec<(usize, Vec<f32>)>, Vec<Skipped>) {
         let paths: Vec<_> = self.clips.iter().map(|clip| clip.path.as_path()).collect();
-        load_paths(&paths, sample_rate, cache, progress)
+        let (loaded, skipped) = load_paths(&paths, sample_rate, cache, progress);
+        let floats = loaded.into_iter();
+        let floats = floats.map(|(index, samples)| (index, samples.to_vec()));
+        (floats.collect(), skipped)
     }
 }
 

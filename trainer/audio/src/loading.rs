@@ -3,6 +3,7 @@
 use super::cache::DecodeCache;
 use super::decode::Container;
 use super::error::AudioError;
+use super::samples::Samples;
 use rayon::prelude::*;
 use std::fs::{self, File};
 use std::io::Read;
@@ -28,7 +29,7 @@ pub(super) fn load_paths(
     sample_rate: u32,
     cache: &DecodeCache,
     progress: impl Fn(usize) + Sync,
-) -> (Vec<(usize, Vec<f32>)>, Vec<Skipped>) {
+) -> (Vec<(usize, Samples)>, Vec<Skipped>) {
     let finished = AtomicUsize::new(0);
     let results: Vec<_> = paths
         .par_iter()

@@ -47,6 +47,11 @@ impl Rows {
             records: reader.into_records(),
         })
     }
+
+    /// Whether there is a column of that name.
+    pub fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|name| name == column)
+    }
 }
 
 impl Iterator for Rows {
@@ -73,6 +78,11 @@ impl Row {
     pub fn get(&self, column: &str) -> Option<&str> {
         let index = self.columns.iter().position(|name| name == column)?;
         self.record.get(index)
+    }
+
+    /// The manifest's folder.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
     /// An error at this row.

@@ -1,5 +1,6 @@
 //! Audio to calibrate on where none is given for that.
 
+use crate::Samples;
 use crate::synth::Patch;
 use mtslvr_runtime::frontend::FrontendConfig;
 use rand::SeedableRng;
@@ -13,10 +14,10 @@ const SOUNDS: u64 = 192;
 const SEED: u64 = 0x5eed;
 
 /// Synthetic sounds, and as many of `recordings`, evenly spread, where there are any.
-pub fn calibration_mix(frontend: &FrontendConfig, recordings: &[Vec<f32>]) -> Vec<Vec<f32>> {
+pub fn calibration_mix(frontend: &FrontendConfig, recordings: &[Samples]) -> Vec<Vec<f32>> {
     let mut clips = calibration_clips(frontend);
     let step = recordings.len().div_ceil(clips.len()).max(1);
-    clips.extend(recordings.iter().step_by(step).cloned());
+    clips.extend(recordings.iter().step_by(step).map(Samples::to_vec));
     clips
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Flattened into the arguments of a subcommand.
 #[derive(Debug, clap::Args)]
 pub(super) struct CacheChoice {
-    /// Folder to keep decoded recordings in for later runs, 230 MB for each hour [default: none]
+    /// Folder to keep decoded recordings in for later runs, 115 MB for each hour [default: none]
     ///
     /// Without it, each run decodes every recording again.
     #[arg(long, value_name = "DIR", env = "MTSLVR_CACHE", hide_env_values = true)]

@@ -16,7 +16,9 @@ pub(super) struct CalibrationChoice {
     /// recordings like those that the device will hear; all folders below are searched.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     calibrate: Vec<PathBuf>,
-    /// Calibrate only on recordings that the folder's manifest.csv marks with gpl = no
+    /// Calibrate only on recordings that a manifest.csv marks as free of the GPL
+    ///
+    /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
     #[arg(long, requires = "calibrate")]
     no_gpl: bool,
 }
@@ -32,6 +34,9 @@ impl CalibrationChoice {
             eprintln!("No --calibrate: calibrating on synthetic sounds.");
             return Ok(calibration_clips(frontend));
         }
-        recordings::load(&self.calibrate, self.no_gpl, frontend.sample_rate, cache)
+        let (folders, rate) = (&self.calibrate, frontend.sample_rate);
+        let recordings = recordings::load(folders, self.no_gpl, rate, cache)?;
+        let clips = recordings.clips.into_iter();
+        Ok(clips.map(|samples| samples.to_vec()).collect())
     }
 }

@@ -21,7 +21,6 @@ use mtslvr_train::export::{ExportRequest, Exported, export_run, write_shipped};
 use mtslvr_train::train::{RunConfig, TrainRequest, Trained, train};
 use sounds::Sounds;
 use std::path::PathBuf;
-use std::sync::Arc;
 use tested::{Tested, TestedBackbone};
 
 const PRESET: &str = "edge-s";
@@ -167,7 +166,7 @@ impl Args {
         );
         let request = TrainRequest {
             config,
-            clips: Arc::new(sounds.training.clone()),
+            recordings: sounds.training.clone(),
             cache: DecodeCache::NONE,
             out: self.out.join("run"),
             resume: false,
@@ -197,7 +196,7 @@ impl Args {
         println!(
             "2. Exporting to ONNX and packing into int8. The same patches go through every engine:"
         );
-        let clips = calibration_mix(&trained.frontend, &sounds.training);
+        let clips = calibration_mix(&trained.frontend, &sounds.training.clips);
         let exported = export_run(&ExportRequest {
             spec: &trained.config.backbone,
             weights: &trained.weights,
@@ -243,6 +242,6 @@ fn print_costs(model: &Inspection) {
          multiply-accumulates for each second of sound.\n",
         bytes(model.file_bytes),
         bytes(model.ram.arena.unwrap_or(0) + model.ram.clip_buffer),
-        model.macs_in_all as f64 / 1e6,
+        model.macs as f64 / 1e6,
     );
 }

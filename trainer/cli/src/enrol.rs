@@ -14,7 +14,7 @@ use mtslvr_listen::profile::{
     teach,
 };
 use mtslvr_runtime::backbone::Backbone;
-use mtslvr_runtime::fewshot::{Learner, Limits};
+use mtslvr_runtime::fewshot::{ClassId, Learner, Limits};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -293,7 +293,7 @@ fn enrol(
 }
 
 impl Outcome {
-    fn new(clip: &Clip, lesson: &Lesson, taught: Result<u8, NotLearnt>, learner: &Learner) -> Self {
+    fn new(clip: &Clip, lesson: &Lesson, taught: Result<ClassId, NotLearnt>, learner: &Learner) -> Self {
         let peak = clip.recording.levels().peak();
         let why = taught.err();
         Self {

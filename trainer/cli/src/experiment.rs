@@ -6,7 +6,7 @@ use super::examples::examples;
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result};
-use mtslvr_audio::LabelledSet;
+use mtslvr_audio::{LabelledSet, Recordings};
 use mtslvr_train::experiment::{Audio, Cell, Plan, Progress, Request, Summary, run};
 use mtslvr_train::train::{MetricsRow, Observer};
 use std::path::PathBuf;
@@ -32,7 +32,9 @@ pub(super) struct Args {
     /// Folders of recordings to train on [default: synthetic sounds]
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pretrain: Vec<PathBuf>,
-    /// Train only on recordings that the folder's manifest.csv marks with gpl = no
+    /// Train only on recordings that a manifest.csv marks as free of the GPL
+    ///
+    /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
     #[arg(long, requires = "pretrain")]
     no_gpl: bool,
     /// Labelled sets (DIR/<class>/<clip>) to measure on, or folders of such sets
@@ -84,7 +86,7 @@ impl Args {
         let cache = self.cache.open()?;
         let training = if self.pretrain.is_empty() {
             eprintln!("No --pretrain: training on synthetic sounds alone.");
-            Vec::new()
+            Recordings::default()
         } else {
             recordings::load(&self.pretrain, self.no_gpl, sample_rate, &cache)?
         };

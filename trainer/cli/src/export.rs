@@ -59,9 +59,6 @@ impl Args {
             return Ok(());
         }
         print!("{}", exported.verification);
-        if let Some(note) = exported.sharing.note() {
-            println!("{note}.");
-        }
         for path in [&exported.onnx, &exported.slvr] {
             let bytes = std::fs::metadata(path)?.len();
             println!("{}: {bytes} bytes", path.display());

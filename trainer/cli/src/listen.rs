@@ -109,10 +109,10 @@ impl Args {
         let mut memory = backbone.memory();
         let mut follower = ProfileFollower::new(&profile, &backbone, &mut memory)?;
         let space = backbone.engine.space();
-        let (frontend, dim) = (*space.frontend(), space.dim());
+        let (space, frontend) = (space.into_owned(), *space.frontend());
         let classes = follower.class_capacity();
-        let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, classes)];
-        let mut listener = Listener::new(self.config(), frontend, dim, classes, &mut buffer)?;
+        let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
+        let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c()?;
         let (mut capture, live) = self.capture(frontend.sample_rate)?;
         let OutputChoice { json, plain } = self.output;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FrontendDescription, OnnxMetadata};
-use mtslvr_pack::graph::{Graph, Sharing};
+use mtslvr_pack::graph::Graph;
 use mtslvr_pack::verify::{Subject, Verification, verify};
 use mtslvr_pack::{EmbeddingStatistics, PackOptions, onnx, pack, spread_patches};
 use serde::Serialize;
@@ -61,7 +61,6 @@ struct Outcome<'o> {
     slvr: &'o Path,
     bytes: usize,
     verification: Verification,
-    sharing: Sharing,
 }
 
 impl Args {
@@ -80,7 +79,7 @@ impl Args {
             compare(&bytes, frontend, &graph, &packed, &clips).with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
-        self.print(packed.len(), verification, graph.sharing())
+        self.print(packed.len(), verification)
     }
 
     /// Reads the description of the input, if one was given.
@@ -105,21 +104,17 @@ impl Args {
         }
     }
 
-    fn print(&self, bytes: usize, verification: Verification, sharing: Sharing) -> Result<()> {
+    fn print(&self, bytes: usize, verification: Verification) -> Result<()> {
         if self.json {
             let outcome = Outcome {
                 slvr: &self.out,
                 bytes,
                 verification,
-                sharing,
             };
             println!("{}", serde_json::to_string_pretty(&outcome)?);
             return Ok(());
         }
         print!("{verification}");
-        if let Some(note) = sharing.note() {
-            println!("{note}.");
-        }
         println!("{}: {bytes} bytes", self.out.display());
         Ok(())
     }
@@ -137,7 +132,7 @@ fn compare(
     let step = patches.len().div_ceil(VERIFIED_PATCHES);
     let patches: Vec<Vec<f32>> = patches.into_iter().step_by(step).collect();
     let mut metadata = onnx::read_metadata(onnx)?;
-    complete(&mut metadata, frontend, graph.paths * graph.path_dim());
+    complete(&mut metadata, frontend, graph.dim());
     let subject = Subject {
         onnx,
         metadata: Some(metadata),

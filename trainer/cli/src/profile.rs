@@ -7,7 +7,6 @@ use mtslvr_listen::profile::{ClipLog, ClipState, Memory, Profile, ProfileError, 
 use mtslvr_pack::OpenedBackbone;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Learner;
-use mtslvr_runtime::fewshot::persist::SnapshotHeader;
 use mtslvr_runtime::space::BackboneId;
 use std::path::{Path, PathBuf};
 
@@ -77,14 +76,13 @@ impl BackboneInUse {
         let remedy = self.reembedding(profile, snapshot)?;
         Err(ProfileError::OtherBackbone {
             path: profile.path().to_owned(),
-            enrolled_under: header.backbone,
-            model: self.name.as_str().into(),
-            in_use: self.id(),
+            enrolled_under: Box::new(header.backbone),
+            model: self.name.clone(),
+            in_use: Box::new(self.id()),
             remedy: format!(
                 "{remedy}, or name the backbone that it was enrolled under (--model, --engine), or \
                  another --profile"
-            )
-            .into(),
+            ),
         })
     }
 
@@ -103,21 +101,21 @@ impl BackboneInUse {
         }
         Err(ProfileError::OtherBackbone {
             path: file.to_owned(),
-            enrolled_under: header.backbone,
-            model: self.name.as_str().into(),
-            in_use: self.id(),
-            remedy: "name the backbone that it was enrolled under (--model, --engine)".into(),
+            enrolled_under: Box::new(header.backbone),
+            model: self.name.clone(),
+            in_use: Box::new(self.id()),
+            remedy: "name the backbone that it was enrolled under (--model, --engine)".to_owned(),
         })
     }
 
     /// Says how to take a profile of another backbone to this one, as far as its clips are kept.
     fn reembedding(&self, profile: &Profile, snapshot: &Snapshot) -> Result<String, ProfileError> {
-        let mut memory = Memory::for_snapshot(snapshot.header());
+        let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut learner = memory.learner();
         snapshot.restore(&mut learner)?;
         let log = ClipLog::read(profile)?;
-        let classes = (0..=u8::MAX).take(learner.support().class_count());
-        let examples = classes.flat_map(|class| learner.support().examples(class));
+        let classes = learner.support().classes().iter();
+        let examples = classes.flat_map(|class| learner.support().examples(class.id()));
         let kept = examples.filter(|example| {
             let clip = log.get(example);
             clip.is_some_and(|clip| clip.state() == ClipState::Kept)
@@ -144,21 +142,20 @@ impl BackboneInUse {
         })
     }
 
-    /// Fills `learner` with the profile as it is now; returns `None`, and leaves the learner as it is, if
-    /// there is no file.
+    /// Fills `learner` with the profile as it is now, and leaves it as it is if there is no file.
     pub(super) fn restore(
         &self,
         profile: &Profile,
         learner: &mut Learner,
-    ) -> Result<Option<SnapshotHeader>, ProfileError> {
+    ) -> Result<(), ProfileError> {
         let Some(snapshot) = profile.read()? else {
-            return Ok(None);
+            return Ok(());
         };
         self.check(profile, &snapshot)?;
-        let header = *snapshot.header();
+        let header = snapshot.header();
         if header.examples > 0 || header.backbone == self.id() {
             snapshot.restore(learner)?;
         }
-        Ok(Some(header))
+        Ok(())
     }
 }

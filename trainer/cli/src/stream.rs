@@ -252,7 +252,7 @@ impl Args {
             seed: self.streams.seed,
             frames_per_second: frontend.frames_per_second().into(),
             windows_per_second: 1.0 / f64::from(self.listener.hop),
-            cost: self.device.cost(file.inspect()?.macs_in_all),
+            cost: self.device.cost(file.inspect()?.macs),
             levels,
         })
     }

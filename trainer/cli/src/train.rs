@@ -9,7 +9,7 @@ use super::export::{name_of, provenance};
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::calibration_mix;
+use mtslvr_audio::{Recordings, calibration_mix};
 use mtslvr_pack::SHIPPED;
 use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::train::{
@@ -48,10 +48,14 @@ struct Audio {
     /// Folders of recordings to train on [default: synthetic sounds]
     ///
     /// Takes WAV, FLAC, Ogg Vorbis and MP3 files of any rate, in these folders and all folders below.
-    /// Synthetic sounds are mixed in; without --data there is nothing else.
+    /// Synthetic sounds are mixed in; without --data there is nothing else. A manifest.csv in a folder may
+    /// say which recordings are of one thing (columns path and same, for pairs.same) and which are held
+    /// out (column split).
     #[arg(long, value_name = "DIR", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// Use only recordings that the folder's manifest.csv marks with gpl = no
+    /// Train only on recordings that a manifest.csv marks as free of the GPL
+    ///
+    /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
     #[arg(long)]
     no_gpl: bool,
     #[command(flatten)]
@@ -130,7 +134,7 @@ impl Args {
         let report = if trained.interrupted || self.output.no_export {
             None
         } else {
-            Some(export(&folder, &trained, &request.clips)?)
+            Some(export(&folder, &trained, &request.recordings)?)
         };
         let outcome = Outcome::new(&folder, &trained, report);
         if self.output.json {
@@ -146,15 +150,15 @@ impl Args {
         let config = self.training.config(self.output.resume.then_some(folder))?;
         let cache = self.audio.cache.open()?;
         let Audio { data, no_gpl, .. } = &self.audio;
-        let clips = if data.is_empty() {
+        let recordings = if data.is_empty() {
             eprintln!("No --data: training on synthetic sounds alone.");
-            Vec::new()
+            Recordings::default()
         } else {
             recordings::load(data, *no_gpl, config.frontend.sample_rate, &cache)?
         };
         Ok(TrainRequest {
             config,
-            clips: Arc::new(clips),
+            recordings: Arc::new(recordings),
             cache,
             out: self.output.out.clone(),
             resume: self.output.resume,
@@ -280,9 +284,9 @@ impl<'r> Outcome<'r> {
 }
 
 /// Exports a finished run into its folder, writes the report and returns its path.
-fn export(folder: &RunFolder, trained: &Trained, recordings: &[Vec<f32>]) -> Result<PathBuf> {
+fn export(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Result<PathBuf> {
     let out = folder.root();
-    let clips = calibration_mix(&trained.frontend, recordings);
+    let clips = calibration_mix(&trained.frontend, &recordings.clips);
     let exported = export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,

@@ -68,7 +68,7 @@ fn a_grid_is_run_once_and_tabled() {
         "| random weights |",
         "## By shots",
         "## Heads",
-        "## Each path's features alone",
+        "## Each part's features alone",
         "## Invariance by operator",
         "## int8 less float",
         "## What training took",

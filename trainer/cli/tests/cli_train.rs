@@ -99,6 +99,78 @@ fn bad_files_in_a_training_folder_are_named_skipped_and_counted() {
 }
 
 #[test]
+fn a_manifest_tells_what_is_of_one_thing_and_what_is_held_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let made = mtslvr()
+        .arg("synth")
+        .arg(&data)
+        .args(["--classes", "3", "--clips", "2", "--seconds", "0.5"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut manifest = "path,kind,same,split\n".to_owned();
+    let mut classes: Vec<_> = std::fs::read_dir(&data)
+        .unwrap()
+        .map(|class| class.unwrap().file_name().into_string().unwrap())
+        .collect();
+    classes.sort();
+    for (class, split) in classes.iter().zip(["train", "", "choose"]) {
+        for clip in 0..2 {
+            manifest += &format!("{class}/{clip:03}.wav,sound,{class},{split}\n");
+        }
+    }
+    let file = data.join("manifest.csv");
+    std::fs::write(&file, &manifest).unwrap();
+    let out = directory.path().join("run");
+    let folder = data.to_str().unwrap();
+    let settings = [
+        "--steps",
+        "2",
+        "--data",
+        folder,
+        "--set",
+        "pairs.same=0.375",
+        "--set",
+        "environment.background.probability=0.7",
+    ];
+    let run = train(&out, &[&SMALL[..], &settings].concat());
+    let said = stderr(&run);
+    assert!(run.status.success(), "{said}");
+    assert!(
+        said.contains("4 recordings (0.00 h), 4 of them in 2 groups of one thing; 2 held out"),
+        "{said}"
+    );
+    let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config.contains("[environment.background]\nprobability = 0.7"));
+    assert!(config.contains("[pairs]\nsame = 0.375"), "{config}");
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    for fact in ["Environment", "in 70 % of the views", "37.5 % of all pairs"] {
+        assert!(report.contains(fact), "{fact}");
+    }
+
+    // Every sound alone, and nothing that says so.
+    let settings = [&SMALL[..], &settings, &["--no-export"]].concat();
+    std::fs::write(
+        &file,
+        manifest.replace("/001.wav,sound,", "/001.wav,sound,x"),
+    )
+    .unwrap();
+    let error = stderr(&train(&directory.path().join("alone"), &settings));
+    assert!(
+        error.contains(file.to_str().unwrap()) && error.contains("column `same`"),
+        "{error}"
+    );
+    std::fs::remove_file(&file).unwrap();
+    let run = train(&directory.path().join("plain"), &settings);
+    let said = stderr(&run);
+    assert!(
+        run.status.success() && said.contains("no folder of recordings has a manifest.csv"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_missing_folder_and_a_wrong_setting_are_sentences() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("run");

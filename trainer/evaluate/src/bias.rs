@@ -262,8 +262,9 @@ fn accuracy(set: &EmbeddedSet, part: &Similarities, episode: &Episode, lambda: f
     let mut rows = part.queries.chunks_exact(n);
     let shares = episode.queries.iter().enumerate().map(|(label, clips)| {
         let answers = rows.by_ref().take(clips.len()).map(|row| {
-            fewshot::scores(&dual, &biases, row.iter().copied(), &mut scores);
-            fewshot::best_class(&scores).map(usize::from)
+            fewshot::scores(&dual, &biases, row.iter().copied(), &mut scores)
+                .expect("a coefficient for each class and example");
+            fewshot::best_score(&scores)
         });
         let right = answers.filter(|answer| *answer == Some(label)).count();
         right as f64 / clips.len() as f64
@@ -344,7 +345,7 @@ mod tests {
     use super::*;
     use crate::features::test_space;
     use crate::{Candidate, ClipFeatures};
-    use mtslvr_pack::INVARIANT_SHARE;
+    use mtslvr_pack::engine::INVARIANT_SHARE;
     use mtslvr_runtime::fewshot::Reference;
 
     #[test]
@@ -394,7 +395,8 @@ mod tests {
                 &biases,
                 rest.iter().map(|i| gram[left * n + i]),
                 &mut scores,
-            );
+            )
+            .unwrap();
             for (class, score) in scores.iter().enumerate() {
                 let target = f64::from(u8::from(usize::from(labels[left]) == class));
                 squares += (target - f64::from(*score)).powi(2);

@@ -11,7 +11,7 @@ pub use journal::{Journal, JournalError, Origin, Stamp};
 pub use output::{Value, names_path, write_csv, write_npy};
 
 use anyhow::{Context, Result, anyhow};
-use mtslvr_audio::{self as audio, AudioError, UnlabelledSet};
+use mtslvr_audio::{self as audio, AudioError, UnlabelledClip, UnlabelledSet};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Recordings {
         let mut names: Vec<PathBuf> = UnlabelledSet::open(&[folder])?
             .clips
             .into_iter()
-            .map(|path| {
+            .map(|UnlabelledClip { path, .. }| {
                 path.strip_prefix(folder)
                     .map(Path::to_owned)
                     .unwrap_or(path)

@@ -3,7 +3,7 @@
 use super::episodes::Episode;
 use super::features::ClipFeatures;
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec, best_score};
 use serde::{Deserialize, Serialize};
 
 /// Classes enrolled from the support of an episode, ready to answer.
@@ -73,7 +73,8 @@ impl<'b> Enrolment<'b> {
     pub fn answer(&mut self, embedding: &[f32]) -> Answer {
         match self.sounds.classify(embedding, &mut self.scores) {
             Ok(decision) => Answer {
-                class: decision.class.map(usize::from),
+                // Classes stand in the order of their labels.
+                class: decision.class.and(best_score(decision.scores)),
                 similarity: decision.similarity,
             },
             Err(_) => Answer {

@@ -256,15 +256,19 @@ mod tests {
     /// Answers with the patch's mean level and its index in a fixed order; fails on loud ones.
     struct Level(OwnedSpace);
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("too loud")]
+    struct TooLoud;
+
     impl Backbone for Level {
-        type Error = &'static str;
+        type Error = TooLoud;
         fn space(&self) -> EmbeddingSpace<'_> {
             self.0.as_space()
         }
-        fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), &'static str> {
+        fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), TooLoud> {
             let level = patch.iter().sum::<f32>() / patch.len() as f32;
             embedding.copy_from_slice(&[level, 2.0 * level, 3.0 * level]);
-            if level < 3.0 { Ok(()) } else { Err("too loud") }
+            if level < 3.0 { Ok(()) } else { Err(TooLoud) }
         }
     }
 

@@ -145,7 +145,7 @@ impl Head {
                 let (n, metric) = (labels.len(), &directions.metric);
                 let rows = support().map(|(_, clip)| directions.row(clip));
                 let mut gram = vec![0.0; n * n];
-                metric.gram(rows.clone(), &mut gram);
+                metric.gram(rows.clone(), &mut gram)?;
                 let (mut dual, mut bias) = (vec![0.0; ways * n], vec![0.0; ways]);
                 let mut scratch = vec![0.0; fewshot::fit_scratch_len(kind, n, ways)];
                 fewshot::fit(kind, &mut gram, &labels, &mut dual, &mut bias, &mut scratch)?;
@@ -153,8 +153,9 @@ impl Head {
                 Ok(answer(&mut |query| {
                     let query = directions.row(query);
                     let similarities = rows.clone().map(|row| metric.similarity(row, query));
-                    fewshot::scores(&dual, &bias, similarities, &mut scores);
-                    fewshot::best_class(&scores).map_or(0, usize::from)
+                    fewshot::scores(&dual, &bias, similarities, &mut scores)
+                        .expect("a coefficient for each class and example");
+                    fewshot::best_score(&scores).unwrap_or(0)
                 }))
             }
             (Self::Paper, Prepared::Features(features)) => {

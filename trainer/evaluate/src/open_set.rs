@@ -5,7 +5,7 @@ use super::directions::Directions;
 use super::embedded::EmbeddedSet;
 use super::episodes::{Episode, EpisodeSampler, EpisodeShape};
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{Calibration, HeadKind, Learner, StorageVec, Strangers};
+use mtslvr_runtime::fewshot::{Calibration, HeadKind, Learner, StorageVec, Strangers, best_score};
 use rand::SeedableRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand_chacha::ChaCha8Rng;
@@ -215,7 +215,8 @@ fn task(
     let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
         let decision = learner.classify_direction(direction, &mut scores)?;
         Ok(Answered {
-            right: label == Some(decision.best.into()),
+            // Classes stand in the order of their labels.
+            right: label.is_some() && label == best_score(decision.scores),
             similarity: decision.similarity,
             chance: decision.chance,
         })

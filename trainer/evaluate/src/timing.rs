@@ -116,8 +116,12 @@ mod tests {
     /// Takes a given time, and counts.
     struct Sleeper(FrontendConfig, Duration, usize);
 
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    #[error("tired")]
+    struct Tired;
+
     impl Backbone for Sleeper {
-        type Error = &'static str;
+        type Error = Tired;
         fn space(&self) -> EmbeddingSpace<'_> {
             let part = Part {
                 name: "features",
@@ -127,10 +131,10 @@ mod tests {
             let (id, parts) = (BackboneId::new([0; 32]), Parts::new([part]).unwrap());
             EmbeddingSpace::new(id, self.0, parts, &[0.0], Reference::assumed(0.0)).unwrap()
         }
-        fn embed(&mut self, _: &[f32], _: &mut [f32]) -> Result<(), &'static str> {
+        fn embed(&mut self, _: &[f32], _: &mut [f32]) -> Result<(), Tired> {
             self.2 += 1;
             std::thread::sleep(self.1);
-            if self.2 > 1000 { Err("tired") } else { Ok(()) }
+            if self.2 > 1000 { Err(Tired) } else { Ok(()) }
         }
     }
 
@@ -166,6 +170,6 @@ mod tests {
         engines[1].2 = 1000;
         let stop = AtomicBool::new(false);
         let failure = interleaved(&mut engines, &[0.0; 80], 1, &stop, |_| ());
-        assert_eq!(failure.unwrap_err(), "tired");
+        assert_eq!(failure.unwrap_err(), Tired);
     }
 }

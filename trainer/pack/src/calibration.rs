@@ -1,4 +1,5 @@
-//! What each tensor of a backbone holds on real patches, and so what its int8 values should stand for.
+//! Observes what each tensor of a backbone holds on real patches, and so what its int8 values should
+//! stand for.
 
 use super::graph::Graph;
 use super::interpret::interpret;
@@ -28,14 +29,14 @@ pub enum RangeRule {
     LeastError,
 }
 
-/// Observations of every tensor of every path.
+/// Observations of every tensor.
 #[derive(Clone, Debug)]
 pub struct Calibration {
-    /// `[path][tensor]`; tensor 0 is the patch.
-    pub tensors: Vec<Vec<Observed>>,
+    /// One entry for each tensor; tensor 0 is the patch.
+    pub tensors: Vec<Observed>,
 }
 
-/// What a tensor held.
+/// Values that a tensor held.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// Least value, at most 0.
@@ -55,34 +56,28 @@ struct Partial {
     positions: usize,
 }
 
-/// Runs every path over `patches` in floats and observes each tensor.
+/// Runs the graph over `patches` in floats and observes each tensor.
 ///
 /// # Panics
 /// If there are no patches.
 pub fn calibrate(graph: &Graph, patches: &[Vec<f32>], rule: RangeRule) -> Calibration {
     assert!(!patches.is_empty(), "calibration needs at least one patch");
-    let tensors = (0..graph.paths)
-        .map(|path| {
-            let partial: Vec<Vec<Partial>> = patches
-                .par_iter()
-                .map(|patch| {
-                    let tensors = interpret(graph, path, patch);
-                    let observe = |(index, values): (usize, &Vec<f32>)| {
-                        partial(values, graph.shape(index).channels)
-                    };
-                    tensors.iter().enumerate().map(observe).collect()
-                })
-                .collect();
-            (0..=graph.ops.len())
-                .into_par_iter()
-                .map(|tensor| {
-                    let parts: Vec<&Partial> = partial.iter().map(|p| &p[tensor]).collect();
-                    observed(&parts, rule)
-                })
-                .collect()
+    let partial: Vec<Vec<Partial>> = patches
+        .par_iter()
+        .map(|patch| {
+            let tensors = interpret(graph, patch);
+            let observe =
+                |(index, values): (usize, &Vec<f32>)| partial(values, graph.shape(index).channels);
+            tensors.iter().enumerate().map(observe).collect()
         })
         .collect();
-    Calibration { tensors }
+    let tensors = (0..=graph.ops.len()).into_par_iter().map(|tensor| {
+        let parts: Vec<&Partial> = partial.iter().map(|p| &p[tensor]).collect();
+        observed(&parts, rule)
+    });
+    Calibration {
+        tensors: tensors.collect(),
+    }
 }
 
 impl Observed {

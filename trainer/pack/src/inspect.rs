@@ -1,47 +1,56 @@
-//! What a model costs on a device and what is in it.
+//! Tells what a model costs on a device and what is in it.
 
 #[cfg(feature = "onnx")]
 mod float;
+mod table;
 
-use super::memory_plan::MemoryPlan;
+use crate::memory_plan::MemoryPlan;
 use mtslvr_runtime::clip::ClipEmbedder;
-use mtslvr_runtime::fewshot::{REFERENCE_TAILS, Reference};
+use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::model::Model;
+use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
+use mtslvr_runtime::model::{self, Model};
 use serde::Serialize;
-use std::fmt;
+use std::collections::HashSet;
 
 /// A model seen from outside; its JSON form is what `mtslvr inspect --json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// `slvr` or `onnx`.
     pub format: &'static str,
-    /// What the model is called; empty for ONNX.
+    /// Name of the model; empty for ONNX.
     pub name: String,
     /// Where the weights come from.
     pub provenance: String,
+    /// SHA-256 hash of the contents, which identifies a packed model; `None` for ONNX.
+    pub hash: Option<Hash>,
     /// Bytes of the file.
     pub file_bytes: usize,
-    /// Bytes by part, which add up to the file.
+    /// Bytes by use, which add up to the file.
     pub flash: FlashParts,
     /// Bytes of working memory; for ONNX only the clip's buffer is known.
     pub ram: RamParts,
     /// How activations share the arena; `None` for ONNX.
     pub memory_plan: Option<MemoryPlan>,
-    /// Multiply-accumulates for one patch, one entry for each path.
-    pub macs: Vec<u64>,
-    /// Leading operators that both paths share and that run once.
-    pub shared_ops: usize,
-    /// Multiply-accumulates for one patch through all paths, those of shared operators once.
-    pub macs_in_all: u64,
+    /// Multiply-accumulates for one patch.
+    pub macs: u64,
     /// How patches are made.
     pub frontend: Frontend,
     /// The parts of an embedding in their order.
     pub parts: Vec<Part>,
-    /// What heads centre with.
+    /// Statistics of embeddings of ordinary audio.
     pub statistics: Option<Statistics>,
     /// The operators in the order they run.
     pub operators: Vec<Operator>,
+}
+
+/// A packed model's hash.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hash {
+    /// The hash that the file states, 64 hexadecimal digits.
+    pub stated: String,
+    /// Whether the contents have this hash.
+    pub verified: bool,
 }
 
 /// Where a file's bytes go. In ONNX weights are floats, and the tables are its norms.
@@ -53,7 +62,7 @@ pub struct FlashParts {
     pub adapters: usize,
     /// Biases, multipliers, records of operators and tensors.
     pub tables: usize,
-    /// Header, base mean, names, padding.
+    /// Headers, parts, base mean, names, padding.
     pub other: usize,
 }
 
@@ -84,12 +93,14 @@ pub struct Frontend {
 /// A part of an embedding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Part {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Number of its values.
     pub len: usize,
     /// Share in the similarity of two embeddings, 0 to 1.
     pub share: f32,
+    /// Multiply-accumulates for one patch of all operators that it needs; parts may need the same ones.
+    pub macs: u64,
 }
 
 /// Statistics of embeddings over base audio.
@@ -105,9 +116,9 @@ pub struct Statistics {
 /// One operator.
 #[derive(Clone, Debug, Serialize)]
 pub struct Operator {
-    /// What it is called; a packed model has no names.
+    /// Its name; a packed model has no names.
     pub name: Option<String>,
-    /// What it computes.
+    /// What it computes, in the field's terms.
     pub kind: String,
     /// `height x width x channels` of what it reads.
     pub input: String,
@@ -117,11 +128,11 @@ pub struct Operator {
     pub kernel: String,
     /// `height x width` of its stride.
     pub stride: String,
-    /// Whether each path has an adapter beside the shared kernels.
+    /// Whether it has an adapter beside its kernels.
     pub adapter: bool,
-    /// Multiply-accumulates of one path.
+    /// Multiply-accumulates.
     pub macs: u64,
-    /// Bytes of the file.
+    /// Bytes of the file that no operator before it takes: tables that operators share count once.
     pub bytes: usize,
 }
 
@@ -130,39 +141,43 @@ impl Inspection {
     pub fn of_packed(model: &Model<'_>) -> Self {
         let mut flash = FlashParts::default();
         let mut operators = Vec::new();
-        let mut macs = vec![0; model.paths()];
+        let mut needs = Needs::default();
+        let mut stored = Stored::default();
         for op in model.ops() {
-            let used = op.flash();
-            flash.weights += used.weights;
-            flash.adapters += used.adapters;
-            flash.tables += used.tables;
-            for (path, total) in macs.iter_mut().enumerate() {
-                *total += op.macs(path);
-            }
+            let used = FlashParts::of_op(&op, &mut stored);
+            flash.add(&used);
+            needs.push(
+                op.input.index,
+                op.second.map(|second| second.index),
+                op.macs(),
+            );
             operators.push(Operator {
                 name: None,
                 kind: match op.second {
                     Some(_) if op.kind.name() != "add" => format!("{} + add", op.kind.name()),
                     _ => op.kind.name().to_owned(),
                 },
-                input: op.input_shape.to_string(),
-                output: op.output_shape.to_string(),
+                input: op.input.shape.to_string(),
+                output: op.output.shape.to_string(),
                 kernel: pair(op.window.kernel),
                 stride: pair(op.window.stride),
-                adapter: used.adapters > 0,
-                macs: op.macs(0),
-                bytes: used.weights + used.adapters + used.tables,
+                adapter: !op.tables.adapter.is_empty(),
+                macs: op.macs(),
+                bytes: used.sum(),
             });
         }
-        let shared_ops = model.shared_ops();
         let file_bytes = model.as_bytes().len();
-        flash.other = file_bytes - flash.weights - flash.adapters - flash.tables;
+        flash.other = file_bytes - flash.sum();
         let space = model.space();
-        let parts = space.parts().as_slice().iter();
+        let parts = space.parts().as_slice().iter().zip(model.outputs());
         Self {
             format: "slvr",
             name: model.name().to_owned(),
             provenance: model.provenance().to_owned(),
+            hash: Some(Hash {
+                stated: hexadecimal(space.backbone().as_bytes()),
+                verified: model.verify_hash(),
+            }),
             file_bytes,
             flash,
             ram: RamParts {
@@ -170,15 +185,14 @@ impl Inspection {
                 clip_buffer: clip_buffer(space.frontend(), space.dim()),
             },
             memory_plan: Some(MemoryPlan::of(model)),
-            macs_in_all: in_all(&macs, &operators[..shared_ops]),
-            macs,
-            shared_ops,
+            macs: needs.all(),
             frontend: space.frontend().into(),
             parts: parts
-                .map(|part| Part {
+                .map(|(part, tensor)| Part {
                     name: part.name.to_owned(),
                     len: part.len,
                     share: part.share,
+                    macs: needs.of(tensor.index),
                 })
                 .collect(),
             statistics: Some(statistics(space.base_mean(), space.reference())),
@@ -187,14 +201,84 @@ impl Inspection {
     }
 }
 
-/// Multiply-accumulates of paths that take `macs` each, where the operators `shared` by all run once.
-fn in_all(macs: &[u64], shared: &[Operator]) -> u64 {
-    let once: u64 = shared.iter().map(|op| op.macs).sum();
-    macs.iter().map(|path| path - once).sum::<u64>() + once
+impl FlashParts {
+    /// Counts the bytes of a packed operator; those of tables that are in `stored` already are not
+    /// counted again.
+    fn of_op(op: &model::Op<'_>, stored: &mut Stored) -> Self {
+        let tables = &op.tables;
+        Self {
+            weights: stored.new_bytes(tables.weights),
+            adapters: stored.new_bytes(tables.adapter),
+            tables: stored.new_bytes(tables.bias)
+                + stored.new_bytes(tables.multipliers)
+                + OpRecord::LEN
+                + TensorRecord::LEN,
+            other: 0,
+        }
+    }
+
+    fn add(&mut self, used: &Self) {
+        self.weights += used.weights;
+        self.adapters += used.adapters;
+        self.tables += used.tables;
+        self.other += used.other;
+    }
+
+    fn sum(&self) -> usize {
+        self.weights + self.adapters + self.tables + self.other
+    }
+}
+
+/// Addresses of the tables that were counted.
+#[derive(Default)]
+struct Stored(HashSet<*const ()>);
+
+impl Stored {
+    /// Returns the bytes of `table`, or 0 if it was counted before.
+    fn new_bytes<T>(&mut self, table: &[T]) -> usize {
+        let new = !table.is_empty() && self.0.insert(table.as_ptr().cast());
+        if new { size_of_val(table) } else { 0 }
+    }
+}
+
+/// What each operator reads, and its multiply-accumulates.
+#[derive(Default)]
+struct Needs {
+    ops: Vec<(usize, Option<usize>, u64)>,
+}
+
+impl Needs {
+    fn push(&mut self, first: usize, second: Option<usize>, macs: u64) {
+        self.ops.push((first, second, macs));
+    }
+
+    /// Counts the multiply-accumulates of all operators.
+    fn all(&self) -> u64 {
+        self.ops.iter().map(|(_, _, macs)| macs).sum()
+    }
+
+    /// Counts those of the operators that `tensor` needs.
+    fn of(&self, tensor: usize) -> u64 {
+        let mut needed = vec![false; self.ops.len() + 1];
+        needed[tensor] = true;
+        let mut sum = 0;
+        for (index, &(first, second, macs)) in self.ops.iter().enumerate().rev() {
+            if needed[index + 1] {
+                sum += macs;
+                needed[first] = true;
+                needed[second.unwrap_or(first)] = true;
+            }
+        }
+        sum
+    }
 }
 
 fn clip_buffer(frontend: &FrontendConfig, dim: usize) -> usize {
     4 * ClipEmbedder::buffer_len(frontend, dim)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn statistics(base_mean: &[f32], reference: &Reference) -> Statistics {
@@ -223,107 +307,4 @@ impl From<&FrontendConfig> for Frontend {
             scale: c.scale,
         }
     }
-}
-
-impl fmt::Display for Inspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.name.is_empty() {
-            writeln!(f, "name        {}", self.name)?;
-        }
-        for (index, line) in self.provenance.lines().enumerate() {
-            let label = if index == 0 { "provenance" } else { "" };
-            writeln!(f, "{label:<12}{line}")?;
-        }
-        let FlashParts {
-            weights,
-            adapters,
-            tables,
-            other,
-        } = self.flash;
-        writeln!(
-            f,
-            "flash       {} bytes: weights {weights}, adapters {adapters}, tables {tables}, other {other}",
-            self.file_bytes
-        )?;
-        let arena = match self.ram.arena {
-            Some(arena) => format!("arena {arena} bytes, "),
-            None => String::new(),
-        };
-        writeln!(
-            f,
-            "RAM         {arena}clip buffer {} bytes",
-            self.ram.clip_buffer
-        )?;
-        let macs: Vec<String> = self.macs.iter().map(|m| millions(*m)).collect();
-        writeln!(
-            f,
-            "MAC         {} a patch; by path {}, of which the first {} of {} operators run once for all",
-            millions(self.macs_in_all),
-            macs.join(" + "),
-            self.shared_ops,
-            self.operators.len()
-        )?;
-        let c = &self.frontend;
-        writeln!(
-            f,
-            "frontend    {} Hz, window {}, hop {}, {} mels {} to {} Hz, {} frames; (ln(power + {:e}) - {}) * {}",
-            c.sample_rate,
-            c.window,
-            c.hop,
-            c.mels,
-            c.f_min,
-            c.f_max,
-            c.frames,
-            c.floor,
-            c.mean,
-            c.scale
-        )?;
-        for (index, part) in self.parts.iter().enumerate() {
-            let label = if index == 0 { "embedding" } else { "" };
-            let Part { name, len, share } = part;
-            writeln!(f, "{label:<12}{name}: {len} values, share {share}")?;
-        }
-        if let Some(s) = &self.statistics {
-            writeln!(
-                f,
-                "statistics  length of the base mean {:.4}",
-                s.base_mean_norm
-            )?;
-            let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
-            let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
-            let tails: Vec<String> = tails.collect();
-            writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
-        }
-        writeln!(
-            f,
-            "\n  #  {:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  name",
-            "operator", "input", "output", "kernel", "stride", "MAC", "bytes"
-        )?;
-        for (index, op) in self.operators.iter().enumerate() {
-            let kind = if op.adapter {
-                format!("{} (adapted)", op.kind.replace("convolution", "conv"))
-            } else {
-                op.kind.clone()
-            };
-            writeln!(
-                f,
-                "{index:>3}  {kind:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  {}",
-                op.input,
-                op.output,
-                op.kernel,
-                op.stride,
-                millions(op.macs),
-                op.bytes,
-                op.name.as_deref().unwrap_or("")
-            )?;
-        }
-        if let Some(plan) = &self.memory_plan {
-            write!(f, "\n{plan}")?;
-        }
-        Ok(())
-    }
-}
-
-fn millions(macs: u64) -> String {
-    format!("{:.3} M", macs as f64 / 1e6)
 }

@@ -5,35 +5,39 @@ use super::graph::{Graph, Op, OpKind};
 use crate::builder::Activation;
 use mtslvr_runtime::nn::{Shape, Window};
 
-/// All tensors of path `path` for one patch: the patch itself, then what each operator writes.
+/// Returns all tensors for one patch: the patch itself, then what each operator writes.
 ///
 /// # Panics
-/// If `patch` is not `frames * mels` long or there is no such path.
-pub fn interpret(graph: &Graph, path: usize, patch: &[f32]) -> Vec<Vec<f32>> {
+/// If `patch` is not `frames * mels` long.
+pub fn interpret(graph: &Graph, patch: &[f32]) -> Vec<Vec<f32>> {
     assert_eq!(patch.len(), graph.input_shape().len());
     let mut tensors = vec![patch.to_vec()];
     for op in &graph.ops {
         let (first, second) = op.kind.operands();
         let second = second.map_or(&[][..], |tensor| &tensors[tensor]);
-        let mut output = run(op, path, graph.shape(first), &tensors[first], second);
+        let mut output = run(op, graph.shape(first), &tensors[first], second);
         activate(op.activation, &mut output);
         tensors.push(output);
     }
     tensors
 }
 
-/// The features of every path for one patch, one after the other.
+/// Returns the embedding of one patch: all outputs, one after the other.
 pub fn embed(graph: &Graph, patch: &[f32]) -> Vec<f32> {
-    (0..graph.paths)
-        .flat_map(|path| interpret(graph, path, patch).pop().unwrap_or_default())
+    let tensors = interpret(graph, patch);
+    let outputs = graph.outputs.iter();
+    outputs
+        .flat_map(|output| &tensors[output.tensor])
+        .copied()
         .collect()
 }
 
-fn run(op: &Op, path: usize, input: Shape, x: &[f32], second: &[f32]) -> Vec<f32> {
+fn run(op: &Op, input: Shape, x: &[f32], second: &[f32]) -> Vec<f32> {
     let mut output = Vec::with_capacity(op.output.len());
     match &op.kind {
-        OpKind::Convolution { window, paths, .. } => {
-            let channels = &paths[path];
+        OpKind::Convolution {
+            window, channels, ..
+        } => {
             let row = window.area() * input.channels;
             let mut taps = vec![0.0; row];
             for position in positions(op.output) {
@@ -48,8 +52,7 @@ fn run(op: &Op, path: usize, input: Shape, x: &[f32], second: &[f32]) -> Vec<f32
                 }
             }
         }
-        OpKind::Linear { paths, .. } => {
-            let channels = &paths[path];
+        OpKind::Linear { channels, .. } => {
             for (c, kernel) in channels.weights.chunks_exact(input.len()).enumerate() {
                 output.push(channels.gain[c] * dot(kernel, x) + channels.shift[c]);
             }

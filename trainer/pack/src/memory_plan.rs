@@ -41,8 +41,9 @@ impl MemoryPlan {
         let mut buffers = Vec::new();
         for tensor in model.tensors() {
             let lifetime = model.lifetime(tensor.index);
+            let lifetime = lifetime.expect("the tensor is the model's");
             let op = tensor.index.checked_sub(1);
-            let op = op.and_then(|index| model.ops().nth(index));
+            let op = op.and_then(|index| model.op(index));
             buffers.push(Buffer {
                 name: match &op {
                     None => "input".to_owned(),
@@ -51,7 +52,7 @@ impl MemoryPlan {
                 bytes: tensor.shape.len(),
                 offset: tensor.offset,
                 lifetime: [*lifetime.start(), *lifetime.end()],
-                in_place: op.is_some_and(|op| model.runs_in_place(&op)),
+                in_place: op.is_some_and(|op| op.runs_in_place()),
             });
             let scratch = op.filter(|op| !op.scratch.is_empty());
             buffers.extend(scratch.map(|op| Buffer {

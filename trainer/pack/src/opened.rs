@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Engine {
+    /// The float ONNX model in the packer's interpreter.
+    #[cfg_attr(all(feature = "clap", not(feature = "onnx")), value(skip))]
+    Interpreter,
     /// The float ONNX model in tract.
     #[cfg_attr(all(feature = "clap", not(feature = "tract")), value(skip))]
     Tract,
@@ -23,10 +26,17 @@ pub enum Engine {
     Packed,
 }
 
+/// [`FloatEngine::BUILT_IN`] among all engines.
+const BUILT_IN: Engine = match FloatEngine::BUILT_IN {
+    FloatEngine::Tract => Engine::Tract,
+    _ => Engine::Interpreter,
+};
+
 impl Engine {
     /// The name on the command line and in tables.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Interpreter => "interpreter",
             Self::Tract => "tract",
             Self::Ort => "ort",
             Self::Packed => "packed",
@@ -103,7 +113,7 @@ pub enum OpenedBackbone {
     /// In a float engine.
     Float(Box<dyn FloatBackbone>),
     /// Packed.
-    Packed(PackedBackbone<'static, Vec<i8>>),
+    Packed(Box<PackedBackbone<'static, Vec<i8>>>),
 }
 
 /// A model file read once, from which each thread makes a backbone of its own.
@@ -118,7 +128,7 @@ pub struct BackboneFile {
 enum Bytes {
     Onnx(Vec<u8>),
     // Leaked: a program opens few models and runs them to its end.
-    Packed(Model<'static>),
+    Packed(Box<Model<'static>>),
 }
 
 impl Bytes {
@@ -127,7 +137,7 @@ impl Bytes {
             path: path.to_owned(),
             error,
         })?;
-        Ok(Self::Packed(model))
+        Ok(Self::Packed(Box::new(model)))
     }
 }
 
@@ -144,7 +154,7 @@ impl BackboneFile {
     fn shipped(model: &ShippedModel, engine: Engine) -> Result<Self, OpenBackboneError> {
         let bytes = match engine {
             Engine::Packed => Bytes::packed(model.slvr, Path::new(model.name))?,
-            Engine::Tract | Engine::Ort => {
+            Engine::Interpreter | Engine::Tract | Engine::Ort => {
                 let onnx = model.onnx.ok_or_else(|| EngineError::NotBuilt {
                     model: model.name.to_owned(),
                     engine: engine.name(),
@@ -159,8 +169,8 @@ impl BackboneFile {
         })
     }
 
-    /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in tract, and of a
-    /// run folder the ONNX model is taken.
+    /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in
+    /// [`FloatEngine::BUILT_IN`], and of a run folder the ONNX model is taken.
     pub fn read(path: &Path, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
         if let Ok(false) = path.try_exists() {
             return Err(OpenBackboneError::NotFound(path.to_owned()));
@@ -195,7 +205,7 @@ impl BackboneFile {
             }
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
-            (Some("onnx"), engine) => (engine.unwrap_or(Engine::Tract), Bytes::Onnx(read()?)),
+            (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(read()?)),
             _ => return Err(OpenBackboneError::Kind(path.to_owned())),
         };
         Ok(Self {
@@ -215,13 +225,11 @@ impl BackboneFile {
         self.engine
     }
 
-    /// Makes a backbone that runs on `set`: `None` if the model is not a packed one.
-    ///
-    /// # Panics
-    /// If this machine lacks the instruction set.
+    /// Makes a backbone that runs on `set`, or on the portable set if this machine lacks it. `None` if the
+    /// model is not a packed one.
     pub fn backbone_on(&self, set: InstructionSet) -> Option<OpenedBackbone> {
         match &self.bytes {
-            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(*model, set))),
+            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(**model, set))),
             Bytes::Onnx(_) => None,
         }
     }
@@ -229,7 +237,7 @@ impl BackboneFile {
     /// The packed model, if it is one.
     pub fn packed_model(&self) -> Option<Model<'static>> {
         match &self.bytes {
-            Bytes::Packed(model) => Some(*model),
+            Bytes::Packed(model) => Some(**model),
             Bytes::Onnx(_) => None,
         }
     }
@@ -259,16 +267,16 @@ impl BackboneFile {
 
     /// Makes a backbone.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
-        let name = &self.name;
-        Ok(match (&self.bytes, self.engine) {
-            (Bytes::Packed(model), _) => {
-                OpenedBackbone::Packed(packed(*model, InstructionSet::best()))
-            }
-            (Bytes::Onnx(bytes), Engine::Ort) => {
-                OpenedBackbone::Float(open_float(FloatEngine::Ort, bytes, name)?)
-            }
-            (Bytes::Onnx(bytes), _) => {
-                OpenedBackbone::Float(open_float(FloatEngine::Tract, bytes, name)?)
+        Ok(match &self.bytes {
+            Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
+            Bytes::Onnx(bytes) => {
+                let engine = match self.engine {
+                    Engine::Interpreter => FloatEngine::Interpreter,
+                    Engine::Tract => FloatEngine::Tract,
+                    Engine::Ort => FloatEngine::Ort,
+                    Engine::Packed => FloatEngine::BUILT_IN,
+                };
+                OpenedBackbone::Float(open_float(engine, bytes, &self.name)?)
             }
         })
     }
@@ -296,9 +304,9 @@ fn inspect_onnx(_: &[u8]) -> Result<Inspection, String> {
 
 /// The packed engine over a model, in an arena of its own, with the kernels of an instruction set that
 /// this machine has.
-fn packed(model: Model<'static>, set: InstructionSet) -> PackedBackbone<'static, Vec<i8>> {
-    PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set)
-        .expect("the arena is as long as the model says")
+fn packed(model: Model<'static>, set: InstructionSet) -> Box<PackedBackbone<'static, Vec<i8>>> {
+    let backbone = PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set);
+    Box::new(backbone.expect("the arena is as long as the model says"))
 }
 
 /// Opens a packed model for the rest of the program's run.

@@ -29,7 +29,7 @@ pub struct PackOptions {
     pub name: String,
     /// Where it comes from.
     pub provenance: String,
-    /// Fold each path's adapters into kernels of its own: no adapter cost, about twice the flash.
+    /// Fold adapters into kernels, which parts then do not share: no adapter cost, about twice the flash.
     pub fold: bool,
     /// How calibration chooses ranges.
     pub range: RangeRule,
@@ -81,8 +81,7 @@ pub fn pack(
         name: &options.name,
         provenance: &options.provenance,
     };
-    let dim = graph.paths * graph.path_dim();
-    let unmeasured = EmbeddingStatistics::unmeasured(dim);
+    let unmeasured = EmbeddingStatistics::unmeasured(graph.dim());
     let mut spec = quantise(graph, &calibration, &unmeasured, labels);
     let bytes = build(&spec)?;
     let model = Model::open(&bytes).map_err(PackError::Open)?;
@@ -94,15 +93,13 @@ pub fn pack(
     };
     let statistics = EmbeddingStatistics::measure(backbone, &chosen)?;
     spec.base_mean = statistics.base_mean;
-    spec.rejection_similarity = statistics.reference.quantiles()[3];
     spec.reference = Some(statistics.reference);
     Ok(build(&spec)?)
 }
 
 /// Patches from all over `clips`, evenly spread, as many as calibration of `graph` takes.
 pub fn spread_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, PackError> {
-    let macs: u64 = (0..graph.paths).map(|path| graph.macs(path)).sum();
-    let affordable = (CALIBRATION_MACS / macs.max(1)) as usize;
+    let affordable = (CALIBRATION_MACS / graph.macs().max(1)) as usize;
     let count = affordable.clamp(FEWEST_PATCHES, CALIBRATION_PATCHES);
     let filled: Vec<&Vec<f32>> = clips.iter().filter(|clip| !clip.is_empty()).collect();
     let step = filled.len().div_ceil(count).max(1);

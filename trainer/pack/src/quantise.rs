@@ -1,19 +1,20 @@
 //! Post-training quantisation: a float [`Graph`] and its [`Calibration`] to the packed model's
 //! description.
 //!
-//! Weights are symmetric with one scale for each output channel, shared by the kernel and the
-//! adapters of both paths: `max(|kernel|, |adapters|) / 127`. Activations are asymmetric with one
-//! scale and zero point for each tensor and path. Batch norm stays a gain and a shift of each
-//! channel and path, so that it never touches the shared weights. The rounding of weights moves
-//! each channel's mean by `gain * sum((w - w_rounded) * mean(x))`; the shift takes that back
-//! (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction",
-//! section 4.2, with means measured rather than derived).
+//! Weights are symmetric with one scale for each output channel, shared by a kernel and all adapters
+//! beside it: `max(|kernel|, |adapters|) / 127`. Operators with the same kernels so have the same int8
+//! kernels, which are stored once. Activations are asymmetric with one scale and zero point for each
+//! tensor. Batch norm stays a gain and a shift of each channel, so that it never touches shared weights.
+//! The rounding of weights moves each channel's mean by `gain * sum((w - w_rounded) * mean(x))`; the
+//! shift takes that back (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and
+//! Bias Correction", section 4.2, with means measured rather than derived).
 
 use super::calibration::{Calibration, affine};
 use super::graph::{Channels, Graph, OpKind};
 use super::statistics::EmbeddingStatistics;
-use crate::builder::{ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
+use crate::builder::{ChannelRules, ModelSpec, OpSpec, PartSpec, TensorSpec};
 use mtslvr_runtime::nn::Quantisation;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Greatest ratio of a step of the accumulator to a step of the output. Beyond it one step of the
@@ -23,10 +24,10 @@ const GREATEST_FACTOR: f32 = 1_024.0;
 /// Greatest sum of the ratios of two addends' steps to the step of their sum; the engine's limit is 8.
 const GREATEST_ADDENDS: f32 = 7.9;
 
-/// What is not in the graph itself.
+/// Names a packed model, which the graph itself does not.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'l> {
-    /// What the model is called.
+    /// Name of the model.
     pub name: &'l str,
     /// Where it comes from.
     pub provenance: &'l str,
@@ -39,112 +40,67 @@ pub fn quantise(
     statistics: &EmbeddingStatistics,
     labels: Labels<'_>,
 ) -> ModelSpec {
-    let paths = 0..graph.paths;
-    let observed = |path: usize, tensor: usize| &calibration.tensors[path][tensor];
-    let input: Vec<Quantisation> = paths
-        .clone()
-        .map(|path| observed(path, 0).quantisation())
-        .collect();
-    let mut quantisations = vec![input.clone()];
+    let scales = Scales::of(graph);
+    let input = calibration.tensors[0].quantisation();
+    let mut quantisations = vec![input];
     let mut ops = Vec::with_capacity(graph.ops.len());
     for (index, op) in graph.ops.iter().enumerate() {
-        let own = |path: usize| observed(path, index + 1).quantisation();
+        let own = calibration.tensors[index + 1].quantisation();
         let (first, second) = op.kind.operands();
-        let from = &quantisations[first];
-        let (kind, output) = match &op.kind {
-            OpKind::Convolution {
-                input,
-                window,
-                paths: channels,
-            } => {
-                let means =
-                    |path: usize| tile(&observed(path, *input).channel_means, window.area());
-                let (rules, output) = rules(channels, from, means, own);
-                let kind = OpKindSpec::Convolution {
-                    input: *input,
-                    window: *window,
-                    paths: rules,
-                };
-                (kind, output)
+        let from = quantisations[first];
+        let shape = graph.shape(first);
+        // Places under a kernel, each of which sees the means of the input's channels.
+        let positions = match &op.kind {
+            OpKind::Linear { .. } => shape.height * shape.width,
+            kind => kind.window().area(),
+        };
+        let rules = op.kind.channels().map(|channels| {
+            let means = calibration.tensors[first].channel_means.repeat(positions);
+            rules(channels, scales.of_channels(channels), &means)
+        });
+        let quantisation = match &op.kind {
+            OpKind::Convolution { .. } | OpKind::Linear { .. } => {
+                let factor = rules.as_ref().map_or(0.0, greatest_factor);
+                at_least(own, factor * from.scale / GREATEST_FACTOR)
             }
-            OpKind::Linear {
-                input,
-                paths: channels,
-            } => {
-                let shape = graph.shape(*input);
-                let means = |path: usize| {
-                    tile(
-                        &observed(path, *input).channel_means,
-                        shape.height * shape.width,
-                    )
-                };
-                let (rules, output) = rules(channels, from, means, own);
-                let kind = OpKindSpec::Linear {
-                    input: *input,
-                    paths: rules,
-                };
-                (kind, output)
+            OpKind::Add { .. } => {
+                let other = quantisations[second.unwrap_or(first)];
+                at_least(own, (from.scale + other.scale) / GREATEST_ADDENDS)
             }
-            OpKind::Add { a, b } => {
-                let others = &quantisations[second.unwrap_or(first)];
-                let output = paths
-                    .clone()
-                    .map(|path| {
-                        let sum = from[path].scale + others[path].scale;
-                        at_least(own(path), sum / GREATEST_ADDENDS)
-                    })
-                    .collect();
-                let kind = OpKindSpec::Add { a: *a, b: *b };
-                (kind, output)
-            }
-            OpKind::MaxPool { input, window } => {
-                let kind = OpKindSpec::MaxPool {
-                    input: *input,
-                    window: *window,
-                };
-                (kind, from.clone())
-            }
-            OpKind::AveragePool { input, window } => {
-                let area = window.area() as f32;
-                let least = |path: usize| from[path].scale / area / GREATEST_FACTOR;
-                let output = paths
-                    .clone()
-                    .map(|path| at_least(own(path), least(path)))
-                    .collect();
-                let kind = OpKindSpec::AveragePool {
-                    input: *input,
-                    window: *window,
-                };
-                (kind, output)
+            OpKind::MaxPool { .. } => from,
+            OpKind::AveragePool { .. } => {
+                at_least(own, from.scale / positions as f32 / GREATEST_FACTOR)
             }
         };
-        quantisations.push(Vec::clone(&output));
+        quantisations.push(quantisation);
         ops.push(OpSpec {
-            kind,
+            kind: op
+                .kind
+                .map_channels(|_| rules.expect("made for every operator with weights")),
             activation: op.activation,
             output: TensorSpec {
                 shape: op.output,
-                quantisation: output,
+                quantisation,
             },
         });
     }
+    let parts = graph.outputs.iter().map(|output| PartSpec {
+        name: output.name.clone(),
+        tensor: output.tensor,
+        share: output.share,
+    });
     ModelSpec {
         name: labels.name.to_owned(),
         provenance: labels.provenance.to_owned(),
         frontend: graph.frontend,
         input,
         ops,
+        parts: parts.collect(),
         base_mean: statistics.base_mean.clone(),
-        rejection_similarity: statistics.reference.quantiles()[3],
-        invariant_share: super::part_shares(graph.paths)[0],
         reference: Some(statistics.reference),
-        share_prefix: true,
+        cohort: Vec::new(),
+        version_counter: None,
     }
-}
-
-/// The mean input under each weight of a kernel with `positions` places.
-fn tile(channel_means: &[f32], positions: usize) -> Vec<f32> {
-    channel_means.repeat(positions)
 }
 
 /// The same zero in the range, with steps not smaller than `least`.
@@ -156,77 +112,82 @@ fn at_least(quantisation: Quantisation, least: f32) -> Quantisation {
     affine(-zero * least, (255.0 - zero) * least)
 }
 
-/// Quantises the weights of an operator and settles its output's steps.
-fn rules(
-    channels: &[Channels],
-    from: &[Quantisation],
-    means: impl Fn(usize) -> Vec<f32>,
-    own: impl Fn(usize) -> Quantisation,
-) -> (Vec<ChannelRules>, Vec<Quantisation>) {
-    let shared = channels
-        .iter()
-        .all(|c| Arc::ptr_eq(&c.weights, &channels[0].weights));
-    let outputs = channels[0].gain.len();
-    let mut rules = Vec::new();
-    let mut output = Vec::new();
-    for (path, own_channels) in channels.iter().enumerate() {
-        // One kernel for both paths has one scale, which all that is added to it must share.
-        let scaled_together = if shared {
-            channels
-        } else {
-            &channels[path..=path]
-        };
-        let scale: Vec<f32> = (0..outputs)
-            .map(|c| channel_scale(scaled_together, c, outputs))
-            .collect();
-        let means = means(path);
-        let weights = round(&own_channels.weights, &scale);
-        let adapter = own_channels.adapter.as_ref().map(|a| round(a, &scale));
-        let mut shift = own_channels.shift.clone();
-        for (c, shift) in shift.iter_mut().enumerate() {
-            let mut lost = lost(&own_channels.weights, &weights, &scale, &means, c);
-            if let (Some(real), Some(rounded)) = (&own_channels.adapter, &adapter) {
-                lost += self::lost(real, rounded, &scale, &means, c);
-            }
-            *shift += own_channels.gain[c] * lost;
-        }
-        let factor = own_channels
-            .gain
-            .iter()
-            .zip(&scale)
-            .fold(0.0f32, |m, (gain, scale)| m.max((gain * scale).abs()));
-        output.push(at_least(
-            own(path),
-            factor * from[path].scale / GREATEST_FACTOR,
-        ));
-        rules.push(ChannelRules {
-            weights,
-            adapter,
-            scale,
-            gain: own_channels.gain.clone(),
-            shift,
-        });
-    }
-    (rules, output)
+/// The steps of all kernels: real values of one step of each output channel.
+struct Scales {
+    steps: HashMap<KernelId, Vec<f32>>,
 }
 
-/// The step of channel `c`: the greatest weight is 127 of them. Any step does for a channel of zeros.
-fn channel_scale(channels: &[Channels], c: usize, outputs: usize) -> f32 {
-    let row = |values: &Arc<[f32]>| {
-        let width = values.len() / outputs;
-        let row = &values[c * width..][..width];
-        row.iter().fold(0.0f32, |m, w| m.max(w.abs()))
-    };
-    let greatest = channels
-        .iter()
-        .flat_map(|c| std::iter::once(&c.weights).chain(&c.adapter))
-        .map(row)
-        .fold(0.0f32, f32::max);
-    if greatest > 1e-30 {
-        greatest / 127.0
-    } else {
-        1.0
+/// Tells kernels apart: where they lie, and how many output channels share them.
+type KernelId = (*const f32, usize);
+
+impl Scales {
+    /// Finds the steps. One kernel has one scale, which everything that is added to it must share.
+    fn of(graph: &Graph) -> Self {
+        let mut steps: HashMap<KernelId, Vec<f32>> = HashMap::new();
+        for channels in graph.ops.iter().filter_map(|op| op.kind.channels()) {
+            let outputs = channels.gain.len();
+            let greatest = steps.entry(kernel_id(channels));
+            let greatest = greatest.or_insert_with(|| vec![0.0; outputs]);
+            for (c, greatest) in greatest.iter_mut().enumerate() {
+                let tables = std::iter::once(&channels.weights).chain(&channels.adapter);
+                *greatest = tables
+                    .map(|t| greatest_of(t, c, outputs))
+                    .fold(*greatest, f32::max);
+            }
+        }
+        // The greatest weight is 127 steps. Any step does for a channel of zeros.
+        let step = |greatest: &mut f32| {
+            *greatest = if *greatest > 1e-30 {
+                *greatest / 127.0
+            } else {
+                1.0
+            };
+        };
+        steps.values_mut().flatten().for_each(step);
+        Self { steps }
     }
+
+    fn of_channels(&self, channels: &Channels) -> &[f32] {
+        &self.steps[&kernel_id(channels)]
+    }
+}
+
+fn kernel_id(channels: &Channels) -> KernelId {
+    (channels.weights.as_ptr(), channels.gain.len())
+}
+
+/// Returns the greatest magnitude in row `c` of `rows`.
+fn greatest_of(values: &Arc<[f32]>, c: usize, rows: usize) -> f32 {
+    let width = values.len() / rows;
+    let row = &values[c * width..][..width];
+    row.iter().fold(0.0f32, |m, w| m.max(w.abs()))
+}
+
+/// Quantises the weights of an operator, whose inputs have these `means` under each weight.
+fn rules(channels: &Channels, scale: &[f32], means: &[f32]) -> ChannelRules {
+    let weights = round(&channels.weights, scale);
+    let adapter = channels.adapter.as_ref().map(|a| round(a, scale));
+    let mut shift = channels.shift.clone();
+    for (c, shift) in shift.iter_mut().enumerate() {
+        let mut lost = lost(&channels.weights, &weights, scale, means, c);
+        if let (Some(real), Some(rounded)) = (&channels.adapter, &adapter) {
+            lost += self::lost(real, rounded, scale, means, c);
+        }
+        *shift += channels.gain[c] * lost;
+    }
+    ChannelRules {
+        weights,
+        adapter,
+        scale: scale.to_vec(),
+        gain: channels.gain.clone(),
+        shift,
+    }
+}
+
+/// Returns the greatest real value of a step of the weights times its channel's gain.
+fn greatest_factor(rules: &ChannelRules) -> f32 {
+    let factors = rules.gain.iter().zip(&rules.scale);
+    factors.fold(0.0f32, |m, (gain, scale)| m.max((gain * scale).abs()))
 }
 
 fn round(values: &[f32], scale: &[f32]) -> Vec<i8> {

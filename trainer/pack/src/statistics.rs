@@ -1,14 +1,11 @@
 //! What heads need to know of embeddings in general: where they lie, and how alike unrelated ones are.
 
+use crate::engine::INVARIANT_SHARE;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
 use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
-
-/// How much the invariant features count in a similarity: what was best at 1, 3 and 5 examples a class
-/// on labelled sets sorted from pretraining recordings (`models/reports/bias.md`).
-pub const INVARIANT_SHARE: f32 = 0.7;
 
 /// Returns the shares of as many parts: [`INVARIANT_SHARE`] for the first, the rest in equal shares for
 /// the others.

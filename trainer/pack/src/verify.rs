@@ -2,11 +2,16 @@
 
 use super::graph::Graph;
 use super::interpret;
-use crate::engine::{EngineError, OnnxMetadata, OrtBackbone, TractBackbone};
+#[cfg(feature = "tract")]
+use crate::engine::TractBackbone;
+use crate::engine::{EngineError, OnnxMetadata, OrtBackbone};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::Model;
 use serde::Serialize;
 use std::fmt;
+
+/// Name of the packer's own reading of the graph among the engines.
+const INTERPRETER: &str = "interpreter";
 
 /// Greatest relative difference between float engines.
 pub const TOLERANCE: f32 = 1e-4;
@@ -82,26 +87,40 @@ pub enum VerifyError {
     },
 }
 
-/// Runs `patches` through tract, ONNX Runtime where its library is there, the packer's reading of
-/// the graph, and the packed engine. They are compared with `candle`, the embeddings that the
-/// trainer's own network makes of the same patches, or with tract where there are none.
+/// Runs `patches` through the packer's reading of the graph, tract where it was built in, ONNX Runtime
+/// where its library is there, and the packed engine. They are compared with `candle`, the embeddings
+/// that the trainer's own network makes of the same patches, or with the packer's reading where there
+/// are none.
 pub fn verify(
     subject: &Subject<'_>,
     patches: &[Vec<f32>],
     candle: Option<&[Vec<f32>]>,
 ) -> Result<Verification, VerifyError> {
-    let mut tract =
-        TractBackbone::from_bytes(subject.onnx, "the ONNX model", subject.metadata.clone())?;
-    let by_tract = embed_all(&mut tract, patches)?;
+    let read: Vec<Vec<f32>> = patches
+        .iter()
+        .map(|patch| interpret::embed(subject.graph, patch))
+        .collect();
     let (reference, expected) = match candle {
         Some(embeddings) => ("candle", embeddings),
-        None => ("tract", &by_tract[..]),
+        None => (INTERPRETER, &read[..]),
     };
     let mut engines = Vec::new();
-    let mut absent = Vec::new();
+    let mut absent: Vec<(String, String)> = Vec::new();
     if candle.is_some() {
-        engines.push(agreement("tract", true, expected, &by_tract));
+        engines.push(agreement(INTERPRETER, true, expected, &read));
     }
+    #[cfg(feature = "tract")]
+    {
+        let metadata = subject.metadata.clone();
+        let mut tract = TractBackbone::from_bytes(subject.onnx, "the ONNX model", metadata)?;
+        let found = embed_all(&mut tract, patches)?;
+        engines.push(agreement("tract", true, expected, &found));
+    }
+    #[cfg(not(feature = "tract"))]
+    absent.push((
+        "tract".into(),
+        "this program was built without the feature tract".into(),
+    ));
     match OrtBackbone::from_bytes(subject.onnx, "the ONNX model", subject.metadata.clone()) {
         Ok(mut ort) => {
             let found = embed_all(&mut ort, patches)?;
@@ -110,11 +129,6 @@ pub fn verify(
         Err(EngineError::Library { reason }) => absent.push(("ONNX Runtime".into(), reason)),
         Err(error) => return Err(error.into()),
     }
-    let read: Vec<Vec<f32>> = patches
-        .iter()
-        .map(|patch| interpret::embed(subject.graph, patch))
-        .collect();
-    engines.push(agreement("packer's graph", true, expected, &read));
     if let Some(slvr) = subject.slvr {
         let bytes = mtslvr_runtime::model::AlignedBytes::new(slvr);
         let model = Model::open(&bytes).map_err(VerifyError::Packed)?;

@@ -50,6 +50,7 @@ impl Bench {
             patches: Tensor::randn(0f32, 1.0, shape, &device)?,
             labels: by_operator.round()?,
             parameters: by_operator,
+            predicted: None,
             targets: Vec::new(),
         };
         Ok(Self {

@@ -4,7 +4,7 @@ use super::Device;
 use crate::memory::CLASSES;
 use crate::notice::{Notice, sound_name};
 use embedded_storage::nor_flash::NorFlash;
-use mtslvr_runtime::fewshot::{ClassName, Refusal};
+use mtslvr_runtime::fewshot::{ClassId, ClassName, Refusal};
 
 /// An example was enrolled.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
         self.keep(Notice::Enrolled { name, examples })
     }
 
-    fn examples_of(&self, class: u8) -> usize {
+    fn examples_of(&self, class: ClassId) -> usize {
         let class = self.sounds.support().class(class);
         class.map_or(0, |class| class.examples())
     }

@@ -44,7 +44,7 @@ fn one_shot_examples_are_recognised_by_every_head() {
         let (dual, bias, _) = fitted(kind, &x, &[0, 1, 2, 3], classes, dim).unwrap();
         for (class, query) in x.chunks(dim).enumerate() {
             let mut out = vec![0.0; classes];
-            scores(&dual, &bias, x.chunks(dim).map(|x| dot(x, query)), &mut out);
+            scores(&dual, &bias, x.chunks(dim).map(|x| dot(x, query)), &mut out).unwrap();
             let best = (0..classes).max_by(|a, b| out[*a].total_cmp(&out[*b]));
             assert_eq!(best, Some(class), "{kind:?}: {out:?}");
         }
@@ -58,7 +58,7 @@ fn nearest_mean_scores_order_by_distance() {
     assert_eq!(weights, [0.5, 0.5, -0.6, 0.8]);
     let query = [0.0, 1.0];
     let mut out = [0.0; 2];
-    scores(&dual, &bias, x.chunks(2).map(|x| dot(x, &query)), &mut out);
+    scores(&dual, &bias, x.chunks(2).map(|x| dot(x, &query)), &mut out).unwrap();
     for (score, mean) in out.iter().zip(weights.chunks(2)) {
         let distance: f32 = mean.iter().zip(query).map(|(m, q)| (m - q) * (m - q)).sum();
         assert!((score - (1.0 - distance) / 2.0).abs() < 1e-6);
@@ -71,7 +71,7 @@ fn every_kind_of_bad_input_has_its_error() {
     for kind in KINDS {
         let with = |x: &[f32], y: &[u8], classes| fitted(kind, x, y, classes, 1).unwrap_err();
         assert_eq!(with(&[], &[], 0), E::NoExamples);
-        let missing = E::ClassWithoutExamples { class: 1 };
+        let missing = E::LabelWithoutExamples { label: 1 };
         assert_eq!(with(&[1.0, 2.0], &[0, 2], 3), missing);
         let (label, classes) = (2, 2);
         let outside = E::LabelOutOfRange { label, classes };
@@ -91,6 +91,23 @@ fn every_kind_of_bad_input_has_its_error() {
             assert_eq!(error, E::Parameter);
         }
     }
+    let mut out = [0.0; 2];
+    let mut with = |dual: &[f32], bias: &[f32], similarities: &[f32]| {
+        scores(dual, bias, similarities.iter().copied(), &mut out)
+    };
+    assert_eq!(with(&[0.0; 4], &[0.0; 2], &[1.0; 2]), Ok(()));
+    assert_eq!(
+        with(&[0.0; 4], &[0.0; 2], &[1.0; 3]),
+        Err(ScoresError::Examples)
+    );
+    assert_eq!(
+        with(&[0.0; 3], &[0.0; 2], &[1.0]),
+        Err(ScoresError::Classes)
+    );
+    assert_eq!(
+        with(&[0.0; 4], &[0.0; 3], &[1.0]),
+        Err(ScoresError::Classes)
+    );
     let tiny = HeadKind::Ridge { lambda: 1e-20 };
     let error = fitted(tiny, &[1.0, 0.3, 0.7, 0.1], &[0, 1, 0, 1], 2, 1).unwrap_err();
     assert_eq!(error, E::NotPositiveDefinite);

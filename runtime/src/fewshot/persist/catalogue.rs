@@ -1,129 +1,229 @@
-//! What snapshots and flash records have in common: a header, the classes, and a checksum behind
-//! what differs. `SNAPSHOT.md` has the layout.
+//! Writes and checks what snapshots and the index in flash have in common: header, section table,
+//! backbone, classes and thresholds.
 
 use super::RestoreError;
-use crate::fewshot::class::{Class, ClassName, Role};
+use super::layout::field::{class, classes, header, part, section, threshold, thresholds};
+#[cfg(feature = "flash")]
+use super::layout::{INDEX_MAGIC, field::reference};
+use super::layout::{NO_THRESHOLD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SectionKind};
+use crate::bytes::{Reader, Writer};
+use crate::fewshot::class::{Class, ClassId, ClassName, Role};
 use crate::fewshot::support::SupportSet;
 use crate::model::Crc32;
-use crate::space::BackboneId;
+use crate::space::{BackboneId, Part, Parts};
 
-/// Version of the snapshot format that is written; all up to it are read.
-pub const SNAPSHOT_VERSION: u16 = 1;
-
-const HEADER_LEN: usize = 20 + BackboneId::LEN;
-/// Of a class, without its name.
-const CLASS_LEN: usize = 9;
-pub(super) const CHECKSUM_LEN: usize = 4;
-/// Bits of a threshold that is not set.
-const NO_THRESHOLD: u32 = 0x7fc0_0000;
-
-/// Which kind of bytes follows the classes.
+/// Chooses what stands for the examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Payload {
-    /// The examples themselves.
-    Examples,
-    /// References to records of examples, as many bytes each.
+pub(super) enum Form {
+    /// A snapshot: the examples themselves, and the parts that they consist of.
+    Snapshot,
+    /// The index in flash: references to records of examples.
     #[cfg(feature = "flash")]
-    References(usize),
+    Index,
 }
 
-impl Payload {
+impl Form {
     const fn magic(self) -> [u8; 4] {
         match self {
-            Self::Examples => *b"MTSS",
+            Self::Snapshot => SNAPSHOT_MAGIC,
             #[cfg(feature = "flash")]
-            Self::References(_) => *b"MTSI",
+            Self::Index => INDEX_MAGIC,
         }
     }
 
-    /// Bytes of an example.
+    /// The section that stands for the examples.
+    const fn payload(self) -> SectionKind {
+        match self {
+            Self::Snapshot => SectionKind::Examples,
+            #[cfg(feature = "flash")]
+            Self::Index => SectionKind::References,
+        }
+    }
+
+    /// Bytes that stand for an example of `dim` values.
     const fn entry_len(self, dim: usize) -> usize {
         match self {
-            Self::Examples => dim,
+            Self::Snapshot => dim,
             #[cfg(feature = "flash")]
-            Self::References(len) => len,
+            Self::Index => reference::LEN,
         }
     }
 }
 
-/// Length of the bytes for `classes` (the lengths of their names together being `name_bytes`) with
-/// `examples` examples of `dim` values.
-pub(super) const fn encoded_len(
-    payload: Payload,
-    classes: usize,
-    name_bytes: usize,
-    examples: usize,
-    dim: usize,
-) -> usize {
-    let table = HEADER_LEN + classes * CLASS_LEN + name_bytes;
-    table + examples * payload.entry_len(dim) + CHECKSUM_LEN
+/// Lengths of the sections of a support set, in the order in which they are written; zero for one that
+/// is left out.
+struct Plan {
+    sections: [(SectionKind, usize); 5],
 }
 
-/// [`encoded_len`] of a support set.
-pub(super) fn len_of(payload: Payload, support: &SupportSet) -> usize {
-    let name_bytes = support.classes().iter().map(|c| c.name().len()).sum();
-    let (classes, examples) = (support.class_count(), support.example_count());
-    encoded_len(payload, classes, name_bytes, examples, support.dim())
-}
-
-/// Writes header and classes of `support` to `out`, which is [`len_of`] bytes long, and gives the
-/// room for the payload. [`seal`] ends it.
-pub(super) fn encode<'o>(
-    payload: Payload,
-    support: &SupportSet,
-    out: &'o mut [u8],
-) -> &'o mut [u8] {
-    let mut out = Out { rest: out };
-    out.put(payload.magic());
-    out.put(SNAPSHOT_VERSION.to_le_bytes());
-    // Capacities are below 2^16; a dimension above cannot be decoded, which `import` would refuse.
-    for count in [
-        support.dim(),
-        support.space().parts().as_slice()[0].len,
-        support.class_count(),
-        support.example_count(),
-    ] {
-        out.put((count as u16).to_le_bytes());
+impl Plan {
+    fn of(form: Form, support: &SupportSet) -> Self {
+        let parts = match form {
+            Form::Snapshot => support.space().parts().as_slice(),
+            #[cfg(feature = "flash")]
+            Form::Index => &[],
+        };
+        let names = support.classes().iter().map(|class| class.name().len());
+        let own = support
+            .classes()
+            .iter()
+            .filter_map(Class::threshold)
+            .count();
+        let any_threshold = own > 0 || support.default_threshold().is_some();
+        Self {
+            sections: [
+                (SectionKind::Backbone, BackboneId::LEN),
+                (
+                    SectionKind::Parts,
+                    parts.iter().map(|p| part::LEN + p.name.len()).sum(),
+                ),
+                (
+                    SectionKind::Classes,
+                    classes_len(support.class_count(), names.sum()),
+                ),
+                (
+                    form.payload(),
+                    support.example_count() * form.entry_len(support.dim()),
+                ),
+                (
+                    SectionKind::Thresholds,
+                    match any_threshold {
+                        true => thresholds_len(own),
+                        false => 0,
+                    },
+                ),
+            ],
+        }
     }
-    out.put([0; 2]);
-    out.put(*support.space().backbone().as_bytes());
-    out.put(threshold_bits(support.default_threshold()).to_le_bytes());
-    for class in support.classes() {
-        out.put([role_code(class.role()), u8::from(!class.is_enabled())]);
-        out.put(class.examples.to_le_bytes());
-        out.put(threshold_bits(class.threshold()).to_le_bytes());
-        out.put([class.name().len() as u8]);
-        out.put_slice(class.name().as_bytes());
+
+    fn written(&self) -> impl Iterator<Item = (SectionKind, usize)> {
+        // An empty payload is written: a set may hold nothing.
+        let may_be_empty = [SectionKind::Examples, SectionKind::References];
+        let sections = self.sections.into_iter();
+        sections.filter(move |(kind, len)| *len > 0 || may_be_empty.contains(kind))
     }
-    let len = out.rest.len() - CHECKSUM_LEN;
-    &mut out.rest[..len]
+
+    fn total(&self) -> usize {
+        let sections = self.written().map(|(_, len)| section::LEN + len);
+        header::LEN + sections.sum::<usize>()
+    }
 }
 
-/// Writes the checksum of what is in front of it.
+const fn classes_len(classes: usize, name_bytes: usize) -> usize {
+    let records = classes.saturating_mul(class::LEN);
+    records
+        .saturating_add(classes::LEN)
+        .saturating_add(name_bytes)
+}
+
+const fn thresholds_len(own: usize) -> usize {
+    own.saturating_mul(threshold::LEN)
+        .saturating_add(thresholds::LEN)
+}
+
+/// Returns the length in bytes of the longest index for up to as many classes and examples.
+#[cfg(feature = "flash")]
+pub(super) const fn longest_index(classes: usize, examples: usize) -> usize {
+    let names = classes.saturating_mul(crate::fewshot::CLASS_NAME_BYTES);
+    (header::LEN + 4 * section::LEN + BackboneId::LEN)
+        .saturating_add(classes_len(classes, names))
+        .saturating_add(thresholds_len(classes))
+        .saturating_add(examples.saturating_mul(reference::LEN))
+}
+
+/// Returns the length in bytes of a support set in a form.
+pub(super) fn len_of(form: Form, support: &SupportSet) -> usize {
+    Plan::of(form, support).total()
+}
+
+/// Writes `support` to `out`, which is [`len_of`] bytes long, but for payload and checksum, and returns
+/// the room for the payload. [`seal`] comes last.
+pub(super) fn lay_out<'o>(form: Form, support: &SupportSet, out: &'o mut [u8]) -> &'o mut [u8] {
+    let plan = Plan::of(form, support);
+    let mut out = Writer::new(out);
+
+    let mut record = [0; header::LEN];
+    header::MAGIC.set(&mut record, form.magic());
+    header::VERSION.set(&mut record, SNAPSHOT_VERSION);
+    header::SECTIONS.set(&mut record, plan.written().count() as u16);
+    header::TOTAL_LEN.set(&mut record, plan.total() as u32);
+    out.put(&record);
+    for (kind, len) in plan.written() {
+        let mut record = [0; section::LEN];
+        section::KIND.set(&mut record, kind as u16);
+        section::FLAGS.set(&mut record, section::MUST_UNDERSTAND);
+        section::SECTION_LEN.set(&mut record, len as u32);
+        out.put(&record);
+    }
+
+    let mut payload: &mut [u8] = &mut [];
+    for (kind, len) in plan.written() {
+        match kind {
+            SectionKind::Backbone => out.put(support.space().backbone().as_bytes()),
+            SectionKind::Parts => put_parts(support.space().parts(), &mut out),
+            SectionKind::Classes => put_classes(support, &mut out),
+            SectionKind::Examples | SectionKind::References => payload = out.room(len),
+            SectionKind::Thresholds => put_thresholds(support, &mut out),
+        }
+    }
+    payload
+}
+
+/// Writes the checksum over everything else.
 pub(super) fn seal(bytes: &mut [u8]) {
-    let (content, checksum) = bytes.split_at_mut(bytes.len() - CHECKSUM_LEN);
-    let crc = Crc32::new().update(content).finish();
-    checksum.copy_from_slice(&crc.to_le_bytes());
-}
-
-struct Out<'o> {
-    rest: &'o mut [u8],
-}
-
-impl Out<'_> {
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.put_slice(&bytes);
-    }
-
-    fn put_slice(&mut self, bytes: &[u8]) {
-        let (to, rest) = core::mem::take(&mut self.rest).split_at_mut(bytes.len());
-        to.copy_from_slice(bytes);
-        self.rest = rest;
+    let computed = checksum(bytes);
+    if let Some(record) = bytes.first_chunk_mut::<{ header::LEN }>() {
+        header::CHECKSUM.set(record, computed);
     }
 }
 
-fn threshold_bits(threshold: Option<f32>) -> u32 {
-    threshold.map_or(NO_THRESHOLD, f32::to_bits)
+/// Computes the CRC-32 of all bytes but those of the checksum.
+fn checksum(bytes: &[u8]) -> u32 {
+    let (before, rest) = bytes.split_at(header::CHECKSUM_AT.min(bytes.len()));
+    let after = rest.get(size_of::<u32>()..).unwrap_or_default();
+    Crc32::new().update(before).update(after).finish()
+}
+
+fn put_parts(parts: &Parts<'_>, out: &mut Writer<'_>) {
+    for described in parts.as_slice() {
+        let mut record = [0; part::LEN];
+        part::VALUES.set(&mut record, described.len as u16);
+        part::SHARE.set(&mut record, described.share);
+        part::NAME_LEN.set(&mut record, described.name.len() as u8);
+        out.put(&record);
+        out.put(described.name.as_bytes());
+    }
+}
+
+fn put_classes(support: &SupportSet, out: &mut Writer<'_>) {
+    let mut first = [0; classes::LEN];
+    classes::NEXT_ID.set(&mut first, support.next_id().get());
+    out.put(&first);
+    for known in support.classes() {
+        let mut record = [0; class::LEN];
+        class::ID.set(&mut record, known.id().get());
+        class::ROLE.set(&mut record, role_code(known.role()));
+        class::DISABLED.set(&mut record, u8::from(!known.is_enabled()));
+        class::EXAMPLES.set(&mut record, known.examples);
+        class::NAME_LEN.set(&mut record, known.name().len() as u8);
+        out.put(&record);
+        out.put(known.name().as_bytes());
+    }
+}
+
+fn put_thresholds(support: &SupportSet, out: &mut Writer<'_>) {
+    let mut first = [0; thresholds::LEN];
+    let default = support.default_threshold();
+    thresholds::DEFAULT.set(&mut first, default.map_or(NO_THRESHOLD, f32::to_bits));
+    out.put(&first);
+    for known in support.classes() {
+        if let Some(own) = known.threshold() {
+            let mut record = [0; threshold::LEN];
+            threshold::CLASS.set(&mut record, known.id().get());
+            threshold::THRESHOLD.set(&mut record, own.to_bits());
+            out.put(&record);
+        }
+    }
 }
 
 fn role_code(role: Role) -> u8 {
@@ -134,93 +234,138 @@ fn role_code(role: Role) -> u8 {
     }
 }
 
-/// A checked view of encoded bytes.
+/// A checked view of a snapshot or an index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Catalogue<'a> {
-    pub dim: usize,
-    pub invariant_dim: usize,
-    pub class_count: usize,
-    pub example_count: usize,
-    /// The backbone whose embeddings it holds.
+    /// The backbone whose embeddings the examples are directions of.
     pub backbone: BackboneId,
-    pub default_threshold: Option<f32>,
-    classes: &'a [u8],
-    /// An entry per example.
+    /// Parts of an embedding; an index does not say.
+    pub parts: Option<Parts<'a>>,
+    /// Number of classes.
+    pub class_count: usize,
+    /// Number of examples of all classes together.
+    pub example_count: usize,
+    /// An entry for each example.
     pub payload: &'a [u8],
+    default_threshold: Option<f32>,
+    next_id: ClassId,
+    /// Records of the classes, with their names.
+    classes: &'a [u8],
+    /// Records of the thresholds of classes.
+    thresholds: &'a [u8],
 }
 
 impl<'a> Catalogue<'a> {
-    /// Checks everything but the payload.
-    pub fn decode(payload: Payload, bytes: &'a [u8]) -> Result<Self, RestoreError> {
-        let mut input = In { rest: bytes };
-        if input.take()? != payload.magic() {
-            return Err(RestoreError::NotASnapshot);
-        }
-        let (found, known) = (input.u16()?, SNAPSHOT_VERSION);
-        if found == 0 || found > known {
-            return Err(RestoreError::Version { found, known });
-        }
-        // Before anything is believed that is not needed to find the checksum.
-        let content = bytes.len().saturating_sub(CHECKSUM_LEN);
-        let (content, stated) = bytes.split_at(content);
-        let stated = stated.try_into().map_or(0, u32::from_le_bytes);
-        let computed = Crc32::new().update(content).finish();
-        if stated != computed {
-            return Err(RestoreError::Checksum { computed, stated });
-        }
-        let read = bytes.len() - input.rest.len();
-        input.rest = content.get(read..).ok_or(RestoreError::NotASnapshot)?;
-        let [dim, invariant_dim, class_count, example_count] =
-            [input.u16()?, input.u16()?, input.u16()?, input.u16()?].map(usize::from);
-        let reserved = input.u16()?;
-        let backbone = BackboneId::new(input.take()?);
-        let default_threshold = threshold(input.u32()?)?;
-        let mut catalogue = Self {
-            dim,
-            invariant_dim,
-            class_count,
-            example_count,
-            backbone,
-            default_threshold,
-            classes: input.rest,
-            payload: &[],
+    /// Checks everything but the payload's content.
+    pub fn decode(form: Form, bytes: &'a [u8]) -> Result<Self, RestoreError> {
+        let sections = sections(form, bytes)?;
+        let malformed = RestoreError::Malformed;
+        let section = |kind: SectionKind| sections[kind as usize].ok_or(malformed);
+
+        let backbone = section(SectionKind::Backbone)?.try_into();
+        let parts = match form {
+            Form::Snapshot => Some(parts(section(SectionKind::Parts)?).ok_or(malformed)?),
+            #[cfg(feature = "flash")]
+            Form::Index => None,
         };
-        let mut counted = 0;
-        for number in 0..class_count {
-            let class = input.class()?;
-            counted += class.examples();
-            let mut before = catalogue.classes().take(number);
-            let twice = before.any(|other| (other.role, &other.name) == (class.role, &class.name));
-            let named = !class.name.is_empty();
-            if twice || class.examples == 0 || named != (class.role == Role::Sound) {
-                return Err(RestoreError::Malformed);
+        let mut records = Reader::new(section(SectionKind::Classes)?);
+        let next_id = classes::NEXT_ID.get(records.record::<{ classes::LEN }>().ok_or(malformed)?);
+        let (default_threshold, thresholds) = match sections[SectionKind::Thresholds as usize] {
+            None => (None, &[][..]),
+            Some(bytes) => {
+                let mut reader = Reader::new(bytes);
+                let first = reader.record::<{ thresholds::LEN }>().ok_or(malformed)?;
+                let default = match thresholds::DEFAULT.get(first) {
+                    NO_THRESHOLD => None,
+                    bits => Some(as_threshold(bits).ok_or(malformed)?),
+                };
+                (default, reader.rest())
             }
+        };
+        let mut catalogue = Self {
+            backbone: BackboneId::new(backbone.map_err(|_| malformed)?),
+            parts,
+            class_count: 0,
+            example_count: 0,
+            payload: section(form.payload())?,
+            default_threshold,
+            next_id: ClassId::new(next_id),
+            classes: records.rest(),
+            thresholds,
+        };
+        catalogue.check_classes()?;
+        catalogue.check_thresholds()?;
+
+        let dim = parts.map_or(0, |parts| parts.dim());
+        let entries = catalogue.example_count.checked_mul(form.entry_len(dim));
+        if entries != Some(catalogue.payload.len()) {
+            return Err(malformed);
         }
-        if counted != example_count || reserved != 0 || invariant_dim > dim || dim == 0 {
-            return Err(RestoreError::Malformed);
-        }
-        let expected = example_count * payload.entry_len(dim);
-        if input.rest.len() != expected {
-            return Err(RestoreError::Length {
-                expected: bytes.len() - input.rest.len() + expected,
-                found: bytes.len(),
-            });
-        }
-        catalogue.payload = input.rest;
         Ok(catalogue)
     }
 
-    /// The classes; all were decoded before.
-    fn classes(&self) -> impl Iterator<Item = Class> + use<'a> {
-        let mut input = In { rest: self.classes };
-        (0..self.class_count).map_while(move |_| input.class().ok())
+    /// Checks that every class is as a support set would have made it, and counts.
+    fn check_classes(&mut self) -> Result<(), RestoreError> {
+        let malformed = RestoreError::Malformed;
+        let mut reader = Reader::new(self.classes);
+        while !reader.rest().is_empty() {
+            let class = read_class(&mut reader).ok_or(malformed)?;
+            let mut before = self.classes().take(self.class_count);
+            let twice = before.any(|other| {
+                other.id == class.id || (other.role, &other.name) == (class.role, &class.name)
+            });
+            let named = !class.name.is_empty();
+            let too_many = self.class_count >= MOST_CLASSES;
+            if too_many || twice || class.examples == 0 || named != (class.role == Role::Sound) {
+                return Err(malformed);
+            }
+            self.class_count += 1;
+            self.example_count += class.examples();
+        }
+        Ok(())
     }
 
-    /// Whether a support set can take it.
+    /// Checks that every threshold can be one and belongs to a class, no two to the same.
+    fn check_thresholds(&self) -> Result<(), RestoreError> {
+        let (records, rest) = self.thresholds.as_chunks::<{ threshold::LEN }>();
+        let is_sound = |(at, record): (usize, &[u8; threshold::LEN])| {
+            let id = |record| threshold::CLASS.get(record);
+            let in_range = as_threshold(threshold::THRESHOLD.get(record)).is_some();
+            let known = self.classes().any(|class| class.id.get() == id(record));
+            let first = !records[..at].iter().any(|other| id(other) == id(record));
+            in_range && known && first
+        };
+        if rest.is_empty() && records.iter().enumerate().all(is_sound) {
+            Ok(())
+        } else {
+            Err(RestoreError::Malformed)
+        }
+    }
+
+    /// Reads the classes, with their thresholds, up to the first that cannot be read: there is none
+    /// once [`Self::decode`] has checked them.
+    fn classes(&self) -> impl Iterator<Item = Class> + use<'a> {
+        let mut reader = Reader::new(self.classes);
+        let (thresholds, _) = self.thresholds.as_chunks::<{ threshold::LEN }>();
+        core::iter::from_fn(move || {
+            let mut class = read_class(&mut reader)?;
+            let mut own = thresholds.iter();
+            let own = own.find(|record| threshold::CLASS.get(record) == class.id.get());
+            class.threshold = own.map(|record| f32::from_bits(threshold::THRESHOLD.get(record)));
+            Some(class)
+        })
+    }
+
+    /// Checks that a support set can take the content.
     pub fn check_fits(&self, support: &SupportSet) -> Result<(), RestoreError> {
         let in_use = support.space().backbone();
-        let dims = (support.dim(), support.space().parts().as_slice()[0].len);
-        if self.backbone != in_use || (self.dim, self.invariant_dim) != dims {
+        let layout = |parts: &Parts<'_>| {
+            let parts = parts.as_slice().iter();
+            parts
+                .map(|part| part.len)
+                .eq(support.space().parts().as_slice().iter().map(|p| p.len))
+        };
+        if self.backbone != in_use || !self.parts.as_ref().is_none_or(layout) {
             return Err(RestoreError::OtherBackbone {
                 enrolled_under: self.backbone,
                 in_use,
@@ -237,74 +382,114 @@ impl<'a> Catalogue<'a> {
         Ok(())
     }
 
-    /// Makes `support`, which [`Self::check_fits`], hold these classes, and gives the room for their
+    /// Makes `support`, which [`Self::check_fits`], hold these classes, and returns the room for their
     /// examples, which must be filled with directions.
     pub fn restore<'s>(&self, support: &'s mut SupportSet<'_>) -> &'s mut [i8] {
-        support.restore(self.default_threshold, self.classes())
+        support.restore(self.default_threshold, self.next_id, self.classes())
     }
 }
 
-fn threshold(bits: u32) -> Result<Option<f32>, RestoreError> {
-    let value = f32::from_bits(bits);
-    if bits == NO_THRESHOLD {
-        Ok(None)
-    } else if (-1.0..=1.0).contains(&value) {
-        Ok(Some(value))
-    } else {
-        Err(RestoreError::Malformed)
+/// The bytes of each section that is there, by the number of its kind.
+type Sections<'a> = [Option<&'a [u8]>; SectionKind::COUNT];
+
+/// Most classes of a support set.
+const MOST_CLASSES: usize = 256;
+
+/// Checks header, length and checksum, and finds the sections.
+fn sections(form: Form, bytes: &[u8]) -> Result<Sections<'_>, RestoreError> {
+    let mut reader = Reader::new(bytes);
+    let record = reader.record::<{ header::LEN }>();
+    let record = record.ok_or(RestoreError::NotASnapshot)?;
+    if header::MAGIC.get(record) != form.magic() {
+        return Err(RestoreError::NotASnapshot);
+    }
+    let (found, known) = (header::VERSION.get(record), SNAPSHOT_VERSION);
+    if found != known {
+        return Err(RestoreError::Version { found, known });
+    }
+    let (expected, found) = (header::TOTAL_LEN.get(record) as usize, bytes.len());
+    if found != expected {
+        return Err(RestoreError::Length { expected, found });
+    }
+    let (computed, stated) = (checksum(bytes), header::CHECKSUM.get(record));
+    if computed != stated {
+        return Err(RestoreError::Checksum { computed, stated });
+    }
+
+    let malformed = RestoreError::Malformed;
+    let count = usize::from(header::SECTIONS.get(record));
+    let table = reader.take(count * section::LEN).ok_or(malformed)?;
+    let (table, _) = table.as_chunks::<{ section::LEN }>();
+    let mut sections: Sections<'_> = [None; SectionKind::COUNT];
+    for record in table {
+        let contents = reader.take(section::SECTION_LEN.get(record) as usize);
+        let contents = contents.ok_or(malformed)?;
+        let (kind, flags) = (section::KIND.get(record), section::FLAGS.get(record));
+        match sections.get_mut(usize::from(kind)).filter(|_| kind > 0) {
+            Some(place @ None) => *place = Some(contents),
+            Some(Some(_)) => return Err(malformed),
+            None if flags & section::MUST_UNDERSTAND != 0 => {
+                return Err(RestoreError::UnknownSection { kind });
+            }
+            None => {}
+        }
+    }
+    match reader.rest() {
+        [] => Ok(sections),
+        _ => Err(malformed),
     }
 }
 
-struct In<'a> {
-    rest: &'a [u8],
+fn parts(bytes: &[u8]) -> Option<Parts<'_>> {
+    let mut reader = Reader::new(bytes);
+    let mut complete = true;
+    let parts = core::iter::from_fn(|| {
+        if reader.rest().is_empty() {
+            return None;
+        }
+        let part = read_part(&mut reader);
+        complete &= part.is_some();
+        part
+    });
+    let parts = Parts::new(parts).ok()?;
+    complete.then_some(parts)
 }
 
-impl<'a> In<'a> {
-    fn slice(&mut self, len: usize) -> Result<&'a [u8], RestoreError> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(RestoreError::NotASnapshot)?;
-        self.rest = rest;
-        Ok(taken)
-    }
+fn read_part<'a>(reader: &mut Reader<'a>) -> Option<Part<'a>> {
+    let record = reader.record::<{ part::LEN }>()?;
+    let name = reader.take(part::NAME_LEN.get(record).into())?;
+    Some(Part {
+        name: core::str::from_utf8(name).ok()?,
+        len: part::VALUES.get(record).into(),
+        share: part::SHARE.get(record),
+    })
+}
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RestoreError> {
-        let taken = self.slice(N)?;
-        taken.try_into().map_err(|_| RestoreError::NotASnapshot)
-    }
-
-    fn u16(&mut self) -> Result<u16, RestoreError> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, RestoreError> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn class(&mut self) -> Result<Class, RestoreError> {
-        let malformed = RestoreError::Malformed;
-        let [role, flags] = self.take()?;
-        let role = match role {
+/// Reads a class, but for its threshold, which lies elsewhere.
+fn read_class(reader: &mut Reader<'_>) -> Option<Class> {
+    let record = reader.record::<{ class::LEN }>()?;
+    let name = reader.take(class::NAME_LEN.get(record).into())?;
+    let name = core::str::from_utf8(name).ok()?;
+    Some(Class {
+        id: ClassId::new(class::ID.get(record)),
+        name: ClassName::try_from(name).ok()?,
+        role: match class::ROLE.get(record) {
             0 => Role::Sound,
             1 => Role::Negatives,
             2 => Role::Background,
-            _ => return Err(malformed),
-        };
-        let examples = self.u16()?;
-        let threshold = threshold(self.u32()?)?;
-        let [len] = self.take()?;
-        let name = core::str::from_utf8(self.slice(len.into())?).map_err(|_| malformed)?;
-        Ok(Class {
-            name: ClassName::try_from(name).map_err(|_| malformed)?,
-            role,
-            disabled: match flags {
-                0 => false,
-                1 => true,
-                _ => return Err(malformed),
-            },
-            threshold,
-            examples,
-        })
-    }
+            _ => return None,
+        },
+        enabled: match class::DISABLED.get(record) {
+            0 => true,
+            1 => false,
+            _ => return None,
+        },
+        threshold: None,
+        examples: class::EXAMPLES.get(record),
+    })
+}
+
+fn as_threshold(bits: u32) -> Option<f32> {
+    let value = f32::from_bits(bits);
+    (-1.0..=1.0).contains(&value).then_some(value)
 }

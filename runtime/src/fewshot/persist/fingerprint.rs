@@ -1,7 +1,7 @@
 //! A number by which to know an example again.
 
-/// FNV-1a, 64 bits, of an example ([`crate::fewshot::direction`]): that two of a device's examples
-/// have the same is out of the question, unless they are the same.
+/// Computes the 64-bit FNV-1a hash of an example ([`crate::fewshot::direction`]). Two different
+/// examples on one device have the same hash with a probability that need not be considered.
 pub fn fingerprint(direction: &[i8]) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     direction.iter().fold(start, |hash, value| {

@@ -1,61 +1,77 @@
 //! A support set in NOR flash that survives the power being cut at any moment.
 //!
 //! Every example is a record of its own, the direction as it is. One more record, the index, lists
-//! the classes and, for each example, its record and a fingerprint of it; it holds the version of
-//! its layout, the CRC-32 of the backbone and one of itself. Saving writes the examples that are new
-//! to records that the index in flash does not refer to, and then the new index: from that moment,
-//! and not before, the new state is the one that counts. The crate `sequential-storage` appends
-//! records, finds the newest whole one of each, spreads wear over the pages, and repairs what a cut
-//! left.
+//! the classes and, for each example, the key of its record and a fingerprint of it; it names the
+//! backbone and holds a checksum. Saving writes new examples to records that the index in flash does
+//! not refer to, and then the new index: from that moment, and not before, the new state is the one
+//! that counts. The crate `sequential-storage` appends records, finds the newest whole one of each key,
+//! spreads wear over the pages, and repairs what a cut left.
+//!
+//! [`FlashStore`] is for asynchronous flash drivers, [`BlockingFlashStore`] for blocking ones. The bytes
+//! in flash are the same.
 
-use super::catalogue::{self, Catalogue, Payload};
+use super::catalogue::{self, Catalogue, Form};
+use super::layout::field::reference;
 use super::{RestoreError, fingerprint};
 use crate::fewshot::Learner;
 use crate::fewshot::direction::is_direction;
 use crate::fewshot::support::SupportSet;
-use blocking::{Blocking, block_on};
 use core::ops::Range;
-use embedded_storage::nor_flash::{NorFlash, NorFlashError};
+use embedded_storage_async::nor_flash::{NorFlash, NorFlashError};
+use references::{Reference, References, WholeRecords};
 use sequential_storage::Error as MapError;
 use sequential_storage::cache::{Cache, Uncached};
 use sequential_storage::map::{MapConfig, MapStorage};
+use words::WholeWords;
 
 mod blocking;
+mod references;
+mod words;
+
+pub use blocking::{Blocking, BlockingFlashStore};
 
 /// Key of the index; an example's record has a key above.
 const INDEX: u16 = 0;
+/// Bytes of a key.
 const KEY_LEN: usize = 2;
-/// Keys are below. In RAM, the bit tells a record that was found.
-const WHOLE: u16 = 0x8000;
-/// Of an example in the index: the key of its record, then its fingerprint.
-const REFERENCE_LEN: usize = 10;
-const REFERENCES: Payload = Payload::References(REFERENCE_LEN);
-/// Largest word that flash is written in.
+/// Largest word that flash is written in, bytes.
 const MAX_WORD: usize = 32;
-/// What `sequential-storage` puts in front of a record.
+/// Bytes that `sequential-storage` puts in front of a record.
 const ITEM_HEADER: usize = 8;
 
-/// A part of a flash memory in which a support set is kept.
+/// A part of a flash memory in which a support set is kept, behind an asynchronous driver.
+///
+/// A future that is dropped before it is ready leaves the flash as a power cut at that moment would.
+/// See [`BlockingFlashStore`] for an example; here each call ends in `.await`.
 pub struct FlashStore<F: NorFlash> {
     map: Map<F>,
 }
 
-type Map<F> = MapStorage<u16, Blocking<F>, Cache<Uncached, Uncached, Uncached, u16>>;
+type Map<F> = MapStorage<u16, WholeWords<F>, Cache<Uncached, Uncached, Uncached, u16>>;
 
-/// Why a store could not be opened, read or written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Explains why a store could not be opened, read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StoreError<E> {
     /// The flash failed.
+    #[error("the flash failed: {0:?}")]
     Flash(E),
     /// The range does not begin and end at pages, has fewer than two of them, or the flash's pages
     /// or words have a size that is not supported.
+    #[error(
+        "the range for taught sounds must begin and end at pages of the flash and have two of them \
+         or more"
+    )]
     Range,
-    /// There is no room in flash; what was saved before is still there. See [`flash_len`].
+    /// There is no room in flash; the state saved before is still there. See [`flash_len`].
+    #[error("the flash has no room for more: see flash_len")]
     Full,
-    /// The flash holds what this software never writes, beyond repair: erase it.
+    /// The flash holds bytes that this software never writes, beyond repair: erase it.
+    #[error("the flash is damaged beyond repair: erase the store")]
     Damaged,
     /// The scratch memory is too short: see [`store_scratch_len`].
+    #[error("the scratch memory has {found} bytes and {needed} are needed: see store_scratch_len")]
     ScratchTooShort {
         /// Bytes that are needed.
         needed: usize,
@@ -63,33 +79,47 @@ pub enum StoreError<E> {
         found: usize,
     },
     /// A record does not fit in a page.
+    #[error("the flash's pages are too small: see flash_len")]
     RecordTooLong,
-    /// What was saved cannot be used.
-    Restore(RestoreError),
+    /// The saved state cannot be used.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
 }
 
-/// Bytes of the longest index for `classes` classes and `examples` examples.
-const fn index_len(classes: usize, examples: usize, dim: usize) -> usize {
-    let names = classes * crate::fewshot::CLASS_NAME_BYTES;
-    catalogue::encoded_len(REFERENCES, classes, names, examples, dim)
+/// Tells what a store held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Loaded {
+    /// A state that was saved: the learner knows it now.
+    Saved,
+    /// Nothing: no state was saved since the flash was erased.
+    Nothing,
 }
 
-/// Bytes of scratch memory that a store needs for as many classes and examples, of `dim` values
-/// each, or fewer.
+/// Returns the bytes of scratch memory that a store needs for up to as many classes and examples, of
+/// `dim` values each.
 pub const fn store_scratch_len(classes: usize, examples: usize, dim: usize) -> usize {
-    let index = index_len(classes, examples, dim);
-    2 * index + record_buffer_len(index, dim)
+    let index = catalogue::longest_index(classes, examples);
+    index
+        .saturating_mul(2)
+        .saturating_add(WholeRecords::len(examples))
+        .saturating_add(record_buffer_len(index, dim))
 }
 
-/// Room for a record with its key, in whole words.
+/// Returns the room for a record with its key, in whole words.
 const fn record_buffer_len(index: usize, dim: usize) -> usize {
     let longest = if index > dim { index } else { dim };
-    (longest + KEY_LEN).next_multiple_of(MAX_WORD)
+    whole_words(longest.saturating_add(KEY_LEN))
 }
 
-/// Bytes of flash, in whole pages of `erase_size`, that always suffice for as many classes and
-/// examples, of `dim` values each, or fewer: for all examples, for as many again that replace them
-/// all at once, and for what is gathered and erased. `None` if a page is too small for a record.
+const fn whole_words(bytes: usize) -> usize {
+    bytes.div_ceil(MAX_WORD).saturating_mul(MAX_WORD)
+}
+
+/// Returns the bytes of flash, in whole pages of `erase_size`, that always suffice for up to as many
+/// classes and examples, of `dim` values each: for all examples, for as many again that replace them
+/// all at once, and for the pages that are gathered and erased meanwhile. `None` if a page is too small
+/// for a record.
 pub const fn flash_len(
     classes: usize,
     examples: usize,
@@ -97,7 +127,7 @@ pub const fn flash_len(
     erase_size: usize,
 ) -> Option<usize> {
     let example = item_len(dim);
-    let index = item_len(index_len(classes, examples, dim));
+    let index = item_len(catalogue::longest_index(classes, examples));
     // A page begins and ends with a word of its own.
     let Some(room) = erase_size.checked_sub(2 * MAX_WORD) else {
         return None;
@@ -105,24 +135,27 @@ pub const fn flash_len(
     if example > room || index > room {
         return None;
     }
-    let pages = (2 * examples).div_ceil(room / example);
+    let pages = examples.saturating_mul(2).div_ceil(room / example);
     // A page for the index that counts, one being filled, one kept free.
-    Some((pages + 3) * erase_size)
+    erase_size.checked_mul(pages.saturating_add(3))
 }
 
 const fn item_len(record: usize) -> usize {
-    (record + KEY_LEN).next_multiple_of(MAX_WORD) + ITEM_HEADER.next_multiple_of(MAX_WORD)
+    whole_words(record.saturating_add(KEY_LEN)).saturating_add(whole_words(ITEM_HEADER))
 }
 
 impl<F: NorFlash> FlashStore<F> {
-    /// A store in the bytes `range` of `flash`, of which nothing else may be used there. New flash
-    /// must be erased.
+    /// Opens a store in the bytes `range` of `flash`, of which nothing else may use any. New flash must
+    /// be erased. Nothing is read or written yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Range`].
     pub fn new(flash: F, range: Range<u32>) -> Result<Self, StoreError<F::Error>> {
         if range.start > range.end || range.end as usize > flash.capacity() {
             return Err(StoreError::Range);
         }
         let config = MapConfig::try_new(range).map_err(|_| StoreError::Range)?;
-        let map = MapStorage::new(Blocking(flash), config, Cache::new_uncached());
+        let map = MapStorage::new(WholeWords(flash), config, Cache::new_uncached());
         Ok(Self { map })
     }
 
@@ -131,163 +164,185 @@ impl<F: NorFlash> FlashStore<F> {
         self.map.destroy().0.0
     }
 
-    /// Makes `learner` know what was saved last, or nothing if nothing was; says which. It must have
-    /// been enrolled under the learner's backbone. [`Learner::fit`] is due afterwards. After an error
-    /// the learner knows nothing.
-    pub fn load(
+    /// Makes `learner` know the state that was saved last. [`Learner::fit`] is due afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if the state was saved under another backbone than the learner's. The
+    /// learner then knows nothing.
+    pub async fn load(
         &mut self,
         learner: &mut Learner<'_>,
         scratch: &mut [u8],
-    ) -> Result<bool, StoreError<F::Error>> {
+    ) -> Result<Loaded, StoreError<F::Error>> {
         let support = learner.support_mut();
         support.clear();
-        let loaded = self.load_into(support, scratch);
+        let loaded = self.load_into(support, scratch).await;
         if loaded.is_err() {
             support.clear();
         }
         loaded
     }
 
-    fn load_into(
+    async fn load_into(
         &mut self,
-        support: &mut SupportSet,
+        support: &mut SupportSet<'_>,
         scratch: &mut [u8],
-    ) -> Result<bool, StoreError<F::Error>> {
+    ) -> Result<Loaded, StoreError<F::Error>> {
         let Scratch { old, record, .. } = Scratch::of(support, scratch)?;
-        let Some(index) = self.fetch_index(old, record)? else {
-            return Ok(false);
+        let Some(index) = self.fetch_index(old, record).await? else {
+            return Ok(Loaded::Nothing);
         };
-        let catalogue = Catalogue::decode(REFERENCES, index).map_err(StoreError::Restore)?;
-        catalogue.check_fits(support).map_err(StoreError::Restore)?;
-        let parts = *support.space().parts();
+        let catalogue = Catalogue::decode(Form::Index, index)?;
+        catalogue.check_fits(support)?;
+        let references = References::of(catalogue.payload);
+        let (dim, parts) = (support.dim(), *support.space().parts());
         let rows = catalogue.restore(support);
+
+        // Records come in the order in which they lie in flash: each goes to the rows that want it.
         rows.fill(0);
-        let references = || References(catalogue.payload).iter();
-        let mut records = block_on(self.map.fetch_all_items(record)).map_err(map_error)?;
-        while let Some((key, found)) = block_on(records.next::<&[u8]>(record)).map_err(map_error)? {
-            for (row, reference) in rows.chunks_exact_mut(catalogue.dim).zip(references()) {
-                let direction: &[i8] = bytemuck::cast_slice(found);
-                if reference.key == key && reference.fingerprint == fingerprint(direction) {
+        let mut records = self.map.fetch_all_items(record).await.map_err(map_error)?;
+        while let Some((key, found)) = records.next::<&[u8]>(record).await.map_err(map_error)? {
+            // The length of a record is whatever the flash holds.
+            if found.len() != dim {
+                continue;
+            }
+            let direction: &[i8] = bytemuck::cast_slice(found);
+            let fingerprint = fingerprint(direction);
+            for (row, reference) in rows.chunks_exact_mut(dim).zip(references.iter()) {
+                if reference == (Reference { key, fingerprint }) {
                     row.copy_from_slice(direction);
                 }
             }
         }
-        for (example, (row, reference)) in rows
-            .chunks_exact(catalogue.dim)
-            .zip(references())
-            .enumerate()
-        {
-            let whole = is_direction(row, &parts);
-            if !whole || reference.fingerprint != fingerprint(row) {
-                return Err(StoreError::Restore(RestoreError::ExampleLost { example }));
+        // A row that stayed zero is no direction.
+        let rows = rows.chunks_exact(dim).zip(references.iter());
+        for (example, (row, reference)) in rows.enumerate() {
+            if !is_direction(row, &parts) || reference.fingerprint != fingerprint(row) {
+                return Err(RestoreError::ExampleLost { example }.into());
             }
         }
-        Ok(true)
+        Ok(Loaded::Saved)
     }
 
-    /// Saves what `learner` was taught in place of what was saved before. If the power is cut
-    /// meanwhile, one of the two is there afterwards, whole; after an error, what was saved before is.
-    /// Saving what is there already writes nothing.
-    pub fn save(
+    /// Saves what `learner` was taught in place of the state that was saved before. If the power is cut
+    /// meanwhile, one of the two is there afterwards, whole. Saving the state that is there already
+    /// writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the state that was saved before is then still there.
+    pub async fn save(
         &mut self,
         learner: &Learner<'_>,
         scratch: &mut [u8],
     ) -> Result<(), StoreError<F::Error>> {
         let support = learner.support();
-        let Scratch { old, new, record } = Scratch::of(support, scratch)?;
-        let old: &mut [u8] = self.fetch_index(old, record)?.unwrap_or_default();
-        // Of an index that cannot be used nothing needs to be kept.
-        let len = Catalogue::decode(REFERENCES, old).map_or(0, |c| c.payload.len());
-        let end = old.len().saturating_sub(catalogue::CHECKSUM_LEN);
-        let references = end - len..end;
-        self.mark_whole(&mut old[references.clone()], record)?;
-        let saved = References(&old[references.clone()]);
-        let len = catalogue::len_of(REFERENCES, support);
-        let new = &mut new[..len];
-        let payload = catalogue::encode(REFERENCES, support, new);
+        let Scratch {
+            old,
+            new,
+            whole,
+            record,
+        } = Scratch::of(support, scratch)?;
 
-        let examples = (0..=u8::MAX).take(support.class_count());
-        let examples = examples.flat_map(|class| support.examples(class));
+        // The index in flash says which records must stay as they are until the new index counts. One
+        // that cannot be used has no record worth keeping.
+        let old = self.fetch_index(old, record).await?.unwrap_or_default();
+        let saved = Catalogue::decode(Form::Index, old).map_or(&[][..], |index| index.payload);
+        let saved = References::of(saved);
+        let mut whole = WholeRecords::none(whole);
+        self.find_whole(saved, &mut whole, record).await?;
+
+        // Examples first, so that the new index refers to records that are there. An example that is in
+        // flash already, or twice in the set, needs no record of its own.
+        let len = catalogue::len_of(Form::Index, support);
+        let new = &mut new[..len];
+        let room = catalogue::lay_out(Form::Index, support, new);
+        let (room, _) = room.as_chunks_mut::<{ reference::LEN }>();
+        let examples = support.all_examples().chunks_exact(support.dim());
         for (number, example) in examples.enumerate() {
-            let (before, rest) = payload.split_at_mut(number * REFERENCE_LEN);
-            let placed = References(before);
+            let placed = References(&room[..number]);
             let fingerprint = fingerprint(example);
-            let same = |reference: &Reference| reference.fingerprint == fingerprint;
-            let known = saved.whole().chain(placed.iter()).find(same);
-            let key = match known {
-                Some(reference) => reference.key,
+            let key = match placed.key_of(fingerprint).or_else(|| {
+                let mut kept = whole.of(saved);
+                kept.find(|kept| kept.fingerprint == fingerprint)
+                    .map(|kept| kept.key)
+            }) {
+                Some(key) => key,
                 None => {
-                    let taken = |key| saved.whole().any(|r| r.key == key) || placed.holds(key);
-                    let key = (INDEX + 1..WHOLE).find(|key| !taken(*key));
+                    let taken =
+                        |key| placed.holds(key) || whole.of(saved).any(|kept| kept.key == key);
+                    let key = (INDEX + 1..=u16::MAX).find(|key| !taken(*key));
                     let key = key.ok_or(StoreError::Full)?;
-                    self.store(key, bytemuck::cast_slice(example), record)?;
+                    self.store(key, bytemuck::cast_slice(example), record)
+                        .await?;
                     key
                 }
             };
-            let (key_bytes, fingerprint_bytes) = rest[..REFERENCE_LEN].split_at_mut(KEY_LEN);
-            key_bytes.copy_from_slice(&key.to_le_bytes());
-            fingerprint_bytes.copy_from_slice(&fingerprint.to_le_bytes());
+            room[number] = Reference { key, fingerprint }.emit();
         }
+
+        // From here on the new state counts, or it has been there all along.
         catalogue::seal(new);
-        for reference in old[references.clone()].as_chunks_mut::<REFERENCE_LEN>().0 {
-            reference[1] &= !WHOLE.to_be_bytes()[0];
-        }
         if *new == *old {
             return Ok(());
         }
-        self.store(INDEX, new, record)?;
+        self.store(INDEX, new, record).await?;
 
-        // What is no longer referred to need not be gathered for ever.
-        let payload = Catalogue::decode(REFERENCES, new).map_or(&[][..], |c| c.payload);
-        for reference in References(&old[references]).iter() {
-            if reference.key != INDEX && !References(payload).holds(reference.key) {
-                match self.store(reference.key, &[], record) {
-                    // Room is all that is lost.
-                    Err(StoreError::Full) => break,
-                    result => result?,
-                }
+        // An empty record in the place of one that nothing refers to any more: the old one is then not
+        // carried along when its page is gathered.
+        let placed = Catalogue::decode(Form::Index, new).map_or(&[][..], |index| index.payload);
+        let placed = References::of(placed);
+        for unused in saved
+            .iter()
+            .filter(|reference| !placed.holds(reference.key))
+        {
+            if unused.key == INDEX {
+                continue;
+            }
+            match self.store(unused.key, &[], record).await {
+                // Room is all that is lost.
+                Err(StoreError::Full) => break,
+                result => result?,
             }
         }
         Ok(())
     }
 
-    /// Sets the bit [`WHOLE`] in the key of each of `references` whose record is there as it was
-    /// written.
-    fn mark_whole(
+    /// Finds those of the records that `references` name that are there as they were written.
+    async fn find_whole(
         &mut self,
-        references: &mut [u8],
+        references: References<'_>,
+        whole: &mut WholeRecords<'_>,
         record: &mut [u8],
     ) -> Result<(), StoreError<F::Error>> {
-        let mut records = block_on(self.map.fetch_all_items(record)).map_err(map_error)?;
-        while let Some((key, found)) = block_on(records.next::<&[u8]>(record)).map_err(map_error)? {
-            let found = fingerprint(bytemuck::cast_slice(found));
-            let entries = references.as_chunks_mut::<REFERENCE_LEN>().0;
-            for reference in entries {
-                let stated = Reference::of(reference);
-                if stated.key & !WHOLE == key {
+        let mut records = self.map.fetch_all_items(record).await.map_err(map_error)?;
+        while let Some((key, found)) = records.next::<&[u8]>(record).await.map_err(map_error)? {
+            let fingerprint = fingerprint(bytemuck::cast_slice(found));
+            for (number, reference) in references.iter().enumerate() {
+                if reference.key == key {
                     // The last record of a key is the one that counts.
-                    let whole = stated.fingerprint == found;
-                    let key = if whole { key | WHOLE } else { key };
-                    reference[..KEY_LEN].copy_from_slice(&key.to_le_bytes());
+                    whole.set(number, reference.fingerprint == fingerprint);
                 }
             }
         }
         Ok(())
     }
 
-    /// Erases all that was saved. A power cut meanwhile can leave flash that [`Self::load`] finds
+    /// Erases everything that was saved. A power cut meanwhile can leave flash that [`Self::load`] finds
     /// empty or damaged.
-    pub fn erase(&mut self) -> Result<(), StoreError<F::Error>> {
-        block_on(self.map.erase_all()).map_err(map_error)
+    ///
+    /// # Errors
+    /// [`StoreError::Flash`].
+    pub async fn erase(&mut self) -> Result<(), StoreError<F::Error>> {
+        self.map.erase_all().await.map_err(map_error)
     }
 
-    /// The index in flash, in `room`; `None` if nothing was saved.
-    fn fetch_index<'r>(
+    /// Copies the index in flash to `room`; `None` if nothing was saved.
+    async fn fetch_index<'r>(
         &mut self,
         room: &'r mut [u8],
         record: &mut [u8],
-    ) -> Result<Option<&'r mut [u8]>, StoreError<F::Error>> {
-        let fetched = block_on(self.map.fetch_item::<&[u8]>(record, &INDEX));
+    ) -> Result<Option<&'r [u8]>, StoreError<F::Error>> {
+        let fetched = self.map.fetch_item::<&[u8]>(record, &INDEX).await;
         let Some(index) = fetched.map_err(map_error)? else {
             return Ok(None);
         };
@@ -299,13 +354,14 @@ impl<F: NorFlash> FlashStore<F> {
         Ok(Some(room))
     }
 
-    fn store(
+    async fn store(
         &mut self,
         key: u16,
         bytes: &[u8],
         record: &mut [u8],
     ) -> Result<(), StoreError<F::Error>> {
-        block_on(self.map.store_item(record, &key, &bytes)).map_err(map_error)
+        let stored = self.map.store_item(record, &key, &bytes).await;
+        stored.map_err(map_error)
     }
 }
 
@@ -317,69 +373,40 @@ impl<F: NorFlash> core::fmt::Debug for FlashStore<F> {
     }
 }
 
-/// The parts of the scratch memory.
+/// The regions of the scratch memory.
 struct Scratch<'s> {
     /// For the index that is in flash.
     old: &'s mut [u8],
     /// For the one that will be.
     new: &'s mut [u8],
+    /// A bit for each example of the index in flash.
+    whole: &'s mut [u8],
     /// For `sequential-storage`, a record at a time.
     record: &'s mut [u8],
 }
 
 impl<'s> Scratch<'s> {
-    fn of<E>(support: &SupportSet, scratch: &'s mut [u8]) -> Result<Self, StoreError<E>> {
+    fn of<E>(support: &SupportSet<'_>, scratch: &'s mut [u8]) -> Result<Self, StoreError<E>> {
         let (classes, examples) = (support.class_capacity(), support.example_capacity());
         let needed = store_scratch_len(classes, examples, support.dim());
         let found = scratch.len();
         if found < needed {
             return Err(StoreError::ScratchTooShort { needed, found });
         }
-        let index = index_len(classes, examples, support.dim());
+        let index = catalogue::longest_index(classes, examples);
         let (old, rest) = scratch.split_at_mut(index);
-        let (new, record) = rest.split_at_mut(index);
-        Ok(Self { old, new, record })
-    }
-}
-
-/// The index's entries for examples.
-#[derive(Clone, Copy)]
-struct References<'a>(&'a [u8]);
-
-struct Reference {
-    key: u16,
-    fingerprint: u64,
-}
-
-impl Reference {
-    fn of([k0, k1, fingerprint @ ..]: &[u8; REFERENCE_LEN]) -> Self {
-        Self {
-            key: u16::from_le_bytes([*k0, *k1]),
-            fingerprint: u64::from_le_bytes(*fingerprint),
-        }
-    }
-}
-
-impl<'a> References<'a> {
-    fn iter(self) -> impl Iterator<Item = Reference> + use<'a> {
-        self.0.as_chunks().0.iter().map(Reference::of)
-    }
-
-    /// Those that have [`WHOLE`] set, without it.
-    fn whole(self) -> impl Iterator<Item = Reference> + use<'a> {
-        let whole = self.iter().filter(|reference| reference.key & WHOLE != 0);
-        whole.map(|reference| Reference {
-            key: reference.key & !WHOLE,
-            ..reference
+        let (new, rest) = rest.split_at_mut(index);
+        let (whole, record) = rest.split_at_mut(WholeRecords::len(examples));
+        Ok(Self {
+            old,
+            new,
+            whole,
+            record,
         })
     }
-
-    fn holds(self, key: u16) -> bool {
-        self.iter().any(|reference| reference.key == key)
-    }
 }
 
-fn map_error<E>(error: MapError<E>) -> StoreError<E> {
+fn map_error<E: NorFlashError>(error: MapError<E>) -> StoreError<E> {
     match error {
         MapError::Storage { value, .. } => StoreError::Flash(value),
         MapError::FullStorage => StoreError::Full,
@@ -389,24 +416,5 @@ fn map_error<E>(error: MapError<E>) -> StoreError<E> {
     }
 }
 
-impl<E: NorFlashError> core::fmt::Display for StoreError<E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Flash(error) => write!(f, "the flash failed: {error:?}"),
-            Self::Range => f.write_str(
-                "the range for taught sounds must begin and end at pages of the flash and have two \
-                 of them or more",
-            ),
-            Self::Full => f.write_str("the flash has no room for more: see flash_len"),
-            Self::Damaged => f.write_str("the flash is damaged beyond repair: erase the store"),
-            Self::ScratchTooShort { needed, found } => write!(
-                f,
-                "the scratch memory has {found} bytes and {needed} are needed: see store_scratch_len"
-            ),
-            Self::RecordTooLong => f.write_str("the flash's pages are too small: see flash_len"),
-            Self::Restore(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: NorFlashError> core::error::Error for StoreError<E> {}
+#[cfg(test)]
+mod tests;

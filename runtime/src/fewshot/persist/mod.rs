@@ -1,17 +1,20 @@
-//! What was taught, as bytes that outlive the device's power: one buffer for backup and cloning
-//! ([`export`], [`import`]; the format is written down in `SNAPSHOT.md`), and records in flash
-//! ([`FlashStore`], feature `flash`).
+//! Keeps taught sounds beyond the device's power: as one buffer for backup and cloning ([`export`],
+//! [`import`]; `SNAPSHOT.md` describes the bytes), and as records in flash (`FlashStore` and
+//! `BlockingFlashStore`, feature `flash`).
 
 mod catalogue;
 mod error;
 mod fingerprint;
 #[cfg(feature = "flash")]
 mod flash;
+mod layout;
 mod snapshot;
 
-pub use catalogue::SNAPSHOT_VERSION;
 pub use error::RestoreError;
 pub use fingerprint::fingerprint;
 #[cfg(feature = "flash")]
-pub use flash::{FlashStore, StoreError, flash_len, store_scratch_len};
+pub use flash::{
+    Blocking, BlockingFlashStore, FlashStore, Loaded, StoreError, flash_len, store_scratch_len,
+};
+pub use layout::SNAPSHOT_VERSION;
 pub use snapshot::{ExportError, SnapshotHeader, export, import, snapshot_len};

@@ -14,6 +14,23 @@ fn at(i: i8) -> [i8; 2] {
     [127, i]
 }
 
+/// Everything about a set but the ids of its classes.
+fn content<'s>(set: &'s SupportSet<'_>) -> (Vec<Class>, &'s [i8]) {
+    let anonymous = |class: &Class| Class {
+        id: ClassId::new(0),
+        ..class.clone()
+    };
+    (
+        set.classes().iter().map(anonymous).collect(),
+        set.all_examples(),
+    )
+}
+
+/// The id of the class at a place.
+fn id(set: &SupportSet<'_>, place: usize) -> ClassId {
+    set.classes()[place].id()
+}
+
 fn listing<'s>(set: &'s SupportSet<'_>) -> Vec<(&'s str, usize)> {
     let classes = set.classes().iter();
     classes
@@ -32,11 +49,16 @@ fn a_removed_class_leaves_no_trace() {
         }
     }
     assert_eq!(listing(&with), [("a", 2), ("b", 2), ("c", 1)]);
-    assert!(with.examples(1).eq([&at(1), &at(3)]));
-    with.remove(1).unwrap();
-    assert_eq!(with, never);
-    assert!(with.examples(0).eq([&at(0), &at(4)]));
-    assert!(with.examples(1).eq([&at(2)]));
+    let [a, b, c] = [0, 1, 2].map(|place| id(&with, place));
+    assert!(with.examples(b).eq([&at(1), &at(3)]));
+    with.remove(b).unwrap();
+    assert_eq!(content(&with), content(&never));
+    // The others are still known by their ids, and nothing is by that of the removed one.
+    assert!(with.examples(a).eq([&at(0), &at(4)]));
+    assert!(with.examples(c).eq([&at(2)]));
+    assert_eq!(with.name(c), Ok("c"));
+    assert_eq!(with.class(b), Err(SupportError::NoSuchClass { class: b }));
+    assert_eq!(with.examples(b).len(), 0);
 }
 
 #[test]
@@ -46,12 +68,13 @@ fn the_last_example_takes_its_class_along() {
     for (i, name) in (0..).zip(["a", "b", "a"]) {
         set.enrol(name, &at(i)).unwrap();
     }
-    set.remove_example(0, 0).unwrap();
-    assert!(set.examples(0).eq([&at(2)]));
-    set.remove_example(0, 0).unwrap();
+    let [a, b] = [0, 1].map(|place| id(&set, place));
+    set.remove_example(a, 0).unwrap();
+    assert!(set.examples(a).eq([&at(2)]));
+    set.remove_example(a, 0).unwrap();
     assert_eq!(listing(&set), [("b", 1)]);
     assert_eq!(
-        set.remove_example(0, 1),
+        set.remove_example(b, 1),
         Err(SupportError::NoSuchExample { example: 1 })
     );
     set.clear();
@@ -62,41 +85,44 @@ fn the_last_example_takes_its_class_along() {
 fn a_class_can_be_renamed_disabled_and_given_a_threshold() {
     let mut room = Room::new();
     let mut set = set(&mut room);
-    set.enrol("a", &at(0)).unwrap();
-    set.enrol("b", &at(1)).unwrap();
+    let a = set.enrol("a", &at(0)).unwrap();
+    let b = set.enrol("b", &at(1)).unwrap();
     let negatives = set.enrol_role(Role::Negatives, &at(2)).unwrap();
     assert_eq!(set.enrol_role(Role::Negatives, &at(3)), Ok(negatives));
-    set.rename(0, "kettle").unwrap();
-    assert_eq!((set.find("kettle"), set.find("a")), (Some(0), None));
-    assert_eq!(set.rename(0, "kettle"), Ok(()));
+    set.rename(a, "kettle").unwrap();
+    assert_eq!((set.find("kettle"), set.find("a")), (Some(a), None));
+    assert_eq!(set.rename(a, "kettle"), Ok(()));
     assert_eq!(
-        set.rename(0, "b"),
-        Err(SupportError::NameTaken { class: 1 })
+        set.rename(a, "b"),
+        Err(SupportError::NameTaken { class: b })
     );
     let role = Role::Negatives;
-    assert_eq!(set.rename(2, "x"), Err(SupportError::NoName { role }));
-    set.set_enabled(1, false).unwrap();
-    set.set_threshold(1, Some(0.25)).unwrap();
-    let b = set.class(1).unwrap();
     assert_eq!(
-        (b.is_enabled(), b.threshold(), b.role()),
+        set.rename(negatives, "x"),
+        Err(SupportError::NoName { role })
+    );
+    set.set_enabled(b, false).unwrap();
+    set.set_threshold(b, Some(0.25)).unwrap();
+    let class = set.class(b).unwrap();
+    assert_eq!(
+        (class.is_enabled(), class.threshold(), class.role()),
         (false, Some(0.25), Role::Sound)
     );
     for found in [1.1, -1.1, f32::INFINITY] {
-        let refused = set.set_threshold(1, Some(found));
+        let refused = set.set_threshold(b, Some(found));
         assert_eq!(refused, Err(SupportError::Threshold { found }));
     }
-    assert!(set.set_threshold(1, Some(f32::NAN)).is_err());
+    assert!(set.set_threshold(b, Some(f32::NAN)).is_err());
     // Another example changes none of it.
     set.enrol("b", &at(4)).unwrap();
     assert_eq!(
         (
-            set.class(1).unwrap().threshold(),
-            set.class(1).unwrap().examples()
+            set.class(b).unwrap().threshold(),
+            set.class(b).unwrap().examples()
         ),
         (Some(0.25), 2)
     );
-    assert!(set.examples(2).eq([&at(2), &at(3)]));
+    assert!(set.examples(negatives).eq([&at(2), &at(3)]));
 }
 
 #[test]
@@ -114,7 +140,8 @@ fn limits_are_named_and_change_nothing() {
     assert_eq!(set.enrol("", &at(0)), Err(E::NameEmpty));
     let long = "ü".repeat(17);
     assert_eq!(set.enrol(&long, &at(0)), Err(E::NameTooLong { bytes: 34 }));
-    assert_eq!(set.rename(0, &long), Err(E::NameTooLong { bytes: 34 }));
+    let a = id(&set, 0);
+    assert_eq!(set.rename(a, &long), Err(E::NameTooLong { bytes: 34 }));
     for value in [126, -128] {
         assert_eq!(set.enrol("a", &[value, 0]), Err(E::NotADirection));
     }
@@ -123,10 +150,14 @@ fn limits_are_named_and_change_nothing() {
         found: 1,
     };
     assert_eq!(set.enrol("a", &[127]), Err(length));
-    let missing = E::NoSuchClass { class: 3 };
-    assert_eq!(set.add_example(3, &at(0)), Err(missing));
-    assert_eq!(set.remove(3), Err(missing));
-    assert_eq!(set.rename(3, "x"), Err(missing));
+    let class = ClassId::new(3);
+    let missing = E::NoSuchClass { class };
+    assert_eq!(set.add_example(class, &at(0)), Err(missing));
+    assert_eq!(set.remove(class), Err(missing));
+    assert_eq!(set.rename(class, "x"), Err(missing));
+    assert_eq!(set.set_enabled(class, true), Err(missing));
+    assert_eq!(set.set_threshold(class, None), Err(missing));
+    assert_eq!(set.remove_example(class, 0), Err(missing));
     assert_eq!(set, before);
 
     set.enrol("a", &at(1)).unwrap();
@@ -135,7 +166,33 @@ fn limits_are_named_and_change_nothing() {
         set.enrol("a", &at(2)),
         Err(E::TooManyExamples { capacity: 5 })
     );
-    set.remove(2).unwrap();
+    set.remove(id(&set, 2)).unwrap();
     set.enrol("d", &at(2)).unwrap();
     assert_eq!(set.class_count(), 3);
+}
+
+#[test]
+fn an_id_is_not_given_again() {
+    let mut room = Room::new();
+    let mut set = set(&mut room);
+    let mut given = Vec::new();
+    for i in 0..10 {
+        let id = set.enrol("a", &at(i)).unwrap();
+        assert!(!given.contains(&id), "{id} again");
+        given.push(id);
+        match i % 2 {
+            0 => set.remove(id).unwrap(),
+            _ => set.clear(),
+        }
+    }
+    // Behind the last there is the first again, unless a class has it.
+    let kept = set.enrol("kept", &at(0)).unwrap();
+    set.next_id = ClassId::new(u16::MAX);
+    let last = set.enrol("last", &at(1)).unwrap();
+    assert_eq!(last, ClassId::new(u16::MAX));
+    set.remove(last).unwrap();
+    set.next_id = kept;
+    let after = set.enrol("after", &at(1)).unwrap();
+    assert_eq!(after.get(), kept.get() + 1);
+    assert_eq!(set.examples(kept).len(), 1);
 }

@@ -74,7 +74,7 @@ impl Import {
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
         let snapshot = Snapshot::read(&self.file)?;
-        let header = *snapshot.header();
+        let header = snapshot.header();
         // All of it must be sound, not only what the header tells.
         let mut memory = Memory::for_snapshot(&header);
         snapshot.restore(&mut memory.learner())?;

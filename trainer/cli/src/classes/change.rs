@@ -5,7 +5,7 @@ use super::super::profile::ProfileChoice;
 use super::{ClassChoice, existing};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_listen::profile::{ClassLabel, Memory, Profile};
-use mtslvr_runtime::fewshot::SupportSet;
+use mtslvr_runtime::fewshot::{ClassId, SupportSet};
 
 /// Give a sound another name
 #[derive(Debug, clap::Args)]
@@ -217,8 +217,8 @@ impl Threshold {
     }
 }
 
-/// Returns the number of a class; an error lists the classes that there are.
-fn find(support: &SupportSet, label: ClassLabel, profile: &Profile) -> Result<u8> {
+/// Returns the id of a class; an error lists the classes that there are.
+fn find(support: &SupportSet, label: ClassLabel, profile: &Profile) -> Result<ClassId> {
     label.find(support).with_context(|| {
         let labels = support.classes().iter();
         let labels: Vec<String> = labels
@@ -240,7 +240,7 @@ fn find(support: &SupportSet, label: ClassLabel, profile: &Profile) -> Result<u8
 fn change(profile: &Profile, change: impl FnOnce(&mut SupportSet) -> Result<String>) -> Result<()> {
     let locked = profile.lock()?;
     let snapshot = existing(profile)?;
-    let mut memory = Memory::for_snapshot(snapshot.header());
+    let mut memory = Memory::for_snapshot(&snapshot.header());
     let mut learner = memory.learner();
     snapshot.restore(&mut learner)?;
     let done = change(learner.support_mut())?;

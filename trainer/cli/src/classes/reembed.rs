@@ -11,7 +11,7 @@ use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
 };
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{Class, Learner, Role, SupportSet};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 
 /// Embed every example again from its clip, under another backbone
 ///
@@ -49,7 +49,7 @@ impl Reembed {
         let mut backbone = BackboneInUse::open(&self.backbone)?;
         let locked = profile.lock()?;
         let snapshot = existing(&profile)?;
-        let mut memory = Memory::for_snapshot(snapshot.header());
+        let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut old = memory.learner();
         snapshot.restore(&mut old)?;
         let old = old.support();
@@ -121,10 +121,10 @@ impl Reembedded<'_> {
         self.learner
             .set_default_threshold(old.default_threshold())?;
         let bar = progress::files(old.example_count() as u64, "embedding again");
-        for (number, class) in (0..=u8::MAX).zip(old.classes()) {
+        for class in old.classes() {
             let label = ClassLabel::of(class.role(), class.name());
             let mut new_class = None;
-            for (example, count) in old.examples(number).zip(1..) {
+            for (example, count) in old.examples(class.id()).zip(1..) {
                 bar.inc(1);
                 match source(log, example) {
                     Ok(clip) => new_class = Some(self.enrol(class, clip, backbone)?),
@@ -146,13 +146,13 @@ impl Reembedded<'_> {
     }
 
     /// Makes `clip` an example of the class that has the role and name of `class`, and returns its
-    /// number.
+    /// id.
     fn enrol(
         &mut self,
         class: &Class,
         clip: &SourceClip,
         backbone: &mut BackboneInUse,
-    ) -> Result<u8> {
+    ) -> Result<ClassId> {
         let path = clip.path.display();
         let samples = audio::load(&clip.path, backbone.sample_rate())?;
         let embedding = embed_clip(&mut backbone.engine, &samples)

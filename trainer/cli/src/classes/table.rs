@@ -5,7 +5,7 @@ use super::super::profile::ProfileChoice;
 use super::existing;
 use anyhow::Result;
 use mtslvr_listen::profile::{ClassLabel, ClipLog, ClipState, Memory};
-use mtslvr_runtime::fewshot::{Role, SupportSet};
+use mtslvr_runtime::fewshot::{Class, Role, SupportSet};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl List {
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
         let snapshot = existing(&profile)?;
-        let mut memory = Memory::for_snapshot(snapshot.header());
+        let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut learner = memory.learner();
         snapshot.restore(&mut learner)?;
         let support = learner.support();
@@ -83,8 +83,9 @@ impl List {
             profile: profile.path().to_owned(),
             backbone: snapshot.header().backbone.to_string(),
             threshold: support.default_threshold(),
-            classes: (0..=u8::MAX)
-                .take(support.class_count())
+            classes: support
+                .classes()
+                .iter()
                 .map(|class| listed(support, class, &log))
                 .collect(),
             with_clips: self.clips,
@@ -98,9 +99,8 @@ impl List {
     }
 }
 
-fn listed(support: &SupportSet, number: u8, log: &ClipLog) -> Listed {
-    let class = &support.classes()[usize::from(number)];
-    let examples = support.examples(number).map(|example| {
+fn listed(support: &SupportSet, class: &Class, log: &ClipLog) -> Listed {
+    let examples = support.examples(class.id()).map(|example| {
         log.get(example).map(|clip| Clip {
             clip: clip.path.clone(),
             state: match clip.state() {

@@ -3,7 +3,7 @@
 use crate::sets;
 use anyhow::{Result, ensure};
 use mtslvr_audio::synth::{Family, Patch};
-use mtslvr_audio::{DecodeCache, LabelledSet};
+use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{Candidate, Episode, EpisodeSampler, EpisodeShape, LoadedSet};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Sounds to enrol, if there are as many.
 const ENROLLED: usize = 5;
@@ -32,7 +33,7 @@ pub(super) struct Sounds {
     /// Sample rate of every clip, Hz.
     pub(super) sample_rate: u32,
     /// Unlabelled clips to train on beside the synthesiser; may be empty.
-    pub(super) training: Vec<Vec<f32>>,
+    pub(super) training: Arc<Recordings>,
     /// Names the sounds trained on, for a sentence.
     pub(super) training_source: String,
     /// Held-out classes and clips.
@@ -89,7 +90,7 @@ impl Sounds {
         let strangers = other_classes(&set, &episode);
         Self {
             sample_rate,
-            training: Vec::new(),
+            training: Arc::default(),
             training_source: "the built-in synthesiser's sounds".into(),
             set,
             episode,
@@ -161,7 +162,7 @@ impl Sounds {
         };
         Ok(Self {
             sample_rate,
-            training,
+            training: Arc::new(training.into()),
             training_source,
             set,
             episode,
@@ -249,19 +250,14 @@ mod tests {
         write_dataset(root.path(), 3, 8, 0.1, 1).unwrap();
         let sounds = Sounds::from_folder(root.path(), 16_000, 1, true).unwrap();
         assert_eq!(sounds.set.clips.len(), 9);
-        assert_eq!(sounds.training.len(), 15);
-        assert!(
-            sounds
-                .set
-                .clips
-                .iter()
-                .all(|clip| !sounds.training.contains(clip))
-        );
+        assert_eq!(sounds.training.clips.len(), 15);
+        let trained: Vec<_> = sounds.training.clips.iter().map(|c| c.to_vec()).collect();
+        assert!(sounds.set.clips.iter().all(|clip| !trained.contains(clip)));
         assert_eq!(sounds.episode.support.len(), 3);
         assert_eq!(sounds.strangers.len(), STRANGERS);
         // Where nothing trains, all are for the test.
         let sounds = Sounds::from_folder(root.path(), 16_000, 1, false).unwrap();
-        assert_eq!((sounds.set.clips.len(), sounds.training.len()), (24, 0));
+        assert_eq!((sounds.set.clips.len(), sounds.training.clips.len()), (24, 0));
     }
 
     #[test]
@@ -290,7 +286,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         write_dataset(root.path(), 2, 2, 0.1, 1).unwrap();
         let sounds = Sounds::from_folder(root.path(), 16_000, 1, true).unwrap();
-        assert!(sounds.training.is_empty());
+        assert!(sounds.training.clips.is_empty());
         let class = std::fs::read_dir(root.path())
             .unwrap()
             .next()

@@ -3,7 +3,7 @@
 use super::super::profile::BackboneInUse;
 use anyhow::{Result, bail};
 use mtslvr_listen::profile::{ClassLabel, Memory, Profile, ProfileError};
-use mtslvr_runtime::fewshot::{Learner, Role};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two looks at the profile's file.
@@ -98,11 +98,11 @@ impl<'m> ProfileFollower<'m> {
         self.learner.support().class_capacity()
     }
 
-    /// Returns the names of the classes, in their order.
-    pub(super) fn names(&self) -> Vec<String> {
+    /// Returns the ids and names of the classes, in their order.
+    pub(super) fn names(&self) -> Vec<(ClassId, String)> {
         let classes = self.learner.support().classes().iter();
-        let labels = classes.map(|class| ClassLabel::of(class.role(), class.name()).to_string());
-        labels.collect()
+        let name = |class: &Class| ClassLabel::of(class.role(), class.name()).to_string();
+        classes.map(|class| (class.id(), name(class))).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use mtslvr_listen::profile::ProfileError;
 use mtslvr_listen::view::View;
+use mtslvr_runtime::fewshot::ClassId;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::listener::{Event, Window};
 use serde::Serialize;
@@ -12,7 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(super) struct Output {
     form: Form,
-    names: Vec<String>,
+    /// Names of the classes, by their ids.
+    names: Vec<(ClassId, String)>,
     sample_rate: u32,
     /// Whether the input happens now, and is not a recording.
     live: bool,
@@ -44,19 +46,24 @@ struct Detection<'n> {
     unix_time: Option<f64>,
 }
 
+/// Returns the names as the panel shows them, in the classes' order.
+fn shown(names: &[(ClassId, String)]) -> Vec<String> {
+    names.iter().map(|(_, name)| name.clone()).collect()
+}
+
 impl Output {
     pub(super) fn new(
         frontend: &FrontendConfig,
         live: bool,
         json: bool,
         plain: bool,
-        names: Vec<String>,
+        names: Vec<(ClassId, String)>,
     ) -> Self {
         let form = if json {
             Form::Json
         } else {
             let view = (!plain)
-                .then(|| View::new(frontend, names.clone()))
+                .then(|| View::new(frontend, shown(&names)))
                 .flatten();
             view.map_or(Form::Plain, |view| Form::View(Box::new(view)))
         };
@@ -72,9 +79,9 @@ impl Output {
         }
     }
 
-    pub(super) fn rename(&mut self, names: Vec<String>) {
+    pub(super) fn rename(&mut self, names: Vec<(ClassId, String)>) {
         if let Form::View(view) = &mut self.form {
-            view.rename(names.clone());
+            view.rename(shown(&names));
         }
         self.names = names;
     }
@@ -100,8 +107,9 @@ impl Output {
 
     fn event(&mut self, event: &Event) {
         let seconds = |sample: u64| sample as f64 / f64::from(self.sample_rate);
-        let class = self.names.get(usize::from(event.class));
-        let class = class.map_or("", String::as_str);
+        let mut names = self.names.iter();
+        let class = names.find(|(id, _)| *id == event.class);
+        let class = class.map_or("", |(_, name)| name);
         let (start, end) = (seconds(event.start), seconds(event.end));
         let line = match self.form {
             Form::Json => {

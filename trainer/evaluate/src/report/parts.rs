@@ -16,28 +16,19 @@ pub fn bytes(count: usize) -> String {
 pub fn model_costs(model: &Inspection) -> Vec<Fact> {
     let mut costs = vec![
         Fact::new("Flash, all", bytes(model.file_bytes)),
-        Fact::new("Weights shared by both paths", bytes(model.flash.weights)),
+        Fact::new("Weights", bytes(model.flash.weights)),
         Fact::new("Adapters", bytes(model.flash.adapters)),
-        Fact::new("Tables of both paths", bytes(model.flash.tables)),
+        Fact::new("Tables", bytes(model.flash.tables)),
         Fact::new("Arena", bytes(model.ram.arena.unwrap_or(0))),
         Fact::new("Frontend and clip buffer", bytes(model.ram.clip_buffer)),
     ];
-    let paths: &[&str] = match model.macs.len() {
-        1 => &["the one"],
-        _ => &["contrastive", "predictive"],
-    };
-    for (path, macs) in paths.iter().zip(&model.macs) {
-        let millions = format!("{:.2} M a patch", *macs as f64 / 1e6);
-        costs.push(Fact::new(
-            &format!("Multiply-accumulates, {path} path"),
-            millions,
-        ));
-    }
-    if model.shared_ops > 0 && model.macs.len() > 1 {
-        costs.push(Fact::new(
-            "Multiply-accumulates, what is shared once",
-            format!("{:.2} M a patch", model.macs_in_all as f64 / 1e6),
-        ));
+    let millions = |macs: u64| format!("{:.2} M a patch", macs as f64 / 1e6);
+    costs.push(Fact::new("Multiply-accumulates", millions(model.macs)));
+    if let [_, _, ..] = model.parts[..] {
+        for part in &model.parts {
+            let name = format!("Multiply-accumulates, {} alone", part.name);
+            costs.push(Fact::new(&name, millions(part.macs)));
+        }
     }
     let parts = model.parts.iter();
     let parts: Vec<String> = parts.map(|p| format!("{} {}", p.name, p.len)).collect();

@@ -53,10 +53,9 @@ pub fn listen<B: Backbone>(
     samples: &[f32],
 ) -> Result<Recording> {
     let space = backbone.space();
-    let (frontend, dim) = (*space.frontend(), space.dim());
     let classes = learner.support().class_count();
-    let mut buffer = vec![0.0; Listener::buffer_len(&frontend, dim, classes)];
-    let mut listener = Listener::new(config, frontend, dim, classes, &mut buffer)?;
+    let mut buffer = vec![0.0; Listener::buffer_len(space.frontend(), space.dim(), classes)];
+    let mut listener = Listener::new(config, &space, classes, &mut buffer)?;
     let mut recording = Recording::default();
     let mut told = |window: &Window<'_>| {
         recording.events.extend(window.event);

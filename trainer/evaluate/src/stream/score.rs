@@ -32,7 +32,8 @@ pub fn score(sounds: &[Occurrence], events: &[Event], grace: u64) -> Score {
             let mut fitting = sounds.filter(|(_, sound)| during(sound) && wanted(sound));
             fitting.next_back().map(|(index, _)| index)
         };
-        let class = Some(usize::from(event.class));
+        // The classes were enrolled in the cast's order, from the first id on.
+        let class = Some(usize::from(event.class.get()));
         match position(&|sound| sound.class == class) {
             Some(sound) if score.found[sound] => score.repeats += 1,
             Some(sound) => score.found[sound] = true,
@@ -58,6 +59,7 @@ impl Score {
 mod tests {
     use super::*;
     use crate::stream::ClipRef;
+    use mtslvr_runtime::fewshot::ClassId;
 
     fn sound(class: Option<usize>, start: u64, end: u64) -> Occurrence {
         Occurrence {
@@ -67,9 +69,9 @@ mod tests {
         }
     }
 
-    fn event(class: u8, end: u64) -> Event {
+    fn event(class: u16, end: u64) -> Event {
         Event {
-            class,
+            class: ClassId::new(class),
             start: end.saturating_sub(10),
             end,
             confidence: 0.9,

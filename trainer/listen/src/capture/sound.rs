@@ -49,12 +49,12 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
         seconds: f32,
     ) -> Result<Self, ListenerError> {
         let space = backbone.space();
-        let (frontend, dim) = (*space.frontend(), space.dim());
+        let frontend = *space.frontend();
         let classes = Memory::CLASSES;
-        buffer.resize(Listener::buffer_len(&frontend, dim, classes), 0.0);
+        buffer.resize(Listener::buffer_len(&frontend, space.dim(), classes), 0.0);
         let config = ListenerConfig::DEFAULT;
         Ok(Self {
-            listener: Listener::new(config, frontend, dim, classes, buffer)?,
+            listener: Listener::new(config, &space, classes, buffer)?,
             learner: memory.learner(),
             backbone,
             kept: Vec::new(),

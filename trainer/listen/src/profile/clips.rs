@@ -148,8 +148,8 @@ impl ClipLog {
 
     /// Forgets recordings of examples that are not in `support`.
     pub fn retain(&mut self, support: &SupportSet) {
-        let classes = (0..=u8::MAX).take(support.class_count());
-        let examples = classes.flat_map(|class| support.examples(class));
+        let classes = support.classes().iter();
+        let examples = classes.flat_map(|class| support.examples(class.id()));
         let there: BTreeSet<u64> = examples.map(fingerprint).collect();
         self.clips.retain(|example, _| there.contains(example));
     }

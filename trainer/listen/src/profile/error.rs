@@ -58,13 +58,13 @@ pub enum ProfileError {
         /// The profile.
         path: PathBuf,
         /// The backbone that it was enrolled under.
-        enrolled_under: BackboneId,
+        enrolled_under: Box<BackboneId>,
         /// The backbone in use, for people.
-        model: Box<str>,
+        model: String,
         /// Its id.
-        in_use: BackboneId,
+        in_use: Box<BackboneId>,
         /// What can be done about it.
-        remedy: Box<str>,
+        remedy: String,
     },
     /// The list of clips beside the profile does not read as one.
     #[error(

@@ -131,19 +131,23 @@ mod tests {
     use super::*;
     use mtslvr_runtime::fewshot::Limits;
     use mtslvr_runtime::fewshot::persist::SnapshotHeader;
-    use mtslvr_runtime::space::BackboneId;
+    use mtslvr_runtime::space::{BackboneId, Part, Parts};
 
     #[test]
     fn every_reason_says_what_was_measured_and_what_to_do() {
+        let part = |name| Part {
+            name,
+            len: 1,
+            share: 0.5,
+        };
         let mut memory = Memory::for_snapshot(&SnapshotHeader {
             backbone: BackboneId::new([1; 32]),
-            dim: 2,
-            invariant_dim: 1,
+            parts: Parts::new([part("invariant"), part("equivariant")]).unwrap(),
             classes: 0,
             examples: 0,
         });
         let mut learner = memory.learner();
-        learner.enrol("bell", &[1.0, 1.0]).unwrap();
+        let bell = learner.enrol("bell", &[1.0, 1.0]).unwrap();
         let lesson = Lesson {
             label: ClassLabel::Sound("kettle"),
             limits: Limits::default(),
@@ -184,7 +188,7 @@ mod tests {
             ),
             (
                 Refusal::LikeAnotherClass {
-                    class: 0,
+                    class: bell,
                     similarity: 0.99,
                     most: 0.98,
                 },

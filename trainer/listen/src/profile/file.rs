@@ -150,7 +150,6 @@ impl LockedProfile<'_> {
 pub struct Snapshot {
     path: PathBuf,
     bytes: Vec<u8>,
-    header: SnapshotHeader,
 }
 
 impl Snapshot {
@@ -177,8 +176,8 @@ impl Snapshot {
     }
 
     fn new(bytes: Vec<u8>, path: &Path) -> Result<Self, RestoreError> {
+        SnapshotHeader::read(&bytes)?;
         Ok(Self {
-            header: SnapshotHeader::read(&bytes)?,
             path: path.to_owned(),
             bytes,
         })
@@ -196,9 +195,9 @@ impl Snapshot {
         })
     }
 
-    /// What it says of itself.
-    pub fn header(&self) -> &SnapshotHeader {
-        &self.header
+    /// Describes the snapshot.
+    pub fn header(&self) -> SnapshotHeader<'_> {
+        SnapshotHeader::read(&self.bytes).expect("checked when the snapshot was read")
     }
 
     /// Makes `learner` hold it. [`Learner::fit`] is due afterwards.
@@ -217,23 +216,29 @@ impl Snapshot {
 mod tests {
     use super::super::Memory;
     use super::*;
-    use mtslvr_runtime::space::BackboneId;
+    use mtslvr_runtime::space::{BackboneId, Part, Parts};
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    const HEADER: SnapshotHeader = SnapshotHeader {
-        backbone: BackboneId::new([7; 32]),
-        dim: 2,
-        invariant_dim: 1,
-        classes: 0,
-        examples: 0,
-    };
+    fn header() -> SnapshotHeader<'static> {
+        let part = |name| Part {
+            name,
+            len: 1,
+            share: 0.5,
+        };
+        SnapshotHeader {
+            backbone: BackboneId::new([7; 32]),
+            parts: Parts::new([part("invariant"), part("equivariant")]).unwrap(),
+            classes: 0,
+            examples: 0,
+        }
+    }
 
     #[test]
     fn what_was_written_is_read_and_damage_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let profile = Profile::new(Some(folder.path().join("new/p.mtss"))).unwrap();
         assert!(profile.read().unwrap().is_none());
-        let mut memory = Memory::for_snapshot(&HEADER);
+        let mut memory = Memory::for_snapshot(&header());
         let mut learner = memory.learner();
         learner.enrol("kettle", &[1.0, -1.0]).unwrap();
         profile.lock().unwrap().write(&learner).unwrap();
@@ -241,9 +246,9 @@ mod tests {
         let snapshot = profile.read().unwrap().unwrap();
         assert_eq!(
             (snapshot.header().backbone, snapshot.header().examples),
-            (HEADER.backbone, 1)
+            (header().backbone, 1)
         );
-        let mut memory = Memory::for_snapshot(snapshot.header());
+        let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut restored = memory.learner();
         snapshot.restore(&mut restored).unwrap();
         assert_eq!(restored.support(), learner.support());

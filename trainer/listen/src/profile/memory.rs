@@ -4,7 +4,7 @@ use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::persist::SnapshotHeader;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, StorageVec};
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace, Part, Parts};
+use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace};
 
 /// What a [`Learner`] borrows.
 #[derive(Debug)]
@@ -44,22 +44,12 @@ impl Memory {
 
     /// For a snapshot whose backbone is not at hand: enough to list and change classes, and not to
     /// embed or to classify.
-    pub fn for_snapshot(header: &SnapshotHeader) -> Self {
-        let part = |name, len| Part {
-            name,
-            len,
-            share: if header.dim == len { 1.0 } else { 0.5 },
-        };
-        let parts = [
-            part("invariant", header.invariant_dim),
-            part("equivariant", header.dim - header.invariant_dim),
-        ];
-        let parts = Parts::new(parts.into_iter().filter(|part| part.len > 0));
-        let parts = parts.expect("one or two parts that are not empty");
-        let (mean, reference) = (vec![0.0; header.dim], Reference::assumed(0.0));
+    pub fn for_snapshot(header: &SnapshotHeader<'_>) -> Self {
+        let (parts, dim) = (header.parts, header.parts.dim());
+        let (mean, reference) = (vec![0.0; dim], Reference::assumed(0.0));
         let space = EmbeddingSpace::new(header.backbone, NO_FRONTEND, parts, &mean, reference);
         Self {
-            storage: Self::storage(header.dim),
+            storage: Self::storage(dim),
             space: space.expect("a mean for each value").into_owned(),
         }
     }

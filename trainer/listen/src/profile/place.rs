@@ -1,7 +1,7 @@
 //! Where the profile is, and what in it is meant.
 
 use super::ProfileError;
-use mtslvr_runtime::fewshot::{Role, SupportSet};
+use mtslvr_runtime::fewshot::{ClassId, Role, SupportSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -42,8 +42,8 @@ impl<'n> ClassLabel<'n> {
         }
     }
 
-    /// Returns the number of the class in `support`, if it is there.
-    pub fn find(&self, support: &SupportSet) -> Option<u8> {
+    /// Returns the id of the class in `support`, if it is there.
+    pub fn find(&self, support: &SupportSet) -> Option<ClassId> {
         match self {
             Self::Sound(name) => support.find(name),
             Self::Negatives => support.find_role(Role::Negatives),

@@ -3,7 +3,7 @@
 use super::{ProfileError, ClassLabel};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
-use mtslvr_runtime::fewshot::{Learner, Limits, Refusal, Role};
+use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};
 
 /// A recording, measured and embedded.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub fn teach(
     learner: &mut Learner,
     lesson: &Lesson,
     recording: &Recording,
-) -> Result<Result<u8, NotLearnt>, ProfileError> {
+) -> Result<Result<ClassId, NotLearnt>, ProfileError> {
     if let Err(refusal) = check(learner, lesson, recording) {
         return Ok(Err(NotLearnt::Refused(refusal)));
     }

@@ -4,6 +4,7 @@ use super::bar::bar;
 use super::colour::Colours;
 use super::strip::Strip;
 use crate::profile::decibels;
+use mtslvr_runtime::fewshot::best_score;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::listener::Window;
 
@@ -92,7 +93,8 @@ impl Panel {
         self.level = window.level;
         self.judged = window.decision.map(|decision| Judged {
             scores: decision.scores.to_vec(),
-            best: decision.best.into(),
+            // The place of the best class: its id says nothing about that.
+            best: best_score(decision.scores).unwrap_or_default(),
             similarity: decision.similarity,
             threshold: decision.threshold,
             recognised: decision.class.is_some(),
@@ -229,7 +231,7 @@ fn hertz(frequency: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mtslvr_runtime::fewshot::Decision;
+    use mtslvr_runtime::fewshot::{ClassId, Decision};
 
     fn frontend() -> FrontendConfig {
         FrontendConfig {
@@ -263,8 +265,8 @@ mod tests {
             level: 12.4,
             embedding: None,
             decision: Some(Decision {
-                class: Some(1),
-                best: 1,
+                class: Some(ClassId::new(7)),
+                best: ClassId::new(7),
                 scores: &[0.1, 0.9, -0.2, f32::NEG_INFINITY],
                 similarity: 0.71,
                 threshold: 0.43,

@@ -1,73 +1,77 @@
 //! Checks of a description that the file itself could not express.
 
-use super::{BuildError, ChannelRules, ModelSpec, OpKindSpec, fusion};
+use super::{BuildError, ChannelRules, ModelSpec, OpKindSpec};
 use mtslvr_runtime::model::MAX_OPS;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
+use mtslvr_runtime::space::{Part, Parts};
 
 pub(super) fn check(spec: &ModelSpec) -> Result<(), BuildError> {
-    let paths = spec.input.len();
-    if !matches!(paths, 1 | 2) {
-        return Err(BuildError::Paths { found: paths });
-    }
     if !(1..=MAX_OPS).contains(&spec.ops.len()) {
         return Err(BuildError::OpCount {
             found: spec.ops.len(),
         });
     }
-    check_scales(&spec.input, 0)?;
+    check_scale(spec.input, 0)?;
     let frontend = &spec.frontend;
     let mut shapes = vec![Shape::new(frontend.frames.into(), frontend.mels.into(), 1)];
     for (index, op) in spec.ops.iter().enumerate() {
-        let (first, second) = fusion::operands(&op.kind);
+        let (first, second) = op.kind.operands();
         for tensor in [Some(first), second].into_iter().flatten() {
             if tensor > index {
                 return Err(BuildError::Operand { op: index, tensor });
             }
         }
-        check_length(
-            Some(index),
-            "quantisation",
-            op.output.quantisation.len(),
-            paths,
-        )?;
-        check_scales(&op.output.quantisation, index + 1)?;
+        check_scale(op.output.quantisation, index + 1)?;
         let shape = op.output.shape;
         for (what, found) in [
             ("height", shape.height),
             ("width", shape.width),
             ("number of channels", shape.channels),
         ] {
-            check_size(index, what, found, u16::MAX.into())?;
+            check_size(Some(index), what, found, u16::MAX.into())?;
         }
+        check_window(index, &op.kind.window())?;
         let input = shapes[first];
         match &op.kind {
             OpKindSpec::Convolution {
-                window,
-                paths: rules,
-                ..
+                window, channels, ..
             } => {
-                check_window(index, window)?;
                 let row = window.area() * input.channels;
-                check_length(Some(index), "paths", rules.len(), paths)?;
-                for rules in rules {
-                    check_rules(index, rules, shape.channels, row, input.channels)?;
-                }
+                check_rules(index, channels, shape.channels, row, input.channels)?;
             }
-            OpKindSpec::Linear { paths: rules, .. } => {
-                check_length(Some(index), "paths", rules.len(), paths)?;
-                for rules in rules {
-                    check_rules(index, rules, shape.channels, input.len(), 0)?;
-                }
+            OpKindSpec::Linear { channels, .. } => {
+                check_rules(index, channels, shape.channels, input.len(), 0)?;
             }
-            OpKindSpec::MaxPool { window, .. } | OpKindSpec::AveragePool { window, .. } => {
-                check_window(index, window)?;
-            }
-            OpKindSpec::Add { .. } => {}
+            OpKindSpec::MaxPool { .. }
+            | OpKindSpec::AveragePool { .. }
+            | OpKindSpec::Add { .. } => {}
         }
         shapes.push(shape);
     }
-    let dim = paths * shapes.last().map_or(0, Shape::len);
-    check_length(None, "base mean", spec.base_mean.len(), dim)
+    check_embedding(spec, &shapes)
+}
+
+/// Checks the parts, and the lists that are as long as an embedding.
+fn check_embedding(spec: &ModelSpec, shapes: &[Shape]) -> Result<(), BuildError> {
+    let mut parts = Vec::new();
+    for part in &spec.parts {
+        let shape = shapes.get(part.tensor);
+        let shape = shape.ok_or_else(|| BuildError::PartTensor {
+            part: part.name.clone(),
+            tensor: part.tensor,
+        })?;
+        parts.push(Part {
+            name: &part.name,
+            len: shape.len(),
+            share: part.share,
+        });
+    }
+    let parts = Parts::new(parts).map_err(BuildError::Parts)?;
+    let dim = parts.dim();
+    check_length(None, "base mean", spec.base_mean.len(), dim)?;
+    let directions = spec.cohort.len() / dim;
+    check_length(None, "cohort", spec.cohort.len(), directions * dim)?;
+    check_size(None, "cohort", directions, u16::MAX.into())
 }
 
 fn check_length(
@@ -88,12 +92,17 @@ fn check_length(
     }
 }
 
-fn check_size(op: usize, what: &'static str, found: usize, limit: usize) -> Result<(), BuildError> {
+fn check_size(
+    op: Option<usize>,
+    what: &'static str,
+    found: usize,
+    limit: usize,
+) -> Result<(), BuildError> {
     if found <= limit {
         Ok(())
     } else {
         Err(BuildError::Size {
-            op: Some(op),
+            op,
             what,
             found,
             limit,
@@ -101,29 +110,25 @@ fn check_size(op: usize, what: &'static str, found: usize, limit: usize) -> Resu
     }
 }
 
-fn check_scales(quantisation: &[Quantisation], tensor: usize) -> Result<(), BuildError> {
-    match quantisation
-        .iter()
-        .find(|q| !(1e-30..=1e30).contains(&q.scale))
-    {
-        None => Ok(()),
-        Some(q) => Err(BuildError::Scale {
-            tensor,
-            found: q.scale,
-        }),
+fn check_scale(quantisation: Quantisation, tensor: usize) -> Result<(), BuildError> {
+    let found = quantisation.scale;
+    if (1e-30..=1e30).contains(&found) {
+        Ok(())
+    } else {
+        Err(BuildError::Scale { tensor, found })
     }
 }
 
 fn check_window(op: usize, window: &Window) -> Result<(), BuildError> {
     let p = window.padding;
     for kernel in window.kernel {
-        check_size(op, "kernel", kernel, u16::MAX.into())?;
+        check_size(Some(op), "kernel", kernel, u16::MAX.into())?;
     }
     for stride in window.stride {
-        check_size(op, "stride", stride, u8::MAX.into())?;
+        check_size(Some(op), "stride", stride, u8::MAX.into())?;
     }
     for padding in [p.top, p.bottom, p.left, p.right] {
-        check_size(op, "padding", padding, u8::MAX.into())?;
+        check_size(Some(op), "padding", padding, u8::MAX.into())?;
     }
     Ok(())
 }

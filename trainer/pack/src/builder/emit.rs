@@ -2,74 +2,120 @@
 
 use std::collections::HashMap;
 
+use super::file::{Section, assemble};
 use super::fusion::{self, Step};
 use super::integer::{self, Place};
 use super::planner::{Request, place};
 use super::{BuildError, ChannelRules, ModelSpec, OpKindSpec};
+use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::model::wire::{
-    CRC_AT, HEADER_LEN, Header, NO_OPERAND, OP_LEN, OpRecord, PATHS, PathRecord, SECTION_ALIGN,
-    TENSOR_LEN, TensorRecord,
+    CohortHeader, NO_OPERAND, NetworkHeader, OpRecord, PartRecord, SECTION_ALIGN, SectionKind,
+    TensorRecord, emit_frontend, field,
 };
-use mtslvr_runtime::model::{OpKind, checksum, last_use};
-use mtslvr_runtime::nn::{Layout, Quantisation, Shape, Window};
+use mtslvr_runtime::nn::{Layout, Quantisation, Shape};
 
-const NO_QUANTISATION: Quantisation = Quantisation {
-    scale: 0.0,
-    zero_point: 0,
-};
-
-/// The file of `spec`, which has been checked.
+/// Writes the file of `spec`, which has been checked.
 pub(super) fn emit(spec: &ModelSpec) -> Result<Vec<u8>, BuildError> {
-    let steps = fusion::program(spec);
+    let program = fusion::program(spec);
     let emitter = Emitter {
         spec,
-        steps: &steps,
-        paths: spec.input.len(),
+        steps: &program.steps,
     };
-    let mut file = File::new(HEADER_LEN + (steps.len() + 1) * TENSOR_LEN + steps.len() * OP_LEN);
+    let mut constants = Constants::default();
     let mut ops = Vec::new();
-    for step in &steps {
-        ops.push(emitter.op(step, &mut file)?);
+    for step in &program.steps {
+        ops.push(emitter.op(step, &mut constants)?);
     }
-    let mut tensors: Vec<TensorRecord> = (0..=steps.len())
-        .map(|index| emitter.tensor(index))
+    let mut tensors: Vec<TensorRecord> = (0..=ops.len())
+        .map(|index| TensorRecord {
+            shape: emitter.shape(index),
+            offset: 0,
+            quantisation: emitter.quantisation(index),
+        })
         .collect();
-    let shared_ops = if spec.share_prefix && emitter.paths == PATHS {
-        shared_prefix(&ops, &tensors)
-    } else {
-        0
-    };
-    let arena_len = place_all(&mut ops, &mut tensors, shared_ops);
+    let arena_len = place_all(&mut ops, &mut tensors, &program.parts);
+    write(spec, &ops, &tensors, &program.parts, arena_len, constants)
+}
 
-    let text = |file: &mut File, text: &str| [file.section(text.as_bytes()), text.len() as u32];
-    let base_mean: &[u8] = bytemuck::cast_slice(&spec.base_mean);
-    let header = Header {
-        paths: emitter.paths as u16,
-        ops: steps.len() as u16,
-        shared_ops: shared_ops as u16,
+/// Writes a file of records whose tables and places are known.
+fn write(
+    spec: &ModelSpec,
+    ops: &[OpRecord],
+    tensors: &[TensorRecord],
+    packed_parts: &[usize],
+    arena_len: usize,
+    constants: Constants,
+) -> Result<Vec<u8>, BuildError> {
+    let header = NetworkHeader {
+        ops: ops.len() as u16,
         arena_len: u32::try_from(arena_len).unwrap_or(u32::MAX),
-        tensors_at: HEADER_LEN as u32,
-        ops_at: (HEADER_LEN + tensors.len() * TENSOR_LEN) as u32,
-        base_mean_at: file.section(base_mean),
-        name: text(&mut file, &spec.name),
-        provenance: text(&mut file, &spec.provenance),
-        rejection_similarity: spec.rejection_similarity,
-        frontend: spec.frontend,
-        reference: spec.reference.map_or([0.0; 9], |reference| {
-            let [a, b, c, d, e, f, g, h] = *reference.quantiles();
-            [spec.invariant_share, a, b, c, d, e, f, g, h]
-        }),
     };
-    let mut records = header.emit();
-    records.extend(tensors.iter().flat_map(TensorRecord::emit));
-    records.extend(ops.iter().flat_map(OpRecord::emit));
-    file.finish(&records)
+    let mut network = header.emit().to_vec();
+    network.extend(tensors.iter().flat_map(TensorRecord::emit));
+    network.extend(ops.iter().flat_map(OpRecord::emit));
+
+    let mut sections = vec![
+        Section::needed(SectionKind::Network, network),
+        Section::needed(SectionKind::Constants, constants.bytes),
+        Section::needed(SectionKind::Parts, parts(spec, packed_parts, tensors)?),
+        Section::needed(SectionKind::Frontend, emit_frontend(&spec.frontend)),
+    ];
+    sections.extend(described(spec));
+    assemble(&sections)
+}
+
+/// Writes the records of the parts, which lie in the `packed` tensors.
+fn parts(
+    spec: &ModelSpec,
+    packed: &[usize],
+    tensors: &[TensorRecord],
+) -> Result<Vec<u8>, BuildError> {
+    let mut records = Vec::new();
+    for (part, &tensor) in spec.parts.iter().zip(packed) {
+        let values = tensors[tensor].shape.len() as u16;
+        let record = PartRecord::new(&part.name, tensor as u16, values, part.share);
+        let too_long = BuildError::Parts(mtslvr_runtime::space::PartsError::Name);
+        records.extend(record.ok_or(too_long)?.emit());
+    }
+    Ok(records)
+}
+
+/// Writes the sections that say something of the embeddings or of the model.
+fn described(spec: &ModelSpec) -> Vec<Section> {
+    let base_mean: &[u8] = bytemuck::cast_slice(&spec.base_mean);
+    let mut sections = vec![Section::optional(SectionKind::BaseMean, base_mean)];
+    if let Some(reference) = &spec.reference {
+        let mut record = [0; field::reference::LEN];
+        field::reference::QUANTILES.set(&mut record, *reference.quantiles());
+        sections.push(Section::optional(SectionKind::Reference, record));
+    }
+    if !spec.cohort.is_empty() {
+        let dim = spec.base_mean.len();
+        let header = CohortHeader {
+            count: (spec.cohort.len() / dim) as u16,
+            dim: dim as u16,
+        };
+        let mut contents = header.emit().to_vec();
+        contents.extend_from_slice(bytemuck::cast_slice(&spec.cohort));
+        sections.push(Section::optional(SectionKind::Cohort, contents));
+    }
+    for (kind, text) in [
+        (SectionKind::Name, &spec.name),
+        (SectionKind::Provenance, &spec.provenance),
+    ] {
+        sections.push(Section::optional(kind, text.as_bytes()));
+    }
+    if let Some(count) = spec.version_counter {
+        let mut record = [0; field::version_counter::LEN];
+        field::version_counter::COUNT.set(&mut record, count);
+        sections.push(Section::optional(SectionKind::VersionCounter, record));
+    }
+    sections
 }
 
 struct Emitter<'s> {
     spec: &'s ModelSpec,
     steps: &'s [Step<'s>],
-    paths: usize,
 }
 
 impl Emitter<'_> {
@@ -83,117 +129,87 @@ impl Emitter<'_> {
         }
     }
 
-    fn quantisation(&self, tensor: usize) -> &[Quantisation] {
+    fn quantisation(&self, tensor: usize) -> Quantisation {
         match tensor.checked_sub(1) {
-            Some(step) => &self.steps[step].output.quantisation,
-            None => &self.spec.input,
+            Some(step) => self.steps[step].output.quantisation,
+            None => self.spec.input,
         }
     }
 
-    /// The record of a tensor that has no place yet.
-    fn tensor(&self, index: usize) -> TensorRecord {
-        let mut quantisation = [NO_QUANTISATION; PATHS];
-        quantisation[..self.paths].copy_from_slice(self.quantisation(index));
-        TensorRecord {
-            shape: self.shape(index),
-            offset: 0,
-            quantisation,
-        }
-    }
-
-    fn op(&self, step: &Step<'_>, file: &mut File) -> Result<OpRecord, BuildError> {
-        let unit = Window::square(1, 1, 0);
-        let (kind, window) = match *step.kind {
-            OpKindSpec::Convolution { window, .. } => (OpKind::Convolution, window),
-            OpKindSpec::Linear { .. } => (OpKind::Linear, unit),
-            OpKindSpec::Add { .. } => (OpKind::Add, unit),
-            OpKindSpec::MaxPool { window, .. } => (OpKind::MaxPool, window),
-            OpKindSpec::AveragePool { window, .. } => (OpKind::AveragePool, window),
+    /// Writes an operator's tables, and its record but for its place in the arena.
+    fn op(&self, step: &Step<'_>, constants: &mut Constants) -> Result<OpRecord, BuildError> {
+        let place = Place { op: step.op };
+        let (from, to) = (self.quantisation(step.input), step.output.quantisation);
+        let kind = step.kind.op_kind();
+        let layout = match step.kind {
+            OpKindSpec::Convolution { channels, .. } => layout(channels),
+            _ => Layout::Rows,
         };
-        let mut paths = [PathRecord::default(); PATHS];
-        for (path, record) in paths.iter_mut().enumerate().take(self.paths) {
-            *record = self.path(step, path, file)?;
-        }
-        let (layout, scratch_len) = match kind {
-            OpKind::Convolution => {
-                let layout = layout(step.kind);
-                let input_channels = self.shape(step.input).channels;
-                (layout, layout.scratch_len(&window, input_channels))
-            }
-            _ => (Layout::Rows, 0),
-        };
-        Ok(OpRecord {
-            kind: kind as u8,
-            layout: layout as u8,
-            input: step.input as u16,
-            second: step.second.map_or(NO_OPERAND, |second| second as u16),
-            window,
-            scratch_at: 0,
-            scratch_len: scratch_len as u32,
-            paths,
-        })
-    }
-
-    fn path(
-        &self,
-        step: &Step<'_>,
-        path: usize,
-        file: &mut File,
-    ) -> Result<PathRecord, BuildError> {
-        let place = Place { op: step.op, path };
-        let quantisation = |tensor: usize| self.quantisation(tensor)[path];
-        let from = quantisation(step.input);
-        let to = step.output.quantisation[path];
-        let mut record = PathRecord {
+        let window = step.kind.window();
+        let mut record = OpRecord {
             clamp: integer::clamp(step.activation, to, step.op)?,
-            ..PathRecord::default()
+            ..OpRecord::bare(kind as u8, layout as u8, step.input as u16, window)
         };
+        if kind == OpKind::Convolution {
+            let channels = self.shape(step.input).channels;
+            record.scratch_len = layout.scratch_len(&window, channels) as u32;
+        }
         // The scale that the second operand is added to: of the input, or of the convolution.
         let mut addend = from;
         match step.kind {
-            OpKindSpec::Convolution { paths, .. } | OpKindSpec::Linear { paths, .. } => {
+            OpKindSpec::Convolution { channels, .. } | OpKindSpec::Linear { channels, .. } => {
                 let mut made = to;
                 if let Some(convolution) = step.fused {
-                    made = convolution.output.quantisation[path];
+                    made = convolution.output.quantisation;
                     addend = made;
                     record.inner_zero_point = made.zero_point;
                     record.inner_clamp = integer::clamp(convolution.activation, made, step.op)?;
                 }
-                self.channels(
-                    step.kind,
-                    &paths[path],
-                    [from, made],
-                    place,
-                    &mut record,
-                    file,
-                )?;
+                let tables = Tables {
+                    rules: channels,
+                    layout,
+                    kernel_height: window.kernel[0],
+                    from,
+                    to: made,
+                };
+                tables.emit(place, &mut record, constants)?;
             }
             OpKindSpec::AveragePool { window, .. } => {
                 let factor =
                     f64::from(from.scale) / f64::from(to.scale) / window.area().max(1) as f64;
                 record.pre = integer::pre_shift(&[factor], place)?;
                 let multiplier = (factor * integer::unit(record.pre)).round() as i32;
-                record.multipliers_at = file.section(bytemuck::bytes_of(&multiplier));
+                record.multipliers = constants.table(bytemuck::bytes_of(&multiplier));
             }
             OpKindSpec::Add { .. } | OpKindSpec::MaxPool { .. } => {}
         }
         if let Some(second) = step.second {
-            let scales = [addend.scale, quantisation(second).scale];
+            record.second = second as u16;
+            let scales = [addend.scale, self.quantisation(second).scale];
             record.add_multipliers = integer::addends(scales, to.scale, place)?;
         }
         Ok(record)
     }
+}
 
+/// The tables of a convolution or linear layer, still to be made.
+struct Tables<'s> {
+    rules: &'s ChannelRules,
+    layout: Layout,
+    kernel_height: usize,
+    from: Quantisation,
+    to: Quantisation,
+}
+
+impl Tables<'_> {
     /// Writes weights, adapter, bias and multipliers.
-    fn channels(
+    fn emit(
         &self,
-        kind: &OpKindSpec,
-        rules: &ChannelRules,
-        [from, to]: [Quantisation; 2],
         place: Place,
-        record: &mut PathRecord,
-        file: &mut File,
+        record: &mut OpRecord,
+        constants: &mut Constants,
     ) -> Result<(), BuildError> {
+        let (rules, from, to) = (self.rules, self.from, self.to);
         let step = f64::from(from.scale) / f64::from(to.scale);
         let factors: Vec<f64> = (rules.scale.iter().zip(&rules.gain))
             .map(|(&scale, &gain)| step * f64::from(scale) * f64::from(gain))
@@ -216,74 +232,65 @@ impl Emitter<'_> {
             bias.push(channel.bias);
             multipliers.push(channel.multiplier);
         }
-        let layout = layout(kind);
-        let kernel_height = match kind {
-            OpKindSpec::Convolution { window, .. } => window.kernel[0],
-            _ => 1,
-        };
-        let mut arranged = |rows: &[i8], groups: usize| {
-            let row = rows.len() / factors.len() / groups;
-            // A row is what the layout makes of an adapter of that length.
-            let len = groups * layout.adapter_len(row);
-            let mut out = vec![0; layout.bytes(factors.len(), len)];
-            layout.arrange(rows, factors.len(), row, &mut out);
-            file.section(bytemuck::cast_slice(&out))
-        };
-        record.weights_at = arranged(&rules.weights, kernel_height);
+        record.weights = self.arrange(&rules.weights, self.kernel_height, constants);
         if !adapter.is_empty() {
-            record.adapter_at = arranged(adapter, 1);
+            record.adapter = self.arrange(adapter, 1, constants);
         }
-        record.bias_at = file.section(bytemuck::cast_slice(&bias));
-        record.multipliers_at = file.section(bytemuck::cast_slice(&multipliers));
+        record.bias = constants.table(bytemuck::cast_slice(&bias));
+        record.multipliers = constants.table(bytemuck::cast_slice(&multipliers));
         Ok(())
+    }
+
+    /// Writes kernels of `groups` rows each in the order of the layout.
+    fn arrange(&self, kernels: &[i8], groups: usize, constants: &mut Constants) -> u32 {
+        let channels = self.rules.scale.len();
+        let row = kernels.len() / channels / groups;
+        // A row is what the layout makes of an adapter of that length.
+        let len = groups * self.layout.adapter_len(row);
+        let mut out = vec![0; self.layout.bytes(channels, len)];
+        self.layout.arrange(kernels, channels, row, &mut out);
+        constants.table(bytemuck::cast_slice(&out))
     }
 }
 
-/// The order in which an operator's weights are written: pairs, unless one of them is -128, which a
+/// The order in which a convolution's weights are written: pairs, unless one of them is -128, which a
 /// symmetric quantiser does not make and a pair does not hold.
-fn layout(kind: &OpKindSpec) -> Layout {
-    let OpKindSpec::Convolution { paths, .. } = kind else {
-        return Layout::Rows;
-    };
+fn layout(rules: &ChannelRules) -> Layout {
     let holds = |table: &[i8]| !table.contains(&i8::MIN);
-    let rules_hold =
-        |rules: &ChannelRules| holds(&rules.weights) && rules.adapter.as_deref().is_none_or(holds);
-    if paths.iter().all(rules_hold) {
+    if holds(&rules.weights) && rules.adapter.as_deref().is_none_or(holds) {
         Layout::Pairs
     } else {
         Layout::Rows
     }
 }
 
-/// Leading operators that are the same for both paths. Equal tables have equal offsets here.
-fn shared_prefix(ops: &[OpRecord], tensors: &[TensorRecord]) -> usize {
-    let same = |tensor: &TensorRecord| tensor.quantisation[0] == tensor.quantisation[1];
-    if !same(&tensors[0]) {
-        return 0;
-    }
-    let shared =
-        |(op, output): &(&OpRecord, &TensorRecord)| op.paths[0] == op.paths[1] && same(output);
-    ops.iter().zip(&tensors[1..]).take_while(shared).count()
-}
-
 /// Gives every tensor and scratch its place; returns the arena's length. An operator whose second
 /// operand is used for the last time writes over it.
-fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], shared_ops: usize) -> usize {
+fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], parts: &[usize]) -> usize {
     let operand = |tensor: u16| (tensor != NO_OPERAND).then_some(usize::from(tensor));
-    let last_use = |tensor| {
-        let reads = ops.iter().map(|op| [operand(op.input), operand(op.second)]);
-        last_use(tensor, reads, ops.len(), shared_ops)
-    };
+    // Times as in `Model::lifetime`: parts are read when all operators have run.
+    let mut last_use: Vec<usize> = (0..tensors.len()).collect();
+    for (index, op) in ops.iter().enumerate() {
+        for tensor in [operand(op.input), operand(op.second)]
+            .into_iter()
+            .flatten()
+        {
+            last_use[tensor] = index + 1;
+        }
+    }
+    for &tensor in parts {
+        last_use[tensor] = ops.len() + 1;
+    }
     let mut requests: Vec<Request> = Vec::new();
     // The request that each tensor lies in.
     let mut request_of: Vec<usize> = Vec::new();
     for (index, tensor) in tensors.iter().enumerate() {
-        let last = last_use(index);
+        let last = last_use[index];
         let op = index.checked_sub(1).map(|op| &ops[op]);
         let taken_over = op
             .filter(|op| op.input != op.second)
             .and_then(|op| operand(op.second))
-            .filter(|&second| last_use(second) == index);
+            .filter(|&second| last_use[second] == index);
         if let Some(second) = taken_over {
             let request = request_of[second];
             requests[request].lifetime = *requests[request].lifetime.start()..=last;
@@ -313,62 +320,27 @@ fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], shared_ops: usi
     placement.arena_len
 }
 
-/// Writes length and checksum into the header of `file`, for bytes that were changed on purpose:
-/// tests of what [`Model::open`](mtslvr_runtime::model::Model::open) makes of them. Does nothing to what is
-/// shorter than a header.
-pub fn seal(file: &mut [u8]) {
-    if file.len() < HEADER_LEN {
-        return;
-    }
-    let len = file.len() as u32;
-    file[CRC_AT - 4..CRC_AT].copy_from_slice(&len.to_le_bytes());
-    let checksum = checksum(file);
-    file[CRC_AT..CRC_AT + 4].copy_from_slice(&checksum.to_le_bytes());
-}
-
-/// The sections after the records. Equal sections are stored once: that is how both paths come to
-/// share weights.
-struct File {
-    base: usize,
+/// The constants. Equal tables are stored once: that is how operators come to share weights.
+#[derive(Default)]
+struct Constants {
     bytes: Vec<u8>,
     known: HashMap<Vec<u8>, usize>,
 }
 
-impl File {
-    fn new(records_len: usize) -> Self {
-        Self {
-            base: records_len.next_multiple_of(SECTION_ALIGN),
-            bytes: Vec::new(),
-            known: HashMap::new(),
-        }
-    }
-
-    /// The offset of `section` in the file.
-    fn section(&mut self, section: &[u8]) -> u32 {
-        let at = match self.known.get(section) {
+impl Constants {
+    /// Returns the offset of `table`, which is written if it is new.
+    fn table(&mut self, table: &[u8]) -> u32 {
+        let at = match self.known.get(table) {
             Some(&at) => at,
             None => {
-                self.bytes
-                    .resize(self.bytes.len().next_multiple_of(SECTION_ALIGN), 0);
-                let at = self.bytes.len();
-                self.bytes.extend_from_slice(section);
-                self.known.insert(section.to_vec(), at);
+                let at = self.bytes.len().next_multiple_of(SECTION_ALIGN);
+                self.bytes.resize(at, 0);
+                self.bytes.extend_from_slice(table);
+                self.known.insert(table.to_vec(), at);
                 at
             }
         };
-        // A file too large for this is refused when it is finished.
-        (self.base + at) as u32
-    }
-
-    /// The whole file: `records`, then the sections; length and checksum filled in.
-    fn finish(self, records: &[u8]) -> Result<Vec<u8>, BuildError> {
-        let mut file = records.to_vec();
-        file.resize(self.base, 0);
-        file.extend(self.bytes);
-        if u32::try_from(file.len()).is_err() {
-            return Err(BuildError::FileTooLarge);
-        }
-        seal(&mut file);
-        Ok(file)
+        // A file too large for this is refused when it is assembled.
+        at as u32
     }
 }

@@ -23,27 +23,28 @@ pub(super) struct Step<'s> {
     pub fused: Option<&'s OpSpec>,
 }
 
-/// The operands of an operator of the description.
-pub(super) fn operands(kind: &OpKindSpec) -> (usize, Option<usize>) {
-    match *kind {
-        OpKindSpec::Convolution { input, .. }
-        | OpKindSpec::Linear { input, .. }
-        | OpKindSpec::MaxPool { input, .. }
-        | OpKindSpec::AveragePool { input, .. } => (input, None),
-        OpKindSpec::Add { a, b } => (a, Some(b)),
-    }
+/// The packed program.
+pub(super) struct Program<'s> {
+    pub steps: Vec<Step<'s>>,
+    /// The packed tensor of each part of the description.
+    pub parts: Vec<usize>,
 }
 
-/// The packed program of `spec`, whose operands have been checked.
-pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
+/// Makes the packed program of `spec`, whose operands and parts have been checked.
+pub(super) fn program(spec: &ModelSpec) -> Program<'_> {
     let mut reads = vec![0usize; spec.ops.len() + 1];
     let mut last_read = vec![0; spec.ops.len() + 1];
     for (index, op) in spec.ops.iter().enumerate() {
-        let (first, second) = operands(&op.kind);
+        let (first, second) = op.kind.operands();
         for tensor in [Some(first), second].into_iter().flatten() {
             reads[tensor] += 1;
             last_read[tensor] = index;
         }
+    }
+    // A part is read when all operators have run.
+    for part in &spec.parts {
+        reads[part.tensor] += 1;
+        last_read[part.tensor] = spec.ops.len();
     }
     // For each addition, the convolution that it goes into.
     let fused_into = |index: usize| -> Option<(usize, usize)> {
@@ -80,7 +81,7 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
                 Step {
                     op: convolved - 1,
                     kind: &convolution.kind,
-                    input: operands(&convolution.kind).0,
+                    input: convolution.kind.operands().0,
                     second: Some(other),
                     output: &op.output,
                     activation: op.activation,
@@ -88,7 +89,7 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
                 }
             }
             None => {
-                let (mut input, mut second) = operands(&op.kind);
+                let (mut input, mut second) = op.kind.operands();
                 // The sum can be written over its second operand: let that be the one that is not
                 // needed any more.
                 if let Some(b) = second
@@ -112,5 +113,9 @@ pub(super) fn program(spec: &ModelSpec) -> Vec<Step<'_>> {
         steps.push(step);
         packed[index + 1] = steps.len();
     }
-    steps
+    let parts = spec.parts.iter().map(|part| packed[part.tensor]);
+    Program {
+        parts: parts.collect(),
+        steps,
+    }
 }

@@ -7,16 +7,11 @@ use mtslvr_runtime::nn::{ADD_FRACTION_BITS, MAX_PRE_SHIFT, Quantisation};
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub op: usize,
-    pub path: usize,
 }
 
 impl Place {
     fn refuse(self, found: f64) -> BuildError {
-        BuildError::Multiplier {
-            op: self.op,
-            path: self.path,
-            found,
-        }
+        BuildError::Multiplier { op: self.op, found }
     }
 }
 
@@ -123,7 +118,7 @@ pub(super) fn addends(from: [f32; 2], to: f32, place: Place) -> Result<[i32; 2],
 mod tests {
     use super::*;
 
-    const PLACE: Place = Place { op: 0, path: 0 };
+    const PLACE: Place = Place { op: 0 };
 
     #[test]
     fn large_factors_take_a_shift() {

@@ -8,19 +8,23 @@
 mod check;
 mod emit;
 mod error;
+mod file;
 mod fusion;
 mod integer;
 mod planner;
 mod spec;
 
-pub use emit::seal;
 pub use error::BuildError;
+pub use file::{Section, add_section, seal};
 pub use planner::{Placement, Request, place};
-pub use spec::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
+pub use spec::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec};
 
 use mtslvr_runtime::model::{AlignedBytes, Model};
 
 /// Packs `spec`: a whole `.slvr` file that [`Model::open`] accepts.
+///
+/// # Errors
+/// [`BuildError`]: what of the description cannot be packed.
 pub fn build(spec: &ModelSpec) -> Result<AlignedBytes, BuildError> {
     check::check(spec)?;
     let file = AlignedBytes::new(&emit::emit(spec)?);

@@ -1,10 +1,11 @@
-//! What there is to say of a model before it is packed.
+//! The description of a quantised network, before it is packed.
 
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
-/// A quantised network with one or two paths that run the same operators.
+/// A quantised network: operators over tensors, and which of these are the parts of an embedding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
     /// What it is called.
@@ -13,23 +14,32 @@ pub struct ModelSpec {
     pub provenance: String,
     /// Parameters of its features.
     pub frontend: FrontendConfig,
-    /// What the int8 patch stands for, one entry for each path (1 or 2). Its shape is
-    /// `frames x mels x 1`.
-    pub input: Vec<Quantisation>,
+    /// What the int8 patch stands for. Its shape is `frames x mels x 1`.
+    pub input: Quantisation,
     /// The operators in an order that can run. Operator `i` writes tensor `i + 1`; tensor 0 is the
-    /// input; the last operator writes the features of a path.
+    /// patch.
     pub ops: Vec<OpSpec>,
-    /// Mean embedding over base audio: the features of path 0, then those of path 1.
+    /// The parts of an embedding, 1 to 8, in their order.
+    pub parts: Vec<PartSpec>,
+    /// Mean embedding of ordinary audio: the values of all parts, one part after the other.
     pub base_mean: Vec<f32>,
-    /// Cosine similarity below which two clips of base audio are taken to be unrelated, -1 to 1.
-    pub rejection_similarity: f32,
-    /// Share of the first of two paths in a similarity, 0 to 1; written where there is a reference.
-    pub invariant_share: f32,
-    /// How alike unrelated sounds are, if that was measured.
+    /// How alike the embeddings of unrelated sounds are, if that was measured.
     pub reference: Option<Reference>,
-    /// Runs the leading operators that are the same for both paths only once for an embedding. What
-    /// they leave stays in the arena meanwhile, which may make the arena larger.
-    pub share_prefix: bool,
+    /// Directions of ordinary sounds, int8, one after the other; empty for none.
+    pub cohort: Vec<i8>,
+    /// A number that grows from one release of a model to the next, if that is counted.
+    pub version_counter: Option<u64>,
+}
+
+/// A part of an embedding, and the tensor that holds its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartSpec {
+    /// Its name, 1 to 32 bytes.
+    pub name: String,
+    /// The tensor: 0 is the patch, `i + 1` what operator `i` writes.
+    pub tensor: usize,
+    /// Its share in the similarity, 0 to 1; the shares of all parts add up to 1.
+    pub share: f32,
 }
 
 /// One operator and the tensor it writes.
@@ -44,35 +54,35 @@ pub struct OpSpec {
 }
 
 /// A tensor.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TensorSpec {
-    /// Height (time), width (mel), channels; the same for all paths.
+    /// Height (time), width (mel), channels.
     pub shape: Shape,
-    /// What its int8 values stand for, one entry for each path.
-    pub quantisation: Vec<Quantisation>,
+    /// What its int8 values stand for.
+    pub quantisation: Quantisation,
 }
 
-/// What an operator computes. `input`, `a` and `b` are tensors: 0 is the model's input, `i + 1` what
-/// operator `i` writes.
+/// An operator over tensors: 0 is the patch, `i + 1` what operator `i` writes. `C` is the form that
+/// its weights are in.
 #[derive(Clone, Debug, PartialEq)]
-pub enum OpKindSpec {
-    /// A convolution. The kernels in [`ChannelRules`] are
+pub enum OpKindSpec<C = ChannelRules> {
+    /// A convolution. The kernels are
     /// `[output channels][kernel height][kernel width][input channels]`, 1 to 7 in height and width.
     Convolution {
         /// The tensor it reads.
         input: usize,
         /// Kernel, stride and padding; positions outside the map read as real zero.
         window: Window,
-        /// Weights and channel rules, one entry for each path.
-        paths: Vec<ChannelRules>,
+        /// Weights, and what becomes of each output channel.
+        channels: C,
     },
-    /// A linear layer over all values of its input in NHWC order, to a 1 x 1 map. The kernels in
-    /// [`ChannelRules`] are `[outputs][inputs]`; there is no adapter.
+    /// A linear layer over all values of its input in NHWC order, to a 1 x 1 map. The kernels are
+    /// `[outputs][inputs]`; there is no adapter.
     Linear {
         /// The tensor it reads.
         input: usize,
-        /// Weights and channel rules, one entry for each path.
-        paths: Vec<ChannelRules>,
+        /// Weights, and what becomes of each output channel.
+        channels: C,
     },
     /// A sum of two tensors of one shape.
     Add {
@@ -98,10 +108,86 @@ pub enum OpKindSpec {
     },
 }
 
-/// Weights of one path and what becomes of each output channel:
-/// `y[o] = gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o]` in real numbers, where `w = weights * scale[o]`, `adapter = adapter * scale[o]`. Batch norm makes `gain`
-/// and `shift`; a plain bias makes `shift` with a gain of one. Kernels that are equal in both paths
-/// are stored once.
+impl<C> OpKindSpec<C> {
+    /// Returns what the packed engine calls it.
+    pub fn op_kind(&self) -> OpKind {
+        match self {
+            Self::Convolution { .. } => OpKind::Convolution,
+            Self::Linear { .. } => OpKind::Linear,
+            Self::Add { .. } => OpKind::Add,
+            Self::MaxPool { .. } => OpKind::MaxPool,
+            Self::AveragePool { .. } => OpKind::AveragePool,
+        }
+    }
+
+    /// Returns the tensors that it reads.
+    pub fn operands(&self) -> (usize, Option<usize>) {
+        match *self {
+            Self::Convolution { input, .. }
+            | Self::Linear { input, .. }
+            | Self::MaxPool { input, .. }
+            | Self::AveragePool { input, .. } => (input, None),
+            Self::Add { a, b } => (a, Some(b)),
+        }
+    }
+
+    /// Returns its kernel, stride and padding; those of a single position where it has none.
+    pub fn window(&self) -> Window {
+        match *self {
+            Self::Convolution { window, .. }
+            | Self::MaxPool { window, .. }
+            | Self::AveragePool { window, .. } => window,
+            Self::Linear { .. } | Self::Add { .. } => Window::square(1, 1, 0),
+        }
+    }
+
+    /// Returns its weights, if it has any.
+    pub fn channels(&self) -> Option<&C> {
+        match self {
+            Self::Convolution { channels, .. } | Self::Linear { channels, .. } => Some(channels),
+            Self::Add { .. } | Self::MaxPool { .. } | Self::AveragePool { .. } => None,
+        }
+    }
+
+    /// Returns its weights to change them, if it has any.
+    pub fn channels_mut(&mut self) -> Option<&mut C> {
+        match self {
+            Self::Convolution { channels, .. } | Self::Linear { channels, .. } => Some(channels),
+            Self::Add { .. } | Self::MaxPool { .. } | Self::AveragePool { .. } => None,
+        }
+    }
+
+    /// Returns the same operator with its weights in another form.
+    pub fn map_channels<D>(&self, form: impl FnOnce(&C) -> D) -> OpKindSpec<D> {
+        match *self {
+            Self::Convolution {
+                input,
+                window,
+                ref channels,
+            } => OpKindSpec::Convolution {
+                input,
+                window,
+                channels: form(channels),
+            },
+            Self::Linear {
+                input,
+                ref channels,
+            } => OpKindSpec::Linear {
+                input,
+                channels: form(channels),
+            },
+            Self::Add { a, b } => OpKindSpec::Add { a, b },
+            Self::MaxPool { input, window } => OpKindSpec::MaxPool { input, window },
+            Self::AveragePool { input, window } => OpKindSpec::AveragePool { input, window },
+        }
+    }
+}
+
+/// Weights, and what becomes of each output channel:
+/// `y[o] = gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o]` in real numbers, where
+/// `w = weights * scale[o]` and `adapter = adapter * scale[o]`. Batch norm makes `gain` and `shift`; a
+/// plain bias makes `shift` with a gain of one. Tables that are equal are stored once, whichever
+/// operators they belong to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelRules {
     /// Kernels, output channel outermost, input channel innermost.
@@ -117,7 +203,7 @@ pub struct ChannelRules {
     pub shift: Vec<f32>,
 }
 
-/// What bounds an operator's results.
+/// Bounds of an operator's results.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
     /// Nothing but the range of int8.

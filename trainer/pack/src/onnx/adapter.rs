@@ -1,4 +1,4 @@
-//! What becomes of adapters when a graph is read: a 1x1 beside a kernel joins it as an adapter, a 1x1
+//! Joins adapters when a graph is read: a 1x1 beside a kernel joins it as an adapter, a 1x1
 //! behind one can only be composed with it.
 
 use crate::builder::Activation;
@@ -8,10 +8,10 @@ use mtslvr_runtime::nn::Window;
 /// The 1x1 convolution `point` behind the linear convolution `inner`, as one convolution: its
 /// kernels are `sum over m of point[o][m] * inner[m]`.
 pub(super) fn compose(inner: &Op, point: &Channels) -> Option<Op> {
-    let OpKind::Convolution { paths, .. } = &inner.kind else {
+    let OpKind::Convolution { channels, .. } = &inner.kind else {
         return None;
     };
-    let inner_channels = plain_kernels(&paths[0])?;
+    let inner_channels = plain_kernels(channels)?;
     let middle = inner_channels.gain.len();
     let row = inner_channels.weights.len() / middle.max(1);
     let mut weights = Vec::with_capacity(point.gain.len() * row);
@@ -31,10 +31,7 @@ pub(super) fn compose(inner: &Op, point: &Channels) -> Option<Op> {
     }
     let mut composed = inner.clone();
     composed.output.channels = point.gain.len();
-    let OpKind::Convolution { paths, .. } = &mut composed.kind else {
-        return None;
-    };
-    paths[0] = Channels {
+    *composed.kind.channels_mut()? = Channels {
         weights: weights.into(),
         adapter: None,
         gain: vec![1.0; shift.len()],
@@ -50,8 +47,7 @@ pub(super) fn join_adapter(main: &Op, tap: &Op) -> Option<Op> {
             && op
                 .kind
                 .channels()
-                .iter()
-                .all(|c| c.adapter.is_none() && c.gain.iter().all(|&gain| gain == 1.0))
+                .is_some_and(|c| c.adapter.is_none() && c.gain.iter().all(|&gain| gain == 1.0))
     };
     let (
         OpKind::Convolution { input, window, .. },
@@ -78,12 +74,9 @@ pub(super) fn join_adapter(main: &Op, tap: &Op) -> Option<Op> {
         return None;
     }
     let mut joined = main.clone();
-    let OpKind::Convolution { paths, .. } = &mut joined.kind else {
-        return None;
-    };
-    let tap = &tap.kind.channels()[0];
-    paths[0].adapter = Some(tap.weights.clone());
-    for (shift, more) in paths[0].shift.iter_mut().zip(&tap.shift) {
+    let (channels, tap) = (joined.kind.channels_mut()?, tap.kind.channels()?);
+    channels.adapter = Some(tap.weights.clone());
+    for (shift, more) in channels.shift.iter_mut().zip(&tap.shift) {
         *shift += more;
     }
     Some(joined)
@@ -95,16 +88,10 @@ pub(super) fn join_kernels(main: &Op, other: &Op) -> Option<Op> {
         return None;
     }
     let mut joined = main.clone();
-    let (OpKind::Convolution { paths, .. }, [first], [second]) = (
-        &mut joined.kind,
-        main.kind.channels(),
-        other.kind.channels(),
-    ) else {
-        return None;
-    };
-    let (first, second) = (plain_kernels(first)?, plain_kernels(second)?);
+    let first = plain_kernels(main.kind.channels()?)?;
+    let second = plain_kernels(other.kind.channels()?)?;
     let add = |a: &[f32], b: &[f32]| -> Vec<f32> { a.iter().zip(b).map(|(a, b)| a + b).collect() };
-    paths[0] = Channels {
+    *joined.kind.channels_mut()? = Channels {
         weights: add(&first.weights, &second.weights).into(),
         adapter: None,
         shift: add(&first.shift, &second.shift),

@@ -1,8 +1,8 @@
 //! A node's attributes and what they say of windows.
 
+use super::pb::{AttributeProto, NodeProto};
 use crate::engine::Layout;
 use mtslvr_runtime::nn::{Padding, Shape, Window};
-use tract_onnx::pb::{AttributeProto, NodeProto};
 
 pub fn find<'n>(node: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {
     node.attribute

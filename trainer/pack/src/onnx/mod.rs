@@ -4,6 +4,7 @@ mod adapter;
 mod attributes;
 mod file;
 mod path;
+pub mod proto;
 mod quantised;
 mod read;
 mod tensor;
@@ -11,10 +12,10 @@ mod tensor;
 mod tests;
 
 pub use file::{file, int, ints, value_info};
+/// The messages that an ONNX file is made of.
+pub use proto as pb;
 pub use quantised::write_quantised;
 pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
-/// The messages that an ONNX file is made of.
-pub use tract_onnx::pb;
 
 /// Operator set that the writer declares.
 pub const OPSET: i64 = 17;

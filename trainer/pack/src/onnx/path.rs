@@ -1,18 +1,21 @@
-//! Reads one path of an ONNX graph: walks from its output back to the input, and joins nodes to the
+//! Reads one output of an ONNX graph: walks from it back to the input, and joins nodes to the
 //! operators of the packed engine (convolution + adapter + batch norm + ReLU are one).
+//!
+//! Each output is read as if it were the only one. What several have in common comes out the same each
+//! time, and the graph that grows takes it once.
 
 use super::adapter::{compose, join_adapter, join_kernels, same_reading};
 use super::attributes;
+use super::pb::{GraphProto, NodeProto};
 use super::read::ImportError;
 use super::tensor::Constant;
 use crate::builder::Activation;
-use crate::engine::{EQUIVARIANT, FrontendDescription, INVARIANT, Layout};
-use crate::graph::{Channels, Op, OpKind};
+use crate::engine::{FrontendDescription, Layout};
+use crate::graph::{Channels, GraphBuilder, Op, OpKind};
 use mtslvr_runtime::nn::{Shape, Window};
 use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, NodeProto};
 
-/// A value of the graph while its path is read.
+/// A value of the graph while an output is read.
 #[derive(Clone)]
 struct Value {
     /// The tensor that holds it, once an operator has been put out for it.
@@ -25,8 +28,8 @@ struct Value {
     flat: bool,
 }
 
-/// State of reading one path.
-pub(super) struct PathReader<'g> {
+/// State of reading one output.
+pub(super) struct PathReader<'g, 'b> {
     nodes: &'g [NodeProto],
     makers: HashMap<&'g str, usize>,
     constants: &'g HashMap<&'g str, Constant>,
@@ -34,15 +37,16 @@ pub(super) struct PathReader<'g> {
     layout: Layout,
     values: HashMap<&'g str, Value>,
     uses: HashMap<&'g str, usize>,
-    ops: Vec<Op>,
+    graph: &'b mut GraphBuilder,
 }
 
-impl<'g> PathReader<'g> {
+impl<'g, 'b> PathReader<'g, 'b> {
     pub fn new(
         graph: &'g GraphProto,
         constants: &'g HashMap<&'g str, Constant>,
         input: &'g str,
         frontend: &FrontendDescription,
+        builder: &'b mut GraphBuilder,
     ) -> Self {
         let outputs = |(index, node): (usize, &'g NodeProto)| {
             node.output.iter().map(move |name| (name.as_str(), index))
@@ -65,12 +69,12 @@ impl<'g> PathReader<'g> {
             layout: frontend.layout,
             values: HashMap::from([(input, value)]),
             uses: HashMap::new(),
-            ops: Vec::new(),
+            graph: builder,
         }
     }
 
-    /// The operators that make the graph's output `output`, each with the weights of this path.
-    pub fn read(mut self, output: &'g str) -> Result<Vec<Op>, ImportError> {
+    /// Adds the operators that make the graph's output `output`, and returns the tensor that holds it.
+    pub fn read(mut self, output: &'g str) -> Result<usize, ImportError> {
         let order = self.ancestors(output)?;
         for &index in &order {
             for name in &self.nodes[index].input {
@@ -106,13 +110,13 @@ impl<'g> PathReader<'g> {
         }
         let tensor = self.tensor(output).map_err(ImportError::Interface)?;
         let shape = self.values[output].shape;
-        if tensor == 0 || tensor != self.ops.len() || shape.height * shape.width != 1 {
+        if tensor == 0 || shape.height * shape.width != 1 {
             return Err(ImportError::Interface(format!(
                 "output `{output}` is a map of {shape}; expected features pooled over time and mel, \
                  [batch, dim]"
             )));
         }
-        Ok(self.ops)
+        Ok(tensor)
     }
 
     /// Indices of the nodes that `output` needs, each after those it needs itself.
@@ -238,7 +242,7 @@ impl<'g> PathReader<'g> {
             OpKind::Convolution {
                 input,
                 window,
-                paths: vec![channels],
+                channels,
             },
             Shape::new(height, width, outputs),
             false,
@@ -349,10 +353,7 @@ impl<'g> PathReader<'g> {
             shift: bias.iter().map(|b| b * beta).collect(),
         };
         let input = self.tensor(&node.input[0])?;
-        let kind = OpKind::Linear {
-            input,
-            paths: vec![channels],
-        };
+        let kind = OpKind::Linear { input, channels };
         Ok(self.put(node, kind, Shape::new(1, 1, outputs), true))
     }
 
@@ -667,11 +668,10 @@ impl<'g> PathReader<'g> {
         let mut value = self.value(node, input)?.clone();
         match &mut value.pending {
             Some(Op {
-                kind: OpKind::Convolution { paths, .. } | OpKind::Linear { paths, .. },
+                kind: OpKind::Convolution { channels, .. } | OpKind::Linear { channels, .. },
                 activation: Activation::Linear,
                 ..
             }) => {
-                let channels = &mut paths[0];
                 for (c, (g, s)) in gain.iter().zip(shift).enumerate() {
                     channels.gain[c] *= g;
                     channels.shift[c] = channels.shift[c] * g + s;
@@ -725,15 +725,14 @@ impl<'g> PathReader<'g> {
     /// The result of an operator that has just been read; a pool is put out at once.
     fn put(&mut self, node: &NodeProto, kind: OpKind, output: Shape, flat: bool) -> Value {
         let op = Op {
-            name: op_name(node, &kind, self.constants),
+            name: node_name(node),
             kind,
             activation: Activation::Linear,
             output,
         };
         let (tensor, pending) = match op.kind {
             OpKind::MaxPool { .. } | OpKind::AveragePool { .. } => {
-                self.ops.push(op);
-                (Some(self.ops.len()), None)
+                (Some(self.graph.tensor(op)), None)
             }
             _ => (None, Some(op)),
         };
@@ -755,9 +754,9 @@ impl<'g> PathReader<'g> {
             return Ok(tensor);
         }
         let op = value.pending.clone().ok_or("a value without an operator")?;
-        self.ops.push(op);
-        value.tensor = Some(self.ops.len());
-        Ok(self.ops.len())
+        let tensor = self.graph.tensor(op);
+        value.tensor = Some(tensor);
+        Ok(tensor)
     }
 }
 
@@ -773,32 +772,13 @@ fn window_output(window: &Window, input: Shape) -> Result<[usize; 2], String> {
         })
 }
 
-/// What a node is called: by its name or else by its output.
+/// Returns a node's name, or else that of its output.
 fn node_name(node: &NodeProto) -> String {
     if node.name.is_empty() {
         node.output.first().cloned().unwrap_or_default()
     } else {
         node.name.clone()
     }
-}
-
-/// What an operator is called: by its weights if these are an initialiser, else by its node. Names
-/// that only tell the paths apart lose that part.
-fn op_name(node: &NodeProto, kind: &OpKind, constants: &HashMap<&str, Constant>) -> String {
-    let weights = node
-        .input
-        .get(1)
-        .filter(|name| !kind.channels().is_empty() && constants.contains_key(name.as_str()))
-        .and_then(|name| name.strip_suffix(".weight"));
-    if let Some(name) = weights {
-        return name.to_owned();
-    }
-    let name = node_name(node);
-    [INVARIANT, EQUIVARIANT, "shared"]
-        .iter()
-        .find_map(|path| name.strip_prefix(path)?.strip_prefix('/'))
-        .map(str::to_owned)
-        .unwrap_or(name)
 }
 
 /// Why a node cannot be taken.

@@ -1,22 +1,22 @@
 //! Writes a packed model as ONNX with `QuantizeLinear` and `DequantizeLinear` around every operator:
 //! the form in which ONNX Runtime computes in int8.
 //!
-//! Adapters are folded into their kernels, each path has kernels of its own behind the operators that
-//! both run at once, and a channel whose folded weights leave the range of an `i8` is quantised anew:
-//! the result is the packed model's but for rounding.
+//! Adapters are folded into their kernels, so that operators that share kernels in the packed model each
+//! have their own, and a channel whose folded weights leave the range of an `i8` is quantised anew: the
+//! result is the packed model's but for rounding.
 
+use super::pb::tensor_proto::DataType;
 use super::{file, int, ints, pb, value_info};
 use crate::EmbeddingStatistics;
-use crate::engine::{EQUIVARIANT, INPUT, INVARIANT, SINGLE_OUTPUT};
-use mtslvr_runtime::model::{Model, Op, OpKind, Tensor};
+use crate::engine::INPUT;
+use mtslvr_runtime::model::{Model, Op, OpKind};
 use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
-use tract_onnx::pb::tensor_proto::DataType;
 
-/// Serialises `model`: inputs, outputs and metadata are those of a float model.
+/// Serialises `model`: inputs, outputs and metadata are those of [`write`](super::write).
 pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
-    let frontend = *model.frontend();
+    let space = model.space();
+    let frontend = *space.frontend();
     let mut writer = Writer {
-        tensors: model.tensors().collect(),
         graph: pb::GraphProto {
             name: "backbone".into(),
             input: vec![value_info(
@@ -26,20 +26,19 @@ pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
             ..Default::default()
         },
     };
-    let outputs = match model.paths() {
-        1 => &[SINGLE_OUTPUT][..],
-        _ => &[INVARIANT, EQUIVARIANT],
-    };
-    let mut shared = Vec::new();
-    for (path, output) in outputs.iter().enumerate() {
-        shared = writer.path(model, path, output, shared);
-        // The patch, too, only where an operator that both run reads it.
-        shared.truncate(match model.shared_ops() {
-            0 => 0,
-            ops => ops + 1,
-        });
+    // The dequantised value of each tensor.
+    let mut values = Vec::new();
+    let patch = model.tensors().next().map(|patch| patch.quantisation);
+    values.extend(patch.map(|patch| writer.rounded(INPUT, "patch", patch)));
+    for op in model.ops() {
+        let value = writer.operator(&op, &values);
+        values.push(value);
     }
-    let space = model.space();
+    for (part, tensor) in space.parts().as_slice().iter().zip(model.outputs()) {
+        writer.node("Flatten", &[&values[tensor.index]], part.name, vec![]);
+        let output = value_info(part.name, &[part.len as i64]);
+        writer.graph.output.push(output);
+    }
     let statistics = EmbeddingStatistics {
         base_mean: space.base_mean().to_vec(),
         reference: *space.reference(),
@@ -58,11 +57,10 @@ pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
 }
 
 struct Writer {
-    tensors: Vec<Tensor>,
     graph: pb::GraphProto,
 }
 
-/// Kernels of a path's convolution, adapter folded in: `[out, in, height, width]`.
+/// Kernels of a convolution, adapter folded in: `[out, in, height, width]`.
 struct Kernels {
     weights: Vec<i8>,
     /// Real value of one step, of each output channel; positive.
@@ -72,36 +70,13 @@ struct Kernels {
 }
 
 impl Writer {
-    /// The operators of one path; `output` is what its features are called. Goes on from the `values`
-    /// of the leading tensors that another path has computed for both, and gives all: the dequantised
-    /// value of each tensor.
-    fn path(
-        &mut self,
-        model: &Model<'_>,
-        path: usize,
-        output: &str,
-        mut values: Vec<String>,
-    ) -> Vec<String> {
-        let prefix = format!("{output}/");
-        if values.is_empty() {
-            let patch = self.tensors[0].quantisation(path);
-            values.push(self.rounded(INPUT, &format!("{prefix}patch"), patch));
-        }
-        for op in model.ops().skip(values.len() - 1) {
-            let name = format!("{prefix}{}", op.index);
-            let value = self.operator(&op, path, &name, &values);
-            values.push(value);
-        }
-        let dim = model.output().shape.len() as i64;
-        self.node("Flatten", &[&values[values.len() - 1]], output, vec![]);
-        self.graph.output.push(value_info(output, &[dim]));
-        values
-    }
-
-    fn operator(&mut self, op: &Op<'_>, path: usize, name: &str, values: &[String]) -> String {
-        let tables = op.tables(path);
-        let to = self.tensors[op.index + 1].quantisation(path);
-        let input = values[op.input].as_str();
+    /// Writes an operator over the `values` of the tensors before it; gives the dequantised value of its
+    /// result.
+    fn operator(&mut self, op: &Op<'_>, values: &[String]) -> String {
+        let name = &op.index.to_string();
+        let tables = &op.tables;
+        let to = op.output.quantisation;
+        let input = values[op.input.index].as_str();
         let mut value = format!("{name}/made");
         let mut lo = tables.requantisation.lo;
         match op.kind {
@@ -115,8 +90,8 @@ impl Writer {
                         zero_point: tables.requantisation.zero_point,
                     },
                 };
-                let kernels = self.kernels(op, path, made);
-                let from = self.tensors[op.input].quantisation(path);
+                let kernels = kernels(op, made);
+                let from = op.input.quantisation;
                 let weights = self.weights(name, op, &kernels);
                 let bias = self.bias(name, &kernels, from);
                 let attributes = window(&op.window);
@@ -125,13 +100,13 @@ impl Writer {
                     value = self.rectified(value, lo, made);
                     let convolved = self.rounded(&value, &format!("{name}/inner"), made);
                     value = format!("{name}/sum");
-                    self.node("Add", &[&convolved, &values[second]], &value, vec![]);
+                    self.node("Add", &[&convolved, &values[second.index]], &value, vec![]);
                     lo = rule.lo;
                 }
             }
             OpKind::Add => {
                 let second = op.second.unwrap_or(op.input);
-                self.node("Add", &[input, &values[second]], &value, vec![]);
+                self.node("Add", &[input, &values[second.index]], &value, vec![]);
                 lo = tables.add.map_or(lo, |rule| rule.lo);
             }
             OpKind::MaxPool => self.node("MaxPool", &[input], &value, window(&op.window)),
@@ -186,55 +161,10 @@ impl Writer {
         real
     }
 
-    fn kernels(&self, op: &Op<'_>, path: usize, made: Quantisation) -> Kernels {
-        let tables = op.tables(path);
-        let from = self.tensors[op.input].quantisation(path);
-        let (inputs, window) = (op.input_shape.channels, &op.window);
-        let [height, width] = window.kernel;
-        let column = op.layout.column_len(window, inputs);
-        let row = op.layout.row_len(window, inputs);
-        let adapter_row = op.layout.adapter_len(inputs);
-        let mut kernels = Kernels {
-            weights: Vec::new(),
-            scale: Vec::new(),
-            bias: Vec::new(),
-        };
-        for (o, (&bias, &multiplier)) in tables.bias.iter().zip(tables.multipliers).enumerate() {
-            let mut folded = Vec::with_capacity(inputs * height * width);
-            for c in 0..inputs {
-                for (ky, kx) in (0..height).flat_map(|ky| (0..width).map(move |kx| (ky, kx))) {
-                    let k = ky * row + kx * inputs + c;
-                    let mut weight = op.layout.value(tables.weights, column, o, k);
-                    let at_centre = (ky, kx) == (window.padding.top, window.padding.left);
-                    if at_centre && !tables.adapter.is_empty() {
-                        weight += op.layout.value(tables.adapter, adapter_row, o, c);
-                    }
-                    folded.push(weight);
-                }
-            }
-            let pre = i32::from(tables.requantisation.pre);
-            let gain = f64::from(multiplier) * 2f64.powi(pre - 32) * f64::from(made.scale)
-                / f64::from(from.scale);
-            // Scales are positive: a negative gain turns the weights round.
-            let sign = if gain < 0.0 { -1.0 } else { 1.0 };
-            let greatest = folded.iter().map(|w| w.abs()).max().unwrap_or(0);
-            let shrink = 127.0 / f64::from(greatest.max(127));
-            let sum: i64 = folded.iter().map(|&w| i64::from(w)).sum();
-            let constant = i64::from(bias) + i64::from(from.zero_point) * sum;
-            let rounded = |value: f64| (sign * shrink * value).round();
-            kernels
-                .weights
-                .extend(folded.iter().map(|&w| rounded(w.into()) as i8));
-            kernels.scale.push((gain.abs() / shrink).max(1e-30) as f32);
-            kernels.bias.push(rounded(constant as f64) as i32);
-        }
-        kernels
-    }
-
     /// The dequantised weights of an operator.
     fn weights(&mut self, name: &str, op: &Op<'_>, kernels: &Kernels) -> String {
         let [height, width] = op.window.kernel;
-        let (outputs, inputs) = (op.output_shape.channels, op.input_shape.channels);
+        let (outputs, inputs) = (op.output.shape.channels, op.input.shape.channels);
         let dims = [outputs, inputs, height, width];
         let bytes: Vec<u8> = kernels.weights.iter().map(|&w| w as u8).collect();
         let weights = self.constant(format!("{name}/weights"), &dims, DataType::Int8, &bytes);
@@ -316,11 +246,57 @@ impl Writer {
     }
 }
 
+/// Folds an operator's adapter into its kernels, whose results have the steps of `made`.
+fn kernels(op: &Op<'_>, made: Quantisation) -> Kernels {
+    let tables = &op.tables;
+    let from = op.input.quantisation;
+    let (inputs, window) = (op.input.shape.channels, &op.window);
+    let [height, width] = window.kernel;
+    let column = op.layout.column_len(window, inputs);
+    let row = op.layout.row_len(window, inputs);
+    let adapter_row = op.layout.adapter_len(inputs);
+    let mut kernels = Kernels {
+        weights: Vec::new(),
+        scale: Vec::new(),
+        bias: Vec::new(),
+    };
+    for (o, (&bias, &multiplier)) in tables.bias.iter().zip(tables.multipliers).enumerate() {
+        let mut folded = Vec::with_capacity(inputs * height * width);
+        for c in 0..inputs {
+            for (ky, kx) in (0..height).flat_map(|ky| (0..width).map(move |kx| (ky, kx))) {
+                let k = ky * row + kx * inputs + c;
+                let mut weight = op.layout.value(tables.weights, column, o, k);
+                let at_centre = (ky, kx) == (window.padding.top, window.padding.left);
+                if at_centre && !tables.adapter.is_empty() {
+                    weight += op.layout.value(tables.adapter, adapter_row, o, c);
+                }
+                folded.push(weight);
+            }
+        }
+        let pre = i32::from(tables.requantisation.pre);
+        let gain = f64::from(multiplier) * 2f64.powi(pre - 32) * f64::from(made.scale)
+            / f64::from(from.scale);
+        // Scales are positive: a negative gain turns the weights round.
+        let sign = if gain < 0.0 { -1.0 } else { 1.0 };
+        let greatest = folded.iter().map(|w| w.abs()).max().unwrap_or(0);
+        let shrink = 127.0 / f64::from(greatest.max(127));
+        let sum: i64 = folded.iter().map(|&w| i64::from(w)).sum();
+        let constant = i64::from(bias) + i64::from(from.zero_point) * sum;
+        let rounded = |value: f64| (sign * shrink * value).round();
+        kernels
+            .weights
+            .extend(folded.iter().map(|&w| rounded(w.into()) as i8));
+        kernels.scale.push((gain.abs() / shrink).max(1e-30) as f32);
+        kernels.bias.push(rounded(constant as f64) as i32);
+    }
+    kernels
+}
+
 /// A linear layer as the convolution that it is, its kernel as large as the map.
 fn as_convolution<'m>(op: &Op<'m>) -> Op<'m> {
     let mut op = *op;
     if op.kind == OpKind::Linear {
-        op.window.kernel = [op.input_shape.height, op.input_shape.width];
+        op.window.kernel = [op.input.shape.height, op.input.shape.width];
     }
     op
 }
@@ -336,7 +312,7 @@ fn window(window: &Window) -> Vec<pb::AttributeProto> {
     ]
 }
 
-#[cfg(all(test, feature = "ort"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone};

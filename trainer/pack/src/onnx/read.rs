@@ -1,14 +1,15 @@
 //! Reads an ONNX file, our own or another exporter's, as a [`Graph`].
 
 use super::path::PathReader;
+use super::pb;
 use super::tensor::Constant;
 use crate::engine::{
-    EQUIVARIANT, FrontendDescription, INVARIANT, KEY_FRONTEND, Layout, MetadataError, OnnxMetadata,
+    FrontendDescription, KEY_FRONTEND, Layout, MetadataError, OnnxMetadata, part_outputs,
 };
-use crate::graph::{Graph, merge_paths};
+use crate::graph::{Graph, GraphBuilder, Output};
+use mtslvr_runtime::space::{Part, Parts};
 use prost::Message;
 use std::collections::HashMap;
-use tract_onnx::pb;
 
 /// Operators that the importer takes, for error messages.
 pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul, Div (by constants), \
@@ -60,15 +61,13 @@ pub enum ImportError {
          (keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale, layout)"
     )]
     NoFrontend,
-    /// The paths are not made of the same operators.
-    #[error(
-        "the paths to `invariant` and `equivariant` differ in more than weights: {0} stands against \
-         {1}; export one path alone, or give both the same operators"
-    )]
-    PathsDiffer(String, String),
 }
 
-/// Reads a backbone. `frontend` overrides what the file's metadata says.
+/// Reads a backbone: 1 to 8 outputs, which are the parts of its embeddings. `frontend` overrides what
+/// the file's metadata says.
+///
+/// # Errors
+/// [`ImportError`]: what of the file the packed engine has nothing for, or what it does not say.
 pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Graph, ImportError> {
     let model = decode(bytes)?;
     let metadata = metadata_of(&model)?;
@@ -82,38 +81,32 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     let constants = constants(graph)?;
     let input = input(graph, &constants, frontend)?;
 
-    let names: Vec<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
-    let outputs = match names[..] {
-        [only] if only != EQUIVARIANT => vec![only],
-        _ if names.contains(&INVARIANT) && names.contains(&EQUIVARIANT) => {
-            vec![INVARIANT, EQUIVARIANT]
-        }
-        _ => {
-            return Err(ImportError::Interface(format!(
-                "its outputs are {}; expected `{INVARIANT}` and `{EQUIVARIANT}`, or a single output",
-                names.join(", ")
-            )));
-        }
-    };
-    let mut paths = Vec::new();
-    for output in outputs {
-        let reader = PathReader::new(graph, &constants, input, frontend);
-        paths.push(reader.read(output)?);
+    let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
+    let parts = part_outputs(&names, metadata.parts.as_deref()).map_err(ImportError::Interface)?;
+    let mut builder = GraphBuilder::default();
+    let mut outputs = Vec::new();
+    for part in parts {
+        let reader = PathReader::new(graph, &constants, input, frontend, &mut builder);
+        let tensor = reader.read(&graph.output[part.index].name)?;
+        outputs.push(Output {
+            name: part.name,
+            tensor,
+            share: part.share,
+        });
     }
-    let count = paths.len();
-    let second = paths.pop().expect("at least one output");
-    let ops = match paths.pop() {
-        None => second,
-        Some(first) => {
-            merge_paths(first, second).map_err(|(a, b)| ImportError::PathsDiffer(a, b))?
-        }
-    };
-    Ok(Graph {
+    let graph = Graph {
         frontend: frontend.config,
         provenance: metadata.provenance,
-        paths: count,
-        ops,
-    })
+        ops: builder.finish(),
+        outputs,
+    };
+    let parts = graph.outputs.iter().map(|output| Part {
+        name: &output.name,
+        len: graph.shape(output.tensor).len(),
+        share: output.share,
+    });
+    Parts::new(parts).map_err(|error| ImportError::Interface(format!("its outputs: {error}")))?;
+    Ok(graph)
 }
 
 /// The metadata of an ONNX file, without a look at its graph.

@@ -1,7 +1,7 @@
 //! Constant tensors of an ONNX graph.
 
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, TensorProto};
+use super::pb::tensor_proto::DataType;
+use super::pb::{AttributeProto, TensorProto};
 
 /// A constant: floats, or whole numbers (shapes, axes).
 #[derive(Clone, Debug, PartialEq)]
@@ -55,10 +55,8 @@ impl Constant {
                 Values::Int(words(raw).map(|w| i32::from_le_bytes(w).into()).collect())
             }
             Ok(other) => {
-                return Err(format!(
-                    "values of type {}, expected FLOAT",
-                    other.as_str_name()
-                ));
+                let found = format!("{other:?}").to_uppercase();
+                return Err(format!("values of type {found}, expected FLOAT"));
             }
             Err(_) => return Err(format!("values of the unknown type {}", proto.data_type)),
         };

@@ -171,7 +171,7 @@ fn differs(before: &[f32], after: &[f32]) -> bool {
 
 /// Scales down what would exceed full scale, as a device's converter has no more to give.
 /// Clipping instead would leave a trace in the sound.
-fn limit(samples: &mut [f32]) {
+pub(super) fn limit(samples: &mut [f32]) {
     let peak = samples
         .iter()
         .fold(0.0f32, |peak, sample| peak.max(sample.abs()));

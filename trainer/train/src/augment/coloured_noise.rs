@@ -42,7 +42,7 @@ impl ColouredNoise {
     }
 
     /// Puts `length` samples with the power spectrum 1/f^`decay` into `output`, at no certain level.
-    fn fill(&mut self, decay: f32, length: usize, output: &mut Vec<f32>, rng: &mut impl Rng) {
+    pub fn fill(&mut self, decay: f32, length: usize, output: &mut Vec<f32>, rng: &mut impl Rng) {
         let size = length.next_power_of_two().max(2);
         if self.fft.as_ref().is_none_or(|fft| fft.len() != size) {
             self.fft = Some(RealFft::new(size));

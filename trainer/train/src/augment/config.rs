@@ -188,14 +188,62 @@ impl Default for TimeShiftConfig {
 
 /// A value that no view can be made with.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("augment.{field} is {found}; expected {expected}")]
+#[error("{table}.{field} is {found}; expected {expected}")]
 pub struct ConfigError {
-    /// The field, by its path below `augment`.
+    /// The table, `augment` or `environment`.
+    pub table: &'static str,
+    /// The field, by its path below the table.
     pub field: &'static str,
     /// Its value.
     pub found: String,
     /// What it may be.
     pub expected: &'static str,
+}
+
+/// Checks values of the table of this name.
+pub(super) struct Check(pub &'static str);
+
+impl Check {
+    /// A rising range within `min` to `max`.
+    pub fn range(
+        &self,
+        field: &'static str,
+        [low, high]: [f32; 2],
+        min: f32,
+        max: f32,
+        expected: &'static str,
+    ) -> Result<(), ConfigError> {
+        // Written so that a NaN fails too.
+        if min <= low && low <= high && high <= max {
+            return Ok(());
+        }
+        Err(ConfigError {
+            table: self.0,
+            field,
+            found: format!("[{low}, {high}]"),
+            expected,
+        })
+    }
+
+    /// A number within `min` to `max`.
+    pub fn number(
+        &self,
+        field: &'static str,
+        found: f32,
+        min: f32,
+        max: f32,
+        expected: &'static str,
+    ) -> Result<(), ConfigError> {
+        if min <= found && found <= max {
+            return Ok(());
+        }
+        Err(ConfigError {
+            table: self.0,
+            field,
+            found: found.to_string(),
+            expected,
+        })
+    }
 }
 
 impl AugmentConfig {
@@ -233,29 +281,11 @@ impl AugmentConfig {
     /// # Errors
     /// The first field whose value cannot be used.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let range = |field, [low, high]: [f32; 2], min: f32, max: f32, expected| {
-            // Written so that a NaN fails too.
-            if min <= low && low <= high && high <= max {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    field,
-                    found: format!("[{low}, {high}]"),
-                    expected,
-                })
-            }
-        };
-        let number = |field, found: f32, min: f32, max: f32, expected| {
-            if min <= found && found <= max {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    field,
-                    found: found.to_string(),
-                    expected,
-                })
-            }
-        };
+        let check = Check("augment");
+        let range =
+            |field, found, min, max, expected| check.range(field, found, min, max, expected);
+        let number =
+            |field, found, min, max, expected| check.number(field, found, min, max, expected);
         number(
             "clean",
             self.clean,
@@ -265,6 +295,7 @@ impl AugmentConfig {
         )?;
         if !(1..=OPERATORS).contains(&self.max_operators) {
             return Err(ConfigError {
+                table: "augment",
                 field: "max_operators",
                 found: self.max_operators.to_string(),
                 expected: "1 to 7 (switch augmentation off with clean = 1)",

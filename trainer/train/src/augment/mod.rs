@@ -3,16 +3,21 @@
 //! The operators and the order of their labels follow MT-SLVR (Heggan et al. 2023), whose ranges
 //! are CLAR's (Al-Tahan and Mohsenzadeh 2021). Every view draws its own operators, so that two
 //! views of a clip cannot be matched by the traces that shared operators leave.
+//!
+//! An [`Environment`] then puts a view where a device might hear it, before a background, quiet or
+//! through another microphone. No label tells of that.
 
 mod augmenter;
 mod coloured_noise;
 mod config;
+mod environment;
 mod fade;
 mod interpolate;
 mod operator;
 mod phase_vocoder;
 mod pitch_shift;
 mod spectrum;
+mod tilt;
 mod time_masking;
 mod time_shift;
 mod time_stretch;
@@ -22,5 +27,9 @@ pub use augmenter::{Augmenter, View};
 pub use config::{
     AugmentConfig, ColouredNoiseConfig, ConfigError, FadeConfig, PitchShiftConfig,
     TimeMaskingConfig, TimeShiftConfig, TimeStretchConfig, WhiteNoiseConfig,
+};
+pub use environment::{
+    Background, BackgroundConfig, Environment, EnvironmentConfig, LevelConfig, ShiftConfig,
+    Surroundings, TiltConfig,
 };
 pub use operator::{Labels, OPERATORS, Operator};

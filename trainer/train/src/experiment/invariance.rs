@@ -168,7 +168,7 @@ impl Views<'_> {
         let (directions, metric) = (&self.directions, &self.directions.metric);
         let rows = fitted.iter().map(|&row| directions.row(row));
         let mut gram = vec![0.0; n * n];
-        metric.gram(rows.clone(), &mut gram);
+        metric.gram(rows.clone(), &mut gram)?;
         let (mut dual, mut bias) = (vec![0.0; 2 * n], vec![0.0; 2]);
         let mut scratch = vec![0.0; fewshot::fit_scratch_len(PROBE, n, 2)];
         fewshot::fit(
@@ -189,7 +189,8 @@ impl Views<'_> {
             let query = directions.row(row);
             let similarities = rows.clone().map(|row| metric.similarity(row, query));
             let mut scores = [0.0; 2];
-            fewshot::scores(&dual, &bias, similarities, &mut scores);
+            fewshot::scores(&dual, &bias, similarities, &mut scores)
+                .expect("a coefficient for each class and example");
             scores[1] - scores[0]
         };
         let held_out = || pairs.clone().skip(1).step_by(2).map(|i| self.pair(i));

@@ -13,7 +13,7 @@ use crate::trunk_backbone::TrunkBackbone;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use mtslvr_audio::calibration_mix;
-use mtslvr_audio::{DecodeCache, LabelledSet};
+use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{MfccStandardiser, reference_audio};
 use mtslvr_pack::BackboneFile;
 use mtslvr_runtime::backbone::Backbone;
@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Debug)]
 pub struct Audio {
     /// Training recordings at the variants' sample rate; may be empty.
-    pub training: Arc<Vec<Vec<f32>>>,
+    pub training: Arc<Recordings>,
     /// The labelled sets.
     pub sets: Vec<LabelledSet>,
     /// For the recordings of the sets.
@@ -149,7 +149,7 @@ fn run_cell(
     };
     let training = TrainRequest {
         config,
-        clips: request.audio.training.clone(),
+        recordings: request.audio.training.clone(),
         cache: request.audio.cache.clone(),
         out: out.clone(),
         resume,
@@ -159,7 +159,7 @@ fn run_cell(
         return Ok(None);
     }
     let label = request.plan.variants[cell.variant].label();
-    let clips = calibration_mix(&trained.frontend, &request.audio.training);
+    let clips = calibration_mix(&trained.frontend, &request.audio.training.clips);
     let exported = export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,
@@ -188,7 +188,7 @@ fn run_cell(
         training: Some(summarise(&trained, &folder)?),
         measurements: Vec::new(),
         operators: Vec::new(),
-        notes: exported.sharing.note().into_iter().collect(),
+        notes: Vec::new(),
     };
     let wanted = Wanted::all(plan, float[0].space().parts())?;
     let samples = trained.frontend.patch_samples();

@@ -7,8 +7,8 @@ use candle_core::Device;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::calibration_clips;
 use mtslvr_pack::calibration::RangeRule;
-use mtslvr_pack::engine::TractBackbone;
-use mtslvr_pack::graph::{Graph, Sharing};
+use mtslvr_pack::engine::{FloatEngine, open_float};
+use mtslvr_pack::graph::Graph;
 use mtslvr_pack::verify::{Subject, Verification, verify};
 use mtslvr_pack::{
     EmbeddingStatistics, ONNX_FILE, PackOptions, SLVR_FILE, ShippedModel, onnx, pack,
@@ -48,8 +48,6 @@ pub struct Exported {
     pub slvr: PathBuf,
     /// How the engines compare.
     pub verification: Verification,
-    /// How far the packed model's paths share kernels.
-    pub sharing: Sharing,
 }
 
 /// Writes `model.onnx` and `model.slvr` into a folder after every engine has agreed on them.
@@ -72,9 +70,9 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
     let dim = request.spec.paths() * request.spec.path_dim();
     let bare = write(&EmbeddingStatistics::unmeasured(dim))?;
     // Opened once here so that a failure is reported, not met on a thread.
-    TractBackbone::from_bytes(&bare, ONNX_FILE, None)?;
+    open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE)?;
     let backbone =
-        || TractBackbone::from_bytes(&bare, ONNX_FILE, None).expect("has just been opened");
+        || open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE).expect("has just been opened");
     let onnx_bytes = write(&EmbeddingStatistics::measure(backbone, request.clips)?)?;
 
     let graph = onnx::read(&onnx_bytes, None)?;
@@ -95,7 +93,7 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
         slvr: Some(&slvr_bytes),
     };
     let verification = verify(&subject, &patches, Some(&candle))?;
-    write_models(&onnx_bytes, &slvr_bytes, verification, &graph, request.out)
+    write_models(&onnx_bytes, &slvr_bytes, verification, request.out)
 }
 
 /// Writes the files of a shipped backbone as `model.onnx` and `model.slvr` into `out` after every
@@ -116,7 +114,7 @@ pub fn write_shipped(model: &ShippedModel, out: &Path) -> Result<Exported> {
         slvr: Some(model.slvr),
     };
     let verification = verify(&subject, &patches, None)?;
-    write_models(float, model.slvr, verification, &graph, out)
+    write_models(float, model.slvr, verification, out)
 }
 
 /// The patches of `clips` that go through every engine.
@@ -130,7 +128,6 @@ fn write_models(
     onnx_bytes: &[u8],
     slvr_bytes: &[u8],
     verification: Verification,
-    graph: &Graph,
     out: &Path,
 ) -> Result<Exported> {
     std::fs::create_dir_all(out)
@@ -143,7 +140,6 @@ fn write_models(
         onnx,
         slvr,
         verification,
-        sharing: graph.sharing(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The shape of a backbone: what a preset's TOML file says of the network.
 
-use mtslvr_pack::engine::{EQUIVARIANT, INVARIANT, SINGLE_OUTPUT};
+use mtslvr_pack::engine::{EQUIVARIANT, INVARIANT};
 use serde::{Deserialize, Serialize};
 
 /// Most paths through the shared trunk: contrastive (0) and predictive (1).
@@ -8,6 +8,9 @@ pub const PATHS: usize = 2;
 
 /// Names of two paths' outputs, in embedding order.
 pub const PATH_OUTPUTS: [&str; PATHS] = [INVARIANT, EQUIVARIANT];
+
+/// Name of the output of a backbone with one path.
+pub const SINGLE_OUTPUT: &str = "features";
 
 /// A ResNet trunk over a one-channel log-mel patch (height = time, width = mel).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -189,6 +189,8 @@ pub struct Views {
     /// `[2N, operators]`, each operator's parameter over its range from -1 to 1; 0 where it did not
     /// run.
     pub parameters: Tensor,
+    /// Numbers of the views that count in the predictive loss, `u32`; all count where there are none.
+    pub predicted: Option<Tensor>,
     /// What the teacher says of each view, `[2N, dim]` of unit length for each half of its embedding;
     /// none without a teacher.
     pub targets: Vec<Tensor>,
@@ -294,13 +296,28 @@ impl Objective {
                 }
                 Head::Predictive(head) => {
                     let (logits, parameters) = head.forward(features, mode)?;
-                    let loss = augmentation_prediction(&logits, &views.labels)?;
+                    let counted = |values: &Tensor| match &views.predicted {
+                        None => Ok(values.clone()),
+                        Some(rows) => values.index_select(rows, 0),
+                    };
+                    if views
+                        .predicted
+                        .as_ref()
+                        .is_some_and(|rows| rows.elem_count() == 0)
+                    {
+                        predictive.push(0.0);
+                        add(&logits.zeros_like()?.sum_all()?, 1.0)?;
+                        continue;
+                    }
+                    let (logits, labels) = (counted(&logits)?, counted(&views.labels)?);
+                    let loss = augmentation_prediction(&logits, &labels)?;
                     predictive.push(loss.to_scalar()?);
-                    accuracies.push(label_accuracy(&logits, &views.labels)?);
+                    accuracies.push(label_accuracy(&logits, &labels)?);
                     add(&loss, self.config.pred_weight)?;
                     if let Some(predicted) = parameters {
-                        let loss =
-                            parameter_regression(&predicted, &views.parameters, &views.labels)?;
+                        let (predicted, wanted) =
+                            (counted(&predicted)?, counted(&views.parameters)?);
+                        let loss = parameter_regression(&predicted, &wanted, &labels)?;
                         errors.push(loss.to_scalar()?);
                         let weight = self.config.pred_weight * self.config.parameter_weight;
                         add(&loss, weight)?;
@@ -349,6 +366,7 @@ mod tests {
             patches: random(1, &[4, 33, 64]),
             parameters: (random(3, &[4, OPERATORS]) * &labels).unwrap(),
             labels,
+            predicted: None,
             targets: Vec::new(),
         }
     }
@@ -452,6 +470,46 @@ mod tests {
         assert!(loss.contrastive.is_finite() && loss.spread > 0.0);
         assert!(loss.predictive.is_nan() && loss.label_accuracy.is_nan());
         assert_eq!(loss.total.to_scalar::<f32>().unwrap(), loss.contrastive);
+    }
+
+    #[test]
+    fn views_that_do_not_count_leave_the_predictive_loss_alone() {
+        let settings = [
+            "backbone.adapters.kind=none",
+            "objective.tasks=[\"predictive\"]",
+            "objective.parameter_weight=0.5",
+        ];
+        let config = with("edge-s", &settings);
+        let mut p = Parameters::new(1, &Device::Cpu);
+        let (objective, backbone) = (&config.objective, &config.backbone);
+        let objective = Objective::new(objective, backbone, OPERATORS, &[], &mut p).unwrap();
+        let all = views();
+        let loss = |views: &Views| {
+            let loss = objective.loss(views, Mode::Evaluate).unwrap();
+            let total: f32 = loss.total.to_scalar().unwrap();
+            (total, loss)
+        };
+        let rows = Tensor::new(&[0u32, 3], &Device::Cpu).unwrap();
+        let some = Views {
+            predicted: Some(rows.clone()),
+            ..all.clone()
+        };
+        let pick = |values: &Tensor| values.index_select(&rows, 0).unwrap();
+        let only = Views {
+            patches: pick(&all.patches),
+            labels: pick(&all.labels),
+            parameters: pick(&all.parameters),
+            ..all.clone()
+        };
+        let (some, only) = (loss(&some).0, loss(&only).0);
+        assert!((some - only).abs() < 1e-6 && some != loss(&all).0);
+        let none = Views {
+            predicted: Some(Tensor::zeros(0, DType::U32, &Device::Cpu).unwrap()),
+            ..all
+        };
+        let (total, none) = loss(&none);
+        assert_eq!((total, none.predictive), (0.0, 0.0));
+        assert!(none.total.backward().is_ok());
     }
 
     #[test]

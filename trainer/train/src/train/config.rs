@@ -1,6 +1,6 @@
 //! A run's configuration: one TOML file with a default for everything but the backbone's shape.
 
-use crate::augment::AugmentConfig;
+use crate::augment::{AugmentConfig, EnvironmentConfig};
 use crate::net::BackboneSpec;
 use crate::ssl::ObjectiveConfig;
 use anyhow::{Context, Result, bail};
@@ -30,9 +30,15 @@ pub struct RunConfig {
     /// Operators and their ranges.
     #[serde(default)]
     pub augment: AugmentConfig,
+    /// What views sound in and through.
+    #[serde(default)]
+    pub environment: EnvironmentConfig,
     /// Where pairs come from.
     #[serde(default)]
     pub data: DataConfig,
+    /// Pairs of two recordings of one thing.
+    #[serde(default)]
+    pub pairs: PairsConfig,
     /// Optimiser, schedule and length.
     #[serde(default)]
     pub train: TrainConfig,
@@ -107,6 +113,34 @@ impl Default for DataConfig {
             synth_share: 0.3,
             positive_offset: 0.5,
             synth_perturb: 0.1,
+        }
+    }
+}
+
+/// The `[pairs]` table: positive pairs of two recordings of one thing, which a manifest's column `same`
+/// tells of. Each of the two gets operators and an environment of its own, as any view does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PairsConfig {
+    /// Share of all pairs, 0 to 1, that are two different recordings of one group, a window anywhere in
+    /// each: two with different values in the manifest's column `group` (another voice, another kit)
+    /// where there are such. Together with `data.synth_share` at most 1; the rest is two windows of one recording. Where
+    /// no group is known, these pairs are of one recording too.
+    pub same: f64,
+    /// A group is drawn in proportion to its number of recordings to this power: 0 draws all groups
+    /// evenly, 1 all recordings.
+    pub size_power: f64,
+    /// The groups of one kind (a manifest's column `kind`) are drawn in proportion to the sum of their
+    /// weights to this power: 1 leaves the weights as they are, 0 draws all kinds evenly.
+    pub kind_power: f64,
+}
+
+impl Default for PairsConfig {
+    fn default() -> Self {
+        Self {
+            same: 0.0,
+            size_power: 0.5,
+            kind_power: 1.0,
         }
     }
 }
@@ -329,6 +363,17 @@ impl RunConfig {
             0.0,
             1.0,
         )?;
+        let (pairs, synth) = (&self.pairs, self.data.synth_share);
+        range("pairs.same", pairs.same, 0.0, 1.0)?;
+        range("pairs.size_power", pairs.size_power, 0.0, 1.0)?;
+        range("pairs.kind_power", pairs.kind_power, 0.0, 1.0)?;
+        if pairs.same + synth > 1.0 {
+            bail!(
+                "pairs.same is {} and data.synth_share {synth}: together more than all pairs; lower one of them",
+                pairs.same
+            );
+        }
+        self.environment.check()?;
         range(
             "objective.temperature",
             self.objective.temperature,
@@ -448,6 +493,10 @@ mod tests {
         let text = PRESETS[0].1;
         let set = |s: &str| RunConfig::from_toml(text, &[s.to_owned()]);
         assert_eq!(set("train.minutes=5").unwrap().train.minutes, 5.0);
+        let loud = set("environment.background.probability=0.7").unwrap();
+        assert_eq!(loud.environment.background.probability, 0.7);
+        assert!(set("train.minutes=5").unwrap().environment.is_off());
+        assert_eq!(set("pairs.same=0.375").unwrap().pairs.same, 0.375);
         assert_eq!(
             set("backbone.adapters.kind=none")
                 .unwrap()
@@ -460,6 +509,14 @@ mod tests {
             ("train.minuts=5", "minuts"),
             ("train.batch=1", "train.batch is 1"),
             ("frontend.window=500", "power of two"),
+            ("pairs.same=1.2", "pairs.same is 1.2"),
+            ("pairs.same=0.8", "data.synth_share 0.3"),
+            ("pairs.kind_power=-1", "pairs.kind_power is -1"),
+            (
+                "environment.background.probability=7",
+                "environment.background.probability is 7",
+            ),
+            ("environment.backgrounds.probability=0.7", "backgrounds"),
             ("nonsense", "table.key=value"),
         ] {
             let message = format!("{:#}", set(setting).unwrap_err());

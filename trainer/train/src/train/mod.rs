@@ -15,7 +15,8 @@ mod tensorboard;
 
 pub use checkpoint::{load_weights, save_weights};
 pub use config::{
-    DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, RunConfig, TrainConfig,
+    DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, RunConfig,
+    TrainConfig,
 };
 pub use folder::RunFolder;
 pub use metrics::{MetricsRow, read as read_metrics};

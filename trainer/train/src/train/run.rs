@@ -16,8 +16,8 @@ use crate::net::{Mode, Parameters, Trunk, Weights, keep_freed_memory};
 use crate::ssl::{Loss, Objective, Views};
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
-use mtslvr_audio::DecodeCache;
 use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::{DecodeCache, Recordings};
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct TrainRequest {
     /// Configuration; its normalisation is measured where it is left open.
     pub config: RunConfig,
     /// Recordings at the frontend's sample rate; may be empty.
-    pub clips: Arc<Vec<Vec<f32>>>,
+    pub recordings: Arc<Recordings>,
     /// For the recordings of the held-out sets.
     pub cache: DecodeCache,
     /// The run folder, made if it is not there.
@@ -92,13 +92,10 @@ pub fn train(
     let mut config = request.config.clone();
     config.check()?;
     let seed = config.train.seed;
-    let source = PairSource::new(
-        request.clips.clone(),
-        config.data,
-        config.augment.clone(),
-        config.frontend.to_config(),
-        seed,
-    )?;
+    let source = PairSource::new(request.recordings.clone(), &config)?;
+    if let Some(remark) = source.remark() {
+        observer.note(&remark);
+    }
     let source = if config.frontend.mean.is_none() || config.frontend.scale.is_none() {
         (config.frontend.mean, config.frontend.scale) = (None, None);
         let plain = source.with_frontend(config.frontend.to_config());
@@ -300,11 +297,21 @@ fn step(
             |half: &Vec<f32>| Tensor::from_slice(half, (views, half.len() / views), device);
         halves.iter().map(tensor).collect()
     };
+    let background = config.environment.background;
+    let predicted = background.predictive_snr_db.map(|least| {
+        let snrs = (0u32..).zip(&batch.snr_db);
+        let rows: Vec<u32> = snrs
+            .filter(|(_, snr)| **snr >= least)
+            .map(|(view, _)| view)
+            .collect();
+        Tensor::from_slice(&rows, rows.len(), device)
+    });
     let by_operator = |values: &[f32]| Tensor::from_slice(values, (views, OPERATORS), device);
     let views = Views {
         patches: Tensor::from_slice(&batch.patches, (views, frames, mels), device)?,
         labels: by_operator(&batch.labels)?,
         parameters: by_operator(&batch.parameters)?,
+        predicted: predicted.transpose()?,
         targets: by_view(&batch.targets)?,
     };
     let mode = Mode::Train {
@@ -351,6 +358,7 @@ mod tests {
     use crate::train::{MonitorConfig, PRESETS};
     use candle_core::Device;
     use mtslvr_audio::synth::write_dataset;
+    use mtslvr_audio::{Licences, UnlabelledSet};
     use std::path::Path;
 
     struct Silent;
@@ -400,7 +408,7 @@ mod tests {
         };
         TrainRequest {
             config,
-            clips: Arc::new(Vec::new()),
+            recordings: Arc::default(),
             cache: DecodeCache::NONE,
             out: out.to_owned(),
             resume,
@@ -429,6 +437,46 @@ mod tests {
         let resumed = train(&request(parts.path(), 6, true), &go, &mut Silent).unwrap();
         assert_eq!(straight.weights, resumed.weights);
         assert_eq!(folder.load().unwrap().1, resumed.weights);
+    }
+
+    #[test]
+    fn a_run_with_backgrounds_and_pairs_of_one_thing_resumes_to_the_same_bits() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let data = tempfile::tempdir().unwrap();
+        write_dataset(data.path(), 3, 3, 0.6, 1).unwrap();
+        let mut manifest = "path,same\n".to_owned();
+        for class in std::fs::read_dir(data.path()).unwrap() {
+            let class = class.unwrap().file_name().into_string().unwrap();
+            for clip in 0..3 {
+                manifest += &format!("{class}/{clip:03}.wav,{class}\n");
+            }
+        }
+        std::fs::write(data.path().join("manifest.csv"), manifest).unwrap();
+        let set = UnlabelledSet::for_training(&[data.path()], Licences::Any).unwrap();
+        let (recordings, _) = set.load_all(16_000, &DecodeCache::NONE, |_| ());
+        assert_eq!(recordings.groups.len(), 3);
+        let recordings = Arc::new(recordings);
+        let request = |out: &Path, resume| {
+            let mut request = request(out, 6, resume);
+            request.recordings = recordings.clone();
+            request.config.pairs.same = 0.5;
+            let environment = &mut request.config.environment;
+            environment.background.probability = 0.7;
+            environment.background.predictive_snr_db = Some(15.0);
+            environment.tilt.probability = 0.5;
+            environment.level.probability = 0.5;
+            environment.shift.probability = 0.5;
+            request
+        };
+        let go = AtomicBool::new(false);
+        let straight = train(&request(whole.path(), false), &go, &mut Silent).unwrap();
+        let stop = AtomicBool::new(false);
+        train(&request(parts.path(), false), &stop, &mut Interrupt(&stop)).unwrap();
+        let resumed = train(&request(parts.path(), true), &go, &mut Silent).unwrap();
+        assert_eq!(straight.weights, resumed.weights);
+        let kept = RunConfig::read(&RunFolder::new(parts.path()).config(), &[]).unwrap();
+        assert_eq!(kept.environment, straight.config.environment);
+        assert_eq!(kept.pairs.same, 0.5);
     }
 
     /// Keeps what it is told.

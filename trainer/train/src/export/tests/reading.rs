@@ -2,13 +2,15 @@
 
 use crate::export::{random, write};
 use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, StageSpec, StemSpec};
-use mtslvr_pack::engine::TractBackbone;
-use mtslvr_pack::graph::Sharing;
+use mtslvr_pack::engine::{KEY_BASE_MEAN, KEY_PARTS, OnnxMetadata, TractBackbone};
+use mtslvr_pack::graph::Graph;
 use mtslvr_pack::interpret;
-use mtslvr_pack::onnx::read;
+use mtslvr_pack::onnx::{int, pb, read, value_info, with_metadata};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::frontend::FrontendConfig;
 use proptest::prelude::*;
+use prost::Message;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 fn assert_near(found: &[f32], expected: &[f32]) {
@@ -35,6 +37,18 @@ fn kind() -> impl Strategy<Value = AdapterKind> {
         Just(AdapterKind::Parallel),
         Just(AdapterKind::Separate)
     ]
+}
+
+/// The operators that make a tensor.
+fn needed(graph: &Graph, tensor: usize) -> BTreeSet<usize> {
+    let mut tensors = BTreeSet::from([tensor]);
+    let mut ops = BTreeSet::new();
+    while let Some(op) = tensors.pop_last().and_then(|tensor| tensor.checked_sub(1)) {
+        ops.insert(op);
+        let (first, second) = graph.ops[op].kind.operands();
+        tensors.extend([Some(first), second].into_iter().flatten());
+    }
+    ops
 }
 
 proptest! {
@@ -78,8 +92,14 @@ proptest! {
         let shortcuts = weights.keys().filter(shortcut).count();
         // The split variant's linear layer and the whitening are one.
         let linear = usize::from(kind == AdapterKind::Split || spec.output.is_some());
-        prop_assert_eq!(graph.ops.len(), 1 + 3 * blocks + shortcuts + 1 + linear);
-        prop_assert_eq!(graph.paths, spec.paths());
+        let alone = 1 + 3 * blocks + shortcuts + 1 + linear;
+        prop_assert_eq!(graph.outputs.len(), spec.paths());
+        for output in &graph.outputs {
+            prop_assert_eq!(needed(&graph, output.tensor).len(), alone);
+        }
+        // What outputs have in common is there once, and nothing else is there.
+        let all: BTreeSet<usize> = graph.outputs.iter().flat_map(|o| needed(&graph, o.tensor)).collect();
+        prop_assert_eq!(graph.ops.len(), all.len());
         prop_assert_eq!(graph.frontend, frontend);
         let patch = &random::patches(&frontend, 1, seed)[0];
         assert_near(&interpret::embed(&graph, patch), &by_tract(&bytes, patch));
@@ -97,38 +117,135 @@ fn kernels_are_shared_and_adapters_found() {
     let bytes = write(&spec, &weights, &random::frontend(), &statistics, "a test").unwrap();
     let graph = read(&bytes, None).unwrap();
     assert_eq!(graph.provenance.as_deref(), Some("a test"));
+    // What is whole the same is there once; what follows has the same kernels in both paths.
+    let first = needed(&graph, graph.outputs[0].tensor);
+    let second = needed(&graph, graph.outputs[1].tensor);
+    let shared = first
+        .intersection(&second)
+        .map(|&op| graph.ops[op].name.as_str());
+    let expected = [
+        "stem.conv",
+        "stages.0.0.conv1",
+        "stages.0.0.conv2",
+        "stages.0.0.add",
+    ];
+    let expected = expected.map(|name| format!("shared/{name}"));
+    assert_eq!(shared.collect::<Vec<_>>(), expected);
+    let own = |ops: &BTreeSet<usize>, other: &BTreeSet<usize>| -> Vec<usize> {
+        ops.difference(other).copied().collect()
+    };
     let mut adapted = Vec::new();
-    for op in &graph.ops {
-        if let [a, b] = op.kind.channels() {
-            assert!(Arc::ptr_eq(&a.weights, &b.weights), "{}", op.name);
-            assert_eq!(a.adapter.is_some(), b.adapter.is_some());
-            assert_eq!(a == b, !op.name.starts_with("stages.1"), "{}", op.name);
-            if a.adapter.is_some() {
-                adapted.push(op.name.as_str());
-            }
+    for (a, b) in own(&first, &second).into_iter().zip(own(&second, &first)) {
+        let [a, b] = [a, b].map(|op| &graph.ops[op]);
+        let (Some(x), Some(y)) = (a.kind.channels(), b.kind.channels()) else {
+            continue;
+        };
+        assert!(Arc::ptr_eq(&x.weights, &y.weights), "{} {}", a.name, b.name);
+        assert!(x != y);
+        if x.adapter.is_some() && y.adapter.is_some() {
+            let (_, unit) = a.name.split_once("/stages.1.").unwrap();
+            adapted.push(unit);
         }
     }
-    let expected = ["0.conv1", "0.conv2", "1.conv1", "1.conv2"];
-    assert_eq!(adapted, expected.map(|unit| format!("stages.1.{unit}")));
+    assert_eq!(adapted, ["0.conv1", "0.conv2", "1.conv1", "1.conv2"]);
 }
 
+/// Kernels and operators with kernels, of each kind of adapter.
 #[test]
-fn what_cannot_be_shared_is_folded_and_said() {
-    let sharing = |kind, from_stage| {
+fn what_cannot_be_shared_is_folded() {
+    let counted = |kind, from_stage| {
         let spec = random::spec(kind, from_stage);
         let (weights, statistics) = (random::weights(&spec, 3), random::statistics(&spec));
         let bytes = write(&spec, &weights, &random::frontend(), &statistics, "").unwrap();
         let graph = read(&bytes, None).unwrap();
-        let Sharing { shared, own } = graph.sharing();
-        assert_eq!(graph.sharing().note().is_some(), own > 0);
-        (shared, own)
+        let channels = graph.ops.iter().filter_map(|op| op.kind.channels());
+        let kernels = channels.map(|channels| channels.weights.as_ptr());
+        let kernels: Vec<*const f32> = kernels.collect();
+        let distinct: BTreeSet<*const f32> = kernels.iter().copied().collect();
+        (distinct.len(), kernels.len())
     };
     // Convolutions: stem, 3 blocks of 2, one shortcut.
-    assert_eq!(sharing(AdapterKind::None, 0), (0, 0));
-    assert_eq!(sharing(AdapterKind::Split, 0), (8, 1));
-    assert_eq!(sharing(AdapterKind::BatchNorm, 0), (8, 0));
-    assert_eq!(sharing(AdapterKind::Series, 0), (2, 6));
-    assert_eq!(sharing(AdapterKind::Series, 1), (4, 4));
-    assert_eq!(sharing(AdapterKind::Parallel, 0), (8, 0));
-    assert_eq!(sharing(AdapterKind::Separate, 1), (3, 5));
+    assert_eq!(counted(AdapterKind::None, 0), (8, 8));
+    // One linear layer for each path.
+    assert_eq!(counted(AdapterKind::Split, 0), (8 + 2, 8 + 2));
+    assert_eq!(counted(AdapterKind::BatchNorm, 0), (8, 2 * 8));
+    // Series adapters are composed with the kernels before them; stem and shortcut have none.
+    assert_eq!(counted(AdapterKind::Series, 0), (2 + 2 * 6, 2 * 8));
+    assert_eq!(counted(AdapterKind::Series, 1), (3 + 1 + 2 * 4, 3 + 2 * 5));
+    assert_eq!(counted(AdapterKind::Parallel, 0), (8, 2 * 8));
+    assert_eq!(counted(AdapterKind::Separate, 1), (3 + 2 * 5, 3 + 2 * 5));
+}
+
+/// A file with a third output, of another length, on what the others share.
+fn with_events(parts: Option<Vec<(String, f32)>>) -> Vec<u8> {
+    let spec = random::spec(AdapterKind::Split, 0);
+    let (weights, statistics) = (random::weights(&spec, 3), random::statistics(&spec));
+    let bytes = write(&spec, &weights, &random::frontend(), &statistics, "").unwrap();
+    let mut model = pb::ModelProto::decode(&bytes[..]).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let flat = graph.node.iter().find(|node| node.op_type == "Flatten");
+    let flat = flat.unwrap().output[0].clone();
+    let width = spec.feature_dim();
+    let kernels = (0..5 * width).map(|i| (i as f32 * 0.37).sin());
+    graph.initializer.push(pb::TensorProto {
+        name: "events.weight".into(),
+        dims: vec![5, width as i64],
+        data_type: pb::tensor_proto::DataType::Float as i32,
+        raw_data: kernels.flat_map(f32::to_le_bytes).collect(),
+        ..Default::default()
+    });
+    graph.node.push(pb::NodeProto {
+        op_type: "Gemm".into(),
+        input: vec![flat, "events.weight".into()],
+        output: vec!["events".into()],
+        attribute: vec![int("transB", 1)],
+        ..Default::default()
+    });
+    graph.output.push(value_info("events", &[5]));
+    let mean = ["0.25"; 2 * 12 + 5];
+    for entry in &mut model.metadata_props {
+        if entry.key == KEY_BASE_MEAN {
+            entry.value = mean.join(" ");
+        }
+    }
+    model.metadata_props.retain(|entry| entry.key != KEY_PARTS);
+    let bytes = model.encode_to_vec();
+    let metadata = OnnxMetadata {
+        parts,
+        ..OnnxMetadata::default()
+    };
+    with_metadata(&bytes, &metadata).unwrap()
+}
+
+#[test]
+fn outputs_in_any_number_are_parts() {
+    let named = |parts: &[(&str, f32)]| {
+        let parts = parts.iter().map(|(name, share)| (name.to_string(), *share));
+        with_events(Some(parts.collect()))
+    };
+    let ordered = [("events", 0.5), ("invariant", 0.25), ("equivariant", 0.25)];
+    for (bytes, expected) in [
+        (named(&ordered), ordered),
+        (
+            with_events(None),
+            ["invariant", "equivariant", "events"].map(|name| (name, 1.0 / 3.0)),
+        ),
+    ] {
+        let graph = read(&bytes, None).unwrap();
+        let found = graph.outputs.iter().map(|o| (o.name.as_str(), o.share));
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(graph.dim(), 2 * 12 + 5);
+        // The trunk is there once, and then a layer for each part.
+        let first = needed(&graph, graph.outputs[0].tensor);
+        assert_eq!(graph.ops.len(), first.len() + 2);
+        let patch = &random::patches(&random::frontend(), 1, 9)[0];
+        assert_near(&interpret::embed(&graph, patch), &by_tract(&bytes, patch));
+    }
+    // One of them alone is a model too.
+    let graph = read(&named(&[("events", 1.0)]), None).unwrap();
+    assert_eq!((graph.dim(), graph.outputs.len()), (5, 1));
+
+    let error = |parts: &[(&str, f32)]| read(&named(parts), None).unwrap_err().to_string();
+    assert!(error(&[("speech", 1.0)]).contains("no output `speech`"));
+    assert!(error(&[("events", 0.5), ("invariant", 0.4)]).contains("shares"));
 }

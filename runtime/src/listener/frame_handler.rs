@@ -1,6 +1,6 @@
-//! What a listener does with each frame while samples are pushed.
+//! Handles each frame while samples are pushed: gate, windows, judgements, events.
 
-use super::{Ear, Event, Judgement, ListenError, Window};
+use super::{Event, Judgement, ListenError, StreamState, Window};
 use crate::backbone::Backbone;
 use crate::fewshot::{ClassifyError, Decision, Learner, Role};
 
@@ -10,75 +10,75 @@ const LEAD: u64 = 2;
 /// Frames after the last one that stands out which belong to the sound: its decay.
 const TRAIL: u64 = 2;
 
-/// A listener's parts, borrowed for one call.
-pub(super) struct Hearing<'a, 'e, 'l, B: Backbone, F> {
-    pub ear: &'a mut Ear<'e>,
+/// A listener's state and its partners, borrowed for one call.
+pub(super) struct FrameHandler<'a, 's, 'l, B: Backbone, F> {
+    pub state: &'a mut StreamState<'s>,
     pub learner: &'a mut Learner<'l>,
     pub backbone: &'a mut B,
     pub on_window: F,
     pub result: Result<(), ListenError<B::Error>>,
 }
 
-impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
+impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
+    /// Takes the next frame.
     pub fn add(&mut self, frame: &[f32]) {
-        let ear = &mut *self.ear;
-        let (rows, number) = (ear.patch_frames(), ear.frames);
-        let row = (number % rows) as usize * frame.len();
-        ear.rows[row..row + frame.len()].copy_from_slice(frame);
-        ear.level = ear.level.max(ear.gate.push(frame));
-        ear.frames += 1;
-        if !ear.gate.is_open() {
+        let state = &mut *self.state;
+        let number = state.frames.pushed();
+        state.frames.push(frame);
+        state.level = state.level.max(state.gate.push(frame));
+        if !state.gate.is_open() {
             self.end();
-        } else if ear.onset.is_none() {
-            ear.onset = Some(number.saturating_sub(LEAD));
-            ear.judged = 0;
-            ear.due = number + ear.hop;
+        } else if state.onset.is_none() {
+            state.onset = Some(number.saturating_sub(LEAD));
+            state.judged = 0;
+            state.due = number + state.hop;
         }
-        let ear = &mut *self.ear;
-        if ear.gate.stands_out() {
-            ear.sounding = number + 1;
+        let state = &mut *self.state;
+        if state.gate.stands_out() {
+            state.sounding = number + 1;
         }
-        ear.ending = ear.frames.min(ear.sounding + TRAIL);
-        if ear.frames >= ear.due {
+        let pushed = state.frames.pushed();
+        state.ending = pushed.min(state.sounding + TRAIL);
+        if pushed >= state.due {
             self.window();
         }
     }
 
     /// Ends the sound that is heard, if one is.
     pub fn end(&mut self) {
-        let ear = &*self.ear;
-        if ear.onset.is_none() {
+        let state = &*self.state;
+        if state.onset.is_none() {
             return;
         }
         // What came since the last window changes little where it is less than half a hop.
-        if ear.judged == 0 || 2 * (ear.ending - ear.judged_to) >= ear.hop {
+        if state.judged == 0 || 2 * state.ending.saturating_sub(state.judged_to) >= state.hop {
             self.window();
         }
-        self.ear.onset = None;
-        self.ear.trigger.step(None, 0);
+        self.state.onset = None;
+        self.state.trigger.step(None, 0);
     }
 
-    /// Tells of the window that is due, judged if it holds more of a sound than the one before.
+    /// Reports the window that is due, judged if it holds more of a sound than the one before.
     fn window(&mut self) {
-        let ear = &mut *self.ear;
-        let window = ear.window();
-        let (start, end) = (ear.sample_of(window.start), ear.samples_to(window.end));
+        let state = &mut *self.state;
+        let window = state.window();
+        let (start, end) = (state.sample_of(window.start), state.samples_to(window.end));
         let mut decision = None;
         let mut judged = None;
         let mut event = None;
-        let onset = ear.onset.map(|onset| ear.sample_of(onset));
-        let heard = onset.is_some() && (ear.judged == 0 || ear.ending > ear.judged_to);
+        let onset = state.onset.map(|onset| state.sample_of(onset));
+        let heard = onset.is_some() && (state.judged == 0 || state.ending > state.judged_to);
         if heard {
-            ear.fill_patch(window);
-            if let Err(error) = ear.embed(self.backbone) {
+            state.fill_patch(window);
+            if let Err(error) = state.embed(self.backbone) {
                 self.result = Err(ListenError::Backbone(error));
-                ear.skip();
+                state.skip();
                 return;
             }
-            match classify(self.learner, ear.smoothed, ear.scores) {
+            match classify(self.learner, state.smoothed, state.scores) {
                 Ok(None) => {}
                 Ok(Some((decided, judgement))) => {
-                    let begins = ear.trigger.step(Some(judgement), end);
+                    let begins = state.trigger.step(Some(judgement), end);
                     event = begins.then_some(Event {
                         class: judgement.class,
                         start,
@@ -91,23 +91,24 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> Hearing<'_, '_, '_, B, F> {
                 Err(error) => self.result = Err(ListenError::Classify(error)),
             }
         }
-        let frames = Ear::gather(ear.rows, ear.patch, ear.mels, ear.told..ear.frames);
+        let unreported = state.reported..state.frames.pushed();
+        let frames = state.frames.copy(unreported, state.patch);
         (self.on_window)(&Window {
             start,
             end,
             onset,
             frames,
-            level: ear.level,
-            embedding: heard.then_some(&*ear.smoothed),
+            level: state.level,
+            embedding: heard.then_some(&*state.smoothed),
             decision,
             judgement: judged,
             event,
         });
-        ear.skip();
+        state.skip();
     }
 }
 
-/// What the learner says of an embedding; `None` where it knows nothing or the embedding has no
+/// Asks the learner about an embedding; `None` where it knows nothing or the embedding has no
 /// direction.
 fn classify<'s>(
     learner: &mut Learner,
@@ -122,12 +123,13 @@ fn classify<'s>(
         Err(ClassifyError::Embedding(_)) => return Ok(None),
         other => other?,
     };
-    let role = learner.support().classes()[usize::from(decision.best)].role();
+    let best = learner.support().class(decision.best);
+    let is_sound = best.is_ok_and(|class| class.role() == Role::Sound);
     let refused = decision.similarity >= decision.threshold && decision.class.is_none();
     let judgement = Judgement {
         class: decision.best,
         similarity: decision.similarity,
-        threshold: if role != Role::Sound || refused {
+        threshold: if !is_sound || refused {
             f32::INFINITY
         } else {
             decision.threshold

@@ -1,32 +1,29 @@
-//! What a listener remembers of the stream: the last frames, the background, the sound that is
-//! heard.
+//! The state of a stream: the last frames, the background, the sound that is heard.
 
 use super::{Gate, Trigger};
 use crate::backbone::Backbone;
+use crate::clip::{FrameRing, repeat_until_full};
 use crate::frontend::FrontendConfig;
 use core::ops::Range;
 
 /// Everything behind the frontend. Numbers of frames count from the stream's beginning.
 #[derive(Debug)]
-pub(super) struct Ear<'b> {
+pub(super) struct StreamState<'b> {
     pub frontend: FrontendConfig,
-    pub mels: usize,
     pub smoothing: u16,
     /// Frames from one window to the next.
     pub hop: u64,
     pub gate: Gate<'b>,
     pub trigger: Trigger,
-    /// The last frames; frame `i` is row `i % patch_frames`.
-    pub rows: &'b mut [f32],
+    /// The last frames, as many as a patch has.
+    pub frames: FrameRing<'b>,
     /// Where a window is put together.
     pub patch: &'b mut [f32],
     pub embedding: &'b mut [f32],
     pub smoothed: &'b mut [f32],
     pub scores: &'b mut [f32],
-    /// Frames so far.
-    pub frames: u64,
-    /// Frames of which windows have told.
-    pub told: u64,
+    /// Frames that windows have reported.
+    pub reported: u64,
     /// When the next window is due.
     pub due: u64,
     /// How far the most prominent frame since the last window stood out, dB.
@@ -35,20 +32,21 @@ pub(super) struct Ear<'b> {
     pub onset: Option<u64>,
     /// The frame after the last one that stood out.
     pub sounding: u64,
-    /// The frame after the sound's last: what follows while the gate is held open is background
-    /// again, which no example of it holds.
+    /// The frame after the sound's last. The frames that follow while the gate is held open are
+    /// background again, which no example of the sound holds.
     pub ending: u64,
-    /// Windows of it that have been judged, and where the last of them ended.
+    /// Windows of the sound that have been judged, and where the last of them ended.
     pub judged: u16,
     pub judged_to: u64,
 }
 
-impl Ear<'_> {
+impl StreamState<'_> {
+    /// Forgets the stream.
     pub fn reset(&mut self) {
         self.gate.reset();
         self.trigger.reset();
-        self.frames = 0;
-        self.told = 0;
+        self.frames.clear();
+        self.reported = 0;
         self.due = self.hop;
         self.level = 0.0;
         self.onset = None;
@@ -58,26 +56,24 @@ impl Ear<'_> {
         self.judged_to = 0;
     }
 
-    pub fn patch_frames(&self) -> u64 {
-        self.frontend.frames.into()
-    }
-
-    /// The frames of the window that is due: of the sound that is heard, or else of all that came
-    /// since the last one.
+    /// Returns the frames of the window that is due: those of the sound that is heard, or else all that
+    /// came since the last window.
     pub fn window(&self) -> Range<u64> {
+        let pushed = self.frames.pushed();
         let (first, end) = match self.onset {
             Some(onset) => (onset, self.ending),
-            None => (self.told, self.frames),
+            None => (self.reported, pushed),
         };
-        first.max(self.frames.saturating_sub(self.patch_frames()))..end
+        let kept = pushed.saturating_sub(self.frontend.frames.into());
+        first.max(kept)..end
     }
 
-    /// The first sample that frame `number` covers.
+    /// Returns the first sample that frame `number` covers.
     pub fn sample_of(&self, number: u64) -> u64 {
         number * u64::from(self.frontend.hop)
     }
 
-    /// The sample after the last one that the frames before `number` cover.
+    /// Returns the sample after the last one that the frames before `number` cover.
     pub fn samples_to(&self, number: u64) -> u64 {
         match number.checked_sub(1) {
             Some(last) => self.sample_of(last) + u64::from(self.frontend.window),
@@ -88,28 +84,8 @@ impl Ear<'_> {
     /// Puts `frames`, which are no more than a patch and still there, into the patch, repeated until
     /// it is full: the rule for clips ([`crate::clip`]).
     pub fn fill_patch(&mut self, frames: Range<u64>) {
-        let filled = Self::gather(self.rows, self.patch, self.mels, frames).len();
-        for at in (filled..self.patch.len()).step_by(self.mels) {
-            let source = at % filled;
-            self.patch.copy_within(source..source + self.mels, at);
-        }
-    }
-
-    /// Copies the frames `first..end`, or the last of them that fit in, oldest first.
-    pub fn gather<'p>(
-        rows: &[f32],
-        patch: &'p mut [f32],
-        mels: usize,
-        Range { start: first, end }: Range<u64>,
-    ) -> &'p [f32] {
-        let length = (rows.len() / mels) as u64;
-        let first = first.max(end.saturating_sub(length));
-        let count = (end - first) as usize;
-        for (to, number) in patch.chunks_exact_mut(mels).zip(first..end) {
-            let row = (number % length) as usize * mels;
-            to.copy_from_slice(&rows[row..row + mels]);
-        }
-        &patch[..count * mels]
+        let filled = self.frames.copy(frames, self.patch).len();
+        repeat_until_full(self.patch, filled);
     }
 
     /// Embeds the patch into the mean over the sound's windows.
@@ -129,10 +105,10 @@ impl Ear<'_> {
         Ok(())
     }
 
-    /// The next window is a hop from here.
+    /// Sets the next window a hop from here.
     pub fn skip(&mut self) {
-        self.told = self.frames;
-        self.due = self.frames + self.hop;
+        self.reported = self.frames.pushed();
+        self.due = self.reported + self.hop;
         self.level = 0.0;
     }
 }

@@ -1,0 +1,39 @@
+//! Directions of ordinary sounds, packed with a model: what a query is compared with beside the
+//! sounds that were taught.
+
+/// Directions of ordinary sounds: int8, as [`crate::fewshot::direction`] makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cohort<'a> {
+    directions: &'a [i8],
+    dim: usize,
+}
+
+impl<'a> Cohort<'a> {
+    /// Takes directions of `dim` values, one after the other. `None` unless they are whole and there
+    /// is one.
+    pub(super) fn new(directions: &'a [i8], dim: usize) -> Option<Self> {
+        let whole = directions.len().checked_rem(dim) == Some(0);
+        (whole && !directions.is_empty()).then_some(Self { directions, dim })
+    }
+
+    /// Returns the number of directions, at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a cohort is never empty")]
+    pub fn len(&self) -> usize {
+        self.directions.len() / self.dim
+    }
+
+    /// Returns all values, one direction after the other.
+    pub fn as_slice(&self) -> &'a [i8] {
+        self.directions
+    }
+
+    /// Returns the directions.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [i8]> {
+        self.directions.chunks_exact(self.dim)
+    }
+
+    /// Returns direction `index`; `None` if there is no such direction.
+    pub fn get(&self, index: usize) -> Option<&'a [i8]> {
+        self.iter().nth(index)
+    }
+}

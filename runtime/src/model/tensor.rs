@@ -1,0 +1,26 @@
+//! A tensor: a map of int8 values in the arena.
+
+use core::ops::Range;
+
+use crate::nn::{Quantisation, Shape};
+
+/// A tensor of a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tensor {
+    /// Its index: 0 is the patch, `i + 1` what operator `i` writes.
+    pub index: usize,
+    /// Its shape.
+    pub shape: Shape,
+    /// Its place: bytes from the start of the arena.
+    pub offset: usize,
+    /// What its values stand for.
+    pub quantisation: Quantisation,
+}
+
+impl Tensor {
+    /// Returns the bytes of the arena that it takes.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.shape.len()
+    }
+}

@@ -1,0 +1,111 @@
+//! Checks what a file says beside its network: frontend, parts, statistics, texts.
+
+use crate::frontend::FrontendConfig;
+use crate::model::sections::Sections;
+use crate::model::wire::{CohortHeader, PartRecord, SectionKind, field, read_frontend};
+use crate::model::{Cohort, Model, OpenError, read_reference};
+use crate::space::PartsError;
+
+/// Reads the frontend, whose parameters must make one.
+pub(super) fn frontend(sections: &Sections<'_>) -> Result<FrontendConfig, OpenError> {
+    let kind = SectionKind::Frontend;
+    let record = fixed(sections, kind)?.ok_or(OpenError::MissingSection(kind))?;
+    let config = read_frontend(record);
+    config.validate().map_err(OpenError::Frontend)?;
+    Ok(config)
+}
+
+/// Takes a section of a fixed length, if the file has it.
+pub(super) fn fixed<'a, const LEN: usize>(
+    sections: &Sections<'a>,
+    kind: SectionKind,
+) -> Result<Option<&'a [u8; LEN]>, OpenError> {
+    let Some(section) = sections.optional(kind) else {
+        return Ok(None);
+    };
+    let record = section.try_into();
+    record.map(Some).map_err(|_| OpenError::SectionLen(kind))
+}
+
+/// Takes a section of text; empty where the file has none.
+pub(super) fn text<'a>(sections: &Sections<'a>, kind: SectionKind) -> Result<&'a str, OpenError> {
+    let bytes = sections.optional(kind).unwrap_or(&[]);
+    core::str::from_utf8(bytes).map_err(|_| OpenError::Text)
+}
+
+/// Takes the base mean, of any length.
+pub(super) fn base_mean<'a>(sections: &Sections<'a>) -> Result<&'a [f32], OpenError> {
+    let kind = SectionKind::BaseMean;
+    let bytes = sections.required(kind)?;
+    bytemuck::try_cast_slice(bytes).map_err(|_| OpenError::SectionLen(kind))
+}
+
+/// Takes the records of parts, as many as there are.
+pub(super) fn part_records<'a>(
+    sections: &Sections<'a>,
+) -> Result<&'a [[u8; PartRecord::LEN]], OpenError> {
+    let kind = SectionKind::Parts;
+    match sections.required(kind)?.as_chunks() {
+        (records, []) => Ok(records),
+        _ => Err(OpenError::SectionLen(kind)),
+    }
+}
+
+/// Takes the cohort, if the file has one.
+pub(super) fn cohort<'a>(sections: &Sections<'a>) -> Result<Option<Cohort<'a>>, OpenError> {
+    let kind = SectionKind::Cohort;
+    let Some(section) = sections.optional(kind) else {
+        return Ok(None);
+    };
+    let (record, directions) = section
+        .split_first_chunk()
+        .ok_or(OpenError::SectionLen(kind))?;
+    if field::cohort::RESERVED.get(record) != [0; 12] {
+        return Err(OpenError::Reserved);
+    }
+    let header = CohortHeader::read(record);
+    let directions: &[i8] = bytemuck::cast_slice(directions);
+    let cohort = Cohort::new(directions, header.dim.into())
+        .filter(|cohort| cohort.len() == usize::from(header.count));
+    cohort.map(Some).ok_or(OpenError::SectionLen(kind))
+}
+
+/// Checks that the parts describe an embedding, and that each is as long as the tensor that holds it.
+pub(super) fn check_parts(model: &Model<'_>) -> Result<(), OpenError> {
+    for (index, record) in model.parts.iter().enumerate() {
+        if field::part::RESERVED.get(record) != [0; 7] {
+            return Err(OpenError::Reserved);
+        }
+        // Zero behind the name, so that equal parts have equal records.
+        let name = field::part::NAME.get(record);
+        let filling = name.get(field::part::NAME_LEN.get(record).into()..);
+        if filling.is_none_or(|filling| filling.iter().any(|&byte| byte != 0)) {
+            return Err(OpenError::Parts(PartsError::Name));
+        }
+        let tensor = model.tensor(field::part::TENSOR.get(record).into());
+        let values = usize::from(field::part::VALUES.get(record));
+        if tensor.is_none_or(|tensor| tensor.shape.len() != values) {
+            return Err(OpenError::PartTensor { part: index as u16 });
+        }
+    }
+    model.read_parts().map(drop).map_err(OpenError::Parts)
+}
+
+/// Checks that what is said of embeddings is as long as one, and made of finite numbers in their
+/// ranges and order.
+pub(super) fn check_statistics(model: &Model<'_>) -> Result<(), OpenError> {
+    let dim = model.parts().dim();
+    if model.base_mean.len() != dim {
+        return Err(OpenError::SectionLen(SectionKind::BaseMean));
+    }
+    let directions = model.cohort.iter().flat_map(Cohort::iter);
+    if directions.take(1).any(|direction| direction.len() != dim) {
+        return Err(OpenError::SectionLen(SectionKind::Cohort));
+    }
+    let finite = model.base_mean.iter().all(|mean| mean.is_finite());
+    let reference = model.reference.map(read_reference);
+    if !finite || reference.is_some_and(|reference| reference.is_none()) {
+        return Err(OpenError::Statistics);
+    }
+    Ok(())
+}

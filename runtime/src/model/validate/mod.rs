@@ -1,0 +1,94 @@
+//! Everything that is checked when a model is opened, in an order in which each check can rely on
+//! those before it.
+
+mod described;
+mod network;
+mod op;
+mod placement;
+
+use super::sections::Sections;
+use super::wire::{self, Header, SectionKind, field};
+use super::{ALIGNMENT, Model, OpenError};
+
+pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
+    let expected = length(bytes)?;
+    let found = bytes.len();
+    if found > expected {
+        return Err(OpenError::Overlong { expected, found });
+    }
+    // Tables are used in place, as words.
+    if bytes.as_ptr().align_offset(ALIGNMENT) != 0 {
+        return Err(OpenError::Misaligned);
+    }
+    let record = header(bytes)?;
+    // Before all else: what follows describes a fault better only if the bytes are those written.
+    check_checksum(bytes, record)?;
+    if field::header::RESERVED.get(record) != [0; 12] {
+        return Err(OpenError::Reserved);
+    }
+    let sections = Sections::find(bytes, &Header::read(record))?;
+
+    // The network is checked against the frontend, the parts against the network, and what is said of
+    // embeddings against the parts.
+    let frontend = described::frontend(&sections)?;
+    let network = network::read(&sections)?;
+    let model = Model {
+        bytes,
+        header: record,
+        network,
+        parts: described::part_records(&sections)?,
+        frontend,
+        base_mean: described::base_mean(&sections)?,
+        name: described::text(&sections, SectionKind::Name)?,
+        provenance: described::text(&sections, SectionKind::Provenance)?,
+        reference: described::fixed(&sections, SectionKind::Reference)?,
+        cohort: described::cohort(&sections)?,
+        version_counter: described::fixed(&sections, SectionKind::VersionCounter)?.map(
+            |record: &[u8; field::version_counter::LEN]| field::version_counter::COUNT.get(record),
+        ),
+        signature: described::fixed(&sections, SectionKind::Signature)?,
+    };
+    network::check(&model)?;
+    described::check_parts(&model)?;
+    placement::check(&model)?;
+    described::check_statistics(&model)?;
+    Ok(model)
+}
+
+/// Takes the header of a file that has magic and version of this reader.
+pub(super) fn header(bytes: &[u8]) -> Result<&[u8; Header::LEN], OpenError> {
+    let found = bytes.len();
+    // Said even of bytes that are too short, because that tells more.
+    if bytes.iter().zip(Header::MAGIC).any(|(&byte, m)| byte != m) {
+        return Err(OpenError::Magic);
+    }
+    let record = bytes.first_chunk().ok_or(OpenError::Truncated {
+        expected: Header::LEN,
+        found,
+    })?;
+    let version = field::header::VERSION.get(record);
+    if version != super::VERSION {
+        return Err(OpenError::Version(version));
+    }
+    Ok(record)
+}
+
+/// Returns the length that the header states, if there are so many bytes.
+pub(super) fn length(bytes: &[u8]) -> Result<usize, OpenError> {
+    let found = bytes.len();
+    let expected = field::header::FILE_LEN.get(header(bytes)?) as usize;
+    if found < expected || expected < Header::LEN {
+        return Err(OpenError::Truncated { expected, found });
+    }
+    Ok(expected)
+}
+
+fn check_checksum(bytes: &[u8], record: &[u8; Header::LEN]) -> Result<(), OpenError> {
+    let expected = field::header::CHECKSUM.get(record);
+    let found = wire::checksum(bytes);
+    if expected == found {
+        Ok(())
+    } else {
+        Err(OpenError::Checksum { expected, found })
+    }
+}

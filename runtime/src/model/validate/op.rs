@@ -1,0 +1,203 @@
+//! Checks one operator: its shapes, the fields that its kind has, and that nothing it computes can
+//! overflow.
+
+use crate::model::network::Network;
+use crate::model::wire::{OpRecord, field};
+use crate::model::{Op, OpKind, OpenError};
+use crate::nn::{Layout, MAX_PRE_SHIFT, Shape, Window};
+
+/// Checks operator `index`, but not its place in the arena.
+pub(super) fn check(network: &Network<'_>, index: usize) -> Result<(), OpenError> {
+    let op = network.op(index)?;
+    check_shapes(&op)?;
+    if let Some(record) = network.ops.get(index) {
+        if field::op::RESERVED.get(record) != 0 {
+            return Err(OpenError::Reserved);
+        }
+        check_unused(&op, &OpRecord::read(record))?;
+    }
+    check_rules(&op)?;
+    check_accumulators(&op)?;
+    check_pairs(&op)
+}
+
+/// Checks that the output has the shape that the operator makes of its operands.
+fn check_shapes(op: &Op<'_>) -> Result<(), OpenError> {
+    let window_error = OpenError::Window {
+        op: op.index as u16,
+    };
+    let (map, output) = (op.input.shape, op.output.shape);
+    let expected = match op.kind {
+        OpKind::Convolution | OpKind::MaxPool | OpKind::AveragePool => {
+            let size = op.window.output_size(map.height, map.width);
+            let [height, width] = size.ok_or(window_error)?;
+            let channels = match op.kind {
+                OpKind::Convolution => output.channels,
+                _ => map.channels,
+            };
+            Shape::new(height, width, channels)
+        }
+        OpKind::Linear | OpKind::Add => {
+            if op.window != Window::square(1, 1, 0) {
+                return Err(window_error);
+            }
+            match op.kind {
+                OpKind::Linear => Shape::new(1, 1, output.channels),
+                _ => map,
+            }
+        }
+    };
+    // A second operand is added value by value.
+    if output != expected || op.second.is_some_and(|second| second.shape != expected) {
+        return Err(OpenError::Shape {
+            tensor: op.output.index as u16,
+        });
+    }
+    // The adapter reads input position `output position * stride`, which must exist.
+    let [stride_y, stride_x] = op.window.stride;
+    let centre_inside =
+        (output.height - 1) * stride_y < map.height && (output.width - 1) * stride_x < map.width;
+    if !op.tables.adapter.is_empty() && !centre_inside {
+        return Err(window_error);
+    }
+    Ok(())
+}
+
+/// Checks that the fields that the operator has no use for are as they are written where there is
+/// nothing to say.
+fn check_unused(op: &Op<'_>, record: &OpRecord) -> Result<(), OpenError> {
+    let mut used = OpRecord {
+        second: record.second,
+        scratch_at: record.scratch_at,
+        scratch_len: record.scratch_len,
+        clamp: record.clamp,
+        ..OpRecord::bare(record.kind, record.layout, record.input, record.window)
+    };
+    match op.kind {
+        OpKind::Convolution | OpKind::Linear => {
+            used.weights = record.weights;
+            used.bias = record.bias;
+            used.multipliers = record.multipliers;
+            used.pre = record.pre;
+        }
+        OpKind::AveragePool => {
+            used.multipliers = record.multipliers;
+            used.pre = record.pre;
+        }
+        OpKind::Add | OpKind::MaxPool => {}
+    }
+    if op.kind == OpKind::Convolution {
+        used.adapter = record.adapter;
+    }
+    if op.second.is_some() {
+        used.add_multipliers = record.add_multipliers;
+        if op.kind == OpKind::Convolution {
+            used.inner_zero_point = record.inner_zero_point;
+            used.inner_clamp = record.inner_clamp;
+        }
+    }
+    if used == *record {
+        Ok(())
+    } else {
+        Err(OpenError::Reserved)
+    }
+}
+
+/// Checks bounds of results, the shift, the sum's multipliers, and that a maximum keeps its scale.
+fn check_rules(op: &Op<'_>) -> Result<(), OpenError> {
+    let index = op.index as u16;
+    let rule = &op.tables.requantisation;
+    let sum = &op.tables.add;
+    // A clamp with its bounds the wrong way round has no result.
+    if rule.lo > rule.hi || sum.is_some_and(|sum| sum.lo > sum.hi) {
+        return Err(OpenError::Clamp { op: index });
+    }
+    if rule.pre > MAX_PRE_SHIFT || sum.is_some_and(|sum| !sum.fits()) {
+        return Err(OpenError::Overflow { op: index });
+    }
+    if op.kind == OpKind::MaxPool && op.input.quantisation != op.output.quantisation {
+        return Err(OpenError::Scale {
+            tensor: op.output.index as u16,
+        });
+    }
+    Ok(())
+}
+
+/// Proves that no input can overflow an accumulator of `op`, shifted, in any order of summation.
+fn check_accumulators(op: &Op<'_>) -> Result<(), OpenError> {
+    let tables = &op.tables;
+    let limit = (i32::MAX >> tables.requantisation.pre) as u64;
+    let overflow = Err(OpenError::Overflow {
+        op: op.index as u16,
+    });
+    match op.kind {
+        OpKind::Convolution | OpKind::Linear => {
+            let channels = op.layout.stored_channels(op.output.shape.channels);
+            let row = tables.weights.len() / channels;
+            let adapter_row = tables.adapter.len() / channels;
+            for (channel, bias) in tables.bias.iter().enumerate() {
+                let bias = u64::from(bias.unsigned_abs());
+                // No product is larger than 128 * 128; sums of the weights themselves are only
+                // needed where that does not settle it.
+                if bias + 128 * 128 * (row + adapter_row) as u64 <= limit {
+                    continue;
+                }
+                let weights = op.layout.channel(tables.weights, row, channel);
+                let adapter = op.layout.channel(tables.adapter, adapter_row, channel);
+                let sum: u64 = weights
+                    .chain(adapter)
+                    .map(|w| u64::from(w.unsigned_abs()))
+                    .sum();
+                if bias + 128 * sum > limit {
+                    return overflow;
+                }
+            }
+        }
+        OpKind::AveragePool => {
+            if 255 * op.window.kernel[0] as u64 * op.window.kernel[1] as u64 > limit {
+                return overflow;
+            }
+        }
+        // Sums are checked with the rules.
+        OpKind::Add | OpKind::MaxPool => {}
+    }
+    Ok(())
+}
+
+/// Checks the weights of pairs of channels. No value is beyond the range of an `i8`, and what fills
+/// rows and channels up to an even number is zero, so that it does not matter what an engine
+/// multiplies it with.
+fn check_pairs(op: &Op<'_>) -> Result<(), OpenError> {
+    if op.layout != Layout::Pairs {
+        return Ok(());
+    }
+    let tables = &op.tables;
+    let (inputs, channels) = (op.input.shape.channels, op.output.shape.channels);
+    let kernel_row = op.window.kernel[1] * inputs;
+    let row_len = op.layout.row_len(&op.window, inputs);
+    let column_len = op.layout.column_len(&op.window, inputs);
+    let adapter_len = op.layout.adapter_len(inputs);
+    for (table, len, row, filled) in [
+        (tables.weights, column_len, kernel_row, row_len),
+        (tables.adapter, adapter_len, inputs, adapter_len),
+    ] {
+        let (pairs, _) = table.as_chunks::<2>();
+        // 256 * 127 + 127 and all above have 128 as their second value.
+        let in_range = pairs
+            .iter()
+            .all(|pair| i16::from_le_bytes(pair.map(|b| b as u8)) < 0x7F80);
+        let rows_filled = row == filled
+            || pairs
+                .chunks_exact(filled)
+                .all(|row| row.ends_with(&[[0; 2]]));
+        let channel_filled = channels.is_multiple_of(2)
+            || table.is_empty()
+            || op.layout.channel(table, len, channels).all(|w| w == 0);
+        if !(in_range && rows_filled && channel_filled) {
+            return Err(OpenError::Weights {
+                op: op.index as u16,
+            });
+        }
+    }
+    Ok(())
+}

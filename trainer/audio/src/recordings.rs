@@ -1,0 +1,133 @@
+//! Training audio in memory, and which recordings are of one thing.
+
+use super::samples::Samples;
+use super::unlabelled::{Manifest, UnlabelledClip};
+use std::collections::BTreeMap;
+
+/// Decoded recordings at one sample rate.
+#[derive(Clone, Debug, Default)]
+pub struct Recordings {
+    /// Samples of each recording.
+    pub clips: Vec<Samples>,
+    /// Recordings of one thing, by the column `same` of a manifest: two or more in each group, and
+    /// every recording in one group at most.
+    pub groups: Vec<Group>,
+    /// The manifests that were read.
+    pub manifests: Vec<Manifest>,
+}
+
+/// Recordings of one thing: a word by several voices, an instrument on several notes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its value in the column `same`.
+    pub name: String,
+    /// The column `kind` of its first recording; empty without one.
+    pub kind: String,
+    /// Its recordings, in their order.
+    pub members: Vec<Member>,
+}
+
+/// A recording of a [`Group`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Index into [`Recordings::clips`].
+    pub clip: usize,
+    /// Its voice, kit or the like, which others may share: the column `group`.
+    pub source: Option<String>,
+}
+
+impl Group {
+    /// Members to pair number `first` with: those that do not share its source or, where all do, all
+    /// others.
+    pub fn partners(&self, first: usize) -> Vec<usize> {
+        let source = &self.members[first].source;
+        let others = (0..self.members.len()).filter(|&other| other != first);
+        let apart = |other: &usize| source.is_none() || self.members[*other].source != *source;
+        let partners: Vec<usize> = others.clone().filter(apart).collect();
+        match partners.is_empty() {
+            true => others.collect(),
+            false => partners,
+        }
+    }
+}
+
+impl Recordings {
+    /// Puts what was loaded together: each clip with its samples.
+    pub(super) fn new(
+        loaded: impl IntoIterator<Item = (UnlabelledClip, Samples)>,
+        manifests: Vec<Manifest>,
+    ) -> Self {
+        let (mut clips, mut groups) = (Vec::new(), BTreeMap::new());
+        for (index, (clip, samples)) in loaded.into_iter().enumerate() {
+            clips.push(samples);
+            if let Some((manifest, name)) = clip.same {
+                let group = groups.entry((manifest, name.clone()));
+                let group = group.or_insert_with(|| Group {
+                    name,
+                    kind: clip.kind.unwrap_or_default(),
+                    members: Vec::new(),
+                });
+                group.members.push(Member {
+                    clip: index,
+                    source: clip.group,
+                });
+            }
+        }
+        let groups = groups.into_values();
+        Self {
+            clips,
+            groups: groups.filter(|group| group.members.len() > 1).collect(),
+            manifests,
+        }
+    }
+
+    /// Samples of all recordings together.
+    pub fn total_samples(&self) -> usize {
+        self.clips.iter().map(Samples::len).sum()
+    }
+
+    /// Number of recordings that are in a group.
+    pub fn grouped(&self) -> usize {
+        self.groups.iter().map(|group| group.members.len()).sum()
+    }
+}
+
+impl From<Vec<Vec<f32>>> for Recordings {
+    /// Recordings that nothing is known of.
+    fn from(clips: Vec<Vec<f32>>) -> Self {
+        Self {
+            clips: clips.into_iter().map(Samples::from).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partners_are_of_another_source_where_there_is_one() {
+        let group = |sources: &[&str]| Group {
+            name: "hello".into(),
+            kind: "word".into(),
+            members: sources
+                .iter()
+                .enumerate()
+                .map(|(clip, &source)| Member {
+                    clip,
+                    source: (!source.is_empty()).then(|| source.to_owned()),
+                })
+                .collect(),
+        };
+        let partners = |sources: &[&str]| -> Vec<Vec<usize>> {
+            let group = group(sources);
+            (0..sources.len())
+                .map(|first| group.partners(first))
+                .collect()
+        };
+        assert_eq!(partners(&["a", "b", "a"]), [vec![1], vec![0, 2], vec![1]]);
+        assert_eq!(partners(&["a", "a"]), [[1], [0]]);
+        assert_eq!(partners(&["", "", "a"]), [[1, 2], [0, 2], [0, 1]]);
+    }
+}

@@ -1,0 +1,121 @@
+//! An inspection as text: facts line by line, then a table of operators.
+
+use super::{FlashParts, Inspection, Part};
+use mtslvr_runtime::fewshot::REFERENCE_TAILS;
+use std::fmt;
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.name.is_empty() {
+            writeln!(f, "name        {}", self.name)?;
+        }
+        for (index, line) in self.provenance.lines().enumerate() {
+            let label = if index == 0 { "provenance" } else { "" };
+            writeln!(f, "{label:<12}{line}")?;
+        }
+        if let Some(hash) = &self.hash {
+            let verified = match hash.verified {
+                true => "",
+                false => "  (the contents have another one)",
+            };
+            writeln!(f, "hash        {}{verified}", hash.stated)?;
+        }
+        let FlashParts {
+            weights,
+            adapters,
+            tables,
+            other,
+        } = self.flash;
+        writeln!(
+            f,
+            "flash       {} bytes: weights {weights}, adapters {adapters}, tables {tables}, other {other}",
+            self.file_bytes
+        )?;
+        let arena = match self.ram.arena {
+            Some(arena) => format!("arena {arena} bytes, "),
+            None => String::new(),
+        };
+        writeln!(
+            f,
+            "RAM         {arena}clip buffer {} bytes",
+            self.ram.clip_buffer
+        )?;
+        writeln!(
+            f,
+            "MAC         {} a patch, {} operators",
+            millions(self.macs),
+            self.operators.len()
+        )?;
+        let c = &self.frontend;
+        writeln!(
+            f,
+            "frontend    {} Hz, window {}, hop {}, {} mels {} to {} Hz, {} frames; (ln(power + {:e}) - {}) * {}",
+            c.sample_rate,
+            c.window,
+            c.hop,
+            c.mels,
+            c.f_min,
+            c.f_max,
+            c.frames,
+            c.floor,
+            c.mean,
+            c.scale
+        )?;
+        for (index, part) in self.parts.iter().enumerate() {
+            let label = if index == 0 { "embedding" } else { "" };
+            let Part {
+                name,
+                len,
+                share,
+                macs,
+            } = part;
+            writeln!(
+                f,
+                "{label:<12}{name}: {len} values, share {share}, alone {} MAC",
+                millions(*macs)
+            )?;
+        }
+        if let Some(s) = &self.statistics {
+            writeln!(
+                f,
+                "statistics  length of the base mean {:.4}",
+                s.base_mean_norm
+            )?;
+            let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
+            let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
+            let tails: Vec<String> = tails.collect();
+            writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
+        }
+        writeln!(
+            f,
+            "\n  #  {:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  name",
+            "operator", "input", "output", "kernel", "stride", "MAC", "bytes"
+        )?;
+        for (index, op) in self.operators.iter().enumerate() {
+            let kind = if op.adapter {
+                format!("{} (adapted)", op.kind.replace("convolution", "conv"))
+            } else {
+                op.kind.clone()
+            };
+            writeln!(
+                f,
+                "{index:>3}  {kind:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  {}",
+                op.input,
+                op.output,
+                op.kernel,
+                op.stride,
+                millions(op.macs),
+                op.bytes,
+                op.name.as_deref().unwrap_or("")
+            )?;
+        }
+        if let Some(plan) = &self.memory_plan {
+            write!(f, "\n{plan}")?;
+        }
+        Ok(())
+    }
+}
+
+fn millions(macs: u64) -> String {
+    format!("{:.3} M", macs as f64 / 1e6)
+}

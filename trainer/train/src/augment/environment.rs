@@ -1,0 +1,528 @@
+//! Puts views where a device might hear them: before a background, quiet, through another microphone,
+//! a little earlier or later. Nothing of that is predicted.
+
+use super::augmenter::{draw, limit};
+use super::coloured_noise::ColouredNoise;
+use super::config::{Check, ConfigError};
+use super::{tilt, white_noise};
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+/// Most that a quiet view is raised by, 60 dB: what is quieter yet is a pause.
+const MOST_GAIN: f32 = 1000.0;
+
+/// The `[environment]` table: what happens to every view, each by itself, after its labelled operators
+/// have run. All paths and heads hear the same views; a teacher that is a backbone hears them without their
+/// environment. Everything is off by default.
+///
+/// The parts come in this order: shift, background, tilt, level. Each is drawn with its own probability,
+/// and switching one on changes no draw of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnvironmentConfig {
+    /// Another sound mixed in.
+    pub background: BackgroundConfig,
+    /// Level of the whole.
+    pub level: LevelConfig,
+    /// Slope of the whole's spectrum.
+    pub tilt: TiltConfig,
+    /// Where a view begins.
+    pub shift: ShiftConfig,
+}
+
+/// `environment.background`: another recording or noise under the view.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackgroundConfig {
+    /// Probability that a view has one. A silent view never has.
+    pub probability: f32,
+    /// Mean power of the view over mean power of the background, both over the whole view, dB; drawn
+    /// uniformly.
+    pub snr_db: [f32; 2],
+    /// Share of backgrounds that are noise, 0 to 1. The others are windows of recordings that training
+    /// draws (as often as for views), never of the pair's own nor of their group; of synthesised sounds
+    /// where there are no recordings.
+    pub noise_share: f32,
+    /// Exponent d of the noise's power spectrum 1/f^d, drawn uniformly: 0 is white, 1 pink, 2 brown.
+    pub noise_decay: [f32; 2],
+    /// Views whose background is louder than this (their SNR is lower) do not count in the predictive
+    /// loss: noise that no label names looks like the operators that add noise. Absent: all count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predictive_snr_db: Option<f32>,
+}
+
+/// `environment.level`: a gain on the whole view.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LevelConfig {
+    /// Probability that a view's level changes.
+    pub probability: f32,
+    /// dB, drawn uniformly.
+    pub range_db: [f32; 2],
+    /// Whether the range is of the view's peak over full scale, whatever its level was; otherwise it is
+    /// of the gain. A view is raised by at most 60 dB.
+    pub peak: bool,
+}
+
+/// `environment.tilt`: a filter with an even slope, which leaves 1 kHz at its level.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TiltConfig {
+    /// Probability that a view's spectrum is tilted.
+    pub probability: f32,
+    /// dB for each octave, positive towards high frequencies; drawn uniformly.
+    pub db_per_octave: [f32; 2],
+}
+
+/// `environment.shift`: a view begins earlier or later.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShiftConfig {
+    /// Probability that a view is shifted.
+    pub probability: f32,
+    /// Most seconds, earlier or later alike; drawn uniformly. The window moves within its recording and
+    /// stops at the ends; a recording that repeats in the window, and a synthesised sound, come round.
+    pub seconds: f32,
+}
+
+impl Default for BackgroundConfig {
+    fn default() -> Self {
+        Self {
+            probability: 0.0,
+            snr_db: [3.0, 30.0],
+            noise_share: 0.5,
+            noise_decay: [0.0, 2.0],
+            predictive_snr_db: None,
+        }
+    }
+}
+
+impl Default for LevelConfig {
+    fn default() -> Self {
+        Self {
+            probability: 0.0,
+            range_db: [-30.0, 0.0],
+            peak: true,
+        }
+    }
+}
+
+impl Default for TiltConfig {
+    fn default() -> Self {
+        Self {
+            probability: 0.0,
+            db_per_octave: [-1.5, 1.5],
+        }
+    }
+}
+
+impl Default for ShiftConfig {
+    fn default() -> Self {
+        Self {
+            probability: 0.0,
+            seconds: 0.1,
+        }
+    }
+}
+
+impl EnvironmentConfig {
+    /// Whether no view has an environment.
+    pub fn is_off(&self) -> bool {
+        let parts = [
+            self.background.probability,
+            self.level.probability,
+            self.tilt.probability,
+            self.shift.probability,
+        ];
+        parts == [0.0; 4]
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first field whose value cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let check = Check("environment");
+        let share = |field, found| check.number(field, found, 0.0, 1.0, "a number from 0 to 1");
+        share("background.probability", self.background.probability)?;
+        share("background.noise_share", self.background.noise_share)?;
+        share("level.probability", self.level.probability)?;
+        share("tilt.probability", self.tilt.probability)?;
+        share("shift.probability", self.shift.probability)?;
+        let snr = "[low, high], rising, between -20 and 60 dB";
+        let background = &self.background;
+        check.range("background.snr_db", background.snr_db, -20.0, 60.0, snr)?;
+        let decay = "[low, high], rising, between -4 and 4";
+        check.range(
+            "background.noise_decay",
+            background.noise_decay,
+            -4.0,
+            4.0,
+            decay,
+        )?;
+        if let Some(least) = background.predictive_snr_db {
+            let expected = "a number of dB from -20 to 60, or no such key";
+            check.number("background.predictive_snr_db", least, -20.0, 60.0, expected)?;
+        }
+        let level = &self.level;
+        if level.peak {
+            let range = "[low, high], rising, between -90 and 0 dB of full scale";
+            check.range("level.range_db", level.range_db, -90.0, 0.0, range)?;
+        } else {
+            let range = "[low, high], rising, between -60 and 60 dB";
+            check.range("level.range_db", level.range_db, -60.0, 60.0, range)?;
+        }
+        let slope = "[low, high], rising, between -6 and 6 dB an octave";
+        check.range(
+            "tilt.db_per_octave",
+            self.tilt.db_per_octave,
+            -6.0,
+            6.0,
+            slope,
+        )?;
+        let seconds = "0 to 10 seconds";
+        check.number("shift.seconds", self.shift.seconds, 0.0, 10.0, seconds)
+    }
+}
+
+/// What was drawn for one view.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surroundings {
+    /// Seconds by which the view begins later; 0: not shifted.
+    pub shift: f32,
+    /// What sounds under the view.
+    pub background: Option<Background>,
+    /// dB for each octave.
+    pub tilt: Option<f32>,
+    /// dB, see [`LevelConfig::range_db`].
+    pub level: Option<f32>,
+}
+
+/// A background that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Background {
+    /// dB.
+    pub snr_db: f32,
+    /// Whether it is noise.
+    pub noise: bool,
+    /// Exponent of the noise, where it is or has to be noise.
+    pub decay: f32,
+}
+
+/// Draws environments and puts views into them.
+///
+/// It holds scratch memory: clone it for each thread. What it does depends on the view and the
+/// generator alone.
+#[derive(Clone)]
+pub struct Environment {
+    config: EnvironmentConfig,
+    sample_rate: u32,
+    noise: ColouredNoise,
+    mixed: Vec<f32>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("config", &self.config)
+            .field("sample_rate", &self.sample_rate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Environment {
+    /// Environments by `config` for views at `sample_rate` Hz.
+    ///
+    /// # Errors
+    /// A value of the configuration that cannot be used.
+    pub fn new(config: EnvironmentConfig, sample_rate: u32) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            config,
+            sample_rate,
+            noise: ColouredNoise::new(),
+            mixed: Vec::new(),
+        })
+    }
+
+    /// The configuration that the draws follow.
+    pub fn config(&self) -> &EnvironmentConfig {
+        &self.config
+    }
+
+    /// Draws an environment, always as many numbers whatever is switched on.
+    pub fn draw(&self, rng: &mut impl Rng) -> Surroundings {
+        let EnvironmentConfig {
+            background,
+            level,
+            tilt,
+            shift,
+        } = self.config;
+        let mut happens = |probability| rng.random::<f32>() < probability;
+        let [shifted, behind, noise, tilted, levelled] = [
+            happens(shift.probability),
+            happens(background.probability),
+            happens(background.noise_share),
+            happens(tilt.probability),
+            happens(level.probability),
+        ];
+        let seconds = draw([-shift.seconds, shift.seconds], rng);
+        let background = Background {
+            snr_db: draw(background.snr_db, rng),
+            noise,
+            decay: draw(background.noise_decay, rng),
+        };
+        let slope = draw(tilt.db_per_octave, rng);
+        let gain = draw(level.range_db, rng);
+        Surroundings {
+            shift: if shifted { seconds } else { 0.0 },
+            background: behind.then_some(background),
+            tilt: tilted.then_some(slope),
+            level: levelled.then_some(gain),
+        }
+    }
+
+    /// Puts `view` into `surroundings`, the shift apart, which is made where the view is cut.
+    /// `recording` gives as many samples of another sound, or none, which makes the background noise.
+    /// Gives the SNR of the mix in dB; `None` without a background.
+    pub fn surround<R: Rng>(
+        &mut self,
+        view: &mut Vec<f32>,
+        surroundings: &Surroundings,
+        recording: impl FnOnce(&mut R) -> Option<Vec<f32>>,
+        rng: &mut R,
+    ) -> Option<f32> {
+        let mut snr_db = None;
+        if let Some(background) = surroundings.background {
+            let recording = match background.noise {
+                true => None,
+                false => recording(rng),
+            };
+            match recording {
+                Some(samples) => self.mixed = samples,
+                None => {
+                    self.mixed.clear();
+                    let mixed = &mut self.mixed;
+                    self.noise.fill(background.decay, view.len(), mixed, rng);
+                }
+            }
+            debug_assert_eq!(self.mixed.len(), view.len());
+            snr_db = white_noise::mix(view, &mut self.mixed, background.snr_db);
+            if snr_db.is_some() {
+                std::mem::swap(view, &mut self.mixed);
+            }
+        }
+        if let Some(slope) = surroundings.tilt {
+            tilt::apply(slope, self.sample_rate, view);
+        }
+        if let Some(db) = surroundings.level {
+            let peak = view.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+            let reference = match self.config.level.peak {
+                true => peak,
+                false => 1.0,
+            };
+            if reference > 0.0 {
+                let gain = (10f32.powf(db / 20.0) / reference).min(MOST_GAIN);
+                view.iter_mut().for_each(|sample| *sample *= gain);
+            }
+        }
+        limit(view);
+        snr_db
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::augmenter::power;
+    use super::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    fn rng(seed: u64) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(seed)
+    }
+
+    fn parse(text: &str) -> EnvironmentConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    fn environment(text: &str) -> Environment {
+        Environment::new(parse(text), 16_000).unwrap()
+    }
+
+    /// A tone with a pause, `peak` loud.
+    fn sound(hz: f32, peak: f32) -> Vec<f32> {
+        (0..16_000)
+            .map(|n| match n % 4_000 {
+                0..3_000 => peak * (n as f32 * hz / 16_000.0 * std::f32::consts::TAU).sin(),
+                _ => 0.0,
+            })
+            .collect()
+    }
+
+    fn decibels(ratio: f32) -> f32 {
+        10.0 * ratio.log10()
+    }
+
+    #[test]
+    fn the_snr_of_the_mix_is_the_one_that_was_drawn() {
+        let mut environment =
+            environment("background = { probability = 1, snr_db = [-5, 35], noise_share = 0.5 }");
+        let (clip, other) = (sound(440.0, 0.05), sound(1_111.0, 0.9));
+        let mut generator = rng(1);
+        let (mut noises, mut range) = (0, [f32::MAX, f32::MIN]);
+        for _ in 0..60 {
+            let drawn = environment.draw(&mut generator);
+            let wanted = drawn.background.unwrap();
+            let mut view = clip.clone();
+            let snr =
+                environment.surround(&mut view, &drawn, |_| Some(other.clone()), &mut generator);
+            assert_eq!(snr, Some(wanted.snr_db));
+            let added: Vec<f32> = view.iter().zip(&clip).map(|(x, y)| x - y).collect();
+            let measured = decibels(power(&clip) / power(&added));
+            assert!(
+                (measured - wanted.snr_db).abs() < 0.1,
+                "{measured} {wanted:?}"
+            );
+            // What was added is the other sound, or is not like it.
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let alike = dot(&added, &other) / (dot(&added, &added) * dot(&other, &other)).sqrt();
+            assert_eq!(alike > 0.99, !wanted.noise, "{alike}");
+            noises += usize::from(wanted.noise);
+            range = [range[0].min(wanted.snr_db), range[1].max(wanted.snr_db)];
+        }
+        assert!((15..45).contains(&noises), "{noises} of 60 are noise");
+        assert!(range[0] < 0.0 && range[1] > 30.0, "{range:?}");
+    }
+
+    #[test]
+    fn noise_stands_in_where_no_recording_can_be_had_and_silence_stays_silent() {
+        let mut environment = environment("background = { probability = 1, noise_share = 0 }");
+        let drawn = environment.draw(&mut rng(2));
+        let mut view = sound(440.0, 0.1);
+        let snr = environment.surround(&mut view, &drawn, |_| None, &mut rng(3));
+        assert!(snr.is_some() && view != sound(440.0, 0.1));
+        let mut silence = vec![0.0; 500];
+        let other = |_: &mut ChaCha8Rng| Some(vec![0.5; 500]);
+        let snr = environment.surround(&mut silence, &drawn, other, &mut rng(3));
+        assert_eq!((snr, silence), (None, vec![0.0; 500]));
+    }
+
+    #[test]
+    fn levels_are_of_the_peak_or_of_the_gain() {
+        let peak = |view: &[f32]| view.iter().fold(0.0f32, |p, x| p.max(x.abs()));
+        let surrounded = |text: &str, clip: &[f32], seed: u64| {
+            let mut environment = environment(text);
+            let drawn = environment.draw(&mut rng(seed));
+            let mut view = clip.to_vec();
+            environment.surround(&mut view, &drawn, |_| None, &mut rng(seed));
+            (view, drawn.level.unwrap())
+        };
+        for seed in 0..20 {
+            let clip = sound(500.0, 0.02);
+            let text = "level = { probability = 1, range_db = [-30, 0] }";
+            let (view, db) = surrounded(text, &clip, seed);
+            assert!((-30.0..=0.0).contains(&db));
+            assert!((20.0 * peak(&view).log10() - db).abs() < 0.01);
+            let text = "level = { probability = 1, range_db = [-20, 10], peak = false }";
+            let (view, db) = surrounded(text, &clip, seed);
+            let gain = 20.0 * (peak(&view) / peak(&clip)).log10();
+            assert!((gain - db).abs() < 0.01, "{gain} for {db}");
+        }
+        let text = "level = { probability = 1, range_db = [0, 0] }";
+        let faint = peak(&surrounded(text, &sound(500.0, 1e-5), 1).0);
+        assert!((faint - 0.01).abs() < 1e-4, "60 dB and no more: {faint}");
+        assert_eq!(surrounded(text, &[0.0; 9], 1).0, [0.0; 9]);
+        // Nothing goes beyond full scale.
+        let loud = "level = { probability = 1, range_db = [20, 20], peak = false }";
+        assert_eq!(peak(&surrounded(loud, &sound(500.0, 0.9), 1).0), 1.0);
+    }
+
+    #[test]
+    fn parts_happen_as_often_as_asked_and_do_not_change_each_others_draws() {
+        let all = "background = { probability = 0.7 }\nlevel = { probability = 0.2 }\n\
+                   tilt = { probability = 0.5 }\nshift = { probability = 0.9, seconds = 0.2 }";
+        let (all, one) = (
+            environment(all),
+            environment("tilt = { probability = 0.5 }"),
+        );
+        let mut counts = [0; 4];
+        const VIEWS: u64 = 2_000;
+        for seed in 0..VIEWS {
+            let drawn = all.draw(&mut rng(seed));
+            let only = one.draw(&mut rng(seed));
+            assert_eq!(drawn.tilt, only.tilt);
+            assert_eq!((only.shift, only.background, only.level), (0.0, None, None));
+            assert!(drawn.shift.abs() <= 0.2);
+            let happened = [
+                drawn.background.is_some(),
+                drawn.level.is_some(),
+                drawn.tilt.is_some(),
+                drawn.shift != 0.0,
+            ];
+            for (count, happened) in counts.iter_mut().zip(happened) {
+                *count += usize::from(happened);
+            }
+        }
+        for (count, probability) in counts.into_iter().zip([0.7, 0.2, 0.5, 0.9]) {
+            let share = count as f64 / VIEWS as f64;
+            assert!(
+                (share - probability).abs() < 0.04,
+                "{share} for {probability}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_is_off_by_default_and_wrong_values_are_named() {
+        let off = EnvironmentConfig::default();
+        assert!(off.is_off() && off.check().is_ok());
+        assert!(!parse("shift = { probability = 0.1 }").is_off());
+        let view = sound(300.0, 0.2);
+        let mut environment = Environment::new(off, 16_000).unwrap();
+        let drawn = environment.draw(&mut rng(1));
+        let mut same = view.clone();
+        let none = |_: &mut ChaCha8Rng| None;
+        assert_eq!(
+            environment.surround(&mut same, &drawn, none, &mut rng(1)),
+            None
+        );
+        assert_eq!((same, drawn.shift), (view, 0.0));
+
+        let written = toml::to_string(&parse("tilt = { probability = 0.5 }")).unwrap();
+        assert_eq!(parse(&written).tilt.probability, 0.5);
+        assert!(toml::from_str::<EnvironmentConfig>("background = { snr = [3, 30] }").is_err());
+        for (text, named) in [
+            (
+                "background = { probability = 1.5 }",
+                "environment.background.probability is 1.5",
+            ),
+            (
+                "background = { snr_db = [30, 3] }",
+                "background.snr_db is [30, 3]",
+            ),
+            ("background = { noise_share = -1 }", "noise_share is -1"),
+            (
+                "background = { noise_decay = [0, 9] }",
+                "noise_decay is [0, 9]",
+            ),
+            (
+                "background = { predictive_snr_db = 99 }",
+                "predictive_snr_db is 99",
+            ),
+            (
+                "level = { range_db = [-30, 3] }",
+                "level.range_db is [-30, 3]",
+            ),
+            ("level = { range_db = [0, 99], peak = false }", "-60 and 60"),
+            (
+                "tilt = { db_per_octave = [-9, 9] }",
+                "tilt.db_per_octave is [-9, 9]",
+            ),
+            ("shift = { seconds = nan }", "shift.seconds is NaN"),
+        ] {
+            let error = parse(text).check().unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}
