@@ -1,7 +1,9 @@
 //! The kernels of this host against the portable ones, and those against the definition.
 
-use mtslvr_kernel_cases::{ConvolutionCase, Random};
-use mtslvr_runtime::nn::{Layout, arch, portable};
+use mtslvr_kernel_cases::{ConvolutionCase, Random, odd_number, spoiled};
+use mtslvr_runtime::nn::{
+    AddRule, AveragePool, Layout, MaxPool, Requantisation, Shape, Window, arch, portable,
+};
 use proptest::prelude::*;
 
 proptest! {
@@ -26,12 +28,106 @@ proptest! {
     }
 }
 
+/// Calls a kernel with wrong arguments, and checks that the output stays as it is if they do not fit.
+fn unchanged_unless(fits: bool, output: &[i8], kernel: impl FnOnce(&mut [i8])) {
+    let mut after = output.to_vec();
+    kernel(&mut after);
+    assert!(fits || after == output, "the output has changed");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    #[test]
+    fn wrong_arguments_of_convolutions_change_nothing(seed: u64) {
+        let random = &mut Random::new(seed);
+        for layout in [Layout::Rows, Layout::Pairs] {
+            let case = ConvolutionCase::random(layout, random);
+            let conv = spoiled(&case.convolution(), random);
+            let mut scratch = vec![0; random.below(4000)];
+            let input = &case.data()[random.below(2).min(case.data().len())..];
+            let output = case.before();
+            for kernel in [portable::convolve, arch::convolve] {
+                let fits = conv.fits(input, &output, &scratch);
+                unchanged_unless(fits, &output, |output| kernel(&conv, input, output, &mut scratch));
+            }
+            for kernel in [portable::linear, arch::linear] {
+                let fits = conv.fits_linear(input, &output);
+                unchanged_unless(fits, &output, |output| kernel(&conv, input, output));
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_of_pools_change_nothing(seed: u64) {
+        let random = &mut Random::new(seed);
+        let mut below = |n| random.below(n);
+        let window = Window::square(1 + below(3), 1 + below(2), below(2));
+        let input = Shape::new(3 + below(4), 3 + below(4), 1 + below(4));
+        let size = window.output_size(input.height, input.width);
+        let [height, width] = size.unwrap_or_default();
+        let output = Shape::new(height, width, input.channels);
+        let mut pool = MaxPool { input, output, window, clamp: [-100, 100] };
+        for _ in 0..below(3) {
+            let number = match random.below(7) {
+                0 => &mut pool.input.height,
+                1 => &mut pool.output.width,
+                2 => &mut pool.output.channels,
+                3 => &mut pool.window.kernel[0],
+                4 => &mut pool.window.stride[1],
+                5 => &mut pool.window.padding.top,
+                _ => {
+                    pool.clamp = [random.byte(), random.byte()];
+                    continue;
+                }
+            };
+            *number = odd_number(random, *number);
+        }
+        let input = vec![1; input.len() - random.below(2)];
+        let output = vec![9; output.len()];
+        let fits = pool.fits(&input, &output);
+        unchanged_unless(fits, &output, |output| portable::max_pool(&pool, &input, output));
+        let [lo, hi] = pool.clamp;
+        let mut requantisation = Requantisation { pre: 1, zero_point: 3, lo, hi };
+        if random.below(4) == 0 {
+            requantisation.pre = random.byte() as u8;
+        }
+        let pool = AveragePool {
+            input: pool.input,
+            output: pool.output,
+            window: pool.window,
+            input_zero_point: random.byte(),
+            multiplier: i32::MAX,
+            requantisation,
+        };
+        let fits = pool.fits(&input, &output);
+        unchanged_unless(fits, &output, |output| portable::average_pool(&pool, &input, output));
+    }
+
+    #[test]
+    fn additions_take_any_rule(seed: u64) {
+        let random = &mut Random::new(seed);
+        let rule = AddRule {
+            a_zero_point: random.byte(),
+            a_multiplier: random.wide(32),
+            b_zero_point: random.byte(),
+            b_multiplier: random.wide(32),
+            zero_point: random.byte(),
+            lo: random.byte(),
+            hi: random.byte(),
+        };
+        let mut bytes = || -> Vec<i8> { (0..random.below(40)).map(|i| i as i8).collect() };
+        let (a, b) = (bytes(), bytes());
+        unchanged_unless(rule.lo <= rule.hi, &b, |sum| portable::add(&rule, &a, sum));
+    }
+}
+
 #[cfg(feature = "std")]
 mod hosts {
     use super::*;
+    use mtslvr_runtime::nn::Quantisation;
     use mtslvr_runtime::nn::arch::InstructionSet;
     use mtslvr_runtime::nn::arch::host::{self, PaddedMap, Repacker};
-    use mtslvr_runtime::nn::{AddRule, Quantisation};
 
     /// Those that this machine has kernels for.
     fn sets() -> impl Iterator<Item = InstructionSet> {
@@ -66,6 +162,34 @@ mod hosts {
             for set in sets() {
                 let output = repacked(set, &case, &mut memory);
                 prop_assert_eq!(output, case.reference(), "{}, {:?}", set.name(), case);
+            }
+        }
+
+        #[test]
+        fn wrong_arguments_change_nothing(seed: u64) {
+            let mut memory = PaddedMap::default();
+            let random = &mut Random::new(seed);
+            for layout in [Layout::Rows, Layout::Pairs] {
+                let case = ConvolutionCase::random(layout, random);
+                let conv = spoiled(&case.convolution(), random);
+                // What nobody has memory for is not a test of arguments.
+                let most = 1 << 20;
+                let large = |shape: Shape| shape.checked_len().is_some_and(|len| len > most);
+                if large(conv.input) || large(conv.output) {
+                    continue;
+                }
+                let scratch = vec![0; most];
+                let output = case.before();
+                for set in sets() {
+                    let repacked = Repacker::new(set).convolution(&conv);
+                    let fits = conv.fits(case.data(), &output, &scratch);
+                    unchanged_unless(fits, &output, |output| {
+                        repacked.run(case.data(), output, &mut memory);
+                    });
+                    unchanged_unless(false, &output, |output| {
+                        repacked.run(&case.data()[1..], output, &mut memory);
+                    });
+                }
             }
         }
 

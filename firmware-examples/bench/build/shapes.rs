@@ -1,11 +1,12 @@
 //! Models of one layer to measure, with seeded random weights: the shapes for which other kernels'
 //! figures are known.
 
+use mtslvr_pack::builder::{
+    Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
+    build,
+};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::AlignedBytes;
-use mtslvr_pack::builder::{
-    Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec, build,
-};
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
 use crate::input::Random;

@@ -82,7 +82,12 @@ impl Bench {
             let expected = sounds.support().find(NAMES[3]);
             if decision.class != expected {
                 let found = decision.class;
-                say!("error: {}: class {:?}, expected {:?}", name, found, expected);
+                say!(
+                    "error: {}: class {:?}, expected {:?}",
+                    name,
+                    found,
+                    expected
+                );
                 return None;
             }
             say!(

@@ -76,7 +76,10 @@ impl Device<'_> {
     fn stream(&mut self, path: &str, purpose: Purpose) -> Result<Embedded, RecordingError> {
         let file = File::open(path).map_err(RecordingError::Open)?;
         let mut wav = WavReader::open(file).map_err(RecordingError::Wav)?;
-        let (found, expected) = (wav.sample_rate(), self.backbone.model().frontend().sample_rate);
+        let (found, expected) = (
+            wav.sample_rate(),
+            self.backbone.model().frontend().sample_rate,
+        );
         if found != expected {
             return Err(RecordingError::SampleRate { found, expected });
         }

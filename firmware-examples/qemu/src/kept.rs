@@ -7,7 +7,9 @@ use core::fmt;
 use mtslvr_board::flash::{FlashError, HostFlash, PAGE};
 use mtslvr_board::say;
 use mtslvr_runtime::fewshot::Learner;
-use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError, flash_len, store_scratch_len};
+use mtslvr_runtime::fewshot::persist::{
+    BlockingFlashStore, StoreError, flash_len, store_scratch_len,
+};
 
 /// Bytes that the store works in.
 pub const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
@@ -46,7 +48,8 @@ impl<'s> Kept<'s> {
             return Ok(None);
         };
         let flash = HostFlash::open(path, FLASH_LEN, power).map_err(KeptError::Flash)?;
-        let store = BlockingFlashStore::new(flash, 0..FLASH_LEN as u32).map_err(KeptError::Store)?;
+        let store =
+            BlockingFlashStore::new(flash, 0..FLASH_LEN as u32).map_err(KeptError::Store)?;
         Ok(Some(Self { store, scratch }))
     }
 

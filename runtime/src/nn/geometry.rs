@@ -13,7 +13,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape from height, width and channels.
+    /// Makes a shape from height, width and channels.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self {
             height,
@@ -22,12 +22,20 @@ impl Shape {
         }
     }
 
-    /// Values in the map.
+    /// Number of values in the map.
     pub const fn len(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Whether any dimension is zero.
+    /// Returns the number of values in the map, or `None` if it is more than a `usize` holds.
+    pub const fn checked_len(&self) -> Option<usize> {
+        match self.height.checked_mul(self.width) {
+            Some(positions) => positions.checked_mul(self.channels),
+            None => None,
+        }
+    }
+
+    /// Returns whether any dimension is zero.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -54,7 +62,7 @@ pub struct Padding {
 }
 
 impl Padding {
-    /// The same on all four sides.
+    /// Makes padding of `side` rows or columns on each of the four sides.
     pub const fn same(side: usize) -> Self {
         Self {
             top: side,
@@ -65,7 +73,7 @@ impl Padding {
     }
 }
 
-/// A kernel's size, its steps and the padding it walks over. Arrays are `[height, width]`.
+/// A kernel's size, its steps and the padding that it covers. Arrays are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window {
@@ -73,12 +81,12 @@ pub struct Window {
     pub kernel: [usize; 2],
     /// Steps between neighbouring outputs.
     pub stride: [usize; 2],
-    /// Positions outside the map that the kernel may cover.
+    /// Rows and columns outside the map that the kernel may cover.
     pub padding: Padding,
 }
 
 impl Window {
-    /// A square kernel with `padding` on all sides.
+    /// Makes a window with a square kernel and `padding` on all sides.
     pub const fn square(kernel: usize, stride: usize, padding: usize) -> Self {
         Self {
             kernel: [kernel, kernel],
@@ -87,14 +95,16 @@ impl Window {
         }
     }
 
-    /// Positions under the kernel.
+    /// Number of positions under the kernel.
     pub const fn area(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Height and width of the output over a map of `height` x `width`, or `None` where the window
-    /// does not fit: a zero kernel or stride, padding as wide as the kernel (a window could lie
-    /// wholly outside), or a kernel larger than the padded map.
+    /// Height and width of the output over a map of `height` x `width`.
+    ///
+    /// Returns `None` where the window does not fit: kernel or stride is zero, the padding is as
+    /// wide as the kernel (a window could lie wholly outside), or the kernel is larger than the
+    /// padded map.
     pub fn output_size(&self, height: usize, width: usize) -> Option<[usize; 2]> {
         let p = self.padding;
         Some([
@@ -104,11 +114,13 @@ impl Window {
     }
 }
 
+/// Positions of a kernel in one direction.
 fn steps(size: usize, before: usize, after: usize, kernel: usize, stride: usize) -> Option<usize> {
     if kernel == 0 || stride == 0 || before >= kernel || after >= kernel {
         return None;
     }
-    let room = (size + before + after).checked_sub(kernel)?;
+    let padded = size.checked_add(before)?.checked_add(after)?;
+    let room = padded.checked_sub(kernel)?;
     Some(room / stride + 1)
 }
 
@@ -124,5 +136,6 @@ mod tests {
         assert_eq!(Window::square(3, 1, 0).output_size(2, 9), None);
         assert_eq!(Window::square(3, 1, 3).output_size(9, 9), None);
         assert_eq!(Window::square(3, 0, 1).output_size(9, 9), None);
+        assert_eq!(Window::square(3, 1, 1).output_size(usize::MAX, 9), None);
     }
 }

@@ -1,6 +1,6 @@
 //! How the weights of a convolution lie in memory.
 
-use super::Window;
+use super::geometry::Window;
 
 /// The order of a convolution's weights in memory; `FORMAT.md` has it in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub enum Layout {
     Pairs = 1,
 }
 
-/// Output positions that the widened gather of [`Layout::Pairs`] holds side by side.
-pub(crate) const GATHERED_PIXELS: usize = 4;
+/// Output positions that are gathered side by side for [`Layout::Pairs`].
+pub(super) const GATHERED_PIXELS: usize = 4;
 
 impl Layout {
     /// Returns the order that a record names by this number.
@@ -31,22 +31,22 @@ impl Layout {
         all.into_iter().find(|&layout| layout as u8 == number)
     }
 
-    /// Values from one row of a kernel to the next, of one output channel.
+    /// Number of values from one row of a kernel to the next, of one output channel.
     pub const fn row_len(self, window: &Window, input_channels: usize) -> usize {
         self.filled(window.kernel[1] * input_channels)
     }
 
-    /// Values of a whole kernel of one output channel.
+    /// Number of values of a whole kernel of one output channel.
     pub const fn column_len(self, window: &Window, input_channels: usize) -> usize {
         window.kernel[0] * self.row_len(window, input_channels)
     }
 
-    /// Values of the adapter of one output channel.
+    /// Number of values of the adapter of one output channel.
     pub const fn adapter_len(self, input_channels: usize) -> usize {
         self.filled(input_channels)
     }
 
-    /// Output channels that are stored.
+    /// Number of output channels that are stored, for `channels` that there are.
     pub const fn stored_channels(self, channels: usize) -> usize {
         self.filled(channels)
     }
@@ -56,9 +56,11 @@ impl Layout {
         self.stored_channels(channels).saturating_mul(len)
     }
 
-    /// Bytes of scratch that a convolution may use. Kernels in rows gather the values under the
-    /// kernel for one output position, unless it is 1x1. Those in pairs gather them as 16-bit
-    /// values for four positions, and one more position's input channels for the padding.
+    /// Bytes of scratch memory that a convolution may use.
+    ///
+    /// With [`Rows`](Self::Rows) these are the values under the kernel for one output position, none
+    /// for a 1x1 kernel. With [`Pairs`](Self::Pairs) they are those values for four positions, 16 bits
+    /// each, and one more position's input channels for the padding.
     pub const fn scratch_len(self, window: &Window, input_channels: usize) -> usize {
         let column = self.column_len(window, input_channels);
         match self {
@@ -68,34 +70,38 @@ impl Layout {
         }
     }
 
-    /// Where value `k` of output channel `o` begins among kernels or adapters of which a channel has
-    /// `len` values; with pairs, that of the other channel of the pair is in the same two bytes.
-    pub const fn index(self, len: usize, o: usize, k: usize) -> usize {
+    /// Index of value `k` of output channel `o` among kernels or adapters of which a channel has
+    /// `len` values. With pairs, two bytes from there hold that of the pair's other channel too.
+    pub(super) const fn index(self, len: usize, o: usize, k: usize) -> usize {
         match self {
             Self::Rows => o * len + k,
             Self::Pairs => (o / 2 * len + k) * 2,
         }
     }
 
-    /// Value `k` of output channel `o` among `table`'s, of which a channel has `len`.
+    /// Returns value `k` of output channel `o` in `table`, of which a channel has `len`; zero beyond
+    /// the table.
     pub fn value(self, table: &[i8], len: usize, o: usize, k: usize) -> i32 {
-        let at = self.index(len, o, k);
-        match self {
-            Self::Rows => table[at].into(),
-            Self::Pairs => unpair([table[at], table[at + 1]])[o % 2],
+        let rest = table.get(self.index(len, o, k)..);
+        match (self, rest) {
+            (Self::Rows, Some(&[value, ..])) => value.into(),
+            (Self::Pairs, Some(&[low, high, ..])) => unpair([low, high])[o % 2],
+            _ => 0,
         }
     }
 
-    /// The values of output channel `o` among `table`'s, `len` of them.
+    /// Returns the `len` values of output channel `o` in `table`; none of an empty table.
     pub fn channel(self, table: &[i8], len: usize, o: usize) -> impl Iterator<Item = i32> {
         // An absent adapter's table is empty.
         let len_or_none = if table.is_empty() { 0 } else { len };
         (0..len_or_none).map(move |k| self.value(table, len, o, k))
     }
 
-    /// Brings `rows` (`[output channel][group][row]`) into this order; `row` values become one row
-    /// of it. An adapter is one group. `out` has room for all rows of all
-    /// [stored channels](Self::stored_channels), filled up, and is zero.
+    /// Brings `rows` (`[output channel][group][row]`, `row` values each) into this order. A kernel's
+    /// groups are its rows; an adapter is one group.
+    ///
+    /// `out` has room for all rows of all [stored channels](Self::stored_channels), filled up, and is
+    /// zero.
     ///
     /// # Panics
     /// If a value is -128 (weights are symmetric), or if `out` is too short.
@@ -106,20 +112,20 @@ impl Layout {
         }
         let groups = rows.len() / (channels * row);
         let filled = self.filled(row);
+        let (pairs, _) = out.as_chunks_mut::<2>();
         for (o, kernel) in rows.chunks_exact(groups * row).enumerate() {
             for (group, values) in kernel.chunks_exact(row).enumerate() {
                 for (k, &value) in values.iter().enumerate() {
                     assert!(value != i8::MIN, "a weight of -128");
                     let at = self.index(groups * filled, o, group * filled + k);
-                    let [low, high] = &mut out[at..at + 2] else {
-                        unreachable!()
-                    };
-                    let [first, second] = unpair([*low, *high]);
-                    let pair = match o % 2 {
+                    let pair = &mut pairs[at / 2];
+                    // The other channel of the pair stays as it is.
+                    let [first, second] = unpair(*pair);
+                    let both = match o % 2 {
                         0 => 256 * second + i32::from(value),
                         _ => 256 * i32::from(value) + first,
                     };
-                    [*low, *high] = (pair as i16).to_le_bytes().map(|byte| byte as i8);
+                    *pair = (both as i16).to_le_bytes().map(|byte| byte as i8);
                 }
             }
         }
@@ -133,7 +139,7 @@ impl Layout {
     }
 }
 
-/// The values of both channels in two bytes of [`Layout::Pairs`].
+/// Returns the values of both channels in two bytes of [`Layout::Pairs`].
 #[inline(always)]
 fn unpair(bytes: [i8; 2]) -> [i32; 2] {
     let first = i32::from(bytes[0]);

@@ -4,7 +4,7 @@
 /// Greatest shift of an accumulator before its multiplication.
 pub const MAX_PRE_SHIFT: u8 = 15;
 
-/// Binary places of the multipliers of an [`AddRule`].
+/// Binary places after the point in the multipliers of an [`AddRule`].
 pub const ADD_FRACTION_BITS: u32 = 20;
 
 /// How a tensor's int8 values stand for reals: `real = (q - zero_point) * scale`.
@@ -19,12 +19,12 @@ pub struct Quantisation {
 
 impl Quantisation {
     /// Quantises one value: `clamp(floor(x * (1 / scale) + 0.5) + zero_point, -128, 127)` in f32,
-    /// each operation rounded by itself. NaN gives the zero point.
+    /// with each operation rounded by itself. NaN gives the zero point.
     pub fn quantise(&self, x: f32) -> i8 {
         self.quantise_by(1.0 / self.scale, x)
     }
 
-    /// Quantises `values` into `out`, up to the shorter of the two.
+    /// Quantises `values` into `out`, up to the end of the shorter one.
     pub fn quantise_all(&self, values: &[f32], out: &mut [i8]) {
         let inverse = 1.0 / self.scale;
         for (q, &x) in out.iter_mut().zip(values) {
@@ -34,23 +34,24 @@ impl Quantisation {
 
     fn quantise_by(&self, inverse: f32, x: f32) -> i8 {
         let shifted = x * inverse + 0.5;
-        // `as` truncates towards zero, saturates, and turns NaN into 0; one step down makes it a
-        // floor. Far outside the range of i8 it does not matter which.
+        // `as` truncates towards zero, saturates, and turns NaN into 0. Where that went up, one step
+        // down gives the floor. Far outside the range of i8 the exact value does not matter.
         let truncated = shifted as i32;
         let floor = truncated.clamp(-4096, 4095) - i32::from(truncated as f32 > shifted);
         (floor + i32::from(self.zero_point)).clamp(-128, 127) as i8
     }
 
-    /// The real value of `q`.
+    /// Returns the real value of `q`.
     pub fn dequantise(&self, q: i8) -> f32 {
         (i32::from(q) - i32::from(self.zero_point)) as f32 * self.scale
     }
 }
 
-/// Accumulator to int8:
-/// `clamp(zero_point + (((acc << pre) * multiplier + 2^31) >> 32), lo, hi)`, the product in 64
-/// bits and the right shift arithmetic, so that halves round up. On Armv7E-M the middle part is
-/// one `SMMULR`.
+/// Turns an accumulator into int8:
+/// `clamp(zero_point + (((acc << pre) * multiplier + 2^31) >> 32), lo, hi)`.
+///
+/// The product has 64 bits and the right shift is arithmetic, so that halves round up. On Armv7E-M
+/// product, rounding and shift are one instruction, `SMMULR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Requantisation {
@@ -65,16 +66,25 @@ pub struct Requantisation {
 }
 
 impl Requantisation {
-    /// Requantises `acc`; `acc << pre` must fit an `i32`.
+    /// Returns whether the shift is in its range and the bounds are in order.
+    pub fn fits(&self) -> bool {
+        self.pre <= MAX_PRE_SHIFT && self.lo <= self.hi
+    }
+
+    /// Requantises `acc`. `acc << pre` wraps around where it does not fit an `i32`.
+    ///
+    /// # Panics
+    /// If `lo` is greater than `hi`.
     #[inline(always)]
     pub fn apply(&self, acc: i32, multiplier: i32) -> i8 {
-        let product = i64::from(acc << self.pre) * i64::from(multiplier);
+        let shifted = acc.wrapping_shl(self.pre.into());
+        let product = i64::from(shifted) * i64::from(multiplier);
         let rounded = ((product + (1 << 31)) >> 32) as i32;
         (i32::from(self.zero_point) + rounded).clamp(self.lo.into(), self.hi.into()) as i8
     }
 }
 
-/// Sum of two int8 values with scales of their own:
+/// Adds two int8 values, each with a scale of its own:
 /// `clamp(zero_point + (((a - a_zero_point) * a_multiplier + (b - b_zero_point) * b_multiplier +
 /// 2^19) >> 20), lo, hi)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +92,11 @@ impl Requantisation {
 pub struct AddRule {
     /// Zero point of the first addend.
     pub a_zero_point: i8,
-    /// `scale_a / scale_out * 2^20`.
+    /// Multiplier of the first addend: `scale_a / scale_out * 2^20`.
     pub a_multiplier: i32,
     /// Zero point of the second addend.
     pub b_zero_point: i8,
-    /// `scale_b / scale_out * 2^20`.
+    /// Multiplier of the second addend: `scale_b / scale_out * 2^20`.
     pub b_multiplier: i32,
     /// Zero point of the sum.
     pub zero_point: i8,
@@ -97,7 +107,7 @@ pub struct AddRule {
 }
 
 impl AddRule {
-    /// Whether no pair of addends can overflow an `i32`.
+    /// Returns whether no pair of addends can overflow an `i32`.
     pub fn fits(&self) -> bool {
         let reach = 255
             * (u64::from(self.a_multiplier.unsigned_abs())
@@ -105,12 +115,19 @@ impl AddRule {
         reach + (1 << (ADD_FRACTION_BITS - 1)) <= i32::MAX as u64
     }
 
-    /// The sum of `a` and `b`.
+    /// Adds `a` and `b`. The sum wraps around where it does not [fit](Self::fits) an `i32`.
+    ///
+    /// # Panics
+    /// If `lo` is greater than `hi`.
     #[inline(always)]
     pub fn apply(&self, a: i8, b: i8) -> i8 {
-        let a = (i32::from(a) - i32::from(self.a_zero_point)) * self.a_multiplier;
-        let b = (i32::from(b) - i32::from(self.b_zero_point)) * self.b_multiplier;
-        let rounded = (a + b + (1 << (ADD_FRACTION_BITS - 1))) >> ADD_FRACTION_BITS;
+        let scaled = |value: i8, zero_point: i8, multiplier: i32| {
+            (i32::from(value) - i32::from(zero_point)).wrapping_mul(multiplier)
+        };
+        let a = scaled(a, self.a_zero_point, self.a_multiplier);
+        let b = scaled(b, self.b_zero_point, self.b_multiplier);
+        let half = 1 << (ADD_FRACTION_BITS - 1);
+        let rounded = a.wrapping_add(b).wrapping_add(half) >> ADD_FRACTION_BITS;
         (i32::from(self.zero_point) + rounded).clamp(self.lo.into(), self.hi.into()) as i8
     }
 }

@@ -31,7 +31,11 @@ pub fn model_open(bytes: &[u8]) {
     // What a caller may ask for in any model.
     let count = model.op_count();
     assert!(model.op(count).is_none() && model.tensor(count + 1).is_none());
-    assert!(model.tensors().all(|tensor| model.lifetime(tensor.index).is_some()));
+    assert!(
+        model
+            .tensors()
+            .all(|tensor| model.lifetime(tensor.index).is_some())
+    );
     assert!(model.arena_lower_bound() <= model.arena_len());
     let _ = (model.cohort(), model.signature(), model.verify_hash());
 }

@@ -8,7 +8,9 @@ extern crate alloc;
 mod convolution;
 mod random;
 mod sweep;
+mod wrong;
 
 pub use convolution::ConvolutionCase;
 pub use random::Random;
 pub use sweep::{Sweep, sweep};
+pub use wrong::{odd_number, spoiled};

@@ -1,5 +1,6 @@
 //! The options that name a backbone and the engine that runs it.
 
+use mtslvr_pack::engine::FloatEngine;
 use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenBackboneError, model_kinds};
 
 /// The option `--model`, flattened into the arguments of a subcommand.
@@ -29,12 +30,28 @@ impl ModelChoice {
 /// The option `--engine`, flattened into the arguments of a subcommand.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(super) struct EngineChoice {
-    /// Engine that runs the backbone [default: packed; tract for an .onnx file or a run folder]
-    ///
-    /// The packed engine computes in int8, the others in float. A profile belongs to one of the two:
-    /// what was enrolled with the packed engine is refused by the others.
-    #[arg(long, value_enum)]
+    #[arg(
+        long,
+        value_enum,
+        help = engine_help(),
+        long_help = format!(
+            "{}\n\n{}",
+            engine_help(),
+            "The packed engine computes in int8, the others in float. A profile belongs to one of the \
+             two: a profile that was enrolled with the packed engine is refused by the others."
+        )
+    )]
     pub(super) engine: Option<Engine>,
+}
+
+/// Returns the help of `--engine`, with the defaults of this build.
+fn engine_help() -> String {
+    let float = match FloatEngine::BUILT_IN {
+        _ if !cfg!(feature = "train") => "",
+        FloatEngine::Tract => "; tract for an .onnx file or a run folder",
+        _ => "; interpreter for an .onnx file or a run folder",
+    };
+    format!("Engine that runs the backbone [default: packed{float}]")
 }
 
 /// Both options, flattened into the arguments of a subcommand.

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 pub(super) struct CacheChoice {
     /// Folder to keep decoded recordings in for later runs, 115 MB for each hour [default: none]
     ///
-    /// Without it, each run decodes every recording again.
+    /// Without it, each run decodes every recording again. Answers of teachers to the recordings are kept
+    /// there, too.
     #[arg(long, value_name = "DIR", env = "MTSLVR_CACHE", hide_env_values = true)]
     cache: Option<PathBuf>,
 }
@@ -21,6 +22,12 @@ impl CacheChoice {
     #[cfg(feature = "train")]
     pub(super) fn folder(&self) -> Option<&Path> {
         self.cache.as_deref()
+    }
+
+    /// Returns the folder for the answers of teachers: in the cache, or else in `out`.
+    #[cfg(feature = "train")]
+    pub(super) fn heard(&self, out: &Path) -> PathBuf {
+        self.folder().unwrap_or(out).join("teachers")
     }
 
     /// Opens the cache that was asked for.

@@ -46,6 +46,12 @@ impl CommandLine {
         self.words(values)
     }
 
+    /// Appends an option once for each of its values.
+    pub(super) fn options_each(self, name: &str, values: &[impl AsRef<OsStr>]) -> Self {
+        let each = |line: Self, value| line.option(name, Some(value));
+        values.iter().fold(self, each)
+    }
+
     /// Appends an option without a value, if it is `on`.
     pub(super) fn flag(mut self, name: &str, on: bool) -> Self {
         if on {
@@ -77,6 +83,7 @@ mod tests {
             .option("--out", Some("my runs/it's"))
             .option("--cache", None::<&str>)
             .options("--data", &["a b", "$HOME", "plain"])
+            .options_each("--teacher", &["a=1", "b=2"])
             .options("--set", &[] as &[&str])
             .flag("--no-gpl", true)
             .flag("--json", false);
@@ -90,9 +97,13 @@ mod tests {
             "a b",
             "$HOME",
             "plain",
+            "--teacher",
+            "a=1",
+            "--teacher",
+            "b=2",
             "--no-gpl",
         ];
         assert_eq!(shlex::split(&line.to_string()).unwrap(), words);
-        assert!(line.to_string().ends_with("plain --no-gpl"), "{line}");
+        assert!(line.to_string().ends_with("b=2 --no-gpl"), "{line}");
     }
 }

@@ -293,7 +293,12 @@ fn enrol(
 }
 
 impl Outcome {
-    fn new(clip: &Clip, lesson: &Lesson, taught: Result<ClassId, NotLearnt>, learner: &Learner) -> Self {
+    fn new(
+        clip: &Clip,
+        lesson: &Lesson,
+        taught: Result<ClassId, NotLearnt>,
+        learner: &Learner,
+    ) -> Self {
         let peak = clip.recording.levels().peak();
         let why = taught.err();
         Self {

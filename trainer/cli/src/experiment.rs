@@ -49,6 +49,12 @@ pub(super) struct Args {
     /// as in the file]
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
+    /// File of a teacher that variants name, as NAME=FILE; may be repeated [default: as in the file]
+    ///
+    /// The file is an ONNX model of waveforms, or a backbone as --model takes it
+    /// (trainer/train/TEACHERS.md).
+    #[arg(long = "teacher", value_name = "NAME=FILE")]
+    teachers: Vec<String>,
     #[command(flatten)]
     cache: CacheChoice,
     /// List the runs and how long each trains, and run nothing
@@ -62,7 +68,7 @@ pub(super) struct Args {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        let plan = Plan::read(&self.file, &self.settings)?;
+        let plan = Plan::read(&self.file, &self.settings, &self.teachers)?;
         let cells = plan.cells(&self.out)?;
         if self.list {
             for cell in &cells {
@@ -74,6 +80,7 @@ impl Args {
         let request = Request {
             plan,
             audio,
+            heard: self.cache.heard(&self.out),
             out: self.out.clone(),
         };
         let summary = run(&request, interrupt::on_ctrl_c()?, &mut Lines::default())?;
@@ -142,6 +149,11 @@ impl Observer for Lines {
         if done >= 1.0 {
             bar.finish();
         }
+    }
+
+    fn hearing(&mut self, teacher: &str, heard: usize, windows: usize) {
+        let bar = self.bar.get_or_insert_with(TrainingBar::new);
+        bar.hearing(teacher, heard, windows);
     }
 
     fn note(&mut self, remark: &str) {

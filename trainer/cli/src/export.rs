@@ -5,7 +5,7 @@ use super::calibration::CalibrationChoice;
 use super::examples::examples;
 use anyhow::Result;
 use mtslvr_train::export::{ExportRequest, export_run};
-use mtslvr_train::train::RunFolder;
+use mtslvr_train::train::Start;
 use std::path::{Path, PathBuf};
 
 /// Turn a training run into model.onnx and model.slvr
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
         "mtslvr export runs/mine --calibrate kitchen --out models/mine",
 ))]
 pub(super) struct Args {
-    /// Run folder that `mtslvr train` wrote
+    /// Run folder that `mtslvr train` wrote, or file that --weights wrote
     run: PathBuf,
     /// Folder for model.onnx and model.slvr [default: the run folder]
     #[arg(long, value_name = "DIR")]
@@ -32,6 +32,11 @@ pub(super) struct Args {
     /// Name to write into the packed model [default: the run folder's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// File to write the weights to as well, for `mtslvr train --from` [default: none]
+    ///
+    /// The weights are in half precision, with the configuration beside them.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Print the files and how well the engines agree as JSON instead of text
     #[arg(long)]
     json: bool,
@@ -40,7 +45,11 @@ pub(super) struct Args {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        let (config, weights) = RunFolder::new(&self.run).load()?;
+        let start = Start::read(&self.run)?;
+        if let Some(path) = &self.weights {
+            start.write(path)?;
+        }
+        let Start { config, weights } = start;
         let frontend = config.frontend.to_config();
         let clips = self.calibration.clips(&frontend, &self.cache.open()?)?;
         let name = self.name.unwrap_or_else(|| name_of(&self.run));
@@ -59,7 +68,8 @@ impl Args {
             return Ok(());
         }
         print!("{}", exported.verification);
-        for path in [&exported.onnx, &exported.slvr] {
+        let files = [&exported.onnx, &exported.slvr];
+        for path in files.into_iter().chain(&self.weights) {
             let bytes = std::fs::metadata(path)?.len();
             println!("{}: {bytes} bytes", path.display());
         }

@@ -12,8 +12,9 @@ use anyhow::{Context, Result, ensure};
 use mtslvr_audio::{Recordings, calibration_mix};
 use mtslvr_pack::SHIPPED;
 use mtslvr_train::export::{ExportRequest, export_run};
+use mtslvr_train::net::Weights;
 use mtslvr_train::train::{
-    MetricsRow, PRESETS, RunConfig, RunFolder, TrainRequest, Trained, train,
+    MetricsRow, PRESETS, RunConfig, RunFolder, Start, TrainRequest, Trained, train,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -30,8 +31,8 @@ use std::sync::Arc;
     "Train for an hour on your recordings" =>
         "mtslvr train --data recordings --minutes 60 --out runs/mine",
     "Try it without any recordings" => "mtslvr train --minutes 2 --out runs/first",
-    "Continue a run that was stopped" =>
-        "mtslvr train --resume --data recordings --out runs/mine",
+    "Adapt a trained backbone to other recordings" =>
+        "mtslvr train --from runs/mine --data kitchen --out runs/kitchen",
 ))]
 pub(super) struct Args {
     #[command(flatten, next_help_heading = "Recordings")]
@@ -78,6 +79,13 @@ struct Training {
     /// The presets in trainer/train/presets have the same form: copy one and change it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Run folder or file of weights to start from [default: random weights]
+    ///
+    /// The file is one that `mtslvr export RUN --weights FILE` wrote. The configuration is taken from it,
+    /// with 10 minutes at a quarter of the usual learning rate. Teachers that --teacher does not name are
+    /// left out; their parts keep what they learned.
+    #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["config", "preset", "resume"])]
+    from: Option<PathBuf>,
     /// Length of the training, minutes [default: 20, or as in the configuration]
     #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
     minutes: Option<f64>,
@@ -92,6 +100,13 @@ struct Training {
     /// as in the preset or file]
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
+    /// File of a teacher that the configuration names, as NAME=FILE; may be repeated [default: as in the configuration]
+    ///
+    /// The file is an ONNX model of waveforms, or a backbone as --model takes it
+    /// (trainer/train/TEACHERS.md). It is the same as
+    /// --set objective.teachers.NAME.model=FILE.
+    #[arg(long = "teacher", value_name = "NAME=FILE")]
+    teachers: Vec<String>,
     /// Labelled sets to measure few-shot accuracy on during training [default: none]
     ///
     /// A set is a folder DIR/<class>/<clip>. Report the final accuracy on other sets: a run that is
@@ -147,7 +162,7 @@ impl Args {
 
     /// Loads the configuration and the recordings.
     fn request(&self, folder: &RunFolder) -> Result<TrainRequest> {
-        let config = self.training.config(self.output.resume.then_some(folder))?;
+        let (config, start) = self.training.config(self.output.resume.then_some(folder))?;
         let cache = self.audio.cache.open()?;
         let Audio { data, no_gpl, .. } = &self.audio;
         let recordings = if data.is_empty() {
@@ -160,8 +175,10 @@ impl Args {
             config,
             recordings: Arc::new(recordings),
             cache,
+            heard: self.audio.cache.heard(&self.output.out),
             out: self.output.out.clone(),
             resume: self.output.resume,
+            start,
         })
     }
 
@@ -199,24 +216,34 @@ impl Args {
             .options("--data", &self.audio.data)
             .flag("--no-gpl", self.audio.no_gpl)
             .option("--cache", self.audio.cache.folder())
+            .options_each("--teacher", &self.training.teachers)
             .flag("--no-export", self.output.no_export)
             .flag("--json", self.output.json)
     }
 }
 
 impl Training {
-    /// Returns the configuration: that of the run to `resume`, or that of the preset or file, with the
-    /// options' changes.
-    fn config(&self, resume: Option<&RunFolder>) -> Result<RunConfig> {
+    /// Returns the configuration, with the options' changes, and the weights to start from, if there are
+    /// any. The configuration is that of the run to `resume`, of the weights, of the file or of the preset.
+    fn config(&self, resume: Option<&RunFolder>) -> Result<(RunConfig, Option<Weights>)> {
         let settings = self.settings()?;
-        match (resume, &self.config) {
-            (Some(run), _) => RunConfig::read(&run.config(), &settings),
-            (None, Some(file)) => RunConfig::read(file, &settings),
-            (None, None) => {
+        let start = self.from.as_deref().map(Start::read).transpose()?;
+        let mut config = match (resume, &start, &self.config) {
+            (Some(run), _, _) => RunConfig::read(&run.config(), &settings)?,
+            (_, Some(start), _) => RunConfig::from_toml(&start.adapted().to_toml()?, &settings)?,
+            (_, _, Some(file)) => RunConfig::read(file, &settings)?,
+            (None, None, None) => {
                 let preset = RunConfig::preset(&self.preset)?;
-                RunConfig::from_toml(&preset.to_toml()?, &settings)
+                RunConfig::from_toml(&preset.to_toml()?, &settings)?
             }
+        };
+        config.name_teachers(&self.teachers)?;
+        if start.is_some() {
+            // A teacher whose file is not at hand: the part that it taught keeps what it learned.
+            let teachers = &mut config.objective.teachers;
+            teachers.retain(|_, teacher| teacher.model.is_some());
         }
+        Ok((config, start.map(|start| start.weights)))
     }
 
     /// Returns the keys that the options change, each `table.key=value`.
@@ -277,7 +304,7 @@ impl<'r> Outcome<'r> {
             folder: folder.root(),
             interrupted: trained.interrupted,
             stopped_early: trained.stopped_early,
-            last: trained.metrics.last().copied(),
+            last: trained.metrics.last().cloned(),
             report,
         }
     }

@@ -506,8 +506,8 @@ fn another_backbone_is_refused_and_its_examples_learnt_again() {
     bench.fails(&["enrol", "chime", &clip, "--model", other], &all);
     // It is part of the program, too.
     bench.fails(
-        &["listen", &clip, "--engine", "tract"],
-        &["reembed", "--engine tract"],
+        &["listen", &clip, "--engine", "interpreter"],
+        &["reembed", "--engine interpreter"],
     );
     // Changing classes needs no backbone.
     bench.succeeds(&["classes", "rename", "beep", "gong"]);

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InstructionSet {
-    /// What every target has: the portable kernels.
+    /// No particular one: the portable kernels.
     Portable,
     /// x86-64 with AVX2.
     Avx2,
@@ -17,7 +17,7 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// All of them, on whatever machine.
+    /// All instruction sets, whether this machine has them or not.
     pub const ALL: [Self; 5] = [
         Self::Portable,
         Self::Avx2,
@@ -26,7 +26,7 @@ impl InstructionSet {
         Self::NeonDotProd,
     ];
 
-    /// The name in tables and on command lines.
+    /// Name in tables and on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -37,7 +37,7 @@ impl InstructionSet {
         }
     }
 
-    /// Whether this machine has it.
+    /// Returns whether this machine has it.
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
@@ -49,7 +49,7 @@ impl InstructionSet {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
-                    // For what is not worth kernels of its own.
+                    // Quantisation and addition have no kernels of their own.
                     && is_x86_feature_detected!("avx2")
             }
             #[cfg(target_arch = "aarch64")]
@@ -63,7 +63,7 @@ impl InstructionSet {
         }
     }
 
-    /// The fastest that this machine has.
+    /// Returns the fastest one that this machine has.
     pub fn best() -> Self {
         let fastest_first = [Self::Avx512Vnni, Self::Avx2, Self::NeonDotProd, Self::Neon];
         let mut available = fastest_first.into_iter().filter(|set| set.is_available());

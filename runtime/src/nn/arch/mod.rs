@@ -1,5 +1,11 @@
-//! Kernels for instruction sets. Each takes what its portable counterpart takes and gives the same
-//! bytes; the functions here choose the best one for the target.
+//! Kernels for instruction sets. Each takes the arguments of its portable counterpart and gives the
+//! same bytes; the functions here choose the best one for the target.
+//!
+//! Longer assembly is in files of its own, `*.S`: at the top of each are a drawing of the tile and a
+//! table of the registers. They are included into `asm!` within a function that is never inlined, not
+//! as naked functions or by `global_asm!`: for link-time optimisation the compiler parses these once
+//! without the target's processor, and then knows no instruction that is an option of Armv8-M.
+#![cfg_attr(arm_dsp, allow(unsafe_code))]
 
 #[cfg(arm_dsp)]
 mod dsp;
@@ -11,29 +17,35 @@ pub mod host;
 mod instruction_set;
 #[cfg(arm_dsp)]
 mod linear;
+#[cfg(arm_dsp)]
+mod rows;
 
 #[cfg(feature = "std")]
 pub use instruction_set::InstructionSet;
 
-use super::{Convolution, portable};
+use super::operators::Convolution;
+use super::portable;
 
 /// Convolves `input` into `output`; see [`portable::convolve`].
 ///
-/// `scratch` has at least [`Layout::scratch_len`](super::Layout::scratch_len) bytes. Where it or the
-/// input does not begin at a multiple of four bytes, the portable kernel may have to do.
+/// Where `input` or `scratch` does not begin at a multiple of four bytes, a slower kernel may have to
+/// do.
 pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {
-    #[cfg(arm_mve)]
-    if helium::convolve(conv, input, output, scratch) {
-        return;
-    }
     #[cfg(arm_dsp)]
-    if dsp::convolve(conv, input, output, scratch) {
-        return;
+    if conv.fits(input, output, scratch) {
+        #[cfg(arm_mve)]
+        if helium::convolve(conv, input, output, scratch) {
+            return;
+        }
+        // SAFETY: it fits.
+        if unsafe { dsp::convolve(conv, input, output, scratch) } {
+            return;
+        }
     }
     portable::convolve(conv, input, output, scratch);
 }
 
-/// A linear layer; see [`portable::linear`].
+/// Computes a linear layer; see [`portable::linear`].
 pub fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
     #[cfg(arm_dsp)]
     linear::linear(conv, input, output);

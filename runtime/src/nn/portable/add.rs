@@ -1,9 +1,13 @@
 //! Residual addition.
 
-use crate::nn::AddRule;
+use crate::nn::rules::AddRule;
 
-/// `sum[i] = rule(a[i], sum[i])`: `sum` holds the second addend and takes the result.
+/// Adds two maps: `sum[i] = rule(a[i], sum[i])`, up to the end of the shorter one. `sum` comes in
+/// holding the second addend, and stays as it is if the rule's bounds are not in order.
 pub fn add(rule: &AddRule, a: &[i8], sum: &mut [i8]) {
+    if rule.lo > rule.hi {
+        return;
+    }
     for (b, &a) in sum.iter_mut().zip(a) {
         *b = rule.apply(a, *b);
     }

@@ -1,13 +1,18 @@
 //! Convolution and linear layers.
 
-use crate::nn::{Convolution, Layout};
+use crate::nn::layout::Layout;
+use crate::nn::operators::Convolution;
 
 /// Convolves `input` into `output`.
 ///
-/// `scratch` holds the input values under the kernel for one output position: at least
-/// [`Layout::column_len`] values, or none for a 1x1 kernel. With a residual, `output` comes in
-/// holding the second addend.
+/// `input` has `conv.input`'s shape, `output` has `conv.output`'s, and `scratch` has at least
+/// [`Layout::scratch_len`] bytes, whose contents do not matter; see
+/// [wrong arguments](crate::nn#wrong-arguments). With a residual, `output` comes in holding the
+/// second addend.
 pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {
+    if !conv.fits(input, output, scratch) {
+        return;
+    }
     let channels = conv.input.channels;
     let pointwise = conv.window.kernel == [1, 1];
     let column_len = conv.layout.column_len(&conv.window, channels);
@@ -34,14 +39,21 @@ pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch
     }
 }
 
-/// A linear layer: the whole of `input` against each row of the weights.
+/// Computes a linear layer: all of `input` against the weights of each output channel.
+///
+/// The weights are `[output.len()][input.len()]` in `conv.layout`'s order. The shapes, the window and
+/// the adapter are not read; see [wrong arguments](crate::nn#wrong-arguments). With a residual,
+/// `output` comes in holding the second addend.
 pub fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
+    if !conv.fits_linear(input, output) {
+        return;
+    }
     outputs(conv, input, &[], output);
 }
 
-/// Copies what lies under the kernel at output (`oy`, `ox`) to `scratch`, kernel rows one after
-/// another in the order of the weights, the zero point where the kernel covers padding.
-pub(crate) fn gather(
+/// Copies the values under the kernel at output (`oy`, `ox`) to `scratch`: kernel rows one after
+/// another in the order of the weights, with the zero point where the kernel covers padding.
+pub(in crate::nn) fn gather(
     conv: &Convolution<'_>,
     input: &[i8],
     oy: usize,
@@ -66,7 +78,7 @@ pub(crate) fn gather(
             continue;
         }
         row[..first * channels].fill(conv.input_zero_point);
-        // To the very end of the row, where weights are zero beyond the kernel.
+        // Up to the end of the row: it may be longer than the kernel is wide, by a weight of zero.
         row[last * channels..].fill(conv.input_zero_point);
         if first < last {
             let start = ((y - pad.top) * width + left + first - pad.left) * channels;
@@ -76,10 +88,11 @@ pub(crate) fn gather(
     }
 }
 
-/// Output channels whose sums are made at a time.
+/// Output channels that are summed at a time.
 const BLOCK: usize = 4;
 
-/// All output channels at one position.
+/// Computes all output channels at one position, from the values under the kernel and those under
+/// its centre (none without an adapter).
 fn outputs(conv: &Convolution<'_>, column: &[i8], centre: &[i8], out: &mut [i8]) {
     let column_len = match conv.layout {
         Layout::Rows => column.len(),
@@ -118,8 +131,8 @@ fn outputs(conv: &Convolution<'_>, column: &[i8], centre: &[i8], out: &mut [i8])
     }
 }
 
-/// Adds to `acc` the products of `x` with the channels of `table` from `o` (a multiple of the block)
-/// on, of which each has `len` values.
+/// Adds to `acc` the products of `x` with `block` channels of `table` from channel `o` on, of which
+/// each has `len` values. `o` is a multiple of [`BLOCK`].
 #[inline(always)]
 fn add_products(
     layout: Layout,
@@ -141,14 +154,15 @@ fn add_products(
         _ => {
             for (i, acc) in acc.iter_mut().enumerate().take(block) {
                 let products = layout.channel(channels, len, i).zip(x);
-                *acc += products.map(|(w, &x)| w * i32::from(x)).sum::<i32>();
+                let sum = products.fold(0_i32, |sum, (w, &x)| sum.wrapping_add(w * i32::from(x)));
+                *acc = acc.wrapping_add(sum);
             }
         }
     }
 }
 
-/// Four channels one after another: each value of `x` is loaded once for four multiplications, and
-/// the loop has no bounds checks.
+/// Adds the products of four channels that lie one after another. Each value of `x` is loaded once
+/// for four multiplications, and the loop has no bounds checks.
 #[inline(always)]
 fn rows(channels: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
     let n = x.len();
@@ -159,20 +173,23 @@ fn rows(channels: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
     let [mut a0, mut a1, mut a2, mut a3] = *acc;
     for i in 0..n {
         let v = i32::from(x[i]);
-        a0 += v * i32::from(w0[i]);
-        a1 += v * i32::from(w1[i]);
-        a2 += v * i32::from(w2[i]);
-        a3 += v * i32::from(w3[i]);
+        a0 = a0.wrapping_add(v * i32::from(w0[i]));
+        a1 = a1.wrapping_add(v * i32::from(w1[i]));
+        a2 = a2.wrapping_add(v * i32::from(w2[i]));
+        a3 = a3.wrapping_add(v * i32::from(w3[i]));
     }
     *acc = [a0, a1, a2, a3];
 }
 
-/// Products after which `256 * second + first` must be parted: as many of -128 and 128 keep `second`
-/// within 24 bits.
+/// Number of products after which a sum `256 * second + first` must be taken apart: that many, each of
+/// at most 128 times 128, keep `second` within 24 bits.
 const SEGMENT: usize = 511;
 
-/// The same for four channels in two pairs. A number of a pair, as it is, sums for both of its
-/// channels: `both = first + 256 * second`, in 32 bits that wrap around.
+/// Adds the products of four channels in two pairs.
+///
+/// The 16-bit number of a pair sums for both of its channels at once:
+/// `both = first + 256 * second`, in 32 bits that wrap around. Its low byte sums `first` alone, and
+/// `second = (both - first) >> 8`.
 #[inline(always)]
 fn pairs(first: &[i8], second: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
     let [first, second] = [first, second].map(|table| table.as_chunks::<2>().0);
@@ -190,9 +207,9 @@ fn pairs(first: &[i8], second: &[i8], x: &[i8], acc: &mut [i32; BLOCK]) {
             a2 += v * i32::from(q[0]);
             both2 = both2.wrapping_add(v * i32::from(q_both));
         }
-        acc[0] += a0;
-        acc[1] += both0.wrapping_sub(a0) >> 8;
-        acc[2] += a2;
-        acc[3] += both2.wrapping_sub(a2) >> 8;
+        acc[0] = acc[0].wrapping_add(a0);
+        acc[1] = acc[1].wrapping_add(both0.wrapping_sub(a0) >> 8);
+        acc[2] = acc[2].wrapping_add(a2);
+        acc[3] = acc[3].wrapping_add(both2.wrapping_sub(a2) >> 8);
     }
 }

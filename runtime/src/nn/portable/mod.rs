@@ -1,4 +1,5 @@
-//! The operators in plain Rust, for every target: what the others are compared with.
+//! The operators in plain Rust, for every target. They are the definition that all other kernels
+//! are compared with.
 
 mod add;
 mod conv;
@@ -6,6 +7,6 @@ mod pool;
 
 pub use add::add;
 #[cfg(arm_mve)]
-pub(crate) use conv::gather;
+pub(super) use conv::gather;
 pub use conv::{convolve, linear};
 pub use pool::{average_pool, max_pool};

@@ -2,10 +2,17 @@
 
 use core::ops::Range;
 
-use crate::nn::{AveragePool, MaxPool, Shape, Window};
+use crate::nn::geometry::{Shape, Window};
+use crate::nn::operators::{AveragePool, MaxPool};
 
-/// Maximum over the part of each window that lies inside the map.
+/// Takes the maximum over the part of each window that lies inside the map.
+///
+/// `input` has `pool.input`'s shape and `output` has `pool.output`'s; see
+/// [wrong arguments](crate::nn#wrong-arguments).
 pub fn max_pool(pool: &MaxPool, input: &[i8], output: &mut [i8]) {
+    if !pool.fits(input, output) {
+        return;
+    }
     let [lo, hi] = pool.clamp;
     let mut out = output.iter_mut();
     for oy in 0..pool.output.height {
@@ -25,8 +32,14 @@ pub fn max_pool(pool: &MaxPool, input: &[i8], output: &mut [i8]) {
     }
 }
 
-/// Sum over each window, times the multiplier.
+/// Takes the sum over each window, times the multiplier.
+///
+/// `input` has `pool.input`'s shape and `output` has `pool.output`'s; see
+/// [wrong arguments](crate::nn#wrong-arguments).
 pub fn average_pool(pool: &AveragePool, input: &[i8], output: &mut [i8]) {
+    if !pool.fits(input, output) {
+        return;
+    }
     let zero_point = i32::from(pool.input_zero_point);
     let mut out = output.iter_mut();
     for oy in 0..pool.output.height {
@@ -34,10 +47,11 @@ pub fn average_pool(pool: &AveragePool, input: &[i8], output: &mut [i8]) {
             let (rows, columns) = inside(&pool.window, pool.input, oy, ox);
             for c in 0..pool.output.channels {
                 let Some(out) = out.next() else { return };
-                let mut sum = 0;
+                let mut sum = 0_i32;
                 for y in rows.clone() {
                     for x in columns.clone() {
-                        sum += i32::from(input[at(pool.input, y, x, c)]) - zero_point;
+                        let value = i32::from(input[at(pool.input, y, x, c)]);
+                        sum = sum.wrapping_add(value - zero_point);
                     }
                 }
                 *out = pool.requantisation.apply(sum, pool.multiplier);
@@ -46,11 +60,12 @@ pub fn average_pool(pool: &AveragePool, input: &[i8], output: &mut [i8]) {
     }
 }
 
+/// Index of a value in a map.
 fn at(shape: Shape, y: usize, x: usize, c: usize) -> usize {
     (y * shape.width + x) * shape.channels + c
 }
 
-/// Rows and columns of the map under the window at output (`oy`, `ox`).
+/// Returns the rows and columns of the map under the window at output (`oy`, `ox`).
 fn inside(window: &Window, map: Shape, oy: usize, ox: usize) -> (Range<usize>, Range<usize>) {
     let span = |start: usize, pad: usize, kernel: usize, size: usize| {
         let end = (start + kernel).saturating_sub(pad).min(size);
@@ -67,7 +82,8 @@ fn inside(window: &Window, map: Shape, oy: usize, ox: usize) -> (Range<usize>, R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Padding, Requantisation};
+    use crate::nn::geometry::Padding;
+    use crate::nn::rules::Requantisation;
     use proptest::prelude::*;
 
     fn geometry() -> impl Strategy<Value = (Shape, Window)> {
@@ -89,7 +105,7 @@ mod tests {
         })
     }
 
-    /// The values inside the map under the window, one channel, by brute force.
+    /// Returns the values of one channel under the window and inside the map, by brute force.
     fn under(input: Shape, window: &Window, data: &[i8], at: [usize; 3]) -> Vec<i8> {
         let [oy, ox, c] = at;
         let mut values = Vec::new();

@@ -257,7 +257,10 @@ mod tests {
         assert_eq!(sounds.strangers.len(), STRANGERS);
         // Where nothing trains, all are for the test.
         let sounds = Sounds::from_folder(root.path(), 16_000, 1, false).unwrap();
-        assert_eq!((sounds.set.clips.len(), sounds.training.clips.len()), (24, 0));
+        assert_eq!(
+            (sounds.set.clips.len(), sounds.training.clips.len()),
+            (24, 0)
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn audio(trained: &Trained, recordings: &Recordings) -> String {
 
 /// Says how many steps the run took.
 fn length(trained: &Trained) -> String {
-    let last = trained.metrics.last().copied().unwrap_or_default();
+    let last = trained.metrics.last().cloned().unwrap_or_default();
     format!(
         "{} steps of {} pairs",
         last.step, trained.config.train.batch
@@ -74,7 +74,7 @@ fn length(trained: &Trained) -> String {
 /// Lists how the run was made.
 fn facts(trained: &Trained, recordings: &Recordings, audio: &str, length: &str) -> Vec<Fact> {
     let config = &trained.config;
-    let last = trained.metrics.last().copied().unwrap_or_default();
+    let last = trained.metrics.last().cloned().unwrap_or_default();
     let mut facts = vec![
         Fact::new("Trained on", audio),
         Fact::new("Trained for", format!("{:.0} s, {length}", last.seconds)),

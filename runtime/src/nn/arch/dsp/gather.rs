@@ -1,8 +1,9 @@
-//! Gathers what lies under the kernel, for four output positions at a time.
+//! Gathers the values under the kernel, for four output positions at a time.
 #![allow(unsafe_code)]
 
-use super::assembly::{STEM_SPAN, widen, widen_stem};
-use crate::nn::{Convolution, GATHERED_PIXELS};
+use super::widen::{STEM_PAIRS, STEM_SPAN, widen, widen_stem};
+use crate::nn::layout::GATHERED_PIXELS;
+use crate::nn::operators::Convolution;
 
 /// Walks over the output positions, four at a time.
 pub(super) struct Gather<'a> {
@@ -10,11 +11,13 @@ pub(super) struct Gather<'a> {
     input: &'a [i8],
     /// One position of padding: the zero point for each channel.
     padding: &'a [i8],
-    /// How values come to be widened.
+    /// How the values are read.
     way: Way,
+    /// The next position to gather.
     next: Position,
 }
 
+/// How values are read and widened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// The channels of a position are whole words at aligned addresses.
@@ -30,18 +33,24 @@ enum Way {
 struct Position {
     /// Its column in the output.
     column: usize,
-    /// Where its kernel begins in the input, counted from where the padding begins.
+    /// Row where its kernel begins in the input, counted from the first row of padding.
     top: usize,
+    /// Column where its kernel begins in the input, counted from the first column of padding.
     left: usize,
 }
 
 impl<'a> Gather<'a> {
+    /// Begins at the first output position. `conv` fits `input`, and `padding` has its zero point for
+    /// each channel of a position.
     pub(super) fn new(conv: &'a Convolution<'a>, input: &'a [i8], padding: &'a [i8]) -> Self {
         let channels = conv.input.channels;
         let aligned = |bytes: &[i8]| bytes.as_ptr().align_offset(4) == 0;
         let way = if channels.is_multiple_of(4) && aligned(input) && aligned(padding) {
             Way::Words
-        } else if channels == 1 && conv.window.stride[1] == 2 {
+        } else if channels == 1
+            && conv.window.stride[1] == 2
+            && conv.window.kernel[1] <= 2 * STEM_PAIRS
+        {
             Way::Stem
         } else {
             Way::Values
@@ -55,8 +64,8 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// The next four positions into `out`, `[k/2][position][2]` in 16 bits. Beyond the last position
-    /// it is gathered again.
+    /// Gathers the next four positions into `out`, `[k / 2][position][k % 2]`, 16 bits each. Beyond
+    /// the last position it is gathered again.
     pub(super) fn next(&mut self, out: &mut [u32]) {
         let first = self.next;
         if first.column + GATHERED_PIXELS <= self.conv.output.width {
@@ -87,7 +96,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Goes on by `count` positions, at most to the end of the row.
+    /// Goes on by `count` positions, which are in the same row.
     #[inline(always)]
     fn advance(&mut self, count: usize) {
         let [stride_y, stride_x] = self.conv.window.stride;
@@ -102,7 +111,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// The input's row under kernel row `ky`, if it is inside.
+    /// Returns the input's row under kernel row `ky`, if it is inside.
     #[inline(always)]
     fn row(&self, position: &Position, ky: usize) -> Option<usize> {
         (position.top + ky)
@@ -110,10 +119,10 @@ impl<'a> Gather<'a> {
             .filter(|&y| y < self.conv.input.height)
     }
 
-    /// Four neighbouring positions of a row, from `first` on, row by row of the kernel.
+    /// Gathers four neighbouring positions of a row, from `first` on, one kernel row after another.
     ///
-    /// Rows are gathered as if the input were wider than it is. What then comes from a neighbouring
-    /// row is overwritten with padding.
+    /// Rows are gathered as if the input were wider than it is. Values that come from a neighbouring
+    /// row are then overwritten with padding.
     #[inline(always)]
     fn words_of_row(&self, first: &Position, out: &mut [u32]) {
         let conv = self.conv;
@@ -131,7 +140,7 @@ impl<'a> Gather<'a> {
                 out.fill(self.padding_word());
                 continue;
             };
-            // Before the input's first value this wraps, and is not found.
+            // Before the input's first value this wraps around, to a place that `get` does not find.
             let start = (row * width + first.left).wrapping_sub(pad.left);
             let from = start.wrapping_mul(channels);
             if let Some(values) = self.input.get(from..from.wrapping_add(span)) {
@@ -149,7 +158,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// `first` and the three positions after it in its row.
+    /// Returns `first` and the three positions after it in its row.
     fn neighbours(&self, first: &Position) -> [Position; GATHERED_PIXELS] {
         core::array::from_fn(|i| Position {
             column: first.column + i,
@@ -176,7 +185,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Writes padding over what `out` holds for position `i`.
+    /// Writes padding over the values of position `i` in `out`.
     fn pad_words(&self, i: usize, out: &mut [u32]) {
         let padding = self.padding_word();
         for words in out.as_chunks_mut::<GATHERED_PIXELS>().0 {
@@ -184,7 +193,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// One kernel row of all positions, one position of the kernel after another.
+    /// Gathers one kernel row of all positions, one tap of the kernel after another.
     #[inline(never)]
     fn tap_by_tap(&self, positions: &[Position; GATHERED_PIXELS], ky: usize, out: &mut [u32]) {
         let conv = self.conv;
@@ -201,39 +210,43 @@ impl<'a> Gather<'a> {
                     _ => self.padding[..channels].as_ptr(),
                 }
             });
-            // SAFETY: the slices just taken have the length, and so has this part of `out`.
+            // SAFETY: each of the slices above has `channels` values, and this part of `out` has room
+            // for four times as many.
             unsafe { widen(out.as_mut_ptr(), &places, channels / 4) };
         }
     }
 
-    /// Two values of padding.
+    /// Returns two values of padding.
     fn padding_word(&self) -> u32 {
         let value = u32::from(i16::from(self.conv.input_zero_point) as u16);
         value | value << 16
     }
 
-    /// Four neighbouring positions of a row, two columns apart: one span of a row of the input for
-    /// each row of the kernel.
+    /// Gathers four neighbouring positions of a row, two columns apart, from one span of a row of the
+    /// input for each row of the kernel.
     fn stem(&self, first: &Position, out: &mut [u32]) {
         let conv = self.conv;
         let width = conv.input.width;
         let left = first.left.wrapping_sub(conv.window.padding.left);
         let (out, _) = out.as_chunks_mut::<GATHERED_PIXELS>();
-        let pairs = conv.window.kernel[1].div_ceil(2).min(4);
+        let pairs = conv.window.kernel[1].div_ceil(2).min(STEM_PAIRS);
         for (ky, out) in out.chunks_exact_mut(pairs).enumerate() {
             let Some(row) = self.row(first, ky) else {
                 out.fill([self.padding_word(); GATHERED_PIXELS]);
                 continue;
             };
             let row = &self.input[row * width..][..width];
+            // SAFETY: `out` is `pairs` groups, of which there are at least one and at most as many as
+            // a stem has.
+            let mut widen = |span| unsafe { widen_stem(out.as_mut_ptr(), span, out.len()) };
             match row.get(left..).and_then(|from| from.first_chunk()) {
-                Some(span) => widen_stem(span, out),
-                None => widen_stem(&self.padded_span(first, row), out),
+                Some(span) => widen(span),
+                None => widen(&self.padded_span(first, row)),
             }
         }
     }
 
-    /// The values of `row` from where `first` begins, padding included.
+    /// Returns the values of `row` from the kernel of `first` on, padding included.
     #[inline(never)]
     fn padded_span(&self, first: &Position, row: &[i8]) -> [i8; STEM_SPAN] {
         let mut span = [self.conv.input_zero_point; STEM_SPAN];
@@ -244,6 +257,7 @@ impl<'a> Gather<'a> {
         span
     }
 
+    /// Gathers all positions value by value.
     fn values(&self, positions: &[Position; GATHERED_PIXELS], out: &mut [u32]) {
         let conv = self.conv;
         let (width, channels) = (conv.input.width, conv.input.channels);

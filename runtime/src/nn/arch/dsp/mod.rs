@@ -1,8 +1,8 @@
 //! Cortex-M cores with the DSP instructions: Armv7E-M, Armv8-M Mainline with its DSP extension.
 //!
-//! Two 16-bit products are added to a sum by one `SMLAD`. A word of weights in
+//! One `SMLAD` adds two 16-bit products to a sum. A word of weights in
 //! [pairs](crate::nn::Layout::Pairs) holds `256 * second channel + first channel` for two values: as it
-//! is, it sums for both channels, and with one `SXTB16` for the first alone. Activations are widened
+//! is, it sums for both channels, and after one `SXTB16` for the first alone. Activations are widened
 //! to 16 bits while they are gathered, for four output positions side by side:
 //!
 //! ```text
@@ -10,22 +10,30 @@
 //! weights:   [k/2][2]                 i16, of a pair of channels
 //! ```
 //!
-//! so that the inner loop reads both from front to back: 12 instructions for 16 products.
+//! The inner loop (outputs.S) reads both from front to back: 12 instructions for 16 products.
 #![allow(unsafe_code)]
 
-mod assembly;
+mod clamp;
 mod gather;
+mod outputs;
+#[cfg(not(arm_mve))]
+pub(super) mod rows;
+mod widen;
 
-use crate::nn::{ADD_FRACTION_BITS, Convolution, GATHERED_PIXELS, Layout};
-use assembly::{Outputs, Run, clamp, outputs};
+use crate::nn::layout::{GATHERED_PIXELS, Layout};
+use crate::nn::operators::Convolution;
+use crate::nn::rules::ADD_FRACTION_BITS;
+use clamp::clamp;
 use core::ptr::null;
 use gather::Gather;
+use outputs::{Outputs, Run, outputs};
 
-#[cfg(not(arm_mve))]
-pub(super) use assembly::{LANES, add_rows};
-
-/// Convolves, or gives back `false` where the operands are not laid out for it.
-pub(super) fn convolve(
+/// Convolves; returns `false` and does nothing where the operands do not lie as this kernel needs
+/// them.
+///
+/// # Safety
+/// [`Convolution::fits`].
+pub(super) unsafe fn convolve(
     conv: &Convolution<'_>,
     input: &[i8],
     output: &mut [i8],
@@ -37,11 +45,6 @@ pub(super) fn convolve(
     let channels = conv.input.channels;
     let column_len = conv.layout.column_len(&conv.window, channels);
     let row_len = conv.layout.row_len(&conv.window, channels);
-    let adapter_len = conv.layout.adapter_len(channels);
-    // What the pointers of `Block::call` rely on.
-    let bytes = |len| conv.layout.bytes(conv.output.channels, len);
-    assert!(conv.weights.len() == bytes(column_len));
-    assert!(conv.adapter.is_empty() || conv.adapter.len() == bytes(adapter_len));
     let (gathered, padding) = scratch.split_at_mut(2 * GATHERED_PIXELS * column_len);
     let Ok(gathered) = bytemuck::try_cast_slice_mut::<i8, u32>(gathered) else {
         return false;
@@ -52,7 +55,7 @@ pub(super) fn convolve(
     } else {
         let pad = conv.window.padding;
         let from = pad.top * row_len + pad.left * channels;
-        // The values under the centre must begin, and end, at an even place.
+        // Gathered values lie two by two: those under the centre must begin and end with a whole two.
         if !from.is_multiple_of(2) || !channels.is_multiple_of(2) {
             return false;
         }
@@ -64,6 +67,7 @@ pub(super) fn convolve(
     let finish = Finish::of(conv);
     for out in output.chunks_mut(GATHERED_PIXELS * conv.output.channels) {
         gather.next(gathered);
+        // The adapter goes on with the sums of the kernel.
         let (column, summed) = Run::new(gathered, 0);
         let (centre, _) = Run::new(&gathered[centre.clone()], summed);
         let block = Block {
@@ -73,9 +77,13 @@ pub(super) fn convolve(
         };
         let whole = out.len() == GATHERED_PIXELS * conv.output.channels;
         let direct = finish.as_ref().filter(|_| whole);
-        let direct_pairs = direct.map_or(0, |finish| block.direct(finish.residual, out));
-        for pair in direct_pairs..conv.output.channels.div_ceil(2) {
-            block.one_by_one(pair, out);
+        // SAFETY: the convolution fits, `gathered` and `centre` are all values under the kernel and
+        // under its centre, and `out` is one block of the output.
+        unsafe {
+            let done = direct.map_or(0, |finish| block.direct(finish.residual, out));
+            for pair in done..conv.output.channels.div_ceil(2) {
+                block.one_by_one(pair, out);
+            }
         }
         if let Some(finish) = direct
             && finish.clamp != WHOLE_RANGE
@@ -86,16 +94,16 @@ pub(super) fn convolve(
     true
 }
 
-/// What follows a requantisation to the whole range of an `i8`.
+/// The steps after a requantisation to the whole range of an `i8`.
 struct Finish {
-    /// The residual as [`Outputs`] computes it, zeros for none.
+    /// The residual as [`Outputs`] has it; zeros for none.
     residual: [i32; 3],
     /// Bounds of the result.
     clamp: [i8; 2],
 }
 
 impl Finish {
-    /// That of `conv`; `None` if only [`Block::one_by_one`] can do what it asks for.
+    /// Returns the steps for `conv`; `None` if only [`Block::one_by_one`] can do them.
     fn of(conv: &Convolution<'_>) -> Option<Self> {
         let inner = [conv.requantisation.lo, conv.requantisation.hi];
         let Some(rule) = &conv.residual else {
@@ -104,7 +112,7 @@ impl Finish {
                 clamp: inner,
             });
         };
-        // The sum's zero point goes into the constant, if there is room.
+        // The zero points go into the constant, if there is room in 32 bits.
         let one = 1i64 << ADD_FRACTION_BITS;
         let [a, b] = [rule.a_multiplier, rule.b_multiplier].map(i64::from);
         let reach = 255 * (a.abs() + b.abs()) + one / 2 + 128 * one;
@@ -119,35 +127,42 @@ impl Finish {
     }
 }
 
+/// Bounds that change nothing.
 const WHOLE_RANGE: [i8; 2] = [i8::MIN, i8::MAX];
 
 /// Up to four output positions, their values gathered.
 struct Block<'a> {
     conv: &'a Convolution<'a>,
+    /// The values under the kernel.
     column: Run,
-    /// Empty where there is no adapter.
+    /// The values under its centre; empty where there is no adapter.
     centre: Run,
 }
 
 impl Block<'_> {
-    /// All pairs of channels of four positions, straight into `out`; gives their number.
-    fn direct(&self, residual: [i32; 3], out: &mut [i8]) -> usize {
+    /// Computes all whole pairs of channels of four positions, straight into `out`; returns their
+    /// number.
+    ///
+    /// # Safety
+    /// The convolution fits, the runs are complete, and `out` is four positions of its output.
+    unsafe fn direct(&self, residual: [i32; 3], out: &mut [i8]) -> usize {
         let conv = self.conv;
-        let channels = conv.output.channels;
-        let pairs = channels / 2;
-        assert!(out.len() == GATHERED_PIXELS * channels);
-        assert!(conv.bias.len() == channels && conv.multipliers.len() == channels);
+        let pairs = conv.output.channels / 2;
         if pairs > 0 {
             let mut call = self.call(0, pairs, conv.bias, conv.multipliers, out, residual);
-            // SAFETY: `convolve` checked the lengths of weights and adapter; those of bias,
-            // multipliers and `out` were checked above.
+            // SAFETY: tables that fit have so many pairs of channels, and so has each position of
+            // `out`.
             unsafe { outputs(&mut call) };
         }
         pairs
     }
 
-    /// Pair `pair` of channels of the positions in `out`, whatever their number and their rules.
-    fn one_by_one(&self, pair: usize, out: &mut [i8]) {
+    /// Computes pair `pair` of channels of the positions in `out`, whatever their number and their
+    /// rules.
+    ///
+    /// # Safety
+    /// The convolution fits, the runs are complete, and there is such a pair.
+    unsafe fn one_by_one(&self, pair: usize, out: &mut [i8]) {
         let conv = self.conv;
         let channels = conv.output.channels;
         let first = 2 * pair;
@@ -159,20 +174,21 @@ impl Block<'_> {
         let mut made = [[0; 2]; GATHERED_PIXELS];
         let flat = made.as_flattened_mut();
         let mut call = self.call(pair, 1, &bias, &multipliers, flat, [0; 3]);
-        // SAFETY: `convolve` checked the lengths of weights and adapter, whose layout has a channel of
-        // zeros where `count` is one; everything else is local and long enough for one pair.
+        // SAFETY: tables that fit have this pair of channels, the second one zeros where `count` is
+        // one; everything else is local and long enough for one pair.
         unsafe { outputs(&mut call) };
         let (lo, hi) = (conv.requantisation.lo, conv.requantisation.hi);
         for (made, out) in made.iter().zip(out.chunks_exact_mut(channels)) {
             for (&q, out) in made.iter().zip(&mut out[first..]) {
-                // The whole range clamped further.
+                // `outputs` clamps to the whole range.
                 let q = q.clamp(lo, hi);
                 *out = conv.residual.map_or(q, |rule| rule.apply(q, *out));
             }
         }
     }
 
-    /// The call for `pairs` pairs of channels from `pair` on, into `out` with room for four positions.
+    /// Makes the call for `pairs` pairs of channels from `pair` on, into `out`, which is four
+    /// positions.
     #[inline(always)]
     fn call(
         &self,

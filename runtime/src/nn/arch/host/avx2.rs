@@ -3,8 +3,9 @@
 
 #![allow(unsafe_code)]
 
-use super::{BLOCK, Tile, Walk};
-use crate::nn::{ADD_FRACTION_BITS, AddRule, Quantisation, portable};
+use super::tile::{BLOCK, Tile, Walk};
+use crate::nn::portable;
+use crate::nn::rules::{ADD_FRACTION_BITS, AddRule, Quantisation};
 use core::arch::x86_64::*;
 
 /// Positions of a tile.
@@ -16,7 +17,7 @@ const HALVES: usize = BLOCK / 8;
 /// Computes a tile of four positions by one block.
 ///
 /// # Safety
-/// As of [`super::compute`]; AVX2 is available.
+/// As [`super::dispatch::compute`]; AVX2 is available.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn compute(tile: &Tile) {
     let (mut sums, mut multipliers) = (
@@ -33,32 +34,19 @@ pub(super) unsafe fn compute(tile: &Tile) {
             sums[half] = bias;
         }
     }
-    // SAFETY: what both walk over is there, as the caller says.
+    // SAFETY: the caller promises all that both walk over.
     unsafe {
         add_products(tile, &tile.kernel, &mut sums);
         add_products(tile, &tile.adapter, &mut sums);
     }
-    let channels = tile.channels.min(BLOCK);
-    for (p, &sums) in sums.iter().enumerate().take(tile.kept) {
-        // SAFETY: so many channels are there at each position that is kept.
-        unsafe {
-            let out = tile.output.add(p * tile.output_step);
-            if channels == BLOCK {
-                store(tile, sums, multipliers, out);
-            } else {
-                let mut block = [0i8; BLOCK];
-                out.copy_to_nonoverlapping(block.as_mut_ptr(), channels);
-                store(tile, sums, multipliers, block.as_mut_ptr());
-                out.copy_from_nonoverlapping(block.as_ptr(), channels);
-            }
-        }
-    }
+    // SAFETY: the caller promises the channels of the positions that are kept; `store` gets a block.
+    unsafe { tile.store_kept(&sums, |sums, out| store(tile, sums, multipliers, out)) };
 }
 
-/// Adds the products of one table of weights with what lies under it.
+/// Adds the products of one table of weights with the input values under it.
 ///
 /// # Safety
-/// As of [`compute`], of whose tile this is a walk.
+/// As [`compute`]; `walk` is one of the tile's.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn add_products(tile: &Tile, walk: &Walk, sums: &mut [[__m256i; HALVES]; P]) {
@@ -105,7 +93,7 @@ unsafe fn store(
     let mut q = sums;
     for (q, multipliers) in q.iter_mut().zip(multipliers) {
         let shifted = _mm256_sll_epi32(*q, pre);
-        // Products of even and of odd lanes, 64 bits each, of which the upper halves are wanted.
+        // Products of even and of odd lanes, 64 bits each. Only their upper halves are needed.
         let even = _mm256_mul_epi32(shifted, multipliers);
         let odd = _mm256_mul_epi32(
             _mm256_srli_epi64::<32>(shifted),
@@ -138,7 +126,8 @@ unsafe fn store(
             *q = clamp(rounded, rule.zero_point, rule.lo, rule.hi);
         }
     }
-    // Within 8 bits already: no saturation. Packing works in halves, whose order is mended between.
+    // The values are within 8 bits, so packing does not saturate. It works on halves of a vector; the
+    // permutation puts them in order.
     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(q[0], q[1]));
     let bytes = _mm_packs_epi16(
         _mm256_castsi256_si128(words),
@@ -157,8 +146,8 @@ fn clamp(x: __m256i, zero_point: i8, lo: i8, hi: i8) -> __m256i {
     _mm256_min_epi32(x, _mm256_set1_epi32(hi.into()))
 }
 
-/// [`Quantisation::quantise_all`] for eight values at a time. The portable one, compiled for AVX2, goes
-/// from floats to integers value by value, because its cast is defined for every float.
+/// Quantises eight values at a time, as [`Quantisation::quantise_all`]. The portable one, compiled for
+/// AVX2, turns floats into integers value by value, because its cast is defined for every float.
 #[target_feature(enable = "avx2")]
 pub(super) fn quantise_all(quantisation: &Quantisation, values: &[f32], out: &mut [i8]) {
     let inverse = _mm256_set1_ps(1.0 / quantisation.scale);
@@ -168,7 +157,7 @@ pub(super) fn quantise_all(quantisation: &Quantisation, values: &[f32], out: &mu
         // SAFETY: eight values can be read.
         let x = unsafe { _mm256_loadu_ps(x.as_ptr()) };
         let shifted = _mm256_add_ps(_mm256_mul_ps(x, inverse), _mm256_set1_ps(0.5));
-        // What is not a number becomes 0.
+        // NaN becomes 0.
         let ordered = _mm256_cmp_ps::<_CMP_ORD_Q>(shifted, shifted);
         let shifted = _mm256_and_ps(shifted, ordered);
         let within = _mm256_min_ps(
@@ -185,7 +174,7 @@ pub(super) fn quantise_all(quantisation: &Quantisation, values: &[f32], out: &mu
     quantisation.quantise_all(&values[done..], &mut out[done..]);
 }
 
-/// The portable addition, compiled for AVX2.
+/// Adds two maps: the portable addition, compiled for AVX2.
 #[target_feature(enable = "avx2")]
 pub(super) fn add(rule: &AddRule, a: &[i8], sum: &mut [i8]) {
     portable::add(rule, a, sum);

@@ -3,17 +3,17 @@
 
 #![allow(unsafe_code)]
 
-use super::{BLOCK, Shape, Tile, Walk};
-use crate::nn::ADD_FRACTION_BITS;
+use super::tile::{BLOCK, Tile, TileShape, Walk};
+use crate::nn::rules::ADD_FRACTION_BITS;
 use core::arch::x86_64::*;
 
 /// Computes a tile of 4 or 8 positions by 1, 2 or 4 blocks.
 ///
 /// # Safety
-/// As of [`super::compute`]; AVX-512 F, BW, VL and VNNI are available.
+/// As [`super::dispatch::compute`]; AVX-512 F, BW, VL and VNNI are available.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn compute(shape: Shape, tile: &Tile) {
-    // SAFETY: as of this function, for each of them.
+pub(super) unsafe fn compute(shape: TileShape, tile: &Tile) {
+    // SAFETY: this function has the same conditions, and `shape` is one of these.
     unsafe {
         match (shape.positions, shape.blocks) {
             (8, 2) => positions_by_blocks::<8, 2>(tile),
@@ -25,8 +25,10 @@ pub(super) unsafe fn compute(shape: Shape, tile: &Tile) {
     }
 }
 
+/// Computes a tile of `P` positions by `N` blocks.
+///
 /// # Safety
-/// As of [`compute`], for `P` positions by `N` blocks.
+/// As [`compute`], for this shape.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn positions_by_blocks<const P: usize, const N: usize>(tile: &Tile) {
     let mut sums = [[_mm512_setzero_si512(); N]; P];
@@ -37,7 +39,7 @@ unsafe fn positions_by_blocks<const P: usize, const N: usize>(tile: &Tile) {
             sums[n] = bias;
         }
     }
-    // SAFETY: what both walk over is there, as the caller says.
+    // SAFETY: the caller promises all that both walk over.
     unsafe {
         add_products::<P, N>(tile, &tile.kernel, &mut sums);
         add_products::<P, N>(tile, &tile.adapter, &mut sums);
@@ -59,10 +61,10 @@ unsafe fn positions_by_blocks<const P: usize, const N: usize>(tile: &Tile) {
     }
 }
 
-/// Adds the products of one table of weights with what lies under it.
+/// Adds the products of one table of weights with the input values under it.
 ///
 /// # Safety
-/// As of [`positions_by_blocks`], of whose tile this is a walk.
+/// As [`positions_by_blocks`]; `walk` is one of the tile's.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn add_products<const P: usize, const N: usize>(
@@ -105,7 +107,7 @@ unsafe fn add_products<const P: usize, const N: usize>(
 unsafe fn store(tile: &Tile, sums: __m512i, multipliers: __m512i, out: *mut i8, mask: __mmask16) {
     let rule = &tile.requantisation;
     let shifted = _mm512_sll_epi32(sums, _mm_cvtsi32_si128(rule.pre.into()));
-    // Products of even and of odd lanes, 64 bits each, of which the upper halves are wanted.
+    // Products of even and of odd lanes, 64 bits each. Only their upper halves are needed.
     let half = _mm512_set1_epi64(1 << 31);
     let even = _mm512_mul_epi32(shifted, multipliers);
     let odd = _mm512_mul_epi32(

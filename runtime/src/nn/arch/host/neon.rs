@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code)]
 
-use super::{BLOCK, Tile, Walk};
-use crate::nn::ADD_FRACTION_BITS;
+use super::tile::{BLOCK, Tile, Walk};
+use crate::nn::rules::ADD_FRACTION_BITS;
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -20,10 +20,10 @@ type Sums = [[int32x4_t; QUARTERS]; P];
 /// Computes a tile of four positions by one block, operands as signed bytes.
 ///
 /// # Safety
-/// As of [`super::compute`]; Advanced SIMD with dot products is available.
+/// As [`super::dispatch::compute`]; Advanced SIMD with dot products is available.
 #[target_feature(enable = "neon,dotprod")]
 pub(super) unsafe fn compute_dot(tile: &Tile) {
-    // SAFETY: as of this function.
+    // SAFETY: this function has the same conditions.
     unsafe {
         let mut sums = biases(tile);
         add_dot_products(tile, &tile.kernel, &mut sums);
@@ -35,10 +35,10 @@ pub(super) unsafe fn compute_dot(tile: &Tile) {
 /// Computes a tile of four positions by one block, operands as 16-bit integers.
 ///
 /// # Safety
-/// As of [`super::compute`]; Advanced SIMD is available.
+/// As [`super::dispatch::compute`]; Advanced SIMD is available.
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn compute_wide(tile: &Tile) {
-    // SAFETY: as of this function.
+    // SAFETY: this function has the same conditions.
     unsafe {
         let mut sums = biases(tile);
         add_wide_products(tile, &tile.kernel, &mut sums);
@@ -47,6 +47,8 @@ pub(super) unsafe fn compute_wide(tile: &Tile) {
     }
 }
 
+/// Starts the sums from the biases.
+///
 /// # Safety
 /// There are biases for a whole block.
 #[inline]
@@ -54,7 +56,7 @@ pub(super) unsafe fn compute_wide(tile: &Tile) {
 unsafe fn biases(tile: &Tile) -> Sums {
     let mut sums = [[vdupq_n_s32(0); QUARTERS]; P];
     for quarter in 0..QUARTERS {
-        // SAFETY: as of this function.
+        // SAFETY: this function has the same conditions.
         let bias = unsafe { vld1q_s32(tile.bias.add(4 * quarter)) };
         for sums in &mut sums {
             sums[quarter] = bias;
@@ -63,10 +65,10 @@ unsafe fn biases(tile: &Tile) -> Sums {
     sums
 }
 
-/// Adds the products of one table of weights with what lies under it.
+/// Adds the products of one table of weights with the input values under it.
 ///
 /// # Safety
-/// As of [`compute_dot`], of whose tile this is a walk.
+/// As [`compute_dot`]; `walk` is one of the tile's.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 unsafe fn add_dot_products(tile: &Tile, walk: &Walk, sums: &mut Sums) {
@@ -93,7 +95,8 @@ unsafe fn add_dot_products(tile: &Tile, walk: &Walk, sums: &mut Sums) {
     }
 }
 
-/// `SDOT`: the compiler's function for it is not stable.
+/// Adds to each sum four products of weights and values: `SDOT`, for which the compiler has no stable
+/// function.
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
 fn dot(mut sums: int32x4_t, weights: int8x16_t, values: int8x16_t) -> int32x4_t {
@@ -110,10 +113,10 @@ fn dot(mut sums: int32x4_t, weights: int8x16_t, values: int8x16_t) -> int32x4_t 
     sums
 }
 
-/// Adds the products of one table of weights with what lies under it.
+/// Adds the products of one table of weights with the input values under it.
 ///
 /// # Safety
-/// As of [`compute_wide`], of whose tile this is a walk.
+/// As [`compute_wide`]; `walk` is one of the tile's.
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn add_wide_products(tile: &Tile, walk: &Walk, sums: &mut Sums) {
@@ -149,7 +152,7 @@ unsafe fn add_wide_products(tile: &Tile, walk: &Walk, sums: &mut Sums) {
 /// Finishes and stores the positions that are kept.
 ///
 /// # Safety
-/// As of [`compute_wide`].
+/// As [`compute_wide`].
 #[inline]
 #[target_feature(enable = "neon")]
 unsafe fn store_all(tile: &Tile, sums: &Sums) {
@@ -158,21 +161,8 @@ unsafe fn store_all(tile: &Tile, sums: &Sums) {
         // SAFETY: there are multipliers for a whole block.
         *multipliers = unsafe { vld1q_s32(tile.multipliers.add(4 * quarter)) };
     }
-    let channels = tile.channels.min(BLOCK);
-    for (p, &sums) in sums.iter().enumerate().take(tile.kept) {
-        // SAFETY: so many channels are there at each position that is kept.
-        unsafe {
-            let out = tile.output.add(p * tile.output_step);
-            if channels == BLOCK {
-                store(tile, sums, multipliers, out);
-            } else {
-                let mut block = [0i8; BLOCK];
-                out.copy_to_nonoverlapping(block.as_mut_ptr(), channels);
-                store(tile, sums, multipliers, block.as_mut_ptr());
-                out.copy_from_nonoverlapping(block.as_ptr(), channels);
-            }
-        }
-    }
+    // SAFETY: the caller promises the channels of the positions that are kept; `store` gets a block.
+    unsafe { tile.store_kept(sums, |sums, out| store(tile, sums, multipliers, out)) };
 }
 
 /// Requantises the sums of a block, adds what `out` holds if there is a residual, and stores them.
@@ -221,7 +211,7 @@ unsafe fn store(
             *q = clamp(rounded, rule.zero_point, rule.lo, rule.hi);
         }
     }
-    // Within 8 bits already: narrowing loses nothing.
+    // The values are within 8 bits, so narrowing loses nothing.
     let low = vcombine_s16(vmovn_s32(q[0]), vmovn_s32(q[1]));
     let high = vcombine_s16(vmovn_s32(q[2]), vmovn_s32(q[3]));
     // SAFETY: sixteen values can be written here.

@@ -1,38 +1,41 @@
 //! A map with its padding around it.
 
-use super::{Line, Operands};
-use crate::nn::{Padding, Shape};
+use super::tile::{Line, Operands};
+use crate::nn::geometry::{Padding, Shape};
 
-/// Memory for padded maps, used for one after the other.
+/// Memory for padded maps, used for one map after another.
 #[derive(Clone, Debug, Default)]
 pub struct PaddedMap {
     lines: Vec<Line>,
 }
 
-/// Bytes behind a map that kernels may read (and multiply by zero): up to a group less one value.
+/// Bytes behind a map that kernels may read (and multiply by zero); a group less one value is fewer.
 const SLACK: usize = 8;
 
-/// Where values lie in a padded map.
+/// Places of the values in a padded map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PaddedShape {
+    /// Form of the values.
     pub operands: Operands,
+    /// Shape of the map without padding.
     pub input: Shape,
+    /// Rows and columns around it.
     pub padding: Padding,
 }
 
 impl PaddedShape {
-    /// Bytes of one position.
+    /// Number of bytes of one position.
     pub fn position_bytes(&self) -> usize {
         self.input.channels * self.operands.bytes()
     }
 
-    /// Bytes from one row to the next.
+    /// Number of bytes from one row to the next.
     pub fn row_step(&self) -> usize {
         let Padding { left, right, .. } = self.padding;
         (left + self.input.width + right) * self.position_bytes()
     }
 
-    /// Bytes of the whole map.
+    /// Number of bytes of the whole map.
     pub fn len(&self) -> usize {
         let Padding { top, bottom, .. } = self.padding;
         (top + self.input.height + bottom) * self.row_step()
@@ -40,8 +43,8 @@ impl PaddedShape {
 }
 
 impl PaddedMap {
-    /// Copies `input` in, `zero_point` around it, and gives the address of the first padded value;
-    /// [`PaddedShape::len`] bytes and [`SLACK`] more are there.
+    /// Copies `input` in, with `zero_point` around it. Returns the map's bytes, at least
+    /// [`PaddedShape::len`] and [`SLACK`] more.
     pub(super) fn fill(&mut self, shape: &PaddedShape, input: &[i8], zero_point: i8) -> &[u8] {
         let len = (shape.len() + SLACK).div_ceil(size_of::<Line>());
         if self.lines.len() < len {
@@ -61,6 +64,7 @@ impl PaddedMap {
     }
 }
 
+/// Returns the bytes of `lines`.
 fn bytes_of(lines: &mut [Line]) -> &mut [u8] {
     let len = size_of_val(lines);
     // SAFETY: a line is an array of bytes without padding, so that many bytes are there.
@@ -70,6 +74,7 @@ fn bytes_of(lines: &mut [Line]) -> &mut [u8] {
     }
 }
 
+/// Fills `bytes` with the map that [`PaddedMap::fill`] is to make, `N` bytes a value.
 #[inline(always)]
 fn fill<const N: usize>(
     shape: &PaddedShape,

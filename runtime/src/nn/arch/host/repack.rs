@@ -1,16 +1,18 @@
 //! Convolutions in the order in which the kernels of an instruction set read them.
 
-use super::padded::PaddedShape;
-use super::{
-    BLOCK, InstructionSet, Line, MOST_POSITIONS, Operands, PaddedMap, Shape, Tile, Walk, compute,
-    tile_shape,
-};
-use crate::nn::{AddRule, Convolution, Layout, Requantisation};
+use super::dispatch;
+use super::padded::{PaddedMap, PaddedShape};
+use super::tile::{BLOCK, Line, MOST_POSITIONS, Operands, Tile, TileShape, Walk, tile_shape};
+use crate::nn::arch::instruction_set::InstructionSet;
+use crate::nn::geometry::{Padding, Shape};
+use crate::nn::layout::Layout;
+use crate::nn::operators::Convolution;
+use crate::nn::rules::{AddRule, Requantisation};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Repacks convolutions for an instruction set; tables that several of them share are repacked once.
+/// Repacks convolutions for an instruction set. A table that several of them share is repacked once.
 #[derive(Debug)]
 pub struct Repacker<'a> {
     instruction_set: InstructionSet,
@@ -19,14 +21,14 @@ pub struct Repacker<'a> {
     tables: PhantomData<&'a [i8]>,
 }
 
-/// A table of weights: where it lies and how.
+/// A table of weights: its address and its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Table {
     address: usize,
     pairs: bool,
     channels: usize,
     rows: usize,
-    /// Values of a row without what fills it up.
+    /// Values of a row, without those that fill it up.
     row: usize,
 }
 
@@ -37,7 +39,7 @@ pub struct RepackedConvolution {
     padded: PaddedShape,
     zero_point: i8,
     channels: usize,
-    /// Bytes from the padded map's begin to the first value under the kernel of each position.
+    /// Bytes from the start of the padded map to the first value under the kernel, of each position.
     positions: Vec<usize>,
     kernel: Lines,
     /// Without lines where there is no adapter.
@@ -59,6 +61,7 @@ struct Lines {
 }
 
 impl Lines {
+    /// Returns the walk over block `block` and those after it.
     fn walk(&self, block: usize) -> Walk {
         let block_step = self.rows * self.groups;
         Walk {
@@ -72,10 +75,11 @@ impl Lines {
 }
 
 impl<'a> Repacker<'a> {
-    /// Repacks for `instruction_set`.
+    /// Makes a repacker for `instruction_set`.
     ///
     /// # Panics
-    /// If this machine lacks it, or it is the portable one, which reads tables as they are.
+    /// If this machine lacks the instruction set, or if it is the portable one, which reads tables as
+    /// they are.
     pub fn new(instruction_set: InstructionSet) -> Self {
         assert!(
             instruction_set.is_available() && instruction_set != InstructionSet::Portable,
@@ -89,14 +93,18 @@ impl<'a> Repacker<'a> {
         }
     }
 
-    /// Repacks a convolution; a linear layer is given as one whose kernel is as large as the map.
+    /// Repacks a convolution. A linear layer is given as one whose kernel is as large as the map.
     ///
-    /// # Panics
-    /// If its shapes and tables do not fit each other.
+    /// One whose shapes and tables do not fit each other becomes one that leaves every output as it is
+    /// (see [wrong arguments](crate::nn#wrong-arguments)). Takes memory for the weights and for an index
+    /// of each output position.
     pub fn convolution(&mut self, conv: &Convolution<'a>) -> RepackedConvolution {
+        let [input, output] = [conv.input, conv.output].map(|map| map.checked_len());
+        if !conv.tables_fit() || input.is_none() || output.is_none() {
+            return self.nothing();
+        }
         let operands = Operands::of(self.instruction_set);
         let (input, window) = (conv.input, &conv.window);
-        check(conv);
         let padded = PaddedShape {
             operands,
             input,
@@ -137,7 +145,8 @@ impl<'a> Repacker<'a> {
             };
             sum(conv.weights) + sum(conv.adapter)
         };
-        // An input value is `shift` too great: what that adds to a sum is taken off its start.
+        // Each input value is `shift` too great. The amount that this adds to a sum is taken off its
+        // start.
         let bias = conv
             .bias
             .iter()
@@ -170,7 +179,39 @@ impl<'a> Repacker<'a> {
         }
     }
 
-    /// Repacks `table`, `rows` rows of `row` values for each channel, or finds it repacked.
+    /// Returns the convolution that does nothing, because it has no positions.
+    fn nothing(&self) -> RepackedConvolution {
+        let none = Lines {
+            lines: Arc::new([]),
+            rows: 0,
+            groups: 0,
+            from: 0,
+        };
+        RepackedConvolution {
+            instruction_set: self.instruction_set,
+            padded: PaddedShape {
+                operands: Operands::of(self.instruction_set),
+                input: Shape::new(0, 0, 0),
+                padding: Padding::default(),
+            },
+            zero_point: 0,
+            channels: 0,
+            positions: Vec::new(),
+            kernel: none.clone(),
+            adapter: none,
+            bias: Vec::new(),
+            multipliers: Vec::new(),
+            requantisation: Requantisation {
+                pre: 0,
+                zero_point: 0,
+                lo: 0,
+                hi: 0,
+            },
+            residual: None,
+        }
+    }
+
+    /// Repacks `table`, which is `rows` rows of `row` values for each channel, or finds it repacked.
     fn table(
         &mut self,
         layout: Layout,
@@ -219,49 +260,21 @@ impl<'a> Repacker<'a> {
     }
 }
 
-/// Panics unless the kernels may rely on the shapes and tables of `conv`.
-fn check(conv: &Convolution<'_>) {
-    let Convolution {
-        input,
-        output,
-        window,
-        layout,
-        ..
-    } = conv;
-    let [height, width] = [output.height, output.width];
-    assert_eq!(
-        window.output_size(input.height, input.width),
-        Some([height, width]),
-        "the window's steps over the input"
-    );
-    let channels = layout.stored_channels(output.channels);
-    let kernels = channels * layout.column_len(window, input.channels);
-    assert_eq!(conv.weights.len(), kernels, "weights");
-    assert_eq!(conv.bias.len(), output.channels, "biases");
-    assert_eq!(conv.multipliers.len(), output.channels, "multipliers");
-    if !conv.adapter.is_empty() {
-        let adapters = channels * layout.adapter_len(input.channels);
-        assert_eq!(conv.adapter.len(), adapters, "weights of the adapter");
-        assert!(
-            (height - 1) * window.stride[0] < input.height
-                && (width - 1) * window.stride[1] < input.width,
-            "the adapter's tap lies outside the input"
-        );
-    }
-}
-
 impl RepackedConvolution {
-    /// Convolves `input` into `output`; with a residual, `output` comes in holding the second addend.
+    /// Convolves `input` into `output`, with the bytes of [`portable::convolve`].
     ///
-    /// # Panics
-    /// If a map does not have the shape that the convolution was given with.
+    /// The maps have the shapes of the convolution that was repacked; see
+    /// [wrong arguments](crate::nn#wrong-arguments). With a residual, `output` comes in holding the
+    /// second addend. The contents of `memory` do not matter.
+    ///
+    /// [`portable::convolve`]: crate::nn::portable::convolve
     pub fn run(&self, input: &[i8], output: &mut [i8], memory: &mut PaddedMap) {
-        assert_eq!(input.len(), self.padded.input.len(), "values of the input");
-        assert_eq!(
-            output.len(),
-            self.positions.len() * self.channels,
-            "values of the output"
-        );
+        if self.positions.is_empty()
+            || input.len() != self.padded.input.len()
+            || output.len() != self.positions.len() * self.channels
+        {
+            return;
+        }
         let padded = memory.fill(&self.padded, input, self.zero_point);
         let blocks = self.channels.div_ceil(BLOCK);
         let mut block = 0;
@@ -285,14 +298,14 @@ impl RepackedConvolution {
             let tiles = self.positions.chunks(shape.positions);
             for (offsets, out) in tiles.zip(output.chunks_mut(shape.positions * self.channels)) {
                 let shape = match shape {
-                    Shape { positions: 8, .. } if offsets.len() <= 4 => Shape {
+                    TileShape { positions: 8, .. } if offsets.len() <= 4 => TileShape {
                         positions: 4,
                         ..shape
                     },
                     shape => shape,
                 };
                 for (p, pointer) in tile.positions[..shape.positions].iter_mut().enumerate() {
-                    // Fewer positions than a tile has: the rest repeats the last.
+                    // Where there are fewer positions than a tile has, the last one is repeated.
                     let offset = offsets[p.min(offsets.len() - 1)];
                     *pointer = padded[offset..].as_ptr();
                 }
@@ -304,14 +317,15 @@ impl RepackedConvolution {
         }
     }
 
+    /// Computes a tile of this convolution.
     #[allow(unsafe_code)]
-    fn compute(&self, shape: Shape, tile: &Tile) {
+    fn compute(&self, shape: TileShape, tile: &Tile) {
         // SAFETY: the instruction set is available, as `Repacker::new` has checked. The window fits
         // the padded map, so from each offset on `rows` rows of `groups` groups can be read, the last
         // with the map's slack; the same holds of the adapter, whose position lies in the map. Lines,
-        // bias and multipliers were made in whole blocks, of which `shape` takes no more than are
-        // left. `output` begins `kept` positions of `output_step` values each, less the channels
-        // before the tile's first, and `channels` does not go beyond a position.
-        unsafe { compute(self.instruction_set, shape, tile) }
+        // biases and multipliers were made in whole blocks, of which `shape` takes no more than are
+        // left. `output` is `kept` positions of `output_step` values each, less the channels before
+        // the tile's first, and `channels` does not go beyond a position.
+        unsafe { dispatch::compute(self.instruction_set, shape, tile) }
     }
 }
