@@ -1,45 +1,71 @@
-//! Which backbone a command runs, and in which engine.
+//! The options that name a backbone and the engine that runs it.
 
+use mtslvr_pack::engine::FloatEngine;
 use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenBackboneError, model_kinds};
 
-/// Flattened into the arguments of a subcommand.
+/// The option `--model`, flattened into the arguments of a subcommand.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ModelChoice {
     #[arg(
         long,
         value_name = "MODEL",
-        help = format!("The backbone: {} [default: {}]", model_kinds(), ModelSource::default())
+        help = format!("Backbone to run: {} [default: {}]", model_kinds(), ModelSource::default())
     )]
     model: Option<ModelSource>,
 }
 
 impl ModelChoice {
-    /// The model that was named, if one was.
+    /// Returns the model that was named, if one was.
     pub(super) fn named(&self) -> Option<&ModelSource> {
         self.model.as_ref()
     }
 
-    /// The model that was asked for. Without one it is the shipped backbone itself, whatever lies in
-    /// the folder that the program runs in.
+    /// Returns the model that was named or the default. The default is always the shipped backbone,
+    /// even where the folder that the program runs in holds a file of its name.
     pub(super) fn source(&self) -> ModelSource {
         self.model.clone().unwrap_or_default()
     }
 }
 
-/// Flattened into the arguments of a subcommand.
+/// The option `--engine`, flattened into the arguments of a subcommand.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(super) struct EngineChoice {
+    #[arg(
+        long,
+        value_enum,
+        help = engine_help(),
+        long_help = format!(
+            "{}\n\n{}",
+            engine_help(),
+            "The packed engine computes in int8, the others in float. A profile belongs to one of the \
+             two: a profile that was enrolled with the packed engine is refused by the others."
+        )
+    )]
+    pub(super) engine: Option<Engine>,
+}
+
+/// Returns the help of `--engine`, with the defaults of this build.
+fn engine_help() -> String {
+    let float = match FloatEngine::BUILT_IN {
+        _ if !cfg!(feature = "train") => "",
+        FloatEngine::Tract => "; tract for an .onnx file or a run folder",
+        _ => "; interpreter for an .onnx file or a run folder",
+    };
+    format!("Engine that runs the backbone [default: packed{float}]")
+}
+
+/// Both options, flattened into the arguments of a subcommand.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct BackboneChoice {
     #[command(flatten)]
     pub(super) model: ModelChoice,
-    /// What runs the backbone [default: packed; tract for an .onnx or a run folder]. To a profile the
-    /// float and the packed form are different backbones
-    #[arg(long, value_enum)]
-    pub(super) engine: Option<Engine>,
+    #[command(flatten)]
+    pub(super) engine: EngineChoice,
 }
 
 impl BackboneChoice {
     /// Opens the backbone that was asked for.
     pub(super) fn open(&self) -> Result<BackboneFile, OpenBackboneError> {
-        BackboneFile::open(&self.model.source(), self.engine)
+        BackboneFile::open(&self.model.source(), self.engine.engine)
     }
 }

@@ -1,12 +1,14 @@
-//! `mtslvr bench`: how fast the packed engine is beside tract and ONNX Runtime.
+//! `mtslvr bench`: times the packed engine beside tract and ONNX Runtime.
 
 #[cfg(feature = "train")]
 mod quantised;
 #[cfg(not(feature = "train"))]
 #[path = "bench/no_quantised.rs"]
 mod quantised;
+mod report;
 
 use super::backbone::ModelChoice;
+use super::examples::examples;
 use super::{interrupt, progress};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::calibration_clips;
@@ -18,81 +20,64 @@ use mtslvr_runtime::clip;
 use mtslvr_runtime::fewshot::Limits;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::arch::InstructionSet;
-use serde::Serialize;
-use std::fmt;
+use report::{Absent, Report, Timed};
 
-/// Time a backbone in every engine: the packed one, tract and ONNX Runtime
+/// Name of ONNX Runtime in int8.
+const QUANTISED: &str = "ort-int8";
+
+/// Time a backbone in each engine on this machine
 ///
-/// Each engine embeds the same synthetic patch through both paths, one patch at a time, on one
-/// thread. The engines take turns within each round, so that ratios of one run can be trusted where
-/// the machine is busy with other things too. The packed engine computes in int8, the others in
-/// float; `ort-int8` is ONNX Runtime on a quantised graph (QDQ) made from the packed model, with
-/// adapters folded into each path's kernels.
+/// Each engine embeds the same synthetic patch, one at a time, on one thread. The engines take turns
+/// within each round, so that their ratios hold on a busy machine, too. The packed engine computes in
+/// int8, tract and ort in float. ort-int8 is ONNX Runtime on a quantised graph made from the packed
+/// model.
 ///
-/// Of a single file only the engines that run it are timed; a run folder and a shipped backbone have
-/// a file for each. ONNX Runtime is timed if ORT_DYLIB_PATH names its library. Ctrl-C ends the run early and shows
-/// what was measured until then.
+/// A file is timed in the engines that run it; a run folder and a shipped backbone have a file for
+/// each. tract is timed if the program was built with it, and ONNX Runtime if ORT_DYLIB_PATH names its
+/// library. Ctrl-C ends early and prints the rounds done.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Time the shipped edge-s" => "mtslvr bench",
+    "Time your model with two kinds of kernels" =>
+        "mtslvr bench --model mtslvr-run/model.slvr --kernels portable avx2",
+))]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelChoice,
-    /// Rounds; in each, every engine's time is taken four times
-    #[arg(long, default_value_t = 250)]
+    /// Rounds to time; each round times every engine four times
+    #[arg(long, value_name = "N", default_value_t = 250)]
     rounds: usize,
-    /// Instruction sets whose kernels the packed engine is timed with: portable, avx2, avx512-vnni,
-    /// neon, neon-dotprod [default: the best that this machine has]
-    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = instruction_set)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 1..,
+        value_parser = instruction_set,
+        help = format!(
+            "Instruction sets to time the packed engine with: {} [default: the best of this machine]",
+            names(InstructionSet::ALL)
+        )
+    )]
     kernels: Vec<InstructionSet>,
-    /// Print JSON
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// An engine with the model in it, and the kernels that the packed one uses.
+/// An engine with the model in it.
 #[derive(Debug)]
-struct Opened {
-    name: &'static str,
-    /// What it computes in.
-    arithmetic: &'static str,
-    kernels: Option<&'static str>,
+struct TimedEngine {
+    label: Label,
     backbone: OpenedBackbone,
 }
 
-/// What was measured; its JSON form is what `--json` prints.
-#[derive(Debug, Serialize)]
-struct Report {
-    /// The model's name, or its path.
-    model: String,
-    /// Frames and mels of the patch.
-    patch: [u16; 2],
-    /// Threads of each engine.
-    threads: usize,
-    /// Rounds done.
-    rounds: usize,
-    /// The engines that ran.
-    engines: Vec<Timed>,
-    /// The engines that did not.
-    absent: Vec<Absent>,
-}
-
-#[derive(Debug, Serialize)]
-struct Timed {
+/// Names of an engine in the report.
+#[derive(Clone, Copy, Debug)]
+struct Label {
     name: &'static str,
-    /// What it computes in.
+    /// `int8` or `float`.
     arithmetic: &'static str,
     /// The instruction set of the packed engine's kernels.
-    #[serde(skip_serializing_if = "Option::is_none")]
     kernels: Option<&'static str>,
-    #[serde(flatten)]
-    spread: Spread,
-    /// Its median over that of the first packed engine.
-    times_packed: Option<f64>,
-}
-
-#[derive(Debug, Serialize)]
-struct Absent {
-    name: &'static str,
-    reason: String,
 }
 
 impl Args {
@@ -100,19 +85,14 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         ensure!(self.rounds > 0, "--rounds must be at least 1, not 0");
         let stop = interrupt::on_ctrl_c()?;
-        let (opened, absent) = self.open()?;
-        let frontend = common_frontend(&opened)?;
+        let (engines, absent) = self.open()?;
+        let frontend = common_frontend(&engines)?;
         let patch = synthetic_patch(&frontend)?;
-        let bar = progress::files(self.rounds as u64, "timing");
-        let (labels, mut backbones): (Vec<_>, Vec<_>) = opened
+        let (labels, mut backbones): (Vec<_>, Vec<_>) = engines
             .into_iter()
-            .map(|opened| {
-                (
-                    (opened.name, opened.arithmetic, opened.kernels),
-                    opened.backbone,
-                )
-            })
+            .map(|engine| (engine.label, engine.backbone))
             .unzip();
+        let bar = progress::files(self.rounds as u64, "timing");
         let (spreads, rounds) = interleaved(&mut backbones, &patch, self.rounds, stop, |done| {
             bar.set_position(done as u64);
         })?;
@@ -120,22 +100,12 @@ impl Args {
         if rounds < self.rounds {
             eprintln!("Stopped after {rounds} of {} rounds.", self.rounds);
         }
-        // The packed engine comes first, if it is there.
-        let packed = (labels[0].0 == Engine::Packed.name()).then(|| spreads[0].median_ms);
-        let timed = labels.iter().zip(&spreads);
-        let timed = timed.map(|(&(name, arithmetic, kernels), &spread)| Timed {
-            name,
-            arithmetic,
-            kernels,
-            spread,
-            times_packed: packed.map(|packed| spread.median_ms / packed),
-        });
         let report = Report {
             model: self.model.source().to_string(),
             patch: [frontend.frames, frontend.mels],
             threads: 1,
             rounds,
-            engines: timed.collect(),
+            engines: timed(&labels, &spreads),
             absent,
         };
         if self.json {
@@ -147,20 +117,14 @@ impl Args {
     }
 
     /// Opens the model in every engine that runs the kind of file it is, the packed one first. An
-    /// engine that this machine lacks is left out, with the reason; a model that cannot be opened is
-    /// an error.
-    fn open(&self) -> Result<(Vec<Opened>, Vec<Absent>)> {
+    /// engine that this machine or this program lacks is left out, with the reason. A model that cannot
+    /// be opened is an error.
+    fn open(&self) -> Result<(Vec<TimedEngine>, Vec<Absent>)> {
         let (mut engines, mut absent) = (Vec::new(), Vec::new());
         for engine in [Engine::Packed, Engine::Tract, Engine::Ort] {
             match self.open_in(engine) {
                 Ok(opened) => engines.extend(opened),
-                Err(
-                    error @ (OpenBackboneError::Engine(
-                        EngineError::Library { .. } | EngineError::NotBuilt { .. },
-                    )
-                    | OpenBackboneError::OtherEngine { .. }
-                    | OpenBackboneError::NotExported { .. }),
-                ) => absent.push(Absent {
+                Err(error) if is_absence(&error) => absent.push(Absent {
                     name: engine.name(),
                     reason: error.to_string(),
                 }),
@@ -168,10 +132,12 @@ impl Args {
             }
         }
         match quantised::open(&self.model.source()) {
-            Ok(backbone) => engines.extend(backbone.map(|backbone| Opened {
-                name: QUANTISED,
-                arithmetic: "int8",
-                kernels: None,
+            Ok(backbone) => engines.extend(backbone.map(|backbone| TimedEngine {
+                label: Label {
+                    name: QUANTISED,
+                    arithmetic: "int8",
+                    kernels: None,
+                },
                 backbone,
             })),
             Err(reason) => absent.push(Absent {
@@ -191,15 +157,16 @@ impl Args {
     }
 
     /// Opens the model in `engine`, in the packed one once for each instruction set asked for.
-    fn open_in(&self, engine: Engine) -> Result<Vec<Opened>, OpenBackboneError> {
+    fn open_in(&self, engine: Engine) -> Result<Vec<TimedEngine>, OpenBackboneError> {
         let file = BackboneFile::open(&self.model.source(), Some(engine))?;
         if engine != Engine::Packed {
-            let backbone = file.backbone()?;
-            return Ok(vec![Opened {
-                name: engine.name(),
-                arithmetic: "float",
-                kernels: None,
-                backbone,
+            return Ok(vec![TimedEngine {
+                label: Label {
+                    name: engine.name(),
+                    arithmetic: "float",
+                    kernels: None,
+                },
+                backbone: file.backbone()?,
             }]);
         }
         let sets = match &self.kernels[..] {
@@ -207,10 +174,12 @@ impl Args {
             asked => asked,
         };
         let opened = sets.iter().filter_map(|&set| {
-            Some(Opened {
-                name: engine.name(),
-                arithmetic: "int8",
-                kernels: Some(set.name()),
+            Some(TimedEngine {
+                label: Label {
+                    name: engine.name(),
+                    arithmetic: "int8",
+                    kernels: Some(set.name()),
+                },
                 backbone: file.backbone_on(set)?,
             })
         });
@@ -218,43 +187,56 @@ impl Args {
     }
 }
 
-/// What ONNX Runtime in int8 is called.
-const QUANTISED: &str = "ort-int8";
+/// Returns whether an engine is merely not there, or not for this kind of file.
+fn is_absence(error: &OpenBackboneError) -> bool {
+    matches!(
+        error,
+        OpenBackboneError::Engine(EngineError::Library { .. } | EngineError::NotBuilt { .. })
+            | OpenBackboneError::OtherEngine { .. }
+            | OpenBackboneError::NotExported { .. }
+    )
+}
 
-/// An instruction set by its name, if this machine has it.
+/// Returns the instruction set of a name, if this machine has it.
 fn instruction_set(name: &str) -> Result<InstructionSet, String> {
-    let sets = || InstructionSet::ALL.into_iter();
-    let list = |sets: &mut dyn Iterator<Item = InstructionSet>| {
-        let names: Vec<&str> = sets.map(InstructionSet::name).collect();
-        names.join(", ")
-    };
-    match sets().find(|set| set.name() == name) {
-        None => Err(format!("expected one of {}", list(&mut sets()))),
+    match InstructionSet::ALL
+        .into_iter()
+        .find(|set| set.name() == name)
+    {
+        None => Err(format!("expected one of {}", names(InstructionSet::ALL))),
         Some(set) if set.is_available() => Ok(set),
-        Some(_) => Err(format!(
-            "this machine lacks it; it has {}",
-            list(&mut sets().filter(|set| set.is_available()))
-        )),
+        Some(_) => {
+            let available = InstructionSet::ALL.into_iter().filter(|s| s.is_available());
+            Err(format!(
+                "this machine lacks it; it has {}",
+                names(available)
+            ))
+        }
     }
 }
 
-/// The features that all engines were opened for.
-fn common_frontend(engines: &[Opened]) -> Result<FrontendConfig> {
+fn names(sets: impl IntoIterator<Item = InstructionSet>) -> String {
+    let names: Vec<&str> = sets.into_iter().map(InstructionSet::name).collect();
+    names.join(", ")
+}
+
+/// Returns the frontend that all engines were opened with.
+fn common_frontend(engines: &[TimedEngine]) -> Result<FrontendConfig> {
     let first = &engines[0];
     let frontend = *first.backbone.space().frontend();
     for other in engines {
         ensure!(
             *other.backbone.space().frontend() == frontend,
-            "the models of {} and {} take other features: they are not one backbone; pack the \
-             float model again with `mtslvr pack`",
-            first.name,
-            other.name
+            "the models of {} and {} take different frontends, expected one backbone in both forms; \
+             pack the float model again with `mtslvr pack`",
+            first.label.name,
+            other.label.name
         );
     }
     Ok(frontend)
 }
 
-/// A patch of a sound with something in it.
+/// Returns a patch of a synthetic sound that is loud enough to be enrolled.
 fn synthetic_patch(frontend: &FrontendConfig) -> Result<Vec<f32>> {
     let sounds = calibration_clips(frontend);
     let least = Limits::default().least_peak;
@@ -268,42 +250,25 @@ fn synthetic_patch(frontend: &FrontendConfig) -> Result<Vec<f32>> {
     Ok(patch)
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{}: one patch of {} frames x {} mels, both paths, {} thread, {} rounds",
-            self.model, self.patch[0], self.patch[1], self.threads, self.rounds
-        )?;
-        writeln!(
-            f,
-            "  {:<8} {:<11} {:<12} {:>10} {:>20} {:>13}",
-            "engine", "arithmetic", "kernels", "median ms", "quartiles ms", "times packed"
-        )?;
-        for engine in &self.engines {
-            let s = &engine.spread;
-            let quartiles = format!("{:.4} to {:.4}", s.lower_quartile_ms, s.upper_quartile_ms);
-            let ratio = engine.times_packed.map(|ratio| format!("{ratio:.2}"));
-            writeln!(
-                f,
-                "  {:<8} {:<11} {:<12} {:>10.4} {quartiles:>20} {:>13}",
-                engine.name,
-                engine.arithmetic,
-                engine.kernels.unwrap_or(""),
-                s.median_ms,
-                ratio.as_deref().unwrap_or("-")
-            )?;
-        }
-        for Absent { name, reason } in &self.absent {
-            writeln!(f, "  {name:<8} not timed: {reason}")?;
-        }
-        Ok(())
-    }
+/// Joins what each engine is with how long it took. Ratios are to the packed engine, which comes first
+/// if it is there.
+fn timed(labels: &[Label], spreads: &[Spread]) -> Vec<Timed> {
+    let packed = (labels[0].name == Engine::Packed.name()).then(|| spreads[0].median_ms);
+    let engines = labels.iter().zip(spreads);
+    let timed = engines.map(|(label, &spread)| Timed {
+        name: label.name,
+        arithmetic: label.arithmetic,
+        kernels: label.kernels,
+        spread,
+        times_packed: packed.map(|packed| spread.median_ms / packed),
+    });
+    timed.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mtslvr_pack::engine::FloatEngine;
 
     #[test]
     fn the_shipped_model_is_timed_in_every_engine_that_is_there() {
@@ -315,14 +280,19 @@ mod tests {
         };
         let (engines, absent) = args.open().unwrap();
         assert_eq!(engines.len() + absent.len(), 5);
-        let names: Vec<_> = engines.iter().map(|o| (o.name, o.kernels)).collect();
+        let labels = engines.iter().map(|engine| engine.label);
+        let names: Vec<_> = labels.map(|label| (label.name, label.kernels)).collect();
         let best = InstructionSet::best().name();
         let expected = [
             ("packed", Some("portable")),
             ("packed", Some(best)),
             ("tract", None),
         ];
-        assert_eq!(names[..3], expected);
+        let built = match FloatEngine::BUILT_IN {
+            FloatEngine::Tract => 3,
+            _ => 2,
+        };
+        assert_eq!(names[..built], expected[..built]);
         let frontend = common_frontend(&engines).unwrap();
         assert_eq!(
             synthetic_patch(&frontend).unwrap().len(),

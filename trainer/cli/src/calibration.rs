@@ -1,5 +1,6 @@
-//! The sounds that ranges and statistics are measured on: what `export` and `pack` have in common.
+//! The options that choose the sounds for calibration, of `export` and `pack`.
 
+use super::recordings;
 use anyhow::Result;
 use mtslvr_audio::DecodeCache;
 use mtslvr_audio::calibration_clips;
@@ -8,30 +9,33 @@ use std::path::PathBuf;
 
 /// Flattened into the arguments of a subcommand.
 #[derive(Debug, clap::Args)]
-pub(super) struct Calibration {
-    /// Folders of recordings like those the device will hear, to find the ranges of the int8 values
-    /// on; without any, sounds are synthesised
+pub(super) struct CalibrationChoice {
+    /// Folders of recordings to calibrate int8 on [default: synthetic sounds]
+    ///
+    /// The ranges of the int8 values and the statistics of unrelated sounds are measured on them. Take
+    /// recordings like those that the device will hear; all folders below are searched.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     calibrate: Vec<PathBuf>,
-    /// Calibrate only on recordings that a manifest.csv in the folder marks with gpl = no, or
-    /// with a licence that is not the GPL
+    /// Calibrate only on recordings that a manifest.csv marks as free of the GPL
+    ///
+    /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
     #[arg(long, requires = "calibrate")]
     no_gpl: bool,
 }
 
-impl Calibration {
-    /// The recordings, or synthetic sounds where no folder was named.
+impl CalibrationChoice {
+    /// Loads the recordings, or makes synthetic sounds where no folder was named.
     pub(super) fn clips(
         &self,
         frontend: &FrontendConfig,
         cache: &DecodeCache,
     ) -> Result<Vec<Vec<f32>>> {
         if self.calibrate.is_empty() {
-            eprintln!("No --calibrate: ranges and statistics come from synthetic sounds.");
+            eprintln!("No --calibrate: calibrating on synthetic sounds.");
             return Ok(calibration_clips(frontend));
         }
         let (folders, rate) = (&self.calibrate, frontend.sample_rate);
-        let recordings = super::train::load_recordings(folders, self.no_gpl, rate, cache)?;
+        let recordings = recordings::load(folders, self.no_gpl, rate, cache)?;
         let clips = recordings.clips.into_iter();
         Ok(clips.map(|samples| samples.to_vec()).collect())
     }

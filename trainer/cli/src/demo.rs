@@ -1,10 +1,12 @@
-//! `mtslvr demo`: from nothing to a device that knows five sounds, in a few minutes.
+//! `mtslvr demo`: trains, packs, teaches and tests a backbone in a few minutes.
 
 mod advice;
 mod page;
 mod sounds;
 mod tested;
 
+use super::examples::examples;
+use super::interrupt;
 use super::training_bar::TrainingBar;
 use advice::Standing;
 use anyhow::{Result, ensure};
@@ -19,37 +21,44 @@ use mtslvr_train::export::{ExportRequest, Exported, export_run, write_shipped};
 use mtslvr_train::train::{RunConfig, TrainRequest, Trained, train};
 use sounds::Sounds;
 use std::path::PathBuf;
-use tested::{Subject, Tested};
+use tested::{Tested, TestedBackbone};
 
 const PRESET: &str = "edge-s";
 
-/// Train a small backbone, put it in 8 bits, teach it five sounds and test it, with nothing downloaded
+/// Train, pack, teach and test a small backbone in a few minutes
 ///
-/// The shipped backbones are taught the same sounds and tested on the same clips beside it. Writes
-/// the model, results.json and report.html into --out.
+/// Trains a backbone without labels, packs it into int8, enrols five sounds from one example each and
+/// tests it on other clips, beside the shipped backbones. Needs no data and downloads nothing. Writes
+/// the models, results.json and report.html.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Run it on synthetic sounds" => "mtslvr demo",
+    "Run it on your own recordings, a folder for each class" => "mtslvr demo --data recordings",
+    "Test the shipped backbones, without training" => "mtslvr demo --seconds 0",
+))]
 pub(super) struct Args {
-    /// Folder for everything that is made; files of an earlier demo there are overwritten
+    /// Folder to write; files of an earlier demo there are overwritten
     #[arg(long, value_name = "DIR", default_value = "mtslvr-demo")]
     out: PathBuf,
-    /// Your own recordings, DIR/<class>/<clip>, in place of made-up sounds: at least 2 classes of 2
-    /// clips; the clips that are tested are not trained on
+    /// Your own recordings, DIR/<class>/<clip> [default: synthetic sounds]
+    ///
+    /// At least 2 classes with 2 clips each. Clips that are tested are not trained on.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How long to train; 0 trains nothing, and the demo is of the shipped edge-s
-    #[arg(long, default_value_t = 90.0)]
+    /// Length of the training, seconds; 0 trains nothing and shows the shipped edge-s
+    #[arg(long, value_name = "SECONDS", default_value_t = 90.0)]
     seconds: f64,
-    /// Decides everything that is drawn
-    #[arg(long, default_value_t = 1)]
+    /// Seed of the training, the sounds and the tasks
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
 
-/// What the demo found, for the page.
+/// Everything that the demo found, for the page.
 struct Findings {
     sounds: Sounds,
-    /// How the first tested backbone came to be; `None` for a shipped one.
+    /// The training of the first tested backbone; `None` for a shipped one.
     trained: Option<Trained>,
-    /// Its files.
+    /// The files of the first tested backbone.
     exported: Exported,
     frontend: FrontendConfig,
     /// The backbone that the page is about, then the shipped ones to compare it with.
@@ -61,19 +70,19 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         ensure!(
             self.seconds >= 0.0 && self.seconds.is_finite(),
-            "--seconds must be 0 or more, not {}",
+            "--seconds must be 0 or more, not {}; 0 trains nothing",
             self.seconds
         );
         let trains = self.seconds > 0.0;
         let config = RunConfig::preset(PRESET)?;
         let rate = config.frontend.sample_rate;
         let sounds = match &self.data {
-            None => Sounds::made_up(rate, self.seed),
+            None => Sounds::synthetic(rate, self.seed),
             Some(folder) => Sounds::from_folder(folder, rate, self.seed, trains)?,
         };
         println!("A device that learns new sounds from one example each\n");
         let (trained, exported) = if trains {
-            let trained = self.learn(config, &sounds)?;
+            let trained = self.train(config, &sounds)?;
             let exported = self.export(&trained, &sounds)?;
             (Some(trained), exported)
         } else {
@@ -83,16 +92,19 @@ impl Args {
         // From here on it is packed models that listen, as on the device.
         let file = BackboneFile::read(&exported.slvr, None)?;
         let frontend = *file.backbone()?.space().frontend();
-        tell_costs(&file.inspect()?);
-        let mut subjects = Vec::new();
+        print_costs(&file.inspect()?);
+        let mut backbones = Vec::new();
         if trains {
-            subjects.push(Subject::new("trained here".to_owned(), file)?);
+            backbones.push(TestedBackbone::new("trained here".to_owned(), file)?);
         }
         for model in &SHIPPED {
             let file = BackboneFile::open(&ModelSource::Shipped(model), Some(Engine::Packed))?;
-            subjects.push(Subject::new(format!("shipped {}", model.name), file)?);
+            backbones.push(TestedBackbone::new(
+                format!("shipped {}", model.name),
+                file,
+            )?);
         }
-        let tested = Tested::all(subjects, &sounds, self.seed)?;
+        let tested = Tested::all(backbones, &sounds, self.seed)?;
         let findings = Findings {
             sounds,
             trained,
@@ -103,20 +115,20 @@ impl Args {
         self.conclude(&findings)
     }
 
-    /// Writes the page, and says what there is and what to do with it.
+    /// Writes the page, and prints where everything is and how to go on.
     fn conclude(&self, findings: &Findings) -> Result<()> {
         let report = page::report(findings, self);
         let [results, html] = report.write(&self.out)?;
         let standings = findings.standings();
         println!("\n{}", advice::verdict(&standings, self.data.is_none()));
         println!(
-            "\nOpen {} to see and read it all; the same figures are in {}.",
+            "\nOpen {} for the whole report; its figures are in {}.",
             html.display(),
             results.display()
         );
         let Exported { onnx, slvr, .. } = &findings.exported;
         println!(
-            "The model's files are {} (float) and {} (8 bits).",
+            "The model's files are {} (float) and {} (int8).",
             onnx.display(),
             slvr.display()
         );
@@ -124,23 +136,24 @@ impl Args {
         Ok(())
     }
 
-    /// In place of training and exporting: the smallest shipped backbone.
+    /// Takes the smallest shipped backbone, where nothing is trained and exported.
     fn take_shipped(&self) -> Result<Exported> {
         let model = &SHIPPED[0];
         println!(
-            "1. Learning to listen. Nothing trains (--seconds 0): this is {}, a backbone that ships with the \
+            "1. Training. Nothing is trained (--seconds 0): this is {}, a backbone that ships with the \
              program.\n",
             model.name
         );
         println!(
-            "2. Taking its ONNX file and its packed 8 bits. The same patches go through every engine:"
+            "2. Exporting. Its ONNX file and its packed file, int8, are taken. The same patches go through every \
+             engine:"
         );
         let exported = write_shipped(model, &self.out)?;
-        tell_agreement(&exported);
+        print_agreement(&exported);
         Ok(exported)
     }
 
-    fn learn(&self, preset: RunConfig, sounds: &Sounds) -> Result<Trained> {
+    fn train(&self, preset: RunConfig, sounds: &Sounds) -> Result<Trained> {
         let settings = [
             format!("train.minutes={:?}", self.seconds / 60.0),
             "train.steps=0".to_owned(),
@@ -148,7 +161,7 @@ impl Args {
         ];
         let config = RunConfig::from_toml(&preset.to_toml()?, &settings)?;
         println!(
-            "1. Learning to listen. A backbone of preset {PRESET} trains for {:.0} s on {}, without labels.",
+            "1. Training. A backbone of preset {PRESET} trains for {:.0} s on {}, without labels.",
             self.seconds, sounds.training_source
         );
         let request = TrainRequest {
@@ -161,12 +174,12 @@ impl Args {
             start: None,
         };
         let mut bar = TrainingBar::new();
-        let trained = train(&request, super::interrupt::on_ctrl_c()?, &mut bar)?;
+        let trained = train(&request, interrupt::on_ctrl_c()?, &mut bar)?;
         bar.finish();
         if let (Some(first), Some(last)) = (trained.metrics.first(), trained.metrics.last()) {
             println!(
-                "   {} steps. Telling which two views are of one sound: loss {:.2}, at first {:.2}. \
-                 Telling which operators changed a sound: {:.0} % right, at first {:.0} %.",
+                "   {} steps. Finding the two views of one sound: loss {:.2}, at first {:.2}. \
+                 Naming the operators that changed a sound: {:.0} % right, at first {:.0} %.",
                 last.step,
                 last.contrastive,
                 first.contrastive,
@@ -175,7 +188,7 @@ impl Args {
             );
         }
         if trained.interrupted {
-            println!("   Stopped early: the rest works with what was learned until then.");
+            println!("   Stopped early: the rest uses what was learned until then.");
         }
         println!();
         Ok(trained)
@@ -183,7 +196,7 @@ impl Args {
 
     fn export(&self, trained: &Trained, sounds: &Sounds) -> Result<Exported> {
         println!(
-            "2. Exporting to ONNX and packing into 8 bits. The same patches go through every engine:"
+            "2. Exporting to ONNX and packing into int8. The same patches go through every engine:"
         );
         let clips = calibration_mix(&trained.frontend, &sounds.training.clips);
         let exported = export_run(&ExportRequest {
@@ -201,13 +214,13 @@ impl Args {
             ),
             out: &self.out,
         })?;
-        tell_agreement(&exported);
+        print_agreement(&exported);
         Ok(exported)
     }
 }
 
 impl Findings {
-    /// The backbone that the page is about.
+    /// Returns the backbone that the page is about.
     fn first(&self) -> &Tested {
         &self.tested[0]
     }
@@ -217,15 +230,15 @@ impl Findings {
     }
 }
 
-/// Says how far the engines agree on a model.
-fn tell_agreement(exported: &Exported) {
+/// Prints how far the engines agree on a model.
+fn print_agreement(exported: &Exported) {
     for line in exported.verification.to_string().lines() {
         println!("   {line}");
     }
 }
 
-/// Says what a packed model takes on a device.
-fn tell_costs(model: &Inspection) {
+/// Prints what a packed model takes on a device.
+fn print_costs(model: &Inspection) {
     println!(
         "   Packed, it takes {} of flash and {} of working memory, and {:.1} million \
          multiply-accumulates for each second of sound.\n",

@@ -1,45 +1,58 @@
-//! `mtslvr embed`: a folder of recordings to a table of embeddings.
+//! `mtslvr embed`: writes the embeddings of a folder of recordings as a table.
 
 use super::backbone::BackboneChoice;
+use super::command_line::CommandLine;
+use super::examples::examples;
 use super::{interrupt, progress};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_evaluate::FeatureChoice;
 use mtslvr_evaluate::embed::{
     Journal, Origin, Outcome, Recordings, Value, names_path, write_csv, write_npy,
 };
+use mtslvr_pack::OpenedBackbone;
 use mtslvr_runtime::backbone::Backbone;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 /// Exit status after Ctrl-C, as shells give it.
 const INTERRUPTED: i32 = 130;
 
-/// Embed every recording below a folder, on all cores
+/// Write the embedding of every recording in a folder to a file
 ///
-/// Recordings are WAV, FLAC, Ogg Vorbis or MP3, of any rate and number of channels; one longer than
-/// the model's window is cut in windows whose embeddings are averaged. Rows are sorted by path.
+/// Recordings are WAV, FLAC, Ogg Vorbis or MP3 files of any rate, in the folder and all folders below.
+/// One that is longer than the model's window is cut into windows, whose embeddings are averaged. The
+/// rows of the file are sorted by path. All cores are used.
 ///
-/// Work done is kept in FILE.partial until FILE is written: after Ctrl-C or a crash the same command
-/// goes on where it stopped, and embeds anew only what has changed since.
+/// Finished work is kept in FILE.partial until FILE is written. After Ctrl-C or a crash the same command
+/// continues there, and embeds again only recordings that have changed.
 ///
-/// Exit status: 0 if FILE is written, also where recordings that cannot be read were left out (they
-/// are listed and counted); 130 after Ctrl-C, with the work kept; 1 after an error.
+/// Exit status: 0 if FILE is written, even if some recordings could not be read (they are listed and
+/// counted); 130 after Ctrl-C; 1 after an error.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Embed recordings for NumPy" => "mtslvr embed recordings --out embeddings.npy",
+    "Write the invariant part alone, as CSV" =>
+        "mtslvr embed recordings --parts invariant --out invariant.csv",
+))]
 pub(super) struct Args {
-    /// The folder, searched all the way down
+    /// Folder of recordings
     dir: PathBuf,
-    /// What to write: FILE.npy (float32, a row for each recording, with the paths in
-    /// FILE.names.csv) or FILE.csv (a column for the path)
+    /// File to write, .npy or .csv
+    ///
+    /// FILE.npy holds float32, a row for each recording; FILE.names.csv beside it holds their paths.
+    /// FILE.csv has the path in its first column.
     #[arg(long, value_name = "FILE.npy|FILE.csv")]
     out: PathBuf,
     #[command(flatten)]
     backbone: BackboneChoice,
-    /// Parts of the embedding to write: all, or names with + between them, as in invariant+events;
-    /// `mtslvr inspect` lists them
+    /// Parts of the embedding to write: all, or names joined with +, such as invariant+equivariant
+    ///
+    /// `mtslvr inspect MODEL` lists the parts of a model.
     #[arg(long, value_name = "PARTS", default_value_t)]
-    features: FeatureChoice,
-    /// Print a summary as JSON
+    parts: FeatureChoice,
+    /// Print a summary as JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -50,14 +63,14 @@ enum Format {
     Csv,
 }
 
-/// What `--json` prints.
+/// The summary that `--json` prints.
 #[derive(Debug, Serialize)]
 struct Summary {
     model: String,
     engine: &'static str,
-    features: String,
+    parts: String,
     out: String,
-    /// Where the rows' paths stand, if not in `out`.
+    /// File with the rows' paths, if they are not in `out`.
     names: Option<String>,
     /// Rows written.
     rows: usize,
@@ -84,44 +97,23 @@ impl Args {
         let recordings = Recordings::find(&self.dir)?;
         let file = self.backbone.open()?;
         let mut engines = file.backbones()?;
-        let space = engines[0].space().into_owned();
-        let parts = *space.as_space().parts();
-        let chosen = self.features.of(&parts);
-        let chosen = chosen.map_err(|error| anyhow!("{}: {error}", file.name()))?;
-        let values: Vec<Value> = chosen
-            .into_iter()
-            .flat_map(|(part, range)| {
-                let name = part.name.to_owned();
-                range.enumerate().map(move |(number, place)| Value {
-                    place,
-                    name: format!("{name}_{number}"),
-                })
-            })
-            .collect();
+        let values = self.values(&engines[0], file.name())?;
         let partial = partial_path(&self.out);
         let origin = Origin {
-            model: space.as_space().backbone(),
+            model: engines[0].space().backbone(),
             engine: file.engine().name().to_owned(),
-            dim: space.dim(),
+            dim: engines[0].space().dim(),
         };
         let mut journal = Journal::open(&partial, &origin)?;
-
-        let bar = progress::files(recordings.len() as u64, "embedding");
-        let outcome = recordings.embed(&mut engines, &mut journal, stop, |done| {
-            bar.set_position(done as u64);
-        });
-        bar.finish_and_clear();
-        let outcome = outcome
-            .with_context(|| format!("stopped; what was done is kept in {}", partial.display()))?;
-        for (_, error) in &outcome.skipped {
-            eprintln!("skipped: {error}");
-        }
+        let outcome = embed(&recordings, &mut engines, &mut journal, stop)
+            .with_context(|| format!("stopped; finished work is kept in {}", partial.display()))?;
         if outcome.interrupted {
             eprintln!(
-                "Stopped after {} of {} recordings; the same command goes on from there ({}).",
+                "Stopped after {} of {} recordings; they are kept in {}. Continue with:\n{}",
                 outcome.finished.len(),
                 recordings.len(),
-                partial.display()
+                partial.display(),
+                CommandLine::of_this_process()
             );
             std::process::exit(INTERRUPTED);
         }
@@ -129,20 +121,22 @@ impl Args {
         if names.is_empty() {
             journal.remove()?;
             bail!(
-                "none of the {} recordings below {} could be read; nothing is written",
+                "{}: none of the {} recordings can be read, and nothing is written; the lines above \
+                 say what is wrong with each",
+                self.dir.display(),
                 recordings.len(),
-                self.dir.display()
             );
         }
         match format {
             Format::Npy => write_npy(&self.out, names, &mut journal, &values)?,
             Format::Csv => write_csv(&self.out, names, &mut journal, &values)?,
         }
+        // The table is whole on the disk: only now may the unfinished work go.
         journal.remove()?;
-        let summary = Summary {
+        self.print(&Summary {
             model: file.name().to_owned(),
             engine: file.engine().name(),
-            features: self.features.to_string(),
+            parts: self.parts.to_string(),
             out: self.out.display().to_string(),
             names: (format == Format::Npy).then(|| names_path(&self.out).display().to_string()),
             rows: names.len(),
@@ -150,9 +144,28 @@ impl Args {
             kept: outcome.kept,
             skipped: skipped(&outcome),
             seconds: started.elapsed().as_secs_f64(),
-        };
+        })
+    }
+
+    /// Returns the values of an embedding that are written: those of the chosen parts, each named by
+    /// its part and its number there.
+    fn values(&self, backbone: &OpenedBackbone, model: &str) -> Result<Vec<Value>> {
+        let space = backbone.space();
+        let chosen = self.parts.of(space.parts());
+        let chosen = chosen.map_err(|error| anyhow!("{model}: {error}"))?;
+        let values = chosen.into_iter().flat_map(|(part, range)| {
+            let name = part.name.to_owned();
+            range.enumerate().map(move |(number, place)| Value {
+                place,
+                name: format!("{name}_{number}"),
+            })
+        });
+        Ok(values.collect())
+    }
+
+    fn print(&self, summary: &Summary) -> Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary)?);
+            println!("{}", serde_json::to_string_pretty(summary)?);
         } else {
             println!(
                 "{}: {} recordings, {} values each, in {:.1} s; {} files skipped.",
@@ -166,6 +179,8 @@ impl Args {
         Ok(())
     }
 
+    /// Returns the format that the ending of `--out` names. The folder is checked now, not after an
+    /// hour of work.
     fn format(&self) -> Result<Format> {
         let ending = self.out.extension().and_then(|ending| ending.to_str());
         let format = match ending {
@@ -189,6 +204,25 @@ impl Args {
     }
 }
 
+/// Embeds what the journal does not hold yet, with a bar, and names the recordings that cannot be read.
+fn embed<'r>(
+    recordings: &'r Recordings,
+    engines: &mut [OpenedBackbone],
+    journal: &mut Journal,
+    stop: &AtomicBool,
+) -> Result<Outcome<'r>> {
+    let bar = progress::files(recordings.len() as u64, "embedding");
+    let outcome = recordings.embed(engines, journal, stop, |done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    for (_, error) in &outcome.skipped {
+        eprintln!("skipped: {error}");
+    }
+    Ok(outcome)
+}
+
 fn skipped(outcome: &Outcome<'_>) -> Vec<SkippedFile> {
     let files = outcome.skipped.iter();
     files
@@ -199,7 +233,7 @@ fn skipped(outcome: &Outcome<'_>) -> Vec<SkippedFile> {
         .collect()
 }
 
-/// Where unfinished work for `out` is kept.
+/// Returns the file in which unfinished work for `out` is kept.
 fn partial_path(out: &Path) -> PathBuf {
     let mut name = out.as_os_str().to_owned();
     name.push(".partial");

@@ -1,138 +1,141 @@
-//! `mtslvr eval`: few-shot accuracy of a backbone, beside controls; and reports on more than that.
+//! `mtslvr eval`: measures few-shot accuracy, and with subcommands what lies behind it.
 
+mod bias;
 mod contender;
-mod reports;
+mod open_set;
+mod report;
+mod tasks;
 
-use super::cache::Cache;
+use super::backbone::EngineChoice;
+use super::cache::CacheChoice;
+use super::examples::examples;
 use super::sets;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
+use clap::Subcommand;
 use contender::Contender;
-use mtslvr_audio::LabelledSet;
-use mtslvr_evaluate::{Comparison, EpisodeShape, FeatureChoice, HEAD_NAMES, Head, Settings};
-use mtslvr_pack::{Engine, ModelSource, model_kinds};
+use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings};
+use mtslvr_pack::{ModelSource, model_kinds};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
+use tasks::{SetChoice, TaskChoice};
 
-/// Measure how well a backbone learns classes from a few examples, beside an MFCC and a random-weights control
+/// Measure the few-shot accuracy of backbones on labelled sets
 ///
-/// Tasks are drawn from labelled sets: N classes, K examples of each, and queries to classify.
-/// Where a manifest.csv gives groups (speaker, kit, recording), a task keeps each group on one side.
-/// Several models get the very same tasks, each beside controls that have its features and its shape.
+/// A labelled set is a folder DIR/<class>/<clip>. Each task draws N classes of a set (--ways) and K
+/// examples of each to learn from (--shots), and asks about other clips of these classes (--queries).
+/// Where a manifest.csv names groups (speaker, kit, recording), no group is both learned from and asked
+/// about.
+///
+/// All backbones get the same tasks. Beside each are two controls that have learned nothing from
+/// recordings: MFCC statistics, and a network of its shape with random weights.
+///
+/// Without a subcommand, the table of accuracies is printed.
 #[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = examples!(
+        "Measure the shipped backbones" => "mtslvr eval --data labelled",
+        "Compare a backbone of yours with one of them, at 5 examples" =>
+            "mtslvr eval --model mtslvr-run edge-s --data labelled --shots 5",
+        "Measure how well strange sounds are rejected" =>
+            "mtslvr eval open-set --data labelled --report open-set.md",
+    )
+)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    report: Option<Report>,
+    #[command(flatten)]
+    accuracy: Accuracy,
+}
+
+#[derive(Debug, Subcommand)]
+enum Report {
+    OpenSet(open_set::Args),
+    Bias(bias::Args),
+}
+
+/// The arguments of `mtslvr eval` itself.
+#[derive(Debug, clap::Args)]
+struct Accuracy {
     #[arg(
         long = "model",
         value_name = "MODEL",
         num_args = 1..,
+        help_heading = "Backbones",
         help = format!(
-            "What is measured, one or several: {} [default: every shipped backbone; {} with --open-set \
-             or --bias, which take one]",
-            model_kinds(),
-            ModelSource::default()
+            "Backbones to measure: each {} [default: all shipped backbones]",
+            model_kinds()
         )
     )]
     models: Vec<ModelSource>,
-    /// Labelled sets (DIR/<class>/<clip>), or folders of such sets
-    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
-    data: Vec<PathBuf>,
-    /// Classes in a task
-    #[arg(long, default_value_t = 5)]
-    ways: usize,
-    /// Examples of each class; the reports take several numbers [default: 1; 1,5,10 with --open-set;
-    /// 1,3,5,10 with --bias]
-    #[arg(long, value_delimiter = ',', value_name = "N[,N...]")]
-    shots: Vec<usize>,
-    /// Most queries of each class in a task
-    #[arg(long, default_value_t = 5)]
-    queries: usize,
-    /// Tasks a set
-    #[arg(long, default_value_t = 1000)]
-    tasks: usize,
-    #[arg(long, value_name = "NAME", default_value_t = Head::default(), help = format!("The classifier: {HEAD_NAMES}"))]
-    head: Head,
-    /// Parts of the embedding that the classifier sees: all, or names with + between them, as in
-    /// invariant+events; `mtslvr inspect` lists them
-    #[arg(long, value_name = "PARTS", default_value_t)]
-    features: FeatureChoice,
-    /// Decides the tasks
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// What runs the backbone [default: packed; tract for an .onnx or a run folder]
-    #[arg(long, value_enum)]
-    engine: Option<Engine>,
-    #[command(flatten)]
-    cache: Cache,
-    /// Write the figures as JSON to this file, or to standard output (`-`; the table then goes to
-    /// standard error): one object; of several models {"models": [...]}, with such an object for each
-    #[arg(long, value_name = "FILE|-")]
-    json: Option<PathBuf>,
-    /// Instead: how well enrolled sounds are told from sounds of none of the classes, and how far the
-    /// calibrated threshold is from its nominal rate
-    #[arg(long, conflicts_with_all = ["bias", "features"])]
-    open_set: bool,
-    /// Share of such sounds that may be accepted
+    #[command(flatten, next_help_heading = "Backbones")]
+    engine: EngineChoice,
+    #[command(flatten, next_help_heading = "Tasks")]
+    sets: SetChoice,
+    /// Examples of each class to learn from
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Tasks")]
+    shots: usize,
+    #[command(flatten, next_help_heading = "Tasks")]
+    tasks: TaskChoice,
+    #[command(flatten, next_help_heading = "Tasks")]
+    cache: CacheChoice,
     #[arg(
         long,
-        default_value_t = 0.05,
-        requires = "open_set",
-        value_name = "SHARE"
+        value_name = "NAME",
+        default_value_t = Head::default(),
+        help_heading = "Classifier",
+        help = format!("Classifier to fit in each task: {HEAD_NAMES}"),
+        long_help = format!(
+            "Classifier to fit in each task: {HEAD_NAMES}\n\n{}",
+            "nearest-mean compares with the mean of each class. ridge and logistic are linear; LAMBDA \
+             and C are positive weights. paper is the probe of the published protocol."
+        )
     )]
-    false_acceptance: f32,
-    /// Instead: how much invariant and equivariant features should count, fixed or chosen for each task
-    #[arg(long, conflicts_with = "features")]
-    bias: bool,
-    /// Labelled sets that settings may be chosen on, reported apart
-    #[arg(long, value_name = "DIR", num_args = 1.., requires = "bias")]
-    choose_on: Vec<PathBuf>,
-    /// Write the report as Markdown to this file, not to standard output
-    #[arg(long, value_name = "FILE.md")]
-    report: Option<PathBuf>,
+    head: Head,
+    /// Parts of the embedding to use: all, or names joined with +, such as invariant+equivariant
+    ///
+    /// `mtslvr inspect MODEL` lists the parts of a model.
+    #[arg(
+        long,
+        value_name = "PARTS",
+        default_value_t,
+        help_heading = "Classifier"
+    )]
+    parts: FeatureChoice,
+    /// File to write the figures to as JSON, or - for standard output [default: none]
+    ///
+    /// With `-` the table goes to standard error. One backbone gives an object, several give
+    /// {"models": [...]} with such an object for each.
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    json: Option<PathBuf>,
 }
 
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        ensure!(self.tasks > 0, "--tasks must be at least 1");
-        ensure!(
-            (2..=256).contains(&self.ways),
-            "--ways must be from 2 to 256, not {}",
-            self.ways
-        );
-        if self.open_set {
-            ensure!(
-                self.false_acceptance > 0.0 && self.false_acceptance < 1.0,
-                "--false-acceptance must be between 0 and 1, not {}",
-                self.false_acceptance
-            );
-            return reports::run_open_set(&self);
+        match self.report {
+            Some(Report::OpenSet(args)) => args.run(),
+            Some(Report::Bias(args)) => args.run(),
+            None => self.accuracy.run(),
         }
-        if self.bias {
-            return reports::run_bias(&self);
-        }
-        ensure!(
-            self.report.is_none(),
-            "--report goes with --open-set or --bias"
-        );
-        let shots = match self.shots[..] {
-            [] => 1,
-            [shots] => shots,
-            _ => bail!("--shots takes one number, unless with --open-set or --bias"),
-        };
-        let sets = LabelledSet::open_all(&self.data)?;
+    }
+}
+
+impl Accuracy {
+    fn run(self) -> Result<()> {
+        self.tasks.check()?;
+        let sets = self.sets.open()?;
         let cache = self.cache.open()?;
         let settings = Settings {
-            shape: EpisodeShape {
-                ways: self.ways,
-                shots,
-                queries: self.queries,
-            },
-            tasks: self.tasks,
+            shape: self.tasks.shape(self.shots),
+            tasks: self.tasks.tasks,
             head: self.head,
-            features: self.features.clone(),
-            seed: self.seed,
+            features: self.parts.clone(),
+            seed: self.tasks.seed,
         };
         let models = match &self.models[..] {
             [] => ModelSource::all_shipped(),
@@ -141,6 +144,7 @@ impl Args {
         let contenders = models.iter().map(|model| Contender::open(model, &self));
         let mut contenders = contenders.collect::<Result<Vec<_>>>()?;
         for set in &sets {
+            // Backbones of one rate share the decoded clips.
             let mut at_rate = BTreeMap::new();
             for contender in &mut contenders {
                 let rate = contender.sample_rate();
@@ -157,6 +161,7 @@ impl Args {
         }
     }
 
+    /// Prints the table, and writes the figures as JSON where they were asked for.
     fn write(&self, figures: &(impl Display + Serialize)) -> Result<()> {
         let json = serde_json::to_string_pretty(figures)?;
         match &self.json {

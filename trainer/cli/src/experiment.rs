@@ -1,49 +1,66 @@
-//! `mtslvr experiment`: variants compared over seeds, under matched compute.
+//! `mtslvr experiment`: trains variants from several seeds under equal compute, and compares them.
 
-use super::cache::Cache;
-use super::train::load_recordings;
+use super::cache::CacheChoice;
+use super::command_line::CommandLine;
+use super::examples::examples;
 use super::training_bar::TrainingBar;
-use anyhow::Result;
+use super::{interrupt, recordings};
+use anyhow::{Context, Result};
 use mtslvr_audio::{LabelledSet, Recordings};
-use mtslvr_train::experiment::{Audio, Cell, Plan, Progress, Request, run};
+use mtslvr_train::experiment::{Audio, Cell, Plan, Progress, Request, Summary, run};
 use mtslvr_train::train::{MetricsRow, Observer};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Train the variants that a file lists, evaluate each on labelled sets, and write the tables
+/// Train and compare variants of a backbone, as an experiment file lists them
 ///
-/// Every cell (a variant and a seed) is a run folder in --out. What is finished is not run again: stop
-/// it with Ctrl-C, and give the same command to go on. table.md, summary.json and measurements.csv
-/// are written after every cell. models/experiments holds the files behind models/RESULTS.md.
+/// Each variant is trained from each seed and then measured on the labelled sets. table.md,
+/// summary.json and measurements.csv in --out are written anew after each run.
+///
+/// Ctrl-C stops the experiment and prints the command that continues it: a run that has ended is not
+/// done again. The files behind models/RESULTS.md are in models/experiments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "See how much there is to train" =>
+        "mtslvr experiment models/experiments/variants.toml --list",
+    "Run it on your recordings" =>
+        "mtslvr experiment variants.toml --pretrain recordings --data labelled",
+))]
 pub(super) struct Args {
-    /// The experiment file
+    /// Experiment file, TOML
     file: PathBuf,
-    /// Folders of recordings to train on; without any, every sound is synthesised
+    /// Folders of recordings to train on [default: synthetic sounds]
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pretrain: Vec<PathBuf>,
-    /// Train only on recordings that a manifest.csv in the folder marks with gpl = no
+    /// Train only on recordings that a manifest.csv marks as free of the GPL
+    ///
+    /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
     #[arg(long, requires = "pretrain")]
     no_gpl: bool,
-    /// Labelled sets (DIR/<class>/<clip>) to evaluate on, or folders of such sets
+    /// Labelled sets (DIR/<class>/<clip>) to measure on, or folders of such sets
+    ///
+    /// Needed unless --list is given.
     #[arg(long, value_name = "DIR", num_args = 1.., required_unless_present = "list")]
     data: Vec<PathBuf>,
-    /// Folder for the cells and the tables
+    /// Folder for the runs and the tables
     #[arg(long, value_name = "DIR", default_value = "mtslvr-experiment")]
     out: PathBuf,
-    /// Change any key of every variant's configuration, such as --set train.batch=64
+    /// Set a key of every variant's configuration, such as train.batch=64; may be repeated [default:
+    /// as in the file]
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
-    /// The file of a teacher that variants name, an ONNX model of waveforms or a backbone as --model
-    /// takes it (trainer/train/TEACHERS.md)
+    /// File of a teacher that variants name, as NAME=FILE; may be repeated [default: as in the file]
+    ///
+    /// The file is an ONNX model of waveforms, or a backbone as --model takes it
+    /// (trainer/train/TEACHERS.md).
     #[arg(long = "teacher", value_name = "NAME=FILE")]
     teachers: Vec<String>,
     #[command(flatten)]
-    cache: Cache,
-    /// Only list the cells and how long each trains
+    cache: CacheChoice,
+    /// List the runs and how long each trains, and run nothing
     #[arg(long)]
     list: bool,
-    /// Print the summary as JSON in place of the tables
+    /// Print the summary as JSON instead of the tables
     #[arg(long)]
     json: bool,
 }
@@ -55,61 +72,71 @@ impl Args {
         let cells = plan.cells(&self.out)?;
         if self.list {
             for cell in &cells {
-                println!("{}", self.line(cell));
+                println!("{}", line(cell));
             }
             return Ok(());
         }
-        let sets = LabelledSet::open_all(&self.data)?;
-        let cache = self.cache.open()?;
-        let training = match self.pretrain.is_empty() {
-            true => {
-                eprintln!("No --pretrain: training on the built-in synthesiser alone.");
-                Recordings::default()
-            }
-            false => {
-                let rate = cells[0].config.frontend.sample_rate;
-                load_recordings(&self.pretrain, self.no_gpl, rate, &cache)?
-            }
-        };
+        let audio = self.audio(cells[0].config.frontend.sample_rate)?;
         let request = Request {
             plan,
-            audio: Audio {
-                training: Arc::new(training),
-                sets,
-                cache,
-            },
+            audio,
             heard: self.cache.heard(&self.out),
             out: self.out.clone(),
         };
-        let stop = super::interrupt::on_ctrl_c()?;
-        let summary = run(&request, stop, &mut Lines::default())?;
+        let summary = run(&request, interrupt::on_ctrl_c()?, &mut Lines::default())?;
+        self.print(&summary)
+    }
+
+    /// Opens the labelled sets and loads the recordings at `sample_rate` Hz.
+    fn audio(&self, sample_rate: u32) -> Result<Audio> {
+        let sets = LabelledSet::open_all(&self.data)?;
+        let cache = self.cache.open()?;
+        let training = if self.pretrain.is_empty() {
+            eprintln!("No --pretrain: training on synthetic sounds alone.");
+            Recordings::default()
+        } else {
+            recordings::load(&self.pretrain, self.no_gpl, sample_rate, &cache)?
+        };
+        Ok(Audio {
+            training: Arc::new(training),
+            sets,
+            cache,
+        })
+    }
+
+    fn print(&self, summary: &Summary) -> Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary)?);
+            println!("{}", serde_json::to_string_pretty(summary)?);
             return Ok(());
         }
         let table = self.out.join("table.md");
-        print!("{}", std::fs::read_to_string(&table)?);
+        let text = std::fs::read_to_string(&table)
+            .with_context(|| format!("cannot read {}", table.display()))?;
+        print!("{text}");
         println!("\nThis is {}.", table.display());
         if summary.finished < summary.cells {
             println!(
-                "Stopped with {} of {} cells finished; give the same command to go on.",
-                summary.finished, summary.cells
+                "Stopped after {} of {} runs. Continue with:\n{}",
+                summary.finished,
+                summary.cells,
+                CommandLine::of_this_process()
             );
         }
         Ok(())
     }
-
-    fn line(&self, cell: &Cell) -> String {
-        let train = &cell.config.train;
-        let length = match train.steps {
-            0 => format!("{} minutes", train.minutes),
-            steps => format!("{steps} steps"),
-        };
-        format!("{}: {length} of {} pairs", cell.folder, train.batch)
-    }
 }
 
-/// A bar for each training run, a line for all else.
+/// Describes a run in a line.
+fn line(cell: &Cell) -> String {
+    let train = &cell.config.train;
+    let length = match train.steps {
+        0 => format!("{} minutes", train.minutes),
+        steps => format!("{steps} steps"),
+    };
+    format!("{}: {length} of {} pairs", cell.folder, train.batch)
+}
+
+/// Shows a bar for each training run, and a line for all else.
 #[derive(Default)]
 struct Lines {
     bar: Option<TrainingBar>,

@@ -1,31 +1,43 @@
-//! `mtslvr export`: a finished run to ONNX and `.slvr`, checked in every engine.
+//! `mtslvr export`: turns a finished run into ONNX and `.slvr`, checked in every engine.
 
-use super::cache::Cache;
-use super::calibration::Calibration;
+use super::cache::CacheChoice;
+use super::calibration::CalibrationChoice;
+use super::examples::examples;
 use anyhow::Result;
 use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::train::Start;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Write a run's backbone as ONNX and as a packed model, and check that all engines agree on it
+/// Turn a training run into model.onnx and model.slvr
+///
+/// `train` does this at its end with its own recordings. Use `export` for a run that was stopped or
+/// trained with --no-export, or to calibrate the int8 model on other recordings. All engines must agree
+/// on the models.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Export a run in place" => "mtslvr export mtslvr-run",
+    "Calibrate on recordings of the place where the device will be" =>
+        "mtslvr export runs/mine --calibrate kitchen --out models/mine",
+))]
 pub(super) struct Args {
-    /// The run folder that `mtslvr train` wrote, or a file of weights that --weights wrote
+    /// Run folder that `mtslvr train` wrote, or file that --weights wrote
     run: PathBuf,
     /// Folder for model.onnx and model.slvr [default: the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    calibration: Calibration,
+    calibration: CalibrationChoice,
     #[command(flatten)]
-    cache: Cache,
-    /// What the packed model is called [default: the run folder's name]
-    #[arg(long)]
+    cache: CacheChoice,
+    /// Name to write into the packed model [default: the run folder's name]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Also write the weights, in half precision and with all that `mtslvr train --from` needs
+    /// File to write the weights to as well, for `mtslvr train --from` [default: none]
+    ///
+    /// The weights are in half precision, with the configuration beside them.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Print what was written and how the engines compare as JSON
+    /// Print the files and how well the engines agree as JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -56,10 +68,8 @@ impl Args {
             return Ok(());
         }
         print!("{}", exported.verification);
-        for path in [&exported.onnx, &exported.slvr]
-            .into_iter()
-            .chain(&self.weights)
-        {
+        let files = [&exported.onnx, &exported.slvr];
+        for path in files.into_iter().chain(&self.weights) {
             let bytes = std::fs::metadata(path)?.len();
             println!("{}: {bytes} bytes", path.display());
         }
@@ -67,14 +77,14 @@ impl Args {
     }
 }
 
-/// Where a run's weights come from.
+/// Says where a run's weights come from.
 pub(super) fn provenance(run: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!("mtslvr {version} from run {run}, seed {seed}")
 }
 
-/// A path's last part without its ending.
-pub(super) fn name_of(path: &std::path::Path) -> String {
+/// Returns a path's last part without its ending.
+pub(super) fn name_of(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     whole.file_stem().map_or("backbone".into(), |stem| {
         stem.to_string_lossy().into_owned()

@@ -1,14 +1,25 @@
-//! `mtslvr inspect`: what a model costs and what is in it.
+//! `mtslvr inspect`: shows the cost and the contents of a model.
 
+use super::examples::examples;
 use anyhow::Result;
 use mtslvr_pack::{BackboneFile, Engine, ModelSource, model_kinds};
 
-/// Show a model's flash, RAM and arithmetic, its operators, features and statistics
+/// Show the flash, memory and work that a model needs, and what is in it
+///
+/// Prints sizes in bytes, multiply-accumulates, the operators, the parts of the embedding and the
+/// statistics that were measured on sounds.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Look into a shipped backbone" => "mtslvr inspect edge-s",
+    "Look into a model of your own" => "mtslvr inspect mtslvr-run/model.slvr",
+))]
 pub(super) struct Args {
-    #[arg(help = format!("The model: {}; of the latter two the packed form is shown", model_kinds()))]
+    #[arg(help = format!(
+        "Model to show: {}; run folders and shipped backbones are shown in packed form",
+        model_kinds()
+    ))]
     model: ModelSource,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -16,7 +27,7 @@ pub(super) struct Args {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        // What holds both forms is asked for the one that goes to a device.
+        // A source that holds both forms is asked for the one that goes to a device.
         let engine = match &self.model {
             ModelSource::Path(path) if !path.is_dir() => None,
             _ => Some(Engine::Packed),

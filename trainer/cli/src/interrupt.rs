@@ -7,23 +7,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static STOP: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<()> = OnceLock::new();
 
-/// The flag that the first Ctrl-C sets, which it says.
+/// Returns the flag that the first Ctrl-C sets. The user is told that the command stops soon.
 pub(super) fn on_ctrl_c() -> Result<&'static AtomicBool> {
     install(|| eprintln!("\nStopping after this step; press Ctrl-C again to stop at once."))
 }
 
-/// The flag that the first Ctrl-C sets, for a command that looks at it all the time.
+/// Returns the flag that the first Ctrl-C sets, for a command that looks at it all the time and so
+/// need not tell the user.
 pub(super) fn quietly_on_ctrl_c() -> Result<&'static AtomicBool> {
     install(|| {})
 }
 
-fn install(say: impl Fn() + Send + 'static) -> Result<&'static AtomicBool> {
+fn install(notify: impl Fn() + Send + 'static) -> Result<&'static AtomicBool> {
     if INSTALLED.set(()).is_ok() {
         ctrlc::set_handler(move || {
             if STOP.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            say();
+            notify();
         })
         .context("cannot watch for Ctrl-C")?;
     }

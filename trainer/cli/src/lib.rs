@@ -1,6 +1,15 @@
-//! The command line: one file per subcommand, each with its arguments and a `run`.
+//! The command line of `mtslvr`: one file for each subcommand, with its arguments and a `run`.
 //!
-//! Without the feature `train` there are the subcommands that need packed models alone.
+//! [`Cli`] is the definition. Through [`clap::CommandFactory`] it gives the whole tree of commands,
+//! options and help texts:
+//!
+//! ```
+//! use clap::CommandFactory;
+//! let command = mtslvr_cli::Cli::command();
+//! assert!(command.get_subcommands().any(|sub| sub.get_name() == "enrol"));
+//! ```
+//!
+//! Built without the feature `train`, there are only the subcommands that packed models are enough for.
 #![deny(unsafe_code)]
 #![deny(
     missing_docs,
@@ -14,11 +23,13 @@ mod cache;
 #[cfg(feature = "train")]
 mod calibration;
 mod classes;
+mod command_line;
 #[cfg(feature = "train")]
 mod demo;
 mod embed;
-mod enroll;
+mod enrol;
 mod eval;
+mod examples;
 #[cfg(feature = "train")]
 mod experiment;
 #[cfg(feature = "train")]
@@ -28,15 +39,15 @@ mod interrupt;
 mod listen;
 #[cfg(feature = "train")]
 mod pack;
+mod profile;
 mod progress;
+#[cfg(feature = "train")]
+mod recordings;
 mod sets;
 mod stream;
 mod synth;
-mod taught;
 #[cfg(feature = "train")]
 mod train;
-#[cfg(feature = "train")]
-mod training;
 #[cfg(feature = "train")]
 mod training_bar;
 #[cfg(feature = "train")]
@@ -46,46 +57,91 @@ mod untrained;
 mod untrained;
 
 use clap::{Parser, Subcommand};
+use examples::examples;
 
-/// Learn audio backbones from unlabelled sound, put them on small devices, teach them new sounds there.
+#[cfg_attr(
+    feature = "train",
+    doc = "Teach devices new sounds from a few examples, and train the backbones they need"
+)]
+#[cfg_attr(
+    not(feature = "train"),
+    doc = "Teach devices new sounds from a few examples"
+)]
+///
+/// A backbone turns a sound into an embedding. Two of them, edge-s and edge-m, are part of the program.
+/// `mtslvr enrol` learns a sound from one to five clips of it and keeps it in a profile, a file of your
+/// own. `mtslvr listen` then recognises the sound. `mtslvr classes export` takes a profile to a device.
+#[cfg_attr(feature = "train", doc = "")]
+#[cfg_attr(
+    feature = "train",
+    doc = "`mtslvr train` makes a backbone of your own, and `mtslvr demo` shows it all on synthetic sounds."
+)]
 #[derive(Debug, Parser)]
-#[command(name = "mtslvr", version, propagate_version = true)]
+#[command(
+    name = "mtslvr",
+    version,
+    after_help = examples!(
+        "Teach a sound, then listen for it" =>
+            "mtslvr enrol kettle kettle1.wav kettle2.wav"
+            "mtslvr listen kitchen.wav",
+        "Read the help of a command" => "mtslvr help enrol",
+    )
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+/// The subcommands in the order of the help: first teaching, then making backbones, then measuring.
 #[derive(Debug, Subcommand)]
 enum Command {
     #[cfg(feature = "train")]
-    #[command(flatten)]
-    Training(training::Command),
-    Inspect(inspect::Args),
-    Bench(bench::Args),
-    Embed(embed::Args),
-    Eval(eval::Args),
-    Stream(Box<stream::Args>),
-    Synth(synth::Synth),
-    Enroll(enroll::Args),
+    Demo(demo::Args),
+    Enrol(enrol::Args),
     Listen(listen::Args),
     Classes(classes::Args),
+    Synth(synth::Args),
+    #[cfg(feature = "train")]
+    Train(train::Args),
+    #[cfg(feature = "train")]
+    Export(export::Args),
+    #[cfg(feature = "train")]
+    Pack(pack::Args),
+    Inspect(inspect::Args),
+    Eval(eval::Args),
+    Stream(Box<stream::Args>),
+    Bench(bench::Args),
+    Embed(embed::Args),
+    #[cfg(feature = "train")]
+    Experiment(experiment::Args),
 }
 
 impl Cli {
     /// Runs the subcommand that was asked for.
+    ///
+    /// # Errors
+    /// One error for the whole command, to be printed with its sources in one line.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             #[cfg(feature = "train")]
-            Command::Training(command) => command.run(),
-            Command::Inspect(args) => args.run(),
-            Command::Bench(args) => args.run(),
-            Command::Embed(args) => args.run(),
-            Command::Eval(args) => args.run(),
-            Command::Stream(args) => args.run(),
-            Command::Synth(synth) => synth.run(),
-            Command::Enroll(args) => args.run(),
+            Command::Demo(args) => args.run(),
+            Command::Enrol(args) => args.run(),
             Command::Listen(args) => args.run(),
             Command::Classes(args) => args.run(),
+            Command::Synth(args) => args.run(),
+            #[cfg(feature = "train")]
+            Command::Train(args) => args.run(),
+            #[cfg(feature = "train")]
+            Command::Export(args) => args.run(),
+            #[cfg(feature = "train")]
+            Command::Pack(args) => args.run(),
+            Command::Inspect(args) => args.run(),
+            Command::Eval(args) => args.run(),
+            Command::Stream(args) => args.run(),
+            Command::Bench(args) => args.run(),
+            Command::Embed(args) => args.run(),
+            #[cfg(feature = "train")]
+            Command::Experiment(args) => args.run(),
         }
     }
 }

@@ -1,43 +1,73 @@
-//! `mtslvr listen`: a stream in, recognised sounds out.
+//! `mtslvr listen`: recognises enrolled sounds in a stream.
 
+mod follower;
 mod output;
-mod taught;
 
 use super::backbone::BackboneChoice;
+use super::examples::examples;
 use super::interrupt;
-use super::taught::{Chosen, ProfileChoice};
+use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Result, anyhow, bail};
+use follower::ProfileFollower;
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use output::Output;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use taught::Taught;
 
-/// Recognise enrolled sounds in a recording, on standard input or at the microphone
+/// Recognise enrolled sounds in a recording, a pipe or the microphone
 ///
-/// Standard input takes raw 16-bit little-endian PCM, one channel, at the model's rate, 16 kHz for
-/// the shipped ones: `arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -`.
+/// Prints a line for each sound as soon as it is recognised. On a terminal, a panel below shows the
+/// level, the spectrogram and the scores. Changes of the profile count after a second, without a
+/// restart. Ctrl-C ends listening.
 ///
-/// A line is printed for each sound that is recognised, at once. On a terminal, a panel below shows
-/// level, spectrogram and scores. What is enrolled or changed meanwhile counts from the next second
-/// on. Ctrl-C ends listening.
+/// `-` reads raw 16-bit little-endian PCM on standard input, one channel, at the model's rate: 16 kHz
+/// for the shipped backbones.
 #[derive(Debug, clap::Args)]
-#[command(override_usage = "mtslvr listen [OPTIONS] <FILE|-|--mic>")]
+#[command(
+    override_usage = "mtslvr listen [OPTIONS] <FILE|-|--mic>",
+    after_help = examples!(
+        "Listen to a recording" => "mtslvr listen kitchen.wav",
+        "Listen to the microphone through ALSA" =>
+            "arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -",
+        "Listen for a program, with fewer false alarms" => "mtslvr listen --mic --json --margin 0.1",
+    )
+)]
 pub(super) struct Args {
-    /// A recording (WAV, FLAC, Ogg Vorbis, MP3), or `-` for PCM on standard input
+    /// Recording (WAV, FLAC, Ogg Vorbis or MP3), or - for PCM on standard input
     #[arg(required_unless_present = "mic", conflicts_with = "mic")]
     file: Option<PathBuf>,
-    /// Listen to the default microphone
+    #[command(flatten, next_help_heading = "Input")]
+    input: Input,
+    #[command(flatten, next_help_heading = "Decision")]
+    decision: DecisionChoice,
+    #[command(flatten, next_help_heading = "Profile and backbone")]
+    profile: ProfileChoice,
+    #[command(flatten, next_help_heading = "Profile and backbone")]
+    backbone: BackboneChoice,
+    #[command(flatten, next_help_heading = "Output")]
+    output: OutputChoice,
+}
+
+/// Options on where the sound comes from.
+#[derive(Debug, clap::Args)]
+struct Input {
+    /// Listen to the default microphone instead of a file
     #[arg(long)]
     mic: bool,
-    #[command(flatten)]
-    profile: ProfileChoice,
-    #[command(flatten)]
-    backbone: BackboneChoice,
-    /// Added to every threshold: above 0 for fewer false alarms, below for fewer misses
+    /// Play a recording at its own speed instead of as fast as possible
+    #[arg(long, requires = "file")]
+    real_time: bool,
+}
+
+/// Options on what counts as recognised.
+#[derive(Debug, clap::Args)]
+struct DecisionChoice {
+    /// Similarity to add to every threshold
+    ///
+    /// Above 0 there are fewer false alarms, below 0 fewer misses.
     #[arg(
         long,
         value_name = "SIMILARITY",
@@ -45,7 +75,9 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     margin: f32,
-    /// How far a sound must stand out from the background to be looked at, dB; `-inf` looks at all
+    /// Level above the background from which a sound is looked at, dB
+    ///
+    /// `-inf` looks at everything, which takes more work.
     #[arg(
         long,
         value_name = "DB",
@@ -53,56 +85,52 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     gate: f32,
-    /// Play a recording no faster than it was
-    #[arg(long, requires = "file")]
-    real_time: bool,
-    /// Print a line of JSON for each recognised sound, and no panel
+}
+
+/// Options on what is printed.
+#[derive(Debug, clap::Args)]
+struct OutputChoice {
+    /// Print a line of JSON for each recognised sound, without the panel
     #[arg(long)]
     json: bool,
-    /// Print lines only, and no panel
+    /// Print lines of text, without the panel
     #[arg(long)]
     plain: bool,
 }
 
-/// How often Ctrl-C is looked for and the panel drawn.
+/// Longest wait for samples before Ctrl-C is looked for and the panel is drawn.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let mut chosen = Chosen::open(&self.backbone)?;
-        let space = chosen.backbone.space();
+        let mut backbone = BackboneInUse::open(&self.backbone)?;
+        let mut memory = backbone.memory();
+        let mut follower = ProfileFollower::new(&profile, &backbone, &mut memory)?;
+        let space = backbone.engine.space();
         let (space, frontend) = (space.into_owned(), *space.frontend());
-        let mut memory = chosen.memory();
-        let mut taught = Taught::new(&profile, &chosen, &mut memory)?;
-        let config = ListenerConfig {
-            margin: self.margin,
-            gate: self.gate,
-            ..ListenerConfig::DEFAULT
-        };
-        let classes = taught.class_capacity();
+        let classes = follower.class_capacity();
         let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
-        let mut listener = Listener::new(config, &space.as_space(), classes, &mut buffer)?;
+        let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c()?;
         let (mut capture, live) = self.capture(frontend.sample_rate)?;
-        let mut output = Output::new(&frontend, live, self.json, self.plain, taught.names());
+        let OutputChoice { json, plain } = self.output;
+        let mut output = Output::new(&frontend, live, json, plain, follower.names());
         loop {
-            let heard = match capture.next(PATIENCE)? {
-                _ if stop.load(Ordering::Relaxed) => Heard::End,
-                heard => heard,
-            };
-            if taught.refresh(&profile, &chosen, |warning| output.warn(warning)) {
-                output.rename(taught.names());
+            let heard = next(&mut capture, stop)?;
+            if follower.refresh(&profile, &backbone, |warning| output.warn(warning)) {
+                output.rename(follower.names());
             }
-            let backbone = &mut chosen.backbone;
+            let engine = &mut backbone.engine;
             let result = match &heard {
                 Heard::Samples(samples) => {
                     output.hear(samples);
-                    listener.push(taught.learner(), backbone, samples, |w| output.window(w))
+                    listener.push(follower.learner(), engine, samples, |w| output.window(w))
                 }
                 Heard::Nothing => Ok(()),
-                Heard::End => listener.finish(taught.learner(), backbone, |w| output.window(w)),
+                // A sound that is not over yet is decided on at the end.
+                Heard::End => listener.finish(follower.learner(), engine, |w| output.window(w)),
             };
             result.map_err(|error| anyhow!("{error}"))?;
             if heard == Heard::End {
@@ -114,13 +142,34 @@ impl Args {
         Ok(())
     }
 
-    /// What is listened to, and whether it happens now.
+    fn config(&self) -> ListenerConfig {
+        ListenerConfig {
+            margin: self.decision.margin,
+            gate: self.decision.gate,
+            ..ListenerConfig::DEFAULT
+        }
+    }
+
+    /// Opens the input, and tells whether it happens now.
     fn capture(&self, sample_rate: u32) -> Result<(Capture, bool)> {
         Ok(match &self.file {
-            None if self.mic => (Capture::microphone(sample_rate)?, true),
-            None => bail!("expected a recording, `-` or --mic"),
+            None if self.input.mic => (Capture::microphone(sample_rate)?, true),
+            None => bail!("no input; expected a recording, `-` or --mic"),
             Some(file) if file == Path::new("-") => (Capture::pcm(std::io::stdin()), true),
-            Some(file) => (Capture::file(file, sample_rate, self.real_time)?, false),
+            Some(file) => {
+                let capture = Capture::file(file, sample_rate, self.input.real_time)?;
+                (capture, false)
+            }
         })
     }
+}
+
+/// Returns the next samples, or the end after Ctrl-C.
+fn next(capture: &mut Capture, stop: &AtomicBool) -> Result<Heard> {
+    let heard = capture.next(PATIENCE)?;
+    Ok(if stop.load(Ordering::Relaxed) {
+        Heard::End
+    } else {
+        heard
+    })
 }

@@ -1,4 +1,4 @@
-//! The random-weights control of a program that cannot train: there is none.
+//! Stands in for the random-weights control in a program that cannot train.
 
 use anyhow::Result;
 use mtslvr_evaluate::RandomWeights;

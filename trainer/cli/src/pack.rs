@@ -1,12 +1,14 @@
-//! `mtslvr pack`: an ONNX model, our own or foreign, to a `.slvr`.
+//! `mtslvr pack`: packs an ONNX model, of this program or another, into a `.slvr`.
 
-use super::cache::Cache;
-use super::calibration::Calibration;
+use super::cache::CacheChoice;
+use super::calibration::CalibrationChoice;
+use super::examples::examples;
 use super::export::name_of;
 use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FrontendDescription, OnnxMetadata};
+use mtslvr_pack::graph::Graph;
 use mtslvr_pack::verify::{Subject, Verification, verify};
 use mtslvr_pack::{EmbeddingStatistics, PackOptions, onnx, pack, spread_patches};
 use serde::Serialize;
@@ -15,35 +17,45 @@ use std::path::{Path, PathBuf};
 /// Patches that go through every engine afterwards.
 const VERIFIED_PATCHES: usize = 16;
 
-/// Quantise an ONNX backbone to int8 and pack it for the device
+/// Pack an ONNX backbone into an int8 model for a device
+///
+/// Quantises the weights and activations to int8, writes a .slvr file, and compares it with the ONNX
+/// model in every engine. The ONNX file may come from `mtslvr train` or from another program.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Pack a model that this program trained" =>
+        "mtslvr pack mtslvr-run/model.onnx --out model.slvr",
+    "Pack a model from PyTorch, calibrated on your recordings" =>
+        "mtslvr pack net.onnx --frontend net.toml --calibrate recordings --out net.slvr",
+))]
 pub(super) struct Args {
-    /// The ONNX model
+    /// ONNX model to pack
     onnx: PathBuf,
-    /// The packed model to write
+    /// Packed model to write
     #[arg(long, value_name = "FILE.slvr")]
     out: PathBuf,
     #[command(flatten)]
-    calibration: Calibration,
+    calibration: CalibrationChoice,
     #[command(flatten)]
-    cache: Cache,
-    /// How the model's input is made, for a model that does not say so in its metadata: a TOML file
-    /// with the keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale and
-    /// layout ("time-mel" or "mel-time")
+    cache: CacheChoice,
+    /// Description of the model's input [default: as the model's metadata says]
+    ///
+    /// A TOML file, needed for models of other programs, with the keys sample_rate, window, hop, mels,
+    /// frames, f_min, f_max, floor, mean, scale and layout ("time-mel" or "mel-time").
     #[arg(long, value_name = "FILE.toml")]
     frontend: Option<PathBuf>,
-    /// Fold adapters into kernels of each path's own: less work at run time, about twice the flash
+    /// Fold the adapters into the kernels of each path: less work at run time, about twice the flash
     #[arg(long)]
     fold: bool,
-    /// What the packed model is called [default: the ONNX file's name]
-    #[arg(long)]
+    /// Name to write into the packed model [default: the ONNX file's name]
+    #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Print what was written and how the engines compare as JSON
+    /// Print the file and how well the engines agree as JSON instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// What was packed, for scripts.
+/// The packed model, for scripts.
 #[derive(Debug, Serialize)]
 struct Outcome<'o> {
     slvr: &'o Path,
@@ -56,63 +68,82 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let file = self.onnx.display().to_string();
         let bytes = std::fs::read(&self.onnx).with_context(|| format!("cannot read {file}"))?;
-        let given = self.frontend.as_ref().map(|path| {
-            let name = path.display();
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-            FrontendDescription::parse(&text).with_context(|| name.to_string())
-        });
-        let given = given.transpose()?;
-        let graph = onnx::read(&bytes, given.as_ref()).with_context(|| file.clone())?;
+        let frontend = self.frontend_description()?;
+        let graph = onnx::read(&bytes, frontend.as_ref()).with_context(|| file.clone())?;
         let clips = self
             .calibration
             .clips(&graph.frontend, &self.cache.open()?)?;
-        let options = PackOptions {
-            name: self.name.unwrap_or_else(|| name_of(&self.onnx)),
-            provenance: graph
-                .provenance
-                .clone()
-                .unwrap_or_else(|| format!("packed from {file}")),
-            fold: self.fold,
-            range: RangeRule::default(),
-        };
-        let packed = pack(&graph, &clips, &options).with_context(|| file.clone())?;
-
-        let all = spread_patches(&graph, &clips)?;
-        let step = all.len().div_ceil(VERIFIED_PATCHES);
-        let patches: Vec<Vec<f32>> = all.into_iter().step_by(step).collect();
-        let mut metadata = onnx::read_metadata(&bytes)?;
-        complete(&mut metadata, given, graph.dim());
-        let verification = verify(
-            &Subject {
-                onnx: &bytes,
-                metadata: Some(metadata),
-                graph: &graph,
-                slvr: Some(&packed),
-            },
-            &patches,
-            None,
-        )
-        .with_context(|| file.clone())?;
+        let packed = pack(&graph, &clips, &self.options(&graph)).with_context(|| file.clone())?;
+        // Nothing is written before all engines agree.
+        let verification =
+            compare(&bytes, frontend, &graph, &packed, &clips).with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
+        self.print(packed.len(), verification)
+    }
+
+    /// Reads the description of the input, if one was given.
+    fn frontend_description(&self) -> Result<Option<FrontendDescription>> {
+        let Some(path) = &self.frontend else {
+            return Ok(None);
+        };
+        let name = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let description = FrontendDescription::parse(&text).with_context(|| name.to_string())?;
+        Ok(Some(description))
+    }
+
+    fn options(&self, graph: &Graph) -> PackOptions {
+        let provenance = graph.provenance.clone();
+        PackOptions {
+            name: self.name.clone().unwrap_or_else(|| name_of(&self.onnx)),
+            provenance: provenance
+                .unwrap_or_else(|| format!("packed from {}", self.onnx.display())),
+            fold: self.fold,
+            range: RangeRule::default(),
+        }
+    }
+
+    fn print(&self, bytes: usize, verification: Verification) -> Result<()> {
         if self.json {
             let outcome = Outcome {
                 slvr: &self.out,
-                bytes: packed.len(),
+                bytes,
                 verification,
             };
             println!("{}", serde_json::to_string_pretty(&outcome)?);
             return Ok(());
         }
         print!("{verification}");
-        println!("{}: {} bytes", self.out.display(), packed.len());
+        println!("{}: {bytes} bytes", self.out.display());
         Ok(())
     }
 }
 
-/// Fills in what the float engines ask for and a foreign model lacks; embeddings do not depend on
-/// its statistics.
+/// Runs patches of `clips` through the ONNX model in every engine and through the packed model.
+fn compare(
+    onnx: &[u8],
+    frontend: Option<FrontendDescription>,
+    graph: &Graph,
+    packed: &[u8],
+    clips: &[Vec<f32>],
+) -> Result<Verification> {
+    let patches = spread_patches(graph, clips)?;
+    let step = patches.len().div_ceil(VERIFIED_PATCHES);
+    let patches: Vec<Vec<f32>> = patches.into_iter().step_by(step).collect();
+    let mut metadata = onnx::read_metadata(onnx)?;
+    complete(&mut metadata, frontend, graph.dim());
+    let subject = Subject {
+        onnx,
+        metadata: Some(metadata),
+        graph,
+        slvr: Some(packed),
+    };
+    Ok(verify(&subject, &patches, None)?)
+}
+
+/// Fills in what the float engines ask for and a model of another program lacks. Embeddings do not
+/// depend on its statistics.
 fn complete(metadata: &mut OnnxMetadata, given: Option<FrontendDescription>, dim: usize) {
     metadata.frontend = given.or(metadata.frontend);
     let unmeasured = EmbeddingStatistics::unmeasured(dim);

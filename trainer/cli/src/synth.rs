@@ -1,29 +1,38 @@
-//! `mtslvr synth`: a labelled set of made-up sounds.
+//! `mtslvr synth`: makes a labelled set of synthetic sounds.
 
+use super::examples::examples;
 use anyhow::ensure;
 use mtslvr_audio::synth::write_dataset;
 use std::path::PathBuf;
 
-/// Write a labelled set of made-up sounds: DIR/<class>/<clip>.wav, 16 bit, 16 kHz
+/// Make a labelled set of synthetic sounds to try the program with
+///
+/// Writes DIR/<class>/<clip>.wav, 16 bit, mono, 16 kHz: a folder that `eval` and `stream` take for
+/// --data, and clips that `enrol` and `listen` take.
 #[derive(Debug, clap::Args)]
-pub(super) struct Synth {
-    /// Folder to write into; made if it is not there
+#[command(after_help = examples!(
+    "Make ten classes of twenty clips" => "mtslvr synth sounds",
+    "Make a smaller set of other sounds" => "mtslvr synth more --classes 4 --clips 6 --seed 2",
+))]
+pub(super) struct Args {
+    /// Folder to write, made if it does not exist; it must be empty
     dir: PathBuf,
     /// Number of classes
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     classes: usize,
-    /// Clips of each class
-    #[arg(long, default_value_t = 20)]
+    /// Number of clips in each class
+    #[arg(long, value_name = "N", default_value_t = 20)]
     clips: usize,
-    /// Length of a clip in seconds
-    #[arg(long, default_value_t = 1.0)]
+    /// Length of each clip, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     seconds: f32,
-    /// Same seed, same sounds
-    #[arg(long, default_value_t = 1)]
+    /// Seed of the sounds: the same seed makes the same sounds
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
 
-impl Synth {
+impl Args {
+    /// Runs the subcommand.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self {
             dir,
@@ -36,7 +45,7 @@ impl Synth {
         let in_use = dir.is_dir() && std::fs::read_dir(&dir)?.next().is_some();
         ensure!(
             !in_use,
-            "{}: the folder is not empty; give a new one, or empty it",
+            "{}: the folder is not empty; expected a new or an empty one; name another folder",
             dir.display()
         );
         write_dataset(&dir, classes, clips, seconds, seed)?;

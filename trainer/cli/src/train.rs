@@ -1,189 +1,294 @@
-//! `mtslvr train`: learn a backbone from unlabelled audio.
+//! `mtslvr train`: trains a backbone on recordings without labels.
 
-use super::cache::Cache;
+mod report;
+
+use super::cache::CacheChoice;
+use super::command_line::CommandLine;
+use super::examples::examples;
 use super::export::{name_of, provenance};
 use super::training_bar::TrainingBar;
-use anyhow::{Context, Result, bail};
-use mtslvr_audio::calibration_mix;
-use mtslvr_audio::{DecodeCache, Licences, Recordings, UnlabelledSet};
-use mtslvr_evaluate::report::{Fact, Figure, ModelFindings, Report, bytes, model_costs};
-use mtslvr_pack::{BackboneFile, shipped_names};
-use mtslvr_train::augment::EnvironmentConfig;
-use mtslvr_train::export::{ExportRequest, Exported, export_run};
+use super::{interrupt, recordings};
+use anyhow::{Context, Result, ensure};
+use mtslvr_audio::{Recordings, calibration_mix};
+use mtslvr_pack::SHIPPED;
+use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::net::Weights;
-use mtslvr_train::report::{engine_agreements, training_curves};
-use mtslvr_train::train::{MetricsRow, RunConfig, RunFolder, Start, TrainRequest, Trained, train};
+use mtslvr_train::train::{
+    MetricsRow, PRESETS, RunConfig, RunFolder, Start, TrainRequest, Trained, train,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Learn a backbone from unlabelled audio, or from the built-in synthesiser alone.
+/// Train a backbone on recordings without labels
 ///
-/// Writes a run folder: config.toml, metrics.csv (and the same for TensorBoard),
-/// checkpoint.safetensors and, at the end, weights.safetensors, model.onnx, model.slvr, results.json
-/// and report.html. Ctrl-C ends the run early and keeps what was learned; --resume goes on.
+/// Writes a run folder: the configuration, the metrics (as CSV and for TensorBoard), a checkpoint and,
+/// at the end, the weights, model.onnx, model.slvr and report.html.
+///
+/// Ctrl-C ends a run early, keeps what was learned and prints the command that continues it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Folders of recordings (WAV, FLAC, Ogg Vorbis, MP3), searched all the way down; without any,
-    /// every sound is synthesised. A manifest.csv in a folder may say which recordings are of one thing
-    /// (columns path and same, for pairs.same) and which are held out (column split)
+#[command(after_help = examples!(
+    "Train for an hour on your recordings" =>
+        "mtslvr train --data recordings --minutes 60 --out runs/mine",
+    "Try it without any recordings" => "mtslvr train --minutes 2 --out runs/first",
+    "Adapt a trained backbone to other recordings" =>
+        "mtslvr train --from runs/mine --data kitchen --out runs/kitchen",
+))]
+pub(super) struct Args {
+    #[command(flatten, next_help_heading = "Recordings")]
+    audio: Audio,
+    #[command(flatten, next_help_heading = "Training")]
+    training: Training,
+    #[command(flatten, next_help_heading = "Output")]
+    output: Output,
+}
+
+/// Options that choose the sounds to train on.
+#[derive(Debug, clap::Args)]
+struct Audio {
+    /// Folders of recordings to train on [default: synthetic sounds]
+    ///
+    /// Takes WAV, FLAC, Ogg Vorbis and MP3 files of any rate, in these folders and all folders below.
+    /// Synthetic sounds are mixed in; without --data there is nothing else. A manifest.csv in a folder may
+    /// say which recordings are of one thing (columns path and same, for pairs.same) and which are held
+    /// out (column split).
     #[arg(long, value_name = "DIR", num_args = 1..)]
     data: Vec<PathBuf>,
-    /// The run folder to write
-    #[arg(long, value_name = "DIR", default_value = "mtslvr-run")]
-    out: PathBuf,
-    /// Start from this preset: edge-s, edge-m or resnet18
+    /// Train only on recordings that a manifest.csv marks as free of the GPL
+    ///
+    /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
+    #[arg(long)]
+    no_gpl: bool,
+    #[command(flatten)]
+    cache: CacheChoice,
+}
+
+/// Options that choose what is trained, and for how long.
+#[derive(Debug, clap::Args)]
+struct Training {
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "edge-s",
-        conflicts_with = "config"
+        default_value = PRESETS[0].0,
+        conflicts_with = "config",
+        help = format!("Preset to start from: {}", PRESETS.map(|(name, _)| name).join(", "))
     )]
     preset: String,
-    /// Start from this configuration file (copy a preset from trainer/train/presets and change it)
+    /// Configuration file to start from [default: the preset]
+    ///
+    /// The presets in trainer/train/presets have the same form: copy one and change it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Minutes to train
-    #[arg(long, value_name = "M", conflicts_with = "steps")]
-    minutes: Option<f64>,
-    /// Optimiser steps to train, in place of minutes
-    #[arg(long, value_name = "N")]
-    steps: Option<u64>,
-    /// Decides initial weights, order of data and every augmentation
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Start from trained weights: a run folder, or a file that `mtslvr export RUN --weights FILE`
-    /// wrote. Its configuration is taken, with 10 minutes at a quarter of the usual learning rate.
-    /// Teachers that --teacher does not name are left out; their parts keep what they told
+    /// Run folder or file of weights to start from [default: random weights]
+    ///
+    /// The file is one that `mtslvr export RUN --weights FILE` wrote. The configuration is taken from it,
+    /// with 10 minutes at a quarter of the usual learning rate. Teachers that --teacher does not name are
+    /// left out; their parts keep what they learned.
     #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["config", "preset", "resume"])]
     from: Option<PathBuf>,
-    /// The file of a teacher that the configuration names, an ONNX model of waveforms or a backbone as
-    /// --model takes it: the same as --set objective.teachers.NAME.model=FILE (trainer/train/TEACHERS.md)
-    #[arg(long = "teacher", value_name = "NAME=FILE")]
-    teachers: Vec<String>,
-    /// Change any key of the configuration, such as --set objective.temperature=0.2
+    /// Length of the training, minutes [default: 20, or as in the configuration]
+    #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
+    minutes: Option<f64>,
+    /// Length of the training in optimiser steps [default: as --minutes says]
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Seed of the initial weights, the order of data and the augmentations [default: 42, or as in
+    /// the configuration]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Set a key of the configuration, such as objective.temperature=0.2; may be repeated [default:
+    /// as in the preset or file]
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
-    /// Use only recordings that a manifest.csv in the folder marks with gpl = no, or with a licence that
-    /// is not the GPL
-    #[arg(long)]
-    no_gpl: bool,
-    /// Labelled sets (DIR/<class>/<clip>) to measure few-shot accuracy on while it trains
+    /// File of a teacher that the configuration names, as NAME=FILE; may be repeated [default: as in the configuration]
+    ///
+    /// The file is an ONNX model of waveforms, or a backbone as --model takes it
+    /// (trainer/train/TEACHERS.md). It is the same as
+    /// --set objective.teachers.NAME.model=FILE.
+    #[arg(long = "teacher", value_name = "NAME=FILE")]
+    teachers: Vec<String>,
+    /// Labelled sets to measure few-shot accuracy on during training [default: none]
+    ///
+    /// A set is a folder DIR/<class>/<clip>. Report the final accuracy on other sets: a run that is
+    /// chosen or ended by these figures has seen them.
     #[arg(long, value_name = "DIR", num_args = 1..)]
     monitor: Vec<PathBuf>,
-    #[command(flatten)]
-    cache: Cache,
-    /// Leave out the models and the report at the end
-    #[arg(long)]
-    no_export: bool,
-    /// Print what the run came to as JSON
-    #[arg(long)]
-    json: bool,
-    /// Go on from the checkpoint in --out
+}
+
+/// Options for what is written.
+#[derive(Debug, clap::Args)]
+struct Output {
+    /// Run folder to write, or to continue with --resume
+    #[arg(long, value_name = "DIR", default_value = "mtslvr-run")]
+    out: PathBuf,
+    /// Continue the run in --out from its checkpoint
+    ///
+    /// Give the same --data again. The length and single keys (--set) may change; the preset, the
+    /// configuration file and the seed are those that the run began with.
     #[arg(long, conflicts_with_all = ["config", "preset", "seed"])]
     resume: bool,
+    /// Write no models and no report at the end, only weights
+    #[arg(long)]
+    no_export: bool,
+    /// Print the outcome as JSON instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
-    /// The configuration of the run, and the weights that it starts from, if there are any.
-    fn config(&self) -> Result<(RunConfig, Option<Weights>)> {
-        let mut settings = self.settings.clone();
-        if let Some(minutes) = self.minutes {
-            settings.extend([
-                format!("train.minutes={minutes:?}"),
-                "train.steps=0".to_owned(),
-            ]);
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let folder = RunFolder::new(&self.output.out);
+        self.output.check(&folder)?;
+        let request = self.request(&folder)?;
+        let stop = interrupt::on_ctrl_c()?;
+        let mut bar = TrainingBar::new();
+        let trained = train(&request, stop, &mut bar)?;
+        bar.finish();
+        // A run that was stopped goes on later: models of it now would only be taken for its end.
+        let report = if trained.interrupted || self.output.no_export {
+            None
+        } else {
+            Some(export(&folder, &trained, &request.recordings)?)
+        };
+        let outcome = Outcome::new(&folder, &trained, report);
+        if self.output.json {
+            println!("{}", serde_json::to_string_pretty(&outcome)?);
+        } else {
+            self.print(&folder, &outcome);
         }
-        settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
-        settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
-        if !self.monitor.is_empty() {
-            let folders = toml::Value::try_from(&self.monitor).context("--monitor")?;
-            settings.push(format!("monitor.sets={folders}"));
+        Ok(())
+    }
+
+    /// Loads the configuration and the recordings.
+    fn request(&self, folder: &RunFolder) -> Result<TrainRequest> {
+        let (config, start) = self.training.config(self.output.resume.then_some(folder))?;
+        let cache = self.audio.cache.open()?;
+        let Audio { data, no_gpl, .. } = &self.audio;
+        let recordings = if data.is_empty() {
+            eprintln!("No --data: training on synthetic sounds alone.");
+            Recordings::default()
+        } else {
+            recordings::load(data, *no_gpl, config.frontend.sample_rate, &cache)?
+        };
+        Ok(TrainRequest {
+            config,
+            recordings: Arc::new(recordings),
+            cache,
+            heard: self.audio.cache.heard(&self.output.out),
+            out: self.output.out.clone(),
+            resume: self.output.resume,
+            start,
+        })
+    }
+
+    /// Prints where everything is, and the command to go on with.
+    fn print(&self, folder: &RunFolder, outcome: &Outcome) {
+        let out = self.output.out.as_path();
+        if outcome.interrupted {
+            println!(
+                "Stopped early; what was learned is kept. Continue with:\n{}",
+                self.resuming()
+            );
         }
+        match &outcome.report {
+            None => println!(
+                "The weights are in {}. Make models of them with:\n{}",
+                folder.weights().display(),
+                CommandLine::new(&["export"]).words([out])
+            ),
+            Some(report) => println!(
+                "The models and weights are in {}; {} shows how training went. Measure them with:\n{}",
+                out.display(),
+                report.display(),
+                CommandLine::new(&["eval", "--model"])
+                    .words([out])
+                    .words(SHIPPED.iter().map(|model| model.name))
+                    .options("--data", &["DIR"])
+            ),
+        }
+    }
+
+    /// Returns the command line that continues this run.
+    fn resuming(&self) -> CommandLine {
+        CommandLine::new(&["train", "--resume"])
+            .option("--out", Some(&self.output.out))
+            .options("--data", &self.audio.data)
+            .flag("--no-gpl", self.audio.no_gpl)
+            .option("--cache", self.audio.cache.folder())
+            .options_each("--teacher", &self.training.teachers)
+            .flag("--no-export", self.output.no_export)
+            .flag("--json", self.output.json)
+    }
+}
+
+impl Training {
+    /// Returns the configuration, with the options' changes, and the weights to start from, if there are
+    /// any. The configuration is that of the run to `resume`, of the weights, of the file or of the preset.
+    fn config(&self, resume: Option<&RunFolder>) -> Result<(RunConfig, Option<Weights>)> {
+        let settings = self.settings()?;
         let start = self.from.as_deref().map(Start::read).transpose()?;
-        let mut config = match (&start, &self.config) {
-            _ if self.resume => RunConfig::read(&RunFolder::new(&self.out).config(), &settings)?,
-            (Some(start), _) => RunConfig::from_toml(&start.adapted().to_toml()?, &settings)?,
-            (None, Some(path)) => RunConfig::read(path, &settings)?,
-            (None, None) => {
-                RunConfig::from_toml(&RunConfig::preset(&self.preset)?.to_toml()?, &settings)?
+        let mut config = match (resume, &start, &self.config) {
+            (Some(run), _, _) => RunConfig::read(&run.config(), &settings)?,
+            (_, Some(start), _) => RunConfig::from_toml(&start.adapted().to_toml()?, &settings)?,
+            (_, _, Some(file)) => RunConfig::read(file, &settings)?,
+            (None, None, None) => {
+                let preset = RunConfig::preset(&self.preset)?;
+                RunConfig::from_toml(&preset.to_toml()?, &settings)?
             }
         };
         config.name_teachers(&self.teachers)?;
         if start.is_some() {
+            // A teacher whose file is not at hand: the part that it taught keeps what it learned.
             let teachers = &mut config.objective.teachers;
             teachers.retain(|_, teacher| teacher.model.is_some());
         }
         Ok((config, start.map(|start| start.weights)))
     }
 
-    /// Runs the subcommand.
-    pub fn run(self) -> Result<()> {
-        let (config, start) = self.config()?;
-        let folder = RunFolder::new(&self.out);
-        if self.resume && !folder.checkpoint().exists() {
-            bail!(
-                "{} does not exist: there is nothing to resume; leave --resume out",
-                folder.checkpoint().display()
-            );
+    /// Returns the keys that the options change, each `table.key=value`.
+    fn settings(&self) -> Result<Vec<String>> {
+        let mut settings = self.settings.clone();
+        if let Some(minutes) = self.minutes {
+            settings.push(format!("train.minutes={minutes:?}"));
+            // Steps go before minutes, wherever they come from.
+            settings.push("train.steps=0".to_owned());
         }
-        if !self.resume && folder.checkpoint().exists() {
-            bail!(
-                "{} already holds a run; go on with --resume, or name another folder with --out",
+        settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
+        settings.extend(self.seed.map(|seed| format!("train.seed={seed}")));
+        if !self.monitor.is_empty() {
+            let folders = toml::Value::try_from(&self.monitor)
+                .context("--monitor: expected folders whose names are Unicode")?;
+            settings.push(format!("monitor.sets={folders}"));
+        }
+        Ok(settings)
+    }
+}
+
+impl Output {
+    /// Refuses to overwrite a run, and to continue one that is not there.
+    fn check(&self, folder: &RunFolder) -> Result<()> {
+        let checkpoint = folder.checkpoint();
+        if self.resume {
+            ensure!(
+                checkpoint.exists(),
+                "{}: no such file, so there is no run to continue; name the run's folder with --out, \
+                 or begin one without --resume",
+                checkpoint.display()
+            );
+        } else {
+            ensure!(
+                !checkpoint.exists(),
+                "{}: the folder already holds a run; continue it with --resume, or name another \
+                 folder with --out",
                 self.out.display()
             );
-        }
-        let cache = self.cache.open()?;
-        let recordings = if self.data.is_empty() {
-            eprintln!("No --data: training on the built-in synthesiser alone.");
-            Recordings::default()
-        } else {
-            load_recordings(&self.data, self.no_gpl, config.frontend.sample_rate, &cache)?
-        };
-        let stop = super::interrupt::on_ctrl_c()?;
-        let mut bar = TrainingBar::new();
-        let request = TrainRequest {
-            config,
-            recordings: Arc::new(recordings),
-            cache,
-            heard: self.cache.heard(&self.out),
-            out: self.out.clone(),
-            resume: self.resume,
-            start,
-        };
-        let trained = train(&request, stop, &mut bar)?;
-        bar.finish();
-        let mut outcome = Outcome::new(&folder, &trained);
-        if !trained.interrupted && !self.no_export {
-            let report = finish(&folder, &trained, &request.recordings)?;
-            outcome.report = Some(report);
-        }
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&outcome)?);
-            return Ok(());
-        }
-        let out = self.out.display();
-        if trained.interrupted {
-            println!(
-                "Stopped early; what was learned is kept. Go on with: mtslvr train --resume --out {out}"
-            );
-        }
-        match &outcome.report {
-            None => println!(
-                "Weights are in {}. Next: mtslvr export {out}",
-                folder.weights().display()
-            ),
-            Some(report) => println!(
-                "Models and weights are in {out}; {} tells how it went. Next: mtslvr eval --model {out} {} --data DIR",
-                report.display(),
-                shipped_names(" ")
-            ),
         }
         Ok(())
     }
 }
 
-/// What a run came to, for scripts.
+/// The outcome of a run; `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Outcome<'r> {
     folder: &'r Path,
@@ -194,19 +299,19 @@ struct Outcome<'r> {
 }
 
 impl<'r> Outcome<'r> {
-    fn new(folder: &'r RunFolder, trained: &Trained) -> Self {
+    fn new(folder: &'r RunFolder, trained: &Trained, report: Option<PathBuf>) -> Self {
         Self {
             folder: folder.root(),
             interrupted: trained.interrupted,
             stopped_early: trained.stopped_early,
             last: trained.metrics.last().cloned(),
-            report: None,
+            report,
         }
     }
 }
 
-/// Exports a finished run into its folder, and writes the report; gives its path.
-fn finish(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Result<PathBuf> {
+/// Exports a finished run into its folder, writes the report and returns its path.
+fn export(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Result<PathBuf> {
     let out = folder.root();
     let clips = calibration_mix(&trained.frontend, &recordings.clips);
     let exported = export_run(&ExportRequest {
@@ -218,197 +323,7 @@ fn finish(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Res
         provenance: &provenance(&name_of(out), trained.config.train.seed),
         out,
     })?;
-    let report = report(folder, trained, &exported, recordings)?;
+    let report = report::report(folder, trained, &exported, recordings)?;
     let [_, page] = report.write(out)?;
     Ok(page)
-}
-
-fn report(
-    folder: &RunFolder,
-    trained: &Trained,
-    exported: &Exported,
-    recordings: &Recordings,
-) -> Result<Report> {
-    let config = &trained.config;
-    let inspection = BackboneFile::read(&exported.slvr, None)?.inspect()?;
-    let rate = config.frontend.sample_rate;
-    let audio = match recordings.clips.is_empty() {
-        true => "the built-in synthesiser's sounds".to_owned(),
-        false => format!(
-            "{}, and in {:.0} % of the pairs the built-in synthesiser's sounds",
-            describe(recordings, rate),
-            100.0 * config.data.synth_share
-        ),
-    };
-    let last = trained.metrics.last().cloned().unwrap_or_default();
-    let length = format!("{} steps of {} pairs", last.step, config.train.batch);
-    let mut facts = vec![
-        Fact::new("Trained on", &audio),
-        Fact::new("Trained for", format!("{:.0} s, {length}", last.seconds)),
-        Fact::new(
-            "Training speed",
-            format!("{:.0} patches/s", last.images_per_second),
-        ),
-        Fact::new(
-            "Waiting for data",
-            format!("{:.1} % of the time", 100.0 * last.waiting),
-        ),
-        Fact::new("Tasks", format!("{:?}", config.objective.tasks)),
-        Fact::new(
-            "Contrastive loss",
-            format!("{:?}", config.objective.contrastive),
-        ),
-        Fact::new(
-            "Adapters",
-            format!(
-                "{:?} from stage {}",
-                config.backbone.adapters.kind, config.backbone.adapters.from_stage
-            ),
-        ),
-        Fact::new("Seed", config.train.seed),
-        Fact::new("Made by", format!("mtslvr {}", env!("CARGO_PKG_VERSION"))),
-    ];
-    if config.pairs.same > 0.0 && !recordings.groups.is_empty() {
-        let share = format!("{:.1} % of all pairs", 100.0 * config.pairs.same);
-        facts.push(Fact::new("Pairs of two recordings of one thing", share));
-    }
-    if !config.environment.is_off() {
-        facts.push(Fact::new("Environment", environment(&config.environment)));
-    }
-    if trained.stopped_early {
-        facts.push(Fact::new(
-            "Ended early",
-            "the held-out sets gained nothing more; the weights are those of the best check",
-        ));
-    }
-    let packed = exported.verification.engines.last();
-    let notes = vec![
-        "Losses say how training went, not how good the features are: mtslvr eval measures that."
-            .to_owned(),
-    ];
-    Ok(Report {
-        title: format!("Training run {}", name_of(folder.root())),
-        summary: format!("A backbone trained on {audio}: {length}."),
-        headline: packed
-            .map(|packed| Figure {
-                value: format!("{:.4}", packed.cosine),
-                name: "least cosine of int8 and float embeddings".into(),
-                context: format!("{} of flash", bytes(inspection.file_bytes)),
-            })
-            .into_iter()
-            .collect(),
-        facts,
-        curves: training_curves(&trained.metrics),
-        engines: engine_agreements(&exported.verification),
-        models: vec![ModelFindings {
-            label: name_of(folder.root()),
-            costs: model_costs(&inspection),
-            ..ModelFindings::default()
-        }],
-        notes,
-        ..Report::default()
-    })
-}
-
-/// What views sound in and through, for a sentence.
-fn environment(config: &EnvironmentConfig) -> String {
-    let EnvironmentConfig {
-        background,
-        level,
-        tilt,
-        shift,
-    } = config;
-    let percent = |probability: f32| format!("{:.0} % of the views", 100.0 * probability);
-    let range = |[low, high]: [f32; 2]| format!("{low} to {high} dB");
-    let parts = [
-        (
-            background.probability,
-            format!(
-                "a background at an SNR of {}, {:.0} % of them noise",
-                range(background.snr_db),
-                100.0 * background.noise_share
-            ),
-        ),
-        (
-            tilt.probability,
-            format!(
-                "a spectrum tilted by {} an octave",
-                range(tilt.db_per_octave)
-            ),
-        ),
-        (
-            level.probability,
-            match level.peak {
-                true => format!("a peak of {}", range(level.range_db)),
-                false => format!("a gain of {}", range(level.range_db)),
-            },
-        ),
-        (
-            shift.probability,
-            format!("a beginning up to {} s earlier or later", shift.seconds),
-        ),
-    ];
-    let parts = parts
-        .into_iter()
-        .filter(|(probability, _)| *probability > 0.0);
-    let parts: Vec<String> = parts
-        .map(|(probability, part)| format!("{part} in {}", percent(probability)))
-        .collect();
-    parts.join("; ")
-}
-
-/// How many recordings, hours and groups there are, for a sentence.
-fn describe(recordings: &Recordings, sample_rate: u32) -> String {
-    let hours = recordings.total_samples() as f64 / f64::from(sample_rate) / 3600.0;
-    let groups = match recordings.groups.len() {
-        0 => String::new(),
-        count => format!(
-            ", {} of them in {count} groups of one thing",
-            recordings.grouped()
-        ),
-    };
-    format!(
-        "{} recordings ({hours:.2} h){groups}",
-        recordings.clips.len()
-    )
-}
-
-/// Loads every recording below `folders` that is not held out, naming what had to be skipped.
-pub(super) fn load_recordings(
-    folders: &[PathBuf],
-    no_gpl: bool,
-    sample_rate: u32,
-    cache: &DecodeCache,
-) -> Result<Recordings> {
-    let licences = if no_gpl {
-        Licences::NotGpl
-    } else {
-        Licences::Any
-    };
-    let set = UnlabelledSet::for_training(folders, licences)?;
-    let bar = super::progress::files(set.clips.len() as u64, "reading recordings");
-    let (recordings, skipped) =
-        set.load_all(sample_rate, cache, |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    for file in &skipped {
-        eprintln!("skipped: {file}");
-    }
-    let held_out = match set.held_out {
-        0 => String::new(),
-        count => format!("{count} held out by the column `split`; "),
-    };
-    eprintln!(
-        "{}; {held_out}{} files skipped.",
-        describe(&recordings, sample_rate),
-        skipped.len()
-    );
-    if recordings.clips.is_empty() {
-        let named: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
-        return Err(anyhow::anyhow!(
-            "no recording could be read below {}",
-            named.join(", ")
-        ))
-        .context("expected WAV, FLAC, Ogg Vorbis or MP3 files");
-    }
-    Ok(recordings)
 }

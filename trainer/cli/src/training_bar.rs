@@ -1,4 +1,4 @@
-//! A training run on standard error: a bar on a terminal, a line now and then elsewhere.
+//! Shows a training run on standard error: as a bar on a terminal, elsewhere as a line now and then.
 
 use super::progress::style;
 use indicatif::ProgressBar;
@@ -6,22 +6,22 @@ use mtslvr_train::train::{MetricsRow, Observer};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Between two lines where there is no terminal.
+/// Time between two lines where there is no terminal.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// Shows a training run: loss, images per second, time left.
+/// Shows loss, speed and the time left.
 #[derive(Debug)]
 pub(super) struct TrainingBar {
     bar: ProgressBar,
     started: Instant,
-    /// Share that was already done at the first step, when a run is resumed.
+    /// Share of the run that was done before the first step, where a run is resumed.
     first: Option<f64>,
     spoken: Option<Instant>,
     terminal: bool,
 }
 
 impl TrainingBar {
-    /// Parts of the bar.
+    /// Steps of the bar.
     const LENGTH: u64 = 10_000;
 
     pub(super) fn new() -> Self {
@@ -67,7 +67,7 @@ impl Observer for TrainingBar {
             .map(|(name, loss)| format!("{name} {loss:.3}"))
             .collect();
         let message = format!(
-            "step {}, loss {:.3} ({}), {:.0} images/s, {left}",
+            "step {}, loss {:.3} ({}), {:.0} patches/s, {left}",
             row.step,
             row.loss,
             parts.join(", "),
@@ -99,7 +99,7 @@ impl Observer for TrainingBar {
     }
 }
 
-/// Seconds as `1:02:03` or `2:03`.
+/// Writes seconds as `1:02:03` or `2:03`.
 fn clock(seconds: f64) -> String {
     let s = seconds.round().clamp(0.0, 1e7) as u64;
     match (s / 3600, s / 60 % 60, s % 60) {

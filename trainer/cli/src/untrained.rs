@@ -1,4 +1,4 @@
-//! The random-weights control of a model: a network of its shape that learned nothing.
+//! Makes the random-weights control of a model: a network of its shape that learned nothing.
 
 use anyhow::Result;
 use mtslvr_evaluate::RandomWeights;
@@ -20,8 +20,8 @@ pub(super) fn control(
     random_weights(trunk_of(model, file).as_ref(), frontend, reference, seed)
 }
 
-/// Shape of the model's trunk, where it is known: from the run's configuration, or from what the
-/// exporter wrote into the model.
+/// Returns the shape of the model's trunk, if it is known: from the run's configuration, or from the
+/// provenance that the exporter wrote into the model.
 fn trunk_of(model: &ModelSource, file: &BackboneFile) -> Option<BackboneSpec> {
     if let ModelSource::Path(folder) = model
         && folder.is_dir()

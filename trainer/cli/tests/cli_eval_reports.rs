@@ -1,4 +1,4 @@
-//! `mtslvr eval --open-set` and `--bias`: what they write and what they refuse.
+//! `mtslvr eval open-set` and `mtslvr eval bias`: the files they write, and the mistakes they name.
 #![cfg(feature = "train")]
 
 mod small_model;
@@ -40,16 +40,10 @@ fn both_reports_are_written_and_say_what_made_them() {
         "--report", report,
     ];
 
-    let output = mtslvr(
-        &[
-            &["eval", "--open-set", "--data", &first, &second],
-            &common[..],
-        ]
-        .concat(),
-    );
+    let open_set = ["eval", "open-set", "--data", &first, &second];
+    let output = mtslvr(&[&open_set, &common[..]].concat());
     assert!(output.status.success(), "{}", said(&output));
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(figures["measured"], true);
     assert_eq!(figures["results"].as_array().unwrap().len(), 4);
     for key in ["auroc", "accuracy"] {
         assert!(
@@ -59,7 +53,7 @@ fn both_reports_are_written_and_say_what_made_them() {
     }
     let text = std::fs::read_to_string(report).unwrap();
     assert!(
-        text.contains(&format!("eval --open-set --model {slvr}")),
+        text.contains(&format!("mtslvr eval open-set --model {slvr} ")),
         "{text}"
     );
     assert!(
@@ -67,38 +61,73 @@ fn both_reports_are_written_and_say_what_made_them() {
         "{text}"
     );
 
-    let output = mtslvr(
-        &[
-            &["eval", "--bias", "--data", &first, "--choose-on", &second],
-            &common[..],
-        ]
-        .concat(),
-    );
+    let bias = ["eval", "bias", "--data", &first, "--choose-on", &second];
+    let output = mtslvr(&[&bias, &common[..]].concat());
     assert!(output.status.success(), "{}", said(&output));
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(figures["results"].as_array().unwrap().len(), 2);
     assert_eq!(figures["chosen_on"][0]["name"], "second");
     let text = std::fs::read_to_string(report).unwrap();
     assert!(
+        text.contains(&format!("mtslvr eval bias --model {slvr} ")),
+        "{text}"
+    );
+    assert!(
         text.contains("plain concatenation") && text.contains("in hindsight"),
         "{text}"
     );
+}
 
-    for (args, named) in [
-        (&["--open-set", "--head", "paper"][..], "head"),
-        (&["--bias", "--head", "nearest-mean"], "ridge"),
+/// Each subcommand has the options that it needs and no others; a value out of range is named.
+#[test]
+fn a_report_refuses_what_it_has_no_use_for() {
+    let root = tempfile::tempdir().unwrap();
+    let (slvr, _) = model(root.path());
+    let slvr = slvr.to_str().unwrap();
+    let data = labelled(&root.path().join("set"), "1");
+    let data = ["--data", &data, "--model", slvr];
+    for (args, status, named) in [
+        (&["open-set", "--head", "paper"][..], 2, "nearest-mean"),
         (
-            &["--open-set", "--false-acceptance", "1"],
+            &["open-set", "--false-acceptance", "1"],
+            1,
             "--false-acceptance",
         ),
-        (&["--shots", "1,2"], "one number"),
-        (&["--report", report], "--open-set"),
+        (&["open-set", "--parts", "invariant"], 2, "--parts"),
+        (&["open-set", "--choose-on", "x"], 2, "--choose-on"),
+        (&["bias", "--lambda", "0"], 1, "--lambda"),
+        (&["bias", "--head", "ridge"], 2, "--head"),
+        (&["bias", "--tasks", "0"], 1, "--tasks"),
+        (
+            &["open-set", "--ways", "1"],
+            1,
+            "--ways must be from 2 to 256, not 1",
+        ),
+        // And those of a report are not taken without its name.
+        (&["--shots", "1,2"], 2, "--shots"),
+        (&["--report", "r.md"], 2, "--report"),
+        (&["--open-set"], 2, "--open-set"),
     ] {
-        let output = mtslvr(&[&["eval", "--model", slvr, "--data", &first], args].concat());
-        assert!(
-            !output.status.success() && said(&output).contains(named),
-            "{args:?}: {}",
-            said(&output)
-        );
+        let (subcommand, rest) = match args[0].starts_with('-') {
+            true => (&[][..], args),
+            false => args.split_at(1),
+        };
+        let output = mtslvr(&[&["eval"], subcommand, &data, rest].concat());
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {said}");
+        assert!(said.contains(named), "{args:?}: {said}");
     }
+}
+
+/// The sets are needed with a subcommand and without, and belong to the subcommand.
+#[test]
+fn every_form_of_eval_needs_data_of_its_own() {
+    for args in [&["eval"][..], &["eval", "open-set"], &["eval", "bias"]] {
+        let output = mtslvr(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(said(&output).contains("--data"), "{}", said(&output));
+    }
+    let output = mtslvr(&["eval", "--seed", "2", "open-set", "--data", "x"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("open-set"), "{}", said(&output));
 }

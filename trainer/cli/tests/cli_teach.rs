@@ -1,4 +1,4 @@
-//! `mtslvr enroll`, `mtslvr classes` and `mtslvr listen` as a user runs them, with the shipped backbone
+//! `mtslvr enrol`, `mtslvr classes` and `mtslvr listen` as a user runs them, with the shipped backbone
 //! and sounds from `mtslvr synth`.
 #![cfg(feature = "train")]
 
@@ -72,7 +72,7 @@ impl Bench {
     #[track_caller]
     fn enrol(&self, name: &str, class: usize, clips: std::ops::Range<usize>) {
         let paths = self.clips(class);
-        let mut args = vec!["enroll", name];
+        let mut args = vec!["enrol", name];
         args.extend(paths[clips].iter().map(String::as_str));
         self.succeeds(&args);
     }
@@ -144,7 +144,7 @@ fn classes_of(events: &[Value]) -> Vec<&str> {
 #[test]
 fn taught_sounds_are_recognised_in_a_file_and_from_a_pipe_alike() {
     let bench = Bench::new();
-    bench.fails(&["listen", "x.wav"], &["profile.mtss", "mtslvr enroll"]);
+    bench.fails(&["listen", "x.wav"], &["profile.mtss", "mtslvr enrol"]);
     bench.enrol("chime", 0, 0..5);
     bench.enrol("beep", 1, 0..5);
     let scene = bench.scene(&[0, 1, 0]);
@@ -241,7 +241,7 @@ fn what_counts_as_recognised_follows_the_profile() {
     assert_eq!(heard(), ["chime", "Türgong"]);
     // "That was not it."
     let clip = &bench.clips(1)[5];
-    does(&["enroll", "--negative", clip]);
+    does(&["enrol", "--negative", clip]);
     assert_eq!(heard(), ["chime"]);
     does(&["classes", "delete", "--negative"]);
     assert_eq!(heard(), ["chime", "Türgong"]);
@@ -254,7 +254,7 @@ fn classes_are_changed_and_mistakes_named() {
     bench.fails(&["classes", "list"], &["profile.mtss", "no profile yet"]);
     bench.enrol("chime", 0, 0..3);
     bench.enrol("beep", 1, 0..2);
-    bench.succeeds(&["enroll", "--background", &bench.clips(2)[0]]);
+    bench.succeeds(&["enrol", "--background", &bench.clips(2)[0]]);
     let named = |classes: &[(&str, usize)]| {
         let owned = classes
             .iter()
@@ -341,14 +341,14 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
         ("short.wav", ["too short", "0.010 s", "0.030 s"]),
         ("silent.wav", ["silent", "microphone", "again"]),
     ] {
-        bench.fails(&["enroll", "chime", file], &[&[file], &words[..]].concat());
+        bench.fails(&["enrol", "chime", file], &[&[file], &words[..]].concat());
         assert!(!bench.profile().exists());
     }
-    let args = ["enroll", "chime", "quiet.wav", "good.wav", "--json"];
+    let args = ["enrol", "chime", "quiet.wav", "good.wav", "--json"];
     let output = bench.fails(&args, &["1 of 2", "--force"]);
     let outcomes = events(std::str::from_utf8(&output.stdout).unwrap());
     assert_eq!(
-        (&outcomes[0]["learnt"], &outcomes[1]["learnt"]),
+        (&outcomes[0]["enrolled"], &outcomes[1]["enrolled"]),
         (&false.into(), &true.into())
     );
     assert_eq!(outcomes[0]["reason"], "too-quiet");
@@ -361,11 +361,11 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
     assert_eq!(bench.classes(), [("chime".to_owned(), 1)]);
     // The very sound under another name.
     bench.fails(
-        &["enroll", "beep", "good.wav"],
+        &["enrol", "beep", "good.wav"],
         &["too like chime", "1.00", "0.98"],
     );
-    bench.succeeds(&["enroll", "beep", "good.wav", "quiet.wav", "--force"]);
-    bench.fails(&["enroll", "beep", "silent.wav", "--force"], &["silent"]);
+    bench.succeeds(&["enrol", "beep", "good.wav", "quiet.wav", "--force"]);
+    bench.fails(&["enrol", "beep", "silent.wav", "--force"], &["silent"]);
     assert_eq!(
         bench.classes(),
         [("chime".to_owned(), 1), ("beep".to_owned(), 2)]
@@ -375,16 +375,30 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
     let before = fs::read(bench.profile()).unwrap();
     fs::write(bench.path("notes.wav"), "no audio").unwrap();
     bench.fails(
-        &["enroll", "beep", &bench.clips(1)[0], "notes.wav"],
+        &["enrol", "beep", &bench.clips(1)[0], "notes.wav"],
         &["notes.wav"],
     );
-    bench.fails(&["enroll", "good.wav"], &["good.wav", "enroll NAME"]);
-    bench.fails(&["enroll", "chime"], &["no recordings of chime"]);
-    bench.fails(&["enroll"], &["mtslvr enroll NAME CLIP"]);
+    bench.fails(&["enrol", "good.wav"], &["good.wav", "enrol NAME"]);
+    bench.fails(&["enrol", "chime"], &["no clips of chime"]);
+    bench.fails(&["enrol"], &["mtslvr enrol NAME CLIP"]);
     assert_eq!(fs::read(bench.profile()).unwrap(), before);
     if !cfg!(feature = "mic") {
         bench.fails(&["listen", "--mic"], &["--features mic", "arecord"]);
     }
+}
+
+/// American spelling teaches the same profile.
+#[test]
+fn enroll_does_what_enrol_does() {
+    let bench = Bench::new();
+    let clips = bench.clips(0);
+    bench.succeeds(&["enrol", "chime", &clips[0]]);
+    let said = bench.succeeds(&["enroll", "chime", &clips[1]]);
+    assert!(
+        said.contains("enrolled as chime") && said.contains("2 examples"),
+        "{said}"
+    );
+    bench.fails(&["enroll"], &["mtslvr enrol NAME CLIP"]);
 }
 
 #[test]
@@ -393,7 +407,7 @@ fn processes_that_enrol_at_once_lose_nothing() {
     let children: Vec<Child> = (0..8)
         .map(|i| {
             let clips = bench.clips(i % 4);
-            let args = ["enroll", &format!("sound {i}"), &clips[i / 4], "--force"];
+            let args = ["enrol", &format!("sound {i}"), &clips[i / 4], "--force"];
             let mut command = bench.mtslvr(&args);
             command.stdout(Stdio::null()).stderr(Stdio::piped());
             command.spawn().unwrap()
@@ -431,7 +445,7 @@ fn a_write_that_is_cut_short_leaves_the_profile_as_it_was() {
             "ulimit -f 0; exec \"$@\"",
             "sh",
             program,
-            "enroll",
+            "enrol",
             "beep",
             clip,
         ])
@@ -446,7 +460,7 @@ fn a_write_that_is_cut_short_leaves_the_profile_as_it_was() {
     let mut killed = 0;
     for i in 0..12 {
         let name = format!("sound {i}");
-        let args = ["enroll", &name, &bench.clips(i % 4)[1 + i / 4], "--force"];
+        let args = ["enrol", &name, &bench.clips(i % 4)[1 + i / 4], "--force"];
         let mut command = bench.mtslvr(&args);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -478,7 +492,7 @@ fn another_backbone_is_refused_and_its_examples_learnt_again() {
     bench.enrol("beep", 1, 0..2);
     bench.succeeds(&["classes", "threshold", "beep", "0.25"]);
     bench.succeeds(&["classes", "disable", "beep"]);
-    bench.succeeds(&["enroll", "--negative", &bench.clips(2)[0]]);
+    bench.succeeds(&["enrol", "--negative", &bench.clips(2)[0]]);
     let before = fs::read(bench.profile()).unwrap();
     let clip = bench.clips(0)[5].clone();
     let all = [
@@ -489,11 +503,11 @@ fn another_backbone_is_refused_and_its_examples_learnt_again() {
         "--model",
     ];
     bench.fails(&["listen", &clip, "--model", other], &all);
-    bench.fails(&["enroll", "chime", &clip, "--model", other], &all);
+    bench.fails(&["enrol", "chime", &clip, "--model", other], &all);
     // It is part of the program, too.
     bench.fails(
-        &["listen", &clip, "--engine", "tract"],
-        &["reembed", "--engine tract"],
+        &["listen", &clip, "--engine", "interpreter"],
+        &["reembed", "--engine interpreter"],
     );
     // Changing classes needs no backbone.
     bench.succeeds(&["classes", "rename", "beep", "gong"]);

@@ -178,7 +178,7 @@ fn a_missing_folder_and_a_wrong_setting_are_sentences() {
         (&["--data", "no/such/folder"][..], "no/such/folder"),
         (&["--set", "train.bath=4"], "bath"),
         (&["--preset", "edge-xl"], "edge-s, edge-m, resnet18"),
-        (&["--resume"], "config.toml"),
+        (&["--resume"], "no run to continue"),
         (&["--teacher", "events=x.onnx"], "no teacher events"),
         (&["--from", "edge-s"], "not what is trained"),
         (
@@ -279,4 +279,74 @@ fn a_full_disk_leaves_the_checkpoint_before() {
             .all(|name| !name.to_string_lossy().starts_with('.')),
         "{left:?}"
     );
+}
+
+/// Ctrl-C: the program prints the command that continues the run, and that command works as it is.
+#[cfg(unix)]
+#[test]
+fn a_stopped_run_prints_the_command_that_continues_it() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("my data");
+    let out = directory.path().join("it's a run");
+    let sizes = ["--classes", "2", "--clips", "2", "--seconds", "0.5"];
+    let made = mtslvr()
+        .arg("synth")
+        .arg(&data)
+        .args(sizes)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut child = mtslvr()
+        .args(["train", "--minutes", "5", "--no-export", "--out"])
+        .arg(&out)
+        .arg("--data")
+        .arg(&data)
+        .args(SMALL)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = said.find(|line| line.as_ref().unwrap().starts_with("training "));
+    assert!(begun.is_some(), "it has ended before a step");
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    // Read to the end, so that the child never waits for room.
+    said.for_each(drop);
+    let mut printed = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut printed)
+        .unwrap();
+    assert!(child.wait().unwrap().success(), "{printed}");
+
+    let line = printed
+        .lines()
+        .find(|line| line.starts_with("mtslvr train"));
+    let words = shlex::split(line.expect("a command line")).unwrap();
+    let [out, data] = [out, data].map(|path| path.to_str().unwrap().to_owned());
+    assert_eq!(
+        words,
+        [
+            "mtslvr",
+            "train",
+            "--resume",
+            "--out",
+            &out,
+            "--data",
+            &data,
+            "--no-export"
+        ]
+    );
+    // It would go on for minutes: one step is enough.
+    let resumed = mtslvr()
+        .args(&words[1..])
+        .args(["--steps", "1"])
+        .output()
+        .unwrap();
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
 }

@@ -54,7 +54,7 @@ fn sounds_are_taught_recognised_and_measured() {
         .collect();
     clips.sort();
     let examples = clips[..5].iter().map(String::as_str);
-    let args: Vec<&str> = ["enroll", "chime"].into_iter().chain(examples).collect();
+    let args: Vec<&str> = ["enrol", "chime"].into_iter().chain(examples).collect();
     succeeds(at, &args);
     let list: Value = serde_json::from_str(&succeeds(at, &["classes", "list", "--json"])).unwrap();
     assert_eq!(list["classes"][0]["name"], "chime");

@@ -48,13 +48,13 @@ fn write_table(f: &mut fmt::Formatter<'_>, models: &[&Evaluation]) -> fmt::Resul
     if let Some(set) = first.sets.first() {
         writeln!(
             f,
-            "{}-way {}-shot, {} tasks a set, up to {} queries a class, head {}, {} features, {}",
+            "{}-way {}-shot, {} tasks a set, up to {} queries a class, head {}, parts {}, {}",
             set.ways,
             set.shots,
             set.tasks,
             first.queries,
             set.head,
-            first.features,
+            first.parts,
             engines(models)
         )?;
     }

@@ -9,8 +9,8 @@ pub struct Evaluation {
     pub model: String,
     /// Engine that computed the embeddings.
     pub engine: String,
-    /// Which features were used: `both`, `invariant` or `equivariant`.
-    pub features: String,
+    /// Parts of the embedding that were used: `all`, or names joined with `+`.
+    pub parts: String,
     /// At most this many queries of a class in a task.
     pub queries: usize,
     /// Seed of the episodes.
@@ -65,7 +65,7 @@ impl Evaluation {
     pub fn new(
         model: String,
         engine: String,
-        features: String,
+        parts: String,
         queries: usize,
         seed: u64,
         sets: Vec<SetResult>,
@@ -82,7 +82,7 @@ impl Evaluation {
             mean_random: mean_of(&|s| s.random),
             model,
             engine,
-            features,
+            parts,
             queries,
             seed,
             sets,
@@ -120,7 +120,7 @@ pub(crate) mod example {
     pub(crate) fn evaluation(model: &str, sets: Vec<SetResult>) -> Evaluation {
         let text = |s: &str| s.to_owned();
         let notes = vec!["a note".to_owned()];
-        Evaluation::new(text(model), text("packed"), text("both"), 5, 1, sets, notes)
+        Evaluation::new(text(model), text("packed"), text("all"), 5, 1, sets, notes)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The packed model in ONNX Runtime, of a program without it.
+//! Stands in for the quantised graph in a program without ONNX Runtime.
 
 use mtslvr_pack::{ModelSource, OpenedBackbone};
 

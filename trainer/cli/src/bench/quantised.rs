@@ -3,11 +3,14 @@
 use mtslvr_pack::engine::OrtBackbone;
 use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenedBackbone, onnx};
 
-/// Opens the packed model in ONNX Runtime, as a quantised graph; none without a packed model.
-/// What it computes must be the packed engine's but for rounding.
+/// Opens the packed model in ONNX Runtime, as a quantised graph that gives the packed engine's values
+/// but for rounding. Returns `None` if `source` has no packed model.
+///
+/// # Errors
+/// The reason why ONNX Runtime does not run it.
 pub(super) fn open(source: &ModelSource) -> Result<Option<OpenedBackbone>, String> {
     let Ok(file) = BackboneFile::open(source, Some(Engine::Packed)) else {
-        // Why there is none has been said of the packed engine.
+        // The reason is already listed for the packed engine.
         return Ok(None);
     };
     let Some(model) = file.packed_model() else {

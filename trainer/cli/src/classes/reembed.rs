@@ -1,23 +1,31 @@
-//! `mtslvr classes reembed`: a profile moves to another backbone.
+//! `mtslvr classes reembed`: takes a profile to another backbone.
 
 use super::super::backbone::BackboneChoice;
+use super::super::examples::examples;
+use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::progress;
-use super::super::taught::{Chosen, ProfileChoice};
-use super::{ClipLog, Memory, Subject, existing};
+use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
-use mtslvr_listen::profile::{ClipState, SourceClip};
-use mtslvr_runtime::backbone::Backbone;
+use mtslvr_listen::profile::{
+    ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
+};
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{Learner, Role};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 
-/// Learn every example again from its recording, under another backbone
+/// Embed every example again from its clip, under another backbone
 ///
-/// The recordings must still be where they were when they were enrolled, with the same bytes. Names
-/// and thresholds stay; a threshold that suited the old backbone may not suit the new one.
+/// A profile belongs to the backbone that it was enrolled under. The clips must still be where they were
+/// when they were enrolled, unchanged. Names and thresholds stay; try the thresholds, because
+/// similarities differ between backbones.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Take your profile to edge-m" => "mtslvr classes reembed --model edge-m",
+    "Go without the examples whose clips are gone" =>
+        "mtslvr classes reembed --model edge-m --drop-missing",
+))]
 pub(super) struct Reembed {
-    /// Let examples go whose recordings are not kept
+    /// Drop the examples whose clips are gone or changed, instead of stopping
     #[arg(long)]
     drop_missing: bool,
     #[command(flatten)]
@@ -26,128 +34,162 @@ pub(super) struct Reembed {
     backbone: BackboneChoice,
 }
 
-/// An example that cannot be learnt again.
+/// An example that cannot be embedded again.
 struct Missing {
     class: String,
+    /// Counted from 1.
     number: usize,
     why: String,
 }
 
 impl Reembed {
+    /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let mut chosen = Chosen::open(&self.backbone)?;
+        let mut backbone = BackboneInUse::open(&self.backbone)?;
         let locked = profile.lock()?;
         let snapshot = existing(&profile)?;
         let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut old = memory.learner();
         snapshot.restore(&mut old)?;
+        let old = old.support();
         let log = ClipLog::read(&profile)?;
-        let mut memory = chosen.memory();
-        let mut new = memory.learner();
-        let mut new_log = ClipLog::default();
-        let missing = learn_again(&old, &log, &mut chosen, &mut new, &mut new_log)?;
-        let kept = new.support().example_count();
-        if !missing.is_empty() && !self.drop_missing || kept == 0 {
-            for missing in &missing {
-                eprintln!(
-                    "{}, example {}: {}",
-                    missing.class, missing.number, missing.why
-                );
-            }
-            let hint = if kept == 0 {
-                "enrol the sounds again"
-            } else {
-                "put the recordings back, or let these examples go with --drop-missing"
-            };
-            bail!(
-                "{}: {} of {} examples cannot be learnt again, and nothing was changed; {hint}",
-                profile.path().display(),
-                missing.len(),
-                old.support().example_count()
+        let mut memory = backbone.memory();
+        let mut new = Reembedded {
+            learner: memory.learner(),
+            log: ClipLog::default(),
+            missing: Vec::new(),
+        };
+        new.fill(old, &log, &mut backbone)?;
+        self.check(&new, &profile, old.example_count())?;
+        new.write(&locked, &log)?;
+        let support = new.learner.support();
+        println!(
+            "{}: {} examples of {} classes embedded again under {}; {} dropped",
+            profile.path().display(),
+            support.example_count(),
+            support.class_count(),
+            backbone.name,
+            new.missing.len()
+        );
+        if has_threshold(support) {
+            println!("The thresholds are the same: try them, because similarities have changed.");
+        }
+        Ok(())
+    }
+
+    /// Refuses to lose examples, unless the user lets them go; and to lose them all.
+    fn check(&self, new: &Reembedded, profile: &Profile, examples: usize) -> Result<()> {
+        let empty = new.learner.support().example_count() == 0;
+        if !empty && (new.missing.is_empty() || self.drop_missing) {
+            return Ok(());
+        }
+        for missing in &new.missing {
+            eprintln!(
+                "{}, example {}: {}",
+                missing.class, missing.number, missing.why
             );
         }
-        // Both lists together first: whichever profile is there after a crash finds its recordings.
-        let mut both = log.clone();
-        both.extend(&new_log);
-        both.write(&locked)?;
-        locked.write(&new)?;
-        new_log.write(&locked)?;
-        println!(
-            "{}: {kept} examples of {} classes learnt again under {}; {} let go",
+        let hint = if empty {
+            "enrol the sounds again"
+        } else {
+            "put the clips back, or drop these examples with --drop-missing"
+        };
+        bail!(
+            "{}: {} of {examples} examples cannot be embedded again, and nothing was changed; {hint}",
             profile.path().display(),
-            new.support().class_count(),
-            chosen.name,
-            missing.len()
-        );
-        if new
-            .support()
-            .classes()
-            .iter()
-            .any(|class| class.threshold().is_some())
-            || new.support().default_threshold().is_some()
-        {
-            println!("Thresholds stay as they were: try them, because similarities have changed.");
+            new.missing.len(),
+        )
+    }
+}
+
+/// The profile under the new backbone.
+struct Reembedded<'m> {
+    learner: Learner<'m>,
+    log: ClipLog,
+    missing: Vec<Missing>,
+}
+
+impl Reembedded<'_> {
+    /// Embeds every example of `old` again from its clip.
+    fn fill(
+        &mut self,
+        old: &SupportSet,
+        log: &ClipLog,
+        backbone: &mut BackboneInUse,
+    ) -> Result<()> {
+        self.learner
+            .set_default_threshold(old.default_threshold())?;
+        let bar = progress::files(old.example_count() as u64, "embedding again");
+        for class in old.classes() {
+            let label = ClassLabel::of(class.role(), class.name());
+            let mut new_class = None;
+            for (example, count) in old.examples(class.id()).zip(1..) {
+                bar.inc(1);
+                match source(log, example) {
+                    Ok(clip) => new_class = Some(self.enrol(class, clip, backbone)?),
+                    Err(why) => self.missing.push(Missing {
+                        class: label.to_string(),
+                        number: count,
+                        why,
+                    }),
+                }
+            }
+            if let Some(new_class) = new_class {
+                let support = self.learner.support_mut();
+                support.set_threshold(new_class, class.threshold())?;
+                support.set_enabled(new_class, class.is_enabled())?;
+            }
         }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Makes `clip` an example of the class that has the role and name of `class`, and returns its
+    /// id.
+    fn enrol(
+        &mut self,
+        class: &Class,
+        clip: &SourceClip,
+        backbone: &mut BackboneInUse,
+    ) -> Result<ClassId> {
+        let path = clip.path.display();
+        let samples = audio::load(&clip.path, backbone.sample_rate())?;
+        let embedding = embed_clip(&mut backbone.engine, &samples)
+            .map_err(|error| anyhow!("{path}: {error}"))?;
+        let class = match class.role() {
+            Role::Sound => self.learner.enrol(class.name(), &embedding),
+            role => self.learner.enrol_role(role, &embedding),
+        };
+        let class = class.with_context(|| path.to_string())?;
+        if let Some(example) = self.learner.support().examples(class).last() {
+            self.log.insert(example, clip.clone());
+        }
+        Ok(class)
+    }
+
+    /// Puts the new profile and its list of clips in the place of the old.
+    fn write(&self, locked: &LockedProfile, old: &ClipLog) -> Result<()> {
+        // First a list of both: whichever profile is there after a crash finds its clips.
+        let mut both = old.clone();
+        both.extend(&self.log);
+        both.write(locked)?;
+        locked.write(&self.learner)?;
+        self.log.write(locked)?;
         Ok(())
     }
 }
 
-/// Fills `new` with what `old` holds, from the recordings; gives what is missing.
-fn learn_again(
-    old: &Learner,
-    log: &ClipLog,
-    chosen: &mut Chosen,
-    new: &mut Learner,
-    new_log: &mut ClipLog,
-) -> Result<Vec<Missing>> {
-    let mut missing = Vec::new();
-    new.set_default_threshold(old.support().default_threshold())?;
-    let bar = progress::files(old.support().example_count() as u64, "learning again");
-    for class in old.support().classes() {
-        let subject = Subject::of(class.role(), class.name());
-        let mut new_class = None;
-        for (example, count) in old.support().examples(class.id()).zip(1..) {
-            bar.inc(1);
-            let clip = match source(log, example) {
-                Ok(clip) => clip,
-                Err(why) => {
-                    missing.push(Missing {
-                        class: subject.to_string(),
-                        number: count,
-                        why,
-                    });
-                    continue;
-                }
-            };
-            let samples = audio::load(&clip.path, chosen.backbone.space().frontend().sample_rate)?;
-            let embedding = embed_clip(&mut chosen.backbone, &samples)
-                .map_err(|error| anyhow!("{}: {error}", clip.path.display()))?;
-            let class = match class.role() {
-                Role::Sound => new.enrol(class.name(), &embedding),
-                role => new.enrol_role(role, &embedding),
-            };
-            let class = class.with_context(|| clip.path.display().to_string())?;
-            if let Some(example) = new.support().examples(class).last() {
-                new_log.insert(example, clip.clone());
-            }
-            new_class = Some(class);
-        }
-        if let Some(new_class) = new_class {
-            let support = new.support_mut();
-            support.set_threshold(new_class, class.threshold())?;
-            support.set_enabled(new_class, class.is_enabled())?;
-        }
-    }
-    bar.finish_and_clear();
-    Ok(missing)
+fn has_threshold(support: &SupportSet) -> bool {
+    let classes = support.classes();
+    support.default_threshold().is_some() || classes.iter().any(|c| c.threshold().is_some())
 }
 
-/// The recording of an example, or why there is none.
+/// Returns the clip of an example, or the reason why it cannot be used.
 fn source<'l>(log: &'l ClipLog, example: &[i8]) -> Result<&'l SourceClip, String> {
     let clip = log
         .get(example)
-        .ok_or("its recording is not known: it came from a microphone, a pipe or an import")?;
+        .ok_or("its clip is not known: it came from a microphone, a pipe or an import")?;
     let path = clip.path.display();
     match clip.state() {
         ClipState::Kept => Ok(clip),

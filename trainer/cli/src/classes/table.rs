@@ -1,20 +1,42 @@
 //! `mtslvr classes list`: the profile as a table or as JSON.
 
-use super::{ClipLog, Memory, Profile, Subject, existing};
+use super::super::examples::examples;
+use super::super::profile::ProfileChoice;
+use super::existing;
 use anyhow::Result;
-use mtslvr_listen::profile::ClipState;
+use mtslvr_listen::profile::{ClassLabel, ClipLog, ClipState, Memory};
 use mtslvr_runtime::fewshot::{Class, Role, SupportSet};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a profile holds; `--json` prints it.
+/// List the classes with their examples and thresholds
+///
+/// A threshold is how similar a sound must be to be recognised, from -1 to 1; `-` stands for that of
+/// all sounds.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "See what is enrolled" => "mtslvr classes list",
+    "See which clip each example was made from" => "mtslvr classes list --clips",
+))]
+pub(super) struct List {
+    #[command(flatten)]
+    profile: ProfileChoice,
+    /// List the clip that each example was made from, too
+    #[arg(long)]
+    clips: bool,
+    /// Print JSON with the clips instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// The contents of a profile; `--json` prints them.
 #[derive(Debug, Serialize)]
 struct Listing {
     profile: PathBuf,
-    /// CRC-32 of the backbone's file, in hexadecimal.
+    /// Id of the backbone that it was enrolled under, in hexadecimal.
     backbone: String,
-    /// Of sounds without one of their own; null for the backbone's.
+    /// Threshold of sounds without one of their own; null for the backbone's.
     threshold: Option<f32>,
     classes: Vec<Listed>,
     #[serde(skip)]
@@ -28,10 +50,11 @@ struct Listed {
     role: &'static str,
     enabled: bool,
     threshold: Option<f32>,
-    /// The recording of each example; null where it is not known.
+    /// The clip of each example; null where it is not known.
     examples: Vec<Option<Clip>>,
+    /// Its name in the table.
     #[serde(skip)]
-    shown: String,
+    label: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,36 +64,39 @@ struct Clip {
     state: &'static str,
 }
 
-/// Prints the list.
-pub(super) fn print(profile: &Profile, with_clips: bool, json: bool) -> Result<()> {
-    let snapshot = existing(profile)?;
-    let mut memory = Memory::for_snapshot(&snapshot.header());
-    let mut learner = memory.learner();
-    snapshot.restore(&mut learner)?;
-    let support = learner.support();
-    // Only who asks for clips needs the list of them to be in order.
-    let log = if with_clips || json {
-        ClipLog::read(profile)?
-    } else {
-        ClipLog::default()
-    };
-    let listing = Listing {
-        profile: profile.path().to_owned(),
-        backbone: snapshot.header().backbone.to_string(),
-        threshold: support.default_threshold(),
-        classes: support
-            .classes()
-            .iter()
-            .map(|class| listed(support, class, &log))
-            .collect(),
-        with_clips,
-    };
-    if json {
-        println!("{}", serde_json::to_string_pretty(&listing)?);
-    } else {
-        print!("{listing}");
+impl List {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let profile = self.profile.profile()?;
+        let snapshot = existing(&profile)?;
+        let mut memory = Memory::for_snapshot(&snapshot.header());
+        let mut learner = memory.learner();
+        snapshot.restore(&mut learner)?;
+        let support = learner.support();
+        // The list of clips may be damaged: only who asks for it needs it.
+        let log = if self.clips || self.json {
+            ClipLog::read(&profile)?
+        } else {
+            ClipLog::default()
+        };
+        let listing = Listing {
+            profile: profile.path().to_owned(),
+            backbone: snapshot.header().backbone.to_string(),
+            threshold: support.default_threshold(),
+            classes: support
+                .classes()
+                .iter()
+                .map(|class| listed(support, class, &log))
+                .collect(),
+            with_clips: self.clips,
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&listing)?);
+        } else {
+            print!("{listing}");
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn listed(support: &SupportSet, class: &Class, log: &ClipLog) -> Listed {
@@ -94,7 +120,7 @@ fn listed(support: &SupportSet, class: &Class, log: &ClipLog) -> Listed {
         enabled: class.is_enabled(),
         threshold: class.threshold(),
         examples: examples.collect(),
-        shown: Subject::of(class.role(), class.name()).to_string(),
+        label: ClassLabel::of(class.role(), class.name()).to_string(),
     }
 }
 
@@ -109,7 +135,7 @@ impl fmt::Display for Listing {
         };
         writeln!(f, "{}", self.profile.display())?;
         writeln!(f, "backbone {}, threshold {default}\n", self.backbone)?;
-        let width = |class: &Listed| console::measure_text_width(&class.shown);
+        let width = |class: &Listed| console::measure_text_width(&class.label);
         let widest = self.classes.iter().map(width).max().unwrap_or(0).max(5);
         writeln!(f, "{:widest$}  examples  threshold", "class")?;
         for class in &self.classes {
@@ -122,7 +148,7 @@ impl fmt::Display for Listing {
             let off = if class.enabled { "" } else { "  disabled" };
             let line = format!(
                 "{}{:pad$}  {:>8}  {threshold:<9}{off}",
-                class.shown,
+                class.label,
                 "",
                 class.examples.len()
             );
@@ -132,19 +158,21 @@ impl fmt::Display for Listing {
             }
             for (example, number) in class.examples.iter().zip(1..) {
                 match example {
-                    Some(Clip {
-                        clip,
-                        state: "kept",
-                    }) => {
-                        writeln!(f, "  {number:>3}  {}", clip.display())?;
-                    }
-                    Some(Clip { clip, state }) => {
-                        writeln!(f, "  {number:>3}  {} ({state})", clip.display())?;
-                    }
+                    Some(clip) => writeln!(f, "  {number:>3}  {clip}")?,
                     None => writeln!(f, "  {number:>3}  (not known)")?,
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Clip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.clip.display())?;
+        match self.state {
+            "kept" => Ok(()),
+            state => write!(f, " ({state})"),
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! What a user may do next, by what the demo measured.
+//! Says which backbone did best in the demo, and how a user may go on.
 
-use mtslvr_pack::{ModelSource, SHIPPED, shipped_names};
+use super::super::command_line::CommandLine;
+use mtslvr_pack::{ModelSource, SHIPPED};
 use std::path::Path;
 
-/// How a backbone did.
+/// The accuracy of a backbone in the demo.
 pub(super) struct Standing<'t> {
-    /// What tables call it.
+    /// Its name in tables.
     pub(super) label: &'t str,
-    /// What `--model` takes.
+    /// Its name for `--model`.
     pub(super) model: &'t str,
     /// Mean over tasks, percent.
     pub(super) accuracy: f64,
@@ -21,7 +22,7 @@ impl Standing<'_> {
     }
 }
 
-/// The one with the highest accuracy.
+/// Returns the one with the highest accuracy.
 fn best<'a, 't>(standings: &'a [Standing<'t>]) -> &'a Standing<'t> {
     let best = standings
         .iter()
@@ -29,9 +30,9 @@ fn best<'a, 't>(standings: &'a [Standing<'t>]) -> &'a Standing<'t> {
     best.expect("at least one backbone was tested")
 }
 
-/// Which did best, and what is to be said against that: others whose intervals overlap with its, and
-/// that what was trained on made-up sounds was also tested on such.
-pub(super) fn verdict(standings: &[Standing], made_up: bool) -> String {
+/// Says which did best, and what limits that: others whose intervals overlap with its own, and that a
+/// backbone trained on synthetic sounds was also tested on such.
+pub(super) fn verdict(standings: &[Standing], synthetic: bool) -> String {
     let best = best(standings);
     let mut verdict = format!(
         "Best on these sounds: {}, {:.1} %",
@@ -46,34 +47,40 @@ pub(super) fn verdict(standings: &[Standing], made_up: bool) -> String {
     if near.is_empty() {
         verdict += ".";
     } else {
-        verdict += &format!("; within the intervals no worse: {}.", near.join(", "));
+        verdict += &format!("; no worse within the intervals: {}.", near.join(", "));
     }
-    if made_up && !best.is_shipped() {
-        verdict += " It was trained on made-up sounds alone, and these are made up, too; the shipped backbones \
-                    were trained mostly on recordings.";
+    if synthetic && !best.is_shipped() {
+        verdict += " It was trained on synthetic sounds alone, and these are synthetic, too; the shipped \
+                    backbones were trained mostly on recordings.";
     }
     verdict
 }
 
-/// Commands to go on with, the best backbone's first.
+/// Returns commands to go on with, that of the best backbone first.
 pub(super) fn next_steps(standings: &[Standing], data: Option<&Path>) -> String {
     let best = best(standings);
-    let option = match best.model == ModelSource::default().to_string() {
-        true => String::new(),
-        false => format!(" --model {}", best.model),
-    };
+    let model = (best.model != ModelSource::default().to_string()).then_some(best.model);
+    let command = |name| CommandLine::new(&[name]).option("--model", model);
     let teach = format!(
-        "Teach it sounds of yours: mtslvr enroll{option} NAME CLIP..., then mtslvr listen{option} FILE."
+        "Teach it your own sounds, then listen for them:\n  {}\n  {}",
+        command("enrol").words(["NAME", "CLIP.wav"]),
+        command("listen").words(["RECORDING.wav"]),
     );
     let go_on = match data {
-        None => "Or see how they do on your own recordings: mtslvr demo --data DIR, with a folder for each class in DIR."
-            .to_owned(),
+        None => format!(
+            "Or run the demo on your own recordings, with a folder for each class in DIR:\n  {}",
+            CommandLine::new(&["demo", "--data", "DIR"])
+        ),
         Some(data) => {
+            let train = CommandLine::new(&["train", "--data"])
+                .words([data])
+                .words(["--minutes", "20"]);
+            let eval = CommandLine::new(&["eval", "--model", "mtslvr-run"])
+                .words(SHIPPED.iter().map(|model| model.name))
+                .words(["--data", "DIR"]);
             format!(
-                "Or train longer: mtslvr train --data {} --minutes 20, and compare on recordings kept apart: \
-                 mtslvr eval --model mtslvr-run {} --data DIR",
-                data.display(),
-                shipped_names(" ")
+                "Or train for longer, and compare on labelled recordings kept apart, in DIR:\n  \
+                 {train}\n  {eval}"
             )
         }
     };
@@ -103,22 +110,25 @@ mod tests {
         let text = verdict(&standings, true);
         assert_eq!(text, "Best on these sounds: shipped edge-m, 75.0 %.");
         let text = next_steps(&standings, None);
-        assert!(text.contains("enroll --model edge-m NAME"), "{text}");
+        assert!(text.contains("enrol --model edge-m NAME"), "{text}");
         assert!(text.contains("demo --data DIR"), "{text}");
 
         // The default needs no option, and an overlap is told of.
         standings[1].accuracy = 75.9;
         let text = verdict(&standings, true);
-        assert!(text.contains("no worse: shipped edge-m."), "{text}");
+        assert!(
+            text.contains("no worse within the intervals: shipped edge-m."),
+            "{text}"
+        );
         let text = next_steps(&standings, Some(Path::new("clips")));
-        assert!(text.contains("mtslvr enroll NAME"), "{text}");
+        assert!(text.contains("mtslvr enrol NAME"), "{text}");
         assert!(text.contains("train --data clips"), "{text}");
         assert!(text.contains("mtslvr-run edge-s edge-m"), "{text}");
 
         // Home advantage is no secret.
         standings[0].accuracy = 90.0;
-        assert!(verdict(&standings, true).contains("trained on made-up"));
-        assert!(!verdict(&standings, false).contains("trained on made-up"));
+        assert!(verdict(&standings, true).contains("trained on synthetic"));
+        assert!(!verdict(&standings, false).contains("trained on synthetic"));
         let text = next_steps(&standings, None);
         assert!(text.contains("--model out/model.slvr"), "{text}");
     }

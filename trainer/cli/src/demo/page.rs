@@ -11,7 +11,7 @@ use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
 use mtslvr_train::report::{engine_agreements, training_curves};
 use mtslvr_train::train::Trained;
 
-/// Clips of sounds never enrolled that the map shows: more would hide the rest.
+/// Most clips of sounds never enrolled on the map: more would hide the rest.
 const MAP_STRANGERS: usize = 60;
 
 /// A count of enrolled sounds as a word.
@@ -30,6 +30,7 @@ fn capitalised(word: &str) -> String {
     first.to_uppercase() + rest
 }
 
+/// Makes the report of the demo.
 pub(super) fn report(findings: &Findings, args: &Args) -> Report {
     let Findings { sounds, tested, .. } = findings;
     let Tested {
@@ -102,7 +103,7 @@ pub(super) fn report(findings: &Findings, args: &Args) -> Report {
     }
 }
 
-/// What was done with which backbones.
+/// Says what was done with which backbones.
 fn summary(findings: &Findings, args: &Args, enrolled: &str) -> String {
     let others = findings.tested[1..].iter();
     let others: Vec<&str> = others
@@ -117,20 +118,20 @@ fn summary(findings: &Findings, args: &Args, enrolled: &str) -> String {
     };
     match &findings.trained {
         Some(_) => format!(
-            "A backbone of preset {PRESET} learned for {:.0} seconds from {}, without labels. Packed into 8 bits, it \
+            "A backbone of preset {PRESET} learned for {:.0} seconds from {}, without labels. Packed into int8, it \
              was shown one example each of {enrolled} sounds that it had not been trained on, and then asked about \
              other clips.{others}",
             args.seconds, findings.sounds.training_source
         ),
         None => format!(
-            "The backbone {} that ships with the program, packed into 8 bits, was shown one example each of \
+            "The backbone {} that ships with the program, packed into int8, was shown one example each of \
              {enrolled} sounds, and then asked about other clips.{others}",
             findings.first().evaluation.model
         ),
     }
 }
 
-/// What to keep in mind.
+/// Lists the limits of the figures.
 fn notes(findings: &Findings, args: &Args) -> Vec<String> {
     let mut notes = vec![advice::verdict(&findings.standings(), args.data.is_none())];
     if findings.trained.is_some() {
@@ -141,13 +142,13 @@ fn notes(findings: &Findings, args: &Args) -> Vec<String> {
         ));
         notes.push(
             "The enrolled clips, the clips asked about and the clips behind the accuracies were held out of the \
-             training here, of the calibration of the 8-bit values and of the statistics that embeddings are \
+             training here, of the calibration of the int8 values and of the statistics that embeddings are \
              centred with."
                 .into(),
         );
     }
     notes.push(
-        "The shipped backbones were trained beforehand, on freely licensed recordings and on made-up sounds of \
+        "The shipped backbones were trained beforehand, on freely licensed recordings and on synthetic sounds of \
          other parameters; their model cards list the sources. None of the clips asked about was among them, \
          unless your recordings are from one of these sources."
             .into(),
@@ -189,7 +190,7 @@ fn training_facts(trained: &Trained, sounds: &Sounds) -> Vec<Fact> {
     facts
 }
 
-/// The clips of the enrolled classes, and some of the strangers.
+/// Maps the clips of the enrolled classes, and some of the strangers.
 fn map(findings: &Findings) -> EmbeddingMap {
     let sounds = &findings.sounds;
     let directions = &findings.first().directions;
@@ -231,7 +232,7 @@ fn map(findings: &Findings) -> EmbeddingMap {
     }
 }
 
-/// Of each enrolled class the example, then of each a clip that was asked about.
+/// Shows the example of each enrolled class, then a clip of each that was asked about.
 fn spectrograms(findings: &Findings) -> Vec<Spectrogram> {
     let Findings {
         sounds, frontend, ..
@@ -252,7 +253,7 @@ fn spectrograms(findings: &Findings) -> Vec<Spectrogram> {
     pictures.collect()
 }
 
-/// Log-mel frames of a clip, one after the other; `None` for what the frontend does not take.
+/// Returns the log-mel frames of a clip, one after the other; `None` if the frontend refuses it.
 fn frames(frontend: &FrontendConfig, clip: &[f32]) -> Option<Vec<f32>> {
     let mut buffer = vec![0.0; frontend.buffer_len()];
     let mut frames = Vec::new();

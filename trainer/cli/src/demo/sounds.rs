@@ -1,4 +1,4 @@
-//! What the demo trains on, enrols and is asked about; nothing that is tested is trained on.
+//! The sounds that the demo trains on, enrols and asks about; no clip that is tested is trained on.
 
 use crate::sets;
 use anyhow::{Result, ensure};
@@ -13,40 +13,40 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Sounds that are enrolled, if there are as many.
+/// Sounds to enrol, if there are as many.
 const ENROLLED: usize = 5;
 /// Most questions about each.
 const QUERIES: usize = 12;
-/// Classes of made-up sounds that are tested: the enrolled ones among them.
+/// Classes of synthetic sounds that are tested, the enrolled ones among them.
 const CLASSES: usize = 24;
 /// Clips of each.
 const CLIPS: usize = 12;
-/// Clips of made-up sounds that are never enrolled, where the user's have no class to spare.
+/// Synthetic clips that are never enrolled, where the user's recordings have no class to spare.
 const STRANGERS: usize = 40;
-/// How far the parameters of clips of one made-up sound are apart.
+/// Distance between the parameters of the clips of one synthetic sound.
 const WITHIN_CLASS: f32 = 0.03;
 /// Share of the user's clips of a class that are held out for the test.
 const HELD_OUT: f64 = 0.35;
 
 /// The demo's audio.
 pub(super) struct Sounds {
-    /// Of every clip, Hz.
+    /// Sample rate of every clip, Hz.
     pub(super) sample_rate: u32,
     /// Unlabelled clips to train on beside the synthesiser; may be empty.
     pub(super) training: Arc<Recordings>,
-    /// What is trained on, for a sentence.
+    /// Names the sounds trained on, for a sentence.
     pub(super) training_source: String,
     /// Held-out classes and clips.
     pub(super) set: LoadedSet,
-    /// Which of them are enrolled (one example each) and asked about.
+    /// The clips among them that are enrolled, one of each sound, and asked about.
     pub(super) episode: Episode,
     /// Clips of sounds that are not enrolled.
     pub(super) strangers: Vec<Vec<f32>>,
-    /// What they are, for a sentence.
+    /// Names the strangers, for a sentence.
     pub(super) strangers_source: String,
 }
 
-/// A generator for the demo's sounds, apart from the ones that training draws from.
+/// Returns a generator for the demo's sounds, apart from those that training draws from.
 fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6865_6c64_5f6f_7574);
     rng.set_stream(stream);
@@ -54,9 +54,9 @@ fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
 }
 
 impl Sounds {
-    /// Everything from the synthesiser. Test sounds are patches of their own, which training, that
-    /// draws each of its patches anew, does not meet.
-    pub(super) fn made_up(sample_rate: u32, seed: u64) -> Self {
+    /// Synthesises everything. The tested sounds are patches of their own: training draws each of its
+    /// patches anew and does not meet them.
+    pub(super) fn synthetic(sample_rate: u32, seed: u64) -> Self {
         let made: Vec<(String, Vec<Vec<f32>>)> = (0..CLASSES)
             .into_par_iter()
             .map(|class| {
@@ -76,7 +76,7 @@ impl Sounds {
             })
             .collect();
         let mut set = LoadedSet {
-            name: "made-up sounds".into(),
+            name: "synthetic sounds".into(),
             classes: made.iter().map(|(name, _)| name.clone()).collect(),
             candidates: Vec::new(),
             clips: Vec::new(),
@@ -95,13 +95,13 @@ impl Sounds {
             set,
             episode,
             strangers,
-            strangers_source: "Made-up sounds".into(),
+            strangers_source: "Synthetic sounds".into(),
         }
     }
 
-    /// The user's recordings in `folder`. If something `trains`, some of each class (whole groups,
-    /// where a manifest gives groups) are held out for the test, and the others are trained on without
-    /// their labels; otherwise all are for the test.
+    /// Loads the user's recordings in `folder`. If something `trains`, some clips of each class (whole
+    /// groups, where a manifest gives groups) are held out for the test, and the others are trained on
+    /// without their labels; otherwise all are for the test.
     pub(super) fn from_folder(
         folder: &Path,
         sample_rate: u32,
@@ -115,7 +115,7 @@ impl Sounds {
         }
         ensure!(
             all.classes.len() >= 2,
-            "{}: {} class found, and at least 2 are needed: make a folder for each class (DIR/<class>/<clip>)",
+            "{}: {} class found, expected at least 2; make a folder for each class (DIR/<class>/<clip>)",
             folder.display(),
             all.classes.len()
         );
@@ -149,7 +149,7 @@ impl Sounds {
                     Patch::random(&mut rng).render(sample_rate as usize, sample_rate, &mut rng)
                 })
                 .collect();
-            strangers_source = "Made-up sounds (every class of yours is enrolled)".into();
+            strangers_source = "Synthetic sounds (every class of yours is enrolled)".into();
         }
         let training_source = if training.is_empty() {
             "the built-in synthesiser's sounds (all your clips are needed for the test)".into()
@@ -189,15 +189,15 @@ fn draw(set: &LoadedSet, seed: u64) -> Result<Episode> {
     Ok(sampler.episode(0)?)
 }
 
-/// Clips of the classes that are not enrolled.
+/// Returns the clips of the classes that are not enrolled.
 fn other_classes(set: &LoadedSet, episode: &Episode) -> Vec<Vec<f32>> {
     let clips = set.clips.iter().zip(&set.candidates);
     let others = clips.filter(|(_, candidate)| !episode.classes.contains(&candidate.class));
     others.map(|(clip, _)| clip.clone()).collect()
 }
 
-/// Which clips are held out: of every class about [`HELD_OUT`], at least two, of at least two
-/// groups where it has them; and of a group all clips or none.
+/// Chooses the clips to hold out: about [`HELD_OUT`] of every class, at least two, from at least two
+/// groups where there are so many; all clips of a group, or none.
 fn hold_out(candidates: &[Candidate], classes: usize, seed: u64) -> Vec<bool> {
     // A clip without a group is a group of its own.
     let group = |index: usize| match &candidates[index].group {
@@ -236,10 +236,10 @@ mod tests {
     use mtslvr_audio::synth::write_dataset;
 
     #[test]
-    fn made_up_sounds_are_the_seeds() {
-        let a = Sounds::made_up(8000, 3);
-        assert_eq!(a.set.clips, Sounds::made_up(8000, 3).set.clips);
-        assert_ne!(a.set.clips, Sounds::made_up(8000, 4).set.clips);
+    fn the_seed_decides_the_synthetic_sounds() {
+        let a = Sounds::synthetic(8000, 3);
+        assert_eq!(a.set.clips, Sounds::synthetic(8000, 3).set.clips);
+        assert_ne!(a.set.clips, Sounds::synthetic(8000, 4).set.clips);
         assert_eq!(a.episode.support.len(), ENROLLED);
         assert_eq!(a.strangers.len(), (CLASSES - ENROLLED) * CLIPS);
     }
@@ -307,6 +307,6 @@ mod tests {
             .err()
             .unwrap()
             .to_string();
-        assert!(error.contains("at least 2 are needed"), "{error}");
+        assert!(error.contains("expected at least 2"), "{error}");
     }
 }

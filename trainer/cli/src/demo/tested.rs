@@ -1,4 +1,4 @@
-//! Packed backbones that learn the demo's sounds from one example each, and how well.
+//! Teaches packed backbones the demo's sounds from one example each, and tests them.
 
 use super::advice::Standing;
 use super::sounds::Sounds;
@@ -21,15 +21,15 @@ use mtslvr_train::trunk_backbone::random_weights;
 const TASKS: usize = 1000;
 
 /// A backbone that is taught and tested.
-pub(super) struct Subject {
-    /// What tables call it.
+pub(super) struct TestedBackbone {
+    /// Its name in tables.
     label: String,
     file: BackboneFile,
     engines: Vec<OpenedBackbone>,
     model: Inspection,
 }
 
-impl Subject {
+impl TestedBackbone {
     /// Opens `file` once for each thread.
     pub(super) fn new(label: String, file: BackboneFile) -> Result<Self> {
         Ok(Self {
@@ -41,9 +41,9 @@ impl Subject {
     }
 }
 
-/// What was found of one backbone.
+/// The findings on one backbone.
 pub(super) struct Tested {
-    /// What tables call it.
+    /// Its name in tables.
     pub(super) label: String,
     pub(super) model: Inspection,
     pub(super) recognition: Recognition,
@@ -53,14 +53,18 @@ pub(super) struct Tested {
 }
 
 impl Tested {
-    /// Teaches and tests `subjects`, the same for all, and prints how it goes.
-    pub(super) fn all(mut subjects: Vec<Subject>, sounds: &Sounds, seed: u64) -> Result<Vec<Self>> {
-        let taught = teach(&mut subjects, sounds)?;
-        let evaluations = measure(&mut subjects, sounds, seed)?;
-        let found = subjects.into_iter().zip(taught).zip(evaluations);
-        let tested = found.map(|((subject, (directions, recognition)), evaluation)| Self {
-            label: subject.label,
-            model: subject.model,
+    /// Teaches and tests `backbones`, all on the same sounds, and prints how it goes.
+    pub(super) fn all(
+        mut backbones: Vec<TestedBackbone>,
+        sounds: &Sounds,
+        seed: u64,
+    ) -> Result<Vec<Self>> {
+        let taught = teach(&mut backbones, sounds)?;
+        let evaluations = measure(&mut backbones, sounds, seed)?;
+        let found = backbones.into_iter().zip(taught).zip(evaluations);
+        let tested = found.map(|((backbone, (directions, recognition)), evaluation)| Self {
+            label: backbone.label,
+            model: backbone.model,
             recognition,
             evaluation,
             directions,
@@ -68,7 +72,7 @@ impl Tested {
         Ok(tested.collect())
     }
 
-    /// How it did beside the others.
+    /// Returns its accuracy, to be compared with the others'.
     pub(super) fn standing(&self) -> Standing<'_> {
         let set = &self.evaluation.sets[0];
         Standing {
@@ -79,7 +83,7 @@ impl Tested {
         }
     }
 
-    /// The same for the page.
+    /// Returns its findings as the page takes them.
     pub(super) fn findings(&self) -> ModelFindings {
         ModelFindings {
             label: self.label.clone(),
@@ -90,8 +94,11 @@ impl Tested {
     }
 }
 
-/// Enrols the examples in every subject, then asks about clips of the same and of other sounds.
-fn teach(subjects: &mut [Subject], sounds: &Sounds) -> Result<Vec<(Directions, Recognition)>> {
+/// Enrols the examples in every backbone, then asks about clips of the same and of other sounds.
+fn teach(
+    backbones: &mut [TestedBackbone],
+    sounds: &Sounds,
+) -> Result<Vec<(Directions, Recognition)>> {
     let names = sounds.enrolled();
     println!("3. Teaching. One example each of {}.", names.join(", "));
     let LoadedSet { clips, .. } = &sounds.set;
@@ -103,23 +110,23 @@ fn teach(subjects: &mut [Subject], sounds: &Sounds) -> Result<Vec<(Directions, R
         }
     }
     let all: Vec<Vec<f32>> = clips.iter().chain(&sounds.strangers).cloned().collect();
-    let bar = progress::files((all.len() * subjects.len()) as u64, "listening");
-    let taught = subjects
+    let bar = progress::files((all.len() * backbones.len()) as u64, "listening");
+    let taught = backbones
         .iter_mut()
-        .map(|subject| recognise(&mut subject.engines, sounds, &all, &|| bar.inc(1)))
+        .map(|backbone| recognise(&mut backbone.engines, sounds, &all, &|| bar.inc(1)))
         .collect::<Result<Vec<_>>>()?;
     bar.finish_and_clear();
     println!(
-        "\n4. Recognising. Clips that were never heard before, and how many are answered rightly:"
+        "\n4. Recognising. Clips that were not heard before, and how many are answered rightly:"
     );
-    let columns: Vec<(&str, &Recognition)> = subjects
+    let columns: Vec<(&str, &Recognition)> = backbones
         .iter()
         .zip(&taught)
-        .map(|(subject, (_, recognition))| (subject.label.as_str(), recognition))
+        .map(|(backbone, (_, recognition))| (backbone.label.as_str(), recognition))
         .collect();
     print!("{}", recognition_table(&columns));
     println!(
-        "   {} are what was never enrolled: the right answer is \"unknown\".\n",
+        "   {} were never enrolled: the right answer to them is \"unknown\".\n",
         sounds.strangers_source
     );
     Ok(taught)
@@ -174,7 +181,7 @@ where
     Ok((Directions::of(&features), recognition))
 }
 
-/// Right answers to each sound's clips, a column a backbone.
+/// Returns a table of the right answers to each sound's clips, a column for each backbone.
 fn recognition_table(columns: &[(&str, &Recognition)]) -> String {
     let Some((_, first)) = columns.first() else {
         return String::new();
@@ -201,11 +208,15 @@ fn recognition_table(columns: &[(&str, &Recognition)]) -> String {
     table
 }
 
-/// Few-shot accuracy of every subject on the same tasks, beside the controls.
-fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<Evaluation>> {
+/// Measures the few-shot accuracy of every backbone on the same tasks, beside the controls.
+fn measure(
+    backbones: &mut [TestedBackbone],
+    sounds: &Sounds,
+    seed: u64,
+) -> Result<Vec<Evaluation>> {
     let ways = sounds.set.classes.len().min(5);
     println!(
-        "5. Is that good? {TASKS} tasks of {ways} sounds and one example each, drawn from the {} clips of the \
+        "5. Measuring. {TASKS} tasks of {ways} sounds and one example each, drawn from the {} clips of the \
          test,\n   beside controls that learned nothing:",
         sounds.set.clips.len()
     );
@@ -220,16 +231,16 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
         features: FeatureChoice::ALL,
         seed,
     };
-    let width = subjects.iter().map(|s| s.label.chars().count());
+    let width = backbones.iter().map(|b| b.label.chars().count());
     let width = width.max().unwrap_or(0);
     println!(
         "   {:width$}  {:>11}  {:>11}  {:>11}",
         "", "accuracy %", "MFCC", "random"
     );
     let mut evaluations = Vec::new();
-    for subject in subjects {
-        let engines = &mut subject.engines;
-        let trunk = BackboneSpec::from_provenance(&subject.model.provenance);
+    for backbone in backbones {
+        let engines = &mut backbone.engines;
+        let trunk = BackboneSpec::from_provenance(&backbone.model.provenance);
         let frontend = *engines[0].space().frontend();
         let mut controls = Controls::new(&frontend, |reference| {
             random_weights(trunk.as_ref(), &frontend, reference, seed)
@@ -242,14 +253,14 @@ fn measure(subjects: &mut [Subject], sounds: &Sounds, seed: u64) -> Result<Vec<E
         bar.finish_and_clear();
         println!(
             "   {:width$}  {}  {}  {}",
-            subject.label,
+            backbone.label,
             with_interval(Some(result.accuracy), Some(result.ci95)),
             with_interval(Some(result.mfcc), Some(result.mfcc_ci95)),
             with_interval(result.random, result.random_ci95),
         );
         evaluations.push(Evaluation::new(
-            subject.file.name().to_owned(),
-            subject.file.engine().name().to_owned(),
+            backbone.file.name().to_owned(),
+            backbone.file.engine().name().to_owned(),
             FeatureChoice::ALL.to_string(),
             settings.shape.queries,
             seed,

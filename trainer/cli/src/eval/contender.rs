@@ -1,13 +1,13 @@
-//! A model that is evaluated, beside controls of its own.
+//! A backbone that is measured, beside controls of its own.
 
-use super::Args;
+use super::Accuracy;
 use crate::{progress, untrained};
 use anyhow::Result;
 use mtslvr_evaluate::{Controls, Evaluation, LoadedSet, SetResult, Settings, evaluate_set};
 use mtslvr_pack::{BackboneFile, ModelSource, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone;
 
-/// A model that is evaluated.
+/// A backbone that is measured.
 pub(super) struct Contender {
     file: BackboneFile,
     engines: Vec<OpenedBackbone>,
@@ -18,12 +18,12 @@ pub(super) struct Contender {
 
 impl Contender {
     /// Opens `model` and prepares its controls.
-    pub(super) fn open(model: &ModelSource, args: &Args) -> Result<Self> {
-        let file = BackboneFile::open(model, args.engine)?;
+    pub(super) fn open(model: &ModelSource, args: &Accuracy) -> Result<Self> {
+        let file = BackboneFile::open(model, args.engine.engine)?;
         let engines = file.backbones()?;
         let frontend = *engines[0].space().frontend();
         let controls = Controls::new(&frontend, |reference| {
-            untrained::control(model, &file, &frontend, reference, args.seed)
+            untrained::control(model, &file, &frontend, reference, args.tasks.seed)
         })?;
         let notes = controls.notes.clone();
         Ok(Self {
@@ -35,16 +35,16 @@ impl Contender {
         })
     }
 
-    /// Rate at which it takes clips, Hz.
+    /// Returns the rate at which it takes clips, Hz.
     pub(super) fn sample_rate(&self) -> u32 {
         self.engines[0].space().frontend().sample_rate
     }
 
-    /// Evaluates it on `set`, which is loaded at its rate. `remarks` are of the set.
+    /// Measures it on `set`, which is loaded at its rate. `remark` is a note on the set.
     pub(super) fn evaluate(
         &mut self,
         set: &LoadedSet,
-        remarks: Option<String>,
+        remark: Option<String>,
         settings: &Settings,
     ) -> Result<()> {
         let steps = (set.clips.len() * self.controls.rounds()) as u64;
@@ -52,10 +52,10 @@ impl Contender {
         let controls = &mut self.controls;
         let result = evaluate_set(&mut self.engines, controls, set, settings, &|| bar.inc(1))?;
         bar.finish_and_clear();
-        self.notes.extend(remarks);
+        self.notes.extend(remark);
         if !result.left_out.is_empty() {
             self.notes.push(format!(
-                "{}: no task holds {}, whose clips are all of one group.",
+                "{}: no task holds {}: all clips of such a class are of one group.",
                 set.name,
                 result.left_out.join(", ")
             ));
@@ -71,14 +71,14 @@ impl Contender {
         Ok(())
     }
 
-    /// What was found of it.
-    pub(super) fn finish(self, args: &Args) -> Evaluation {
+    /// Returns everything that was measured.
+    pub(super) fn finish(self, args: &Accuracy) -> Evaluation {
         Evaluation::new(
             self.file.name().to_owned(),
             self.file.engine().name().to_owned(),
-            args.features.to_string(),
-            args.queries,
-            args.seed,
+            args.parts.to_string(),
+            args.tasks.queries,
+            args.tasks.seed,
             self.results,
             self.notes,
         )

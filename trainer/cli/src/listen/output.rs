@@ -1,4 +1,4 @@
-//! What is printed while listening: lines, lines of JSON, or lines above a panel.
+//! Prints while listening: lines, lines of JSON, or lines above a panel.
 
 use mtslvr_listen::profile::ProfileError;
 use mtslvr_listen::view::View;
@@ -9,14 +9,14 @@ use serde::Serialize;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where events go.
+/// Prints events, and counts what was heard for the summary.
 #[derive(Debug)]
 pub(super) struct Output {
     form: Form,
     /// Names of the classes, by their ids.
     names: Vec<(ClassId, String)>,
     sample_rate: u32,
-    /// Whether what is heard happens now.
+    /// Whether the input happens now, and is not a recording.
     live: bool,
     samples: u64,
     events: u64,
@@ -35,24 +35,24 @@ enum Form {
 #[derive(Serialize)]
 struct Detection<'n> {
     class: &'n str,
-    /// Where the sound began.
+    /// Beginning of the sound.
     start: f64,
-    /// Where it was recognised.
+    /// Moment at which it was recognised.
     end: f64,
-    /// Similarity to the class's examples, up to 1.
+    /// Share of strange sounds that would be less like the class, 0 to 1.
     confidence: f32,
-    /// When it was recognised, seconds since 1970; absent of a recording.
+    /// The same moment in seconds since 1970; absent for a recording.
     #[serde(skip_serializing_if = "Option::is_none")]
     unix_time: Option<f64>,
 }
 
-/// Names as the panel shows them, in the classes' order.
+/// Returns the names as the panel shows them, in the classes' order.
 fn shown(names: &[(ClassId, String)]) -> Vec<String> {
     names.iter().map(|(_, name)| name.clone()).collect()
 }
 
 impl Output {
-    pub fn new(
+    pub(super) fn new(
         frontend: &FrontendConfig,
         live: bool,
         json: bool,
@@ -79,21 +79,21 @@ impl Output {
         }
     }
 
-    pub fn rename(&mut self, names: Vec<(ClassId, String)>) {
+    pub(super) fn rename(&mut self, names: Vec<(ClassId, String)>) {
         if let Form::View(view) = &mut self.form {
             view.rename(shown(&names));
         }
         self.names = names;
     }
 
-    pub fn hear(&mut self, samples: &[f32]) {
+    pub(super) fn hear(&mut self, samples: &[f32]) {
         self.samples += samples.len() as u64;
         if let Form::View(view) = &mut self.form {
             view.hear(samples);
         }
     }
 
-    pub fn window(&mut self, window: &Window) {
+    pub(super) fn window(&mut self, window: &Window) {
         self.windows += 1;
         self.judged += u64::from(window.embedding.is_some());
         if let Form::View(view) = &mut self.form {
@@ -125,7 +125,7 @@ impl Output {
             }
             Form::Plain | Form::View(_) => {
                 format!(
-                    "{start:9.2} s  {class}  (similarity {:.2})",
+                    "{start:9.2} s  {class}  (confidence {:.2})",
                     event.confidence
                 )
             }
@@ -139,28 +139,29 @@ impl Output {
         }
     }
 
-    /// A change of the profile that is of no use.
-    pub fn warn(&mut self, error: &ProfileError) {
-        let line =
-            format!("the profile has changed, and what it held before still counts: {error}");
+    /// Warns that the profile has changed into one that cannot be used.
+    pub(super) fn warn(&mut self, error: &ProfileError) {
+        let line = format!(
+            "the profile has changed and cannot be used; the classes before still count: {error}"
+        );
         match &mut self.form {
             Form::View(view) => view.say(&line),
             Form::Plain | Form::Json => eprintln!("{line}"),
         }
     }
 
-    pub fn draw(&mut self) {
+    pub(super) fn draw(&mut self) {
         if let Form::View(view) = &mut self.form {
             view.draw();
         }
     }
 
-    /// Takes the panel away and sums up. `invalid` samples were taken as silence.
-    pub fn finish(self, invalid: u32) {
+    /// Removes the panel and prints a summary. `invalid` samples were taken as silence.
+    pub(super) fn finish(self, invalid: u32) {
         let json = matches!(self.form, Form::Json);
         drop(self.form);
         if invalid > 0 {
-            eprintln!("{invalid} samples were no numbers and taken as silence.");
+            eprintln!("{invalid} samples were not numbers and were taken as silence.");
         }
         if !json {
             let events = match self.events {

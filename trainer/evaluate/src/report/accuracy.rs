@@ -14,13 +14,13 @@ pub(super) fn accuracy(body: &mut String, models: &[ModelFindings]) {
     };
     let lead = first.sets.first().map_or_else(String::new, |set| {
         format!(
-            "Mean over {} tasks a set of {} sounds with {} each, classified by the {} head on {} features; \
+            "Mean over {} tasks a set of {} sounds with {} each, classified by the {} head (parts: {}); \
              ± is the 95 % interval over tasks. Chance is {:.0} %.{}",
             set.tasks,
             set.ways,
             if set.shots == 1 { "one example".to_owned() } else { format!("{} examples", set.shots) },
             set.head,
-            first.features,
+            first.parts,
             100.0 / set.ways.max(1) as f64,
             if models.len() > 1 {
                 " All models have the same tasks, each with controls of its own features and shape."

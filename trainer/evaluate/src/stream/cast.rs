@@ -16,9 +16,9 @@ pub enum Source {
     /// Another speaker, kit or recording of the class: no group of an example is heard.
     #[default]
     Other,
-    /// Other clips of the one group that the examples are of: the user's own voice, the same kit.
+    /// Other clips of the examples' own group: the same voice, the same kit.
     Same,
-    /// The very recording again, as of a bell or a beep; all examples are that one, too.
+    /// The same recording again, like a bell or a beep; all examples are that recording, too.
     Recording,
 }
 

@@ -28,8 +28,8 @@ const LONGEST: f32 = 10.0;
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Taught {
-    /// Where the stream is heard, over its background: an example is what the listener's gate cuts
-    /// out of it, as with a microphone.
+    /// Over the background of the stream: the listener's gate cuts out the examples, as it does at
+    /// a microphone.
     #[default]
     InPlace,
     /// From recordings as they are, without background.

@@ -69,7 +69,7 @@ pub enum ProfileError {
     /// The list of clips beside the profile does not read as one.
     #[error(
         "{path}: not a list of enrolled clips: {reason}; move it away: the profile works without it, \
-         and what it listed cannot be learnt again under another backbone",
+         and its examples cannot be embedded again under another backbone",
         path = path.display()
     )]
     Clips {

@@ -1,6 +1,6 @@
 //! Why a recording was not learnt, in words.
 
-use super::{Lesson, NotLearnt, Subject};
+use super::{ClassLabel, Lesson, NotLearnt};
 use mtslvr_runtime::fewshot::{Refusal, SupportSet};
 use serde::Serialize;
 
@@ -30,12 +30,12 @@ pub fn decibels(magnitude: f32) -> f32 {
 impl Explained {
     /// Explains why nothing was learnt in `lesson`, the classes being those of `support`.
     pub fn new(why: &NotLearnt, lesson: &Lesson, support: &SupportSet) -> Self {
-        let subject = lesson.subject;
+        let label = lesson.label;
         let refusal = match why {
             NotLearnt::Known => {
                 return Self::unmeasured(
                     "known",
-                    format!("this very recording is an example of {subject} already."),
+                    format!("this very recording is an example of {label} already."),
                 );
             }
             NotLearnt::Refused(refusal) => refusal,
@@ -75,7 +75,7 @@ impl Explained {
             }
             Refusal::UnlikeItsClass { similarity, least } => {
                 let text = format!(
-                    "unlike the other examples of {subject}: their similarity is \
+                    "unlike the other examples of {label}: their similarity is \
                      {similarity:.2}, and at least {least:.2} is expected. Record it again, or enrol \
                      it under a name of its own."
                 );
@@ -88,7 +88,7 @@ impl Explained {
             } => {
                 let other = support
                     .class(class)
-                    .map(|c| Subject::of(c.role(), c.name()));
+                    .map(|c| ClassLabel::of(c.role(), c.name()));
                 let other = other.map_or_else(|_| format!("class {class}"), |o| o.to_string());
                 let text = format!(
                     "too like {other}: their similarity is {similarity:.2}, and at most {most:.2} \
@@ -149,7 +149,7 @@ mod tests {
         let mut learner = memory.learner();
         let bell = learner.enrol("bell", &[1.0, 1.0]).unwrap();
         let lesson = Lesson {
-            subject: Subject::Sound("kettle"),
+            label: ClassLabel::Sound("kettle"),
             limits: Limits::default(),
             force: false,
         };

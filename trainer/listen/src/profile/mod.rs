@@ -17,5 +17,5 @@ pub use error::ProfileError;
 pub use explain::{Explained, decibels};
 pub use file::{LockedProfile, Profile, Snapshot};
 pub use memory::Memory;
-pub use place::{Subject, default_path};
+pub use place::{ClassLabel, default_path};
 pub use teach::{Lesson, NotLearnt, Recording, teach};

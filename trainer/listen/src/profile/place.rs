@@ -19,19 +19,20 @@ pub fn default_path() -> Result<PathBuf, ProfileError> {
     Ok(data.join(FILE))
 }
 
-/// What a recording is an example of.
+/// The class that a recording is an example of: a sound by its name, or one of the two classes that have
+/// none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject<'n> {
+pub enum ClassLabel<'n> {
     /// A sound with a name.
     Sound(&'n str),
-    /// What is none of the sounds.
+    /// Sounds that are none of the named ones.
     Negatives,
-    /// What the place sounds like when nothing happens.
+    /// The sound of the place when nothing happens.
     Background,
 }
 
-impl<'n> Subject<'n> {
-    /// That of a class.
+impl<'n> ClassLabel<'n> {
+    /// Returns the label of a class.
     pub fn of(role: Role, name: &'n str) -> Self {
         match role {
             Role::Negatives => Self::Negatives,
@@ -41,7 +42,7 @@ impl<'n> Subject<'n> {
         }
     }
 
-    /// Its class, if it has one.
+    /// Returns the id of the class in `support`, if it is there.
     pub fn find(&self, support: &SupportSet) -> Option<ClassId> {
         match self {
             Self::Sound(name) => support.find(name),
@@ -51,8 +52,8 @@ impl<'n> Subject<'n> {
     }
 }
 
-/// As tables name it.
-impl fmt::Display for Subject<'_> {
+/// Writes the name of the class in tables.
+impl fmt::Display for ClassLabel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Sound(name) => name,

@@ -1,6 +1,6 @@
 //! One recording becomes an example, or it is said why not.
 
-use super::{ProfileError, Subject};
+use super::{ClassLabel, ProfileError};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};
@@ -43,8 +43,8 @@ impl Recording {
 /// What is to be learnt, and how strictly.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson<'n> {
-    /// What the recordings are examples of.
-    pub subject: Subject<'n>,
+    /// The class that the recordings are examples of.
+    pub label: ClassLabel<'n>,
     /// What is asked of them.
     pub limits: Limits,
     /// Learn what the limits refuse, too.
@@ -78,10 +78,10 @@ pub fn teach(
         return Ok(Err(NotLearnt::Refused(refusal)));
     }
     let embedding = &recording.embedding;
-    let class = match lesson.subject {
-        Subject::Sound(name) => learner.enrol(name, embedding),
-        Subject::Negatives => learner.enrol_role(Role::Negatives, embedding),
-        Subject::Background => learner.enrol_role(Role::Background, embedding),
+    let class = match lesson.label {
+        ClassLabel::Sound(name) => learner.enrol(name, embedding),
+        ClassLabel::Negatives => learner.enrol_role(Role::Negatives, embedding),
+        ClassLabel::Background => learner.enrol_role(Role::Background, embedding),
     };
     let class = class.map_err(ProfileError::Enrol)?;
     let examples: Vec<_> = learner.support().examples(class).collect();
@@ -97,7 +97,7 @@ pub fn teach(
 
 fn check(learner: &mut Learner, lesson: &Lesson, recording: &Recording) -> Result<(), Refusal> {
     let mut limits = lesson.limits;
-    if lesson.subject == Subject::Background || lesson.force {
+    if lesson.label == ClassLabel::Background || lesson.force {
         limits.least_peak = f32::MIN_POSITIVE;
     }
     if lesson.force {
@@ -111,8 +111,8 @@ fn check(learner: &mut Learner, lesson: &Lesson, recording: &Recording) -> Resul
         };
     }
     limits.check_levels(&recording.levels, recording.sample_rate)?;
-    match lesson.subject {
-        Subject::Sound(name) => limits.check_example(learner, name, &recording.embedding),
-        Subject::Negatives | Subject::Background => Ok(()),
+    match lesson.label {
+        ClassLabel::Sound(name) => limits.check_example(learner, name, &recording.embedding),
+        ClassLabel::Negatives | ClassLabel::Background => Ok(()),
     }
 }

@@ -66,7 +66,7 @@ impl RunFolder {
         let config = RunConfig::read(&self.config(), &[])?;
         if !self.weights().exists() {
             bail!(
-                "{} holds no weights.safetensors: the run has not ended; go on with `mtslvr train --resume --out {0}`",
+                "{} holds no weights.safetensors: the run has not ended; continue it with `mtslvr train --resume --out {0}` and the --data that it began with",
                 self.root.display()
             );
         }

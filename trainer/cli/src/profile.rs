@@ -1,6 +1,7 @@
-//! Which profile and which backbone: what the commands that teach and listen have in common.
+//! The profile and the backbone of the commands that enrol and listen, and whether they fit together.
 
 use super::backbone::BackboneChoice;
+use super::command_line::CommandLine;
 use anyhow::Result;
 use mtslvr_listen::profile::{ClipLog, ClipState, Memory, Profile, ProfileError, Snapshot};
 use mtslvr_pack::OpenedBackbone;
@@ -9,73 +10,86 @@ use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::space::BackboneId;
 use std::path::{Path, PathBuf};
 
-/// Flattened into the arguments of a subcommand.
+/// The option `--profile`, flattened into the arguments of a subcommand.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ProfileChoice {
-    /// The file with what was taught [default: mtslvr/profile.mtss in the user's data folder, which is
-    /// XDG_DATA_HOME or ~/.local/share]
+    /// Profile to use [default: mtslvr/profile.mtss in your data folder]
+    ///
+    /// A profile is the file with the classes that you enrolled. Your data folder is $XDG_DATA_HOME or
+    /// ~/.local/share, ~/Library/Application Support on macOS, %LOCALAPPDATA% on Windows.
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 }
 
 impl ProfileChoice {
-    /// The profile that was asked for.
+    /// Returns the profile that was asked for.
     pub(super) fn profile(&self) -> Result<Profile, ProfileError> {
         Profile::new(self.profile.clone())
     }
 }
 
-/// A backbone that was asked for, open.
+/// The backbone that a command uses, open, beside the options that it was chosen with.
 #[derive(Debug)]
-pub(super) struct Chosen {
-    /// For messages.
-    pub name: String,
-    /// Ready to embed.
-    pub backbone: OpenedBackbone,
+pub(super) struct BackboneInUse {
+    /// Name for messages.
+    pub(super) name: String,
+    /// The backbone, ready to embed.
+    pub(super) engine: OpenedBackbone,
     choice: BackboneChoice,
 }
 
-impl Chosen {
+impl BackboneInUse {
     /// Opens the backbone that was asked for.
     pub(super) fn open(choice: &BackboneChoice) -> Result<Self> {
         let file = choice.open()?;
         Ok(Self {
             name: file.name().to_owned(),
-            backbone: file.backbone()?,
+            engine: file.backbone()?,
             choice: choice.clone(),
         })
     }
 
     fn id(&self) -> BackboneId {
-        self.backbone.space().backbone()
+        self.engine.space().backbone()
     }
 
-    /// Room for a learner of this backbone's embeddings.
+    /// Returns the rate at which it takes samples, Hz.
+    pub(super) fn sample_rate(&self) -> u32 {
+        self.engine.space().frontend().sample_rate
+    }
+
+    /// Returns room for a learner of its embeddings.
     pub(super) fn memory(&self) -> Memory {
-        Memory::for_backbone(&self.backbone)
+        Memory::for_backbone(&self.engine)
     }
 
-    /// Refuses what was enrolled under another backbone, saying what can be done about it. What holds
-    /// no example suits every backbone.
+    /// Refuses a profile that was enrolled under another backbone. A profile without examples fits
+    /// every backbone.
+    ///
+    /// # Errors
+    /// [`ProfileError::OtherBackbone`], with the commands that help.
     pub(super) fn check(&self, profile: &Profile, snapshot: &Snapshot) -> Result<(), ProfileError> {
         let header = snapshot.header();
         if header.backbone == self.id() || header.examples == 0 {
             return Ok(());
         }
-        let again = self.learning_again(profile, snapshot)?;
+        let remedy = self.reembedding(profile, snapshot)?;
         Err(ProfileError::OtherBackbone {
             path: profile.path().to_owned(),
             enrolled_under: Box::new(header.backbone),
             model: self.name.clone(),
             in_use: Box::new(self.id()),
             remedy: format!(
-                "{again}, or name the backbone that it was enrolled under (--model, --engine), or \
+                "{remedy}, or name the backbone that it was enrolled under (--model, --engine), or \
                  another --profile"
             ),
         })
     }
 
     /// Refuses the snapshot in `file` if it was enrolled under another backbone.
+    ///
+    /// # Errors
+    /// [`ProfileError::OtherBackbone`].
     pub(super) fn check_import(
         &self,
         snapshot: &Snapshot,
@@ -94,12 +108,8 @@ impl Chosen {
         })
     }
 
-    /// How to learn the examples of a foreign profile again, as far as their clips are kept.
-    fn learning_again(
-        &self,
-        profile: &Profile,
-        snapshot: &Snapshot,
-    ) -> Result<String, ProfileError> {
+    /// Says how to take a profile of another backbone to this one, as far as its clips are kept.
+    fn reembedding(&self, profile: &Profile, snapshot: &Snapshot) -> Result<String, ProfileError> {
         let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut learner = memory.learner();
         snapshot.restore(&mut learner)?;
@@ -111,31 +121,28 @@ impl Chosen {
             clip.is_some_and(|clip| clip.state() == ClipState::Kept)
         });
         let (kept, all) = (kept.count(), snapshot.header().examples);
-        let mut command = format!(
-            "mtslvr classes reembed --profile {}",
-            profile.path().display()
-        );
-        if let Some(model) = self.choice.model.named() {
-            command += &format!(" --model {model}");
-        }
-        if let Some(engine) = self.choice.engine {
-            command += &format!(" --engine {}", engine.name());
-        }
+        let command = CommandLine::new(&["classes", "reembed"])
+            .option("--profile", Some(profile.path()))
+            .option(
+                "--model",
+                self.choice.model.named().map(ToString::to_string),
+            )
+            .option("--engine", self.choice.engine.engine.map(|e| e.name()));
         Ok(match kept {
-            0 => "none of its clips are kept, so enrol them again in a new profile".to_owned(),
-            _ if kept == all => {
-                format!(
-                    "the clips of all {all} examples are kept: learn them again with `{command}`"
-                )
+            0 => {
+                "none of its clips are kept, so enrol the sounds again in a new profile".to_owned()
             }
+            _ if kept == all => format!(
+                "the clips of all {all} examples are kept: embed them again with `{command}`"
+            ),
             _ => format!(
-                "the clips of {kept} of its {all} examples are kept: learn those again with \
-                 `{command} --drop-missing`"
+                "the clips of {kept} of its {all} examples are kept: embed those again with `{}`",
+                command.flag("--drop-missing", true)
             ),
         })
     }
 
-    /// Makes `learner` hold what the profile holds now: nothing, if there is none.
+    /// Fills `learner` with the profile as it is now, and leaves it as it is if there is no file.
     pub(super) fn restore(
         &self,
         profile: &Profile,

@@ -1,0 +1,109 @@
+//! The profile as a snapshot in a file: for a backup, another computer, or a device.
+
+use super::super::backbone::BackboneChoice;
+use super::super::examples::examples;
+use super::super::profile::{BackboneInUse, ProfileChoice};
+use super::existing;
+use anyhow::{Result, ensure};
+use mtslvr_listen::profile::{Memory, Profile, Snapshot};
+use std::path::PathBuf;
+
+/// Copy the profile to a file, for a backup or a device
+///
+/// The file is a snapshot: the classes with their examples, names and thresholds, without the clips.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Back up the profile" => "mtslvr classes export backup.mtss",
+    "Replace an earlier backup" => "mtslvr classes export backup.mtss --force",
+))]
+pub(super) struct Export {
+    /// File to write
+    file: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    profile: ProfileChoice,
+}
+
+/// Replace the profile with a snapshot from a backup or a device
+///
+/// The snapshot must have been enrolled under the backbone that is used here.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Restore a backup, where there is no profile" => "mtslvr classes import backup.mtss",
+    "Restore it over a profile with classes, which are lost" =>
+        "mtslvr classes import backup.mtss --force",
+))]
+pub(super) struct Import {
+    /// Snapshot to read
+    file: PathBuf,
+    /// Replace a profile that holds classes; they are lost
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    profile: ProfileChoice,
+    #[command(flatten)]
+    backbone: BackboneChoice,
+}
+
+impl Export {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let snapshot = existing(&self.profile.profile()?)?;
+        ensure!(
+            self.force || !self.file.exists(),
+            "{}: exists already; give another name, or --force to replace it",
+            self.file.display()
+        );
+        snapshot.write(&self.file)?;
+        let header = snapshot.header();
+        println!(
+            "{}: {} classes with {} examples, for the backbone {}",
+            self.file.display(),
+            header.classes,
+            header.examples,
+            header.backbone
+        );
+        Ok(())
+    }
+}
+
+impl Import {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let profile = self.profile.profile()?;
+        let snapshot = Snapshot::read(&self.file)?;
+        let header = snapshot.header();
+        // All of it must be sound, not only what the header tells.
+        let mut memory = Memory::for_snapshot(&header);
+        snapshot.restore(&mut memory.learner())?;
+        BackboneInUse::open(&self.backbone)?.check_import(&snapshot, &self.file)?;
+        let locked = profile.lock()?;
+        self.check_losses(&profile)?;
+        locked.write_snapshot(&snapshot)?;
+        println!(
+            "{}: {} classes with {} examples",
+            profile.path().display(),
+            header.classes,
+            header.examples
+        );
+        Ok(())
+    }
+
+    /// Refuses to replace classes without --force. A damaged profile may always be replaced: that is
+    /// what a backup is for.
+    fn check_losses(&self, profile: &Profile) -> Result<()> {
+        let Ok(Some(snapshot)) = profile.read() else {
+            return Ok(());
+        };
+        let classes = snapshot.header().classes;
+        ensure!(
+            classes == 0 || self.force,
+            "{}: holds {classes} classes, which would be lost; back it up with `mtslvr classes export \
+             FILE`, then give --force",
+            profile.path().display()
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! `mtslvr eval open-set`: measures how well sounds that were never enrolled are rejected.
+
+use super::report::{Embedder, ReportOutput, with_shots};
+use super::tasks::{SetChoice, TaskChoice};
+use crate::backbone::BackboneChoice;
+use crate::cache::CacheChoice;
+use crate::examples::examples;
+use anyhow::{Result, ensure};
+use mtslvr_evaluate::{Head, OpenSetReport, OpenSetSettings, open_set};
+use mtslvr_runtime::fewshot::HeadKind;
+use std::fmt;
+use std::str::FromStr;
+
+/// Measure how well sounds that were never enrolled are rejected
+///
+/// Each task enrols some classes of a set and then asks about their clips, about other classes of the
+/// set and about other sets. The report tells how well enrolled sounds are separated from the others, and
+/// how far the threshold, which is computed without hearing the others, is from the share of false
+/// acceptances that it aims at.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Write the report on the shipped edge-s" =>
+        "mtslvr eval open-set --data labelled --report open-set.md",
+    "Ask for fewer false acceptances, at 5 examples" =>
+        "mtslvr eval open-set --data labelled --shots 5 --false-acceptance 0.01",
+))]
+pub(super) struct Args {
+    #[command(flatten, next_help_heading = "Backbone")]
+    backbone: BackboneChoice,
+    #[command(flatten, next_help_heading = "Tasks")]
+    sets: SetChoice,
+    /// Numbers of examples of each class, each measured
+    #[arg(
+        long,
+        value_name = "N,...",
+        value_delimiter = ',',
+        default_value = "1,5,10",
+        help_heading = "Tasks"
+    )]
+    shots: Vec<usize>,
+    #[command(flatten, next_help_heading = "Tasks")]
+    tasks: TaskChoice,
+    #[command(flatten, next_help_heading = "Tasks")]
+    cache: CacheChoice,
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value_t = RuntimeHead::default(),
+        help_heading = "Classifier",
+        help = format!("Classifier to fit in each task: {RUNTIME_HEADS}")
+    )]
+    head: RuntimeHead,
+    /// Share of strange sounds that may be accepted, between 0 and 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.05,
+        help_heading = "Classifier"
+    )]
+    false_acceptance: f32,
+    #[command(flatten, next_help_heading = "Output")]
+    output: ReportOutput,
+}
+
+/// Names of the heads that can reject a sound.
+const RUNTIME_HEADS: &str = "nearest-mean, ridge, ridge=LAMBDA, logistic, logistic=C";
+
+/// A head of the runtime: it answers with similarities, which thresholds need.
+#[derive(Clone, Copy, Debug, Default)]
+struct RuntimeHead(HeadKind);
+
+impl FromStr for RuntimeHead {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name.parse() {
+            Ok(Head::Runtime(head)) => Ok(Self(head)),
+            _ => Err(format!(
+                "expected a head that can reject sounds: {RUNTIME_HEADS}, with a positive number for \
+                 LAMBDA and C"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for RuntimeHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Head::Runtime(self.0).fmt(f)
+    }
+}
+
+impl Args {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        self.tasks.check()?;
+        ensure!(
+            self.false_acceptance > 0.0 && self.false_acceptance < 1.0,
+            "--false-acceptance must be between 0 and 1, not {}",
+            self.false_acceptance
+        );
+        let mut embedder = Embedder::open(&self.backbone)?;
+        let all_sets = embedder.embed(&self.sets.data, &self.cache.open()?)?;
+        let space = embedder.space();
+        let space = space.as_space();
+        let mut results = Vec::new();
+        for &shots in &self.shots {
+            let settings = OpenSetSettings {
+                shape: self.tasks.shape(shots),
+                tasks: self.tasks.tasks,
+                head: self.head.0,
+                seed: self.tasks.seed,
+                false_acceptance: self.false_acceptance,
+            };
+            let sets = with_shots(&all_sets, shots, &mut embedder.notes);
+            for chosen in 0..sets.len() {
+                eprintln!("{}, {shots} shots", sets[chosen].name);
+                match open_set(&sets, chosen, &settings) {
+                    Ok(result) => results.push(result),
+                    // A set that is too small is no reason to lose the others.
+                    Err(error) => embedder.notes.push(format!("{shots} examples: {error}.")),
+                }
+            }
+        }
+        let parts = space.parts().as_slice().iter();
+        let shares: Vec<String> = parts.map(|p| format!("{} {}", p.name, p.share)).collect();
+        self.output.write(&OpenSetReport {
+            model: embedder.file.name().to_owned(),
+            engine: embedder.file.engine().name().to_owned(),
+            checksum: space.backbone().to_string(),
+            head: self.head.to_string(),
+            ways: self.tasks.ways,
+            queries: self.tasks.queries,
+            tasks: self.tasks.tasks,
+            seed: self.tasks.seed,
+            false_acceptance: f64::from(self.false_acceptance * 1e4).round() / 100.0,
+            shares: shares.join(", "),
+            results,
+            notes: embedder.notes,
+        })
+    }
+}
