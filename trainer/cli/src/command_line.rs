@@ -47,6 +47,7 @@ impl CommandLine {
     }
 
     /// Appends an option once for each of its values.
+    #[cfg(any(feature = "train", test))]
     pub(super) fn options_each(self, name: &str, values: &[impl AsRef<OsStr>]) -> Self {
         let each = |line: Self, value| line.option(name, Some(value));
         values.iter().fold(self, each)

@@ -108,7 +108,7 @@ enum Command {
     #[cfg(feature = "train")]
     Pack(pack::Args),
     Inspect(inspect::Args),
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
     Stream(Box<stream::Args>),
     Bench(bench::Args),
     Embed(embed::Args),
