@@ -18,7 +18,7 @@ pub(super) struct Repacked<'a> {
 #[derive(Debug)]
 struct RepackedOp<'a> {
     op: Op<'a>,
-    /// Of a convolution or linear layer.
+    /// The repacked layer, if the operator is a convolution or linear layer.
     convolution: Option<RepackedConvolution>,
 }
 

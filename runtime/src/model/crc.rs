@@ -27,12 +27,12 @@ const TABLE: [u32; 16] = {
 pub struct Crc32(u32);
 
 impl Crc32 {
-    /// Of no bytes yet.
+    /// Starts a checksum.
     pub const fn new() -> Self {
         Self(!0)
     }
 
-    /// Of the bytes so far and `bytes`.
+    /// Adds `bytes` to those so far.
     #[must_use]
     pub fn update(mut self, bytes: &[u8]) -> Self {
         for &byte in bytes {

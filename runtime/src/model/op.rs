@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::Tensor;
 use crate::nn::{AddRule, Layout, Requantisation, Window};
 
-/// What an operator computes.
+/// Kind of an operator: the computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -53,7 +53,7 @@ impl OpKind {
 pub struct Op<'a> {
     /// Its place in the program.
     pub index: usize,
-    /// What it computes.
+    /// Its kind.
     pub kind: OpKind,
     /// The order of a convolution's weights; in rows for all other operators.
     pub layout: Layout,

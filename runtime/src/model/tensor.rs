@@ -15,7 +15,7 @@ pub struct Tensor {
     pub shape: Shape,
     /// Its place: bytes from the start of the arena.
     pub offset: usize,
-    /// What its values stand for.
+    /// Real values that its int8 values stand for.
     pub quantisation: Quantisation,
 }
 

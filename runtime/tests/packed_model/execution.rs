@@ -1,5 +1,4 @@
-//! What the engine computes, against the same network in real numbers, and whether the ways of
-//! packing it agree.
+//! The engine against the same network in real numbers, and the ways of packing it against each other.
 
 use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};

@@ -19,7 +19,7 @@ const PLAIN: &str = "v1.slvr";
 /// The same network with every section that a file may have, and one of a kind that is not known.
 const FULL: &str = "v1-sections.slvr";
 
-/// What both compute.
+/// Outputs that both compute.
 const OUTPUTS: &str = "v1.outputs.bin";
 
 fn path(name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! What opening says of headers and sections that break a rule of the format, and what the hash is of.
+//! Headers and sections that break a rule of the format are refused; and the hash is of the contents.
 
 use mtslvr_pack::builder::{Section, add_section, build, seal};
 use mtslvr_runtime::model::wire::{
@@ -8,7 +8,7 @@ use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 
 use crate::network::{Plan, network};
 
-/// What [`small`] is made of.
+/// Shape of [`small`].
 pub const SMALL: Plan = Plan {
     width: 2,
     stages: 1,
@@ -20,7 +20,7 @@ pub fn small() -> AlignedBytes {
     build(&network(SMALL, 21)).unwrap()
 }
 
-/// What opening says of a small model after a change, with the checksum put right again.
+/// Returns the error of opening a small model after a change, with the checksum put right again.
 pub fn refused(change: impl FnOnce(&mut AlignedBytes)) -> OpenError {
     let mut file = small();
     change(&mut file);

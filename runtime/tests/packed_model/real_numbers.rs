@@ -1,4 +1,4 @@
-//! What a description computes in real numbers: the engine is measured against it.
+//! Computes a description in real numbers: the engine is measured against it.
 
 use mtslvr_pack::builder::{Activation, ChannelRules, ModelSpec, OpKindSpec};
 use mtslvr_runtime::nn::{Shape, Window};

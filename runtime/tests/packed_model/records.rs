@@ -1,4 +1,4 @@
-//! What opening says of records, embeddings and weights that break a rule of the format.
+//! Records, embeddings and weights that break a rule of the format are refused.
 
 use mtslvr_pack::builder::{build, seal};
 use mtslvr_runtime::fewshot::Reference;

@@ -39,7 +39,7 @@ pub struct Output {
 pub struct Op {
     /// Its name in the ONNX file.
     pub name: String,
-    /// What it computes.
+    /// The computation, and the tensors it reads.
     pub kind: OpKind,
     /// Applied to its result.
     pub activation: Activation,
@@ -47,7 +47,7 @@ pub struct Op {
     pub output: Shape,
 }
 
-/// What an operator computes, and from which tensors.
+/// An operator's computation, and the tensors it reads.
 pub type OpKind = OpKindSpec<Channels>;
 
 /// Weights, and what becomes of each output channel:

@@ -118,7 +118,7 @@ pub struct Statistics {
 pub struct Operator {
     /// Its name; a packed model has no names.
     pub name: Option<String>,
-    /// What it computes, in the field's terms.
+    /// Its kind, in the field's terms.
     pub kind: String,
     /// `height x width x channels` of what it reads.
     pub input: String,
@@ -241,7 +241,7 @@ impl Stored {
     }
 }
 
-/// What each operator reads, and its multiply-accumulates.
+/// The operands of each operator, and its multiply-accumulates.
 #[derive(Default)]
 struct Needs {
     ops: Vec<(usize, Option<usize>, u64)>,

@@ -25,7 +25,7 @@ const STATISTICS_CLIPS: usize = 512;
 /// How to pack.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
-    /// What the model is called.
+    /// Name of the model.
     pub name: String,
     /// Where it comes from.
     pub provenance: String,

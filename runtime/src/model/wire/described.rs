@@ -99,7 +99,7 @@ pub fn emit_frontend(config: &FrontendConfig) -> [u8; frontend::LEN] {
     record
 }
 
-/// What the cohort section begins with. The directions follow, int8, one after the other.
+/// The first bytes of the cohort section. The directions follow, int8, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CohortHeader {
     /// Number of directions.

@@ -31,7 +31,7 @@ pub mod header {
 pub mod section {
     use crate::model::wire::Field;
 
-    /// What the section holds: a [`SectionKind`](crate::model::wire::SectionKind).
+    /// Contents of the section: a [`SectionKind`](crate::model::wire::SectionKind).
     pub const KIND: Field<u16, 0> = Field::NEW;
     /// Bit 0: a reader that does not know the kind must refuse the file.
     pub const FLAGS: Field<u16, 2> = Field::NEW;
@@ -85,7 +85,7 @@ pub mod tensor {
 pub mod op {
     use crate::model::wire::Field;
 
-    /// What it computes: an [`OpKind`](crate::model::OpKind).
+    /// Kind of the operator: an [`OpKind`](crate::model::OpKind).
     pub const KIND: Field<u8, 0> = Field::NEW;
     /// Order of the weights: a [`Layout`](crate::nn::Layout).
     pub const LAYOUT: Field<u8, 1> = Field::NEW;

@@ -31,7 +31,7 @@ impl Header {
     /// Bytes of a header.
     pub const LEN: usize = header::LEN;
 
-    /// What a file begins with.
+    /// The first bytes of every file.
     pub const MAGIC: [u8; 4] = *b"SLVR";
 
     /// Describes a file of this version whose length, checksum and hash are still to be filled in.
@@ -72,7 +72,7 @@ impl Header {
     }
 }
 
-/// What a section holds.
+/// Contents of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u16)]
@@ -88,7 +88,7 @@ pub enum SectionKind {
     Frontend = 4,
     /// Mean embedding of ordinary audio.
     BaseMean = 5,
-    /// What the model is called.
+    /// Name of the model.
     Name = 6,
     /// Where the model comes from.
     Provenance = 7,

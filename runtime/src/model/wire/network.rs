@@ -9,7 +9,7 @@ pub const NO_OPERAND: u16 = u16::MAX;
 /// Stands for a table that an operator does not have.
 pub const NO_TABLE: u32 = u32::MAX;
 
-/// What the network section begins with. The tensors' records follow, then the operators'.
+/// The first bytes of the network section. The tensors' records follow, then the operators'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkHeader {
     /// Number of operators; there is one tensor more.
@@ -46,7 +46,7 @@ pub struct TensorRecord {
     pub shape: Shape,
     /// Offset in the arena.
     pub offset: u32,
-    /// What its int8 values stand for.
+    /// Real values that its int8 values stand for.
     pub quantisation: Quantisation,
 }
 

@@ -15,11 +15,11 @@ pub(super) struct Step<'s> {
     pub kind: &'s OpKindSpec,
     pub input: usize,
     pub second: Option<usize>,
-    /// What it writes.
+    /// The tensor it writes.
     pub output: &'s TensorSpec,
     /// Applied to what it writes.
     pub activation: Activation,
-    /// Of a fused addition: the convolution by itself.
+    /// The convolution by itself, if an addition is fused into it.
     pub fused: Option<&'s OpSpec>,
 }
 

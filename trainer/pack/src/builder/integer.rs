@@ -42,7 +42,7 @@ pub(super) fn pre_shift(factors: &[f64], place: Place) -> Result<u8, BuildError>
         .ok_or(place.refuse(greatest))
 }
 
-/// What a factor of one is as a multiplier.
+/// Returns the multiplier of a factor of one.
 pub(super) fn unit(pre: u8) -> f64 {
     (1u64 << (32 - pre)) as f64
 }

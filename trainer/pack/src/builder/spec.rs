@@ -8,13 +8,13 @@ use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 /// A quantised network: operators over tensors, and which of these are the parts of an embedding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// What it is called.
+    /// Name of the model.
     pub name: String,
     /// Where it comes from: free text.
     pub provenance: String,
     /// Parameters of its features.
     pub frontend: FrontendConfig,
-    /// What the int8 patch stands for. Its shape is `frames x mels x 1`.
+    /// Real values that the int8 patch stands for. Its shape is `frames x mels x 1`.
     pub input: Quantisation,
     /// The operators in an order that can run. Operator `i` writes tensor `i + 1`; tensor 0 is the
     /// patch.
@@ -45,7 +45,7 @@ pub struct PartSpec {
 /// One operator and the tensor it writes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpSpec {
-    /// What it computes, and from which tensors.
+    /// The computation, and the tensors it reads.
     pub kind: OpKindSpec,
     /// Applied to its result.
     pub activation: Activation,
@@ -58,7 +58,7 @@ pub struct OpSpec {
 pub struct TensorSpec {
     /// Height (time), width (mel), channels.
     pub shape: Shape,
-    /// What its int8 values stand for.
+    /// Real values that its int8 values stand for.
     pub quantisation: Quantisation,
 }
 
