@@ -17,7 +17,7 @@ use kept::{Kept, SCRATCH_LEN};
 use model::{ARENA_LEN, CLIP_BUFFER_LEN, MODEL};
 use mtslvr_board::instructions::Instructions;
 use mtslvr_board::{entry, memory, say, semihosting};
-use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
+use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::model::{Aligned, Model};
