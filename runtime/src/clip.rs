@@ -106,7 +106,7 @@ impl<'b> PatchCutter<'b> {
         let left_over = cut.frames.left_over();
         let is_short = 0 < frames && frames < capacity as u64;
         if is_short || (left_over > 0 && 4 * left_over >= capacity) {
-            on_patch(cut.frames.into_last_patch());
+            on_patch(cut.frames.arranged_last_patch());
             cut.patches += 1;
         }
         let patches = cut.patches;

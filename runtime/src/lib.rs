@@ -1,5 +1,6 @@
-//! Runs a packed MT-SLVR audio backbone and learns new sounds from a few labelled examples,
-//! without an allocator and without `std`.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
 //!
 //! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
 //! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole

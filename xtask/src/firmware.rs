@@ -38,6 +38,12 @@ pub const EXAMPLE: Program = Program {
     binary: "mtslvr-qemu",
 };
 
+/// The least device: listens, learns at the press of a button, keeps what it learnt.
+pub const MINIMAL: Program = Program {
+    package: "minimal",
+    binary: "mtslvr-minimal",
+};
+
 /// Counts instructions.
 pub const BENCH: Program = Program {
     package: "bench",

@@ -46,6 +46,9 @@ enum Command {
         /// The packed model (.slvr) to put into flash.
         #[arg(long, value_name = "FILE")]
         model: PathBuf,
+        /// The program: `qemu` enrols and recognises recordings, `minimal` listens to one.
+        #[arg(long, value_parser = ["qemu", "minimal"], value_name = "PROGRAM", default_value = "qemu")]
+        program: String,
         /// Run it in QEMU, with the arguments behind `--`.
         #[arg(long)]
         run: bool,
@@ -110,12 +113,17 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Firmware {
             board,
             model,
+            program,
             run,
             args,
         } => {
+            let program = match program.as_str() {
+                "minimal" => firmware::MINIMAL,
+                _ => firmware::EXAMPLE,
+            };
             let model = firmware::find_model(&model)?;
             let toolchain = embedded::Toolchain::set_up(&[board])?;
-            let elf = firmware::build(toolchain, board, firmware::EXAMPLE, &model)?;
+            let elf = firmware::build(toolchain, board, program, &model)?;
             println!("{}", elf.display());
             if run {
                 firmware::run(board, &elf, &args)?;

@@ -20,6 +20,9 @@ const MODEL: &str = "test model";
 /// The board that the example firmware is tested on.
 const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
+/// The least device, which has the shipped model.
+const MINIMAL: &str = "firmware: build the least device";
+const PACKAGE: &str = "package of the runtime";
 /// The firmwares of real boards.
 const BOARDS: &str = "firmware: real boards";
 const FIGURES: &str = "firmware: bytes and figures";
@@ -68,6 +71,7 @@ pub fn test() -> ExitCode {
         );
     }
     steps.run("documentation", documentation);
+    steps.run(PACKAGE, package);
     match &toolchain {
         Some(toolchain) => {
             steps.run("no_std build of the runtime", || no_std_build(toolchain));
@@ -86,6 +90,17 @@ pub fn test() -> ExitCode {
         }
         (_, None) => {
             steps.blocked(FIRMWARE, MODEL);
+            None
+        }
+    };
+
+    let minimal = match &toolchain {
+        Some(toolchain) => steps.run(MINIMAL, || {
+            let model = firmware::model_or_shipped(None)?;
+            firmware::build(*toolchain, BOARD, firmware::MINIMAL, &model)
+        }),
+        None => {
+            steps.blocked(MINIMAL, EMBEDDED);
             None
         }
     };
@@ -143,6 +158,7 @@ pub fn test() -> ExitCode {
         library,
         model,
         elf,
+        minimal,
     };
     steps.run(HOST_TESTS, || host_tests(&inputs));
     match env::var_os("MTSLVR_DATA").filter(|data| !data.is_empty()) {
@@ -160,6 +176,7 @@ struct Inputs {
     library: Option<PathBuf>,
     model: Option<PathBuf>,
     elf: Option<PathBuf>,
+    minimal: Option<PathBuf>,
 }
 
 impl Inputs {
@@ -171,6 +188,7 @@ impl Inputs {
             ("ORT_DYLIB_PATH", &self.library),
             ("MTSLVR_TEST_MODEL", &self.model),
             ("MTSLVR_TEST_FIRMWARE", &self.elf),
+            ("MTSLVR_TEST_MINIMAL", &self.minimal),
         ] {
             if let Some(value) = value {
                 command.env(name, value);
@@ -218,7 +236,7 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    let firmware = ["--no-default-features", "--features", "flash"];
+    let firmware = ["--no-default-features", "--features", "flash,defmt"];
     run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
     // The program that only runs packed models.
     run(&[
@@ -278,8 +296,17 @@ fn no_std_build(toolchain: &Toolchain) -> Result<()> {
         "mtslvr-runtime",
         "--no-default-features",
         "--features",
-        "flash",
+        "flash,defmt",
     ]))
+}
+
+/// The runtime packs into a crate that builds by itself: nothing in it refers to the rest of the tree.
+fn package() -> Result<()> {
+    process::run(
+        workspace::host_cargo()?
+            .args(["package", "--locked", "--allow-dirty"])
+            .args(["--package", "mtslvr-runtime"]),
+    )
 }
 
 /// A small packed model with seeded random weights: the tests compare engines, not accuracy.

@@ -3,6 +3,7 @@
 #![no_std]
 
 pub mod flash;
+pub mod inputs;
 pub mod instructions;
 pub mod memory;
 pub mod semihosting;

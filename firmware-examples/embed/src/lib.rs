@@ -41,6 +41,18 @@ pub fn device() {
     }
 }
 
+/// Writes `model.rs` into the folder of the build script: [`module`] about the model that `MTSLVR_MODEL`
+/// names.
+///
+/// # Errors
+/// A sentence about the model that cannot be read, or the file that cannot be written.
+pub fn write_module() -> Result<(), String> {
+    let (bytes, path) = model()?;
+    let model = Model::open(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    fs::write(out_dir().join("model.rs"), module(&model, &path))
+        .map_err(|error| format!("model.rs: {error}"))
+}
+
 /// The packed model that `MTSLVR_MODEL` names, and its path.
 pub fn model() -> Result<(AlignedBytes, PathBuf), String> {
     model_or(None)

@@ -68,7 +68,7 @@ impl<'b> FrameRing<'b> {
 
     /// Returns the last frames as a patch, in the order in which they came, repeated until the patch is
     /// full if they are fewer. The ring is then as good as empty: [`Self::clear`] comes next.
-    pub fn into_last_patch(&mut self) -> &[f32] {
+    pub fn arranged_last_patch(&mut self) -> &[f32] {
         if self.pushed < self.capacity() as u64 {
             repeat_until_full(self.rows, self.next);
         } else {
@@ -129,11 +129,11 @@ mod tests {
         let mut ring = ring(&mut rows, 5);
         assert_eq!((ring.left_over(), ring.pushed()), (2, 5));
         let last = [frame(2), frame(3), frame(4)].concat();
-        assert_eq!(ring.into_last_patch(), last);
+        assert_eq!(ring.arranged_last_patch(), last);
         ring.clear();
         ring.push(&frame(9));
         let repeated = [frame(9), frame(9), frame(9)].concat();
-        assert_eq!(ring.into_last_patch(), repeated);
+        assert_eq!(ring.arranged_last_patch(), repeated);
     }
 
     #[test]

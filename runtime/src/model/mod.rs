@@ -197,8 +197,7 @@ impl<'a> Model<'a> {
 
     /// Returns the tensors: the patch, then what each operator writes.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> {
-        let network = self.network;
-        (0..network.tensors.len()).filter_map(move |index| network.tensor(index))
+        self.network.tensors()
     }
 
     /// Returns the indices of the tensors that hold the parts' values.
@@ -235,7 +234,12 @@ pub(crate) fn proven<T>(found: Option<T>) -> T {
 #[cfg(feature = "defmt")]
 impl defmt::Format for Model<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "Model {{ name: {=str}, id: {} }}", self.name(), self.id());
+        defmt::write!(
+            f,
+            "Model {{ name: {=str}, id: {} }}",
+            self.name(),
+            self.id()
+        );
     }
 }
 

@@ -22,13 +22,15 @@ pub(super) struct Network<'a> {
 impl<'a> Network<'a> {
     /// Returns tensor `index`.
     pub fn tensor(&self, index: usize) -> Option<Tensor> {
-        let record = TensorRecord::read(self.tensors.get(index)?);
-        Some(Tensor {
-            index,
-            shape: record.shape,
-            offset: record.offset as usize,
-            quantisation: record.quantisation,
-        })
+        self.tensors
+            .get(index)
+            .map(|record| Tensor::read(index, record))
+    }
+
+    /// Returns the tensors.
+    pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'a> {
+        let records = self.tensors.iter().enumerate();
+        records.map(|(index, record)| Tensor::read(index, record))
     }
 
     /// Returns the tensors that operator `index` reads, whatever they are, without a look at the rest

@@ -5,7 +5,7 @@
 
 use core::ops::RangeInclusive;
 
-use super::Model;
+use super::{Model, proven};
 
 impl Model<'_> {
     /// Returns the times from writing tensor `index` to its last use; `None` if there is no such
@@ -21,11 +21,9 @@ impl Model<'_> {
             return self.op_count() + 1;
         }
         // A tensor is read by operators from the one on whose number is its index.
-        let readers = (index..self.op_count()).rev();
-        let mut reads = readers.map(|op| (op, self.network.operands(op)));
-        reads
-            .find(|(_, operands)| operands.is_some_and(|reads| reads.contains(&Some(index))))
-            .map_or(index, |(op, _)| op + 1)
+        let reads = |op: &usize| proven(self.network.operands(*op)).contains(&Some(index));
+        let mut readers = (index..self.op_count()).rev();
+        readers.find(reads).map_or(index, |op| op + 1)
     }
 
     /// Returns the largest sum of bytes that are needed at one time: no placement can do with a

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 
+use super::wire::TensorRecord;
 use crate::nn::{Quantisation, Shape};
 
 /// A tensor of a model.
@@ -19,6 +20,17 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Reads the record of tensor `index`.
+    pub(super) fn read(index: usize, record: &[u8; TensorRecord::LEN]) -> Self {
+        let record = TensorRecord::read(record);
+        Self {
+            index,
+            shape: record.shape,
+            offset: record.offset as usize,
+            quantisation: record.quantisation,
+        }
+    }
+
     /// Returns the bytes of the arena that it takes.
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.shape.len()

@@ -8,7 +8,8 @@ use mtslvr_runtime::model::{Model, Tables};
 use mtslvr_runtime::nn::{Layout, Window};
 use std::collections::BTreeMap;
 
-use crate::network::{Plan, interpret, network, patches, rewire};
+use crate::network::{Plan, network, patches, rewire};
+use crate::real_numbers::interpret;
 
 /// Embeddings of a few patches, and their int8 values.
 fn run(spec: &ModelSpec) -> (Vec<f32>, Vec<i8>) {

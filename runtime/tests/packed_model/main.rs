@@ -8,4 +8,7 @@ mod golden;
 mod listening;
 mod memory;
 mod network;
+mod opening;
+mod real_numbers;
+mod records;
 mod refusals;

@@ -6,6 +6,8 @@ use mtslvr_pack::builder::{
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
+use crate::real_numbers::interpret;
+
 /// A generator of the same numbers for ever (golden files rest on it): xorshift64*.
 pub struct Random(u64);
 
@@ -346,101 +348,6 @@ fn calibrate(spec: &mut ModelSpec) {
                 }
                 spec.ops[op].output.quantisation = quantisation;
             }
-        }
-    }
-}
-
-/// All tensors in real numbers: what the description says, without any quantisation of activations.
-pub fn interpret(spec: &ModelSpec, patch: &[f32]) -> Vec<Vec<f64>> {
-    let mut tensors: Vec<Vec<f64>> = vec![patch.iter().map(|&x| x.into()).collect()];
-    let mut shapes = vec![Shape::new(
-        spec.frontend.frames.into(),
-        spec.frontend.mels.into(),
-        1,
-    )];
-    let activate = |activation: Activation, x: f64| match activation {
-        Activation::Linear => x,
-        Activation::Relu => x.max(0.0),
-        Activation::Clip { lo, hi } => x.clamp(lo.into(), hi.into()),
-    };
-    for op in &spec.ops {
-        let out = op.output.shape;
-        let mut values = Vec::with_capacity(out.len());
-        for at in 0..out.len() {
-            let (position, o) = (at / out.channels, at % out.channels);
-            let (oy, ox) = (position / out.width, position % out.width);
-            let value = match &op.kind {
-                OpKindSpec::Convolution {
-                    input,
-                    window,
-                    channels: rules,
-                } => {
-                    let map = shapes[*input];
-                    let row = window.area() * map.channels;
-                    let mut acc = 0.0;
-                    walk(window, map, oy, ox, |tap, pixel| {
-                        for c in 0..map.channels {
-                            let w = rules.weights[o * row + tap * map.channels + c];
-                            acc += f64::from(w) * tensors[*input][pixel * map.channels + c];
-                        }
-                    });
-                    if let Some(adapter) = &rules.adapter {
-                        let pixel = oy * window.stride[0] * map.width + ox * window.stride[1];
-                        for c in 0..map.channels {
-                            let w = adapter[o * map.channels + c];
-                            acc += f64::from(w) * tensors[*input][pixel * map.channels + c];
-                        }
-                    }
-                    affine(rules, o, acc)
-                }
-                OpKindSpec::Linear {
-                    input,
-                    channels: rules,
-                } => {
-                    let x = &tensors[*input];
-                    let row = &rules.weights[o * x.len()..][..x.len()];
-                    let acc = row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum();
-                    affine(rules, o, acc)
-                }
-                OpKindSpec::Add { a, b } => tensors[*a][at] + tensors[*b][at],
-                OpKindSpec::MaxPool { input, window } => {
-                    let mut greatest = f64::NEG_INFINITY;
-                    walk(window, shapes[*input], oy, ox, |_, pixel| {
-                        greatest = greatest.max(tensors[*input][pixel * out.channels + o]);
-                    });
-                    greatest
-                }
-                OpKindSpec::AveragePool { input, window } => {
-                    let mut sum = 0.0;
-                    walk(window, shapes[*input], oy, ox, |_, pixel| {
-                        sum += tensors[*input][pixel * out.channels + o];
-                    });
-                    sum / window.area() as f64
-                }
-            };
-            values.push(activate(op.activation, value));
-        }
-        tensors.push(values);
-        shapes.push(out);
-    }
-    tensors
-}
-
-fn affine(rules: &ChannelRules, o: usize, acc: f64) -> f64 {
-    f64::from(rules.gain[o]) * f64::from(rules.scale[o]) * acc + f64::from(rules.shift[o])
-}
-
-/// Calls `visit(kernel position, pixel)` for what lies inside the map.
-fn walk(window: &Window, map: Shape, oy: usize, ox: usize, mut visit: impl FnMut(usize, usize)) {
-    for tap in 0..window.area() {
-        let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
-        let y = (oy * window.stride[0] + ky).checked_sub(window.padding.top);
-        let x = (ox * window.stride[1] + kx).checked_sub(window.padding.left);
-        if let (Some(y), Some(x)) = (y, x)
-            && y < map.height
-            && x < map.width
-        {
-            visit(tap, y * map.width + x);
         }
     }
 }

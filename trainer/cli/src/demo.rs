@@ -155,8 +155,10 @@ impl Args {
             config,
             recordings: sounds.training.clone(),
             cache: DecodeCache::NONE,
+            heard: self.out.join("run/teachers"),
             out: self.out.join("run"),
             resume: false,
+            start: None,
         };
         let mut bar = TrainingBar::new();
         let trained = train(&request, super::interrupt::on_ctrl_c()?, &mut bar)?;

@@ -34,6 +34,10 @@ pub(super) struct Args {
     /// Change any key of every variant's configuration, such as --set train.batch=64
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
+    /// The file of a teacher that variants name, an ONNX model of waveforms or a backbone as --model
+    /// takes it (trainer/train/TEACHERS.md)
+    #[arg(long = "teacher", value_name = "NAME=FILE")]
+    teachers: Vec<String>,
     #[command(flatten)]
     cache: Cache,
     /// Only list the cells and how long each trains
@@ -47,7 +51,7 @@ pub(super) struct Args {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        let plan = Plan::read(&self.file, &self.settings)?;
+        let plan = Plan::read(&self.file, &self.settings, &self.teachers)?;
         let cells = plan.cells(&self.out)?;
         if self.list {
             for cell in &cells {
@@ -74,6 +78,7 @@ impl Args {
                 sets,
                 cache,
             },
+            heard: self.cache.heard(&self.out),
             out: self.out.clone(),
         };
         let stop = super::interrupt::on_ctrl_c()?;
@@ -117,6 +122,11 @@ impl Observer for Lines {
         if done >= 1.0 {
             bar.finish();
         }
+    }
+
+    fn hearing(&mut self, teacher: &str, heard: usize, windows: usize) {
+        let bar = self.bar.get_or_insert_with(TrainingBar::new);
+        bar.hearing(teacher, heard, windows);
     }
 
     fn note(&mut self, remark: &str) {

@@ -4,13 +4,13 @@ use super::cache::Cache;
 use super::calibration::Calibration;
 use anyhow::Result;
 use mtslvr_train::export::{ExportRequest, export_run};
-use mtslvr_train::train::RunFolder;
+use mtslvr_train::train::Start;
 use std::path::PathBuf;
 
 /// Write a run's backbone as ONNX and as a packed model, and check that all engines agree on it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run folder that `mtslvr train` wrote
+    /// The run folder that `mtslvr train` wrote, or a file of weights that --weights wrote
     run: PathBuf,
     /// Folder for model.onnx and model.slvr [default: the run folder]
     #[arg(long, value_name = "DIR")]
@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// What the packed model is called [default: the run folder's name]
     #[arg(long)]
     name: Option<String>,
+    /// Also write the weights, in half precision and with all that `mtslvr train --from` needs
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Print what was written and how the engines compare as JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +33,11 @@ pub(super) struct Args {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        let (config, weights) = RunFolder::new(&self.run).load()?;
+        let start = Start::read(&self.run)?;
+        if let Some(path) = &self.weights {
+            start.write(path)?;
+        }
+        let Start { config, weights } = start;
         let frontend = config.frontend.to_config();
         let clips = self.calibration.clips(&frontend, &self.cache.open()?)?;
         let name = self.name.unwrap_or_else(|| name_of(&self.run));
@@ -49,7 +56,10 @@ impl Args {
             return Ok(());
         }
         print!("{}", exported.verification);
-        for path in [&exported.onnx, &exported.slvr] {
+        for path in [&exported.onnx, &exported.slvr]
+            .into_iter()
+            .chain(&self.weights)
+        {
             let bytes = std::fs::metadata(path)?.len();
             println!("{}: {bytes} bytes", path.display());
         }

@@ -65,9 +65,9 @@ impl Chosen {
         let again = self.learning_again(profile, snapshot)?;
         Err(ProfileError::OtherBackbone {
             path: profile.path().to_owned(),
-            enrolled_under: header.backbone,
+            enrolled_under: Box::new(header.backbone),
             model: self.name.clone(),
-            in_use: self.id(),
+            in_use: Box::new(self.id()),
             remedy: format!(
                 "{again}, or name the backbone that it was enrolled under (--model, --engine), or \
                  another --profile"
@@ -87,9 +87,9 @@ impl Chosen {
         }
         Err(ProfileError::OtherBackbone {
             path: file.to_owned(),
-            enrolled_under: header.backbone,
+            enrolled_under: Box::new(header.backbone),
             model: self.name.clone(),
-            in_use: self.id(),
+            in_use: Box::new(self.id()),
             remedy: "name the backbone that it was enrolled under (--model, --engine)".to_owned(),
         })
     }

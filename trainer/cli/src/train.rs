@@ -10,8 +10,9 @@ use mtslvr_evaluate::report::{Fact, Figure, ModelFindings, Report, bytes, model_
 use mtslvr_pack::{BackboneFile, shipped_names};
 use mtslvr_train::augment::EnvironmentConfig;
 use mtslvr_train::export::{ExportRequest, Exported, export_run};
+use mtslvr_train::net::Weights;
 use mtslvr_train::report::{engine_agreements, training_curves};
-use mtslvr_train::train::{MetricsRow, RunConfig, RunFolder, TrainRequest, Trained, train};
+use mtslvr_train::train::{MetricsRow, RunConfig, RunFolder, Start, TrainRequest, Trained, train};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,15 @@ pub struct Args {
     /// Decides initial weights, order of data and every augmentation
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Start from trained weights: a run folder, or a file that `mtslvr export RUN --weights FILE`
+    /// wrote. Its configuration is taken, with 10 minutes at a quarter of the usual learning rate.
+    /// Teachers that --teacher does not name are left out; their parts keep what they told
+    #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["config", "preset", "resume"])]
+    from: Option<PathBuf>,
+    /// The file of a teacher that the configuration names, an ONNX model of waveforms or a backbone as
+    /// --model takes it: the same as --set objective.teachers.NAME.model=FILE (trainer/train/TEACHERS.md)
+    #[arg(long = "teacher", value_name = "NAME=FILE")]
+    teachers: Vec<String>,
     /// Change any key of the configuration, such as --set objective.temperature=0.2
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     settings: Vec<String>,
@@ -75,7 +85,8 @@ pub struct Args {
 }
 
 impl Args {
-    fn config(&self) -> Result<RunConfig> {
+    /// The configuration of the run, and the weights that it starts from, if there are any.
+    fn config(&self) -> Result<(RunConfig, Option<Weights>)> {
         let mut settings = self.settings.clone();
         if let Some(minutes) = self.minutes {
             settings.extend([
@@ -89,18 +100,26 @@ impl Args {
             let folders = toml::Value::try_from(&self.monitor).context("--monitor")?;
             settings.push(format!("monitor.sets={folders}"));
         }
-        if self.resume {
-            return RunConfig::read(&RunFolder::new(&self.out).config(), &settings);
+        let start = self.from.as_deref().map(Start::read).transpose()?;
+        let mut config = match (&start, &self.config) {
+            _ if self.resume => RunConfig::read(&RunFolder::new(&self.out).config(), &settings)?,
+            (Some(start), _) => RunConfig::from_toml(&start.adapted().to_toml()?, &settings)?,
+            (None, Some(path)) => RunConfig::read(path, &settings)?,
+            (None, None) => {
+                RunConfig::from_toml(&RunConfig::preset(&self.preset)?.to_toml()?, &settings)?
+            }
+        };
+        config.name_teachers(&self.teachers)?;
+        if start.is_some() {
+            let teachers = &mut config.objective.teachers;
+            teachers.retain(|_, teacher| teacher.model.is_some());
         }
-        match &self.config {
-            Some(path) => RunConfig::read(path, &settings),
-            None => RunConfig::from_toml(&RunConfig::preset(&self.preset)?.to_toml()?, &settings),
-        }
+        Ok((config, start.map(|start| start.weights)))
     }
 
     /// Runs the subcommand.
     pub fn run(self) -> Result<()> {
-        let config = self.config()?;
+        let (config, start) = self.config()?;
         let folder = RunFolder::new(&self.out);
         if self.resume && !folder.checkpoint().exists() {
             bail!(
@@ -127,8 +146,10 @@ impl Args {
             config,
             recordings: Arc::new(recordings),
             cache,
+            heard: self.cache.heard(&self.out),
             out: self.out.clone(),
             resume: self.resume,
+            start,
         };
         let trained = train(&request, stop, &mut bar)?;
         bar.finish();
@@ -178,7 +199,7 @@ impl<'r> Outcome<'r> {
             folder: folder.root(),
             interrupted: trained.interrupted,
             stopped_early: trained.stopped_early,
-            last: trained.metrics.last().copied(),
+            last: trained.metrics.last().cloned(),
             report: None,
         }
     }
@@ -219,7 +240,7 @@ fn report(
             100.0 * config.data.synth_share
         ),
     };
-    let last = trained.metrics.last().copied().unwrap_or_default();
+    let last = trained.metrics.last().cloned().unwrap_or_default();
     let length = format!("{} steps of {} pairs", last.step, config.train.batch);
     let mut facts = vec![
         Fact::new("Trained on", &audio),

@@ -55,9 +55,15 @@ impl Observer for TrainingBar {
         let parts = [
             ("contrastive", row.contrastive),
             ("predictive", row.predictive),
+            ("kept", row.kept),
         ];
-        let parts = parts.iter().filter(|(_, loss)| loss.is_finite());
+        let teachers = row
+            .teachers
+            .iter()
+            .map(|(name, &loss)| (name.as_str(), loss));
+        let parts = parts.into_iter().chain(teachers);
         let parts: Vec<String> = parts
+            .filter(|(_, loss)| loss.is_finite())
             .map(|(name, loss)| format!("{name} {loss:.3}"))
             .collect();
         let message = format!(
@@ -73,6 +79,18 @@ impl Observer for TrainingBar {
         } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
             self.spoken = Some(Instant::now());
             eprintln!("training {:>3.0} % {message}", done * 100.0);
+        }
+    }
+
+    fn hearing(&mut self, teacher: &str, heard: usize, windows: usize) {
+        let message = format!("teacher {teacher}: {heard} of {windows} windows heard");
+        if self.terminal {
+            self.bar
+                .set_position(Self::LENGTH * heard as u64 / windows.max(1) as u64);
+            self.bar.set_message(message);
+        } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
+            self.spoken = Some(Instant::now());
+            eprintln!("{message}");
         }
     }
 

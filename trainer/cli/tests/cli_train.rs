@@ -179,10 +179,57 @@ fn a_missing_folder_and_a_wrong_setting_are_sentences() {
         (&["--set", "train.bath=4"], "bath"),
         (&["--preset", "edge-xl"], "edge-s, edge-m, resnet18"),
         (&["--resume"], "config.toml"),
+        (&["--teacher", "events=x.onnx"], "no teacher events"),
+        (&["--from", "edge-s"], "not what is trained"),
+        (
+            &["--set", "backbone.parts=[{ name = \"events\", dim = 8 }]"],
+            "no teacher teaches the part events",
+        ),
     ] {
         let run = train(&out, extra);
         assert!(!run.status.success());
         assert!(stderr(&run).contains(named), "{}", stderr(&run));
+    }
+}
+
+#[test]
+fn a_run_goes_on_from_the_weights_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = |name: &str| directory.path().join(name);
+    let first = train(
+        &folder("first"),
+        &[&SMALL[..], &["--steps", "2", "--no-export"]].concat(),
+    );
+    assert!(first.status.success(), "{}", stderr(&first));
+    let file = folder("first.safetensors");
+    let exported = mtslvr()
+        .arg("export")
+        .arg(folder("first"))
+        .arg("--weights")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    let size = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let whole = size(&folder("first").join("weights.safetensors"));
+    assert!(size(&file) < whole * 3 / 4, "{} of {whole}", size(&file));
+
+    let config = |name: &str| {
+        let text = std::fs::read_to_string(folder(name).join("config.toml")).unwrap();
+        text.parse::<toml::Table>().unwrap()
+    };
+    for (name, from) in [("file", file), ("folder", folder("first"))] {
+        let from = from.to_str().unwrap().to_owned();
+        let next = train(
+            &folder(name),
+            &["--from", &from, "--steps", "2", "--no-export"],
+        );
+        assert!(next.status.success(), "{}", stderr(&next));
+        assert!(folder(name).join("start.safetensors").exists());
+        let (before, after) = (config("first"), config(name));
+        assert_eq!(before["backbone"], after["backbone"]);
+        assert_eq!(before["frontend"], after["frontend"]);
+        assert_eq!(after["train"]["learning_rate"].as_float(), Some(5e-4));
     }
 }
 

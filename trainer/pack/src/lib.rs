@@ -40,4 +40,4 @@ pub use pack::{PackError, PackOptions, pack, spread_patches};
 #[cfg(feature = "onnx")]
 pub use quantise::{Labels, quantise};
 pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};
-pub use statistics::{EmbeddingStatistics, StatisticsError, part_shares};
+pub use statistics::{EmbeddingStatistics, StatisticsError};

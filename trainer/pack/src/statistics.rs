@@ -1,20 +1,10 @@
 //! What heads need to know of embeddings in general: where they lie, and how alike unrelated ones are.
 
-use crate::engine::INVARIANT_SHARE;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
 use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
-
-/// Returns the shares of as many parts: [`INVARIANT_SHARE`] for the first, the rest in equal shares for
-/// the others.
-pub fn part_shares(parts: usize) -> Vec<f32> {
-    let first = if parts == 1 { 1.0 } else { INVARIANT_SHARE };
-    let other = (1.0 - first) / (parts.max(2) - 1) as f32;
-    let others = (1..parts).map(|_| other);
-    std::iter::once(first).chain(others).collect()
-}
 
 /// Clips whose pairs are compared; more would only cost time.
 const COMPARED: usize = 768;
@@ -121,13 +111,6 @@ mod tests {
     use mtslvr_runtime::space::Part;
 
     #[test]
-    fn shares_add_up_to_one() {
-        assert_eq!(part_shares(1), [1.0]);
-        assert_eq!(part_shares(2), [INVARIANT_SHARE, 1.0 - INVARIANT_SHARE]);
-        assert!((part_shares(4).iter().sum::<f32>() - 1.0).abs() < 1e-6);
-    }
-
-    #[test]
     fn similarity_is_a_high_quantile_over_pairs_of_clips() {
         // Forty directions around a circle, the same in both halves, away from the origin.
         let embeddings: Vec<Vec<f32>> = (0..40)
@@ -136,15 +119,12 @@ mod tests {
                 vec![3.0 + cos, sin, 5.0 + cos, sin]
             })
             .collect();
-        let [first, second] = part_shares(2)[..] else {
-            panic!("two shares");
-        };
         let part = |name, share| Part {
             name,
             len: 2,
             share,
         };
-        let parts = Parts::new([part("a", first), part("b", second)]).unwrap();
+        let parts = Parts::new([part("a", 0.7), part("b", 0.3)]).unwrap();
         let statistics = EmbeddingStatistics::of(&embeddings, &parts).unwrap();
         for (mean, expected) in statistics.base_mean.iter().zip([3.0, 0.0, 5.0, 0.0]) {
             assert!((mean - expected).abs() < 1e-5);

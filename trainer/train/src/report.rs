@@ -3,6 +3,7 @@
 use crate::train::MetricsRow;
 use mtslvr_evaluate::report::{Curve, EngineAgreement};
 use mtslvr_pack::verify::Verification;
+use std::collections::BTreeSet;
 
 /// How the engines compared at export.
 pub fn engine_agreements(verification: &Verification) -> Vec<EngineAgreement> {
@@ -32,7 +33,7 @@ pub fn engine_agreements(verification: &Verification) -> Vec<EngineAgreement> {
 
 /// What a run measured while it trained, as far as it did.
 pub fn training_curves(metrics: &[MetricsRow]) -> Vec<Curve> {
-    let curve = |name: &str, value: fn(&MetricsRow) -> f64| Curve {
+    let curve = |name: &str, value: &dyn Fn(&MetricsRow) -> f64| Curve {
         name: name.into(),
         over: "step".into(),
         points: metrics
@@ -42,25 +43,37 @@ pub fn training_curves(metrics: &[MetricsRow]) -> Vec<Curve> {
             .collect(),
     };
     let mut curves = vec![
-        curve("Contrastive loss", |row| row.contrastive),
-        curve("Spread of the projections (0: collapsed)", |row| row.spread),
-        curve("Predictive loss (augmentation prediction)", |row| {
+        curve("Contrastive loss", &|row| row.contrastive),
+        curve("Spread of the projections (0: collapsed)", &|row| {
+            row.spread
+        }),
+        curve("Predictive loss (augmentation prediction)", &|row| {
             row.predictive
         }),
-        curve("Operators predicted rightly, share", |row| {
+        curve("Operators predicted rightly, share", &|row| {
             row.label_accuracy
         }),
-        curve("Squared error of the operators' parameters", |row| {
+        curve("Squared error of the operators' parameters", &|row| {
             row.parameter_error
         }),
-        curve(
-            "Distillation loss (1 less the cosine to the teacher)",
-            |row| row.distillation,
-        ),
-        curve("Few-shot accuracy on held-out sets, %", |row| row.few_shot),
-        curve("Length of the gradient", |row| row.gradient_norm),
-        curve("Learning rate", |row| row.learning_rate),
     ];
+    let teachers: BTreeSet<&String> = metrics.iter().flat_map(|row| row.teachers.keys()).collect();
+    curves.extend(teachers.into_iter().map(|teacher| {
+        let loss = |row: &MetricsRow| row.teachers.get(teacher).copied().unwrap_or(f64::NAN);
+        curve(
+            &format!("Teacher {teacher}: 1 less the cosine to what it says"),
+            &loss,
+        )
+    }));
+    curves.extend([
+        curve(
+            "Parts that keep what they told: 1 less the cosine",
+            &|row| row.kept,
+        ),
+        curve("Few-shot accuracy on held-out sets, %", &|row| row.few_shot),
+        curve("Length of the gradient", &|row| row.gradient_norm),
+        curve("Learning rate", &|row| row.learning_rate),
+    ]);
     curves.retain(|curve| !curve.points.is_empty());
     curves
 }

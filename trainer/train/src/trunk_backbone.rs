@@ -10,12 +10,11 @@ use crate::net::{BackboneSpec, Parameters, Trunk};
 use anyhow::Context;
 use candle_core::{Device, Tensor};
 use mtslvr_evaluate::RandomWeights;
-use mtslvr_pack::part_shares;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::clip;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, OwnedSpace, Part, Parts};
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, OwnedSpace};
 use std::sync::Arc;
 
 /// Reference patches in one batch.
@@ -51,7 +50,7 @@ impl TrunkBackbone {
         reference: &[Vec<f32>],
     ) -> anyhow::Result<Self> {
         anyhow::ensure!(!reference.is_empty(), "no reference audio for a base mean");
-        let mut base_mean = vec![0.0; trunk.spec().paths() * trunk.spec().path_dim()];
+        let mut base_mean = vec![0.0; trunk.spec().embedding_dim()];
         for batch in batches(&trunk, &frontend, reference)? {
             let embeddings = Tensor::cat(&trunk.forward(&batch)?, 1)?;
             let sum = embeddings.sum(0)?.to_vec1::<f32>()?;
@@ -59,19 +58,13 @@ impl TrunkBackbone {
                 *mean += value / reference.len() as f32;
             }
         }
-        let spec = trunk.spec();
-        let named = spec.outputs().iter().zip(part_shares(spec.paths()));
-        let parts = Parts::new(named.map(|(name, share)| Part {
-            name,
-            len: spec.path_dim(),
-            share,
-        }))?;
+        let parts = trunk.spec().embedding_parts()?;
         // Weights that change with every step have no identity, and nobody asks this backbone to
         // reject: every clip passes.
         let id = BackboneId::new([0; BackboneId::LEN]);
         let passing = Reference::new([-1.0; 8]).context("equal quantiles are in order")?;
         let space = EmbeddingSpace::new(id, frontend, parts, &base_mean, passing);
-        let space = space.context("a base mean as long as the paths' features")?;
+        let space = space.context("a base mean as long as the parts together")?;
         Ok(Self {
             space: space.into_owned(),
             trunk,
@@ -149,10 +142,8 @@ impl Backbone for TrunkBackbone {
             usize::from(space.frontend().mels),
         );
         let patch = self.trunk.batch(&[patch], frames, mels)?;
-        let paths = self.trunk.forward(&patch)?;
-        for ((_, part), features) in space.parts().ranges().zip(&paths) {
-            embedding[part].copy_from_slice(&features.flatten_all()?.to_vec1::<f32>()?);
-        }
+        let parts = Tensor::cat(&self.trunk.forward(&patch)?, 1)?;
+        embedding.copy_from_slice(&parts.flatten_all()?.to_vec1::<f32>()?);
         Ok(())
     }
 }
@@ -181,6 +172,8 @@ mod tests {
                 from_stage: 0,
             },
             output: None,
+            parts: Vec::new(),
+            shares: Default::default(),
         }
     }
 

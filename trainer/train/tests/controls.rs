@@ -38,6 +38,8 @@ fn a_synthetic_set_goes_all_the_way() {
         },
         stages: vec![stage(8)],
         output: None,
+        parts: Vec::new(),
+        shares: Default::default(),
         adapters: AdapterSpec {
             kind: AdapterKind::BatchNorm,
             from_stage: 0,

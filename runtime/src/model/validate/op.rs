@@ -3,19 +3,18 @@
 
 use crate::model::network::Network;
 use crate::model::wire::{OpRecord, field};
-use crate::model::{Op, OpKind, OpenError};
+use crate::model::{Op, OpKind, OpenError, proven};
 use crate::nn::{Layout, MAX_PRE_SHIFT, Shape, Window};
 
 /// Checks operator `index`, but not its place in the arena.
 pub(super) fn check(network: &Network<'_>, index: usize) -> Result<(), OpenError> {
     let op = network.op(index)?;
     check_shapes(&op)?;
-    if let Some(record) = network.ops.get(index) {
-        if field::op::RESERVED.get(record) != 0 {
-            return Err(OpenError::Reserved);
-        }
-        check_unused(&op, &OpRecord::read(record))?;
+    let record = proven(network.ops.get(index));
+    if field::op::RESERVED.get(record) != 0 {
+        return Err(OpenError::Reserved);
     }
+    check_unused(&op, &OpRecord::read(record))?;
     check_rules(&op)?;
     check_accumulators(&op)?;
     check_pairs(&op)

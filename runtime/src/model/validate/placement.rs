@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::model::{Model, Op, OpKind, OpenError, Tensor};
+use crate::model::{Model, Op, OpKind, OpenError, Tensor, proven};
 
 /// Checks the place of every tensor and of every operator's scratch. Tensors lie inside the arena, as
 /// checked before.
@@ -62,9 +62,7 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 /// Tells whether `output` may lie where `tensor` lies: operator `op` adds it for the last time, at
 /// exactly this place, and does not read it otherwise.
 fn takes_over(model: &Model<'_>, op: usize, tensor: &Tensor, output: &Tensor, last: usize) -> bool {
-    let Some([input, second]) = model.network.operands(op) else {
-        return false;
-    };
+    let [input, second] = proven(model.network.operands(op));
     second == Some(tensor.index)
         && input != Some(tensor.index)
         && last == output.index

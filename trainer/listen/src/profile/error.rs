@@ -58,11 +58,11 @@ pub enum ProfileError {
         /// The profile.
         path: PathBuf,
         /// The backbone that it was enrolled under.
-        enrolled_under: BackboneId,
+        enrolled_under: Box<BackboneId>,
         /// The backbone in use, for people.
         model: String,
         /// Its id.
-        in_use: BackboneId,
+        in_use: Box<BackboneId>,
         /// What can be done about it.
         remedy: String,
     },

@@ -1,16 +1,15 @@
 //! A program to the bytes of a file.
 
-use std::collections::HashMap;
-
 use super::file::{Section, assemble};
 use super::fusion::{self, Step};
 use super::integer::{self, Place};
 use super::planner::{Request, place};
-use super::{BuildError, ChannelRules, ModelSpec, OpKindSpec};
+use super::tables::{Constants, Tables, layout};
+use super::{BuildError, ModelSpec, OpKindSpec};
 use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::model::wire::{
-    CohortHeader, NO_OPERAND, NetworkHeader, OpRecord, PartRecord, SECTION_ALIGN, SectionKind,
-    TensorRecord, emit_frontend, field,
+    CohortHeader, NO_OPERAND, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord,
+    emit_frontend, field,
 };
 use mtslvr_runtime::nn::{Layout, Quantisation, Shape};
 
@@ -56,7 +55,7 @@ fn write(
 
     let mut sections = vec![
         Section::needed(SectionKind::Network, network),
-        Section::needed(SectionKind::Constants, constants.bytes),
+        Section::needed(SectionKind::Constants, constants.into_bytes()),
         Section::needed(SectionKind::Parts, parts(spec, packed_parts, tensors)?),
         Section::needed(SectionKind::Frontend, emit_frontend(&spec.frontend)),
     ];
@@ -192,78 +191,6 @@ impl Emitter<'_> {
     }
 }
 
-/// The tables of a convolution or linear layer, still to be made.
-struct Tables<'s> {
-    rules: &'s ChannelRules,
-    layout: Layout,
-    kernel_height: usize,
-    from: Quantisation,
-    to: Quantisation,
-}
-
-impl Tables<'_> {
-    /// Writes weights, adapter, bias and multipliers.
-    fn emit(
-        &self,
-        place: Place,
-        record: &mut OpRecord,
-        constants: &mut Constants,
-    ) -> Result<(), BuildError> {
-        let (rules, from, to) = (self.rules, self.from, self.to);
-        let step = f64::from(from.scale) / f64::from(to.scale);
-        let factors: Vec<f64> = (rules.scale.iter().zip(&rules.gain))
-            .map(|(&scale, &gain)| step * f64::from(scale) * f64::from(gain))
-            .collect();
-        record.pre = integer::pre_shift(&factors, place)?;
-        let adapter = rules.adapter.as_deref().unwrap_or_default();
-        let row = rules.weights.len() / factors.len();
-        let adapter_row = adapter.len() / factors.len();
-        let (mut bias, mut multipliers) = (Vec::new(), Vec::new());
-        for (o, (&factor, &shift)) in factors.iter().zip(&rules.shift).enumerate() {
-            let weights = rules.weights[o * row..][..row].iter();
-            let channel = integer::channel(
-                factor,
-                f64::from(shift) / f64::from(to.scale),
-                record.pre,
-                from.zero_point,
-                weights.chain(&adapter[o * adapter_row..][..adapter_row]),
-                place,
-            )?;
-            bias.push(channel.bias);
-            multipliers.push(channel.multiplier);
-        }
-        record.weights = self.arrange(&rules.weights, self.kernel_height, constants);
-        if !adapter.is_empty() {
-            record.adapter = self.arrange(adapter, 1, constants);
-        }
-        record.bias = constants.table(bytemuck::cast_slice(&bias));
-        record.multipliers = constants.table(bytemuck::cast_slice(&multipliers));
-        Ok(())
-    }
-
-    /// Writes kernels of `groups` rows each in the order of the layout.
-    fn arrange(&self, kernels: &[i8], groups: usize, constants: &mut Constants) -> u32 {
-        let channels = self.rules.scale.len();
-        let row = kernels.len() / channels / groups;
-        // A row is what the layout makes of an adapter of that length.
-        let len = groups * self.layout.adapter_len(row);
-        let mut out = vec![0; self.layout.bytes(channels, len)];
-        self.layout.arrange(kernels, channels, row, &mut out);
-        constants.table(bytemuck::cast_slice(&out))
-    }
-}
-
-/// The order in which a convolution's weights are written: pairs, unless one of them is -128, which a
-/// symmetric quantiser does not make and a pair does not hold.
-fn layout(rules: &ChannelRules) -> Layout {
-    let holds = |table: &[i8]| !table.contains(&i8::MIN);
-    if holds(&rules.weights) && rules.adapter.as_deref().is_none_or(holds) {
-        Layout::Pairs
-    } else {
-        Layout::Rows
-    }
-}
-
 /// Gives every tensor and scratch its place; returns the arena's length. An operator whose second
 /// operand is used for the last time writes over it.
 fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], parts: &[usize]) -> usize {
@@ -318,29 +245,4 @@ fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], parts: &[usize]
         op.scratch_at = if op.scratch_len > 0 { offset as u32 } else { 0 };
     }
     placement.arena_len
-}
-
-/// The constants. Equal tables are stored once: that is how operators come to share weights.
-#[derive(Default)]
-struct Constants {
-    bytes: Vec<u8>,
-    known: HashMap<Vec<u8>, usize>,
-}
-
-impl Constants {
-    /// Returns the offset of `table`, which is written if it is new.
-    fn table(&mut self, table: &[u8]) -> u32 {
-        let at = match self.known.get(table) {
-            Some(&at) => at,
-            None => {
-                let at = self.bytes.len().next_multiple_of(SECTION_ALIGN);
-                self.bytes.resize(at, 0);
-                self.bytes.extend_from_slice(table);
-                self.known.insert(table.to_vec(), at);
-                at
-            }
-        };
-        // A file too large for this is refused when it is assembled.
-        at as u32
-    }
 }

@@ -13,6 +13,7 @@ mod fusion;
 mod integer;
 mod planner;
 mod spec;
+mod tables;
 
 pub use error::BuildError;
 pub use file::{Section, add_section, seal};

@@ -12,6 +12,8 @@ mod onnx_metadata;
 mod ort;
 #[cfg(feature = "tract")]
 mod tract;
+#[cfg(feature = "ort")]
+mod waveform;
 
 use mtslvr_runtime::backbone::Backbone;
 
@@ -21,6 +23,8 @@ pub use self::interpreter::InterpretedBackbone;
 pub use self::ort::{ORT_LIBRARY_VARIABLE, OrtBackbone};
 #[cfg(feature = "tract")]
 pub use self::tract::TractBackbone;
+#[cfg(feature = "ort")]
+pub use self::waveform::{WaveformModel, fitted};
 pub use onnx_metadata::{
     FrontendDescription, KEY_BASE_MEAN, KEY_FRONTEND, KEY_PARTS, KEY_PROVENANCE, KEY_REFERENCE,
     Layout, MetadataError, OnnxMetadata,

@@ -166,7 +166,7 @@ impl core::fmt::Debug for OrtBackbone {
 }
 
 /// The one environment of this process. Failure is kept too: the library is looked for once.
-fn environment() -> Result<&'static Environment, EngineError> {
+pub(super) fn environment() -> Result<&'static Environment, EngineError> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     ENVIRONMENT
         .get_or_init(|| create_environment(std::env::var_os(ORT_LIBRARY_VARIABLE).map(Into::into)))

@@ -1,6 +1,6 @@
 //! Reads an ONNX file, our own or another exporter's, as a [`Graph`].
 
-use super::path::PathReader;
+use super::path::OutputReader;
 use super::pb;
 use super::tensor::Constant;
 use crate::engine::{
@@ -86,7 +86,7 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     let mut builder = GraphBuilder::default();
     let mut outputs = Vec::new();
     for part in parts {
-        let reader = PathReader::new(graph, &constants, input, frontend, &mut builder);
+        let reader = OutputReader::new(graph, &constants, input, frontend, &mut builder);
         let tensor = reader.read(&graph.output[part.index].name)?;
         outputs.push(Output {
             name: part.name,

@@ -29,6 +29,10 @@ pub struct Plan {
     /// The variants, in the order of the tables.
     #[serde(rename = "variant")]
     pub variants: Vec<Variant>,
+    /// Files of the variants' teachers, each `NAME=FILE` as after `--teacher`: of the variants that have
+    /// a teacher of that name.
+    #[serde(skip)]
+    pub teachers: Vec<String>,
 }
 
 /// How long each variant trains.
@@ -114,8 +118,8 @@ pub struct Variant {
     pub preset: Option<String>,
     /// In place of the plan's steps, where compute is matched by steps.
     pub steps: Option<u64>,
-    /// An earlier variant whose packed model, of its first seed, is the teacher of this one's
-    /// distillation.
+    /// An earlier variant whose packed model, of its first seed, teaches this one's paths. The teacher is
+    /// called as its folder, without the seed.
     pub taught_by: Option<String>,
 }
 
@@ -133,14 +137,16 @@ pub struct Cell {
 }
 
 impl Plan {
-    /// Reads an experiment file and applies `settings` to every variant, after its own.
-    pub fn read(path: &Path, settings: &[String]) -> Result<Self> {
+    /// Reads an experiment file, applies `settings` to every variant, after its own, and names the
+    /// files of their `teachers`.
+    pub fn read(path: &Path, settings: &[String], teachers: &[String]) -> Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
         let mut plan: Self = toml::from_str(&text).with_context(|| format!("in {name}"))?;
         for variant in &mut plan.variants {
             variant.settings.extend_from_slice(settings);
         }
+        plan.teachers = teachers.to_vec();
         plan.check().with_context(|| format!("in {name}"))?;
         Ok(plan)
     }
@@ -216,6 +222,14 @@ impl Plan {
                 other.frontend.sample_rate
             );
         }
+        for teacher in &self.teachers {
+            let name = teacher.split('=').next().unwrap_or_default();
+            let mut configs = configs.iter();
+            ensure!(
+                configs.any(|config| config.objective.teachers.contains_key(name)),
+                "--teacher {teacher}: no variant has a teacher {name}"
+            );
+        }
         let costs: Vec<u64> = configs.iter().map(forward_macs).collect();
         let costliest = costs.iter().copied().max().unwrap_or(1);
         for ((variant, config), cost) in self.variants.iter().zip(&mut configs).zip(costs) {
@@ -262,8 +276,17 @@ impl Plan {
             let teacher = self.variants.iter().find(called_so);
             let seed = self.seeds_of(teacher.context("no such teacher")?)[0];
             let model = out.join(folder(label, seed)).join(SLVR_FILE);
-            config.objective.distillation.teacher = Some(model.display().to_string());
+            let name = folder_name(label);
+            let teacher = config.objective.teachers.entry(name).or_default();
+            teacher.model = Some(model.display().to_string());
         }
+        let known = |teacher: &&String| {
+            let name = teacher.split_once('=').map(|(name, _)| name);
+            // What is not of the form is named by the configuration.
+            name.is_none_or(|name| config.objective.teachers.contains_key(name))
+        };
+        let named: Vec<String> = self.teachers.iter().filter(known).cloned().collect();
+        config.name_teachers(&named)?;
         Ok(config)
     }
 }
@@ -365,7 +388,7 @@ seeds = [2, 3, 4]
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("plan.toml");
         std::fs::write(&path, text).unwrap();
-        Plan::read(&path, &["train.warmup=0.1".to_owned()])
+        Plan::read(&path, &["train.warmup=0.1".to_owned()], &[])
     }
 
     #[test]
@@ -405,12 +428,17 @@ steps = 900
 name = "student"
 preset = "edge-s"
 taught_by = "the teacher"
+settings = ["objective.teachers.the-teacher.weight=20.0"]
 "#;
         let plan = plan(text).unwrap();
         let cells = plan.cells(Path::new("out")).unwrap();
         let steps: Vec<u64> = cells.iter().map(|cell| cell.config.train.steps).collect();
         assert_eq!(steps, [900, 100, 100]);
-        let teacher = |cell: &Cell| cell.config.objective.distillation.teacher.clone();
+        let teacher = |cell: &Cell| {
+            let teacher = cell.config.objective.teachers.get("the-teacher")?;
+            assert_eq!(teacher.weight, 20.0);
+            teacher.model.clone()
+        };
         assert_eq!(teacher(&cells[0]), None);
         let model = Path::new("out").join("the-teacher-3").join("model.slvr");
         for cell in &cells[1..] {
@@ -424,6 +452,25 @@ taught_by = "the teacher"
             sentence.contains("A teacher's passes are not counted"),
             "{sentence}"
         );
+    }
+
+    #[test]
+    fn files_of_teachers_go_to_the_variants_that_have_them() {
+        let text = PLAN.replace(
+            "seeds = [2, 3, 4]",
+            "settings = ['objective.teachers.big={ weight = 3.0 }']",
+        );
+        let mut plan = plan(&text).unwrap();
+        plan.teachers = vec!["big=edge-m".to_owned()];
+        let cells = plan.cells(Path::new("out")).unwrap();
+        let model = |cell: &Cell| cell.config.objective.teachers.get("big")?.model.clone();
+        assert_eq!(model(&cells[0]), None);
+        assert_eq!(model(&cells[1]).as_deref(), Some("edge-m"));
+        for (teacher, said) in [("bag=edge-m", "no variant"), ("big", "NAME=FILE")] {
+            plan.teachers = vec![teacher.to_owned()];
+            let error = plan.cells(Path::new("out")).unwrap_err();
+            assert!(format!("{error:#}").contains(said), "{error:#}");
+        }
     }
 
     #[test]

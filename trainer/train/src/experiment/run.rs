@@ -39,6 +39,8 @@ pub struct Request {
     pub plan: Plan,
     /// What is heard.
     pub audio: Audio,
+    /// Folder for what teachers say of the training recordings.
+    pub heard: PathBuf,
     /// Folder for the cells and the tables.
     pub out: PathBuf,
 }
@@ -151,8 +153,10 @@ fn run_cell(
         config,
         recordings: request.audio.training.clone(),
         cache: request.audio.cache.clone(),
+        heard: request.heard.clone(),
         out: out.clone(),
         resume,
+        start: None,
     };
     let trained = train(&training, stop, progress)?;
     if trained.interrupted {
@@ -228,7 +232,7 @@ fn one_patch(clip: &[f32], samples: usize) -> Vec<f32> {
 fn summarise(trained: &Trained, folder: &RunFolder) -> Result<Training> {
     // From the log, as the run may have been resumed.
     let rows = read_metrics(&folder.metrics())?;
-    let last = rows.last().copied().unwrap_or_default();
+    let last = rows.last().cloned().unwrap_or_default();
     let mut shape = Parameters::new(0, &Device::Cpu);
     Trunk::new(&trained.config.backbone, &mut shape)?;
     Ok(Training {

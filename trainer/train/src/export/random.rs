@@ -48,6 +48,8 @@ pub fn spec(kind: AdapterKind, from_stage: usize) -> BackboneSpec {
         ],
         adapters: AdapterSpec { kind, from_stage },
         output: None,
+        parts: Vec::new(),
+        shares: Default::default(),
     }
 }
 
@@ -65,7 +67,7 @@ pub fn weights(spec: &BackboneSpec, seed: u64) -> Weights {
             ("bias", _) => (-0.3, 0.5),
             ("mean", _) => (-0.5, 0.5),
             ("var", _) => (0.4, 2.0),
-            _ if name.contains(".adapter.") || name.starts_with("whitening.") => {
+            _ if name.contains(".adapter.") || name.contains("whitening.") => {
                 let reach = (1.0 / shape[1] as f32).sqrt();
                 (-reach, reach)
             }
@@ -100,7 +102,7 @@ pub fn patches(config: &FrontendConfig, count: usize, seed: u64) -> Vec<Vec<f32>
 /// Statistics of a width that fits, of no particular values.
 pub fn statistics(spec: &BackboneSpec) -> EmbeddingStatistics {
     EmbeddingStatistics {
-        base_mean: vec![0.25; spec.path_dim() * spec.paths()],
+        base_mean: vec![0.25; spec.embedding_dim()],
         reference: Reference::assumed(0.5),
     }
 }

@@ -67,8 +67,9 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
             &provenance,
         )
     };
-    let dim = request.spec.paths() * request.spec.path_dim();
-    let bare = write(&EmbeddingStatistics::unmeasured(dim))?;
+    let bare = write(&EmbeddingStatistics::unmeasured(
+        request.spec.embedding_dim(),
+    ))?;
     // Opened once here so that a failure is reported, not met on a thread.
     open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE)?;
     let backbone =

@@ -3,13 +3,15 @@
 //! Both paths' convolutions refer to the same initialiser; adapters and per-path norms are nodes of
 //! their own. What both paths share whole (the stem's convolution, stages before
 //! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange. A
-//! backbone with one path has one output, `features`.
+//! backbone with one path has the output `features`. Each part that is learnt from a teacher is one
+//! more output, a linear layer on the averages of its path's last map.
 
 use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATH_OUTPUTS, PATHS, Weights};
+use mtslvr_pack::EmbeddingStatistics;
 use mtslvr_pack::engine::INPUT;
 use mtslvr_pack::onnx::{file, int, ints, pb, value_info};
-use mtslvr_pack::{EmbeddingStatistics, part_shares};
 use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::space::PartsError;
 use ndarray::{Array1, Array2};
 use std::collections::BTreeSet;
 
@@ -33,11 +35,14 @@ pub enum WriteError {
     /// A tensor holds a value that is not finite.
     #[error("`{0}` holds a value that is not finite; the training has diverged")]
     NotFinite(String),
+    /// The backbone's parts cannot make up an embedding.
+    #[error("the backbone's parts cannot be written: {0}")]
+    Parts(#[from] PartsError),
 }
 
-/// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, outputs `invariant` and
-/// `equivariant`, or `features` where there is one path, `[batch, dim]`, and in the metadata all
-/// that an engine needs to feed it.
+/// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, an output `[batch, dim]` for each
+/// part of the embedding, in order and of its name (`invariant` and `equivariant`, or `features` where
+/// there is one path, then the others), and in the metadata all that an engine needs to feed it.
 ///
 /// `weights` may hold more than the backbone needs (heads); the rest is left out.
 pub fn write(
@@ -47,22 +52,24 @@ pub fn write(
     statistics: &EmbeddingStatistics,
     provenance: &str,
 ) -> Result<Vec<u8>, WriteError> {
+    let parts = spec.embedding_parts()?;
     let mut writer = Writer {
         weights,
         graph: pb::GraphProto {
             name: "backbone".into(),
             doc_string:
                 "Outputs: invariant (contrastive path) and equivariant (predictive path), or \
-                         features (one path). Patches are normalised log-mel values, time by mel."
+                         features (one path), then parts learnt from teachers. Patches are normalised \
+                         log-mel values, time by mel."
                     .into(),
             input: vec![value_info(
                 INPUT,
                 &[1, frontend.frames as i64, frontend.mels as i64],
             )],
-            output: spec
-                .outputs()
+            output: parts
+                .as_slice()
                 .iter()
-                .map(|name| value_info(name, &[spec.path_dim() as i64]))
+                .map(|part| value_info(part.name, &[part.len as i64]))
                 .collect(),
             ..Default::default()
         },
@@ -70,8 +77,9 @@ pub fn write(
         patch: [frontend.frames, frontend.mels].map(usize::from),
     };
     writer.backbone(spec)?;
-    let names = spec.outputs().iter().map(|name| (*name).to_owned());
-    let parts = names.zip(part_shares(spec.paths())).collect();
+    let parts = parts.as_slice().iter();
+    let parts = parts.map(|part| (part.name.to_owned(), part.share));
+    let parts = parts.collect();
     Ok(file(writer.graph, frontend, parts, statistics, provenance))
 }
 
@@ -165,46 +173,59 @@ impl<'w> Writer<'w> {
             self.each("AveragePool", "pool", &[map], attributes)
         };
         // The split variant's layer, and whitening.
-        let mut layers = Vec::new();
-        if spec.adapters.kind == AdapterKind::Split {
-            layers.push(("output", [spec.feature_dim(), spec.feature_dim()]));
-        }
-        if spec.output.is_some() {
-            layers.push(("whitening", [spec.path_dim(), spec.feature_dim()]));
-        }
+        let features = spec.feature_dim();
+        let layers = |path: usize| {
+            let split = (spec.adapters.kind == AdapterKind::Split)
+                .then_some(("output", [features, features]));
+            let whitening = [spec.path_dim(path), features];
+            let whitening = spec.output.map(|_| ("whitening", whitening));
+            split.into_iter().chain(whitening)
+        };
         let flatten = vec![int("axis", 1)];
-        if layers.is_empty() {
-            // Each output is a value of its own even where the paths share everything.
-            for (input, output) in pooled.iter().zip(spec.outputs()) {
-                self.node(
-                    "Flatten",
-                    output,
-                    vec![input.clone()],
-                    output,
-                    flatten.clone(),
-                );
-            }
-            return Ok(());
-        }
-        let flat = self.each("Flatten", "flatten", &[&pooled], flatten);
-        for (path, output) in spec.outputs().iter().enumerate() {
-            let layers = layers
-                .iter()
-                .map(|&(layer, shape)| self.linear(&format!("{layer}.{path}"), shape));
+        let flat = if layers(0).next().is_none() && spec.parts.is_empty() {
+            None
+        } else {
+            Some(self.each("Flatten", "flatten", &[&pooled], flatten.clone()))
+        };
+        for (path, output) in spec.path_outputs().iter().enumerate() {
+            let layers =
+                layers(path).map(|(layer, shape)| self.linear(&format!("{layer}.{path}"), shape));
             let layers = layers.collect::<Result<Vec<_>, _>>()?;
-            let layer = layers.into_iter().reduce(Affine::then);
-            let Affine { weight, bias } = layer.expect("there is a layer");
-            let [rows, columns] = weight.dim().into();
-            let names = ["weight", "bias"].map(|kind| format!("embedding.{path}.{kind}"));
-            let values: Vec<f32> = weight.iter().map(|&w| w as f32).collect();
-            self.add(&names[0], &[rows, columns], &values);
-            let values: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
-            self.add(&names[1], &[rows], &values);
-            let [weight, bias] = names;
-            let inputs = vec![flat[path].clone(), weight, bias];
-            self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
+            match (layers.into_iter().reduce(Affine::then), &flat) {
+                (Some(layer), Some(flat)) => {
+                    self.gemm(output, &flat[path], &format!("embedding.{path}"), &layer);
+                }
+                // Each output is a value of its own even where the paths share everything.
+                _ => {
+                    let input = vec![pooled[path].clone()];
+                    self.node("Flatten", output, input, output, flatten.clone());
+                }
+            }
+        }
+        let parts = flat
+            .iter()
+            .flat_map(|flat| spec.parts.iter().map(move |part| (part, flat)));
+        for (part, flat) in parts {
+            let name = format!("part.{}", part.name);
+            let layer = self
+                .linear(&name, [part.dim, features])?
+                .then(self.linear(&format!("{name}.whitening"), [part.dim; 2])?);
+            self.gemm(&part.name, &flat[part.path], &name, &layer);
         }
         Ok(())
+    }
+
+    /// The output `output` by a linear layer, whose tensors are called `NAME.weight` and `NAME.bias`.
+    fn gemm(&mut self, output: &str, input: &str, name: &str, layer: &Affine) {
+        let Affine { weight, bias } = layer;
+        let [rows, columns] = weight.dim().into();
+        let [weight_name, bias_name] = ["weight", "bias"].map(|kind| format!("{name}.{kind}"));
+        let values: Vec<f32> = weight.iter().map(|&w| w as f32).collect();
+        self.add(&weight_name, &[rows, columns], &values);
+        let values: Vec<f32> = bias.iter().map(|&b| b as f32).collect();
+        self.add(&bias_name, &[rows], &values);
+        let inputs = vec![input.to_owned(), weight_name, bias_name];
+        self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
     }
 
     /// The linear layer `NAME`, `[out, in]`.
@@ -438,8 +459,12 @@ fn convolution(kernel: usize, stride: usize) -> Vec<pb::AttributeProto> {
 mod tests {
     use super::*;
     use crate::export::random;
+    use crate::net::{OutputSpec, Parameters, PartSpec, Trunk};
+    use candle_core::Device;
     use mtslvr_pack::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone, TractBackbone};
+    use mtslvr_pack::{interpret, onnx};
     use mtslvr_runtime::backbone::Backbone;
+    use mtslvr_runtime::fewshot::Reference;
     use prost::Message;
 
     fn model(kind: AdapterKind, from_stage: usize) -> Vec<u8> {
@@ -478,7 +503,7 @@ mod tests {
             });
             assert_eq!(tract.space().frontend(), &random::frontend());
             assert_eq!(tract.space().base_mean(), vec![0.25; dim]);
-            assert_eq!(tract.space().reference().quantiles()[3], 0.5);
+            assert_eq!(*tract.space().reference(), Reference::assumed(0.5));
             assert_eq!(tract.space(), ort.space());
             let patches = random::patches(&random::frontend(), 3, 1);
             let mut batch = vec![0.0; 3 * dim];
@@ -492,6 +517,72 @@ mod tests {
                     }
                 }
                 assert!(expected[..12] != expected[12..], "{kind:?}");
+            }
+        }
+    }
+
+    /// Two parts beside those of the paths; the second reads the last path.
+    fn with_parts(kind: AdapterKind, output: bool) -> BackboneSpec {
+        let mut spec = random::spec(kind, 0);
+        spec.output = output.then_some(OutputSpec {
+            bands: 5,
+            dim: 10,
+            equivariant_dim: (spec.paths() == 2).then_some(6),
+            whitening: 0.5,
+        });
+        let part = |name: &str, dim, path| PartSpec {
+            name: name.into(),
+            dim,
+            path,
+            whitening: 0.5,
+        };
+        spec.parts = vec![part("events", 7, 0), part("speech", 30, spec.paths() - 1)];
+        spec.shares.insert("speech".into(), 0.4);
+        spec
+    }
+
+    #[test]
+    fn every_part_is_an_output_and_agrees_with_the_network() {
+        let frontend = random::frontend();
+        let (frames, mels) = (usize::from(frontend.frames), usize::from(frontend.mels));
+        for kind in [AdapterKind::None, AdapterKind::Split, AdapterKind::Parallel] {
+            for output in [false, true] {
+                let spec = with_parts(kind, output);
+                assert_eq!(spec.check(frames, mels), Ok(()));
+                let weights = random::weights(&spec, 9);
+                let statistics = random::statistics(&spec);
+                let bytes = write(&spec, &weights, &frontend, &statistics, "a test").unwrap();
+                let mut parameters = Parameters::new(0, &Device::Cpu);
+                let trunk = Trunk::new(&spec, &mut parameters).unwrap();
+                parameters.load(&weights).unwrap();
+                let patches = random::patches(&frontend, 3, 1);
+                let batch = trunk.batch(&patches, frames, mels).unwrap();
+                let expected = trunk.forward(&batch).unwrap();
+
+                let parts = spec.embedding_parts().unwrap();
+                let mut tract = TractBackbone::from_bytes(&bytes, "test", None).unwrap();
+                assert_eq!(tract.space().parts(), &parts);
+                let graph = onnx::read(&bytes, None).unwrap();
+                let held = graph.outputs.iter().map(|o| (o.name.as_str(), o.share));
+                let named = parts.as_slice().iter().map(|part| (part.name, part.share));
+                assert_eq!(held.collect::<Vec<_>>(), named.collect::<Vec<_>>());
+                for (row, patch) in patches.iter().enumerate() {
+                    let found = [embed(&mut tract, patch), interpret::embed(&graph, patch)];
+                    for ((part, range), expected) in parts.ranges().zip(&expected) {
+                        let expected = expected.get(row).unwrap().to_vec1::<f32>().unwrap();
+                        assert_eq!(expected.len(), part.len);
+                        let greatest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                        for found in &found {
+                            for (a, b) in found[range.clone()].iter().zip(&expected) {
+                                assert!(
+                                    (a - b).abs() <= 1e-4 * greatest,
+                                    "{kind:?}, {}: {a} {b}",
+                                    part.name
+                                );
+                            }
+                        }
+                    }
+                }
             }
         }
     }

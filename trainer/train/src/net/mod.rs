@@ -12,12 +12,14 @@ mod whitening;
 
 /// Where parameters lie.
 pub use candle_core::Device;
+pub(crate) use eigen::leading_eigen;
 pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
 pub use memory::keep_freed_memory;
 pub use parameters::{Buffer, Parameters, RunningStatistics, Weights};
 pub use spec::{
-    AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, PATH_OUTPUTS, PATHS, StageSpec, StemSpec,
+    AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, PATH_OUTPUTS, PATHS, PartSpec,
+    SINGLE_OUTPUT, StageSpec, StemSpec,
 };
 pub use trunk::Trunk;
 pub use whitening::Whitening;

@@ -136,6 +136,21 @@ impl Parameters {
         Ok(weights)
     }
 
+    /// Sets every parameter and statistic that `weights` holds in its shape, and leaves the others as
+    /// they are. Returns the names of the others.
+    pub fn load_known(&self, weights: &Weights) -> Result<Vec<String>> {
+        let mut all = self.to_weights()?;
+        let mut others = Vec::new();
+        for (name, (shape, values)) in &mut all {
+            match weights.get(name) {
+                Some((found, known)) if found == shape => values.clone_from(known),
+                _ => others.push(name.clone()),
+            }
+        }
+        self.load(&all)?;
+        Ok(others)
+    }
+
     /// Sets every parameter and statistic from `weights`, which may hold others too.
     pub fn load(&self, weights: &Weights) -> Result<()> {
         let find = |name: &str, shape: &[usize]| match weights.get(name) {

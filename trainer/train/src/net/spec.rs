@@ -1,7 +1,9 @@
 //! The shape of a backbone: what a preset's TOML file says of the network.
 
-use mtslvr_pack::engine::{EQUIVARIANT, INVARIANT};
+use mtslvr_pack::engine::{EQUIVARIANT, INPUT, INVARIANT, INVARIANT_SHARE};
+use mtslvr_runtime::space::{MAX_PARTS, PART_NAME_BYTES, Part, Parts, PartsError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Most paths through the shared trunk: contrastive (0) and predictive (1).
 pub const PATHS: usize = 2;
@@ -11,6 +13,9 @@ pub const PATH_OUTPUTS: [&str; PATHS] = [INVARIANT, EQUIVARIANT];
 
 /// Name of the output of a backbone with one path.
 pub const SINGLE_OUTPUT: &str = "features";
+
+/// Most values of a part that is learnt from a teacher.
+const MOST_VALUES: usize = 2048;
 
 /// A ResNet trunk over a one-channel log-mel patch (height = time, width = mel).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +30,37 @@ pub struct BackboneSpec {
     /// What makes an embedding of a path's features; without it the features are the embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputSpec>,
+    /// Further parts of the embedding, which follow those of the paths and are learnt from teachers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartSpec>,
+    /// Shares of parts in the similarity of two embeddings, by name, 0 to 1. Parts that are not named
+    /// share the rest as [`BackboneSpec::embedding_parts`] says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares: BTreeMap<String, f64>,
+}
+
+/// A part of the embedding that is learnt from a teacher: a linear layer on the last map's averages,
+/// whose deviations are levelled when training has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartSpec {
+    /// Name, 1 to 32 letters, digits, `-` or `_`. The ONNX model has an output of this name.
+    pub name: String,
+    /// Number of values.
+    pub dim: usize,
+    /// Path whose last map it reads.
+    #[serde(default)]
+    pub path: usize,
+    /// How far the deviations of its principal directions are levelled, 0 to 1, as in
+    /// [`OutputSpec::whitening`].
+    #[serde(default = "PartSpec::half")]
+    pub whitening: f64,
+}
+
+impl PartSpec {
+    fn half() -> f64 {
+        0.5
+    }
 }
 
 /// From a path's features to its part of the embedding: a linear layer that is not trained but
@@ -40,6 +76,9 @@ pub struct OutputSpec {
     /// Values of a path's embedding: the principal directions of its features that are kept. All of
     /// them where a path has no more features.
     pub dim: usize,
+    /// The same of the second path, if it has another number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equivariant_dim: Option<usize>,
     /// How far their deviations are levelled, 0 to 1: each is divided by its deviation to this
     /// power.
     pub whitening: f64,
@@ -137,11 +176,13 @@ impl BackboneSpec {
         self.bands() * self.stages.last().map_or(self.stem.width, |s| s.width)
     }
 
-    /// Length of one path's embedding.
-    pub fn path_dim(&self) -> usize {
-        self.output
-            .map_or(usize::MAX, |output| output.dim)
-            .min(self.feature_dim())
+    /// Length of the embedding of path number `path`.
+    pub fn path_dim(&self, path: usize) -> usize {
+        let dim = |output: OutputSpec| match (path, output.equivariant_dim) {
+            (1, Some(dim)) => dim,
+            _ => output.dim,
+        };
+        self.output.map_or(usize::MAX, dim).min(self.feature_dim())
     }
 
     /// Height (time) and width (mel) of the last stage's map.
@@ -154,28 +195,143 @@ impl BackboneSpec {
         })
     }
 
+    /// Number of values of the whole embedding.
+    pub fn embedding_dim(&self) -> usize {
+        let paths: usize = (0..self.paths()).map(|path| self.path_dim(path)).sum();
+        paths + self.parts.iter().map(|part| part.dim).sum::<usize>()
+    }
+
+    /// Returns the parts of the embedding, in order, with their shares in the similarity.
+    ///
+    /// A share that [`Self::shares`] names is taken as it is. The other parts divide the rest in
+    /// proportion to their usual shares: each part has the same one, and of that of two paths together
+    /// the invariant part has [`INVARIANT_SHARE`].
+    ///
+    /// # Errors
+    /// If these cannot be the parts of an embedding.
+    pub fn embedding_parts(&self) -> Result<Parts<'_>, PartsError> {
+        let invariant = f64::from(INVARIANT_SHARE);
+        let paths = match self.path_outputs() {
+            [one] => vec![(*one, self.path_dim(0), 1.0)],
+            [first, second] => vec![
+                (*first, self.path_dim(0), 2.0 * invariant),
+                (*second, self.path_dim(1), 2.0 * (1.0 - invariant)),
+            ],
+            _ => unreachable!("there are one or two paths"),
+        };
+        let taught = self.parts.iter();
+        let taught = taught.map(|part| (part.name.as_str(), part.dim, 1.0));
+        let parts: Vec<(&str, usize, f64)> = paths.into_iter().chain(taught).collect();
+        let given = |name: &str| self.shares.get(name).copied();
+        let others = parts.iter().filter(|(name, ..)| given(name).is_none());
+        let usual: f64 = others.map(|&(_, _, weight)| weight).sum();
+        let rest = 1.0 - self.shares.values().sum::<f64>();
+        Parts::new(parts.into_iter().map(|(name, len, weight)| Part {
+            name,
+            len,
+            share: given(name).unwrap_or((rest * weight / usual).max(0.0)) as f32,
+        }))
+    }
+
     /// Says what is wrong with a shape that patches of `frames` by `mels` cannot go through.
     pub fn check(&self, frames: usize, mels: usize) -> Result<(), String> {
-        let Some(output) = self.output else {
-            return Ok(());
-        };
-        let (_, width) = self.last_map(frames, mels);
-        if output.bands == 0 || width % output.bands != 0 {
+        if let Some(output) = self.output {
+            let (_, width) = self.last_map(frames, mels);
+            if output.bands == 0 || width % output.bands != 0 {
+                return Err(format!(
+                    "backbone.output.bands is {}, and must divide the {width} mel positions of the last map",
+                    output.bands
+                ));
+            }
+            if output.dim == 0 {
+                return Err("backbone.output.dim is 0, expected at least 1".to_owned());
+            }
+            match (output.equivariant_dim, self.paths()) {
+                (Some(0), _) => {
+                    return Err(
+                        "backbone.output.equivariant_dim is 0, expected at least 1".to_owned()
+                    );
+                }
+                (Some(dim), 1) => {
+                    return Err(format!(
+                        "backbone.output.equivariant_dim is {dim}, but there is one path; leave it out"
+                    ));
+                }
+                _ => {}
+            }
+            check_whitening("backbone.output", output.whitening)?;
+        }
+        self.check_parts()
+    }
+
+    fn check_parts(&self) -> Result<(), String> {
+        let paths = self.path_outputs();
+        if paths.len() + self.parts.len() > MAX_PARTS {
             return Err(format!(
-                "backbone.output.bands is {}, and must divide the {width} mel positions of the last map",
-                output.bands
+                "backbone.parts has {} entries, expected at most {}: the {} of the paths count too",
+                self.parts.len(),
+                MAX_PARTS - paths.len(),
+                paths.len()
             ));
         }
-        if output.dim == 0 {
-            return Err("backbone.output.dim is 0, expected at least 1".to_owned());
+        for (index, part) in self.parts.iter().enumerate() {
+            let name = &part.name;
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if !(1..=PART_NAME_BYTES).contains(&name.len()) || !name.chars().all(plain) {
+                return Err(format!(
+                    "backbone.parts: a name is {name:?}, expected 1 to {PART_NAME_BYTES} letters, digits, - or _"
+                ));
+            }
+            let earlier = self.parts[..index].iter().any(|part| part.name == *name);
+            let reserved = [INPUT, SINGLE_OUTPUT, PATH_OUTPUTS[0], PATH_OUTPUTS[1]];
+            if earlier || reserved.contains(&name.as_str()) {
+                return Err(format!(
+                    "backbone.parts: the name {name:?} is taken; choose another one"
+                ));
+            }
+            if !(1..=MOST_VALUES).contains(&part.dim) {
+                return Err(format!(
+                    "backbone.parts: {name} has dim = {}, expected 1 to {MOST_VALUES}",
+                    part.dim
+                ));
+            }
+            if part.path >= paths.len() {
+                return Err(format!(
+                    "backbone.parts: {name} has path = {}, but the last path is number {}",
+                    part.path,
+                    paths.len() - 1
+                ));
+            }
+            check_whitening(&format!("backbone.parts: {name}"), part.whitening)?;
         }
-        if !(0.0..=1.0).contains(&output.whitening) {
+        let all = paths.iter().copied();
+        let all: Vec<&str> = all.chain(self.parts.iter().map(|p| &*p.name)).collect();
+        if let Some(name) = self
+            .shares
+            .keys()
+            .find(|name| !all.contains(&name.as_str()))
+        {
             return Err(format!(
-                "backbone.output.whitening is {}, expected 0 to 1",
-                output.whitening
+                "backbone.shares.{name}: there is no such part; the parts are {}",
+                all.join(", ")
             ));
         }
-        Ok(())
+        if let Some((name, share)) = self.shares.iter().find(|(_, s)| !(0.0..=1.0).contains(*s)) {
+            return Err(format!(
+                "backbone.shares.{name} is {share}, expected 0 to 1"
+            ));
+        }
+        let sum: f64 = self.shares.values().sum();
+        let complete = self.shares.len() == all.len();
+        if sum > 1.0 + 1e-3 || (complete && sum < 1.0 - 1e-3) {
+            return Err(format!(
+                "backbone.shares add up to {sum}, expected {}",
+                if complete { "1" } else { "at most 1" }
+            ));
+        }
+        self.embedding_parts()
+            .map(|_| ())
+            .map_err(|e| e.to_string())
     }
 
     /// Number of paths: 1 or 2.
@@ -186,8 +342,8 @@ impl BackboneSpec {
         }
     }
 
-    /// Names of the outputs, one for each path.
-    pub fn outputs(&self) -> &'static [&'static str] {
+    /// Names of the parts that are the paths' own.
+    pub fn path_outputs(&self) -> &'static [&'static str] {
         match self.paths() {
             1 => &[SINGLE_OUTPUT],
             _ => &PATH_OUTPUTS,
@@ -247,6 +403,13 @@ impl BackboneSpec {
     }
 }
 
+fn check_whitening(of: &str, whitening: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&whitening) {
+        return Ok(());
+    }
+    Err(format!("{of}.whitening is {whitening}, expected 0 to 1"))
+}
+
 /// Height and width of a map behind a convolution padded by half its kernel.
 fn convolved((height, width): (usize, usize), kernel: usize, stride: usize) -> (usize, usize) {
     let size = |n: usize| (n + 2 * (kernel / 2)).saturating_sub(kernel) / stride + 1;
@@ -282,6 +445,8 @@ mod tests {
             stages: vec![stage; 3],
             adapters: AdapterSpec { kind, from_stage },
             output: None,
+            parts: Vec::new(),
+            shares: BTreeMap::new(),
         }
     }
 
@@ -306,25 +471,121 @@ mod tests {
     fn an_output_must_fit_the_last_map() {
         let mut spec = spec(AdapterKind::Parallel, 0);
         assert_eq!(spec.last_map(61, 64), (4, 4));
-        assert_eq!((spec.feature_dim(), spec.path_dim()), (32, 32));
+        assert_eq!((spec.feature_dim(), spec.path_dim(0)), (32, 32));
         let with = |bands, dim, whitening| OutputSpec {
             bands,
             dim,
+            equivariant_dim: None,
             whitening,
         };
         spec.output = Some(with(2, 48, 0.5));
-        assert_eq!((spec.feature_dim(), spec.path_dim()), (64, 48));
+        let dims = |spec: &BackboneSpec| [0, 1].map(|path| spec.path_dim(path));
+        assert_eq!((spec.feature_dim(), dims(&spec)), (64, [48, 48]));
         assert_eq!(spec.check(61, 64), Ok(()));
+        let equivariant = |dim| OutputSpec {
+            equivariant_dim: Some(dim),
+            ..with(2, 48, 0.5)
+        };
+        spec.output = Some(equivariant(20));
+        assert_eq!((dims(&spec), spec.embedding_dim()), ([48, 20], 68));
+        assert_eq!(spec.check(61, 64), Ok(()));
+        spec.adapters.kind = AdapterKind::None;
+        let error = spec.check(61, 64).unwrap_err();
+        assert!(error.contains("there is one path"), "{error}");
+        spec.adapters.kind = AdapterKind::Parallel;
         for (output, said) in [
             (with(3, 48, 0.5), "bands is 3"),
             (with(0, 48, 0.5), "bands is 0"),
             (with(2, 0, 0.5), "dim is 0"),
+            (equivariant(0), "equivariant_dim is 0"),
             (with(2, 48, 1.5), "whitening is 1.5"),
         ] {
             spec.output = Some(output);
             let error = spec.check(61, 64).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    fn taught(name: &str, dim: usize) -> PartSpec {
+        PartSpec {
+            name: name.into(),
+            dim,
+            path: 0,
+            whitening: 0.5,
+        }
+    }
+
+    fn shares(spec: &BackboneSpec) -> Vec<(String, usize, f32)> {
+        let parts = spec.embedding_parts().unwrap();
+        let parts = parts.as_slice().iter();
+        parts.map(|p| (p.name.to_owned(), p.len, p.share)).collect()
+    }
+
+    #[test]
+    fn parts_follow_the_paths_and_share_what_is_left() {
+        let mut spec = spec(AdapterKind::Split, 0);
+        assert_eq!(spec.embedding_dim(), 64);
+        let own = [
+            ("invariant".into(), 32, 0.7),
+            ("equivariant".into(), 32, 0.3),
+        ];
+        assert_eq!(shares(&spec), own);
+        spec.parts = vec![taught("events", 96), taught("speech", 40)];
+        assert_eq!(spec.check(61, 64), Ok(()));
+        assert_eq!(spec.embedding_dim(), 64 + 136);
+        let near = |spec: &BackboneSpec, expected: [f32; 4]| {
+            for ((name, _, share), expected) in shares(spec).iter().zip(expected) {
+                assert!((share - expected).abs() < 1e-6, "{name}: {share}");
+            }
+        };
+        near(&spec, [0.35, 0.15, 0.25, 0.25]);
+        spec.shares.insert("speech".into(), 0.4);
+        near(&spec, [0.28, 0.12, 0.2, 0.4]);
+        spec.adapters.kind = AdapterKind::None;
+        let single = shares(&spec);
+        assert_eq!(single[0], ("features".into(), 32, 0.3));
+        assert_eq!(single[1], ("events".into(), 96, 0.3));
+    }
+
+    #[test]
+    fn parts_that_cannot_be_are_named() {
+        let error = |change: &dyn Fn(&mut BackboneSpec)| {
+            let mut spec = spec(AdapterKind::Parallel, 0);
+            spec.parts = vec![taught("events", 96)];
+            change(&mut spec);
+            spec.check(61, 64).unwrap_err()
+        };
+        let renamed = |name: &str| error(&|spec| spec.parts.push(taught(name, 8)));
+        assert!(renamed("").contains("1 to 32 letters"));
+        assert!(renamed("a.b").contains("\"a.b\""));
+        assert!(renamed("events").contains("taken"));
+        assert!(renamed("invariant").contains("taken"));
+        assert!(renamed("log_mel").contains("taken"));
+        assert!(error(&|spec| spec.parts[0].dim = 0).contains("dim = 0"));
+        assert!(error(&|spec| spec.parts[0].path = 2).contains("path = 2"));
+        assert!(error(&|spec| spec.parts[0].whitening = 2.0).contains("whitening is 2"));
+        let seven = |spec: &mut BackboneSpec| {
+            spec.parts = (0..7).map(|i| taught(&format!("p{i}"), 8)).collect();
+        };
+        assert!(error(&seven).contains("at most 6"));
+        let share = |name: &'static str, share: f64| {
+            move |spec: &mut BackboneSpec| {
+                spec.shares.insert(name.into(), share);
+            }
+        };
+        assert!(error(&share("event", 0.1)).contains("invariant, equivariant, events"));
+        assert!(error(&share("events", 1.5)).contains("events is 1.5"));
+        let two = |spec: &mut BackboneSpec| {
+            share("events", 0.8)(spec);
+            share("invariant", 0.4)(spec);
+        };
+        assert!(error(&two).contains("at most 1"));
+        let three = |spec: &mut BackboneSpec| {
+            share("events", 0.3)(spec);
+            share("invariant", 0.3)(spec);
+            share("equivariant", 0.3)(spec);
+        };
+        assert!(error(&three).contains("expected 1"));
     }
 
     #[test]

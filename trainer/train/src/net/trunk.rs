@@ -3,7 +3,7 @@
 use super::layers::{AdaptedConv, Linear, Mode, PathNorm};
 use super::ops::{Activation, Residual, band_means};
 use super::parameters::Parameters;
-use super::spec::{AdapterKind, BackboneSpec, PATHS};
+use super::spec::{AdapterKind, BackboneSpec, PATHS, PartSpec};
 use super::whitening::Whitening;
 use candle_core::{Device, Result, Tensor};
 
@@ -19,6 +19,31 @@ pub struct Trunk {
     split: Option<[Linear; PATHS]>,
     /// `whitening.PATH`: from features to the embedding, one for each path if there is any.
     whitening: Vec<Whitening>,
+    /// Parts of the embedding that are learnt from teachers.
+    parts: Vec<TaughtPart>,
+}
+
+/// `part.NAME`: a linear layer on the averages of a path's last map, and `part.NAME.whitening` behind
+/// it.
+#[derive(Debug)]
+struct TaughtPart {
+    path: usize,
+    linear: Linear,
+    whitening: Whitening,
+    /// How far deviations are levelled.
+    exponent: f64,
+}
+
+impl TaughtPart {
+    fn new(p: &mut Parameters, inputs: usize, spec: &PartSpec) -> Result<Self> {
+        let name = format!("part.{}", spec.name);
+        Ok(Self {
+            path: spec.path,
+            linear: Linear::new(p, &name, (inputs, spec.dim))?,
+            whitening: Whitening::new(p, &format!("{name}.whitening"), (spec.dim, spec.dim)),
+            exponent: spec.whitening,
+        })
+    }
 }
 
 /// `relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x))`
@@ -140,15 +165,21 @@ impl Trunk {
             }
             _ => None,
         };
-        let dims = (spec.feature_dim(), spec.path_dim());
         let whitened = if spec.output.is_some() {
             spec.paths()
         } else {
             0
         };
         let whitening = (0..whitened)
-            .map(|path| Whitening::new(p, &format!("whitening.{path}"), dims))
+            .map(|path| {
+                let dims = (spec.feature_dim(), spec.path_dim(path));
+                Whitening::new(p, &format!("whitening.{path}"), dims)
+            })
             .collect();
+        let parts = spec.parts.iter();
+        let parts = parts
+            .map(|part| TaughtPart::new(p, spec.feature_dim(), part))
+            .collect::<Result<_>>()?;
         Ok(Self {
             spec: spec.clone(),
             device: p.device().clone(),
@@ -157,6 +188,7 @@ impl Trunk {
             stages,
             split,
             whitening,
+            parts,
         })
     }
 
@@ -165,23 +197,50 @@ impl Trunk {
         &self.spec
     }
 
-    /// Embedding of each path, `[batch, path_dim]`, from patches `[batch, frames, mels]`, by the
-    /// running statistics.
+    /// The parts of the embedding in order, `[batch, dim]` each, from patches `[batch, frames, mels]`,
+    /// by the running statistics.
     pub fn forward(&self, patches: &Tensor) -> Result<Vec<Tensor>> {
-        let features = self.features(patches, Mode::Evaluate)?;
-        if self.whitening.is_empty() {
-            return Ok(features);
+        let averages = self.averages(patches, Mode::Evaluate)?;
+        let mut embedding = self.path_features(&averages)?;
+        for (x, whitening) in embedding.iter_mut().zip(&self.whitening) {
+            *x = whitening.forward(x)?;
         }
-        let paths = features.iter().zip(&self.whitening);
-        paths.map(|(x, whitening)| whitening.forward(x)).collect()
+        for (index, part) in self.parts.iter().enumerate() {
+            embedding.push(part.whitening.forward(&self.part(index, &averages)?)?);
+        }
+        Ok(embedding)
     }
 
     /// Features of each path, `[batch, feature_dim]`, from patches `[batch, frames, mels]`: what the
-    /// objectives are computed from.
+    /// paths' objectives are computed from.
+    pub fn features(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        self.path_features(&self.averages(patches, mode)?)
+    }
+
+    /// Features of each path from [`Self::averages`].
+    pub fn path_features(&self, averages: &[Tensor]) -> Result<Vec<Tensor>> {
+        match &self.split {
+            None => Ok(averages.to_vec()),
+            Some(split) => {
+                let paths = split.iter().zip(averages);
+                paths.map(|(linear, x)| linear.forward(x)).collect()
+            }
+        }
+    }
+
+    /// Part number `index` of [`BackboneSpec::parts`], `[batch, dim]`, from [`Self::averages`], before
+    /// its deviations are levelled: what its teacher's objective is computed from.
+    pub fn part(&self, index: usize, averages: &[Tensor]) -> Result<Tensor> {
+        let part = &self.parts[index];
+        part.linear.forward(&averages[part.path])
+    }
+
+    /// Averages of each path's last map over time and each band of mel, `[batch, feature_dim]`, from
+    /// patches `[batch, frames, mels]`.
     ///
     /// What the paths share, from the stem's convolution up to the first stage of their own, runs
     /// once.
-    pub fn features(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+    pub fn averages(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
         let input = Activation::new(&patches.unsqueeze(3)?)?;
         let mut x = self.each(&[input], self.stem.is_per_path(), |x, path| {
             self.stem.forward(x, path, mode)
@@ -196,13 +255,10 @@ impl Trunk {
                 x = self.each(&x, per_path, |x, path| block.forward(x, path, mode))?;
             }
         }
-        // Averages over time and each band of mel; a channel's bands lie side by side.
+        // A channel's bands lie side by side.
         let bands = self.spec.bands();
         let mut x = self.each(&x, false, |x, _| band_means(x, bands))?;
-        if let Some(split) = &self.split {
-            x = self.each(&x, true, |x, path| split[path].forward(x))?;
-        }
-        // Paths that have nothing of their own have the same features.
+        // Paths that have no map of their own have the same averages.
         x.resize(self.spec.paths(), x[0].clone());
         Ok(x)
     }
@@ -221,8 +277,8 @@ impl Trunk {
             .collect()
     }
 
-    /// Embeddings of patches (`frames * mels` values each) by the running statistics: the paths'
-    /// features one after the other, patch by patch.
+    /// Embeddings of patches (`frames * mels` values each) by the running statistics: the parts one
+    /// after the other, patch by patch.
     pub fn embed(&self, patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Vec<Vec<f32>>> {
         let batch = self.batch(patches, frames, mels)?;
         Tensor::cat(&self.forward(&batch)?, 1)?.to_vec2()
@@ -251,21 +307,26 @@ impl Trunk {
             let momentum = 1.0 / (index + 1) as f32;
             self.features(batch, Mode::Train { momentum })?;
         }
-        if self.whitening.is_empty() {
+        if self.whitening.is_empty() && self.parts.is_empty() {
             return Ok(());
         }
-        let exponent = self.spec.output.map_or(0.0, |output| output.whitening);
         let mut features = vec![Vec::new(); self.whitening.len()];
+        let mut parts = vec![Vec::new(); self.parts.len()];
         for batch in batches {
-            for (rows, x) in features
-                .iter_mut()
-                .zip(self.features(batch, Mode::Evaluate)?)
-            {
+            let averages = self.averages(batch, Mode::Evaluate)?;
+            for (rows, x) in features.iter_mut().zip(self.path_features(&averages)?) {
                 rows.extend(x.to_vec2::<f32>()?);
             }
+            for (index, rows) in parts.iter_mut().enumerate() {
+                rows.extend(self.part(index, &averages)?.to_vec2::<f32>()?);
+            }
         }
+        let exponent = self.spec.output.map_or(0.0, |output| output.whitening);
         for (whitening, rows) in self.whitening.iter().zip(&features) {
             whitening.settle(rows, exponent);
+        }
+        for (part, rows) in self.parts.iter().zip(&parts) {
+            part.whitening.settle(rows, part.exponent);
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ mod mlap;
 mod nt_xent;
 mod objective;
 mod sim_siam;
+mod teaching;
 
 pub use distillation::distillation;
 pub use mlap::{augmentation_prediction, label_accuracy, parameter_regression};
 pub use nt_xent::nt_xent;
 pub use objective::{
-    ContrastiveLoss, DistillationConfig, Loss, Objective, ObjectiveConfig, SimSiamConfig, Task,
-    Views,
+    ContrastiveLoss, Loss, Objective, ObjectiveConfig, SimSiamConfig, Task, Views,
 };
 pub use sim_siam::{sim_siam, spread};
+pub use teaching::{Lesson, Subject, Taught, TeacherConfig};

@@ -1,15 +1,18 @@
 //! The joint objective: the network with a head for each task, and the loss of one batch.
 
+use super::sim_siam::unit_rows;
+use super::teaching::{Lesson, Subject, Taught, TeacherConfig};
 use super::{
     augmentation_prediction, distillation, label_accuracy, nt_xent, parameter_regression, sim_siam,
     spread,
 };
 use crate::net::{
-    AdapterKind, AugmentationHead, BackboneSpec, Linear, Mode, Parameters, Projector, SiameseHeads,
-    Trunk,
+    AdapterKind, AugmentationHead, BackboneSpec, Linear, Mode, Parameters, PartSpec, Projector,
+    SiameseHeads, Trunk, Weights,
 };
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The `[objective]` table of a run's configuration.
@@ -35,30 +38,12 @@ pub struct ObjectiveConfig {
     pub pred_weight: f64,
     /// Weight of the operators' parameters' regression in the predictive loss; 0 leaves it out.
     pub parameter_weight: f64,
-    /// A trained backbone to learn from besides.
-    pub distillation: DistillationConfig,
-}
-
-/// A teacher: a wider backbone that has been trained, whose embeddings of the same views the paths are
-/// to tell. Its passes are not counted where an experiment matches compute.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DistillationConfig {
-    /// The teacher, as `--model` takes one: an `.onnx` or `.slvr` file, a run folder or a shipped
-    /// backbone's name; its sample rate has to be the frontend's. None: no distillation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub teacher: Option<String>,
-    /// Weight of the distillation loss in the sum.
-    pub weight: f64,
-}
-
-impl Default for DistillationConfig {
-    fn default() -> Self {
-        Self {
-            teacher: None,
-            weight: 1.0,
-        }
-    }
+    /// Teachers to learn from besides, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub teachers: BTreeMap<String, TeacherConfig>,
+    /// Weight of the loss by which a part without a teacher keeps telling what it told when the run
+    /// began. It matters only in a run that starts from trained weights.
+    pub keep_weight: f64,
 }
 
 /// One objective on one path.
@@ -112,7 +97,8 @@ impl Default for ObjectiveConfig {
             predictor_hidden: vec![128, 64],
             pred_weight: 1.0,
             parameter_weight: 0.0,
-            distillation: DistillationConfig::default(),
+            teachers: BTreeMap::new(),
+            keep_weight: 1.0,
         }
     }
 }
@@ -148,8 +134,32 @@ pub struct Objective {
     /// The part that is exported.
     pub trunk: Arc<Trunk>,
     heads: Vec<Head>,
-    /// `teacher.HALF`: from a path's features to a half of the teacher's embedding.
-    teacher: Vec<Linear>,
+    pupils: Vec<Pupil>,
+    keeper: Option<Keeper>,
+}
+
+/// What learns from one teacher.
+#[derive(Debug)]
+struct Pupil {
+    teacher: String,
+    weight: f64,
+    learners: Vec<Learner>,
+}
+
+/// What learns one lesson.
+#[derive(Debug)]
+enum Learner {
+    /// A path, through the linear layer `teacher.NAME.PART`, which is not exported.
+    Path(Linear),
+    /// The part of this number.
+    Part(usize),
+}
+
+/// The network as it was when the run began, which says what parts without a teacher are to keep.
+#[derive(Debug)]
+struct Keeper {
+    trunk: Trunk,
+    parts: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -162,8 +172,8 @@ enum Head {
 /// The loss of one batch, and its parts for the log; parts that the objective lacks are not a number.
 #[derive(Debug)]
 pub struct Loss {
-    /// `contrastive + pred_weight * predictive`, summed over tasks, and the weighted distillation
-    /// loss: what is differentiated.
+    /// `contrastive + pred_weight * predictive`, summed over tasks, and the teachers' weighted losses:
+    /// what is differentiated.
     pub total: Tensor,
     /// The contrastive loss, mean over the tasks that have one.
     pub contrastive: f32,
@@ -175,8 +185,10 @@ pub struct Loss {
     pub label_accuracy: f32,
     /// Squared error of the operators' parameters.
     pub parameter_error: f32,
-    /// The distillation loss, mean over the teacher's halves.
-    pub distillation: f32,
+    /// The loss of each teacher by name, mean over its lessons.
+    pub teachers: Vec<(String, f32)>,
+    /// The loss of the parts that keep what they told when the run began, mean over them.
+    pub kept: f32,
 }
 
 /// One batch of pairs: first views of all clips, then second ones in the same order.
@@ -191,22 +203,20 @@ pub struct Views {
     pub parameters: Tensor,
     /// Numbers of the views that count in the predictive loss, `u32`; all count where there are none.
     pub predicted: Option<Tensor>,
-    /// What the teacher says of each view, `[2N, dim]` of unit length for each half of its embedding;
-    /// none without a teacher.
-    pub targets: Vec<Tensor>,
+    /// What the teachers ask: the lessons of the first, then those of the second, and so on.
+    pub lessons: Vec<Lesson>,
 }
 
 impl Objective {
-    /// Fresh weights, registered in `p`, to learn from a teacher the halves of whose embedding have
-    /// `teacher` values; none without a teacher.
+    /// Fresh weights, registered in `p`, to learn from `teachers` besides.
     ///
     /// # Errors
-    /// If the tasks do not fit the trunk's paths.
+    /// If the tasks do not fit the trunk's paths, or a teacher's part is none of the backbone's.
     pub fn new(
         config: &ObjectiveConfig,
         spec: &BackboneSpec,
         operators: usize,
-        teacher: &[usize],
+        teachers: &[Taught],
         p: &mut Parameters,
     ) -> Result<Self> {
         if let Err(reason) = config.check_paths(spec.adapters.kind) {
@@ -242,24 +252,85 @@ impl Objective {
                 )?),
             });
         }
-        let halves = teacher.iter().enumerate();
-        let teacher = halves
-            .map(|(half, &length)| Linear::new(p, &format!("teacher.{half}"), (dim, length)))
-            .collect::<Result<_>>()?;
+        let mut pupils = Vec::new();
+        for Taught {
+            name,
+            weight,
+            subject,
+        } in teachers
+        {
+            let learners = match subject {
+                Subject::Paths(lengths) => {
+                    let parts = lengths.iter().enumerate();
+                    let mut linear = |part: usize, length: usize| {
+                        Linear::new(p, &format!("teacher.{name}.{part}"), (dim, length))
+                    };
+                    parts
+                        .map(|(part, &length)| Ok(Learner::Path(linear(part, length)?)))
+                        .collect::<Result<_>>()?
+                }
+                Subject::Part(part) => {
+                    match spec.parts.iter().position(|known| known.name == *part) {
+                        Some(index) => vec![Learner::Part(index)],
+                        None => bail!("the teacher {name} teaches {part}, which is no part"),
+                    }
+                }
+            };
+            pupils.push(Pupil {
+                teacher: name.clone(),
+                weight: *weight,
+                learners,
+            });
+        }
         Ok(Self {
             config: config.clone(),
             trunk: Arc::new(trunk),
             heads,
-            teacher,
+            pupils,
+            keeper: None,
         })
+    }
+
+    /// Makes the parts that no teacher teaches keep telling what they tell with the trunk's weights
+    /// `start`, on `device`.
+    ///
+    /// # Errors
+    /// If the weights do not fit the trunk.
+    pub fn keep(&mut self, start: &Weights, device: &Device) -> Result<()> {
+        let spec = self.trunk.spec();
+        let learners = || self.pupils.iter().flat_map(|pupil| &pupil.learners);
+        let taught = |part: usize| {
+            learners().any(|learner| matches!(learner, Learner::Part(index) if *index == part))
+        };
+        let parts: Vec<usize> = (0..spec.parts.len())
+            .filter(|&part| !taught(part))
+            .collect();
+        if parts.is_empty() || self.config.keep_weight == 0.0 {
+            return Ok(());
+        }
+        let mut frozen = Parameters::new(0, device);
+        let trunk = Trunk::new(spec, &mut frozen)?;
+        let missing = frozen.load_known(start)?;
+        // A part that is taught may be new.
+        let needed = |name: &&String| {
+            let new = |part: &PartSpec| name.starts_with(&format!("part.{}.", part.name));
+            !(0..spec.parts.len()).any(|part| taught(part) && new(&spec.parts[part]))
+        };
+        if let Some(name) = missing.iter().find(needed) {
+            bail!("the weights that the run starts from lack {name}, or have another shape of it");
+        }
+        self.keeper = Some(Keeper { trunk, parts });
+        Ok(())
     }
 
     /// The joint loss of a batch of pairs.
     ///
     /// Shared weights get the sum of the tasks' gradients; what is a path's own, and its head, only
-    /// its own task's. A path learns the teacher's half of its kind, a single one both.
+    /// its own task's. A path learns the part of its number of a backbone that teaches; the first path learns
+    /// the parts beyond, too.
     pub fn loss(&self, views: &Views, mode: Mode) -> Result<Loss> {
-        let features = self.trunk.features(&views.patches, mode)?;
+        let averages = self.trunk.averages(&views.patches, mode)?;
+        let features = self.trunk.path_features(&averages)?;
         let mut total: Option<Tensor> = None;
         let mut add = |loss: &Tensor, weight: f64| -> Result<()> {
             let loss = (loss * weight)?;
@@ -275,7 +346,7 @@ impl Objective {
             mut predictive,
             mut accuracies,
             mut errors,
-            mut distances,
+            mut kept,
         ] = [const { Vec::<f32>::new() }; 6];
         for (index, head) in self.heads.iter().enumerate() {
             let features = &features[index.min(features.len() - 1)];
@@ -325,18 +396,39 @@ impl Objective {
                 }
             }
         }
-        for (half, (head, targets)) in self.teacher.iter().zip(&views.targets).enumerate() {
-            let told = head.forward(&features[half.min(features.len() - 1)])?;
-            let loss = distillation(&told, targets)?;
-            distances.push(loss.to_scalar()?);
-            let weight = self.config.distillation.weight / self.teacher.len() as f64;
-            add(&loss, weight)?;
+        let mut teachers = Vec::new();
+        let mut lessons = views.lessons.iter();
+        for pupil in &self.pupils {
+            let mut distances = Vec::new();
+            for (number, learner) in pupil.learners.iter().enumerate() {
+                let Some(lesson) = lessons.next() else {
+                    bail!("the teacher {} gives too few lessons", pupil.teacher);
+                };
+                let told = match learner {
+                    Learner::Path(linear) => {
+                        linear.forward(features.get(number).unwrap_or(&features[0]))?
+                    }
+                    Learner::Part(index) => self.trunk.part(*index, &averages)?,
+                };
+                let loss = distillation(&told, &lesson.targets, lesson.counted.as_ref())?;
+                distances.push(loss.to_scalar()?);
+                add(&loss, pupil.weight / pupil.learners.len() as f64)?;
+            }
+            teachers.push((pupil.teacher.clone(), mean(&distances)));
+        }
+        if let Some(Keeper { trunk, parts }) = &self.keeper {
+            let before = trunk.averages(&views.patches, Mode::Evaluate)?;
+            for &part in parts {
+                let targets = unit_rows(&trunk.part(part, &before)?)?.detach();
+                let told = self.trunk.part(part, &averages)?;
+                let loss = distillation(&told, &targets, None)?;
+                kept.push(loss.to_scalar()?);
+                add(&loss, self.config.keep_weight / parts.len() as f64)?;
+            }
         }
         let Some(total) = total else {
             bail!("an objective without tasks has no loss");
         };
-        // Not a number where there is nothing to average.
-        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
         Ok(Loss {
             total,
             contrastive: mean(&contrastive),
@@ -344,9 +436,15 @@ impl Objective {
             predictive: mean(&predictive),
             label_accuracy: mean(&accuracies),
             parameter_error: mean(&errors),
-            distillation: mean(&distances),
+            teachers,
+            kept: mean(&kept),
         })
     }
+}
+
+/// The mean; not a number where there is nothing to average.
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len() as f32
 }
 
 #[cfg(test)]
@@ -354,7 +452,6 @@ mod tests {
     use super::*;
     use crate::augment::OPERATORS;
     use crate::net::ops::finite_difference::random;
-    use crate::ssl::sim_siam::unit_rows;
     use crate::train::{PRESETS, RunConfig};
     use candle_core::{DType, Device};
 
@@ -367,7 +464,22 @@ mod tests {
             parameters: (random(3, &[4, OPERATORS]) * &labels).unwrap(),
             labels,
             predicted: None,
-            targets: Vec::new(),
+            lessons: Vec::new(),
+        }
+    }
+
+    fn lesson(targets: Tensor) -> Lesson {
+        Lesson {
+            targets,
+            counted: None,
+        }
+    }
+
+    fn taught(name: &str, weight: f64, subject: Subject) -> Taught {
+        Taught {
+            name: name.into(),
+            weight,
+            subject,
         }
     }
 
@@ -378,13 +490,22 @@ mod tests {
     }
 
     /// candle's own LayerNorm and softmax give no gradient without a word; nothing here may.
-    fn every_parameter_gets_a_gradient(name: &str, config: &RunConfig, teacher: &[usize]) {
+    fn every_parameter_gets_a_gradient(name: &str, config: &RunConfig, teachers: &[Taught]) {
         let mut p = Parameters::new(1, &Device::Cpu);
         let (objective, backbone) = (&config.objective, &config.backbone);
-        let objective = Objective::new(objective, backbone, OPERATORS, teacher, &mut p).unwrap();
+        let objective = Objective::new(objective, backbone, OPERATORS, teachers, &mut p).unwrap();
         let mut views = views();
-        let targets = teacher.iter().map(|&dim| random(6, &[4, dim]));
-        views.targets = targets.collect();
+        for taught in teachers {
+            let dims = match &taught.subject {
+                Subject::Paths(lengths) => lengths.clone(),
+                Subject::Part(part) => {
+                    let mut parts = backbone.parts.iter();
+                    vec![parts.find(|known| known.name == *part).unwrap().dim]
+                }
+            };
+            let lessons = dims.iter().map(|&dim| lesson(random(6, &[4, dim])));
+            views.lessons.extend(lessons);
+        }
         let loss = objective
             .loss(&views, Mode::Train { momentum: 0.1 })
             .unwrap();
@@ -421,7 +542,7 @@ mod tests {
         let paths = ["split", "batch-norm", "series", "parallel", "separate"];
         for contrastive in ["sim-clr", "sim-siam"] {
             let loss = format!("objective.contrastive={contrastive}");
-            let taught = |kind: &str, settings: &[&str], teacher: &[usize]| {
+            let with_teachers = |kind: &str, settings: &[&str], teachers: &[Taught]| {
                 let kind = format!("backbone.adapters.kind={kind}");
                 // Narrow: each variant is a network of its own.
                 let narrow = "backbone.stages=[{ width = 5, blocks = 1, stride = 2 }, \
@@ -429,9 +550,14 @@ mod tests {
                 let output = "backbone.output={ bands = 2, dim = 8, whitening = 0.5 }";
                 let settings = [&[loss.as_str(), kind.as_str(), narrow, output], settings].concat();
                 let config = with("edge-s", &settings);
-                every_parameter_gets_a_gradient(&settings.join(" "), &config, teacher);
+                every_parameter_gets_a_gradient(&settings.join(" "), &config, teachers);
             };
-            let check = |kind: &str, settings: &[&str]| taught(kind, settings, &[]);
+            let check = |kind: &str, settings: &[&str]| with_teachers(kind, settings, &[]);
+            let parts =
+                "backbone.parts=[{ name = \"a\", dim = 5 }, { name = \"b\", dim = 4, path = 1 }]";
+            let one_part = "backbone.parts=[{ name = \"a\", dim = 5 }]";
+            let backbone = || taught("big", 1.0, Subject::Paths(vec![5, 3]));
+            let part = |name: &str| taught(name, 2.0, Subject::Part(name.into()));
             for kind in paths {
                 for from in [
                     "backbone.adapters.from_stage=0",
@@ -441,7 +567,8 @@ mod tests {
                 }
                 check(kind, &[TWICE]);
                 check(kind, &[BOTH, "objective.parameter_weight=0.5"]);
-                taught(kind, &[BOTH], &[5, 3]);
+                with_teachers(kind, &[BOTH], &[backbone()]);
+                with_teachers(kind, &[BOTH, parts], &[backbone(), part("a"), part("b")]);
             }
             for tasks in [
                 BOTH,
@@ -449,7 +576,8 @@ mod tests {
                 "objective.tasks=[\"predictive\"]",
             ] {
                 check("none", &[tasks]);
-                taught("none", &[tasks], &[5, 3]);
+                with_teachers("none", &[tasks], &[backbone()]);
+                with_teachers("none", &[tasks, one_part], &[part("a")]);
             }
         }
     }
@@ -470,6 +598,16 @@ mod tests {
         assert!(loss.contrastive.is_finite() && loss.spread > 0.0);
         assert!(loss.predictive.is_nan() && loss.label_accuracy.is_nan());
         assert_eq!(loss.total.to_scalar::<f32>().unwrap(), loss.contrastive);
+    }
+
+    /// Makes paths differ, so that lessons tell which one was asked.
+    fn tell_paths_apart(p: &Parameters) {
+        for (index, (name, variable)) in p.variables().enumerate() {
+            if name.contains("adapter.") {
+                let values = random(index as u64 + 1, variable.dims());
+                variable.set(&values).unwrap();
+            }
+        }
     }
 
     #[test]
@@ -513,38 +651,119 @@ mod tests {
     }
 
     #[test]
-    fn a_path_learns_the_teachers_half_of_its_kind_by_the_weight_given() {
-        let loss = |weight: f64, teacher: &[usize]| {
-            let mut config = with("edge-s", &["backbone.adapters.kind=parallel"]);
-            config.objective.distillation.weight = weight;
+    fn a_path_learns_the_part_of_its_number_by_the_weight_given() {
+        let loss = |weight: f64, parts: &[usize]| {
+            let config = with("edge-s", &["backbone.adapters.kind=parallel"]);
             let mut p = Parameters::new(1, &Device::Cpu);
             let (objective, backbone) = (&config.objective, &config.backbone);
+            let teachers = [taught("big", weight, Subject::Paths(parts.to_vec()))];
             let objective =
-                Objective::new(objective, backbone, OPERATORS, teacher, &mut p).unwrap();
-            // Paths that differ, so that the halves tell which one was asked.
-            for (index, (name, variable)) in p.variables().enumerate() {
-                if name.contains("adapter.") {
-                    let values = random(index as u64 + 1, variable.dims());
-                    variable.set(&values).unwrap();
-                }
-            }
+                Objective::new(objective, backbone, OPERATORS, &teachers, &mut p).unwrap();
+            tell_paths_apart(&p);
             let mut views = views();
             let features = objective.trunk.features(&views.patches, Mode::Evaluate);
-            let told = |half: usize| {
-                let features = &features.as_ref().unwrap()[half];
-                unit_rows(&objective.teacher[half].forward(features).unwrap()).unwrap()
+            let told = |part: usize| {
+                // A third part is learnt by the first path.
+                let features = &features.as_ref().unwrap()[part % 2];
+                let Learner::Path(linear) = &objective.pupils[0].learners[part] else {
+                    panic!("a part of a backbone is learnt by a path");
+                };
+                unit_rows(&linear.forward(features).unwrap()).unwrap()
             };
-            views.targets = (0..teacher.len()).map(told).collect();
+            views.lessons = (0..parts.len()).map(|part| lesson(told(part))).collect();
             let loss = objective.loss(&views, Mode::Evaluate).unwrap();
-            assert!(loss.distillation.abs() < 1e-5, "{}", loss.distillation);
-            views.targets = vec![(told(0) * -1.0).unwrap()];
+            assert_eq!(loss.teachers[0].0, "big");
+            assert!(loss.teachers[0].1.abs() < 1e-5, "{:?}", loss.teachers);
+            views.lessons[0] = lesson((told(0) * -1.0).unwrap());
             objective.loss(&views, Mode::Evaluate).unwrap()
         };
         let [once, thrice] = [1.0, 3.0].map(|weight| loss(weight, &[5]));
-        assert!((once.distillation - 2.0).abs() < 1e-5);
+        assert!((once.teachers[0].1 - 2.0).abs() < 1e-5);
         let totals = [once, thrice].map(|loss| loss.total.to_scalar::<f32>().unwrap());
         assert!((totals[1] - totals[0] - 4.0).abs() < 1e-4, "{totals:?}");
-        loss(1.0, &[5, 3]);
+        for parts in [&[5, 3][..], &[5, 3, 4]] {
+            let distance = loss(1.0, parts).teachers[0].1;
+            assert!((distance - 2.0 / parts.len() as f32).abs() < 1e-5);
+        }
+    }
+
+    const TWO_PARTS: &str =
+        "backbone.parts=[{ name = \"a\", dim = 5 }, { name = \"b\", dim = 4, path = 1 }]";
+
+    #[test]
+    fn a_part_learns_from_its_teacher_what_views_with_a_target_have() {
+        let config = with("edge-s", &["backbone.adapters.kind=parallel", TWO_PARTS]);
+        let mut p = Parameters::new(1, &Device::Cpu);
+        let (objective, backbone) = (&config.objective, &config.backbone);
+        let part = |name: &str, weight| taught(name, weight, Subject::Part(name.into()));
+        let teachers = [part("b", 2.0), part("a", 3.0)];
+        let objective = Objective::new(objective, backbone, OPERATORS, &teachers, &mut p).unwrap();
+        tell_paths_apart(&p);
+        let mut views = views();
+        let averages = objective.trunk.averages(&views.patches, Mode::Evaluate);
+        let told = |index: usize| {
+            let part = objective.trunk.part(index, averages.as_ref().unwrap());
+            unit_rows(&part.unwrap()).unwrap()
+        };
+        // The lessons come in the teachers' order: first part 1, which reads path 1.
+        let opposite = (told(0) * -1.0).unwrap();
+        views.lessons = vec![lesson(told(1)), lesson(opposite)];
+        let loss = objective.loss(&views, Mode::Evaluate).unwrap();
+        let names: Vec<&str> = loss.teachers.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["b", "a"]);
+        assert!(loss.teachers[0].1.abs() < 1e-5);
+        assert!((loss.teachers[1].1 - 2.0).abs() < 1e-5);
+        let total = loss.total.to_scalar::<f32>().unwrap();
+        // Without a view that has a target, what the part is to tell does not matter.
+        views.lessons[1].counted = Some(Tensor::zeros(4, DType::F32, &Device::Cpu).unwrap());
+        let loss = objective.loss(&views, Mode::Evaluate).unwrap();
+        assert_eq!(loss.teachers[1].1, 0.0);
+        let without = loss.total.to_scalar::<f32>().unwrap();
+        assert!((total - without - 6.0).abs() < 1e-4, "{total} {without}");
+        assert!(
+            Objective::new(
+                &config.objective,
+                backbone,
+                OPERATORS,
+                &[part("c", 1.0)],
+                &mut Parameters::new(1, &Device::Cpu)
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn a_part_without_a_teacher_keeps_what_it_told() {
+        let config = with("edge-s", &[TWO_PARTS]);
+        let mut p = Parameters::new(1, &Device::Cpu);
+        let (objective, backbone) = (&config.objective, &config.backbone);
+        let teachers = [taught("a", 1.0, Subject::Part("a".into()))];
+        let mut objective =
+            Objective::new(objective, backbone, OPERATORS, &teachers, &mut p).unwrap();
+        let mut start = p.to_weights().unwrap();
+        // The part that is taught may be new.
+        start.retain(|name, _| !name.starts_with("part.a."));
+        objective.keep(&start, &Device::Cpu).unwrap();
+        let mut views = views();
+        views.lessons = vec![lesson(random(6, &[4, 5]))];
+        let loss = || objective.loss(&views, Mode::Evaluate).unwrap();
+        assert!(loss().kept.abs() < 1e-5);
+        let (_, weight) = p
+            .variables()
+            .find(|(name, _)| *name == "part.b.weight")
+            .unwrap();
+        weight.set(&(weight.as_tensor() * -1.0).unwrap()).unwrap();
+        let turned = loss();
+        assert!((turned.kept - 2.0).abs() < 1e-5);
+        let gradients = turned.total.backward().unwrap();
+        assert!(gradients.get(weight.as_tensor()).is_some());
+
+        start.retain(|name, _| !name.starts_with("part.b."));
+        let error = objective
+            .keep(&start, &Device::Cpu)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("lack part.b."), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::checkpoint::Progress;
 use super::metrics::MetricsRow;
 use crate::ssl::Loss;
+use std::collections::BTreeMap;
 
 /// Sums since the last row of the log.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(super) struct Averages {
     images: f64,
     /// Of [`Averages::add`]'s values in their order.
     sums: [f64; 8],
+    /// Of each teacher's loss, by its name.
+    teachers: BTreeMap<String, f64>,
     few_shot: Option<f64>,
 }
 
@@ -31,11 +34,14 @@ impl Averages {
             loss.predictive,
             loss.label_accuracy,
             loss.parameter_error,
-            loss.distillation,
+            loss.kept,
         ]
         .map(f64::from);
         for (sum, value) in self.sums.iter_mut().zip(values.into_iter().chain([norm])) {
             *sum += value;
+        }
+        for (name, loss) in &loss.teachers {
+            *self.teachers.entry(name.clone()).or_default() += f64::from(*loss);
         }
         self.counted += 1;
         self.images += 2.0 * pairs as f64;
@@ -69,7 +75,7 @@ impl Averages {
             predictive,
             label_accuracy,
             parameter_error,
-            distillation,
+            kept,
             gradient_norm,
         ] = self.sums.map(|sum| sum / self.counted as f64);
         MetricsRow {
@@ -81,12 +87,17 @@ impl Averages {
             predictive,
             label_accuracy,
             parameter_error,
-            distillation,
+            kept,
             few_shot: self.few_shot.unwrap_or(f64::NAN),
             learning_rate,
             gradient_norm,
             images_per_second: self.images / self.seconds.max(1e-9),
             waiting: self.waited / self.seconds.max(1e-9),
+            teachers: self
+                .teachers
+                .iter()
+                .map(|(name, sum)| (name.clone(), sum / self.counted as f64))
+                .collect(),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use super::optimiser::AdamW;
 use crate::net::{Parameters, Weights};
-use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use half::f16;
 use mtslvr_audio::atomic_file::write_atomically;
+use safetensors::SafeTensors;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -70,7 +72,7 @@ pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
         }
         // Before there were checks on held-out sets.
         [step, optimiser_step, seconds] => (step, optimiser_step, seconds, [0, 0]),
-        _ => anyhow::bail!(
+        _ => bail!(
             "{} is not a checkpoint: it has no progress record",
             path.display()
         ),
@@ -96,7 +98,7 @@ pub fn save_weights(path: &Path, weights: Weights) -> Result<()> {
     write(path, &tensors)
 }
 
-/// Reads plain weights.
+/// Reads plain weights, in single or half precision.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     read(path)?
         .iter()
@@ -114,8 +116,52 @@ fn add(tensors: &mut HashMap<String, Tensor>, prefix: &str, weights: Weights) ->
     Ok(())
 }
 
+/// Key of a configuration in the metadata of a file of weights.
+const CONFIG: &str = "mtslvr.config";
+
+/// Writes `weights` with the configuration `config` (TOML) that they were trained with: matrices and
+/// kernels in half precision, the rest in single precision.
+pub fn save_half(path: &Path, weights: &Weights, config: &str) -> Result<()> {
+    let mut tensors = HashMap::new();
+    for (name, (shape, values)) in weights {
+        let mut tensor = Tensor::from_slice(values, &shape[..], &Device::Cpu)?;
+        if shape.len() > 1 {
+            if let Some(value) = values.iter().find(|x| !f16::from_f32(**x).is_finite()) {
+                bail!("{name} holds {value}, which half precision cannot");
+            }
+            tensor = tensor.to_dtype(DType::F16)?;
+        }
+        tensors.insert(name.clone(), tensor);
+    }
+    let metadata = HashMap::from([(CONFIG.to_owned(), config.to_owned())]);
+    let written = write_atomically(path, |neighbour| {
+        safetensors::serialize_to_file(&tensors, Some(metadata), neighbour)
+            .map_err(anyhow::Error::from)
+    });
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads the configuration that [`save_half`] wrote into a file of weights.
+pub fn load_config(path: &Path) -> Result<String> {
+    let name = || format!("cannot read {}: expected a file of weights", path.display());
+    let bytes = std::fs::read(path).with_context(name)?;
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).with_context(name)?;
+    let config = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|held| held.get(CONFIG));
+    config.cloned().with_context(|| {
+        format!(
+            "{} does not say with which configuration its weights were trained; give the run folder, or a file \
+             that `mtslvr export RUN --weights FILE` wrote",
+            path.display()
+        )
+    })
+}
+
 fn plain(tensor: &Tensor) -> Result<(Vec<usize>, Vec<f32>)> {
-    Ok((tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1()?))
+    let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+    Ok((tensor.dims().to_vec(), values))
 }
 
 fn read(path: &Path) -> Result<HashMap<String, Tensor>> {

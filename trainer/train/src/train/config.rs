@@ -105,6 +105,9 @@ pub struct DataConfig {
     /// parameter by a normal number times this share of its range (Cherep and Singh 2025, who find
     /// 0.25 best; here less is better, see models/RESULTS.md).
     pub synth_perturb: f32,
+    /// Where a teacher of a part has heard the recordings, views begin at multiples of this, seconds, or
+    /// end where a recording ends.
+    pub window_hop: f64,
 }
 
 impl Default for DataConfig {
@@ -113,6 +116,7 @@ impl Default for DataConfig {
             synth_share: 0.3,
             positive_offset: 0.5,
             synth_perturb: 0.1,
+            window_hop: 0.5,
         }
     }
 }
@@ -393,11 +397,13 @@ impl RunConfig {
             1e3,
         )?;
         range(
-            "objective.distillation.weight",
-            self.objective.distillation.weight,
+            "objective.keep_weight",
+            self.objective.keep_weight,
             0.0,
             1e3,
         )?;
+        range("data.window_hop", self.data.window_hop, 0.01, 3600.0)?;
+        self.check_teachers()?;
         let heads = &self.objective;
         let widths = [
             ("projector_hidden", heads.projector_hidden),
@@ -442,6 +448,58 @@ impl RunConfig {
                 1e-3,
                 1e6,
             )?;
+        }
+        Ok(())
+    }
+
+    fn check_teachers(&self) -> Result<()> {
+        let mut taught: Vec<(&str, &str)> = Vec::new();
+        for (name, teacher) in &self.objective.teachers {
+            for (key, value, most) in [
+                ("weight", teacher.weight, 1e3),
+                ("whitening", teacher.whitening, 1.0),
+            ] {
+                if !(0.0..=most).contains(&value) {
+                    bail!("objective.teachers.{name}.{key} is {value}, expected 0 to {most}");
+                }
+            }
+            let Some(part) = &teacher.part else {
+                continue;
+            };
+            if let Some((_, other)) = taught.iter().find(|(known, _)| known == part) {
+                bail!(
+                    "objective.teachers: {other} and {name} teach the same part, {part}; give each a part of its own"
+                );
+            }
+            if !self.backbone.parts.iter().any(|known| known.name == *part) {
+                bail!(
+                    "objective.teachers.{name}.part is {part:?}, which is none of backbone.parts; add \
+                     {{ name = {part:?}, dim = 96 }} there"
+                );
+            }
+            taught.push((part, name));
+        }
+        Ok(())
+    }
+
+    /// Names the file of each teacher in `models`, given as `NAME=FILE`.
+    ///
+    /// # Errors
+    /// If an entry is not of this form, or the configuration has no such teacher.
+    pub fn name_teachers(&mut self, models: &[String]) -> Result<()> {
+        for model in models {
+            let Some((name, file)) = model.split_once('=') else {
+                bail!("--teacher {model} is not of the form NAME=FILE, such as events=yamnet.onnx");
+            };
+            let known = self.objective.teachers.keys();
+            let known = known.map(String::as_str).collect::<Vec<_>>().join(", ");
+            let Some(teacher) = self.objective.teachers.get_mut(name) else {
+                bail!(
+                    "--teacher {model}: the configuration has no teacher {name}; its teachers are: {}",
+                    if known.is_empty() { "none" } else { &known }
+                );
+            };
+            teacher.model = Some(file.to_owned());
         }
         Ok(())
     }
@@ -518,9 +576,49 @@ mod tests {
             ),
             ("environment.backgrounds.probability=0.7", "backgrounds"),
             ("nonsense", "table.key=value"),
+            ("backbone.parts=[{ name = \"a b\", dim = 3 }]", "\"a b\""),
+            ("objective.teachers.x.part=events", "none of backbone.parts"),
+            (
+                "objective.teachers.x.weight=-1.0",
+                "teachers.x.weight is -1",
+            ),
+            ("data.window_hop=0.0", "data.window_hop is 0"),
         ] {
             let message = format!("{:#}", set(setting).unwrap_err());
             assert!(message.contains(named), "{message}");
         }
+    }
+    #[test]
+    fn teachers_are_tables_and_their_files_arguments() {
+        let settings = [
+            "backbone.parts=[{ name = \"events\", dim = 96 }]",
+            "objective.teachers.yamnet={ part = \"events\", weight = 2.0 }",
+        ];
+        let text = PRESETS[0].1;
+        let settings = settings.map(str::to_owned);
+        let mut config = RunConfig::from_toml(text, &settings).unwrap();
+        let models = ["yamnet=a=b.onnx".to_owned()];
+        config.name_teachers(&models).unwrap();
+        let set = [
+            &settings[..],
+            &["objective.teachers.yamnet.model=\"a=b.onnx\"".to_owned()],
+        ];
+        assert_eq!(RunConfig::from_toml(text, &set.concat()).unwrap(), config);
+        let kept = RunConfig::from_toml(&config.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!(kept, config);
+
+        let mut error = |model: &str| {
+            let named = config.name_teachers(&[model.to_owned()]);
+            named.unwrap_err().to_string()
+        };
+        assert!(error("events=x.onnx").contains("its teachers are: yamnet"));
+        assert!(error("x.onnx").contains("NAME=FILE"));
+        let second = "objective.teachers.other={ part = \"events\" }".to_owned();
+        let both = RunConfig::from_toml(text, &[&settings[..], &[second]].concat());
+        let message = format!("{:#}", both.unwrap_err());
+        assert!(
+            message.contains("other and yamnet teach the same part"),
+            "{message}"
+        );
     }
 }

@@ -41,7 +41,12 @@ impl RunFolder {
         self.root.join("checkpoint.safetensors")
     }
 
-    /// The same for TensorBoard.
+    /// The weights that the run started from, if not from random ones.
+    pub fn start(&self) -> PathBuf {
+        self.root.join("start.safetensors")
+    }
+
+    /// The metrics for TensorBoard.
     pub fn events(&self) -> PathBuf {
         self.root.join(tensorboard::FILE)
     }

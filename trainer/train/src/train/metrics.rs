@@ -1,12 +1,13 @@
 //! What a run reports, one row per log interval, in `metrics.csv`.
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
 /// One row: means over the steps since the row before. What a run does not measure is `NaN`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricsRow {
     /// Optimiser steps taken.
     pub step: u64,
@@ -18,20 +19,16 @@ pub struct MetricsRow {
     pub contrastive: f64,
     /// Spread of the contrastive projections, see [`crate::ssl::spread`]: near 0, the features have
     /// collapsed.
-    #[serde(default = "not_measured")]
     pub spread: f64,
     /// Augmentation prediction's cross entropy.
     pub predictive: f64,
     /// Share of operator labels predicted right.
     pub label_accuracy: f64,
     /// Squared error of the operators' parameters, each over its range from -1 to 1.
-    #[serde(default = "not_measured")]
     pub parameter_error: f64,
-    /// The distillation loss: one less the cosine to what the teacher says.
-    #[serde(default = "not_measured")]
-    pub distillation: f64,
+    /// The loss of the parts that keep what they told when the run began.
+    pub kept: f64,
     /// Few-shot accuracy on the held-out sets, percent.
-    #[serde(default = "not_measured")]
     pub few_shot: f64,
     /// Learning rate of the last step.
     pub learning_rate: f64,
@@ -41,31 +38,77 @@ pub struct MetricsRow {
     pub images_per_second: f64,
     /// Share of the time spent waiting for data.
     pub waiting: f64,
+    /// The loss of each teacher by name: one less the cosine to what it says.
+    pub teachers: BTreeMap<String, f64>,
 }
 
-/// A column that the file of an earlier version lacks.
-fn not_measured() -> f64 {
-    f64::NAN
+/// A column of the file, and the value that it holds.
+type Column = (&'static str, fn(&mut MetricsRow) -> &mut f64);
+
+/// The columns but the step and the teachers', in order.
+const COLUMNS: [Column; 13] = [
+    ("seconds", |row| &mut row.seconds),
+    ("loss", |row| &mut row.loss),
+    ("contrastive", |row| &mut row.contrastive),
+    ("spread", |row| &mut row.spread),
+    ("predictive", |row| &mut row.predictive),
+    ("label_accuracy", |row| &mut row.label_accuracy),
+    ("parameter_error", |row| &mut row.parameter_error),
+    ("kept", |row| &mut row.kept),
+    ("few_shot", |row| &mut row.few_shot),
+    ("learning_rate", |row| &mut row.learning_rate),
+    ("gradient_norm", |row| &mut row.gradient_norm),
+    ("images_per_second", |row| &mut row.images_per_second),
+    ("waiting", |row| &mut row.waiting),
+];
+
+/// Begins the name of a teacher's column.
+const TEACHER: &str = "teacher.";
+
+impl Default for MetricsRow {
+    /// Step 0, with nothing measured.
+    fn default() -> Self {
+        Self {
+            step: 0,
+            seconds: 0.0,
+            loss: f64::NAN,
+            contrastive: f64::NAN,
+            spread: f64::NAN,
+            predictive: f64::NAN,
+            label_accuracy: f64::NAN,
+            parameter_error: f64::NAN,
+            kept: f64::NAN,
+            few_shot: f64::NAN,
+            learning_rate: f64::NAN,
+            gradient_norm: f64::NAN,
+            images_per_second: f64::NAN,
+            waiting: f64::NAN,
+            teachers: BTreeMap::new(),
+        }
+    }
 }
 
 impl MetricsRow {
-    /// Every value but the step, by the name of its column.
-    pub fn values(&self) -> [(&'static str, f64); 13] {
-        [
-            ("seconds", self.seconds),
-            ("loss", self.loss),
-            ("contrastive", self.contrastive),
-            ("spread", self.spread),
-            ("predictive", self.predictive),
-            ("label_accuracy", self.label_accuracy),
-            ("parameter_error", self.parameter_error),
-            ("distillation", self.distillation),
-            ("few_shot", self.few_shot),
-            ("learning_rate", self.learning_rate),
-            ("gradient_norm", self.gradient_norm),
-            ("images_per_second", self.images_per_second),
-            ("waiting", self.waiting),
-        ]
+    /// Every value but the step, by the name of its column: those of teachers (`teacher.NAME`) come
+    /// last.
+    pub fn values(&self) -> Vec<(String, f64)> {
+        let mut row = self.clone();
+        let own = COLUMNS
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value(&mut row)));
+        let mut values: Vec<(String, f64)> = own.collect();
+        let teachers = self.teachers.iter();
+        values.extend(teachers.map(|(name, &loss)| (format!("{TEACHER}{name}"), loss)));
+        values
+    }
+
+    /// Sets the value of a column; one of an unknown name is left out.
+    fn set(&mut self, column: &str, value: f64) {
+        if let Some(name) = column.strip_prefix(TEACHER) {
+            self.teachers.insert(name.to_owned(), value);
+        } else if let Some((_, place)) = COLUMNS.iter().find(|(name, _)| *name == column) {
+            *place(self) = value;
+        }
     }
 }
 
@@ -73,13 +116,19 @@ impl MetricsRow {
 #[derive(Debug)]
 pub struct MetricsLog {
     file: csv::Writer<File>,
+    /// Names of the columns behind the step.
+    columns: Vec<String>,
     rows: Vec<MetricsRow>,
 }
 
 impl MetricsLog {
-    /// Starts the file anew, or continues it after `resume_at` steps: later rows, written after the
-    /// checkpoint that a run resumes from, are dropped.
-    pub fn open(path: &Path, resume_at: Option<u64>) -> Result<Self> {
+    /// Starts the file anew, with a column for each of `teachers`, or continues it after `resume_at`
+    /// steps: later rows, written after the checkpoint that a run resumes from, are dropped.
+    pub fn open<'t>(
+        path: &Path,
+        teachers: impl IntoIterator<Item = &'t str>,
+        resume_at: Option<u64>,
+    ) -> Result<Self> {
         let rows: Vec<MetricsRow> = match resume_at {
             Some(step) if path.exists() => {
                 read(path)?.into_iter().filter(|r| r.step <= step).collect()
@@ -87,15 +136,15 @@ impl MetricsLog {
             _ => Vec::new(),
         };
         let name = || format!("cannot write {}", path.display());
-        let file = File::create(path).with_context(name)?;
+        let own = COLUMNS.iter().map(|(column, _)| (*column).to_owned());
+        let teachers = teachers.into_iter();
+        let columns = own.chain(teachers.map(|name| format!("{TEACHER}{name}")));
         let mut log = Self {
-            file: csv::WriterBuilder::new()
-                .has_headers(false)
-                .from_writer(file),
+            file: csv::Writer::from_path(path).with_context(name)?,
+            columns: columns.collect(),
             rows: Vec::new(),
         };
-        let columns = MetricsRow::default().values().map(|(column, _)| column);
-        let header = std::iter::once("step").chain(columns);
+        let header = std::iter::once("step").chain(log.columns.iter().map(String::as_str));
         log.file.write_record(header).with_context(name)?;
         for row in rows {
             log.add(row).with_context(name)?;
@@ -107,7 +156,13 @@ impl MetricsLog {
     /// Appends a row.
     pub fn add(&mut self, row: MetricsRow) -> Result<()> {
         let cannot = "cannot append to metrics.csv";
-        self.file.serialize(row).context(cannot)?;
+        let values: BTreeMap<String, f64> = row.values().into_iter().collect();
+        let cells = self.columns.iter().map(|column| {
+            let value = values.get(column).copied();
+            value.unwrap_or(f64::NAN).to_string()
+        });
+        let cells = std::iter::once(row.step.to_string()).chain(cells);
+        self.file.write_record(cells).context(cannot)?;
         self.file.flush().context(cannot)?;
         self.rows.push(row);
         Ok(())
@@ -119,62 +174,80 @@ impl MetricsLog {
     }
 }
 
-/// Reads a `metrics.csv`; a last line that was cut off is left out.
+/// Reads a `metrics.csv`; a line that was cut off is left out.
 pub fn read(path: &Path) -> Result<Vec<MetricsRow>> {
-    let mut file =
-        csv::Reader::from_path(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(file.deserialize().filter_map(Result::ok).collect())
+    let name = || format!("cannot read {}", path.display());
+    let mut file = csv::Reader::from_path(path).with_context(name)?;
+    let columns = file.headers().with_context(name)?.clone();
+    let rows = file.records().filter_map(|record| {
+        let record = record.ok()?;
+        let mut row = MetricsRow::default();
+        for (column, cell) in columns.iter().zip(&record) {
+            match column {
+                "step" => row.step = cell.parse().ok()?,
+                _ => row.set(column, cell.parse().ok()?),
+            }
+        }
+        Some(row)
+    });
+    Ok(rows.collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_resumed_log_drops_rows_after_the_checkpoint() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("metrics.csv");
-        let row = |step| MetricsRow {
+    fn row(step: u64) -> MetricsRow {
+        let values = MetricsRow {
             step,
             loss: 0.5,
             seconds: 1.25,
             ..MetricsRow::default()
         };
-        let mut log = MetricsLog::open(&path, None).unwrap();
+        let names = values.values().into_iter().map(|(name, _)| name);
+        let mut full = values.clone();
+        // NaN is not equal to itself.
+        for name in names.filter(|name| !["loss", "seconds"].contains(&name.as_str())) {
+            full.set(&name, 1.0 / 3.0);
+        }
+        full
+    }
+
+    #[test]
+    fn a_resumed_log_drops_rows_after_the_checkpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.csv");
+        let mut log = MetricsLog::open(&path, [], None).unwrap();
         (1..=3).for_each(|i| log.add(row(i * 10)).unwrap());
-        let log = MetricsLog::open(&path, Some(20)).unwrap();
+        let log = MetricsLog::open(&path, [], Some(20)).unwrap();
         assert_eq!(log.rows(), [row(10), row(20)]);
         assert_eq!(read(&path).unwrap(), log.rows());
     }
 
     #[test]
-    fn columns_are_in_the_order_of_the_header_and_may_be_missing() {
+    fn columns_are_named_and_may_be_missing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics.csv");
-        let mut row = MetricsRow {
-            few_shot: f64::NAN,
-            waiting: 0.5,
-            ..MetricsRow::default()
-        };
-        MetricsLog::open(&path, None).unwrap().add(row).unwrap();
+        let mut taught = row(7);
+        taught.teachers.insert("events".into(), 0.75);
+        let mut log = MetricsLog::open(&path, ["events", "speech"], None).unwrap();
+        log.add(taught.clone()).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split(',').collect()).collect();
-        for ((column, value), (name, cell)) in row
-            .values()
-            .iter()
-            .zip(lines[0].iter().zip(&lines[1]).skip(1))
-        {
-            assert_eq!(
-                (column, &value.to_string()),
-                (name, &f64::to_string(&cell.parse().unwrap()))
-            );
-        }
+        assert_eq!(
+            lines[0][13..],
+            ["waiting", "teacher.events", "teacher.speech"]
+        );
+        assert_eq!(lines[1][14..], ["0.75", "NaN"]);
+        let mut found = read(&path).unwrap().remove(0);
+        assert!(found.teachers.remove("speech").unwrap().is_nan());
+        assert_eq!(found, taught);
+
         let old = "step,seconds,loss,contrastive,predictive,label_accuracy,learning_rate,gradient_norm,\
-                   images_per_second,waiting\n20,1,2,3,4,0.5,6,7,8,0.25\n40,1,2";
+                   images_per_second,waiting,distillation\n20,1,2,3,4,0.5,6,7,8,0.25,9\n40,1,2";
         std::fs::write(&path, old).unwrap();
         let rows = read(&path).unwrap();
         assert_eq!((rows.len(), rows[0].step, rows[0].waiting), (1, 20, 0.25));
-        row = rows[0];
-        assert!(row.spread.is_nan() && row.few_shot.is_nan());
+        assert!(rows[0].spread.is_nan() && rows[0].teachers.is_empty());
     }
 }

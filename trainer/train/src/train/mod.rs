@@ -4,14 +4,20 @@ mod averages;
 mod checkpoint;
 mod config;
 mod folder;
+mod heard;
 mod metrics;
 mod monitor;
 mod optimiser;
 mod pairs;
 mod run;
 mod schedule;
+mod start;
+mod targets;
 mod teacher;
+mod teachers;
 mod tensorboard;
+mod window_teacher;
+mod windows;
 
 pub use checkpoint::{load_weights, save_weights};
 pub use config::{
@@ -24,3 +30,5 @@ pub use optimiser::AdamW;
 pub use pairs::{Batch, PairSource};
 pub use run::{Observer, TrainRequest, Trained, in_pool, train};
 pub use schedule::warmup_cosine;
+pub use start::Start;
+pub use teachers::Answers;

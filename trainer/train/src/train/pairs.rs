@@ -2,7 +2,8 @@
 //! put into an environment and turned into log-mel patches.
 
 use super::config::{DataConfig, PairsConfig, RunConfig};
-use super::teacher::Teacher;
+use super::teachers::{Answers, Teacher};
+use super::windows::{Cut, WindowRule};
 use crate::augment::{Augmenter, Environment, OPERATORS, Operator, View};
 use anyhow::{Result, bail};
 use mtslvr_audio::synth::Patch;
@@ -43,7 +44,9 @@ pub struct PairSource {
     augmenter: Augmenter,
     environment: Environment,
     seed: u64,
-    teacher: Option<Teacher>,
+    teachers: Vec<Teacher>,
+    /// Where views may begin, if not anywhere.
+    rule: Option<WindowRule>,
 }
 
 /// `2N` patches: the first views of `N` clips, then their second views in the same order.
@@ -58,9 +61,9 @@ pub struct Batch {
     pub parameters: Vec<f32>,
     /// `[2N]`, power of each view over that of the background mixed into it, dB; infinite without one.
     pub snr_db: Vec<f32>,
-    /// For each half of the teacher's embedding `[2N, dim]`, its direction for each view as it was
-    /// before its environment; none without a teacher.
-    pub targets: Vec<Vec<f32>>,
+    /// What the teachers say, a row for each view: a backbone, for each part of its embedding, of the
+    /// view before its environment; a teacher of a part of the clean window that the view was made of.
+    pub answers: Vec<Answers>,
 }
 
 /// Where a view is cut from.
@@ -70,6 +73,17 @@ struct Window {
     clip: usize,
     /// First sample; a recording shorter than the window repeats from there.
     start: usize,
+    /// Number of the window among those of the recording that teachers have heard, if there are such
+    /// teachers.
+    number: Option<usize>,
+}
+
+impl Window {
+    /// Where to look up what teachers have said of it.
+    fn cut(self) -> Option<Cut> {
+        let clip = self.clip;
+        self.number.map(|window| Cut { clip, window })
+    }
 }
 
 /// What a view is made of.
@@ -78,12 +92,24 @@ enum Sound {
     Made(Vec<f32>),
 }
 
+impl Sound {
+    /// Where to look up what teachers have said of it: nowhere if it was synthesised.
+    fn cut(&self) -> Option<Cut> {
+        match self {
+            Self::Recorded(window) => window.cut(),
+            Self::Made(_) => None,
+        }
+    }
+}
+
 /// A view, and what its environment did to it.
 struct Heard {
     view: View,
     snr_db: Option<f32>,
-    /// The view before its environment, where a teacher wants it.
+    /// The view before its environment, where a teacher hears it.
     clear: Option<Vec<f32>>,
+    /// The window that it was made of, where teachers have heard it.
+    cut: Option<Cut>,
 }
 
 /// What each thread makes views with.
@@ -118,7 +144,8 @@ impl PairSource {
             augmenter: Augmenter::new(config.augment.clone(), frontend.sample_rate)?,
             environment: Environment::new(config.environment, frontend.sample_rate)?,
             seed: config.train.seed,
-            teacher: None,
+            teachers: Vec::new(),
+            rule: None,
             recordings,
         };
         let mut manifests = source.recordings.manifests.iter();
@@ -158,7 +185,7 @@ impl PairSource {
     /// Batch number `step` of `pairs` pairs; the same whatever the number of threads.
     ///
     /// # Errors
-    /// If the teacher fails.
+    /// If a teacher fails.
     pub fn batch(&self, step: u64, pairs: usize) -> Result<Batch> {
         let makers = Makers {
             augmenter: self.augmenter.clone(),
@@ -180,7 +207,7 @@ impl PairSource {
             labels: Vec::with_capacity(ordered.len() * OPERATORS),
             parameters: Vec::with_capacity(ordered.len() * OPERATORS),
             snr_db: Vec::with_capacity(ordered.len()),
-            targets: Vec::new(),
+            answers: Vec::new(),
         };
         let spans = Operator::ALL.map(|operator| self.augmenter.config().parameter_span(operator));
         batch
@@ -188,11 +215,12 @@ impl PairSource {
             .par_chunks_mut(length)
             .zip(&ordered)
             .for_each(|(patch, heard)| self.features(&heard.view.samples, patch));
-        if let Some(teacher) = &self.teacher {
-            let clear = ordered.iter();
-            let clear = clear.map(|heard| heard.clear.as_ref().unwrap_or(&heard.view.samples));
-            let clips: Vec<&[f32]> = clear.map(|samples| &samples[..]).collect();
-            batch.targets = teacher.directions(&clips)?;
+        let clear = ordered.iter();
+        let clear = clear.map(|heard| heard.clear.as_ref().unwrap_or(&heard.view.samples));
+        let clear: Vec<&[f32]> = clear.map(|samples| &samples[..]).collect();
+        let cuts: Vec<Option<Cut>> = ordered.iter().map(|heard| heard.cut).collect();
+        for teacher in &self.teachers {
+            batch.answers.extend(teacher.answers(&clear, &cuts)?);
         }
         for Heard { view, snr_db, .. } in ordered {
             batch
@@ -225,9 +253,14 @@ impl PairSource {
             .collect()
     }
 
-    /// The same source, whose batches hold what `teacher` says of the views.
-    pub(super) fn with_teacher(mut self, teacher: Teacher) -> Self {
-        self.teacher = Some(teacher);
+    /// The same source, whose batches hold what `teachers` say; views of recordings begin where `rule`
+    /// has a window begin, if there is one.
+    pub(super) fn with_teachers(
+        mut self,
+        teachers: Vec<Teacher>,
+        rule: Option<WindowRule>,
+    ) -> Self {
+        (self.teachers, self.rule) = (teachers, rule);
         self
     }
 
@@ -259,6 +292,7 @@ impl PairSource {
         let sounds = self.sounds(&mut rng);
         if self.environment.config().is_off() {
             return sounds.map(|sound| Heard {
+                cut: sound.cut(),
                 view: makers.augmenter.view(&self.samples(sound, 0), &mut rng),
                 snr_db: None,
                 clear: None,
@@ -269,12 +303,14 @@ impl PairSource {
             Sound::Recorded(window) => Some(window.clip),
             Sound::Made(_) => None,
         });
+        let hears_views = self.teachers.iter().any(Teacher::hears_views);
         sounds.map(|sound| {
+            let cut = sound.cut();
             let surroundings = makers.environment.draw(&mut around);
             let shift = surroundings.shift * self.frontend.sample_rate as f32;
             let samples = self.samples(sound, shift.round() as isize);
             let mut view = makers.augmenter.view(&samples, &mut rng);
-            let clear = self.teacher.is_some().then(|| view.samples.clone());
+            let clear = hears_views.then(|| view.samples.clone());
             let recording = |rng: &mut ChaCha8Rng| self.background(own, rng);
             let environment = &mut makers.environment;
             let snr_db =
@@ -283,6 +319,7 @@ impl PairSource {
                 view,
                 snr_db,
                 clear,
+                cut,
             }
         })
     }
@@ -311,20 +348,53 @@ impl PairSource {
             let second = partners[rng.random_range(0..partners.len())];
             return [first, second].map(|member| {
                 let clip = group.members[member].clip;
-                let start = rng.random_range(0..=self.last_start(clip));
-                Sound::Recorded(Window { clip, start })
+                Sound::Recorded(self.window(clip, rng))
             });
         }
         let clip = self.clips.draw(rng);
-        let last = self.last_start(clip);
-        let first = rng.random_range(0..=last);
-        let second = if self.repeats(clip) {
-            first
-        } else {
-            let reach = (self.data.positive_offset * f64::from(rate)) as usize;
-            rng.random_range(first.saturating_sub(reach)..=(first + reach).min(last))
+        let first = self.window(clip, rng);
+        let reach = (self.data.positive_offset * f64::from(rate)) as usize;
+        let second = match (self.repeats(clip), self.rule.zip(first.number)) {
+            (true, _) => first,
+            (false, None) => {
+                let (from, to) = (first.start.saturating_sub(reach), first.start + reach);
+                let start = rng.random_range(from..=to.min(self.last_start(clip)));
+                Window { start, ..first }
+            }
+            (false, Some((rule, number))) => {
+                let length = self.recordings.clips[clip].len();
+                let (from, to) = rule.near(length, number, reach);
+                let number = rng.random_range(from..=to);
+                Window {
+                    start: rule.start(length, number),
+                    number: Some(number),
+                    ..first
+                }
+            }
         };
-        [first, second].map(|start| Sound::Recorded(Window { clip, start }))
+        [first, second].map(Sound::Recorded)
+    }
+
+    /// Draws a window of a recording: anywhere in it or, where teachers have heard windows, one of
+    /// these. Of a recording that is repeated they have heard one, from its beginning; the views begin
+    /// anywhere all the same.
+    fn window(&self, clip: usize, rng: &mut ChaCha8Rng) -> Window {
+        let length = self.recordings.clips[clip].len();
+        match self.rule {
+            Some(rule) if !self.repeats(clip) => {
+                let number = rng.random_range(0..rule.count(length));
+                Window {
+                    clip,
+                    start: rule.start(length, number),
+                    number: Some(number),
+                }
+            }
+            rule => Window {
+                clip,
+                start: rng.random_range(0..=self.last_start(clip)),
+                number: rule.map(|_| 0),
+            },
+        }
     }
 
     /// Whether a recording is no longer than a window, which then begins anywhere in it and repeats it,
@@ -350,7 +420,7 @@ impl PairSource {
                 samples.rotate_left(by);
                 samples
             }
-            Sound::Recorded(Window { clip, start }) => {
+            Sound::Recorded(Window { clip, start, .. }) => {
                 let samples = &self.recordings.clips[clip];
                 let wanted = start as isize + shift;
                 let start = match self.repeats(clip) {
@@ -379,7 +449,7 @@ impl PairSource {
             if related {
                 return None;
             }
-            let samples = self.samples(Sound::Recorded(Window { clip, start }), 0);
+            let samples = self.recordings.clips[clip].cut(start, self.frontend.patch_samples());
             let power = samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32;
             (power >= LEAST_BACKGROUND).then_some(samples)
         })
@@ -694,6 +764,54 @@ mod tests {
     }
 
     #[test]
+    fn where_teachers_have_heard_windows_views_are_those() {
+        let directory = tempfile::tempdir().unwrap();
+        write_groups(directory.path(), &[3, 2, 4]);
+        let recordings = load(directory.path());
+        let source = source(&recordings, &["pairs.same=0.5", "data.synth_share=0.0"]);
+        let rule = WindowRule {
+            samples: source.frontend.patch_samples(),
+            hop: 5_000,
+        };
+        let source = source.with_teachers(Vec::new(), Some(rule));
+        let (mut apart, mut near, mut numbers) = (0, 0, BTreeSet::new());
+        for index in 0..500 {
+            let sounds = source.sounds(&mut source.rng(1, index));
+            let windows = sounds.each_ref().map(|sound| match sound {
+                Sound::Recorded(window) => *window,
+                Sound::Made(_) => panic!("nothing is synthesised"),
+            });
+            for (sound, window) in sounds.iter().zip(windows) {
+                let number = window.number.expect("all windows are heard");
+                assert_eq!(
+                    sound.cut(),
+                    Some(Cut {
+                        clip: window.clip,
+                        window: number
+                    })
+                );
+                let length = recordings.clips[window.clip].len();
+                assert!(number < rule.count(length));
+                if !source.repeats(window.clip) {
+                    assert_eq!(window.start, rule.start(length, number));
+                    numbers.insert(number);
+                }
+            }
+            let [first, second] = windows;
+            if first.clip != second.clip {
+                apart += 1;
+            } else if !source.repeats(first.clip) {
+                assert!(first.start.abs_diff(second.start) <= 8_000);
+                near += usize::from(first.start != second.start);
+            }
+        }
+        assert!((200..300).contains(&apart) && near > 10, "{apart}, {near}");
+        assert_eq!(numbers, BTreeSet::from_iter(0..rule.count(40_000)));
+        let batch = source.batch(2, 8).unwrap();
+        assert!(batch.answers.is_empty());
+    }
+
+    #[test]
     fn a_shift_moves_the_window_within_its_recording() {
         let ramp =
             |length: usize| -> Vec<f32> { (0..length).map(|n| n as f32 / 32_768.0).collect() };
@@ -701,7 +819,13 @@ mod tests {
         let source = source(&Arc::new(recordings), &[]);
         let samples = source.frontend.patch_samples();
         let first = |clip, start, shift| -> usize {
-            let cut = source.samples(Sound::Recorded(Window { clip, start }), shift);
+            let number = None;
+            let window = Window {
+                clip,
+                start,
+                number,
+            };
+            let cut = source.samples(Sound::Recorded(window), shift);
             assert_eq!(cut.len(), samples);
             (cut[0] * 32_768.0) as usize
         };

@@ -9,11 +9,11 @@ use super::monitor::Monitor;
 use super::optimiser::AdamW;
 use super::pairs::{Batch, PairSource, normalisation};
 use super::schedule::warmup_cosine;
-use super::teacher::Teacher;
+use super::teachers::{Answers, Sounds, Teachers};
 use super::tensorboard::EventLog;
 use crate::augment::OPERATORS;
 use crate::net::{Mode, Parameters, Trunk, Weights, keep_freed_memory};
-use crate::ssl::{Loss, Objective, Views};
+use crate::ssl::{Lesson, Loss, Objective, Views};
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use mtslvr_audio::atomic_file::write_bytes;
@@ -45,10 +45,14 @@ pub struct TrainRequest {
     pub recordings: Arc<Recordings>,
     /// For the recordings of the held-out sets.
     pub cache: DecodeCache,
+    /// Folder for what teachers say of the recordings, made if it is needed.
+    pub heard: PathBuf,
     /// The run folder, made if it is not there.
     pub out: PathBuf,
     /// Go on from the folder's checkpoint.
     pub resume: bool,
+    /// Weights to start from, in place of random ones; not looked at where `resume` is set.
+    pub start: Option<Weights>,
 }
 
 /// What the loop tells its caller.
@@ -56,6 +60,9 @@ pub trait Observer {
     /// Called after every step with the share of the run that is done (0 to 1) and the newest
     /// averages.
     fn step(&mut self, done: f64, row: &MetricsRow);
+    /// Called as a teacher hears the recordings before training, with how many of the windows that it
+    /// has not heard in an earlier run are done.
+    fn hearing(&mut self, _teacher: &str, _heard: usize, _windows: usize) {}
     /// A remark worth a line: a skipped batch, a written checkpoint that failed.
     fn note(&mut self, remark: &str);
 }
@@ -106,31 +113,57 @@ pub fn train(
         source
     };
     let frontend = config.frontend.to_config();
-    let mut source = source.with_frontend(frontend);
-    let mut halves = Vec::new();
-    if let Some(name) = &config.objective.distillation.teacher {
-        let teacher = Teacher::open(name, frontend.sample_rate)?;
-        halves = teacher.dims();
-        source = source.with_teacher(teacher);
-    }
-    let source = Arc::new(source);
+    let sounds = Sounds {
+        clips: &request.recordings.clips,
+        frontend: &frontend,
+        folder: &request.heard,
+    };
+    let Teachers {
+        taught,
+        teachers,
+        rule,
+    } = Teachers::open(&config, sounds, stop, observer)?;
+    let source = source.with_frontend(frontend);
+    let source = Arc::new(source.with_teachers(teachers, rule));
     keep_freed_memory();
-    let mut parameters = Parameters::new(config.train.seed, &config.train.device.open()?);
-    let objective = Objective::new(
+    let device = config.train.device.open()?;
+    let mut parameters = Parameters::new(config.train.seed, &device);
+    let mut objective = Objective::new(
         &config.objective,
         &config.backbone,
         OPERATORS,
-        &halves,
+        &taught,
         &mut parameters,
     )?;
+    let start = if !request.resume {
+        request.start.clone()
+    } else if folder.start().exists() {
+        Some(checkpoint::load_weights(&folder.start())?)
+    } else {
+        None
+    };
+    if start.is_none() {
+        check_taught(&config)?;
+    }
     let (mut optimiser, mut progress) = if request.resume {
         checkpoint::load(&folder.checkpoint(), &parameters)?
     } else {
+        if let Some(start) = &start {
+            start_from(start, &parameters, observer)?;
+            checkpoint::save_weights(&folder.start(), start.clone())?;
+        }
         (AdamW::default(), Progress::default())
     };
+    if let Some(start) = &start {
+        objective.keep(start, &device)?;
+    }
     write_bytes(&folder.config(), config.to_toml()?.as_bytes())
         .with_context(|| format!("cannot write {}", folder.config().display()))?;
-    let mut log = MetricsLog::open(&folder.metrics(), request.resume.then_some(progress.step))?;
+    let mut log = MetricsLog::open(
+        &folder.metrics(),
+        config.objective.teachers.keys().map(String::as_str),
+        request.resume.then_some(progress.step),
+    )?;
     let mut events = EventLog::open(&folder.events(), log.rows())?;
     let monitor = Monitor::open(
         &config.monitor,
@@ -257,6 +290,57 @@ pub fn train(
     })
 }
 
+/// Refuses a part that nothing would teach.
+fn check_taught(config: &RunConfig) -> Result<()> {
+    let taught = |name: &str| {
+        let mut teachers = config.objective.teachers.values();
+        teachers.any(|teacher| teacher.part.as_deref() == Some(name))
+    };
+    match config
+        .backbone
+        .parts
+        .iter()
+        .find(|part| !taught(&part.name))
+    {
+        None => Ok(()),
+        Some(part) => bail!(
+            "no teacher teaches the part {name}; add [objective.teachers.{name}] with part = {name:?}, or leave the \
+             part out",
+            name = part.name
+        ),
+    }
+}
+
+/// Sets `parameters` from the weights of another run. Heads and parts that it lacks begin anew, with a
+/// remark; what the paths are made of has to be there.
+fn start_from(start: &Weights, parameters: &Parameters, observer: &mut dyn Observer) -> Result<()> {
+    let missing = parameters.load_known(start)?;
+    let needed = |name: &&String| {
+        let trunk = ["stem.", "stages.", "output.", "whitening."];
+        trunk.iter().any(|start| name.starts_with(start))
+    };
+    if let Some(name) = missing.iter().find(needed) {
+        bail!(
+            "the weights to start from lack {name}, or have another shape of it: they are of another [backbone]"
+        );
+    }
+    let mut layers: Vec<&str> = missing
+        .iter()
+        .map(|name| {
+            name.rsplit_once('.')
+                .map_or(name.as_str(), |(layer, _)| layer)
+        })
+        .collect();
+    layers.dedup();
+    if !layers.is_empty() {
+        observer.note(&format!(
+            "the weights to start from lack these layers, which begin anew: {}",
+            layers.join(", ")
+        ));
+    }
+    Ok(())
+}
+
 /// Why a step was not taken.
 struct Skipped(String);
 
@@ -292,10 +376,14 @@ fn step(
     );
     let views = 2 * config.train.batch;
     let device = parameters.device();
-    let by_view = |halves: &[Vec<f32>]| -> candle_core::Result<Vec<Tensor>> {
-        let tensor =
-            |half: &Vec<f32>| Tensor::from_slice(half, (views, half.len() / views), device);
-        halves.iter().map(tensor).collect()
+    let lesson = |answers: &Answers| -> candle_core::Result<Lesson> {
+        let counted = answers.counted.as_ref();
+        Ok(Lesson {
+            targets: Tensor::from_slice(&answers.rows, (views, answers.dim), device)?,
+            counted: counted
+                .map(|counted| Tensor::from_slice(counted, views, device))
+                .transpose()?,
+        })
     };
     let background = config.environment.background;
     let predicted = background.predictive_snr_db.map(|least| {
@@ -306,13 +394,14 @@ fn step(
             .collect();
         Tensor::from_slice(&rows, rows.len(), device)
     });
+    let lessons = batch.answers.iter().map(lesson);
     let by_operator = |values: &[f32]| Tensor::from_slice(values, (views, OPERATORS), device);
     let views = Views {
         patches: Tensor::from_slice(&batch.patches, (views, frames, mels), device)?,
         labels: by_operator(&batch.labels)?,
         parameters: by_operator(&batch.parameters)?,
         predicted: predicted.transpose()?,
-        targets: by_view(&batch.targets)?,
+        lessons: lessons.collect::<candle_core::Result<_>>()?,
     };
     let mode = Mode::Train {
         momentum: config.train.norm_momentum,
@@ -355,7 +444,9 @@ fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{MonitorConfig, PRESETS};
+    use crate::net::PartSpec;
+    use crate::ssl::TeacherConfig;
+    use crate::train::{MonitorConfig, PRESETS, Start, window_teacher};
     use candle_core::Device;
     use mtslvr_audio::synth::write_dataset;
     use mtslvr_audio::{Licences, UnlabelledSet};
@@ -410,8 +501,10 @@ mod tests {
             config,
             recordings: Arc::default(),
             cache: DecodeCache::NONE,
+            heard: out.join("teachers"),
             out: out.to_owned(),
             resume,
+            start: None,
         }
     }
 
@@ -535,7 +628,12 @@ mod tests {
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let request = |out: &Path, resume| {
             let mut request = request(out, 30, resume);
-            request.config.objective.distillation.teacher = Some("edge-s".into());
+            let teacher = TeacherConfig {
+                model: Some("edge-s".into()),
+                ..TeacherConfig::default()
+            };
+            let teachers = &mut request.config.objective.teachers;
+            teachers.insert("small".into(), teacher);
             request.config.train.batch = 8;
             request.config.train.learning_rate = 5e-3;
             request
@@ -544,7 +642,7 @@ mod tests {
         let straight = train(&request(whole.path(), false), &go, &mut Silent).unwrap();
         let rows = &straight.metrics;
         assert!(
-            rows[rows.len() - 1].distillation < rows[0].distillation - 0.02,
+            rows[rows.len() - 1].teachers["small"] < rows[0].teachers["small"] - 0.02,
             "{rows:?}"
         );
 
@@ -552,6 +650,199 @@ mod tests {
         train(&request(parts.path(), false), &stop, &mut Interrupt(&stop)).unwrap();
         let resumed = train(&request(parts.path(), true), &go, &mut Silent).unwrap();
         assert_eq!(straight.weights, resumed.weights);
+    }
+
+    /// A run whose parts learn from two models of waveforms, on clips of many lengths.
+    fn taught_request(out: &Path, steps: u64, resume: bool) -> TrainRequest {
+        let mut request = request(out, steps, resume);
+        if !resume {
+            let teacher = out.join("teacher.onnx");
+            std::fs::write(&teacher, window_teacher::tests::model(None, 4000, 24)).unwrap();
+            let mut settings = Vec::new();
+            for (part, dim) in [("a", 6), ("b", 9)] {
+                settings.push(format!(
+                    "objective.teachers.{part}={{ part = {part:?}, model = {teacher:?}, weight = 2.0 }}"
+                ));
+                request.config.backbone.parts.push(PartSpec {
+                    name: part.into(),
+                    dim,
+                    path: 0,
+                    whitening: 0.5,
+                });
+            }
+            let text = request.config.to_toml().unwrap();
+            request.config = RunConfig::from_toml(&text, &settings).unwrap();
+            request.config.train.batch = 8;
+            request.config.train.learning_rate = 5e-3;
+        }
+        let clips = window_teacher::tests::clips(12, 30_000);
+        request.recordings = Arc::new(Recordings::from(clips));
+        request
+    }
+
+    #[test]
+    fn parts_near_their_teachers_and_a_run_resumes_to_the_same_bits() {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let go = AtomicBool::new(false);
+        let mut notes = Notes::default();
+        let straight = train(&taught_request(whole.path(), 60, false), &go, &mut notes).unwrap();
+        assert!(
+            notes.0.iter().any(|note| note.contains("teacher b: ")),
+            "{:?}",
+            notes.0
+        );
+        let rows = &straight.metrics;
+        for part in ["a", "b"] {
+            let [first, last] = [0, rows.len() - 1].map(|row| rows[row].teachers[part]);
+            assert!(last < first - 0.05, "{part}: {first} {last}");
+        }
+        assert_eq!(straight.trunk.spec().embedding_dim(), 2 * 8 + 6 + 9);
+
+        // Stopped before the teachers have heard all, then while it trains.
+        let stop = AtomicBool::new(true);
+        let first = train(&taught_request(parts.path(), 60, false), &stop, &mut notes).unwrap();
+        assert!(first.interrupted && first.metrics.is_empty());
+        let stop = AtomicBool::new(false);
+        struct StopAt<'a>(&'a AtomicBool);
+        impl Observer for StopAt<'_> {
+            fn step(&mut self, _done: f64, row: &MetricsRow) {
+                self.0.store(row.step == 3, Ordering::Relaxed);
+            }
+            fn note(&mut self, _remark: &str) {}
+        }
+        let request = |resume| taught_request(parts.path(), 60, resume);
+        let second = train(&request(true), &stop, &mut StopAt(&stop)).unwrap();
+        assert_eq!(second.metrics.last().unwrap().step, 3);
+        let resumed = train(&request(true), &go, &mut notes).unwrap();
+        assert_eq!(straight.weights, resumed.weights);
+    }
+
+    #[test]
+    fn synthesised_sounds_have_no_target_and_recordings_that_of_their_window() {
+        let directory = tempfile::tempdir().unwrap();
+        let request = taught_request(directory.path(), 1, false);
+        let config = &request.config;
+        let frontend = config.frontend.to_config();
+        let sounds = Sounds {
+            clips: &request.recordings.clips,
+            frontend: &frontend,
+            folder: &request.heard,
+        };
+        let go = AtomicBool::new(false);
+        let opened = || Teachers::open(config, sounds, &go, &mut Notes::default()).unwrap();
+        let batch = |synth_share| {
+            let Teachers { teachers, rule, .. } = opened();
+            let mut config = config.clone();
+            config.data.synth_share = synth_share;
+            let source = PairSource::new(request.recordings.clone(), &config).unwrap();
+            source.with_teachers(teachers, rule).batch(3, 64).unwrap()
+        };
+        let mixed = batch(0.5);
+        assert_eq!(mixed.answers.len(), 2);
+        for Answers { dim, rows, counted } in &mixed.answers {
+            let counted = counted.as_ref().unwrap();
+            assert!((30.0..98.0).contains(&counted.iter().sum::<f32>()));
+            // Both views of a pair are of one kind.
+            assert_eq!(counted[..64], counted[64..]);
+            for (row, counted) in rows.chunks(*dim).zip(counted) {
+                let length: f32 = row.iter().map(|x| x * x).sum();
+                assert!((length - counted).abs() < 1e-5);
+            }
+        }
+        let answers = &batch(1.0).answers[0];
+        assert!(answers.rows.iter().all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn a_run_may_start_from_trained_weights_and_keep_what_its_parts_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = |name: &str| directory.path().join(name);
+        std::fs::create_dir(folder("taught")).unwrap();
+        let go = AtomicBool::new(false);
+        let mut notes = Notes::default();
+        let request = taught_request(&folder("taught"), 4, false);
+        let taught = train(&request, &go, &mut notes).unwrap();
+        let start = Start::read(&folder("taught")).unwrap();
+        assert_eq!(start.weights, taught.weights);
+
+        let adapt = |name: &str, steps, resume| {
+            let mut request = taught_request(&folder("taught"), steps, true);
+            request.config = match resume {
+                true => RunConfig::read(&RunFolder::new(&folder(name)).config(), &[]).unwrap(),
+                false => start.adapted(),
+            };
+            request.config.objective.teachers.clear();
+            request.config.train.steps = steps;
+            request.config.train.learning_rate = 0.0;
+            request.out = folder(name);
+            request.resume = resume;
+            request.start = (!resume).then(|| start.weights.clone());
+            request
+        };
+        // Nothing is learnt, so the parts tell what they told, up to the norms' statistics.
+        let kept = train(&adapt("kept", 2, false), &go, &mut Silent).unwrap();
+        assert_eq!(
+            kept.weights["part.a.weight"],
+            start.weights["part.a.weight"]
+        );
+        assert_eq!(
+            kept.weights["projector.out.weight"],
+            start.weights["projector.out.weight"]
+        );
+        let row = kept.metrics.last().unwrap();
+        assert!(row.kept < 0.5 && row.teachers.is_empty(), "{row:?}");
+        let mut longer = adapt("kept", 4, true);
+        longer.config.train.learning_rate = 1e-3;
+        let longer = train(&longer, &go, &mut Silent).unwrap();
+        assert!(longer.metrics.last().unwrap().kept > 0.0);
+        assert_ne!(
+            longer.weights["part.a.weight"],
+            start.weights["part.a.weight"]
+        );
+
+        // A run of random weights has nothing to keep.
+        let mut without = adapt("without", 2, false);
+        without.start = None;
+        let error = train(&without, &go, &mut Silent).unwrap_err().to_string();
+        assert!(error.contains("no teacher teaches the part a"), "{error}");
+        // Other trunks do not fit, other heads begin anew.
+        let mut wider = adapt("wider", 2, false);
+        wider.config.backbone.stem.width = 6;
+        let error = format!("{:#}", train(&wider, &go, &mut Silent).unwrap_err());
+        assert!(error.contains("another [backbone]"), "{error}");
+        let mut heads = adapt("heads", 2, false);
+        heads.config.objective.projector_out = 20;
+        let mut notes = Notes::default();
+        train(&heads, &go, &mut notes).unwrap();
+        assert!(notes.0[0].contains("projector.out"), "{:?}", notes.0);
+    }
+
+    #[test]
+    fn teachers_that_have_nothing_to_hear_or_no_file_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let go = AtomicBool::new(false);
+        let error = |change: &dyn Fn(&mut TrainRequest)| {
+            let mut request = taught_request(directory.path(), 1, false);
+            change(&mut request);
+            let trained = train(&request, &go, &mut Notes::default());
+            format!("{:#}", trained.unwrap_err())
+        };
+        let nothing = error(&|request| request.recordings = Arc::default());
+        assert!(
+            nothing.contains("name folders of them with --data"),
+            "{nothing}"
+        );
+        let teachers = |request: &mut TrainRequest| {
+            let teachers = &mut request.config.objective.teachers;
+            teachers.get_mut("b").unwrap().model = None;
+        };
+        let file = error(&teachers);
+        assert!(file.contains("--teacher b=FILE"), "{file}");
+        let rate = error(&|request| {
+            request.config.frontend.sample_rate = 8000;
+            request.config.frontend.f_max = 4000.0;
+        });
+        assert!(rate.contains("hears sound at 16000 Hz"), "{rate}");
     }
 
     #[test]
@@ -581,8 +872,8 @@ mod tests {
         request.config.train.learning_rate = 5e-3;
         let trained = train(&request, &go, &mut Silent).unwrap();
         let (first, last) = (
-            trained.metrics[0],
-            trained.metrics[trained.metrics.len() - 1],
+            &trained.metrics[0],
+            &trained.metrics[trained.metrics.len() - 1],
         );
         assert!(
             last.contrastive < first.contrastive - 0.1,

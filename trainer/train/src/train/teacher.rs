@@ -1,4 +1,4 @@
-//! The teacher of a distillation: a trained backbone that says what it hears in each view.
+//! A teacher of paths: a trained backbone that says what it hears in each view.
 
 use anyhow::{Context, Result, anyhow, ensure};
 use mtslvr_evaluate::embed_clips;
@@ -10,30 +10,36 @@ use std::sync::Mutex;
 
 /// A trained backbone, open once for each thread of the pool.
 #[derive(Debug)]
-pub(super) struct Teacher {
-    name: String,
+pub(super) struct ViewTeacher {
+    model: String,
     engines: Mutex<Vec<OpenedBackbone>>,
     /// Where the parts of its embedding lie.
     parts: Vec<Range<usize>>,
 }
 
-impl Teacher {
-    /// Opens `name`, as `--model` takes it; it has to hear sound at `sample_rate`.
-    pub(super) fn open(name: &str, sample_rate: u32) -> Result<Self> {
-        let source = ModelSource::from(OsString::from(name));
+impl ViewTeacher {
+    /// Opens the teacher `name`, whose file `model` is one that `--model` takes; it has to hear sound at
+    /// `sample_rate`.
+    pub(super) fn open(name: &str, model: &str, sample_rate: u32) -> Result<Self> {
+        let source = ModelSource::from(OsString::from(model));
         let open = || -> Result<_> { Ok(BackboneFile::open(&source, None)?.backbones()?) };
-        let engines = open().context("objective.distillation.teacher cannot be opened")?;
+        let engines = open().with_context(|| {
+            format!(
+                "objective.teachers.{name}: its model is no backbone that can be opened; a model of waveforms \
+                 needs a part that learns from it"
+            )
+        })?;
         let teacher = engines.first().context("a pool without threads")?;
         let space = teacher.space();
         let found = space.frontend().sample_rate;
         ensure!(
             found == sample_rate,
-            "the teacher {name} hears sound at {found} Hz, expected frontend.sample_rate = {sample_rate}; \
-             train at its rate, or name another objective.distillation.teacher"
+            "the teacher {name} ({model}) hears sound at {found} Hz, expected frontend.sample_rate = \
+             {sample_rate}; train at its rate, or name another model"
         );
         let parts = space.parts().ranges().map(|(_, range)| range).collect();
         Ok(Self {
-            name: name.to_owned(),
+            model: model.to_owned(),
             engines: Mutex::new(engines),
             parts,
         })
@@ -49,7 +55,7 @@ impl Teacher {
     pub(super) fn directions(&self, clips: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let mut engines = self.engines.lock().expect("nothing panics holding it");
         let features = embed_clips(&mut engines, clips, || ())
-            .map_err(|(_, error)| anyhow!("the teacher {}: {error}", self.name))?;
+            .map_err(|(_, error)| anyhow!("the teacher {}: {error}", self.model))?;
         let space = features.space.as_space();
         let directions = |part: &Range<usize>| {
             let mut out = Vec::with_capacity(clips.len() * part.len());
@@ -71,8 +77,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_teacher_gives_unit_directions_of_both_halves() {
-        let teacher = Teacher::open("edge-s", 16_000).unwrap();
+    fn a_teacher_gives_unit_directions_of_its_parts() {
+        let teacher = ViewTeacher::open("big", "edge-s", 16_000).unwrap();
         assert_eq!(teacher.dims(), [128, 128]);
         let tone = |hz: f32| -> Vec<f32> {
             let step = hz * std::f32::consts::TAU / 16_000.0;
@@ -82,8 +88,8 @@ mod tests {
         let found = teacher.directions(&[&low, &high, &low]).unwrap();
         assert_eq!(found.len(), 2);
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-        for half in &found {
-            let rows: Vec<&[f32]> = half.chunks(128).collect();
+        for part in &found {
+            let rows: Vec<&[f32]> = part.chunks(128).collect();
             assert_eq!(rows[0], rows[2], "the same clip, the same direction");
             assert!(rows.iter().all(|row| (dot(row, row) - 1.0).abs() < 1e-5));
             assert!(dot(rows[0], rows[1]) < 0.9, "different sounds look alike");
@@ -92,10 +98,13 @@ mod tests {
 
     #[test]
     fn a_teacher_that_cannot_teach_is_named() {
-        let text = |name: &str, rate| format!("{:#}", Teacher::open(name, rate).unwrap_err());
+        let text = |model: &str, rate| {
+            let error = ViewTeacher::open("big", model, rate).unwrap_err();
+            format!("{error:#}")
+        };
         let gone = text("gone.slvr", 16_000);
         assert!(
-            gone.contains("objective.distillation.teacher") && gone.contains("gone.slvr"),
+            gone.contains("objective.teachers.big") && gone.contains("gone.slvr"),
             "{gone}"
         );
         let rate = text("edge-s", 8000);

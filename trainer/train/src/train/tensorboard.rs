@@ -77,7 +77,7 @@ impl EventLog {
     pub fn add(&mut self, row: &MetricsRow) -> Result<()> {
         let finite = row.values().into_iter().filter(|(_, v)| v.is_finite());
         let value = finite.map(|(tag, value)| Value {
-            tag: tag.into(),
+            tag,
             simple_value: Some(value as f32),
         });
         self.write(&Event {

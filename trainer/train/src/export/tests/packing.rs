@@ -41,6 +41,7 @@ fn exported(kind: AdapterKind, from_stage: usize, seed: u64) -> Vec<u8> {
     spec.output = (seed % 2 == 1).then_some(OutputSpec {
         bands: 5,
         dim: 16,
+        equivariant_dim: (seed % 4 == 3 && spec.paths() == 2).then_some(9),
         whitening: 0.5,
     });
     let statistics = random::statistics(&spec);

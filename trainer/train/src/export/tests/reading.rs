@@ -62,7 +62,7 @@ proptest! {
         stem_stride in 1usize..3,
         widths in proptest::collection::vec((1usize..10, 1usize..3, 1usize..3), 1..3),
         seed in 0u64..1000,
-        output in proptest::option::of((1usize..4, 1usize..7)),
+        output in proptest::option::of((1usize..4, 1usize..7, proptest::option::of(1usize..7))),
     ) {
         let mut spec = BackboneSpec {
             stem: StemSpec { width: widths[0].0, kernel, stride: stem_stride },
@@ -72,12 +72,15 @@ proptest! {
                 .collect(),
             adapters: AdapterSpec { kind, from_stage },
             output: None,
+            parts: Vec::new(),
+            shares: Default::default(),
         };
         let frontend = FrontendConfig { frames: 13, mels: 10, ..random::frontend() };
-        spec.output = output.map(|(bands, dim)| {
+        spec.output = output.map(|(bands, dim, equivariant_dim)| {
             let (_, width) = spec.last_map(13, 10);
             let bands = if width % bands == 0 { bands } else { 1 };
-            OutputSpec { bands, dim, whitening: 0.5 }
+            let equivariant_dim = equivariant_dim.filter(|_| spec.paths() == 2);
+            OutputSpec { bands, dim, equivariant_dim, whitening: 0.5 }
         });
         prop_assert_eq!(spec.check(13, 10), Ok(()));
         let weights = random::weights(&spec, seed);

@@ -1,0 +1,222 @@
+//! What opening says of records, embeddings and weights that break a rule of the format.
+
+use mtslvr_pack::builder::{build, seal};
+use mtslvr_runtime::fewshot::Reference;
+use mtslvr_runtime::model::wire::{
+    self, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord, field,
+};
+use mtslvr_runtime::model::{Model, OpenError};
+use mtslvr_runtime::nn::Layout;
+use mtslvr_runtime::space::PartsError;
+
+use crate::network::network;
+use crate::opening::{SMALL, contents, refused, small};
+
+#[test]
+fn records_that_cannot_be() {
+    use OpenError as E;
+    use SectionKind as S;
+    let network = |change: &dyn Fn(&mut [u8; NetworkHeader::LEN])| {
+        refused(|f| change(contents(f, S::Network, 0)))
+    };
+    assert_eq!(
+        network(&|header| field::network::OPS.set(header, 0)),
+        E::OpCount(0)
+    );
+    assert_eq!(
+        network(&|header| field::network::OPS.set(header, 7)),
+        E::SectionLen(S::Network)
+    );
+    assert_eq!(
+        network(&|header| field::network::RESERVED_8.set(header, 1)),
+        E::Reserved
+    );
+    assert!(matches!(
+        network(&|header| field::network::ARENA_LEN.set(header, 1 << 29)),
+        E::ArenaTooLarge { .. }
+    ));
+    assert!(matches!(
+        network(&|header| field::network::ARENA_LEN.set(header, 16)),
+        E::Placement { .. }
+    ));
+
+    let ops = small_ops();
+    let op = |index: usize, change: &dyn Fn(&mut [u8; OpRecord::LEN])| {
+        let at = NetworkHeader::LEN + (ops + 1) * TensorRecord::LEN + index * OpRecord::LEN;
+        refused(|f| change(contents(f, S::Network, at)))
+    };
+    assert_eq!(
+        op(0, &|record| field::op::KIND.set(record, 9)),
+        E::Kind { op: 0, kind: 9 }
+    );
+    assert_eq!(
+        op(0, &|record| field::op::LAYOUT.set(record, 2)),
+        E::Layout { op: 0, layout: 2 }
+    );
+    assert_eq!(
+        op(1, &|record| field::op::INPUT.set(record, 2)),
+        E::Operand { op: 1 }
+    );
+    assert_eq!(
+        op(0, &|record| field::op::WEIGHTS.set(record, 8)),
+        E::Table { op: 0 }
+    );
+    assert_eq!(
+        op(0, &|record| field::op::BIAS.set(record, wire::NO_TABLE)),
+        E::Table { op: 0 }
+    );
+    assert_eq!(
+        op(0, &|record| field::op::KERNEL.set(record, [8, 8])),
+        E::Window { op: 0 }
+    );
+    assert_eq!(
+        op(0, &|record| field::op::CLAMP.set(record, [1, 0])),
+        E::Clamp { op: 0 }
+    );
+    assert_eq!(
+        op(0, &|record| field::op::PRE.set(record, 16)),
+        E::Overflow { op: 0 }
+    );
+    for unused in [
+        op(0, &|record| field::op::ADD_MULTIPLIERS.set(record, [1, 0])),
+        op(0, &|record| field::op::INNER_CLAMP.set(record, [0, 1])),
+        op(0, &|record| field::op::RESERVED.set(record, 1)),
+        op(1, &|record| field::op::BIAS.set(record, 0)),
+    ] {
+        assert_eq!(unused, E::Reserved);
+    }
+
+    let tensor = |change: &dyn Fn(&mut [u8; TensorRecord::LEN])| {
+        refused(|f| {
+            change(contents(
+                f,
+                S::Network,
+                NetworkHeader::LEN + TensorRecord::LEN,
+            ))
+        })
+    };
+    assert_eq!(
+        tensor(&|record| field::tensor::HEIGHT.set(record, 0)),
+        E::Shape { tensor: 1 }
+    );
+    assert_eq!(
+        tensor(&|record| field::tensor::SCALE.set(record, f32::NAN)),
+        E::Scale { tensor: 1 }
+    );
+    assert_eq!(
+        tensor(&|record| field::tensor::OFFSET.set(record, 2)),
+        E::Placement { tensor: 1 }
+    );
+    assert_eq!(
+        tensor(&|record| field::tensor::RESERVED.set(record, 1)),
+        E::Reserved
+    );
+}
+
+/// Operators of the small model.
+fn small_ops() -> usize {
+    Model::open(&small()).unwrap().op_count()
+}
+
+#[test]
+fn embeddings_that_cannot_be() {
+    use OpenError as E;
+    use SectionKind as S;
+    let part = |change: &dyn Fn(&mut [u8; PartRecord::LEN])| {
+        refused(|f| change(contents(f, S::Parts, PartRecord::LEN)))
+    };
+    assert_eq!(
+        part(&|record| field::part::TENSOR.set(record, 999)),
+        E::PartTensor { part: 1 }
+    );
+    assert_eq!(
+        part(&|record| field::part::VALUES.set(record, 1)),
+        E::PartTensor { part: 1 }
+    );
+    assert_eq!(
+        part(&|record| field::part::SHARE.set(record, 0.6)),
+        E::Parts(PartsError::Share)
+    );
+    assert_eq!(
+        part(&|record| field::part::RESERVED.set(record, [1; 7])),
+        E::Reserved
+    );
+    // No name, the other part's, one that is no text, one with more behind it.
+    let first = *PartRecord::new("part 0", 0, 0, 0.0)
+        .unwrap()
+        .name
+        .first_chunk::<32>()
+        .unwrap();
+    for (len, name) in [
+        (0, [0; 32]),
+        (6, first),
+        (3, std::array::from_fn(|i| if i < 3 { 0xFF } else { 0 })),
+        (3, first),
+        (33, first),
+    ] {
+        let error = part(&|record| {
+            field::part::NAME_LEN.set(record, len);
+            field::part::NAME.set(record, name);
+        });
+        assert_eq!(error, E::Parts(PartsError::Name));
+    }
+    let mean = refused(|f| *contents(f, S::BaseMean, 0) = f32::NAN.to_le_bytes());
+    assert_eq!(mean, E::Statistics);
+    let frontend = refused(|f| {
+        field::frontend::HOP.set(contents::<{ field::frontend::LEN }>(f, S::Frontend, 0), 0);
+    });
+    assert!(matches!(frontend, E::Frontend(_)));
+
+    // A similarity of 2, and a quantile below the one before it.
+    for (at, value) in [(7, 2.0), (1, -0.5)] {
+        let mut spec = network(SMALL, 21);
+        spec.reference = Reference::new([0.0; 8]);
+        let mut file = build(&spec).unwrap();
+        let record = contents::<{ field::reference::LEN }>(&mut file, S::Reference, 0);
+        let mut quantiles = field::reference::QUANTILES.get(record);
+        quantiles[at] = value;
+        field::reference::QUANTILES.set(record, quantiles);
+        seal(&mut file);
+        assert_eq!(Model::open(&file).unwrap_err(), E::Statistics);
+    }
+    // Directions of another length.
+    let mut spec = network(SMALL, 21);
+    spec.cohort = vec![1; 2 * spec.base_mean.len()];
+    let mut file = build(&spec).unwrap();
+    let record = contents::<{ field::cohort::LEN }>(&mut file, S::Cohort, 0);
+    field::cohort::COUNT.set(record, 1);
+    field::cohort::DIM.set(record, 2 * spec.base_mean.len() as u16);
+    seal(&mut file);
+    assert_eq!(Model::open(&file).unwrap_err(), E::SectionLen(S::Cohort));
+}
+
+/// Pairs whose second weight is beyond an `i8`, or that are not zero beyond the end of a row.
+#[test]
+fn weights_that_cannot_be() {
+    let file = small();
+    let model = Model::open(&file).unwrap();
+    let stem = model.ops().next().unwrap();
+    assert_eq!(stem.layout, Layout::Pairs);
+    let weights = stem.tables.weights.as_ptr().addr() - file.as_ptr().addr();
+    let row = stem.window.kernel[1];
+    assert!(row % 2 == 1);
+    for (pair, accepted) in [(0x7F7F_i16, true), (0x7F80, false), (i16::MIN, true)] {
+        let mut file = file.clone();
+        file[weights..weights + 2].copy_from_slice(&pair.to_le_bytes());
+        seal(&mut file);
+        match Model::open(&file) {
+            Ok(_) => assert!(accepted, "{pair:#x}"),
+            Err(error) => {
+                assert!(!accepted, "{pair:#x}");
+                assert_eq!(error, OpenError::Weights { op: 0 });
+            }
+        }
+    }
+    let mut file = file.clone();
+    file[weights + 2 * row] = 1;
+    seal(&mut file);
+    assert_eq!(
+        Model::open(&file).unwrap_err(),
+        OpenError::Weights { op: 0 }
+    );
+}

@@ -1,0 +1,189 @@
+//! Models of waveforms in ONNX Runtime: public networks that hear samples and say what they hear,
+//! whoever exported them.
+
+use super::EngineError;
+use super::ort::environment;
+use ort::session::Session;
+use ort::value::{TensorRef, ValueType};
+use std::borrow::Cow;
+
+/// An ONNX model with one input of float samples, `[batch, samples]`, and a float output `[batch,
+/// values]`, run by ONNX Runtime on one thread.
+///
+/// The number of samples may be fixed by the model or free, and so may the batch.
+pub struct WaveformModel {
+    model: String,
+    session: Session,
+    input: String,
+    output: String,
+    /// Samples of the windows that are given.
+    window: usize,
+    /// Samples of a row of the input.
+    samples: usize,
+    /// Rows of the input, if the model fixes them.
+    batch: Option<usize>,
+    dim: usize,
+}
+
+impl WaveformModel {
+    /// Opens a model in memory, to hear windows of `window` samples and give its output `output`;
+    /// errors call it `model`. Hears one silent window to learn the number of values.
+    ///
+    /// # Errors
+    /// [`EngineError`]: there is no library, or the model is not of this form.
+    pub fn from_bytes(
+        bytes: &[u8],
+        model: &str,
+        output: &str,
+        window: usize,
+    ) -> Result<Self, EngineError> {
+        let graph_error = |reason: String| EngineError::Graph {
+            model: model.to_owned(),
+            reason,
+        };
+        let session = Session::builder(environment()?)
+            .map_err(|error| error.to_string())
+            .and_then(|builder| builder.with_intra_threads(1).map_err(|e| e.to_string()))
+            .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| e.to_string()))
+            .map_err(graph_error)?;
+        let [input] = session.inputs() else {
+            return Err(graph_error(format!(
+                "it has {} inputs, expected one, of samples",
+                session.inputs().len()
+            )));
+        };
+        let (batch, samples) = match input.dtype() {
+            ValueType::Tensor { shape, .. } if shape.len() == 2 => (shape[0], shape[1]),
+            other => {
+                return Err(graph_error(format!(
+                    "its input `{}` is {other}, expected a waveform, [batch, samples]",
+                    input.name()
+                )));
+            }
+        };
+        let fixed = |size: i64| usize::try_from(size).ok().filter(|&size| size > 0);
+        let input = input.name().to_owned();
+        let names: Vec<&str> = session.outputs().iter().map(|o| o.name()).collect();
+        if !names.contains(&output) {
+            return Err(graph_error(format!(
+                "it has no output `{output}`; its outputs are {}",
+                names.join(", ")
+            )));
+        }
+        let mut opened = Self {
+            model: model.to_owned(),
+            session,
+            input,
+            output: output.to_owned(),
+            window,
+            samples: fixed(samples).unwrap_or(window),
+            batch: fixed(batch),
+            dim: 0,
+        };
+        opened.dim = opened.hear(&vec![0.0; window])?.len();
+        Ok(opened)
+    }
+
+    /// Number of values that it says of a window.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Says what it hears in `windows`, one after the other, each of the samples that it was opened for:
+    /// [`Self::dim`] values for each. A window is fitted to the model's input by [`fitted`].
+    ///
+    /// # Errors
+    /// [`EngineError`]: the model fails, or its output is not `[batch, values]`.
+    ///
+    /// # Panics
+    /// If `windows` is not a whole number of windows.
+    pub fn hear(&mut self, windows: &[f32]) -> Result<Vec<f32>, EngineError> {
+        assert!(
+            windows.len().is_multiple_of(self.window),
+            "{} samples are not a whole number of windows of {}",
+            windows.len(),
+            self.window
+        );
+        let mut said = Vec::new();
+        let at_once = self.batch.unwrap_or(windows.len() / self.window);
+        for windows in windows.chunks((at_once * self.window).max(1)) {
+            let count = windows.len() / self.window;
+            let rows = self.batch.unwrap_or(count);
+            let mut input = Vec::with_capacity(rows * self.samples);
+            for window in windows.chunks_exact(self.window) {
+                input.extend_from_slice(&fitted(window, self.samples));
+            }
+            // Rows of a fixed batch that nobody asked for are silent.
+            input.resize(rows * self.samples, 0.0);
+            said.extend(self.run(&input, rows, count)?);
+        }
+        Ok(said)
+    }
+
+    /// Runs `rows` rows of samples; gives the values of the first `count`.
+    fn run(&mut self, input: &[f32], rows: usize, count: usize) -> Result<Vec<f32>, EngineError> {
+        let failed = |reason: String| EngineError::Run {
+            model: self.model.clone(),
+            reason,
+        };
+        let tensor = TensorRef::from_array_view(([rows, self.samples], input))
+            .map_err(|error| failed(error.to_string()))?;
+        let outputs = self
+            .session
+            .run(ort::inputs![self.input.as_str() => tensor])
+            .map_err(|error| failed(error.to_string()))?;
+        let (shape, values) = outputs[self.output.as_str()]
+            .try_extract_tensor::<f32>()
+            .map_err(|error| failed(format!("output `{}`: {error}", self.output)))?;
+        let known = if self.dim == 0 {
+            shape.last().copied()
+        } else {
+            Some(self.dim as i64)
+        };
+        match (&shape[..], known) {
+            (&[found, dim], Some(known)) if found == rows as i64 && dim == known && dim > 0 => {
+                Ok(values[..count * dim as usize].to_vec())
+            }
+            _ => Err(failed(format!(
+                "its output `{}` is {shape:?} for {rows} windows, expected [{rows}, values]; export one with an \
+                 average over time",
+                self.output
+            ))),
+        }
+    }
+}
+
+impl core::fmt::Debug for WaveformModel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaveformModel")
+            .field("model", &self.model)
+            .field("output", &self.output)
+            .field("samples", &self.samples)
+            .field("dim", &self.dim)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A window as an input of `samples` samples takes it: its middle where it is longer, repeated from its
+/// beginning where it is shorter, as a clip that is too short for a patch is.
+pub fn fitted(window: &[f32], samples: usize) -> Cow<'_, [f32]> {
+    if window.len() >= samples {
+        let start = (window.len() - samples) / 2;
+        return Cow::Borrowed(&window[start..start + samples]);
+    }
+    Cow::Owned(window.iter().copied().cycle().take(samples).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_cut_in_the_middle_or_repeated() {
+        let window = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(fitted(&window, 5)[..], window);
+        assert_eq!(fitted(&window, 3)[..], [2.0, 3.0, 4.0]);
+        assert_eq!(fitted(&window, 2)[..], [2.0, 3.0]);
+        assert_eq!(fitted(&window, 7)[..], [1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 2.0]);
+    }
+}

@@ -1,0 +1,213 @@
+//! Reads what joins an operator channel by channel: norms, arithmetic, activations; and sums, where
+//! adapters join.
+
+use super::{NodeError, OutputReader, Value};
+use crate::builder::Activation;
+use crate::graph::{Op, OpKind};
+use crate::onnx::adapter::{join_adapter, join_kernels};
+use crate::onnx::attributes;
+use crate::onnx::pb::NodeProto;
+
+impl<'g> OutputReader<'g, '_> {
+    /// `scale * (x - mean) / sqrt(var + epsilon) + bias`
+    pub(super) fn batch_norm(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        if attributes::int(node, "training_mode", 0) != 0 {
+            return Err(NodeError::Reason(
+                "it is in training mode; export the model for inference".into(),
+            ));
+        }
+        let epsilon = attributes::float(node, "epsilon", 1e-5);
+        let channels = self.value(node, 0)?.shape.channels;
+        let row = |index: usize| {
+            let constant = self.constant(node, index)?;
+            let values = constant.floats().filter(|v| v.len() == channels);
+            values.ok_or_else(|| {
+                NodeError::Reason(format!(
+                    "`{}` has shape {:?}, expected {channels} values",
+                    node.input[index], constant.dims
+                ))
+            })
+        };
+        let (scale, bias, mean, variance) = (row(1)?, row(2)?, row(3)?, row(4)?);
+        let mut gain = Vec::with_capacity(channels);
+        let mut shift = Vec::with_capacity(channels);
+        for (c, &variance) in variance.iter().enumerate() {
+            // In double precision, as a variance near zero makes a large factor.
+            let factor = f64::from(scale[c]) / (f64::from(variance) + f64::from(epsilon)).sqrt();
+            if !factor.is_finite() {
+                return Err(NodeError::Reason(format!(
+                    "channel {c} has variance {variance} and epsilon {epsilon}"
+                )));
+            }
+            gain.push(factor as f32);
+            shift.push((f64::from(bias[c]) - factor * f64::from(mean[c])) as f32);
+        }
+        self.affine(node, 0, &gain, &shift)
+    }
+
+    /// Two values added, or a value and a constant joined by any of the four operations.
+    pub(super) fn arithmetic(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let is_constant = |index: usize| {
+            let name = node.input.get(index).map_or("", String::as_str);
+            self.constants.contains_key(name)
+        };
+        let op = node.op_type.as_str();
+        let (data, first) = match (is_constant(0), is_constant(1)) {
+            (false, false) if op == "Add" => return self.add(node),
+            (false, true) => (0, false),
+            (true, false) if op != "Div" => (1, true),
+            _ => {
+                return Err(NodeError::Reason(
+                    "only sums of two values, and arithmetic of a value with a constant, are supported"
+                        .into(),
+                ));
+            }
+        };
+        let value = self.value(node, data)?;
+        let (channels, flat) = (value.shape.channels, value.flat);
+        let constant = self.constant(node, 1 - data)?;
+        let trimmed: Vec<usize> = constant
+            .dims
+            .iter()
+            .copied()
+            .skip_while(|&d| d == 1)
+            .collect();
+        let per_channel = if flat {
+            trimmed == [channels]
+        } else {
+            trimmed == [channels, 1, 1]
+        };
+        let operand: Vec<f32> = match constant.floats() {
+            Some(&[single]) => vec![single; channels],
+            Some(values) if per_channel => values.to_vec(),
+            _ => {
+                return Err(NodeError::Reason(format!(
+                    "the constant `{}` has shape {:?}, expected one value or one for each of {channels} channels",
+                    node.input[1 - data],
+                    constant.dims
+                )));
+            }
+        };
+        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+        let (gain, shift) = match (op, first) {
+            ("Add", _) => (ones, operand),
+            ("Sub", false) => (ones, operand.iter().map(|v| -v).collect()),
+            ("Sub", true) => (vec![-1.0; channels], operand),
+            ("Mul", _) => (operand, zeros),
+            _ => (operand.iter().map(|v| 1.0 / v).collect(), zeros),
+        };
+        if !gain.iter().all(|g| g.is_finite()) {
+            return Err(NodeError::Reason("it divides by zero".into()));
+        }
+        self.affine(node, data, &gain, &shift)
+    }
+
+    pub(super) fn add(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let (a, b) = (self.value(node, 0)?.clone(), self.value(node, 1)?.clone());
+        if a.shape != b.shape || a.flat != b.flat {
+            return Err(NodeError::Reason(format!(
+                "it adds {} and {}; sums of different shapes are not supported",
+                a.shape, b.shape
+            )));
+        }
+        for (main, tap) in [(&a, &b), (&b, &a)] {
+            if let (Some(main), Some(tap)) = (&main.pending, &tap.pending)
+                && let Some(joined) = join_adapter(main, tap).or_else(|| join_kernels(main, tap))
+            {
+                return Ok(Value {
+                    tensor: None,
+                    pending: Some(joined),
+                    ..a
+                });
+            }
+        }
+        // The engine adds inside the convolution that comes last: let that be the larger one.
+        let area = |value: &Value| match value.pending.as_ref().map(|op| &op.kind) {
+            Some(OpKind::Convolution { window, .. }) => window.area(),
+            _ => 0,
+        };
+        let (first, second) = if area(&a) > area(&b) { (1, 0) } else { (0, 1) };
+        let first = self.tensor(&node.input[first])?;
+        let second = self.tensor(&node.input[second])?;
+        let kind = OpKind::Add {
+            a: second,
+            b: first,
+        };
+        Ok(self.put(node, kind, a.shape, a.flat))
+    }
+
+    pub(super) fn clip(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        // Bounds were attributes before operator set 11 and are inputs since.
+        let bound = |index: usize, name: &str, default: f32| match node.input.get(index) {
+            Some(input) if !input.is_empty() => {
+                let constant = self.constant(node, index)?;
+                match constant.floats() {
+                    Some(&[bound]) => Ok(bound),
+                    _ => Err(NodeError::Reason(format!("`{input}` is not one number"))),
+                }
+            }
+            _ => Ok(attributes::float(node, name, default)),
+        };
+        let lo = bound(1, "min", f32::MIN)?;
+        let hi = bound(2, "max", f32::MAX)?;
+        let activation = match (lo, hi) {
+            (0.0, hi) if hi >= 3.0e38 => Activation::Relu,
+            (lo, hi) if lo <= hi => Activation::Clip { lo, hi },
+            _ => {
+                return Err(NodeError::Reason(format!(
+                    "it clips to {lo}..{hi}, which holds nothing"
+                )));
+            }
+        };
+        self.activate(node, activation)
+    }
+
+    pub(super) fn activate(
+        &mut self,
+        node: &'g NodeProto,
+        activation: Activation,
+    ) -> Result<Value, NodeError> {
+        let mut value = self.value(node, 0)?.clone();
+        match &mut value.pending {
+            Some(op) if op.activation == Activation::Linear => {
+                op.activation = activation;
+                value.tensor = None;
+                Ok(value)
+            }
+            // max(max(x, 0), 0)
+            Some(op) if op.activation == activation => Ok(value),
+            _ => Err(NodeError::Reason(
+                "an activation must follow a convolution, linear layer or sum".into(),
+            )),
+        }
+    }
+
+    /// Applies `gain * x + shift` to each channel of an input that is still a linear operator.
+    pub(super) fn affine(
+        &mut self,
+        node: &'g NodeProto,
+        input: usize,
+        gain: &[f32],
+        shift: &[f32],
+    ) -> Result<Value, NodeError> {
+        let mut value = self.value(node, input)?.clone();
+        match &mut value.pending {
+            Some(Op {
+                kind: OpKind::Convolution { channels, .. } | OpKind::Linear { channels, .. },
+                activation: Activation::Linear,
+                ..
+            }) => {
+                for (c, (g, s)) in gain.iter().zip(shift).enumerate() {
+                    channels.gain[c] *= g;
+                    channels.shift[c] = channels.shift[c] * g + s;
+                }
+                value.tensor = None;
+                Ok(value)
+            }
+            _ => Err(NodeError::Reason(
+                "a norm or arithmetic with a constant must follow a convolution or linear layer"
+                    .into(),
+            )),
+        }
+    }
+}

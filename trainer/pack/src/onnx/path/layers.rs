@@ -1,0 +1,208 @@
+//! Reads the nodes that have kernels: convolutions and linear layers.
+
+use super::maps::window_output;
+use super::{NodeError, OutputReader, Value};
+use crate::engine::Layout;
+use crate::graph::{Channels, Op, OpKind};
+use crate::onnx::adapter::{compose, same_reading};
+use crate::onnx::attributes;
+use crate::onnx::pb::NodeProto;
+use mtslvr_runtime::nn::{Shape, Window};
+
+impl<'g> OutputReader<'g, '_> {
+    pub(super) fn convolution(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let input = self.value(node, 0)?.clone();
+        let kernels = self.constant(node, 1)?;
+        let (&[outputs, inputs, kh, kw], Some(values)) = (&kernels.dims[..], kernels.floats())
+        else {
+            return Err(NodeError::Reason(format!(
+                "its kernels have shape {:?}, expected [out, in, height, width]",
+                kernels.dims
+            )));
+        };
+        let group = attributes::int(node, "group", 1);
+        if group != 1 {
+            return Err(NodeError::Reason(format!(
+                "group is {group}, but only dense convolutions (group = 1) are supported"
+            )));
+        }
+        if input.flat || inputs != input.shape.channels || outputs * inputs * kh * kw == 0 {
+            return Err(NodeError::Reason(format!(
+                "its kernels have shape {:?} and do not fit its input of {} (time x mel x channels)",
+                kernels.dims, input.shape
+            )));
+        }
+        let window = attributes::window(node, [kh, kw], input.shape, self.layout)?;
+        let [height, width] = window_output(&window, input.shape)?;
+
+        let at = |o: usize, i: usize, y: usize, x: usize| {
+            let (y, x) = match self.layout {
+                Layout::TimeMel => (y, x),
+                Layout::MelTime => (x, y),
+            };
+            values[((o * inputs + i) * kh + y) * kw + x]
+        };
+        let mut weights = Vec::with_capacity(values.len());
+        for o in 0..outputs {
+            for y in 0..window.kernel[0] {
+                for x in 0..window.kernel[1] {
+                    weights.extend((0..inputs).map(|i| at(o, i, y, x)));
+                }
+            }
+        }
+        let channels = Channels {
+            weights: weights.into(),
+            adapter: None,
+            gain: vec![1.0; outputs],
+            shift: self.bias(node, 2, outputs)?,
+        };
+        if let Some(composed) = self.compose_adapter(node, &window, &channels) {
+            return Ok(Value {
+                tensor: None,
+                pending: Some(composed),
+                ..input
+            });
+        }
+        let input = self.tensor(&node.input[0])?;
+        Ok(self.put(
+            node,
+            OpKind::Convolution {
+                input,
+                window,
+                channels,
+            },
+            Shape::new(height, width, outputs),
+            false,
+        ))
+    }
+
+    /// A 1x1 convolution behind another one, as one convolution with the kernels of the two composed,
+    /// where that sum of products can join what it is added to: a series adapter, `z + W (g z + s)`
+    /// with `z` a convolution.
+    ///
+    /// Only there: elsewhere a narrow convolution between two wide ones would be undone.
+    fn compose_adapter(
+        &self,
+        node: &'g NodeProto,
+        window: &Window,
+        point: &Channels,
+    ) -> Option<Op> {
+        if *window != Window::square(1, 1, 0) {
+            return None;
+        }
+        let inner = self.values.get(node.input.first()?.as_str())?;
+        let inner = inner.pending.as_ref()?;
+        // What the result is added to, and nothing else reads it.
+        let output = node.output.first()?;
+        if self.uses.get(output.as_str()) != Some(&1) {
+            return None;
+        }
+        let reader = self.nodes.iter().find(|n| n.input.contains(output))?;
+        let other = reader.input.iter().find(|name| *name != output)?;
+        let other = self.values.get(other.as_str())?.pending.as_ref()?;
+        if reader.op_type != "Add" || !same_reading(inner, other) {
+            return None;
+        }
+        compose(inner, point)
+    }
+
+    pub(super) fn linear(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let gemm = node.op_type == "Gemm";
+        let value = self.value(node, 0)?.clone();
+        let kernels = self.constant(node, 1)?;
+        let (&[rows, columns], Some(values)) = (&kernels.dims[..], kernels.floats()) else {
+            return Err(NodeError::Reason(format!(
+                "its weights have shape {:?}, expected two dimensions",
+                kernels.dims
+            )));
+        };
+        if gemm && attributes::int(node, "transA", 0) != 0 {
+            return Err(NodeError::Reason("transA is not supported".into()));
+        }
+        let transposed = gemm && attributes::int(node, "transB", 0) != 0;
+        let (inputs, outputs) = if transposed {
+            (columns, rows)
+        } else {
+            (rows, columns)
+        };
+        let shape = value.shape;
+        if !value.flat || inputs != shape.len() || outputs == 0 {
+            return Err(NodeError::Reason(format!(
+                "its weights have shape {:?} and do not fit its input, {}{shape} (time x mel x channels)",
+                kernels.dims,
+                if value.flat {
+                    "a flattened map of "
+                } else {
+                    "a map of "
+                },
+            )));
+        }
+        let alpha = if gemm {
+            attributes::float(node, "alpha", 1.0)
+        } else {
+            1.0
+        };
+        let beta = if gemm {
+            attributes::float(node, "beta", 1.0)
+        } else {
+            1.0
+        };
+        // Flattened, the graph's order is channels first; the packed engine's is channels last.
+        let position = |h: usize, w: usize, c: usize| match self.layout {
+            Layout::TimeMel => (c * shape.height + h) * shape.width + w,
+            Layout::MelTime => (c * shape.width + w) * shape.height + h,
+        };
+        let mut weights = Vec::with_capacity(values.len());
+        for o in 0..outputs {
+            for h in 0..shape.height {
+                for w in 0..shape.width {
+                    weights.extend((0..shape.channels).map(|c| {
+                        let i = position(h, w, c);
+                        alpha
+                            * values[if transposed {
+                                o * inputs + i
+                            } else {
+                                i * outputs + o
+                            }]
+                    }));
+                }
+            }
+        }
+        let bias = if gemm {
+            self.bias(node, 2, outputs)?
+        } else {
+            vec![0.0; outputs]
+        };
+        let channels = Channels {
+            weights: weights.into(),
+            adapter: None,
+            gain: vec![1.0; outputs],
+            shift: bias.iter().map(|b| b * beta).collect(),
+        };
+        let input = self.tensor(&node.input[0])?;
+        let kind = OpKind::Linear { input, channels };
+        Ok(self.put(node, kind, Shape::new(1, 1, outputs), true))
+    }
+
+    pub(super) fn bias(
+        &self,
+        node: &NodeProto,
+        index: usize,
+        outputs: usize,
+    ) -> Result<Vec<f32>, NodeError> {
+        match node.input.get(index) {
+            Some(name) if !name.is_empty() => {
+                let constant = self.constant(node, index)?;
+                match constant.floats() {
+                    Some(values) if values.len() == outputs => Ok(values.to_vec()),
+                    Some(&[single]) => Ok(vec![single; outputs]),
+                    _ => Err(NodeError::Reason(format!(
+                        "its bias `{name}` has shape {:?}, expected {outputs} values",
+                        constant.dims
+                    ))),
+                }
+            }
+            _ => Ok(vec![0.0; outputs]),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Reads pools, means and what flattens a map.
+
+use super::{NodeError, OutputReader, Value};
+use crate::engine::Layout;
+use crate::graph::OpKind;
+use crate::onnx::attributes;
+use crate::onnx::pb::NodeProto;
+use mtslvr_runtime::nn::{Shape, Window};
+
+impl<'g> OutputReader<'g, '_> {
+    pub(super) fn reduce_mean(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let axes = match attributes::ints(node, "axes") {
+            Some(axes) => axes.to_vec(),
+            None => self
+                .constant(node, 1)?
+                .ints()
+                .map(<[i64]>::to_vec)
+                .unwrap_or_default(),
+        };
+        let keep = attributes::int(node, "keepdims", 1) != 0;
+        let mut reduced = [false; 2];
+        for &axis in &axes {
+            match axis {
+                2 | -2 => reduced[0] = true,
+                3 | -1 => reduced[1] = true,
+                _ => {
+                    return Err(NodeError::Reason(format!(
+                        "its axes are {axes:?}; only means over time and mel (2, 3) are supported"
+                    )));
+                }
+            }
+        }
+        if reduced == [false; 2] || !keep && reduced != [true; 2] {
+            return Err(NodeError::Reason(format!(
+                "its axes are {axes:?}; expected [2, 3], or one of them with keepdims = 1"
+            )));
+        }
+        if self.layout == Layout::MelTime {
+            reduced.reverse();
+        }
+        self.pool_all(node, reduced, !keep)
+    }
+
+    /// Means over the whole of time, mel or both.
+    pub(super) fn pool_all(
+        &mut self,
+        node: &'g NodeProto,
+        reduced: [bool; 2],
+        flat: bool,
+    ) -> Result<Value, NodeError> {
+        let value = self.value(node, 0)?;
+        if value.flat {
+            return Err(NodeError::Reason("its input is already flat".into()));
+        }
+        let shape = value.shape;
+        let size = |reduced: bool, size: usize| if reduced { size } else { 1 };
+        let window = Window {
+            kernel: [
+                size(reduced[0], shape.height),
+                size(reduced[1], shape.width),
+            ],
+            ..Window::square(1, 1, 0)
+        };
+        let [height, width] = window_output(&window, shape)?;
+        let input = self.tensor(&node.input[0])?;
+        let kind = OpKind::AveragePool { input, window };
+        Ok(self.put(node, kind, Shape::new(height, width, shape.channels), flat))
+    }
+
+    pub(super) fn pool(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let value = self.value(node, 0)?;
+        let (shape, flat) = (value.shape, value.flat);
+        let kernel = match attributes::ints(node, "kernel_shape") {
+            Some(&[a, b]) if a > 0 && b > 0 && !flat => [a as usize, b as usize],
+            _ => {
+                return Err(NodeError::Reason(
+                    "only two-dimensional pools over maps are supported".into(),
+                ));
+            }
+        };
+        let window = attributes::window(node, kernel, shape, self.layout)?;
+        let [height, width] = window_output(&window, shape)?;
+        let input = self.tensor(&node.input[0])?;
+        let kind = if node.op_type == "MaxPool" {
+            OpKind::MaxPool { input, window }
+        } else {
+            let counts_padding = attributes::int(node, "count_include_pad", 0) != 0;
+            if !counts_padding && window.padding != Window::square(1, 1, 0).padding {
+                return Err(NodeError::Reason(
+                    "a padded average must have count_include_pad = 1".into(),
+                ));
+            }
+            OpKind::AveragePool { input, window }
+        };
+        Ok(self.put(node, kind, Shape::new(height, width, shape.channels), false))
+    }
+
+    /// `[batch, c, h, w]` to `[batch, c * h * w]`, however it is said.
+    pub(super) fn flatten(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+        let mut value = self.value(node, 0)?.clone();
+        let shape = value.shape;
+        let len = shape.len();
+        let fits = match node.op_type.as_str() {
+            "Flatten" => attributes::int(node, "axis", 1) == 1,
+            "Reshape" => matches!(
+                self.constant(node, 1)?.ints(),
+                Some(&[batch, width])
+                    if batch != width && (width == -1 || width == len as i64)
+                        && matches!(batch, -1..=1)
+            ),
+            _ => {
+                let axes = match attributes::ints(node, "axes") {
+                    Some(axes) => Some(axes.to_vec()),
+                    None if node.input.len() > 1 => {
+                        self.constant(node, 1)?.ints().map(<[i64]>::to_vec)
+                    }
+                    None => None,
+                };
+                let spatial = axes.is_some_and(|mut axes| {
+                    axes.iter_mut()
+                        .filter(|axis| **axis < 0)
+                        .for_each(|axis| *axis += 4);
+                    axes.sort_unstable();
+                    axes == [2, 3]
+                });
+                spatial && len == shape.channels
+            }
+        };
+        if !fits {
+            return Err(NodeError::Reason(
+                "only flattening to [batch, values] is supported".into(),
+            ));
+        }
+        value.flat = true;
+        Ok(value)
+    }
+}
+
+pub(super) fn window_output(window: &Window, input: Shape) -> Result<[usize; 2], String> {
+    window
+        .output_size(input.height, input.width)
+        .ok_or_else(|| {
+            let p = window.padding;
+            format!(
+                "a kernel of {:?} with stride {:?} and padding [{}, {}, {}, {}] does not fit a map of {input}",
+                window.kernel, window.stride, p.top, p.left, p.bottom, p.right
+            )
+        })
+}
