@@ -58,7 +58,8 @@ pub struct Class {
     pub(super) id: ClassId,
     pub(super) name: ClassName,
     pub(super) role: Role,
-    pub(super) enabled: bool,
+    /// Not `enabled`: an empty class is all zeros, so that a static room for sounds takes no flash.
+    pub(super) disabled: bool,
     pub(super) threshold: Option<f32>,
     pub(super) examples: u16,
 }
@@ -68,7 +69,7 @@ impl Class {
         id: ClassId(0),
         name: ClassName::new(),
         role: Role::Sound,
-        enabled: true,
+        disabled: false,
         threshold: None,
         examples: 0,
     };
@@ -91,7 +92,7 @@ impl Class {
     /// Returns whether the class takes part. While it does not, everything is as if it had never been
     /// enrolled.
     pub fn is_enabled(&self) -> bool {
-        self.enabled
+        !self.disabled
     }
 
     /// Returns the smallest similarity at which a query belongs to the class, if the user has set one.

@@ -128,7 +128,7 @@ impl StorageVec {
 mod tests {
     use super::*;
 
-    /// What a board with 256 KB of RAM has for it: 64 KiB, less arena and frontend.
+    /// A board with 256 KB of RAM has 64 KiB for it, less arena and frontend.
     #[test]
     fn eight_classes_of_eight_examples_fit_in_their_share() {
         assert!(size_of::<Storage<8, 64, 256>>() <= 19_500);

@@ -267,7 +267,7 @@ impl<'b> SupportSet<'b> {
     /// [`SupportError::NoSuchClass`].
     pub fn set_enabled(&mut self, class: ClassId, enabled: bool) -> Result<(), SupportError> {
         let place = self.place(class)?;
-        self.classes[place].enabled = enabled;
+        self.classes[place].disabled = !enabled;
         Ok(())
     }
 

@@ -63,7 +63,7 @@ fn root(x: f64, n: u32) -> f64 {
 pub(super) struct Filters<'b> {
     /// First bin at or above each edge, `mels + 2` of them (and one more where that is odd).
     first_bins: &'b [u16],
-    /// Of each interval: `r` of its first bin, and what it grows by.
+    /// `r` of each interval's first bin, and its growth from bin to bin.
     slopes: &'b [[f32; 2]],
 }
 

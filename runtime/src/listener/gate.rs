@@ -9,7 +9,7 @@ use crate::frontend::FrontendConfig;
 /// Seconds in which the background is followed.
 const FOLLOW: f32 = 5.0;
 
-/// What counts of a frame's distance from the background while it is followed, dB: a sound in it
+/// Largest distance of a frame from the background that counts while it is followed, dB: a sound in it
 /// moves the background no faster than by so much in [`FOLLOW`].
 const BAND_STEP: f32 = 6.0;
 const LEVEL_STEP: f32 = 1.5;
@@ -26,9 +26,9 @@ const SETTLING: f32 = 2.0;
 /// Follows the background's level in every band and says when something is above it.
 #[derive(Debug)]
 pub(super) struct Gate<'b> {
-    /// The background's mean in each band, in units of features.
+    /// Mean of the background in each band, in units of features.
     background: &'b mut [f32],
-    /// What the level of the background's own frames usually is, dB.
+    /// Usual level of the background's own frames, dB.
     usual: f32,
     /// dB that one unit of a feature is worth.
     decibels: f32,

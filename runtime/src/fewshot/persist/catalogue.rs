@@ -479,9 +479,9 @@ fn read_class(reader: &mut Reader<'_>) -> Option<Class> {
             2 => Role::Background,
             _ => return None,
         },
-        enabled: match class::DISABLED.get(record) {
-            0 => true,
-            1 => false,
+        disabled: match class::DISABLED.get(record) {
+            0 => false,
+            1 => true,
             _ => return None,
         },
         threshold: None,
