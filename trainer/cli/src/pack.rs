@@ -26,7 +26,7 @@ const VERIFIED_PATCHES: usize = 16;
     "Pack a model that this program trained" =>
         "mtslvr pack mtslvr-run/model.onnx --out model.slvr",
     "Pack a model from PyTorch, calibrated on your recordings" =>
-        "mtslvr pack net.onnx --frontend net.toml --calibrate recordings --out net.slvr",
+        "mtslvr pack net.onnx --frontend net.toml --calibrate sounds --out n.slvr",
 ))]
 pub(super) struct Args {
     /// ONNX model to pack
