@@ -105,6 +105,6 @@ mod tests {
             "--no-gpl",
         ];
         assert_eq!(shlex::split(&line.to_string()).unwrap(), words);
-        assert!(line.to_string().ends_with("b=2 --no-gpl"), "{line}");
+        assert!(line.to_string().ends_with("'b=2' --no-gpl"), "{line}");
     }
 }
