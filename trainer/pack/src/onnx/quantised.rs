@@ -12,7 +12,7 @@ use crate::engine::INPUT;
 use mtslvr_runtime::model::{Model, Op, OpKind};
 use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
 
-/// Serialises `model`: inputs, outputs and metadata are those of [`write`](super::write).
+/// Serialises `model`: inputs, outputs and metadata are those of the model that the trainer exports.
 pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
     let space = model.space();
     let frontend = *space.frontend();
