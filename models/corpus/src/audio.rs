@@ -3,4 +3,4 @@
 #[cfg(test)]
 pub use mtslvr_audio::LabelledSet;
 pub use mtslvr_audio::atomic_file::{write_atomically, write_bytes};
-pub use mtslvr_audio::{load, synth, write_wav};
+pub use mtslvr_audio::{AudioError, load, synth, write_wav};

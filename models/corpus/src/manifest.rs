@@ -5,6 +5,7 @@ use crate::licence::Licence;
 use crate::same::Same;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A clip of the corpus.
@@ -97,10 +98,13 @@ struct Labelled<'a> {
     seconds: f64,
 }
 
-/// Writes the manifest of each set below `out/choose` from those of `rows` that are held out.
-/// Returns name, classes and clips of each set.
+/// Fewest clips of a class that is listed: five examples and one to ask about.
+const SMALLEST: usize = 6;
+
+/// Writes the manifest of each set below `out/choose` from those of `rows` that are held out, small
+/// classes left out. Returns name, classes and clips of each set.
 pub fn write_choosing_sets(out: &Path, rows: &[Row]) -> Result<Vec<(String, usize, usize)>> {
-    let mut sets = std::collections::BTreeMap::<&str, Vec<Labelled>>::new();
+    let mut sets = BTreeMap::<&str, Vec<Labelled>>::new();
     for row in rows.iter().filter(|row| row.split == Split::Choose) {
         let parts: Vec<_> = row.path.split('/').collect();
         let &["choose", set, class, clip] = &parts[..] else {
@@ -120,9 +124,14 @@ pub fn write_choosing_sets(out: &Path, rows: &[Row]) -> Result<Vec<(String, usiz
         });
     }
     let mut written = Vec::new();
-    for (set, clips) in sets {
+    for (set, mut clips) in sets {
+        let mut classes = BTreeMap::<_, usize>::new();
+        for clip in &clips {
+            *classes.entry(clip.class).or_default() += 1;
+        }
+        classes.retain(|_, count| *count >= SMALLEST);
+        clips.retain(|clip| classes.contains_key(clip.class));
         write(&out.join("choose").join(set).join("manifest.csv"), &clips)?;
-        let classes: std::collections::BTreeSet<_> = clips.iter().map(|clip| clip.class).collect();
         written.push((set.to_owned(), classes.len(), clips.len()));
     }
     Ok(written)
@@ -193,19 +202,19 @@ mod tests {
     fn sets_to_choose_on_read_as_evaluation_reads_them() {
         let dir = tempfile::tempdir().unwrap();
         let same = held_out(true);
-        let rows = [
-            row("kit/one", Some(&same)),
-            row("kit/two", Some(&same)),
-            row("x", None),
-        ];
+        let mut rows = vec![row("x", None)];
+        rows.extend((0..6).map(|hit| row(&format!("kit/{hit}"), Some(&same))));
+        // Too few for a class.
+        let few = Same::new(Set::Drums, "china");
+        rows.extend((0..5).map(|hit| row(&format!("kit/c{hit}"), Some(&few))));
         for row in &rows {
             crate::clip::write(&dir.path().join(&row.path), &[0.5; 1600]).unwrap();
         }
         let sets = write_choosing_sets(dir.path(), &rows).unwrap();
-        assert_eq!(sets, [("drums".to_owned(), 1, 2)]);
+        assert_eq!(sets, [("drums".to_owned(), 1, 6)]);
         let set = audio::LabelledSet::open(&dir.path().join("choose/drums")).unwrap();
         assert_eq!(set.classes, [same.class]);
-        assert_eq!(set.clips.len(), 2);
+        assert_eq!(set.clips.len(), 6);
         assert_eq!(set.clips[0].group.as_deref(), Some("A, the \"first\" kit"));
     }
 }

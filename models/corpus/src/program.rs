@@ -1,5 +1,6 @@
 //! Programs that decode and render.
 
+use crate::audio::{self, AudioError};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -68,7 +69,7 @@ pub fn is_read_here(extension: &str) -> bool {
 }
 
 /// Reads recordings of any format at [`RATE`](crate::clip::RATE) Hz: those that the project reads by
-/// itself, others through ffmpeg and files in `scratch`.
+/// itself, others through ffmpeg and files in `scratch`. A file without a sound gives no samples.
 pub fn decode(paths: &[&Path], scratch: &Path) -> Vec<Result<Vec<f32>>> {
     let is_foreign = |path: &&&Path| !is_read_here(&extension(path));
     let foreign: Vec<_> = paths.iter().filter(is_foreign).copied().collect();
@@ -79,7 +80,11 @@ pub fn decode(paths: &[&Path], scratch: &Path) -> Vec<Result<Vec<f32>>> {
     // All in one run, since starting it takes longer than a short recording. A damaged file ends
     // the run; then each is tried by itself.
     let together = foreign.is_empty() || convert(&foreign, wav).is_ok();
-    let load = |path: &Path| crate::audio::load(path, crate::clip::RATE);
+    let load = |path: &Path| match audio::load(path, crate::clip::RATE) {
+        // Some packages hold files without a sound, which is no error of theirs.
+        Err(AudioError::NoSamples { .. } | AudioError::EmptyFile { .. }) => Ok(Vec::new()),
+        loaded => loaded,
+    };
     let read = |path: &Path| {
         if foreign.contains(&path) {
             if !together {
@@ -145,6 +150,14 @@ mod tests {
         let (whole, damaged) = (dir.path().join("a.wav"), dir.path().join("b.flac"));
         crate::audio::write_wav(&whole, &[0.5; 8000], 8000).unwrap();
         std::fs::write(&damaged, "no sound").unwrap();
+        let empty = dir.path().join("c.wav");
+        crate::audio::write_wav(&empty, &[], 16_000).unwrap();
+        assert!(
+            decode(&[&empty], dir.path())[0]
+                .as_ref()
+                .unwrap()
+                .is_empty()
+        );
         let read = decode(&[&damaged, &whole, &damaged], dir.path());
         assert_eq!(read[1].as_ref().unwrap().len(), 16_000);
         let error = format!("{:#}", read[0].as_ref().unwrap_err());

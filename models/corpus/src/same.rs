@@ -50,9 +50,18 @@ impl Set {
         match self {
             Self::Words | Self::ForeignWords => HeldOut::OneIn(16),
             Self::Instruments => HeldOut::OneIn(8),
-            Self::Effects => HeldOut::OneIn(4),
             Self::Patches => HeldOut::OneIn(10),
-            // Few drums are in many kits: enough of them for episodes of five, and enough left.
+            // Few drums are in many kits, and of few effects there are many takes: enough of them
+            // for episodes of five classes with five examples, and enough left.
+            Self::Effects => HeldOut::These(&[
+                "megaglest_arrow_hit",
+                "megaglest_catapult_walk",
+                "megaglest_horseman_die",
+                "megaglest_sheep",
+                "megaglest_technician_die",
+                "megaglest_water",
+                "megaglest_worker_mine",
+            ]),
             Self::Drums => HeldOut::These(&[
                 "tom_low",
                 "hihat_pedal",

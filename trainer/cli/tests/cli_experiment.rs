@@ -72,7 +72,6 @@ fn a_grid_is_run_once_and_tabled() {
         "## Invariance by operator",
         "## int8 less float",
         "## What training took",
-        "kernels of each path's own",
     ] {
         assert!(table.contains(part), "{part}: {table}");
     }

@@ -77,7 +77,7 @@ fn plan(context: &Context) -> Result<Plan> {
         }
         plan.credit(credit);
     }
-    plan.batches = recordings(files);
+    plan.batches = recordings(files.into_iter().map(|file| vec![file]));
     Ok(plan)
 }
 

@@ -78,7 +78,8 @@ const EVALUATED: [&str; 1] = ["battlemage_hit"];
 
 fn plan(context: &Context) -> Result<Plan> {
     let mut plan = Plan::default();
-    let mut files = Vec::new();
+    // Games bring copies of a sound under one name with other numbers, or in several folders.
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
     for game in &GAMES {
         let package = match context.packages.get(game.package) {
             Ok(package) => package,
@@ -98,11 +99,15 @@ fn plan(context: &Context) -> Result<Plan> {
                 continue;
             };
             let wanted = game.wanted(path, &credit, &takes);
-            files.push((package.path(&format!("{}{path}", game.folder)), wanted));
+            let file = (package.path(&format!("{}{path}", game.folder)), wanted);
+            groups
+                .entry((game.name, thing(path)))
+                .or_default()
+                .push(file);
             plan.credit(credit);
         }
     }
-    plan.batches = recordings(files);
+    plan.batches = recordings(groups.into_values());
     Ok(plan)
 }
 
@@ -143,11 +148,17 @@ fn take(path: &str) -> Option<String> {
     if SPOKEN.iter().any(|part| lower.contains(part)) {
         return None;
     }
+    Some(thing(path)).filter(|thing| thing.len() > 2)
+}
+
+/// Name of a recording without its folder and its number.
+fn thing(path: &str) -> String {
+    let lower = stem(path).0.to_lowercase();
     let name = lower.rsplit('/').next().unwrap_or(&lower);
     let thing = name
         .trim_end_matches(|c: char| c.is_ascii_digit())
         .trim_end_matches(['_', '-', ' ']);
-    (thing.len() > 2).then(|| file_name(thing))
+    file_name(thing)
 }
 
 const SPOKEN: [&str; 7] = [

@@ -15,7 +15,8 @@ use crate::package::{Package, Packages};
 use crate::program::{self, Missing};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 /// A source of clips.
 pub struct Source {
@@ -114,31 +115,59 @@ impl Credit {
     }
 }
 
-/// Batches of recordings, each read from its file.
-fn recordings(files: Vec<(PathBuf, Wanted)>) -> Vec<Batch> {
-    /// Files of a batch: a second's work or so.
+/// Batches of recordings, each read from its file. Of copies in a group only the first is taken.
+fn recordings(groups: impl IntoIterator<Item = Vec<(PathBuf, Wanted)>>) -> Vec<Batch> {
+    /// Files of a batch, at least: a second's work or so.
     const TOGETHER: usize = 16;
-    let mut batches = Vec::new();
-    let mut files = files.into_iter().peekable();
-    while files.peek().is_some() {
-        let (paths, clips): (Vec<_>, Vec<_>) = files.by_ref().take(TOGETHER).unzip();
-        batches.push(Batch {
-            key: format!("{:04}", batches.len()),
+    let mut batches = vec![Vec::new()];
+    for (number, group) in groups.into_iter().enumerate() {
+        if batches.last().is_some_and(|batch| batch.len() >= TOGETHER) {
+            batches.push(Vec::new());
+        }
+        let batch = batches.last_mut().expect("it begins with one");
+        batch.extend(group.into_iter().map(|(path, clip)| ((path, number), clip)));
+    }
+    let batch = |(number, files): (usize, Vec<_>)| {
+        let (files, clips): (Vec<(PathBuf, usize)>, Vec<_>) = files.into_iter().unzip();
+        Batch {
+            key: format!("{number:04}"),
             clips,
             render: Box::new(move |missing, bench| {
-                let wanted: Vec<&Path> = missing.iter().map(|&i| paths[i].as_path()).collect();
-                let decoded = program::decode(&wanted, &bench.scratch);
-                for (&index, samples) in missing.iter().zip(decoded) {
+                // All files, whatever is missing: which is another's copy takes all to tell.
+                let paths: Vec<_> = files.iter().map(|(path, _)| path.as_path()).collect();
+                let mut heard = HashMap::<_, Heard>::new();
+                for (index, samples) in program::decode(&paths, &bench.scratch).iter().enumerate() {
+                    let is_missing = missing.contains(&index);
+                    let group = heard.entry(files[index].1).or_default();
                     match samples {
-                        Ok(samples) => bench.put(index, &samples, Tidy::RECORDING)?,
-                        Err(error) => bench.fail(&error),
+                        Ok(samples) => match (group.is_new(samples), is_missing) {
+                            (true, true) => bench.put(index, samples, Tidy::RECORDING)?,
+                            (false, true) => bench.refuse(index),
+                            (_, false) => {}
+                        },
+                        Err(error) if is_missing => bench.fail(error),
+                        Err(_) => {}
                     }
                 }
                 Ok(())
             }),
-        });
+        }
+    };
+    batches.retain(|files| !files.is_empty());
+    batches.into_iter().enumerate().map(batch).collect()
+}
+
+/// Tells sounds from copies of earlier ones.
+#[derive(Default)]
+struct Heard(HashSet<Vec<i16>>);
+
+impl Heard {
+    /// Whether no earlier sound was the same, but for traces that compression leaves, or what was
+    /// played before.
+    fn is_new(&mut self, samples: &[f32]) -> bool {
+        let coarse = samples.iter().map(|s| (s * 2048.0).round() as i16);
+        self.0.insert(coarse.collect())
     }
-    batches
 }
 
 /// Splits `path` into its name and its extension in lower case.
@@ -146,5 +175,45 @@ fn stem(path: &str) -> (&str, String) {
     match path.rsplit_once('.') {
         Some((stem, extension)) if !extension.contains('/') => (stem, extension.to_lowercase()),
         _ => (path, String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{audio, batch};
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn copies_in_a_group_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, level: f32| {
+            let path = dir.path().join(name).with_extension("wav");
+            audio::write_wav(&path, &[level; 3200], 16_000).unwrap();
+            let wanted = Wanted {
+                name: name.to_owned(),
+                licence: Licence::stated("CC0-1.0"),
+                kind: "effect",
+                same: None,
+                group: name.to_owned(),
+            };
+            (path, wanted)
+        };
+        let group = vec![file("wolf1", 0.5), file("wolf2", 0.25), file("wolf3", 0.5)];
+        // The same in another group is another's.
+        let others = (0..20).map(|i| vec![file(&format!("other{i}"), 0.5)]);
+        let batches = recordings([group].into_iter().chain(others));
+        let sizes: Vec<_> = batches.iter().map(|batch| batch.clips.len()).collect();
+        assert_eq!(sizes, [16, 7]);
+        let out = dir.path().join("out");
+        let stop = AtomicBool::new(false);
+        let make = || batch::make(&out, "s", &batches, &stop, |_| ()).unwrap();
+        let made = make();
+        assert_eq!((made.rows.len(), made.refused), (22, 1));
+        assert!(!made.rows.iter().any(|row| row.group == "wolf3"));
+        // A copy stays one when the first is gone.
+        std::fs::remove_file(out.join("s/wolf1.wav")).unwrap();
+        assert_eq!(make().rows, made.rows);
+        assert!(recordings([]).is_empty());
     }
 }

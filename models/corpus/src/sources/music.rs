@@ -54,7 +54,7 @@ fn plan(context: &Context) -> Result<Plan> {
             };
             (package.path(&format!("{folder}{path}")), wanted)
         });
-    plan.batches = recordings(files.collect());
+    plan.batches = recordings(files.map(|file| vec![file]));
     plan.credit(credit);
     Ok(plan)
 }

@@ -3,7 +3,7 @@
 mod midi;
 mod presets;
 
-use super::{Context, Credit, Origin, Plan, Source};
+use super::{Context, Credit, Heard, Origin, Plan, Source};
 use crate::audio;
 use crate::batch::{Batch, Bench, Wanted};
 use crate::clip::{RATE, Tidy};
@@ -14,7 +14,6 @@ use crate::same::{Same, Set, hash};
 use anyhow::{Context as _, Result};
 use midi::Note;
 use presets::Preset;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -199,14 +198,9 @@ fn drum_batch(font: &Arc<Path>, kits: &Arc<[Preset]>, note: u8, licence: &Licenc
             let hits = hits(&kits, note);
             let score = midi::score(midi::DRUMS, HIT_SLOT, hits.iter().map(|(_, note)| *note));
             let slots = render(&font, &score, HIT_SLOT, hits.len(), bench)?;
-            let mut heard = HashSet::new();
+            let mut heard = Heard::default();
             for (index, samples) in slots.iter().enumerate() {
-                // Rounded, since the hits before leave traces below the last bit.
-                let rounded: Vec<_> = samples
-                    .iter()
-                    .map(|s| (s * 2048.0).round() as i16)
-                    .collect();
-                let is_new = heard.insert(rounded);
+                let is_new = heard.is_new(samples);
                 match (missing.contains(&index), is_new) {
                     (true, true) => bench.put(index, samples, Tidy::NOTE)?,
                     (true, false) => bench.refuse(index),
@@ -270,6 +264,7 @@ fn render(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn more_notes_begin_with_the_fewer() {
