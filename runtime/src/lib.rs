@@ -16,12 +16,6 @@
 //! one way to say that opening has checked something, the function `proven` of the module [`model`]; a
 //! panic in it would be a fault of the check, which the tests with damaged and forged files look for.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 pub mod backbone;
 mod bytes;

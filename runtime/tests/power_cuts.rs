@@ -81,13 +81,13 @@ fn life(rounds: usize) -> Vec<Step> {
         ("enrol", |l| enrol(l, "kettle", 3)),
         ("rename", |l| {
             let first = class(l, 0);
-            l.support_mut().rename(first, "front door").unwrap()
+            l.support_mut().rename(first, "front door").unwrap();
         }),
         ("threshold", |l| {
-            l.set_class_threshold(class(l, 1), Some(0.75)).unwrap()
+            l.set_class_threshold(class(l, 1), Some(0.75)).unwrap();
         }),
         ("threshold", |l| {
-            l.set_default_threshold(Some(0.25)).unwrap()
+            l.set_default_threshold(Some(0.25)).unwrap();
         }),
         ("negative", |l| {
             l.enrol_role(Role::Negatives, &embedding(4)).unwrap();
@@ -97,19 +97,19 @@ fn life(rounds: usize) -> Vec<Step> {
         }),
         ("disable", |l| {
             let first = class(l, 0);
-            l.support_mut().set_enabled(first, false).unwrap()
+            l.support_mut().set_enabled(first, false).unwrap();
         }),
         ("add three", |l| {
-            (6..9).for_each(|seed| enrol(l, "kettle", seed))
+            (6..9).for_each(|seed| enrol(l, "kettle", seed));
         }),
         ("delete", remove_first),
         ("enable", |l| {
             let first = class(l, 0);
-            l.support_mut().set_enabled(first, true).unwrap()
+            l.support_mut().set_enabled(first, true).unwrap();
         }),
         ("forget one", |l| {
             let first = class(l, 0);
-            l.support_mut().remove_example(first, 1).unwrap()
+            l.support_mut().remove_example(first, 1).unwrap();
         }),
         ("enrol", |l| enrol(l, "dog", 9)),
         ("replace all", |l| {
@@ -124,10 +124,10 @@ fn life(rounds: usize) -> Vec<Step> {
             ("add", |l| enrol(l, "d", 40)),
             ("rename", |l| {
                 let second = class(l, 1);
-                l.support_mut().rename(second, "another name").unwrap()
+                l.support_mut().rename(second, "another name").unwrap();
             }),
             ("threshold", |l| {
-                l.set_class_threshold(class(l, 0), None).unwrap()
+                l.set_class_threshold(class(l, 0), None).unwrap();
             }),
             ("enrol", |l| {
                 let seed = 50 + l.support().example_count() as u32;
@@ -135,11 +135,11 @@ fn life(rounds: usize) -> Vec<Step> {
             }),
             ("forget one", |l| {
                 let first = class(l, 0);
-                l.support_mut().remove_example(first, 0).unwrap()
+                l.support_mut().remove_example(first, 0).unwrap();
             }),
             ("clear", |l| l.support_mut().clear()),
             ("enrol", |l| {
-                (60..66).for_each(|seed| enrol(l, ["x", "y"][seed as usize % 2], seed))
+                (60..66).for_each(|seed| enrol(l, ["x", "y"][seed as usize % 2], seed));
             }),
         ]);
     }

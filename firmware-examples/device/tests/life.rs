@@ -52,7 +52,7 @@ impl Bench {
         let config = ListenerConfig::default();
         let mut told = None;
         let device = Device::start(model(), config, memory, flash, range, |notice| {
-            told = Some(notice)
+            told = Some(notice);
         })
         .unwrap();
         let recording = Recording::new();

@@ -5,7 +5,6 @@
 //! down to one by their mean). Chunks that it does not know are skipped. A file whose last chunk
 //! claims more bytes than there are is read to where it ends and then reported as truncated.
 #![no_std]
-#![deny(unsafe_code, missing_docs, missing_debug_implementations)]
 
 /// Where the bytes come from: a file, a flash chip, a slice.
 pub trait Source {

@@ -1,8 +1,6 @@
 //! `mtslvr-corpus`: makes a folder of recordings for training from Debian's packages and rendering
 //! programs, and sorts recordings into sets to choose settings on. README.md tells more.
 
-#![deny(unsafe_code)]
-
 mod audio;
 mod batch;
 mod clip;

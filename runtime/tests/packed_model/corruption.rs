@@ -45,7 +45,7 @@ fn forged_files_never_panic() {
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..6_000 {
         let mut file = original.clone();
-        for _ in 0..1 + random.below(3) {
+        for _ in 0..=random.below(3) {
             // Mostly header and records, where the structure is.
             let end = if random.below(8) == 0 {
                 file.len()

@@ -92,7 +92,7 @@ fn records_that_cannot_be() {
                 f,
                 S::Network,
                 NetworkHeader::LEN + TensorRecord::LEN,
-            ))
+            ));
         })
     };
     assert_eq!(

@@ -22,7 +22,7 @@ pub fn odd_number(random: &mut Random, usual: usize) -> usize {
 /// `Model::open` checks.
 pub fn spoiled<'a>(conv: &Convolution<'a>, random: &mut Random) -> Convolution<'a> {
     let mut conv = *conv;
-    for _ in 0..1 + random.below(2) {
+    for _ in 0..=random.below(2) {
         let number = match random.below(15) {
             0 => &mut conv.input.height,
             1 => &mut conv.input.width,

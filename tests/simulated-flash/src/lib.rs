@@ -16,12 +16,6 @@
 //! flash.read(0, &mut found).unwrap();
 //! assert_eq!(found, [1, 2, 0xff, 0xff]);
 //! ```
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read,

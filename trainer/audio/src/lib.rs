@@ -5,12 +5,6 @@
 //! [`Recordings`] holds what is trained on, in 16 bits a sample (115 MB an hour at 16 kHz), so that a
 //! training step touches neither disk nor decoder; a [`DecodeCache`] keeps recordings on disk in the
 //! same form for the next run.
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 pub mod atomic_file;
 mod cache;

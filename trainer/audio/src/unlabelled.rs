@@ -335,7 +335,11 @@ mod tests {
         let last = AtomicUsize::new(0);
         let progress = |done| _ = last.fetch_max(done, Ordering::Relaxed);
         let (loaded, skipped) = set.load_all(16_000, &DecodeCache::NONE, progress);
-        let lengths: Vec<_> = loaded.clips.iter().map(|clip| clip.len()).collect();
+        let lengths: Vec<_> = loaded
+            .clips
+            .iter()
+            .map(super::super::samples::Samples::len)
+            .collect();
         assert_eq!(lengths, [2, 1, 4]);
         assert_eq!(skipped.len(), 1);
         assert!(skipped[0].path.ends_with("broken.flac"));

@@ -10,12 +10,6 @@
 //! ```
 //!
 //! Built without the feature `train`, there are only the subcommands that packed models are enough for.
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 mod backbone;
 mod bench;

@@ -127,7 +127,10 @@ impl BackboneInUse {
                 "--model",
                 self.choice.model.named().map(ToString::to_string),
             )
-            .option("--engine", self.choice.engine.engine.map(|e| e.name()));
+            .option(
+                "--engine",
+                self.choice.engine.engine.map(mtslvr_pack::Engine::name),
+            );
         Ok(match kept {
             0 => {
                 "none of its clips are kept, so enrol the sounds again in a new profile".to_owned()

@@ -1,11 +1,5 @@
 //! How good a backbone is at learning new sounds from a few examples, measured on episodes and
 //! beside controls that learned nothing; on composed [`stream`]s; and [`report`]s on it all.
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 mod benchmark;
 mod bias;

@@ -179,7 +179,7 @@ impl fmt::Display for OpenSetReport {
                 for at in 1..THRESHOLDS.len() {
                     match result.map(|r| &r.thresholds[at]) {
                         Some(t) => {
-                            write!(f, " {:.1} / {:.1} |", t.false_same_set, t.false_other_sets)?
+                            write!(f, " {:.1} / {:.1} |", t.false_same_set, t.false_other_sets)?;
                         }
                         None => write!(f, " - |")?,
                     }

@@ -1,12 +1,6 @@
 //! What a product that is taught sounds is made of on a host: [`profile`] keeps what was taught,
 //! [`capture`] takes sound from a pipe, a file or the microphone, and [`view`] shows what is heard on
 //! a terminal.
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 pub mod capture;
 pub mod profile;

@@ -3,12 +3,6 @@
 //! Without a feature this opens, inspects and runs packed models, and makes them from an owned
 //! description ([`builder`]). The feature `onnx` reads and writes ONNX and quantises it; `tract` and
 //! `ort` run ONNX.
-#![deny(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
 
 pub mod builder;
 #[cfg(feature = "onnx")]

@@ -56,7 +56,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
 
     fn examples_of(&self, class: ClassId) -> usize {
         let class = self.sounds.support().class(class);
-        class.map_or(0, |class| class.examples())
+        class.map_or(0, mtslvr_runtime::fewshot::Class::examples)
     }
 
     fn check(&mut self, name: &str) -> Result<(), Refusal> {

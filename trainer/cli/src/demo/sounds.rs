@@ -251,7 +251,12 @@ mod tests {
         let sounds = Sounds::from_folder(root.path(), 16_000, 1, true).unwrap();
         assert_eq!(sounds.set.clips.len(), 9);
         assert_eq!(sounds.training.clips.len(), 15);
-        let trained: Vec<_> = sounds.training.clips.iter().map(|c| c.to_vec()).collect();
+        let trained: Vec<_> = sounds
+            .training
+            .clips
+            .iter()
+            .map(mtslvr_audio::Samples::to_vec)
+            .collect();
         assert!(sounds.set.clips.iter().all(|clip| !trained.contains(clip)));
         assert_eq!(sounds.episode.support.len(), 3);
         assert_eq!(sounds.strangers.len(), STRANGERS);

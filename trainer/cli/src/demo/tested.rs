@@ -248,7 +248,7 @@ fn measure(
         let steps = sounds.set.clips.len() * controls.rounds();
         let bar = progress::files(steps as u64, "measuring");
         let result = evaluate_set(engines, &mut controls, &sounds.set, &settings, &|| {
-            bar.inc(1)
+            bar.inc(1);
         })?;
         bar.finish_and_clear();
         println!(

@@ -82,7 +82,10 @@ impl<'m> ProfileFollower<'m> {
     /// ask it.
     fn fit(&mut self) {
         let classes = self.learner.support().classes();
-        if classes.iter().any(|class| class.is_enabled()) {
+        if classes
+            .iter()
+            .any(mtslvr_runtime::fewshot::Class::is_enabled)
+        {
             let mut scratch = vec![0.0; self.learner.scratch_len()];
             self.learner
                 .fit(&mut scratch)

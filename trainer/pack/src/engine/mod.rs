@@ -394,7 +394,11 @@ mod tests {
 
     #[test]
     fn outputs_are_found_by_name_or_alone() {
-        let names = |list: &[&str]| list.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+        let names = |list: &[&str]| {
+            list.iter()
+                .map(std::string::ToString::to_string)
+                .collect::<Vec<_>>()
+        };
         let found = |outputs: &[&str], parts: Option<&[(&str, f32)]>| {
             let parts: Option<Vec<_>> =
                 parts.map(|parts| parts.iter().map(|(n, s)| (n.to_string(), *s)).collect());

@@ -79,7 +79,7 @@ impl TractBackbone {
         let typed = framework
             .model_for_proto_model(&proto)
             .and_then(|graph| graph.with_input_fact(0, f32::fact(shape).into()))
-            .and_then(|graph| graph.into_optimized())
+            .and_then(tract_onnx::prelude::InferenceModelExt::into_optimized)
             .map_err(tract_error)?;
         let width = |index: usize| -> Result<usize, EngineError> {
             let fact = typed.output_fact(index).map_err(tract_error)?;

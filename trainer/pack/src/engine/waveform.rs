@@ -63,7 +63,11 @@ impl WaveformModel {
         };
         let fixed = |size: i64| usize::try_from(size).ok().filter(|&size| size > 0);
         let input = input.name().to_owned();
-        let names: Vec<&str> = session.outputs().iter().map(|o| o.name()).collect();
+        let names: Vec<&str> = session
+            .outputs()
+            .iter()
+            .map(ort::value::Outlet::name)
+            .collect();
         if !names.contains(&output) {
             return Err(graph_error(format!(
                 "it has no output `{output}`; its outputs are {}",

@@ -80,7 +80,10 @@ mod tests {
             fft.samples.copy_from_slice(&noise);
             let spectrum = fft.forward();
             let band = |low: usize, high: usize| {
-                let power: f32 = spectrum[low..high].iter().map(|x| x.norm_sqr()).sum();
+                let power: f32 = spectrum[low..high]
+                    .iter()
+                    .map(realfft::num_complex::Complex::norm_sqr)
+                    .sum();
                 10.0 * (power / (high - low) as f32).log10()
             };
             // Three octaves apart.
