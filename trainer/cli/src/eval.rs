@@ -67,13 +67,24 @@ struct Accuracy {
         num_args = 1..,
         help_heading = "Backbones",
         help = format!(
-            "Backbones to measure: each {} [default: all shipped backbones]",
+            "Backbones to measure: each {}; or an .onnx model of waveforms [default: all shipped backbones]",
             model_kinds()
         )
     )]
     models: Vec<ModelSource>,
     #[command(flatten, next_help_heading = "Backbones")]
     engine: EngineChoice,
+    /// Recordings to level the embeddings of models of waveforms on [default: synthetic sounds]
+    ///
+    /// An ONNX model that takes sound at 16 kHz, [batch, samples], runs in ONNX Runtime. Its embeddings are
+    /// centred and levelled on up to 2000 of these recordings. Do not name recordings that are measured.
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 1..,
+        help_heading = "Backbones"
+    )]
+    reference: Vec<PathBuf>,
     #[command(flatten, next_help_heading = "Tasks")]
     sets: SetChoice,
     /// Examples of each class to learn from
@@ -141,7 +152,9 @@ impl Accuracy {
             [] => ModelSource::all_shipped(),
             named => named.to_vec(),
         };
-        let contenders = models.iter().map(|model| Contender::open(model, &self));
+        let contenders = models
+            .iter()
+            .map(|model| Contender::open(model, &self, &cache));
         let mut contenders = contenders.collect::<Result<Vec<_>>>()?;
         for set in &sets {
             // Backbones of one rate share the decoded clips.

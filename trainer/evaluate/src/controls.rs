@@ -88,12 +88,13 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// A backbone that learned nothing, as often as there are threads: what the random-weights control runs.
-pub trait Untrained: std::fmt::Debug {
-    /// Embeds the clips of `set` and chooses of the features. `progress` is called once a clip.
+/// Whatever makes an embedding of each clip of a set: a backbone, as often as there are threads, or a
+/// model of waveforms.
+pub trait ClipEmbedder: std::fmt::Debug {
+    /// Embeds the clips of `set` and keeps the chosen parts. `progress` is called once a clip.
     ///
     /// # Errors
-    /// If the backbone fails, or has no such features.
+    /// If the model fails, or has no such parts.
     fn features(
         &mut self,
         set: &LoadedSet,
@@ -102,7 +103,7 @@ pub trait Untrained: std::fmt::Debug {
     ) -> Result<ClipFeatures>;
 }
 
-impl<B> Untrained for Vec<B>
+impl<B> ClipEmbedder for Vec<B>
 where
     B: Backbone + Send + std::fmt::Debug,
     B::Error: Send,
@@ -121,7 +122,7 @@ where
 #[derive(Debug)]
 pub enum RandomWeights {
     /// A network of the model's shape with random weights.
-    Network(Box<dyn Untrained>),
+    Network(Box<dyn ClipEmbedder>),
     /// There is none; the text ends the sentence "Random: none, because".
     None(&'static str),
 }
@@ -130,7 +131,7 @@ pub enum RandomWeights {
 #[derive(Debug)]
 pub struct Controls {
     mfcc: Standardiser,
-    random: Option<Box<dyn Untrained>>,
+    random: Option<Box<dyn ClipEmbedder>>,
     /// What the controls are, a sentence each, for whoever reads the figures.
     pub notes: Vec<String>,
 }
@@ -182,22 +183,17 @@ impl Controls {
     }
 }
 
-/// Evaluates a model, one thread for each of its `engines`, and its controls on `set`. `progress`
-/// is called [`Controls::rounds`] times a clip.
+/// Evaluates a model and its controls on `set`. `progress` is called [`Controls::rounds`] times a clip.
 ///
 /// # Errors
-/// If the set cannot give such tasks, an engine fails or a head cannot be fitted.
-pub fn evaluate_set<B>(
-    engines: &mut [B],
+/// If the set cannot give such tasks, a model fails or a head cannot be fitted.
+pub fn evaluate_set(
+    model: &mut dyn ClipEmbedder,
     controls: &mut Controls,
     set: &LoadedSet,
     settings: &Settings,
     progress: &(dyn Fn() + Sync),
-) -> Result<SetResult>
-where
-    B: Backbone + Send,
-    B::Error: Send,
-{
+) -> Result<SetResult> {
     // The tasks first: they find out in no time what a set cannot give.
     let tasks = TaskSet::draw(
         &set.name,
@@ -212,7 +208,7 @@ where
             .accuracy(&features, settings.head)
             .map_err(|error| anyhow!("set `{}`, head {}: {error}", set.name, settings.head))
     };
-    let model = accuracy(model_features(engines, set, &settings.features, progress)?)?;
+    let model = accuracy(model.features(set, &settings.features, progress)?)?;
     let mfcc = accuracy(controls.mfcc.features(&set.clips)?)?;
     let random = match &mut controls.random {
         None => None,
@@ -259,5 +255,5 @@ where
     })?;
     features
         .choose(choice)
-        .map_err(|error| anyhow!("--features {choice}: {error}"))
+        .map_err(|error| anyhow!("--parts {choice}: {error}"))
 }

@@ -8,3 +8,4 @@ pub mod report;
 pub mod ssl;
 pub mod train;
 pub mod trunk_backbone;
+pub mod waveform_embedder;

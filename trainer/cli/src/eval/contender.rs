@@ -1,16 +1,30 @@
-//! A backbone that is measured, beside controls of its own.
+//! A model that is measured, beside controls of its own.
 
 use super::Accuracy;
-use crate::{progress, untrained};
-use anyhow::Result;
-use mtslvr_evaluate::{Controls, Evaluation, LoadedSet, SetResult, Settings, evaluate_set};
-use mtslvr_pack::{BackboneFile, ModelSource, OpenedBackbone};
+use crate::{progress, recordings, untrained};
+use anyhow::{Context, Result, ensure};
+use mtslvr_audio::DecodeCache;
+use mtslvr_evaluate::{
+    ClipEmbedder, Controls, Evaluation, LoadedSet, RandomWeights, SetResult, Settings,
+    evaluate_set, reference_audio,
+};
+use mtslvr_pack::engine::waveform_output;
+use mtslvr_pack::{BackboneFile, Engine, ModelSource};
 use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_train::train::{PRESETS, RunConfig};
+use mtslvr_train::waveform_embedder::{SAMPLE_RATE, WaveformEmbedder};
+use std::path::Path;
 
-/// A backbone that is measured.
+/// Clips of `--reference` that embeddings are levelled on, at most.
+const REFERENCE_CLIPS: usize = 2000;
+
+/// A model that is measured.
 pub(super) struct Contender {
-    file: BackboneFile,
-    engines: Vec<OpenedBackbone>,
+    name: String,
+    engine: &'static str,
+    sample_rate: u32,
+    embedder: Box<dyn ClipEmbedder>,
     controls: Controls,
     results: Vec<SetResult>,
     notes: Vec<String>,
@@ -18,17 +32,77 @@ pub(super) struct Contender {
 
 impl Contender {
     /// Opens `model` and prepares its controls.
-    pub(super) fn open(model: &ModelSource, args: &Accuracy) -> Result<Self> {
+    pub(super) fn open(model: &ModelSource, args: &Accuracy, cache: &DecodeCache) -> Result<Self> {
+        if let ModelSource::Path(path) = model
+            && path.extension().is_some_and(|ending| ending == "onnx")
+            && let Ok(bytes) = std::fs::read(path)
+            && waveform_output(&bytes).is_some()
+        {
+            return Self::of_waveforms(path, &bytes, args, cache);
+        }
+        Self::backbone(model, args)
+    }
+
+    fn backbone(model: &ModelSource, args: &Accuracy) -> Result<Self> {
         let file = BackboneFile::open(model, args.engine.engine)?;
         let engines = file.backbones()?;
         let frontend = *engines[0].space().frontend();
         let controls = Controls::new(&frontend, |reference| {
             untrained::control(model, &file, &frontend, reference, args.tasks.seed)
         })?;
-        let notes = controls.notes.clone();
         Ok(Self {
-            file,
-            engines,
+            name: file.name().to_owned(),
+            engine: file.engine().name(),
+            sample_rate: frontend.sample_rate,
+            embedder: Box::new(engines),
+            notes: controls.notes.clone(),
+            controls,
+            results: Vec::new(),
+        })
+    }
+
+    /// Opens a model of waveforms, whose embeddings are levelled on `--reference`.
+    fn of_waveforms(
+        path: &Path,
+        bytes: &[u8],
+        args: &Accuracy,
+        cache: &DecodeCache,
+    ) -> Result<Self> {
+        let name = path.display().to_string();
+        ensure!(
+            matches!(args.engine.engine, None | Some(Engine::Ort)),
+            "{name}: a model of waveforms, which only ONNX Runtime runs; leave --engine out"
+        );
+        let frontend = controls_frontend()?;
+        let folders = &args.reference;
+        let reference = match &folders[..] {
+            [] => reference_audio(SAMPLE_RATE),
+            _ => spread(
+                recordings::load(folders, false, SAMPLE_RATE, cache)?
+                    .clips
+                    .iter(),
+            )
+            .map(|clip| clip.to_vec())
+            .collect(),
+        };
+        let embedder = WaveformEmbedder::open(bytes, &name, frontend, &reference)?;
+        let controls = Controls::new(&frontend, |_| {
+            Ok(RandomWeights::None("the model is one of waveforms"))
+        })?;
+        let levelled_on = match &folders[..] {
+            [] => "the built-in synthesiser's sounds (--reference names others)".to_owned(),
+            _ => format!("{} recordings", reference.len()),
+        };
+        let mut notes = controls.notes.clone();
+        notes.push(format!(
+            "A model of waveforms: the mean over windows of a second, every half a second, centred, its principal \
+             directions levelled by half on {levelled_on}."
+        ));
+        Ok(Self {
+            name,
+            engine: Engine::Ort.name(),
+            sample_rate: SAMPLE_RATE,
+            embedder: Box::new(embedder),
             controls,
             results: Vec::new(),
             notes,
@@ -37,7 +111,7 @@ impl Contender {
 
     /// Returns the rate at which it takes clips, Hz.
     pub(super) fn sample_rate(&self) -> u32 {
-        self.engines[0].space().frontend().sample_rate
+        self.sample_rate
     }
 
     /// Measures it on `set`, which is loaded at its rate. `remark` is a note on the set.
@@ -49,8 +123,8 @@ impl Contender {
     ) -> Result<()> {
         let steps = (set.clips.len() * self.controls.rounds()) as u64;
         let bar = progress::files(steps, &format!("embedding {}", set.name));
-        let controls = &mut self.controls;
-        let result = evaluate_set(&mut self.engines, controls, set, settings, &|| bar.inc(1))?;
+        let (model, controls) = (&mut *self.embedder, &mut self.controls);
+        let result = evaluate_set(model, controls, set, settings, &|| bar.inc(1))?;
         bar.finish_and_clear();
         self.notes.extend(remark);
         if !result.left_out.is_empty() {
@@ -62,10 +136,7 @@ impl Contender {
         }
         eprintln!(
             "{}, {}: {:.1} ± {:.1}",
-            result.name,
-            self.file.name(),
-            result.accuracy,
-            result.ci95
+            result.name, self.name, result.accuracy, result.ci95
         );
         self.results.push(result);
         Ok(())
@@ -74,8 +145,8 @@ impl Contender {
     /// Returns everything that was measured.
     pub(super) fn finish(self, args: &Accuracy) -> Evaluation {
         Evaluation::new(
-            self.file.name().to_owned(),
-            self.file.engine().name().to_owned(),
+            self.name,
+            self.engine.to_owned(),
             args.parts.to_string(),
             args.tasks.queries,
             args.tasks.seed,
@@ -83,4 +154,16 @@ impl Contender {
             self.notes,
         )
     }
+}
+
+/// Returns the features of the first preset, for the MFCC control beside a model that has none of its own.
+fn controls_frontend() -> Result<FrontendConfig> {
+    let preset = RunConfig::preset(PRESETS[0].0).context("the first preset")?;
+    Ok(preset.frontend.to_config())
+}
+
+/// Returns at most [`REFERENCE_CLIPS`] of `clips`, evenly spread over all.
+fn spread<T>(clips: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = T> {
+    let step = clips.len().div_ceil(REFERENCE_CLIPS).max(1);
+    clips.step_by(step)
 }

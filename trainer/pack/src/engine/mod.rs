@@ -23,6 +23,8 @@ pub use self::interpreter::InterpretedBackbone;
 pub use self::ort::{ORT_LIBRARY_VARIABLE, OrtBackbone};
 #[cfg(feature = "tract")]
 pub use self::tract::TractBackbone;
+#[cfg(all(feature = "ort", feature = "onnx"))]
+pub use self::waveform::waveform_output;
 #[cfg(feature = "ort")]
 pub use self::waveform::{WaveformModel, fitted};
 pub use onnx_metadata::{

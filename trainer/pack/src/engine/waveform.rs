@@ -1,10 +1,14 @@
 //! Models of waveforms in ONNX Runtime: public networks that hear samples and say what they hear,
 //! whoever exported them.
 
-use super::EngineError;
 use super::ort::environment;
+use super::{EngineError, KEY_FRONTEND};
+#[cfg(feature = "onnx")]
+use crate::onnx::pb;
 use ort::session::Session;
 use ort::value::{TensorRef, ValueType};
+#[cfg(feature = "onnx")]
+use prost::Message;
 use std::borrow::Cow;
 
 /// An ONNX model with one input of float samples, `[batch, samples]`, and a float output `[batch,
@@ -166,6 +170,42 @@ impl core::fmt::Debug for WaveformModel {
             .field("dim", &self.dim)
             .finish_non_exhaustive()
     }
+}
+
+/// Name of the output that is taken where a model has several.
+#[cfg(feature = "onnx")]
+const USUAL_OUTPUT: &str = "embedding";
+
+/// Returns the output to take of an ONNX file that is a model of waveforms: the one called `embedding`, or
+/// else the first. Returns `None` for any other file: one that cannot be read, a backbone (whose metadata
+/// describes its features), or one whose input is not `[batch, samples]`.
+#[cfg(feature = "onnx")]
+pub fn waveform_output(bytes: &[u8]) -> Option<String> {
+    use pb::type_proto::Value;
+    let model = pb::ModelProto::decode(bytes).ok()?;
+    if model
+        .metadata_props
+        .iter()
+        .any(|entry| entry.key == KEY_FRONTEND)
+    {
+        return None;
+    }
+    let graph = model.graph?;
+    // Exporters of long ago list weights among the inputs.
+    let is_weight = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let mut inputs = graph.input.iter().filter(|input| !is_weight(&input.name));
+    let (Some(input), None) = (inputs.next(), inputs.next()) else {
+        return None;
+    };
+    let Some(Value::TensorType(tensor)) = &input.r#type.as_ref()?.value else {
+        return None;
+    };
+    if tensor.shape.as_ref()?.dim.len() != 2 {
+        return None;
+    }
+    let mut outputs = graph.output.iter().map(|output| &output.name);
+    let usual = outputs.clone().find(|name| *name == USUAL_OUTPUT);
+    usual.or_else(|| outputs.next()).cloned()
 }
 
 /// A window as an input of `samples` samples takes it: its middle where it is longer, repeated from its

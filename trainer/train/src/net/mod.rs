@@ -3,6 +3,7 @@
 mod eigen;
 mod heads;
 mod layers;
+mod levelling;
 mod memory;
 pub mod ops;
 mod parameters;
@@ -12,9 +13,10 @@ mod whitening;
 
 /// Where parameters lie.
 pub use candle_core::Device;
-pub(crate) use eigen::leading_eigen;
+use eigen::leading_eigen;
 pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
+pub(crate) use levelling::Levelling;
 pub use memory::keep_freed_memory;
 pub use parameters::{Buffer, Parameters, RunningStatistics, Weights};
 pub use spec::{

@@ -1,13 +1,10 @@
 //! Embeddings from features: principal directions, their deviations levelled.
 
 use super::eigen::symmetric_eigen;
+use super::levelling::RIDGE;
 use super::parameters::{Buffer, Parameters};
 use candle_core::{Result, Tensor};
 use ndarray::{Array1, Array2, Axis};
-
-/// Share of the largest variance that is added to each: directions with next to none, of which the
-/// features at hand tell little, are not blown up.
-const RIDGE: f64 = 1e-3;
 
 /// `y = D diag(v + RIDGE v_1)^(-w/2) V^T (x - mean)`: of the features' covariance, `V` are the
 /// principal directions that are kept, `v` their variances, `w` the exponent of

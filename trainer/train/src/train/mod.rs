@@ -16,7 +16,7 @@ mod targets;
 mod teacher;
 mod teachers;
 mod tensorboard;
-mod window_teacher;
+pub(crate) mod window_teacher;
 mod windows;
 
 pub use checkpoint::{load_weights, save_weights};
@@ -32,3 +32,4 @@ pub use run::{Observer, TrainRequest, Trained, in_pool, train};
 pub use schedule::warmup_cosine;
 pub use start::Start;
 pub use teachers::Answers;
+pub(crate) use windows::WindowRule;

@@ -3,8 +3,8 @@
 
 use super::heard::{ClipId, Heard};
 use super::windows::{Cut, WindowRule};
-use crate::net::leading_eigen;
-use anyhow::{Result, ensure};
+use crate::net::Levelling;
+use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
@@ -13,10 +13,6 @@ const ROWS: usize = 1024;
 
 /// Values of a row whose products with all others are summed on one core.
 const COLUMNS: usize = 64;
-
-/// Share of the largest variance that is added to each, as where a backbone's own deviations are
-/// levelled.
-const RIDGE: f64 = 1e-3;
 
 /// The target of every window of every clip, a direction of `dim` values.
 #[derive(Debug)]
@@ -38,9 +34,8 @@ pub(super) struct Reduction {
 }
 
 impl Targets {
-    /// Computes the targets of `clips`: `y = diag(v + RIDGE v_1)^(-w/2) V^T (x - mean)`, scaled to unit
-    /// length, where of what the teacher says of all windows `mean` is the mean, `V` the principal
-    /// directions that are kept, `v` their variances, and `w` the exponent of levelling.
+    /// Computes the targets of `clips`: what the teacher says of each window, levelled over all windows
+    /// ([`Levelling`]) and scaled to unit length.
     ///
     /// `clips` are the samples of each clip by number and their ids, `heard` knows all of them. Returns
     /// also the share of the variance that the directions carry.
@@ -55,16 +50,8 @@ impl Targets {
     ) -> Result<(Self, f64)> {
         let Reduction { dim, whitening } = reduction;
         let (mean, covariance) = moments(heard, clips)?;
-        let variance = covariance.diag().sum();
-        ensure!(
-            variance.is_finite() && variance > 0.0,
-            "it says the same of every window"
-        );
-        let (variances, directions) = leading_eigen(&covariance, dim);
-        let carried = variances.sum() / variance;
-        let ridge = RIDGE * variances[0];
-        let scales = variances.mapv(|v| (v.max(0.0) + ridge).powf(-whitening / 2.0));
-        let projection = directions * &scales;
+        let levelling = Levelling::new(mean, &covariance, dim, whitening)
+            .context("it says the same of every window")?;
         let mut first = Vec::with_capacity(clips.len());
         let mut windows = 0;
         for &(length, _) in clips {
@@ -73,10 +60,10 @@ impl Targets {
         }
         let mut rows = Vec::with_capacity(windows * dim);
         each_chunk(heard, clips, |chunk| {
-            let centred = &chunk - &mean;
+            let centred = levelling.centre(chunk);
             let blocks: Vec<_> = centred.axis_chunks_iter(Axis(0), COLUMNS).collect();
             let directed = blocks.into_par_iter().map(|block| {
-                let mut block = block.dot(&projection);
+                let mut block = levelling.project(block);
                 for mut row in block.rows_mut() {
                     let length = row.dot(&row).sqrt();
                     if length > 0.0 {
@@ -87,7 +74,7 @@ impl Targets {
             });
             rows.extend(directed.collect::<Vec<_>>().concat());
         })?;
-        Ok((Self { dim, first, rows }, carried))
+        Ok((Self { dim, first, rows }, levelling.carried))
     }
 
     /// Number of values of a target.

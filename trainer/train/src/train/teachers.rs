@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 /// Sample rate that models of waveforms hear, Hz.
-const WAVEFORM_RATE: u32 = 16_000;
+pub(super) const WAVEFORM_RATE: u32 = 16_000;
 
 /// Something to learn from.
 #[derive(Debug)]

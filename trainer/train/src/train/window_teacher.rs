@@ -3,12 +3,17 @@
 use super::heard::{ClipId, Heard, Origin, hash_of};
 use super::run::Observer;
 use super::targets::{Reduction, Targets};
+use super::teachers::WAVEFORM_RATE;
 use super::windows::WindowRule;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use half::f16;
 use mtslvr_audio::Samples;
-use mtslvr_pack::engine::{EngineError, WaveformModel};
+use mtslvr_pack::engine::{WaveformModel, waveform_output};
+use mtslvr_pack::{BackboneFile, ModelSource, OpenedBackbone};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip::embed_clip;
 use rayon::prelude::*;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -113,18 +118,12 @@ impl WindowTeacher<'_> {
             folder,
         } = lessons;
         let (name, file) = (self.name, self.model);
-        let bytes = std::fs::read(file)
-            .with_context(|| format!("the teacher {name}: {file} cannot be read"))?;
-        let open = || WaveformModel::from_bytes(&bytes, file, self.output, rule.samples);
-        let named = |error: EngineError| match error {
-            EngineError::Graph { .. } | EngineError::Run { .. } => anyhow!(
-                "the teacher {name} cannot teach a part: {error}. A backbone teaches paths: leave \
-                 objective.teachers.{name}.part out"
-            ),
-            other => anyhow!("the teacher {name}: {other}"),
-        };
+        let file = TeacherFile::read(file, self.output, rule.samples)
+            .with_context(|| format!("the teacher {name}"))?;
+        let open = || file.open();
+        let named = |error: anyhow::Error| error.context(format!("the teacher {name}"));
         let origin = Origin {
-            teacher: hash_of(&bytes),
+            teacher: file.hash.clone(),
             output: self.output.to_owned(),
             dim: open().map_err(named)?.dim(),
             rule: *rule,
@@ -153,7 +152,7 @@ impl WindowTeacher<'_> {
         let next = AtomicUsize::new(0);
         let abandoned = AtomicBool::new(false);
         let ended = || stop.load(Ordering::Relaxed) || abandoned.load(Ordering::Relaxed);
-        let work = |sender: SyncSender<Result<(usize, Vec<f16>), EngineError>>| {
+        let work = |sender: SyncSender<Result<(usize, Vec<f16>)>>| {
             let result = open().and_then(|mut model| {
                 while let Some(&clip) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let said = listen(&mut model, &clips[clip], *rule, &ended)?;
@@ -205,13 +204,109 @@ impl WindowTeacher<'_> {
     }
 }
 
+/// The file of a teacher, from which each thread opens a model of its own.
+#[derive(Debug)]
+struct TeacherFile<'t> {
+    model: &'t str,
+    output: &'t str,
+    /// Samples of a window.
+    samples: usize,
+    /// Hexadecimal digits of the SHA-256 of the contents.
+    hash: String,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+enum Contents {
+    Waveforms(Vec<u8>),
+    Backbone(BackboneFile),
+}
+
+/// A teacher that hears windows.
+#[derive(Debug)]
+enum WindowModel {
+    Waveforms(WaveformModel),
+    Backbone(Box<OpenedBackbone>),
+}
+
+impl<'t> TeacherFile<'t> {
+    /// Reads what `--model` takes: an ONNX file of waveforms, or a backbone.
+    fn read(model: &'t str, output: &'t str, samples: usize) -> Result<Self> {
+        let source = ModelSource::from(OsString::from(model));
+        let of_waveforms = match &source {
+            ModelSource::Path(path) if path.extension().is_some_and(|ending| ending == "onnx") => {
+                let bytes =
+                    std::fs::read(path).with_context(|| format!("{model} cannot be read"))?;
+                waveform_output(&bytes).map(|_| bytes)
+            }
+            _ => None,
+        };
+        let (hash, contents) = match of_waveforms {
+            Some(bytes) => (hash_of(&bytes), Contents::Waveforms(bytes)),
+            None => {
+                let file = BackboneFile::open(&source, None)?;
+                let backbone = file.backbone()?;
+                let space = backbone.space();
+                let rate = space.frontend().sample_rate;
+                ensure!(
+                    rate == WAVEFORM_RATE,
+                    "{model} hears sound at {rate} Hz, expected {WAVEFORM_RATE}"
+                );
+                let id = space.backbone();
+                (hash_of(id.as_bytes()), Contents::Backbone(file))
+            }
+        };
+        Ok(Self {
+            model,
+            output,
+            samples,
+            hash,
+            contents,
+        })
+    }
+
+    fn open(&self) -> Result<WindowModel> {
+        Ok(match &self.contents {
+            Contents::Waveforms(bytes) => WindowModel::Waveforms(WaveformModel::from_bytes(
+                bytes,
+                self.model,
+                self.output,
+                self.samples,
+            )?),
+            Contents::Backbone(file) => WindowModel::Backbone(Box::new(file.backbone()?)),
+        })
+    }
+}
+
+impl WindowModel {
+    /// Number of values that it says of a window.
+    fn dim(&self) -> usize {
+        match self {
+            Self::Waveforms(model) => model.dim(),
+            Self::Backbone(backbone) => backbone.space().dim(),
+        }
+    }
+
+    /// Says what it hears in windows of `samples` samples, one after the other.
+    fn hear(&mut self, windows: &[f32], samples: usize) -> Result<Vec<f32>> {
+        match self {
+            Self::Waveforms(model) => Ok(model.hear(windows)?),
+            Self::Backbone(backbone) => {
+                let embed = |window| embed_clip(backbone.as_mut(), window);
+                let said = windows.chunks_exact(samples).map(embed);
+                Ok(said.collect::<Result<Vec<_>, _>>()?.concat())
+            }
+        }
+    }
+}
+
 /// What a teacher says of all windows of a clip; `None` where that ended before.
 fn listen(
-    model: &mut WaveformModel,
+    model: &mut WindowModel,
     clip: &Samples,
     rule: WindowRule,
     ended: &impl Fn() -> bool,
-) -> Result<Option<Vec<f16>>, EngineError> {
+) -> Result<Option<Vec<f16>>> {
     let count = rule.count(clip.len());
     let mut said = Vec::with_capacity(count * model.dim());
     let mut windows = Vec::with_capacity(AT_ONCE.min(count) * rule.samples);
@@ -223,13 +318,18 @@ fn listen(
         for window in first..count.min(first + AT_ONCE) {
             rule.append(clip, window, &mut windows);
         }
-        said.extend(model.hear(&windows)?.into_iter().map(f16::from_f32));
+        said.extend(
+            model
+                .hear(&windows, rule.samples)?
+                .into_iter()
+                .map(f16::from_f32),
+        );
     }
     Ok(Some(said))
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::train::MetricsRow;
     use crate::train::windows::Cut;
@@ -240,7 +340,7 @@ pub(super) mod tests {
 
     /// A model of waveforms: the magnitudes of `values` products of the samples with sines, its input
     /// called `sound`. Sizes that are `None` are free.
-    pub(in crate::train) fn model(batch: Option<i64>, samples: usize, values: usize) -> Vec<u8> {
+    pub(crate) fn model(batch: Option<i64>, samples: usize, values: usize) -> Vec<u8> {
         use pb::tensor_shape_proto::{Dimension, dimension::Value};
         let float = pb::tensor_proto::DataType::Float as i32;
         let info = |name: &str, last: usize| {
@@ -300,7 +400,7 @@ pub(super) mod tests {
     }
 
     /// Clips of many lengths, all different.
-    pub(in crate::train) fn clips(count: usize, longest: usize) -> Vec<Vec<f32>> {
+    pub(crate) fn clips(count: usize, longest: usize) -> Vec<Vec<f32>> {
         let clip = |index: usize| -> Vec<f32> {
             let length = 1 + longest * (index + 1) / count;
             let pitch = 0.02 * (1.0 + index as f32);

@@ -5,11 +5,11 @@ use mtslvr_audio::Samples;
 
 /// Windows as long as a patch, from every so many samples of a clip on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WindowRule {
+pub(crate) struct WindowRule {
     /// Samples of a window.
-    pub(super) samples: usize,
+    pub(crate) samples: usize,
     /// Samples from the beginning of a window to that of the next.
-    pub(super) hop: usize,
+    pub(crate) hop: usize,
 }
 
 /// Where a window was cut.
@@ -25,7 +25,7 @@ impl WindowRule {
     /// Number of windows of a clip of `length` samples: none of an empty one, one of one that is no
     /// longer than a window, else one for each hop that has begun before the last window that fits,
     /// and that one.
-    pub(super) fn count(self, length: usize) -> usize {
+    pub(crate) fn count(self, length: usize) -> usize {
         match length.checked_sub(self.samples) {
             None | Some(0) => usize::from(length > 0),
             Some(last) => 1 + last.div_ceil(self.hop),
@@ -34,7 +34,7 @@ impl WindowRule {
 
     /// First sample of window number `window` of a clip of `length` samples; the last one ends where
     /// the clip ends.
-    pub(super) fn start(self, length: usize, window: usize) -> usize {
+    pub(crate) fn start(self, length: usize, window: usize) -> usize {
         (window * self.hop).min(length.saturating_sub(self.samples))
     }
 
