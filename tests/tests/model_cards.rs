@@ -36,7 +36,10 @@ fn every_card_states_what_its_files_hold() {
 #[test]
 fn facts_are_replaced_between_their_markers() {
     let card = format!("a\n{BEGIN}old\n{END}b\n");
-    assert_eq!(with_facts(&card, "new\n"), format!("a\n{BEGIN}new\n{END}b\n"));
+    assert_eq!(
+        with_facts(&card, "new\n"),
+        format!("a\n{BEGIN}new\n{END}b\n")
+    );
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -50,7 +53,9 @@ fn folder(name: &str) -> PathBuf {
 /// # Panics
 /// If the card has no markers.
 fn with_facts(card: &str, facts: &str) -> String {
-    let (before, rest) = card.split_once(BEGIN).expect("a card has the marker of facts");
+    let (before, rest) = card
+        .split_once(BEGIN)
+        .expect("a card has the marker of facts");
     let (_, after) = rest.split_once(END).expect("facts have an end");
     format!("{before}{BEGIN}{facts}{END}{after}")
 }
@@ -79,11 +84,17 @@ fn facts(folder: &Path) -> String {
         })
         .collect();
     let rows = [
-        ("SHA-256 of `model.onnx`", format!("`{}`", hash(&folder.join("model.onnx")))),
+        (
+            "SHA-256 of `model.onnx`",
+            format!("`{}`", hash(&folder.join("model.onnx"))),
+        ),
         ("SHA-256 of `model.slvr`", format!("`{}`", hash(&packed))),
         ("id", format!("`{}`", identity(&model))),
         ("parts", parts.join("; ")),
-        ("work for a second of sound, all parts", format!("{} multiply-accumulates", grouped(model.macs as usize))),
+        (
+            "work for a second of sound, all parts",
+            format!("{} multiply-accumulates", grouped(model.macs as usize)),
+        ),
         ("flash", format!("{} bytes", grouped(model.file_bytes))),
         (
             "RAM",

@@ -2,6 +2,7 @@
 
 mod aarch64;
 mod bench_firmware;
+mod document;
 mod elf;
 mod embedded;
 mod figures;
@@ -62,6 +63,9 @@ enum Command {
         /// The packed model (.slvr) to put into flash instead of models/edge-s/model.slvr.
         #[arg(long, value_name = "FILE")]
         model: Option<PathBuf>,
+        /// Write the figures into the README of each firmware.
+        #[arg(long, conflicts_with = "model")]
+        write: bool,
     },
     /// Counts instructions, flash, RAM and stack of the runtime on an emulated microcontroller.
     ///
@@ -129,11 +133,15 @@ fn run(command: Command) -> Result<ExitCode> {
                 firmware::run(board, &elf, &args)?;
             }
         }
-        Command::Boards { model } => {
+        Command::Boards { model, write } => {
             let model = firmware::model_or_shipped(model.as_deref())?;
             let toolchain = embedded::Toolchain::set_up(&[Board::An386, Board::An505])?;
             for part in part::PARTS {
-                println!("{}: {}", part.name, part::build(toolchain, part, &model)?);
+                let usage = part::build(toolchain, part, &model)?;
+                println!("{}: {usage}", part.name);
+                if write {
+                    usage.write()?;
+                }
             }
         }
         Command::BenchFirmware {

@@ -1,8 +1,10 @@
 //! The microcontrollers of real boards: their firmwares are built, and must fit.
 
+use crate::document::{grouped, with_table};
 use crate::embedded::{self, Toolchain};
 use crate::{elf, process, workspace};
 use anyhow::{Context, Result, ensure};
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
@@ -17,7 +19,7 @@ pub struct Part {
     rustflags: &'static str,
     /// Bytes of flash on its board.
     flash: u64,
-    /// Of those, the bytes that are for what the device is taught.
+    /// Of those, the bytes that are for the profile.
     store: u64,
     /// Bytes of RAM.
     ram: u64,
@@ -47,9 +49,23 @@ pub const PARTS: [Part; 2] = [
 /// its deepest, saving to flash included (`cargo xtask bench-firmware`).
 const LEAST_STACK: u64 = 24 * 1024;
 
-/// Builds the part's firmware around `model`, and says what of its flash and RAM that takes; it is an
-/// error if it does not fit.
-pub fn build(toolchain: Toolchain, part: Part, model: &Path) -> Result<String> {
+/// Bytes that a part's firmware takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    part: Part,
+    /// Of flash, the model included.
+    flash: u64,
+    /// Of the model.
+    model: u64,
+    /// Of RAM, for statics.
+    ram: u64,
+}
+
+/// Builds the part's firmware around `model`.
+///
+/// # Errors
+/// If it cannot be built, or does not fit.
+pub fn build(toolchain: Toolchain, part: Part, model: &Path) -> Result<Usage> {
     let folder = workspace::root().join("firmware-examples").join(part.name);
     process::run(
         toolchain
@@ -65,33 +81,98 @@ pub fn build(toolchain: Toolchain, part: Part, model: &Path) -> Result<String> {
     let model = fs::metadata(model)
         .with_context(|| model.display().to_string())?
         .len();
-    fits(part, &sizes, model)
+    let usage = Usage {
+        part,
+        flash: sizes.flash,
+        model,
+        ram: sizes.ram,
+    };
+    usage.fits()?;
+    Ok(usage)
 }
 
-fn fits(part: Part, sizes: &elf::Sizes, model: u64) -> Result<String> {
-    let Part {
-        flash, store, ram, ..
-    } = part;
-    let for_program = flash - store;
-    let said = format!(
-        "flash {} of {flash} bytes (model {model}, code and constants {}) and {store} for taught \
-         sounds; RAM {} of {ram} bytes, {} left for the stack",
-        sizes.flash,
-        sizes.flash.saturating_sub(model),
-        sizes.ram,
-        ram.saturating_sub(sizes.ram),
-    );
-    ensure!(
-        sizes.flash <= for_program,
-        "the firmware for {} is too long: {said}; {for_program} bytes of flash are for it",
-        part.name
-    );
-    ensure!(
-        sizes.ram + LEAST_STACK <= ram,
-        "the firmware for {} needs too much RAM: {said}; the stack should have {LEAST_STACK} bytes",
-        part.name
-    );
-    Ok(said)
+/// Name of the table in a firmware's README.
+const TABLE: &str = "memory";
+
+impl Usage {
+    fn fits(&self) -> Result<()> {
+        let Part {
+            name,
+            flash,
+            store,
+            ram,
+            ..
+        } = self.part;
+        let for_program = flash - store;
+        ensure!(
+            self.flash <= for_program,
+            "the firmware for {name} is too long: {self}; {for_program} bytes of flash are for it"
+        );
+        ensure!(
+            self.ram + LEAST_STACK <= ram,
+            "the firmware for {name} needs too much RAM: {self}; the stack should have {LEAST_STACK} bytes"
+        );
+        Ok(())
+    }
+
+    fn code(&self) -> u64 {
+        self.flash.saturating_sub(self.model)
+    }
+
+    fn stack(&self) -> u64 {
+        self.part.ram.saturating_sub(self.ram)
+    }
+
+    fn table(&self) -> String {
+        let mut table = String::from("| | bytes | of |\n|---|---|---|\n");
+        for (what, bytes, of) in [
+            ("flash: program", self.flash, Some(self.part.flash)),
+            ("flash: model in it", self.model, None),
+            (
+                "flash: code, constants, start values in it",
+                self.code(),
+                None,
+            ),
+            ("flash: profile", self.part.store, None),
+            ("RAM: statics", self.ram, Some(self.part.ram)),
+            ("RAM: left for the stack", self.stack(), None),
+        ] {
+            let of = of.map(grouped).unwrap_or_default();
+            let _ = writeln!(table, "| {what} | {} | {of} |", grouped(bytes));
+        }
+        table
+    }
+
+    /// Writes the table into the README of the part's firmware.
+    ///
+    /// # Errors
+    /// If the README cannot be read or written, or has no place for the table.
+    pub fn write(&self) -> Result<()> {
+        let folder = workspace::root().join("firmware-examples");
+        let path = folder.join(self.part.name).join("README.md");
+        let named = || path.display().to_string();
+        let text = fs::read_to_string(&path).with_context(named)?;
+        let text = with_table(&text, TABLE, &self.table()).with_context(named)?;
+        fs::write(&path, text).with_context(named)
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Part {
+            flash, store, ram, ..
+        } = self.part;
+        write!(
+            f,
+            "flash {} of {flash} bytes (model {}, code and constants {}) and {store} for the profile; RAM {} of \
+             {ram} bytes, {} left for the stack",
+            self.flash,
+            self.model,
+            self.code(),
+            self.ram,
+            self.stack(),
+        )
+    }
 }
 
 #[cfg(test)]
@@ -101,16 +182,21 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let part = PARTS[0];
-        let sizes = |flash, ram| elf::Sizes {
+        let usage = |flash, ram| Usage {
+            part,
             flash,
+            model: 400_000,
             ram,
-            program: 0,
-            functions: Default::default(),
         };
-        let fits = |flash, ram| fits(part, &sizes(flash, ram), 400_000);
-        let said = fits(500_000, 200_000).unwrap();
+        let fits = |flash, ram| usage(flash, ram).fits();
+        let said = usage(500_000, 200_000).to_string();
         assert!(said.contains("code and constants 100000"), "{said}");
         assert!(said.contains("62144 left"), "{said}");
+        let table = usage(500_000, 200_000).table();
+        assert!(
+            table.contains("| flash: program | 500,000 | 1,048,576 |"),
+            "{table}"
+        );
         let most = (part.flash - part.store, part.ram - LEAST_STACK);
         assert!(fits(most.0, most.1).is_ok());
         assert!(fits(most.0 + 1, most.1).is_err());

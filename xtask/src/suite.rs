@@ -113,7 +113,7 @@ pub fn test() -> ExitCode {
                     part::build(*toolchain, part, &firmware::model_or_shipped(None)?)
                 });
                 if let Some(sizes) = sizes {
-                    steps.note(&name, &sizes);
+                    steps.note(&name, &sizes.to_string());
                 }
             }
         }
