@@ -32,7 +32,7 @@ impl Quantisation {
         }
     }
 
-    fn quantise_by(&self, inverse: f32, x: f32) -> i8 {
+    fn quantise_by(self, inverse: f32, x: f32) -> i8 {
         let shifted = x * inverse + 0.5;
         // `as` truncates towards zero, saturates, and turns NaN into 0. Where that went up, one step
         // down gives the floor. Far outside the range of i8 the exact value does not matter.

@@ -57,7 +57,7 @@ impl PaddedMap {
             Operands::WidePairs | Operands::WidePlanes => {
                 fill(shape, input, zero_point, bytes, |x| {
                     i16::from(x).to_ne_bytes()
-                })
+                });
             }
         }
         bytes
