@@ -1,7 +1,8 @@
 //! The streaming log-mel frontend.
 
+use super::config::{FrontendConfig, FrontendConfigError};
 use super::mel::Filters;
-use super::{FrontendConfig, FrontendConfigError, fft, logarithm};
+use super::{fft, logarithm};
 
 /// Largest magnitude of a sample that is taken as it is. Samples are meant to lie in [-1, 1]; one
 /// beyond this limit, infinite or not a number is taken as silence and counted in
@@ -67,7 +68,7 @@ pub enum FrontendError {
 }
 
 /// Lengths of the buffer's parts.
-pub(super) struct Parts {
+struct Parts {
     filters: usize,
     work: usize,
     kept: usize,
@@ -75,7 +76,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) const fn of(config: &FrontendConfig) -> Self {
+    const fn of(config: &FrontendConfig) -> Self {
         let window = config.window as usize;
         Self {
             filters: Filters::buffer_len(config.mels as usize),
@@ -85,8 +86,16 @@ impl Parts {
         }
     }
 
-    pub(super) const fn total(&self) -> usize {
+    const fn total(&self) -> usize {
         self.filters + self.work + self.kept + self.frame
+    }
+}
+
+impl FrontendConfig {
+    /// Returns the length in `f32` of the buffer that a [`Frontend`] works in:
+    /// `2 * window - hop + 3 * mels + 2 + (mels + 3) / 2`.
+    pub const fn buffer_len(&self) -> usize {
+        Parts::of(self).total()
     }
 }
 

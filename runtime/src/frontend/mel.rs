@@ -1,6 +1,6 @@
 //! Triangular filters, equally spaced on the HTK mel scale, in their sparse form.
 
-use super::FrontendConfig;
+use super::config::FrontendConfig;
 
 /// Edges of equally spaced bands, Hz, each from the one before it.
 ///

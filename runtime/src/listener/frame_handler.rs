@@ -1,6 +1,9 @@
 //! Handles each frame while samples are pushed: gate, windows, judgements, events.
 
-use super::{Event, Judgement, ListenError, StreamState, Window};
+use super::error::ListenError;
+use super::stream_state::StreamState;
+use super::trigger::Judgement;
+use super::window::{Event, Window};
 use crate::backbone::Backbone;
 use crate::fewshot::{Class, ClassifyError, Decision, Learner, Role};
 

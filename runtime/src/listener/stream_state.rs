@@ -1,6 +1,7 @@
 //! The state of a stream: the last frames, the background, the sound that is heard.
 
-use super::{Gate, Trigger};
+use super::gate::Gate;
+use super::trigger::Trigger;
 use crate::backbone::Backbone;
 use crate::clip::{FrameRing, repeat_until_full};
 use crate::frontend::FrontendConfig;

@@ -1,6 +1,6 @@
 //! From judgements to events: agreement, hysteresis and the refractory period.
 
-use super::ListenerConfig;
+use super::config::ListenerConfig;
 use crate::fewshot::ClassId;
 
 /// A judged window, as [`Trigger`] sees it.

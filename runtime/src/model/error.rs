@@ -1,7 +1,6 @@
 //! Why bytes are not a model.
 
-use super::wire::SectionKind;
-use super::{MAX_ARENA, MAX_OPS, VERSION};
+use super::wire::{MAX_ARENA, MAX_OPS, SectionKind, VERSION};
 use crate::frontend::FrontendConfigError;
 use crate::space::PartsError;
 

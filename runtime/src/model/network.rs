@@ -1,10 +1,11 @@
 //! The program: the records of tensors and operators, and the constants that operators refer to.
 
+use super::error::OpenError;
 use super::op::{Op, OpKind, Scratch, Tables};
+use super::tensor::Tensor;
 use super::wire::{
     NO_OPERAND, NO_TABLE, NetworkHeader, OpRecord, SECTION_ALIGN, TensorRecord, field,
 };
-use super::{OpenError, Tensor};
 use crate::nn::{AddRule, Layout, Requantisation};
 
 /// Largest kernel of a convolution, in either direction.

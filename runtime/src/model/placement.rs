@@ -5,7 +5,8 @@
 
 use core::ops::RangeInclusive;
 
-use super::{Model, proven};
+use super::proven::proven;
+use super::view::Model;
 
 impl Model<'_> {
     /// Returns the times from writing tensor `index` to its last use; `None` if there is no such

@@ -1,6 +1,6 @@
 //! Finds the sections of a file, and checks that each lies where it may.
 
-use super::OpenError;
+use super::error::OpenError;
 use super::wire::{Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord};
 
 /// Sections that this reader can know: one more than the largest number of a kind.

@@ -1,9 +1,11 @@
 //! Checks what a file says beside its network: frontend, parts, statistics, texts.
 
 use crate::frontend::FrontendConfig;
+use crate::model::cohort::Cohort;
+use crate::model::error::OpenError;
 use crate::model::sections::Sections;
+use crate::model::view::{Model, read_reference};
 use crate::model::wire::{CohortHeader, PartRecord, SectionKind, field, read_frontend};
-use crate::model::{Cohort, Model, OpenError, read_reference};
 use crate::space::PartsError;
 
 /// Reads the frontend, whose parameters must make one.

@@ -6,11 +6,36 @@ mod network;
 mod op;
 mod placement;
 
+use super::aligned::ALIGNMENT;
+use super::error::OpenError;
 use super::sections::Sections;
+use super::view::Model;
 use super::wire::{self, Header, SectionKind, field};
-use super::{ALIGNMENT, Model, OpenError};
 
-pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
+impl<'a> Model<'a> {
+    /// Checks every byte of `bytes`, which must be one whole model at an address that is a multiple
+    /// of [`ALIGNMENT`] ([`Aligned`](super::Aligned) sees to that), and gives the view.
+    ///
+    /// The CRC-32 finds accidents; whether the contents have the hash that the file states is not
+    /// checked here, see `verify_hash` (feature `hash`).
+    ///
+    /// # Errors
+    /// [`OpenError`]: the first rule of the format that is broken.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, OpenError> {
+        open(bytes)
+    }
+
+    /// Returns the length of the model that begins at `bytes`, from its header alone: for models in
+    /// a flash partition that is longer than they are.
+    ///
+    /// # Errors
+    /// If magic or version are not those of a model, or there are fewer bytes than the header says.
+    pub fn len_from_header(bytes: &[u8]) -> Result<usize, OpenError> {
+        length(bytes)
+    }
+}
+
+fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
     let expected = length(bytes)?;
     let found = bytes.len();
     if found > expected {
@@ -67,14 +92,14 @@ pub(super) fn header(bytes: &[u8]) -> Result<&[u8; Header::LEN], OpenError> {
         found,
     })?;
     let version = field::header::VERSION.get(record);
-    if version != super::VERSION {
+    if version != wire::VERSION {
         return Err(OpenError::Version(version));
     }
     Ok(record)
 }
 
 /// Returns the length that the header states, if there are so many bytes.
-pub(super) fn length(bytes: &[u8]) -> Result<usize, OpenError> {
+fn length(bytes: &[u8]) -> Result<usize, OpenError> {
     let found = bytes.len();
     let expected = field::header::FILE_LEN.get(header(bytes)?) as usize;
     if found < expected || expected < Header::LEN {

@@ -1,9 +1,11 @@
 //! Checks one operator: its shapes, the fields that its kind has, and that nothing it computes can
 //! overflow.
 
+use crate::model::error::OpenError;
 use crate::model::network::Network;
+use crate::model::op::{Op, OpKind};
+use crate::model::proven::proven;
 use crate::model::wire::{OpRecord, field};
-use crate::model::{Op, OpKind, OpenError, proven};
 use crate::nn::{Layout, MAX_PRE_SHIFT, Shape, Window};
 
 /// Checks operator `index`, but not its place in the arena.

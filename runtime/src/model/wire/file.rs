@@ -2,7 +2,16 @@
 //! contents.
 
 use super::field::{header, section};
-use crate::model::{Crc32, VERSION};
+use crate::model::crc::Crc32;
+
+/// Version of the format that this crate reads and writes.
+pub const VERSION: u16 = 1;
+
+/// Most operators in a program.
+pub const MAX_OPS: usize = 256;
+
+/// Most bytes that an arena may have.
+pub const MAX_ARENA: usize = 1 << 28;
 
 /// Sections begin at multiples of this, and so do tables in the constants.
 pub const SECTION_ALIGN: usize = 16;

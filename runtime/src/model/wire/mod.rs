@@ -26,7 +26,10 @@ mod file;
 mod network;
 
 pub use described::{CohortHeader, PartRecord, SignatureRecord, emit_frontend, read_frontend};
-pub use file::{Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, checksum};
+pub use file::{
+    Header, MAX_ARENA, MAX_OPS, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, VERSION,
+    checksum,
+};
 pub use network::{NO_OPERAND, NO_TABLE, NetworkHeader, OpRecord, TensorRecord};
 
 pub use crate::bytes::Field;
