@@ -1,13 +1,13 @@
 //! Turns a stream of samples into detection events.
 //!
-//! The way of a stream: samples → frames, each computed once → an energy gate, which tells a sound
+//! A stream flows like this: samples → frames, each computed once → an energy gate, which tells a sound
 //! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
 //! hysteresis, refractory period → [`Event`].
 //!
 //! Sounds are judged by the rule for clips ([`crate::clip`]): a sound lasts from where it begins to
-//! stand out to where it ceases to. Of a longer one the last patch is judged; a shorter one is repeated
-//! until a patch is full. So a sound that was enrolled from a clip is compared with the embedding that
-//! the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
+//! stand out to where it ceases to. If the sound is longer than a patch, its last patch is judged; if it
+//! is shorter, it is repeated until a patch is full. So a sound that was enrolled from a clip is compared
+//! with the embedding that the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
 //! patches of a clip, and once more at its end.
 
 use crate::backbone::Backbone;
@@ -116,7 +116,8 @@ impl<'b> Listener<'b> {
     /// `classes` classes, in `buffer`, of which the first [`Self::buffer_len`] values are used.
     ///
     /// # Errors
-    /// [`ListenerError`].
+    /// [`ListenerError`] if a setting or a parameter of the features is out of its range, or `buffer` is
+    /// shorter than [`Self::buffer_len`].
     pub fn new(
         config: ListenerConfig,
         space: &EmbeddingSpace<'_>,
@@ -172,7 +173,8 @@ impl<'b> Listener<'b> {
     /// complete.
     ///
     /// # Errors
-    /// [`ListenError`]. The stream goes on with the samples that follow.
+    /// [`ListenError`] if the backbone has other features or embeddings than this listener, the learner
+    /// cannot classify, or the backbone fails. The stream goes on with the samples that follow.
     pub fn push<B: Backbone>(
         &mut self,
         learner: &mut Learner,

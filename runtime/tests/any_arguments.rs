@@ -1,4 +1,4 @@
-//! No call panics, whatever its arguments are: lengths that do not fit together, numbers out of range,
+//! Checks that no call panics, whatever its arguments are: lengths that do not fit together, numbers out of range,
 //! classes that are not there.
 
 use mtslvr_runtime::backbone::Backbone;
@@ -39,7 +39,7 @@ fn space(frontend: FrontendConfig) -> EmbeddingSpace<'static> {
     EmbeddingSpace::new(id, frontend, parts, &[0.0; DIM], reference).unwrap()
 }
 
-/// Answers with the first values of a patch.
+/// Gives the first values of a patch as its embedding.
 struct First(FrontendConfig);
 
 impl Backbone for First {
@@ -268,7 +268,7 @@ proptest! {
     }
 }
 
-/// Lengths that do not fit into memory, or into a number, stop at the largest there is.
+/// Lengths that do not fit into a number stop at the largest one.
 #[test]
 fn lengths_do_not_overflow() {
     let huge = usize::MAX;

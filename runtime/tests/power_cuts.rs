@@ -50,7 +50,7 @@ fn embedding(seed: u32) -> [f32; DIM] {
     std::array::from_fn(|i| ((i as f32 + 1.3) * (seed as f32 + 0.7)).sin())
 }
 
-/// What a support set holds, as bytes that compare.
+/// Returns the content of a support set as bytes that can be compared.
 fn state(learner: &Learner) -> Vec<u8> {
     let mut bytes = vec![0; snapshot_len(learner.support())];
     export(learner, &mut bytes).unwrap();
@@ -262,7 +262,7 @@ impl<F: asynchronous::NorFlash> asynchronous::NorFlash for Unready<F> {
     }
 }
 
-/// Is ready when it is asked for the second time.
+/// Waits until it is polled for the second time.
 async fn wait_once() {
     let mut asked = false;
     std::future::poll_fn(|_| match std::mem::replace(&mut asked, true) {
@@ -351,7 +351,7 @@ fn cut_once<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
         again.unwrap() == found,
         "cut at {cut}, torn {torn:02x}: another state later"
     );
-    // What was interrupted can be done after all.
+    // The interrupted step can be done after all.
     let (flash, result) = save::<D, PAGE, WORD>(flash, learner);
     result.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: saving again: {error}"));
     assert!(load::<D, PAGE, WORD>(flash).1.unwrap() == after);

@@ -9,7 +9,7 @@ use super::{fft, logarithm};
 /// [`Frontend::invalid_samples`], so that a feature is finite whatever comes in.
 pub const SAMPLE_LIMIT: f32 = 65_536.0;
 
-/// Samples in, normalised log-mel frames out, in a buffer that the caller owns.
+/// Turns samples into normalised log-mel frames, in a buffer that the caller owns.
 ///
 /// The frames depend on the samples only, bit for bit, not on how they are cut into calls.
 ///
@@ -36,7 +36,7 @@ pub struct Frontend<'b> {
     filters: Filters<'b>,
     /// The samples of the frame being filled, and where it is computed, in their place.
     work: &'b mut [f32],
-    /// Meanwhile, those of its samples that the next frame covers, too.
+    /// Copies of those of its samples that the next frame covers, too.
     kept: &'b mut [f32],
     frame: &'b mut [f32],
     /// Samples in `work`.
@@ -104,7 +104,8 @@ impl<'b> Frontend<'b> {
     /// [`FrontendConfig::buffer_len`] values are used, whatever they hold.
     ///
     /// # Errors
-    /// [`FrontendError`].
+    /// [`FrontendError`] if a parameter of `config` is out of its range, or `buffer` is shorter than
+    /// [`FrontendConfig::buffer_len`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
         config.validate()?;
         let parts = Parts::of(&config);

@@ -1,4 +1,4 @@
-//! Why a listener cannot be made, or cannot listen.
+//! Errors of making a listener and of listening.
 
 use super::config::ListenerConfigError;
 use crate::fewshot::ClassifyError;

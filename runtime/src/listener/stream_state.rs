@@ -96,7 +96,7 @@ impl StreamState<'_> {
         self.judged_to = self.ending;
         let weight = 1.0 / f32::from(self.judged.min(self.smoothing));
         for (mean, value) in self.smoothed.iter_mut().zip(&*self.embedding) {
-            // Not added to what an earlier sound has left there, which may be anything.
+            // The first value replaces the mean of an earlier sound, which may be anything.
             *mean = if self.judged == 1 {
                 *value
             } else {

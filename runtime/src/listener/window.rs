@@ -18,7 +18,8 @@ pub struct Event {
     pub confidence: f32,
 }
 
-/// A report of what was heard since the window before: one each `hop`, and one at the end of a sound.
+/// Reports the sound since the window before. There is one window each `hop`, and one at the end of a
+/// sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window<'w> {
@@ -30,7 +31,8 @@ pub struct Window<'w> {
     /// Sample at which the sound in this window began: the same in all windows of one sound. `None`
     /// while the gate is closed.
     pub onset: Option<u64>,
-    /// Log-mel frames since the window before, `[frames][mels]`; of more than a patch, the newest.
+    /// Log-mel frames since the window before, `[frames][mels]`; the newest ones if they are more than a
+    /// patch.
     pub frames: &'w [f32],
     /// Level of the most prominent of these frames above the background, dB: see
     /// [`ListenerConfig::gate`](super::ListenerConfig::gate).

@@ -42,7 +42,7 @@ pub struct AlignedBytes {
 
 #[cfg(feature = "std")]
 impl AlignedBytes {
-    /// A copy of `bytes`.
+    /// Copies `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
         let mut buffer: Vec<u8> = Vec::with_capacity(bytes.len() + ALIGNMENT);
         let start = buffer.as_ptr().align_offset(ALIGNMENT);

@@ -54,7 +54,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// Finds all that operator `index` refers to. That it is there is checked, not that it makes
+    /// Finds everything that operator `index` refers to. Checks that it is there, not that it makes
     /// sense.
     pub fn op(&self, index: usize) -> Result<Op<'a>, OpenError> {
         let op = index as u16;

@@ -1,4 +1,4 @@
-//! How long each tensor is needed, and how much memory that takes at least.
+//! Computes how long each tensor is needed, and the least memory that this takes.
 //!
 //! Time runs from 0, when the patch is written, over `i + 1`, when operator `i` runs, to one more
 //! than the number of operators, when the parts are read. Tensor `t` is written at time `t`.

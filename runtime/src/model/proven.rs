@@ -1,4 +1,4 @@
-//! The one way in which this crate says "already checked".
+//! Marks values that opening the model has already checked.
 
 /// Takes what [`Model::open`](super::Model::open) has proved to be there. A panic here is a fault of
 /// the check, never of a file or an argument.

@@ -10,7 +10,7 @@ use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
 use crate::space::{BackboneId, EmbeddingSpace, Part, Parts, PartsError};
 
-/// Assumed of a model that does not say how alike unrelated sounds are.
+/// Stands in for the reference of a model that has none.
 const ASSUMED_REFERENCE: Reference = Reference::assumed(0.5);
 
 /// A packed model, validated: a view over bytes that stay where they are, in flash for instance.
@@ -149,7 +149,7 @@ impl<'a> Model<'a> {
 
     pub(super) fn read_parts(&self) -> Result<Parts<'a>, PartsError> {
         Parts::new(self.parts.iter().map(|record| Part {
-            // A name that cannot be read is no name, which is refused.
+            // A name that cannot be read counts as empty, which `Parts::new` refuses.
             name: PartRecord::name_in(record).unwrap_or(""),
             len: field::part::VALUES.get(record).into(),
             share: field::part::SHARE.get(record),

@@ -7,7 +7,7 @@ pub const MAX_PRE_SHIFT: u8 = 15;
 /// Binary places after the point in the multipliers of an [`AddRule`].
 pub const ADD_FRACTION_BITS: u32 = 20;
 
-/// How a tensor's int8 values stand for reals: `real = (q - zero_point) * scale`.
+/// Maps a tensor's int8 values to real numbers: `real = (q - zero_point) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quantisation {

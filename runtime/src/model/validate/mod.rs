@@ -1,5 +1,4 @@
-//! Everything that is checked when a model is opened, in an order in which each check can rely on
-//! those before it.
+//! Opens a model. The checks run in an order in which each can rely on those before it.
 
 mod described;
 mod network;
@@ -46,15 +45,15 @@ fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
         return Err(OpenError::Misaligned);
     }
     let record = header(bytes)?;
-    // Before all else: what follows describes a fault better only if the bytes are those written.
+    // First: the other checks describe a fault only if the bytes are those that were written.
     check_checksum(bytes, record)?;
     if field::header::RESERVED.get(record) != [0; 12] {
         return Err(OpenError::Reserved);
     }
     let sections = Sections::find(bytes, &Header::read(record))?;
 
-    // The network is checked against the frontend, the parts against the network, and what is said of
-    // embeddings against the parts.
+    // The network is checked against the frontend, the parts against the network, and the statistics
+    // of embeddings against the parts.
     let frontend = described::frontend(&sections)?;
     let network = network::read(&sections)?;
     let model = Model {
@@ -83,7 +82,7 @@ fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
 /// Takes the header of a file that has magic and version of this reader.
 pub(super) fn header(bytes: &[u8]) -> Result<&[u8; Header::LEN], OpenError> {
     let found = bytes.len();
-    // Said even of bytes that are too short, because that tells more.
+    // Checked even if the bytes are too short: a wrong magic tells more.
     if bytes.iter().zip(Header::MAGIC).any(|(&byte, m)| byte != m) {
         return Err(OpenError::Magic);
     }
