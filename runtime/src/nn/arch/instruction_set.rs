@@ -26,7 +26,7 @@ impl InstructionSet {
         Self::NeonDotProd,
     ];
 
-    /// Name in tables and on command lines.
+    /// Returns the name in tables and on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
