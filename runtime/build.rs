@@ -31,7 +31,7 @@ fn main() {
     }
 }
 
-/// Whether the last `target-cpu` among the compiler's `flags` is one of `cores`, or `feature` is
+/// Tells whether the last `target-cpu` among the compiler's `flags` is one of `cores`, or `feature` is
 /// switched on.
 fn chosen(flags: &str, cores: &[&str], feature: &str) -> bool {
     let codegen = || {

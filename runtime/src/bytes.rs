@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes records one after the other. What goes beyond the end is left out: the caller has computed
+/// Writes records one after the other. Bytes beyond the end are left out: the caller has computed
 /// the length.
 #[derive(Debug)]
 pub(crate) struct Writer<'o> {

@@ -1,6 +1,6 @@
-//! Whole recordings: patches cut from a stream, embedded and averaged.
+//! Embeds whole recordings: cuts patches from a stream, embeds them and averages.
 //!
-//! The rule, for training, evaluation and device alike:
+//! Training, evaluation and device follow one rule:
 //! - patches of `frames` frames follow each other without overlap;
 //! - what is left over at the end counts if it is at least a quarter of a patch: the clip's last
 //!   `frames` frames make one more patch;
@@ -52,7 +52,8 @@ impl<'b> PatchCutter<'b> {
     /// Prepares the frontend in `buffer`, of which the first [`Self::buffer_len`] values are used.
     ///
     /// # Errors
-    /// [`FrontendError`].
+    /// [`FrontendError`] if a parameter of `config` is out of its range, or `buffer` is shorter than
+    /// [`Self::buffer_len`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
         config.validate()?;
         let (needed, found) = (Self::buffer_len(&config), buffer.len());
@@ -225,7 +226,8 @@ impl<'b> ClipEmbedder<'b> {
     /// Prepares the frontend in `buffer`, [`Self::buffer_len`] values or more.
     ///
     /// # Errors
-    /// [`FrontendError`].
+    /// [`FrontendError`] if a parameter of `config` is out of its range, or `buffer` is shorter than
+    /// [`Self::buffer_len`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
         let cut = PatchCutter::buffer_len(&config).min(buffer.len());
         let (cutter, embeddings) = buffer.split_at_mut(cut);
@@ -253,7 +255,8 @@ impl<'b> ClipEmbedder<'b> {
     /// Takes samples of the clip and embeds each patch that they complete.
     ///
     /// # Errors
-    /// [`ClipError`]; the clip is then lost, and [`Self::reset`] begins another.
+    /// [`ClipError`] if the backbone was made for other features, has longer embeddings than the buffer
+    /// has room for, or fails. The clip is then lost, and [`Self::reset`] begins another.
     pub fn push<B: Backbone>(
         &mut self,
         backbone: &mut B,
@@ -284,7 +287,8 @@ impl<'b> ClipEmbedder<'b> {
     /// mean of. The next clip may follow, after an error too.
     ///
     /// # Errors
-    /// [`ClipError`], also if `embedding` is not as long as the backbone's embeddings.
+    /// [`ClipError`] as for [`Self::push`], and if the clip has no sample or `embedding` is not as long as
+    /// the backbone's embeddings.
     pub fn finish<B: Backbone>(
         &mut self,
         backbone: &mut B,
@@ -381,7 +385,7 @@ impl<'a, B: Backbone> Mean<'a, B> {
 /// their number: zero only for a clip without a sample.
 ///
 /// # Errors
-/// [`FrontendError`].
+/// [`FrontendError`] if a parameter of the features is out of its range.
 #[cfg(any(feature = "std", test))]
 pub fn patches(
     config: FrontendConfig,
@@ -398,7 +402,8 @@ pub fn patches(
 /// Embeds a whole clip.
 ///
 /// # Errors
-/// [`ClipError`].
+/// [`ClipError`] if the clip has no sample, a parameter of the features is out of its range, or the
+/// backbone fails.
 #[cfg(any(feature = "std", test))]
 pub fn embed_clip<B: Backbone>(
     backbone: &mut B,

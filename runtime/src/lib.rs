@@ -2,14 +2,14 @@
 //!
 //! # Modules
 //!
-//! The way of the data: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
+//! Data flows like this: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
 //! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole
 //! recordings, [`listener`] all of it for a stream.
 //!
 //! # Panics
 //!
 //! No call panics, whatever its arguments are: a wrong length or a value out of its range is an error,
-//! an index that there is not gives `None`, and functions that compute a length stop at `usize::MAX`.
+//! an index out of range gives `None`, and functions that compute a length stop at `usize::MAX`.
 //! On a host, memory that cannot be allocated ends the program as it does everywhere.
 //!
 //! [`model::Model::open`] decides about a model once: any bytes give a model or an error. The code has

@@ -1,76 +1,37 @@
 //! Turns a stream of samples into detection events.
 //!
-//! The way of a stream: samples → frames, each computed once → an energy gate, which tells a sound
+//! A stream flows like this: samples → frames, each computed once → an energy gate, which tells a sound
 //! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
 //! hysteresis, refractory period → [`Event`].
 //!
 //! Sounds are judged by the rule for clips ([`crate::clip`]): a sound lasts from where it begins to
-//! stand out to where it ceases to. Of a longer one the last patch is judged; a shorter one is repeated
-//! until a patch is full. So a sound that was enrolled from a clip is compared with the embedding that
-//! the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
+//! stand out to where it ceases to. If the sound is longer than a patch, its last patch is judged; if it
+//! is shorter, it is repeated until a patch is full. So a sound that was enrolled from a clip is compared
+//! with the embedding that the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
 //! patches of a clip, and once more at its end.
 
 use crate::backbone::Backbone;
 use crate::clip::FrameRing;
-use crate::fewshot::{ClassId, ClassifyError, Decision, Learner};
+use crate::fewshot::Learner;
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
 use crate::space::EmbeddingSpace;
 
 mod config;
+mod error;
 mod frame_handler;
 mod gate;
 mod stream_state;
 mod trigger;
+mod window;
 
 pub use config::{ListenerConfig, ListenerConfigError};
+pub use error::{ListenError, ListenerError};
 pub use trigger::{Judgement, Trigger};
+pub use window::{Event, Window};
 
 use frame_handler::FrameHandler;
 use gate::Gate;
 use stream_state::StreamState;
-
-/// A sound was recognised.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Event {
-    /// The class, as the learner knows it.
-    pub class: ClassId,
-    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened.
-    pub start: u64,
-    /// Sample at which the sound was recognised: the end of the window that decided.
-    pub end: u64,
-    /// Confidence, 0 to 1: the share of strange sounds that would be less like the class (one minus
-    /// [`Decision::chance`]).
-    pub confidence: f32,
-}
-
-/// A report of what was heard since the window before: one each `hop`, and one at the end of a sound.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Window<'w> {
-    /// Sample at which the window begins: where the sound began, or later if it is longer than a
-    /// patch.
-    pub start: u64,
-    /// Sample at which the window ends: where the sound ended, if it has.
-    pub end: u64,
-    /// Sample at which the sound in this window began: the same in all windows of one sound. `None`
-    /// while the gate is closed.
-    pub onset: Option<u64>,
-    /// Log-mel frames since the window before, `[frames][mels]`; of more than a patch, the newest.
-    pub frames: &'w [f32],
-    /// Level of the most prominent of these frames above the background, dB: see
-    /// [`ListenerConfig::gate`].
-    pub level: f32,
-    /// Embedding of the sound so far, smoothed; `None` while the gate is closed, or held open after
-    /// a sound that has been judged. Enrol it when the user says "that was it".
-    pub embedding: Option<&'w [f32]>,
-    /// Decision of the learner; `None` where there is no embedding or nothing is enrolled.
-    pub decision: Option<Decision<'w>>,
-    /// The decision as the trigger saw it.
-    pub judgement: Option<Judgement>,
-    /// The event that begins with this window.
-    pub event: Option<Event>,
-}
 
 /// Listens to a stream in a buffer that the caller owns.
 ///
@@ -135,48 +96,6 @@ pub struct Listener<'b> {
     state: StreamState<'b>,
 }
 
-/// Explains why a [`Listener`] could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ListenerError {
-    /// A setting is out of its range.
-    #[error(transparent)]
-    Config(#[from] ListenerConfigError),
-    /// The frontend's parameters do not fit.
-    #[error(transparent)]
-    Frontend(#[from] FrontendError),
-    /// The buffer is shorter than [`Listener::buffer_len`].
-    #[error(
-        "the listener's buffer holds {found} values and {needed} are needed: see \
-         Listener::buffer_len"
-    )]
-    BufferTooShort {
-        /// Values that are needed.
-        needed: usize,
-        /// Values that the buffer holds.
-        found: usize,
-    },
-}
-
-/// Explains why samples could not be listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ListenError<E> {
-    /// The backbone was made for other features than this listener, or has longer or shorter
-    /// embeddings.
-    #[error("the listener was made for other features or embeddings than this backbone's")]
-    OtherBackbone,
-    /// The learner cannot classify: it was not fitted since it was changed, or knows more classes
-    /// than the listener was made for.
-    #[error(transparent)]
-    Classify(#[from] ClassifyError),
-    /// The backbone failed.
-    #[error(transparent)]
-    Backbone(E),
-}
-
 impl<'b> Listener<'b> {
     /// Returns the length in `f32` of the buffer for features of `frontend`, embeddings of
     /// `embedding_dim` values and up to `classes` classes.
@@ -197,7 +116,8 @@ impl<'b> Listener<'b> {
     /// `classes` classes, in `buffer`, of which the first [`Self::buffer_len`] values are used.
     ///
     /// # Errors
-    /// [`ListenerError`].
+    /// [`ListenerError`] if a setting or a parameter of the features is out of its range, or `buffer` is
+    /// shorter than [`Self::buffer_len`].
     pub fn new(
         config: ListenerConfig,
         space: &EmbeddingSpace<'_>,
@@ -253,7 +173,8 @@ impl<'b> Listener<'b> {
     /// complete.
     ///
     /// # Errors
-    /// [`ListenError`]. The stream goes on with the samples that follow.
+    /// [`ListenError`] if the backbone has other features or embeddings than this listener, the learner
+    /// cannot classify, or the backbone fails. The stream goes on with the samples that follow.
     pub fn push<B: Backbone>(
         &mut self,
         learner: &mut Learner,

@@ -1,5 +1,5 @@
-//! The space that a backbone's embeddings lie in: which backbone made them, from which features, of
-//! which named parts, and how alike unrelated sounds are in it.
+//! Describes a backbone's embeddings: which backbone makes them, from which features, which named parts
+//! they have, and how alike unrelated sounds are.
 
 use core::fmt;
 use core::ops::Range;

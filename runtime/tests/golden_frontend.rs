@@ -1,4 +1,4 @@
-//! The frontend against librosa's definition of a log-mel spectrogram, computed in double
+//! Compares the frontend with librosa's definition of a log-mel spectrogram, computed in double
 //! precision by `tests/reference/golden_frontend.py`.
 
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};

@@ -1,4 +1,4 @@
-//! The ridge and logistic heads against scikit-learn's solutions (`tests/reference/golden_heads.py`).
+//! Compares the ridge and logistic heads with scikit-learn's solutions (`tests/reference/golden_heads.py`).
 
 use mtslvr_runtime::fewshot::{HeadKind, dot, fit, fit_scratch_len, scores, softmax};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! The kernels of this host against the portable ones, and those against the definition.
+//! Compares the kernels of this host with the portable ones, and those with the definition.
 
 use mtslvr_kernel_cases::{ConvolutionCase, Random, odd_number, spoiled};
 use mtslvr_runtime::nn::{
@@ -129,13 +129,13 @@ mod hosts {
     use mtslvr_runtime::nn::arch::InstructionSet;
     use mtslvr_runtime::nn::arch::host::{self, PaddedMap, Repacker};
 
-    /// Those that this machine has kernels for.
+    /// Instruction sets that this machine has kernels for.
     fn sets() -> impl Iterator<Item = InstructionSet> {
         let all = InstructionSet::ALL.into_iter();
         all.filter(|&set| set.is_available() && set != InstructionSet::Portable)
     }
 
-    /// What the kernels of `set` make of `case`, in memory that other maps have been in.
+    /// Returns the output of the kernels of `set` for `case`, in memory that other maps have been in.
     fn repacked(set: InstructionSet, case: &ConvolutionCase, memory: &mut PaddedMap) -> Vec<i8> {
         case.run(|conv, input, output, _| {
             Repacker::new(set)
@@ -172,7 +172,7 @@ mod hosts {
             for layout in [Layout::Rows, Layout::Pairs] {
                 let case = ConvolutionCase::random(layout, random);
                 let conv = spoiled(&case.convolution(), random);
-                // What nobody has memory for is not a test of arguments.
+                // A shape that needs more memory than there is does not test arguments.
                 let most = 1 << 20;
                 let large = |shape: Shape| shape.checked_len().is_some_and(|len| len > most);
                 if large(conv.input) || large(conv.output) {

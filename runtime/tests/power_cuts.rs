@@ -3,7 +3,8 @@
 //! asynchronous stores go through the same.
 //!
 //! `cargo test --release -p mtslvr-runtime --features std,flash --test power_cuts -- --nocapture`
-//! prints the counts; `POWER-CUTS.md` keeps those of a longer life (`MTSLVR_POWER_CUT_ROUNDS=40`).
+//! prints the counts. `POWER-CUTS.md` has those of a longer life: `MTSLVR_POWER_CUT_ROUNDS=40` compares
+//! them, and writes them with `MTSLVR_WRITE_POWER_CUTS=1`.
 
 use embedded_storage_async::nor_flash as asynchronous;
 use mtslvr_runtime::fewshot::persist::{
@@ -50,7 +51,7 @@ fn embedding(seed: u32) -> [f32; DIM] {
     std::array::from_fn(|i| ((i as f32 + 1.3) * (seed as f32 + 0.7)).sin())
 }
 
-/// What a support set holds, as bytes that compare.
+/// Returns the content of a support set as bytes that can be compared.
 fn state(learner: &Learner) -> Vec<u8> {
     let mut bytes = vec![0; snapshot_len(learner.support())];
     export(learner, &mut bytes).unwrap();
@@ -262,7 +263,7 @@ impl<F: asynchronous::NorFlash> asynchronous::NorFlash for Unready<F> {
     }
 }
 
-/// Is ready when it is asked for the second time.
+/// Waits until it is polled for the second time.
 async fn wait_once() {
     let mut asked = false;
     std::future::poll_fn(|_| match std::mem::replace(&mut asked, true) {
@@ -351,7 +352,7 @@ fn cut_once<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
         again.unwrap() == found,
         "cut at {cut}, torn {torn:02x}: another state later"
     );
-    // What was interrupted can be done after all.
+    // The interrupted step can be done after all.
     let (flash, result) = save::<D, PAGE, WORD>(flash, learner);
     result.unwrap_or_else(|error| panic!("cut at {cut}, torn {torn:02x}: saving again: {error}"));
     assert!(load::<D, PAGE, WORD>(flash).1.unwrap() == after);
@@ -406,27 +407,64 @@ fn live<D: Driver<PAGE, WORD>, const PAGE: usize, const WORD: usize>(
     flash
 }
 
+/// Rounds of the life whose counts `POWER-CUTS.md` has.
+const ROUNDS_OF_DOCUMENT: usize = 40;
+
+/// Writes the counts as rows of a table. Other outcomes would have failed the test.
+fn table<const PAGE: usize, const WORD: usize>(
+    steps: &[Step],
+    flash: &SimulatedFlash<PAGE, WORD>,
+    total: &Counts,
+) -> String {
+    let pages = flash.content().len() / PAGE;
+    let rows = [
+        ("steps, each saved", steps.len() as u64),
+        ("bytes written or erased", flash.bytes_changed()),
+        ("pages of the flash", pages as u64),
+        ("pages erased", flash.pages_erased()),
+        ("cuts", total.cuts),
+        ("… that left the state before the step", total.before),
+        ("… that left the state after it", total.after),
+        ("… that left another state", 0),
+        ("… after which loading or saving failed", 0),
+        (
+            "cuts while a cut was being repaired",
+            total.cuts_while_recovering,
+        ),
+        (
+            "… that left another state than before or after, or an error",
+            0,
+        ),
+    ];
+    let row = |(name, count): (&str, u64)| format!("| {name} | {count} |\n");
+    format!("| | |\n|---|---|\n{}", rows.map(row).concat())
+}
+
+/// Checks that `POWER-CUTS.md` has `table`; `MTSLVR_WRITE_POWER_CUTS=1` writes it there instead.
+fn compare_with_document(table: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/POWER-CUTS.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = document.split_once("<!-- table -->\n").unwrap();
+    let (written, after) = rest.split_once("<!-- end -->\n").unwrap();
+    if std::env::var_os("MTSLVR_WRITE_POWER_CUTS").is_some() {
+        let text = format!("{before}<!-- table -->\n{table}<!-- end -->\n{after}");
+        std::fs::write(path, text).unwrap();
+    } else {
+        assert_eq!(written, table, "POWER-CUTS.md differs");
+    }
+}
+
 #[test]
 fn at_every_byte_the_state_is_the_one_before_or_after() {
     let rounds = std::env::var("MTSLVR_POWER_CUT_ROUNDS").map_or(5, |n| n.parse().unwrap());
     let steps = life(rounds);
     let mut total = Counts::default();
     let flash = live::<BlockingDriver, 1024, 4>(&steps, 1, &mut total);
-    println!(
-        "{} steps, {} bytes written or erased, {} pages erased, {} bytes of flash",
-        steps.len(),
-        flash.bytes_changed(),
-        flash.pages_erased(),
-        flash.content().len()
-    );
-    println!(
-        "{} cuts: {} left the state before, {} the state after, 0 another, 0 an error",
-        total.cuts, total.before, total.after
-    );
-    println!(
-        "{} more cuts while a cut was being repaired: the same",
-        total.cuts_while_recovering
-    );
+    let table = table(&steps, &flash, &total);
+    println!("{table}");
+    if rounds == ROUNDS_OF_DOCUMENT {
+        compare_with_document(&table);
+    }
     assert!(
         flash.pages_erased() > 5,
         "{} pages erased",

@@ -39,7 +39,7 @@ fn learner(storage: &mut StorageVec) -> Learner<'_> {
     Learner::new(storage.lend(), HeadKind::default(), space()).unwrap()
 }
 
-/// What `golden/snapshot-v1.mtss` holds.
+/// Makes the content of `golden/snapshot-v1.mtss`.
 fn teach(learner: &mut Learner) {
     let embedding = |seed: i16| -> [f32; DIM] {
         // Whole numbers that divide well: no rounding of a square root or logarithm comes in.
@@ -105,7 +105,7 @@ fn version_1_is_read() {
         (5, ""),
     ];
     assert_eq!(classes, expected);
-    // While version 1 is the one that is written.
+    // As long as version 1 is the version that is written.
     assert_eq!(exported(&taught), golden);
 }
 
@@ -140,7 +140,7 @@ fn ids_go_on_where_they_were() {
 
 const CHECKSUM: std::ops::Range<usize> = 12..16;
 
-/// Puts length and checksum right.
+/// Corrects length and checksum.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let len = bytes.len() as u32;
     bytes[8..12].copy_from_slice(&len.to_le_bytes());

@@ -4,10 +4,13 @@ mod sounds;
 mod table;
 
 use crate::embedded::{self, Toolchain};
+pub use table::memory_rows;
+
 use crate::figures::Figures;
 use crate::{elf, firmware, process};
 use anyhow::{Context, Result, ensure};
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -29,12 +32,12 @@ pub struct Request {
 }
 
 /// All that was measured. Instructions are those that QEMU executes, not cycles; sizes are bytes.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Measured {
     /// The model's name.
     pub model: String,
     /// The board.
-    #[serde(serialize_with = "board_name")]
+    #[serde(serialize_with = "board_name", deserialize_with = "board_named")]
     pub board: Board,
     /// QEMU's machine and the processor.
     pub machine: String,
@@ -44,8 +47,6 @@ pub struct Measured {
     pub instructions: u64,
     /// Multiply-accumulates of that.
     pub macs: u64,
-    /// Their ratio.
-    pub instructions_per_mac: f64,
     /// Flash of the example firmware.
     pub flash_bytes: u64,
     /// RAM of its statics.
@@ -69,7 +70,7 @@ pub struct Measured {
 }
 
 /// A layer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Layer {
     /// What it is called.
     pub name: String,
@@ -80,7 +81,7 @@ pub struct Layer {
 }
 
 /// A layer over the maps of two paths, whose weights are the same.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Paths {
     /// One path's map, channels in and out.
     pub name: String,
@@ -91,7 +92,7 @@ pub struct Paths {
 }
 
 /// The frontend's work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Frontend {
     /// Preparing window and filters, once.
     pub set_up_instructions: u64,
@@ -100,7 +101,7 @@ pub struct Frontend {
 }
 
 /// A linear head's work.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Head {
     /// Which.
     pub name: String,
@@ -117,7 +118,7 @@ pub struct Head {
 }
 
 /// The example firmware by part, and the runtime's own code.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Memory {
     /// Flash: the packed model.
     pub model_bytes: u64,
@@ -156,6 +157,11 @@ fn board_name<S: Serializer>(board: &Board, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_str(board.name())
 }
 
+fn board_named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Board, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Board::from_name(&name).ok_or_else(|| D::Error::custom(format!("no board is called {name}")))
+}
+
 /// Builds, runs and reads everything.
 pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
     let board = request.board;
@@ -188,7 +194,6 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
         compiler: toolchain.version()?,
         instructions,
         macs,
-        instructions_per_mac: instructions as f64 / macs as f64,
         flash_bytes: sizes.flash,
         ram_bytes: sizes.ram,
         stack_bytes: one(&used, "stack")?.number("used")?,

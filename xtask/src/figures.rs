@@ -1,10 +1,9 @@
 //! The committed figures of the firmware, and the rule that they may not grow unseen.
 
 use crate::bench_firmware::Measured;
+use crate::benchmarks::{self, Boards};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -14,18 +13,8 @@ use xtask::board::Board;
 /// so that it is not lost again.
 const TOLERANCE_PERCENT: u64 = 2;
 
-/// The file of figures.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-struct File {
-    /// What the figures were made with: they depend on it.
-    compiler: String,
-    /// By board.
-    boards: BTreeMap<String, Figures>,
-}
-
-/// What may not grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+/// Figures that may not grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Instructions of a whole inference.
     pub instructions: u64,
@@ -77,8 +66,8 @@ impl Figures {
 /// Compares with the committed figures: growth is an error that says how to accept it. Returns what
 /// there is to say of figures that shrank.
 pub fn check(measured: &Measured) -> Result<String> {
-    let file = read()?;
-    let Some(committed) = file.boards.get(measured.board.name()) else {
+    let boards = read()?;
+    let Some(committed) = boards.get(measured.board.name()) else {
         bail!(
             "{} has no figures of the board {}: run `{}` and commit the file",
             path().display(),
@@ -86,7 +75,7 @@ pub fn check(measured: &Measured) -> Result<String> {
             accepting(measured.board)
         );
     };
-    let changes = committed.changes(&measured.figures());
+    let changes = committed.figures().changes(&measured.figures());
     let accepting = accepting(measured.board);
     if !changes.grown.is_empty() {
         let mut message = format!(
@@ -94,11 +83,11 @@ pub fn check(measured: &Measured) -> Result<String> {
             path().display(),
             changes.grown.join("\n  ")
         );
-        if file.compiler != measured.compiler {
+        if committed.compiler != measured.compiler {
             let _ = writeln!(
                 message,
                 "The figures were made with {}, this is {}: that may be why.",
-                file.compiler, measured.compiler
+                committed.compiler, measured.compiler
             );
         }
         bail!("{message}If this is meant to be, run `{accepting}` and commit the file.");
@@ -113,20 +102,18 @@ pub fn check(measured: &Measured) -> Result<String> {
     })
 }
 
-/// Writes the measured figures to the file.
-pub fn accept(measured: &Measured) -> Result<()> {
-    let mut file = if path().is_file() {
+/// Writes the measured figures to the file, and the tables of `runtime/BENCHMARKS.md` after them.
+pub fn accept(measured: Measured) -> Result<()> {
+    let mut boards = if path().is_file() {
         read()?
     } else {
-        File::default()
+        Boards::new()
     };
-    file.compiler.clone_from(&measured.compiler);
-    file.boards
-        .insert(measured.board.name().to_owned(), measured.figures());
-    let text = serde_json::to_string_pretty(&file)? + "\n";
+    boards.insert(measured.board.name().to_owned(), measured);
+    let text = serde_json::to_string_pretty(&boards)? + "\n";
     fs::write(path(), text).with_context(|| path().display().to_string())?;
     eprintln!("wrote {}", path().display());
-    Ok(())
+    benchmarks::write(&boards)
 }
 
 fn accepting(board: Board) -> String {
@@ -140,7 +127,8 @@ fn path() -> PathBuf {
     workspace::root().join("firmware-examples/bench/figures.json")
 }
 
-fn read() -> Result<File> {
+/// Reads the committed figures.
+pub fn read() -> Result<Boards> {
     let text = fs::read_to_string(path()).with_context(|| path().display().to_string())?;
     serde_json::from_str(&text).with_context(|| path().display().to_string())
 }

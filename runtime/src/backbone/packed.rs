@@ -40,7 +40,7 @@ pub struct ArenaTooSmall {
 }
 
 impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
-    /// Puts `model` to run in `arena`; contents do not matter.
+    /// Prepares `model` to run in `arena`, whatever the arena holds.
     ///
     /// # Errors
     /// If `arena` is shorter than [`Model::arena_len`].
@@ -54,8 +54,8 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         })
     }
 
-    /// As [`Self::new`], with the kernels for `instruction_set`: embeddings are the same. The portable
-    /// ones run in place of a set that this machine lacks; [`Self::instruction_set`] tells.
+    /// Prepares as [`Self::new`] does, with the kernels for `instruction_set`: embeddings are the same. If
+    /// this machine lacks the set, the portable kernels run; [`Self::instruction_set`] tells.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -101,7 +101,7 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
     }
 
     /// Runs the program over a patch and gives the int8 values of each part, in the order of the parts.
-    /// [`Model::outputs`] says what they stand for.
+    /// [`Model::outputs`] says which real numbers they stand for.
     ///
     /// # Errors
     /// If `patch` is not as long as the model's patches.
@@ -112,7 +112,7 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         Ok(outputs.map(|tensor| &arena[tensor.range()]))
     }
 
-    /// [`Backbone::embed`] for those who measure: calls `observe` with the index of each operator
+    /// Embeds as [`Backbone::embed`] does, and calls `observe` with the index of each operator
     /// right before and right after it runs.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! A program prepared for the instruction set of a host: operators found once, weights in the order
-//! in which its kernels read them.
+//! A program prepared for the instruction set of a host: its operators are found once, and its weights
+//! lie in the order in which the kernels read them.
 
 use super::run::{Moment, Observer, convolution, copy_addend, run_op};
 use crate::model::{Model, Op, OpKind, proven};
@@ -48,7 +48,7 @@ impl<'a> Repacked<'a> {
         })
     }
 
-    /// Returns what it runs on.
+    /// Returns the instruction set that it runs on.
     pub fn instruction_set(&self) -> InstructionSet {
         self.instruction_set
     }

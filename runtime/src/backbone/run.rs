@@ -3,7 +3,7 @@
 use crate::model::{Op, OpKind, proven};
 use crate::nn::{AveragePool, Convolution, MaxPool, arch, portable};
 
-/// When an operator is observed: see [`PackedBackbone::embed_observed`](super::PackedBackbone::embed_observed).
+/// Moment at which an operator is observed: see [`PackedBackbone::embed_observed`](super::PackedBackbone::embed_observed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Moment {

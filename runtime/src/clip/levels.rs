@@ -23,7 +23,9 @@ impl Levels {
     /// Takes samples, full scale being 1. Samples that the frontend takes as silence are silence here
     /// too.
     pub fn push(&mut self, samples: &[f32]) {
-        samples.iter().for_each(|sample| self.add(*sample));
+        for sample in samples {
+            self.add(*sample);
+        }
     }
 
     /// Takes samples of 16-bit PCM, as [`Self::push`] does.

@@ -45,7 +45,9 @@ pub fn softmax(scores: &mut [f32]) {
         *score = libm::expf(*score - largest);
         sum += *score;
     }
-    scores.iter_mut().for_each(|score| *score /= sum);
+    for score in scores {
+        *score /= sum;
+    }
 }
 
 #[cfg(test)]

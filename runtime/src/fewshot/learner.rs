@@ -3,8 +3,8 @@
 use super::storage::{HeadMut, StorageMut};
 use super::strangers::StrangerStatistics;
 use super::{
-    Calibration, ClassId, Decision, DirectionError, FitError, HeadKind, Metric, Role, SupportError,
-    SupportSet, best_score, direction, fit, fit_scratch_len, scores,
+    Calibration, Class, ClassId, Decision, DirectionError, FitError, HeadKind, Metric, Role,
+    SupportError, SupportSet, best_score, direction, fit, fit_scratch_len, scores,
 };
 use crate::space::EmbeddingSpace;
 
@@ -118,7 +118,7 @@ impl<'b> Learner<'b> {
         Ok(Self {
             kind,
             metric: Metric::new(space.parts()),
-            support: SupportSet::new(storage.classes, storage.directions, space),
+            support: SupportSet::new(storage.classes, storage.directions, &space),
             head: storage.head,
             query: storage.query,
             calibration: Calibration::default(),
@@ -178,7 +178,7 @@ impl<'b> Learner<'b> {
         let own = self.support.default_threshold();
         own.unwrap_or_else(|| {
             self.strangers()
-                .threshold(self.space().reference(), &self.calibration)
+                .threshold(self.space().reference(), self.calibration)
         })
     }
 
@@ -233,7 +233,7 @@ impl<'b> Learner<'b> {
     /// Counts the classes and examples that are enabled.
     fn taking_part(&self) -> [usize; 2] {
         let enabled = self.support.classes().iter().filter(|c| c.is_enabled());
-        let examples = enabled.clone().map(|class| class.examples());
+        let examples = enabled.clone().map(Class::examples);
         [enabled.count(), examples.sum()]
     }
 

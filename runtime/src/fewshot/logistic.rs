@@ -124,7 +124,9 @@ pub(super) fn fit(
     dual_out.copy_from_slice(&dual[..classes * n]);
     bias.copy_from_slice(&dual[classes * n..]);
     let mean = bias.iter().sum::<f32>() / classes as f32;
-    bias.iter_mut().for_each(|bias| *bias -= mean);
+    for bias in bias {
+        *bias -= mean;
+    }
     Ok(())
 }
 
@@ -246,9 +248,9 @@ impl Problem<'_> {
             out[at] = self.c * others - dual[at];
             out_biases[own] += self.c * others;
         }
-        out_biases
-            .iter_mut()
-            .for_each(|bias| *bias /= self.bias_weight);
+        for bias in out_biases {
+            *bias /= self.bias_weight;
+        }
     }
 
     /// The Hessian times a vector whose logits are given.

@@ -49,7 +49,9 @@ pub(super) fn fit(
             solve_factored(k, pivots, remainder);
             // The rounding of the remainders' mean comes out of the solver divided by lambda.
             let excess = remainder.iter().sum::<f32>() / n as f32;
-            remainder.iter_mut().for_each(|change| *change -= excess);
+            for change in remainder.iter_mut() {
+                *change -= excess;
+            }
             add_scaled(dual, 1.0, remainder);
         }
         // What is left on average of Y - X W'.

@@ -148,7 +148,7 @@ impl StrangerStatistics {
     /// reference knows are less alike than they are to each other. A known sound is more like its class
     /// than they are, so that a threshold at their lower quantile of [`SPARED`] rejects few of those:
     /// the threshold for unrelated strangers is never below it.
-    pub fn threshold(&self, reference: &Reference, calibration: &Calibration) -> f32 {
+    pub fn threshold(&self, reference: &Reference, calibration: Calibration) -> f32 {
         let rate = calibration.false_acceptance.clamp(0.0, 1.0);
         // One of `n` independent comparisons exceeds what each does with the share `1 - (1 - rate)^(1/n)`.
         let each = -libm::expm1f(libm::log1pf(-rate) / self.independent);
@@ -227,13 +227,13 @@ mod tests {
     #[test]
     fn more_classes_ask_for_more_likeness() {
         let calibration = Calibration::default();
-        let one = statistics(&[0.0], &[0]).threshold(&reference(), &calibration);
-        let two = statistics(&[0.0, 90.0], &[0, 1]).threshold(&reference(), &calibration);
+        let one = statistics(&[0.0], &[0]).threshold(&reference(), calibration);
+        let two = statistics(&[0.0, 90.0], &[0, 1]).threshold(&reference(), calibration);
         assert!((one - 0.48).abs() < 1e-5);
         // Half of five in a hundred, 2.5 in a hundred, lies between the quantiles of 5 and 2.
         assert!(two > 0.55 && two < 0.6, "{two}");
         assert!(
-            (StrangerStatistics::NONE.threshold(&reference(), &calibration) - 0.48).abs() < 1e-5
+            (StrangerStatistics::NONE.threshold(&reference(), calibration) - 0.48).abs() < 1e-5
         );
     }
 
@@ -247,16 +247,16 @@ mod tests {
         let near = statistics(&[0.0, 20.0, 40.0], &[0, 1, 2]);
         let [mean, deviation] = near.related.unwrap();
         assert!((mean - 20.0_f32.to_radians().cos()).abs() < 1e-4 && deviation > 0.01);
-        assert!(near.threshold(&reference(), &related) > mean);
+        assert!(near.threshold(&reference(), related) > mean);
         // Nor are unrelated ones as like them as they are to each other.
-        let unrelated = near.threshold(&reference(), &Calibration::default());
+        let unrelated = near.threshold(&reference(), Calibration::default());
         assert!(unrelated > 0.65 && unrelated < mean, "{unrelated}");
         // A single class knows nothing of its kind.
         let alone = statistics(&[0.0, 10.0], &[0, 0]);
         assert_eq!(alone.related, None);
         assert_eq!(
-            alone.threshold(&reference(), &related),
-            alone.threshold(&reference(), &Calibration::default())
+            alone.threshold(&reference(), related),
+            alone.threshold(&reference(), Calibration::default())
         );
         // Negatives do: they are strangers, and nothing is taken for one of them.
         let negatives = statistics(&[0.0, 30.0, 40.0], &[0, 9, 9]);
@@ -274,7 +274,7 @@ mod tests {
             let at = |false_acceptance| {
                 known.threshold(
                     &reference(),
-                    &Calibration {
+                    Calibration {
                         false_acceptance,
                         strangers,
                     },
@@ -301,7 +301,7 @@ mod tests {
             let known = statistics(&degrees, &labels);
             let strangers = if related { Strangers::Related } else { Strangers::Unrelated };
             let calibration = Calibration { false_acceptance: rate, strangers };
-            let threshold = known.threshold(&reference(), &calibration);
+            let threshold = known.threshold(&reference(), calibration);
             prop_assert!((-1.0..=1.0).contains(&threshold));
             let chance = |similarity| known.chance(&reference(), strangers, similarity);
             let alike = known.related.is_some() && strangers == Strangers::Unrelated;
@@ -312,7 +312,7 @@ mod tests {
             prop_assert!(chance(threshold + 0.1) <= chance(threshold) + 1e-6);
             prop_assert!(chance(threshold - 0.1) >= chance(threshold) - 1e-6);
             let stricter = Calibration { false_acceptance: 0.5 * rate, strangers };
-            prop_assert!(known.threshold(&reference(), &stricter) >= threshold - 1e-6);
+            prop_assert!(known.threshold(&reference(), stricter) >= threshold - 1e-6);
         }
     }
 }

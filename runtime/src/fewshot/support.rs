@@ -98,13 +98,13 @@ impl<'b> SupportSet<'b> {
     pub(super) fn new(
         classes: &'b mut [Class],
         directions: &'b mut [i8],
-        space: EmbeddingSpace<'b>,
+        space: &EmbeddingSpace<'b>,
     ) -> Self {
         Self {
             classes,
             used: 0,
             directions,
-            space,
+            space: *space,
             default_threshold: None,
             next_id: ClassId::new(0),
         }

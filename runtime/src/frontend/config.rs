@@ -1,6 +1,8 @@
 //! The parameters of the log-mel features. They travel inside the model, so that training and
 //! device cannot disagree about them.
 
+use super::fft::LONGEST;
+
 /// Parameters of the log-mel frontend.
 ///
 /// Frame `i` covers samples `[i * hop, i * hop + window)`, weighted by a periodic Hann window of
@@ -82,8 +84,7 @@ impl FrontendConfig {
         let check = |ok: bool, error: E| if ok { Ok(()) } else { Err(error) };
         check((1..=384_000).contains(&self.sample_rate), E::SampleRate)?;
         check(
-            self.window.is_power_of_two()
-                && (64..=super::fft::LONGEST).contains(&usize::from(self.window)),
+            self.window.is_power_of_two() && (64..=LONGEST).contains(&usize::from(self.window)),
             E::Window,
         )?;
         check((1..=self.window).contains(&self.hop), E::Hop)?;
@@ -100,12 +101,6 @@ impl FrontendConfig {
             (-1e4..=1e4).contains(&self.mean) && self.scale > 0.0 && self.scale <= 1e4,
             E::Normalisation,
         )
-    }
-
-    /// Returns the length in `f32` of the buffer that a [`Frontend`](super::Frontend) works in:
-    /// `2 * window - hop + 3 * mels + 2 + (mels + 3) / 2`.
-    pub const fn buffer_len(&self) -> usize {
-        super::log_mel::Parts::of(self).total()
     }
 
     /// Returns the number of values in a patch: `frames * mels`.

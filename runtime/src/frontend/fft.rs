@@ -2,7 +2,7 @@
 
 use core::f64::consts::PI;
 
-/// Longest frame: what a device has without the feature, and every host.
+/// Longest window, samples.
 pub(super) const LONGEST: usize = if cfg!(feature = "long-windows") {
     4096
 } else {
@@ -22,7 +22,7 @@ static SINE: [f32; QUARTER + 1] = {
     table
 };
 
-/// A value of [`SINE`], by Taylor's series about the nearer end of the quarter: below an eighth of a
+/// Computes a value of [`SINE`], by Taylor's series about the nearer end of the quarter: below an eighth of a
 /// turn twelve terms are exact to double precision.
 const fn sine(i: usize) -> f32 {
     let from_end = 2 * i > QUARTER;

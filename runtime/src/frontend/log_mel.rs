@@ -1,14 +1,15 @@
 //! The streaming log-mel frontend.
 
+use super::config::{FrontendConfig, FrontendConfigError};
 use super::mel::Filters;
-use super::{FrontendConfig, FrontendConfigError, fft, logarithm};
+use super::{fft, logarithm};
 
 /// Largest magnitude of a sample that is taken as it is. Samples are meant to lie in [-1, 1]; one
 /// beyond this limit, infinite or not a number is taken as silence and counted in
 /// [`Frontend::invalid_samples`], so that a feature is finite whatever comes in.
 pub const SAMPLE_LIMIT: f32 = 65_536.0;
 
-/// Samples in, normalised log-mel frames out, in a buffer that the caller owns.
+/// Turns samples into normalised log-mel frames, in a buffer that the caller owns.
 ///
 /// The frames depend on the samples only, bit for bit, not on how they are cut into calls.
 ///
@@ -35,7 +36,7 @@ pub struct Frontend<'b> {
     filters: Filters<'b>,
     /// The samples of the frame being filled, and where it is computed, in their place.
     work: &'b mut [f32],
-    /// Meanwhile, those of its samples that the next frame covers, too.
+    /// Copies of those of its samples that the next frame covers, too.
     kept: &'b mut [f32],
     frame: &'b mut [f32],
     /// Samples in `work`.
@@ -67,7 +68,7 @@ pub enum FrontendError {
 }
 
 /// Lengths of the buffer's parts.
-pub(super) struct Parts {
+struct Parts {
     filters: usize,
     work: usize,
     kept: usize,
@@ -75,7 +76,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) const fn of(config: &FrontendConfig) -> Self {
+    const fn of(config: &FrontendConfig) -> Self {
         let window = config.window as usize;
         Self {
             filters: Filters::buffer_len(config.mels as usize),
@@ -85,8 +86,16 @@ impl Parts {
         }
     }
 
-    pub(super) const fn total(&self) -> usize {
+    const fn total(&self) -> usize {
         self.filters + self.work + self.kept + self.frame
+    }
+}
+
+impl FrontendConfig {
+    /// Returns the length in `f32` of the buffer that a [`Frontend`] works in:
+    /// `2 * window - hop + 3 * mels + 2 + (mels + 3) / 2`.
+    pub const fn buffer_len(&self) -> usize {
+        Parts::of(self).total()
     }
 }
 
@@ -95,7 +104,8 @@ impl<'b> Frontend<'b> {
     /// [`FrontendConfig::buffer_len`] values are used, whatever they hold.
     ///
     /// # Errors
-    /// [`FrontendError`].
+    /// [`FrontendError`] if a parameter of `config` is out of its range, or `buffer` is shorter than
+    /// [`FrontendConfig::buffer_len`].
     pub fn new(config: FrontendConfig, buffer: &'b mut [f32]) -> Result<Self, FrontendError> {
         config.validate()?;
         let parts = Parts::of(&config);

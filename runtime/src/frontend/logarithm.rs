@@ -1,4 +1,4 @@
-//! The natural logarithm in single precision, the same bits on every target and cheap.
+//! Natural logarithm in single precision: cheap, and the same bits on every target.
 
 /// Coefficients of `P` in `ln(1 + f) = f - f^2 / 2 + f^3 P(f)`, for `sqrt(1/2) - 1 <= f <= sqrt(2) - 1`,
 /// from the lowest power up: fitted by reweighted least squares until the greatest relative error of
@@ -18,11 +18,11 @@ const P: [f32; 8] = [
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
-/// `ln(x)` for a positive, finite `x`, subnormal numbers among them; within 1.0 units in the last
-/// place of the true value, or 1e-8 where that is more.
+/// Computes `ln(x)` for a positive, finite `x`, subnormal or not. The result is within 1.0 units in the
+/// last place of the true value, or within 1e-8 where that is more.
 ///
-/// Only integer operations, additions and multiplications in a fixed order: no table, no division, no
-/// fused multiply-add.
+/// It uses integer operations, additions and multiplications in a fixed order: no table, no division,
+/// no fused multiply-add.
 pub(super) fn ln(x: f32) -> f32 {
     const SUBNORMAL_SHIFT: i32 = 24;
     let (x, shift) = if x < f32::MIN_POSITIVE {

@@ -1,6 +1,6 @@
 //! Triangular filters, equally spaced on the HTK mel scale, in their sparse form.
 
-use super::FrontendConfig;
+use super::config::FrontendConfig;
 
 /// Edges of equally spaced bands, Hz, each from the one before it.
 ///
@@ -15,7 +15,7 @@ struct Edges {
 impl Edges {
     const CORNER: f64 = 700.0;
 
-    /// From `f_min` to `f_max` in `count` steps.
+    /// Divides `f_min` to `f_max` into `count` steps.
     fn new(f_min: f32, f_max: f32, count: u32) -> Self {
         let position = 1.0 + f64::from(f_min) / Self::CORNER;
         let whole = (1.0 + f64::from(f_max) / Self::CORNER) / position;
@@ -31,9 +31,9 @@ impl Edges {
     }
 }
 
-/// The root of degree `n` of `x`, at least 1, by Newton's iteration: it begins above the root
-/// (Bernoulli's inequality) and falls until double precision ends it. Smaller and as exact as a
-/// logarithm and a power from libm.
+/// Computes the root of degree `n` of `x`, which is at least 1, by Newton's iteration. The iteration
+/// begins above the root (Bernoulli's inequality) and falls until double precision ends it. The code is
+/// smaller than a logarithm and a power from libm, and as exact.
 fn root(x: f64, n: u32) -> f64 {
     let degree = f64::from(n);
     let mut root = 1.0 + (x - 1.0) / degree;
@@ -68,7 +68,7 @@ pub(super) struct Filters<'b> {
 }
 
 impl<'b> Filters<'b> {
-    /// Length in `f32` of the buffer that filters for `mels` bands take.
+    /// Returns the length in `f32` of the buffer that filters for `mels` bands take.
     pub(super) const fn buffer_len(mels: usize) -> usize {
         (mels + 2).div_ceil(2) + 2 * (mels + 1)
     }
@@ -94,7 +94,7 @@ impl<'b> Filters<'b> {
         let mut first = first_at_or_above(lower);
         first_bins[0] = first as u16;
         for (j, slope) in slopes.iter_mut().enumerate() {
-            // The last one to the last bit, whatever the steps to it were rounded to.
+            // The last edge is exact, however the steps to it were rounded.
             let upper = match j == mels {
                 true => f64::from(config.f_max),
                 false => edges.next(),

@@ -1,4 +1,4 @@
-//! Samples to normalised log-mel frames, streaming.
+//! Turns a stream of samples into normalised log-mel frames.
 //!
 //! Training and every engine make their features here, with the same bits on every target: the
 //! arithmetic is microfft, libm (for the edges of the mel filters) and plain `f32` operations, without

@@ -1,8 +1,11 @@
 //! Handles each frame while samples are pushed: gate, windows, judgements, events.
 
-use super::{Event, Judgement, ListenError, StreamState, Window};
+use super::error::ListenError;
+use super::stream_state::StreamState;
+use super::trigger::Judgement;
+use super::window::{Event, Window};
 use crate::backbone::Backbone;
-use crate::fewshot::{ClassifyError, Decision, Learner, Role};
+use crate::fewshot::{Class, ClassifyError, Decision, Learner, Role};
 
 /// Frames before the one that opens the gate which belong to the sound: its attack.
 const LEAD: u64 = 2;
@@ -116,7 +119,7 @@ fn classify<'s>(
     scores: &'s mut [f32],
 ) -> Result<Option<(Decision<'s>, Judgement)>, ClassifyError> {
     let mut classes = learner.support().classes().iter();
-    if !classes.any(|class| class.is_enabled()) {
+    if !classes.any(Class::is_enabled) {
         return Ok(None);
     }
     let decision = match learner.classify(embedding, scores) {

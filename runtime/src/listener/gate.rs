@@ -1,16 +1,16 @@
-//! The energy gate: which frames stand out from what the place sounds like.
+//! The energy gate finds the frames that stand out from the background.
 //!
-//! Noise never lies still at its own mean: of every frame some bands are above it. What tells a sound
-//! is therefore not how far a frame is above the background but how much farther than the
-//! background's own frames usually are.
+//! Noise never lies still at its own mean: some bands of every frame are above it. So a sound is not
+//! told by how far a frame is above the background, but by how much farther it is than the background's
+//! own frames usually are.
 
 use crate::frontend::FrontendConfig;
 
 /// Seconds in which the background is followed.
 const FOLLOW: f32 = 5.0;
 
-/// Largest distance of a frame from the background that counts while it is followed, dB: a sound in it
-/// moves the background no faster than by so much in [`FOLLOW`].
+/// Largest distance of a frame from the background that counts while it is followed, dB. A sound moves
+/// the background by no more than this in [`FOLLOW`] seconds.
 const BAND_STEP: f32 = 6.0;
 const LEVEL_STEP: f32 = 1.5;
 
@@ -76,9 +76,9 @@ impl<'b> Gate<'b> {
         self.open = 0;
     }
 
-    /// Takes a frame; gives how far it stands out, dB: its level less the usual one. The level is the
-    /// mean over bands of what is above the background, by its fourth power: a tone in one band of 64
-    /// would hardly change a plain mean.
+    /// Takes a frame and returns how far it stands out, dB: its level less the usual one. The level is
+    /// the mean over bands of the excess over the background, by its fourth power: a tone in one band
+    /// of 64 would hardly change a plain mean.
     pub(super) fn push(&mut self, frame: &[f32]) -> f32 {
         let bands = frame.len() as f32;
         let (mut above, mut sum) = (0.0, 0.0);
@@ -121,7 +121,7 @@ impl<'b> Gate<'b> {
         self.open > 0
     }
 
-    /// Whether the newest frame is what the gate is open for, and not the time after it.
+    /// Tells whether the newest frame itself stands out. The gate stays open for a while after it.
     pub(super) fn stands_out(&self) -> bool {
         self.open > 0 && self.open == self.hold
     }

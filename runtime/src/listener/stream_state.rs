@@ -1,6 +1,7 @@
 //! The state of a stream: the last frames, the background, the sound that is heard.
 
-use super::{Gate, Trigger};
+use super::gate::Gate;
+use super::trigger::Trigger;
 use crate::backbone::Backbone;
 use crate::clip::{FrameRing, repeat_until_full};
 use crate::frontend::FrontendConfig;
@@ -95,7 +96,7 @@ impl StreamState<'_> {
         self.judged_to = self.ending;
         let weight = 1.0 / f32::from(self.judged.min(self.smoothing));
         for (mean, value) in self.smoothed.iter_mut().zip(&*self.embedding) {
-            // Not added to what an earlier sound has left there, which may be anything.
+            // The first value replaces the mean of an earlier sound, which may be anything.
             *mean = if self.judged == 1 {
                 *value
             } else {

@@ -1,6 +1,6 @@
-//! From judgements to events: agreement, hysteresis and the refractory period.
+//! Turns judgements into events: agreement, hysteresis and the refractory period.
 
-use super::ListenerConfig;
+use super::config::ListenerConfig;
 use crate::fewshot::ClassId;
 
 /// A judged window, as [`Trigger`] sees it.
@@ -28,7 +28,7 @@ pub struct Trigger {
     agreeing: u16,
     /// In the unit of `now`.
     refractory: u64,
-    /// The class that was last recognised, and in how many judgements in a row.
+    /// The class of the last judgement that recognised one, and how many in a row did.
     candidate: (ClassId, u16),
     /// The class of the event that goes on.
     held: Option<ClassId>,

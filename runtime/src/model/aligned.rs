@@ -1,7 +1,7 @@
 //! Bytes at addresses that a model can be opened at.
 
-#[cfg(feature = "std")]
-use super::ALIGNMENT;
+/// Addresses of models are multiples of this; see [`Aligned`].
+pub const ALIGNMENT: usize = super::wire::SECTION_ALIGN;
 
 /// A value at an address that is a multiple of 16.
 ///
@@ -28,7 +28,7 @@ use super::ALIGNMENT;
 #[repr(C, align(16))]
 pub struct Aligned<T: ?Sized>(pub T);
 
-const _: () = assert!(core::mem::align_of::<Aligned<u8>>() == super::ALIGNMENT);
+const _: () = assert!(core::mem::align_of::<Aligned<u8>>() == ALIGNMENT);
 
 /// Owned bytes at an address that is a multiple of 16, for models read from files. Dereferences to
 /// the bytes.
@@ -42,7 +42,7 @@ pub struct AlignedBytes {
 
 #[cfg(feature = "std")]
 impl AlignedBytes {
-    /// A copy of `bytes`.
+    /// Copies `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
         let mut buffer: Vec<u8> = Vec::with_capacity(bytes.len() + ALIGNMENT);
         let start = buffer.as_ptr().align_offset(ALIGNMENT);

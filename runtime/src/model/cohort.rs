@@ -1,5 +1,5 @@
-//! Directions of ordinary sounds, packed with a model: what a query is compared with beside the
-//! sounds that were taught.
+//! Directions of ordinary sounds, packed with a model. A query is compared with them as well as with
+//! the sounds that were taught.
 
 /// Directions of ordinary sounds: int8, as [`crate::fewshot::direction`] makes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

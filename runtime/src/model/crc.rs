@@ -43,7 +43,7 @@ impl Crc32 {
         self
     }
 
-    /// The checksum.
+    /// Returns the checksum.
     pub const fn finish(self) -> u32 {
         !self.0
     }

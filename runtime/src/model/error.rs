@@ -1,7 +1,6 @@
-//! Why bytes are not a model.
+//! Errors of opening a model.
 
-use super::wire::SectionKind;
-use super::{MAX_ARENA, MAX_OPS, VERSION};
+use super::wire::{MAX_ARENA, MAX_OPS, SectionKind, VERSION};
 use crate::frontend::FrontendConfigError;
 use crate::space::PartsError;
 
@@ -45,7 +44,7 @@ pub enum OpenError {
         /// CRC-32 of the bytes.
         found: u32,
     },
-    /// A field that must be zero, or that an operator has no use for, says something.
+    /// A field that must be zero, or that an operator does not use, is set.
     #[error("a reserved field is not zero")]
     Reserved,
     /// The section table leaves the file, or has too many records.
@@ -57,7 +56,7 @@ pub enum OpenError {
         /// Its place in the section table.
         index: u16,
     },
-    /// A section that must be understood and is not.
+    /// This reader does not know a section that it must understand.
     #[error("section kind {kind} is needed to read this model and unknown here: update the reader")]
     UnknownSection {
         /// Number of its kind.
@@ -159,7 +158,7 @@ pub enum OpenError {
         /// The operator.
         op: u16,
     },
-    /// A least value above the greatest.
+    /// The least value of a clamp is above its greatest.
     #[error("operator {op}: least output above the greatest")]
     Clamp {
         /// The operator.

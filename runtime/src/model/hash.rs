@@ -2,8 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
+use super::error::OpenError;
+use super::view::Model;
 use super::wire::{Header, SectionKind, SectionRecord};
-use super::{Model, OpenError, sections, validate};
+use super::{sections, validate};
 use crate::space::BackboneId;
 
 /// Computes the SHA-256 hash of a file's contents: of magic and version, then of each section but the

@@ -1,10 +1,11 @@
 //! The program: the records of tensors and operators, and the constants that operators refer to.
 
+use super::error::OpenError;
 use super::op::{Op, OpKind, Scratch, Tables};
+use super::tensor::Tensor;
 use super::wire::{
     NO_OPERAND, NO_TABLE, NetworkHeader, OpRecord, SECTION_ALIGN, TensorRecord, field,
 };
-use super::{OpenError, Tensor};
 use crate::nn::{AddRule, Layout, Requantisation};
 
 /// Largest kernel of a convolution, in either direction.
@@ -53,7 +54,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// Finds all that operator `index` refers to. That it is there is checked, not that it makes
+    /// Finds everything that operator `index` refers to. Checks that it is there, not that it makes
     /// sense.
     pub fn op(&self, index: usize) -> Result<Op<'a>, OpenError> {
         let op = index as u16;

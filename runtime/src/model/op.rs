@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::Tensor;
+use super::tensor::Tensor;
 use crate::nn::{AddRule, Layout, Requantisation, Window};
 
 /// Kind of an operator: the computation.

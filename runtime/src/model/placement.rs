@@ -1,11 +1,12 @@
-//! How long each tensor is needed, and how much memory that takes at least.
+//! Computes how long each tensor is needed, and the least memory that this takes.
 //!
 //! Time runs from 0, when the patch is written, over `i + 1`, when operator `i` runs, to one more
 //! than the number of operators, when the parts are read. Tensor `t` is written at time `t`.
 
 use core::ops::RangeInclusive;
 
-use super::{Model, proven};
+use super::proven::proven;
+use super::view::Model;
 
 impl Model<'_> {
     /// Returns the times from writing tensor `index` to its last use; `None` if there is no such

@@ -1,6 +1,6 @@
 //! Finds the sections of a file, and checks that each lies where it may.
 
-use super::OpenError;
+use super::error::OpenError;
 use super::wire::{Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord};
 
 /// Sections that this reader can know: one more than the largest number of a kind.
@@ -35,7 +35,7 @@ impl<'a> Sections<'a> {
             match SectionKind::from_number(record.kind) {
                 Some(kind) => {
                     let slot = &mut found[kind as usize];
-                    // Which of two were meant cannot be known.
+                    // Nothing says which of the two is meant.
                     if slot.replace(contents).is_some() {
                         return Err(OpenError::RepeatedSection(kind));
                     }
@@ -43,7 +43,7 @@ impl<'a> Sections<'a> {
                 None if record.flags & SectionRecord::MUST_UNDERSTAND != 0 => {
                     return Err(OpenError::UnknownSection { kind: record.kind });
                 }
-                // Something that a later version adds, which changes nothing of the rest.
+                // A later version adds this; the rest means the same without it.
                 None => {}
             }
         }

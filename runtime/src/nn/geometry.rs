@@ -1,4 +1,4 @@
-//! Shapes of maps and how a window walks over them.
+//! Shapes of maps, and windows that walk over them.
 
 /// Height (time), width (mel) and channels of a map in NHWC order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Shape {
         }
     }
 
-    /// Number of values in the map.
+    /// Returns the number of values in the map.
     pub const fn len(&self) -> usize {
         self.height * self.width * self.channels
     }
@@ -95,12 +95,12 @@ impl Window {
         }
     }
 
-    /// Number of positions under the kernel.
+    /// Returns the number of positions under the kernel.
     pub const fn area(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Height and width of the output over a map of `height` x `width`.
+    /// Returns height and width of the output over a map of `height` x `width`.
     ///
     /// Returns `None` where the window does not fit: kernel or stride is zero, the padding is as
     /// wide as the kernel (a window could lie wholly outside), or the kernel is larger than the

@@ -1,4 +1,4 @@
-//! How the weights of a convolution lie in memory.
+//! Orders in which the weights of a convolution lie in memory.
 
 use super::geometry::Window;
 
@@ -31,32 +31,32 @@ impl Layout {
         all.into_iter().find(|&layout| layout as u8 == number)
     }
 
-    /// Number of values from one row of a kernel to the next, of one output channel.
+    /// Returns the number of values from one row of a kernel to the next, of one output channel.
     pub const fn row_len(self, window: &Window, input_channels: usize) -> usize {
         self.filled(window.kernel[1] * input_channels)
     }
 
-    /// Number of values of a whole kernel of one output channel.
+    /// Returns the number of values of a whole kernel of one output channel.
     pub const fn column_len(self, window: &Window, input_channels: usize) -> usize {
         window.kernel[0] * self.row_len(window, input_channels)
     }
 
-    /// Number of values of the adapter of one output channel.
+    /// Returns the number of values of the adapter of one output channel.
     pub const fn adapter_len(self, input_channels: usize) -> usize {
         self.filled(input_channels)
     }
 
-    /// Number of output channels that are stored, for `channels` that there are.
+    /// Returns the number of channels that are stored for `channels` output channels.
     pub const fn stored_channels(self, channels: usize) -> usize {
         self.filled(channels)
     }
 
-    /// Bytes of the kernels, or adapters, of `channels` output channels with `len` values each.
+    /// Returns the bytes of the kernels, or adapters, of `channels` output channels with `len` values each.
     pub const fn bytes(self, channels: usize, len: usize) -> usize {
         self.stored_channels(channels).saturating_mul(len)
     }
 
-    /// Bytes of scratch memory that a convolution may use.
+    /// Returns the bytes of scratch memory that a convolution may use.
     ///
     /// With [`Rows`](Self::Rows) these are the values under the kernel for one output position, none
     /// for a 1x1 kernel. With [`Pairs`](Self::Pairs) they are those values for four positions, 16 bits
@@ -70,7 +70,7 @@ impl Layout {
         }
     }
 
-    /// Index of value `k` of output channel `o` among kernels or adapters of which a channel has
+    /// Returns the index of value `k` of output channel `o` among kernels or adapters of which a channel has
     /// `len` values. With pairs, two bytes from there hold that of the pair's other channel too.
     pub(super) const fn index(self, len: usize, o: usize, k: usize) -> usize {
         match self {

@@ -94,7 +94,7 @@ impl Convolution<'_> {
             && (self.output.width - 1) * stride_x < self.input.width
     }
 
-    /// Output value of channel `o` with accumulator `acc`, where the output holds `before`.
+    /// Returns the output value of channel `o` with accumulator `acc`, where the output holds `before`.
     #[inline(always)]
     pub(super) fn finish(&self, o: usize, acc: i32, before: i8) -> i8 {
         let q = self.requantisation.apply(acc, self.multipliers[o]);

@@ -7,7 +7,7 @@ pub const MAX_PRE_SHIFT: u8 = 15;
 /// Binary places after the point in the multipliers of an [`AddRule`].
 pub const ADD_FRACTION_BITS: u32 = 20;
 
-/// How a tensor's int8 values stand for reals: `real = (q - zero_point) * scale`.
+/// Maps a tensor's int8 values to real numbers: `real = (q - zero_point) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quantisation {
@@ -32,7 +32,7 @@ impl Quantisation {
         }
     }
 
-    fn quantise_by(&self, inverse: f32, x: f32) -> i8 {
+    fn quantise_by(self, inverse: f32, x: f32) -> i8 {
         let shifted = x * inverse + 0.5;
         // `as` truncates towards zero, saturates, and turns NaN into 0. Where that went up, one step
         // down gives the floor. Far outside the range of i8 the exact value does not matter.

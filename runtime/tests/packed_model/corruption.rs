@@ -1,4 +1,4 @@
-//! Damaged and forged files: an error or a model that runs, never a panic.
+//! Opens damaged and forged files: each gives an error or a model that runs, never a panic.
 
 use mtslvr_pack::builder::seal;
 use mtslvr_runtime::backbone::PackedBackbone;

@@ -1,4 +1,4 @@
-//! The engine against the same network in real numbers, and the ways of packing it against each other.
+//! Compares the engine with the same network in real numbers, and the ways of packing it with each other.
 
 use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
@@ -59,7 +59,7 @@ fn the_engine_computes_the_described_network() {
     }
 }
 
-/// Every kind of operator through the engine, with the kernels of every instruction set that this
+/// Runs every kind of operator through the engine, with the kernels of every instruction set that this
 /// machine has.
 #[cfg(feature = "std")]
 #[test]
@@ -138,7 +138,7 @@ fn running_shared_operators_once_changes_no_byte() {
         let shared = [0, 2 + 6, 2 + 6 + 7 + 1][split_from];
         assert_eq!(apart.ops.len() - spec.ops.len(), 2 * shared, "{split_from}");
         assert_eq!(run(&spec), run(&apart));
-        // Tables are stored once either way: what is more are records, and what fills up sections.
+        // Tables are stored once either way; the rest is records and the filling of sections.
         let [len, apart_len] = [&spec, &apart].map(|spec| build(spec).unwrap().len());
         let records = 2 * shared * (OpRecord::LEN + TensorRecord::LEN);
         assert!(

@@ -1,7 +1,7 @@
-//! Files of version 1 of the format and what they compute, read for ever.
+//! Reads files of version 1 of the format, for ever, and compares their outputs.
 //!
-//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden` writes them anew;
-//! only a new version of the format is a reason to, for files of that version.
+//! `cargo test --release -p mtslvr-runtime --features std -- --ignored write_golden` writes them anew.
+//! Only a new version of the format is a reason for that.
 
 use std::path::{Path, PathBuf};
 

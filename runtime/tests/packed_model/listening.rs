@@ -1,4 +1,4 @@
-//! A stream through a packed model: the listener, the engine and the learner together.
+//! Sends a stream through a packed model: listener, engine and learner together.
 
 use mtslvr_pack::builder::build;
 use mtslvr_runtime::backbone::PackedBackbone;
@@ -60,7 +60,7 @@ fn sounds_enrolled_from_clips_are_heard_in_a_stream() {
         });
         heard.unwrap();
     }
-    // The place is silent from the first sample on: that is what the first window is of.
+    // The place is silent from the first sample on, so the first window holds silence.
     events.retain(|event| event.start > 0);
     let classes: Vec<u16> = events.iter().map(|event| event.class.get()).collect();
     assert_eq!(classes, [1, 0, 1], "{events:?}");

@@ -1,5 +1,5 @@
-//! The packed model as a whole: what the builder makes is what the engine runs, and nothing else is
-//! ever accepted.
+//! Tests the packed model as a whole: the engine runs what the builder makes, and nothing else is
+//! accepted.
 #![cfg(feature = "std")]
 
 mod corruption;

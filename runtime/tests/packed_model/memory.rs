@@ -1,4 +1,4 @@
-//! The arena against its lower bound.
+//! Compares the arena with its lower bound.
 
 use mtslvr_pack::builder::build;
 use mtslvr_runtime::model::Model;

@@ -1,4 +1,4 @@
-//! Small random networks from a seed, and what they compute in real numbers.
+//! Makes small random networks from a seed, and computes them in real numbers.
 
 use mtslvr_pack::builder::{
     Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,

@@ -163,7 +163,7 @@ fn the_hash_is_of_the_contents() {
     let counted = add_section(&file, counted).unwrap();
     assert_ne!(Model::open(&counted).unwrap().id(), model.id());
 
-    // Opening does not recompute it: a file that states another opens, and is told.
+    // Opening does not recompute the hash: a file that states a wrong one opens, and `verify_hash` tells.
     let mut other = file.clone();
     other[Header::LEN - 1] ^= 1;
     let checksum = wire::checksum(&other);

@@ -1,9 +1,9 @@
-//! Computes a description in real numbers: the engine is measured against it.
+//! Computes a description in real numbers, for comparison with the engine.
 
 use mtslvr_pack::builder::{Activation, ChannelRules, ModelSpec, OpKindSpec};
 use mtslvr_runtime::nn::{Shape, Window};
 
-/// All tensors in real numbers: what the description says, without any quantisation of activations.
+/// Computes all tensors of a description in real numbers, without quantisation of activations.
 pub fn interpret(spec: &ModelSpec, patch: &[f32]) -> Vec<Vec<f64>> {
     let mut tensors: Vec<Vec<f64>> = vec![patch.iter().map(|&x| x.into()).collect()];
     let mut shapes = vec![Shape::new(
@@ -83,7 +83,7 @@ fn affine(rules: &ChannelRules, o: usize, acc: f64) -> f64 {
     f64::from(rules.gain[o]) * f64::from(rules.scale[o]) * acc + f64::from(rules.shift[o])
 }
 
-/// Calls `visit(kernel position, pixel)` for what lies inside the map.
+/// Calls `visit(kernel position, pixel)` for every pixel inside the map.
 fn walk(window: &Window, map: Shape, oy: usize, ox: usize, mut visit: impl FnMut(usize, usize)) {
     for tap in 0..window.area() {
         let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);

@@ -141,7 +141,7 @@ fn embeddings_that_cannot_be() {
         part(&|record| field::part::RESERVED.set(record, [1; 7])),
         E::Reserved
     );
-    // No name, the other part's, one that is no text, one with more behind it.
+    // An empty name, the other part's name, bytes that are no text, and bytes behind the name.
     let first = *PartRecord::new("part 0", 0, 0, 0.0)
         .unwrap()
         .name

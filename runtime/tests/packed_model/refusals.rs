@@ -1,4 +1,4 @@
-//! Descriptions that cannot be packed, and what the builder says of them.
+//! Checks the errors of descriptions that cannot be packed.
 
 use mtslvr_pack::builder::{Activation, BuildError, ModelSpec, OpKindSpec, PartSpec, build};
 use mtslvr_runtime::model::OpenError;

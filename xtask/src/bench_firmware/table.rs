@@ -1,6 +1,7 @@
-//! The figures as tables in Markdown, ready for `runtime/BENCHMARKS.md`.
+//! The figures as tables in Markdown, as `cargo xtask bench-firmware` prints them.
 
 use super::{Layer, Measured};
+use crate::document::grouped;
 use std::fmt;
 
 impl fmt::Display for Measured {
@@ -53,24 +54,13 @@ impl fmt::Display for Measured {
             work(&what("decision"), head.decide_instructions)?;
         }
 
-        let memory = &self.memory;
         writeln!(f, "\n| example firmware | bytes |")?;
         writeln!(f, "|---|---|")?;
-        let head_and_arena = memory.arena_bytes + memory.frontend_bytes + memory.head_bytes;
-        for (what, bytes) in [
-            ("flash", self.flash_bytes),
-            ("flash: model", memory.model_bytes),
-            ("flash: code, constants, start values", memory.program_bytes),
-            ("RAM: statics", self.ram_bytes),
-            ("RAM: arena", memory.arena_bytes),
-            ("RAM: frontend", memory.frontend_bytes),
-            ("RAM: head", memory.head_bytes),
-            ("RAM: arena, frontend and head", head_and_arena),
-            ("stack, at its deepest", self.stack_bytes),
-        ] {
-            writeln!(f, "| {what} | {} |", grouped(bytes))?;
+        for (part, bytes) in memory_rows(self) {
+            writeln!(f, "| {part} | {} |", grouped(bytes))?;
         }
 
+        let memory = &self.memory;
         writeln!(f, "\n| runtime alone, without model | bytes of flash |")?;
         writeln!(f, "|---|---|")?;
         writeln!(f, "| all | {} |", grouped(memory.runtime_bytes))?;
@@ -81,6 +71,23 @@ impl fmt::Display for Measured {
         }
         writeln!(f, "| constants | {} |", grouped(rest))
     }
+}
+
+/// Lists the memory of the example firmware by part: name and bytes.
+pub fn memory_rows(measured: &Measured) -> [(&'static str, u64); 9] {
+    let memory = &measured.memory;
+    let head_and_arena = memory.arena_bytes + memory.frontend_bytes + memory.head_bytes;
+    [
+        ("flash", measured.flash_bytes),
+        ("flash: model", memory.model_bytes),
+        ("flash: code, constants, start values", memory.program_bytes),
+        ("RAM: statics", measured.ram_bytes),
+        ("RAM: arena", memory.arena_bytes),
+        ("RAM: frontend", memory.frontend_bytes),
+        ("RAM: head", memory.head_bytes),
+        ("RAM: arena, frontend and head", head_and_arena),
+        ("stack, at its deepest", measured.stack_bytes),
+    ]
 }
 
 fn layers(f: &mut fmt::Formatter<'_>, title: &str, layers: &[Layer]) -> fmt::Result {
@@ -114,30 +121,5 @@ fn row(
     match macs {
         0 => writeln!(f, "|"),
         _ => writeln!(f, "{:.2} |", instructions as f64 / macs as f64),
-    }
-}
-
-/// The number with a comma after every third digit from the right.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        assert_eq!(grouped(7), "7");
-        assert_eq!(grouped(123_456), "123,456");
-        assert_eq!(grouped(40_199_480), "40,199,480");
     }
 }

@@ -35,7 +35,7 @@ fn bits(learner: &mut Learner) -> Option<Vec<u32>> {
             strangers,
             ..Calibration::default()
         };
-        values.push(learner.strangers().threshold(&LIKENESS, &calibration));
+        values.push(learner.strangers().threshold(&LIKENESS, calibration));
     }
     Some(values.iter().map(|v| v.to_bits()).collect())
 }
@@ -58,7 +58,7 @@ const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 fn take(learner: &mut Learner, step: &Step) {
     let support = learner.support_mut();
     // Where there is no class, no class has this id.
-    let ids: Vec<ClassId> = support.classes().iter().map(|class| class.id()).collect();
+    let ids: Vec<ClassId> = support.classes().iter().map(Class::id).collect();
     let id = |place: usize| ids.get(place).copied().unwrap_or(ClassId::new(60_000));
     // Steps that are refused change nothing.
     let _ = match *step {

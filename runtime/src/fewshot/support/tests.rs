@@ -7,7 +7,7 @@ type Room = Storage<3, 5, 2>;
 fn set(room: &mut Room) -> SupportSet<'_> {
     let lent = room.lend();
     let space = space(&[2], &[0.0; 2], Reference::assumed(0.5));
-    SupportSet::new(lent.classes, lent.directions, space)
+    SupportSet::new(lent.classes, lent.directions, &space)
 }
 
 fn at(i: i8) -> [i8; 2] {

@@ -1,9 +1,11 @@
-//! Checks what a file says beside its network: frontend, parts, statistics, texts.
+//! Checks the sections beside the network: frontend, parts, statistics, texts.
 
 use crate::frontend::FrontendConfig;
+use crate::model::cohort::Cohort;
+use crate::model::error::OpenError;
 use crate::model::sections::Sections;
+use crate::model::view::{Model, read_reference};
 use crate::model::wire::{CohortHeader, PartRecord, SectionKind, field, read_frontend};
-use crate::model::{Cohort, Model, OpenError, read_reference};
 use crate::space::PartsError;
 
 /// Reads the frontend, whose parameters must make one.
@@ -91,8 +93,8 @@ pub(super) fn check_parts(model: &Model<'_>) -> Result<(), OpenError> {
     model.read_parts().map(drop).map_err(OpenError::Parts)
 }
 
-/// Checks that what is said of embeddings is as long as one, and made of finite numbers in their
-/// ranges and order.
+/// Checks that the statistics of embeddings are as long as an embedding, finite, in range and in
+/// order.
 pub(super) fn check_statistics(model: &Model<'_>) -> Result<(), OpenError> {
     let dim = model.parts().dim();
     if model.base_mean.len() != dim {

@@ -1,16 +1,40 @@
-//! Everything that is checked when a model is opened, in an order in which each check can rely on
-//! those before it.
+//! Opens a model. The checks run in an order in which each can rely on those before it.
 
 mod described;
 mod network;
 mod op;
 mod placement;
 
+use super::aligned::ALIGNMENT;
+use super::error::OpenError;
 use super::sections::Sections;
+use super::view::Model;
 use super::wire::{self, Header, SectionKind, field};
-use super::{ALIGNMENT, Model, OpenError};
 
-pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
+impl<'a> Model<'a> {
+    /// Checks every byte of `bytes`, which must be one whole model at an address that is a multiple
+    /// of [`ALIGNMENT`] ([`Aligned`](super::Aligned) sees to that), and gives the view.
+    ///
+    /// The CRC-32 finds accidents; whether the contents have the hash that the file states is not
+    /// checked here, see `verify_hash` (feature `hash`).
+    ///
+    /// # Errors
+    /// [`OpenError`]: the first rule of the format that is broken.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, OpenError> {
+        open(bytes)
+    }
+
+    /// Returns the length of the model that begins at `bytes`, from its header alone: for models in
+    /// a flash partition that is longer than they are.
+    ///
+    /// # Errors
+    /// If magic or version are not those of a model, or there are fewer bytes than the header says.
+    pub fn len_from_header(bytes: &[u8]) -> Result<usize, OpenError> {
+        length(bytes)
+    }
+}
+
+fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
     let expected = length(bytes)?;
     let found = bytes.len();
     if found > expected {
@@ -21,15 +45,15 @@ pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
         return Err(OpenError::Misaligned);
     }
     let record = header(bytes)?;
-    // Before all else: what follows describes a fault better only if the bytes are those written.
+    // First: the other checks describe a fault only if the bytes are those that were written.
     check_checksum(bytes, record)?;
     if field::header::RESERVED.get(record) != [0; 12] {
         return Err(OpenError::Reserved);
     }
     let sections = Sections::find(bytes, &Header::read(record))?;
 
-    // The network is checked against the frontend, the parts against the network, and what is said of
-    // embeddings against the parts.
+    // The network is checked against the frontend, the parts against the network, and the statistics
+    // of embeddings against the parts.
     let frontend = described::frontend(&sections)?;
     let network = network::read(&sections)?;
     let model = Model {
@@ -58,7 +82,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
 /// Takes the header of a file that has magic and version of this reader.
 pub(super) fn header(bytes: &[u8]) -> Result<&[u8; Header::LEN], OpenError> {
     let found = bytes.len();
-    // Said even of bytes that are too short, because that tells more.
+    // Checked even if the bytes are too short: a wrong magic tells more.
     if bytes.iter().zip(Header::MAGIC).any(|(&byte, m)| byte != m) {
         return Err(OpenError::Magic);
     }
@@ -67,14 +91,14 @@ pub(super) fn header(bytes: &[u8]) -> Result<&[u8; Header::LEN], OpenError> {
         found,
     })?;
     let version = field::header::VERSION.get(record);
-    if version != super::VERSION {
+    if version != wire::VERSION {
         return Err(OpenError::Version(version));
     }
     Ok(record)
 }
 
 /// Returns the length that the header states, if there are so many bytes.
-pub(super) fn length(bytes: &[u8]) -> Result<usize, OpenError> {
+fn length(bytes: &[u8]) -> Result<usize, OpenError> {
     let found = bytes.len();
     let expected = field::header::FILE_LEN.get(header(bytes)?) as usize;
     if found < expected || expected < Header::LEN {

@@ -1,10 +1,11 @@
 //! Checks the records of tensors and operators.
 
 use super::op;
+use crate::model::error::OpenError;
 use crate::model::network::Network;
 use crate::model::sections::Sections;
-use crate::model::wire::{NetworkHeader, SectionKind, TensorRecord, field};
-use crate::model::{MAX_ARENA, MAX_OPS, Model, OpenError};
+use crate::model::view::Model;
+use crate::model::wire::{MAX_ARENA, MAX_OPS, NetworkHeader, SectionKind, TensorRecord, field};
 use crate::nn::Shape;
 
 /// Divides the network section into its records.

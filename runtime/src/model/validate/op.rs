@@ -1,9 +1,11 @@
 //! Checks one operator: its shapes, the fields that its kind has, and that nothing it computes can
 //! overflow.
 
+use crate::model::error::OpenError;
 use crate::model::network::Network;
+use crate::model::op::{Op, OpKind};
+use crate::model::proven::proven;
 use crate::model::wire::{OpRecord, field};
-use crate::model::{Op, OpKind, OpenError, proven};
 use crate::nn::{Layout, MAX_PRE_SHIFT, Shape, Window};
 
 /// Checks operator `index`, but not its place in the arena.
@@ -62,8 +64,7 @@ fn check_shapes(op: &Op<'_>) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks that the fields that the operator has no use for are as they are written where there is
-/// nothing to say.
+/// Checks that the fields that the operator does not use hold the values that a writer leaves there.
 fn check_unused(op: &Op<'_>, record: &OpRecord) -> Result<(), OpenError> {
     let mut used = OpRecord {
         second: record.second,
@@ -163,9 +164,9 @@ fn check_accumulators(op: &Op<'_>) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Checks the weights of pairs of channels. No value is beyond the range of an `i8`, and what fills
-/// rows and channels up to an even number is zero, so that it does not matter what an engine
-/// multiplies it with.
+/// Checks the weights of pairs of channels. No value is beyond the range of an `i8`. The values that
+/// fill rows and channels up to an even number are zero, so that an engine may multiply them with
+/// anything.
 fn check_pairs(op: &Op<'_>) -> Result<(), OpenError> {
     if op.layout != Layout::Pairs {
         return Ok(());

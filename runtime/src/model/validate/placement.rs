@@ -2,7 +2,11 @@
 
 use core::ops::Range;
 
-use crate::model::{Model, Op, OpKind, OpenError, Tensor, proven};
+use crate::model::error::OpenError;
+use crate::model::op::{Op, OpKind};
+use crate::model::proven::proven;
+use crate::model::tensor::Tensor;
+use crate::model::view::Model;
 
 /// Checks the place of every tensor and of every operator's scratch. Tensors lie inside the arena, as
 /// checked before.

@@ -3,7 +3,7 @@
 
 /// The file's header: its first bytes.
 pub mod header {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// `SLVR`.
     pub const MAGIC: Field<[u8; 4], 0> = Field::NEW;
@@ -29,7 +29,7 @@ pub mod header {
 
 /// A record of the section table.
 pub mod section {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Contents of the section: a [`SectionKind`](crate::model::wire::SectionKind).
     pub const KIND: Field<u16, 0> = Field::NEW;
@@ -45,7 +45,7 @@ pub mod section {
 
 /// The first bytes of the network section.
 pub mod network {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Number of operators.
     pub const OPS: Field<u16, 0> = Field::NEW;
@@ -61,7 +61,7 @@ pub mod network {
 
 /// A tensor's record in the network section.
 pub mod tensor {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Height: time steps.
     pub const HEIGHT: Field<u16, 0> = Field::NEW;
@@ -83,7 +83,7 @@ pub mod tensor {
 
 /// An operator's record in the network section.
 pub mod op {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Kind of the operator: an [`OpKind`](crate::model::OpKind).
     pub const KIND: Field<u8, 0> = Field::NEW;
@@ -129,7 +129,7 @@ pub mod op {
 
 /// A record of the parts section.
 pub mod part {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
     use crate::space::PART_NAME_BYTES;
 
     /// Tensor that holds the values.
@@ -152,7 +152,7 @@ pub mod part {
 
 /// The frontend section.
 pub mod frontend {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Sample rate, Hz.
     pub const SAMPLE_RATE: Field<u32, 0> = Field::NEW;
@@ -180,7 +180,7 @@ pub mod frontend {
 
 /// The reference section.
 pub mod reference {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Similarities that the shares [`REFERENCE_TAILS`](crate::fewshot::REFERENCE_TAILS) of unrelated
     /// pairs exceed.
@@ -191,7 +191,7 @@ pub mod reference {
 
 /// The first bytes of the cohort section.
 pub mod cohort {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Number of directions.
     pub const COUNT: Field<u16, 0> = Field::NEW;
@@ -205,7 +205,7 @@ pub mod cohort {
 
 /// The version counter section.
 pub mod version_counter {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// The count.
     pub const COUNT: Field<u64, 0> = Field::NEW;
@@ -215,7 +215,7 @@ pub mod version_counter {
 
 /// The signature section.
 pub mod signature {
-    use crate::model::wire::Field;
+    use crate::bytes::Field;
 
     /// Which key signed.
     pub const KEY_ID: Field<[u8; 8], 0> = Field::NEW;

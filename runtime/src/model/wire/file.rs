@@ -1,8 +1,16 @@
-//! The header, the section table and the checksum: what a file is before anything is known of its
-//! contents.
+//! Header, section table and checksum of a file, whatever its contents are.
 
 use super::field::{header, section};
-use crate::model::{Crc32, VERSION};
+use crate::model::crc::Crc32;
+
+/// Version of the format that this crate reads and writes.
+pub const VERSION: u16 = 1;
+
+/// Most operators in a program.
+pub const MAX_OPS: usize = 256;
+
+/// Most bytes that an arena may have.
+pub const MAX_ARENA: usize = 1 << 28;
 
 /// Sections begin at multiples of this, and so do tables in the constants.
 pub const SECTION_ALIGN: usize = 16;
@@ -163,8 +171,8 @@ impl SectionRecord {
     /// Bytes of a record.
     pub const LEN: usize = section::LEN;
 
-    /// Flag of a section without which the others would be misread: who does not know its kind must
-    /// refuse the file.
+    /// Flag of a section without which a reader would misread the others. A reader that does not know the
+    /// kind must refuse the file.
     pub const MUST_UNDERSTAND: u16 = 1;
 
     /// Reads a record.

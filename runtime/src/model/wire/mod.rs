@@ -1,10 +1,10 @@
 //! The layout of a `.slvr` file: where each field lies, and the records that are made of fields.
-//! `FORMAT.md` is this in words.
+//! `FORMAT.md` says the same in words.
 //!
 //! [`field`] names each field's place and type once; reading, checking and writing all go through it.
 //! A record, such as [`OpRecord`], is read from an array of its length and written to one, so that no
 //! field can lie outside: the compiler checks that. Reading gives what the bytes say, sensible or
-//! not; [`Model::open`](crate::model::Model::open) is what decides.
+//! not; [`Model::open`](crate::model::Model::open) decides which.
 //!
 //! ```
 //! use mtslvr_runtime::model::wire::{SectionKind, SectionRecord, field};
@@ -26,7 +26,10 @@ mod file;
 mod network;
 
 pub use described::{CohortHeader, PartRecord, SignatureRecord, emit_frontend, read_frontend};
-pub use file::{Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, checksum};
+pub use file::{
+    Header, MAX_ARENA, MAX_OPS, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, VERSION,
+    checksum,
+};
 pub use network::{NO_OPERAND, NO_TABLE, NetworkHeader, OpRecord, TensorRecord};
 
 pub use crate::bytes::Field;

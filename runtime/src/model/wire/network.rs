@@ -125,7 +125,7 @@ impl OpRecord {
     /// Bytes of a record.
     pub const LEN: usize = op::LEN;
 
-    /// An operator that has nothing but the fields that all have.
+    /// Makes an operator with only the fields that all operators have.
     pub const fn bare(kind: u8, layout: u8, input: u16, window: Window) -> Self {
         Self {
             kind,

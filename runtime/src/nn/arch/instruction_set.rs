@@ -1,10 +1,10 @@
-//! The instruction sets of hosts, told apart while the program runs.
+//! Instruction sets of hosts, found while the program runs.
 
 /// An instruction set that there are kernels for on machines with `std`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InstructionSet {
-    /// No particular one: the portable kernels.
+    /// The portable kernels, for any machine.
     Portable,
     /// x86-64 with AVX2.
     Avx2,
@@ -26,7 +26,7 @@ impl InstructionSet {
         Self::NeonDotProd,
     ];
 
-    /// Name in tables and on command lines.
+    /// Returns the name in tables and on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",

@@ -21,7 +21,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Against the formula in f64, whose products and sums are exact here.
+        /// Compares with the formula in f64, whose products and sums are exact here.
         #[test]
         fn agrees_with_the_formula(
             values in proptest::collection::vec(any::<(i8, i8)>(), 1..200),

@@ -60,7 +60,7 @@ pub fn average_pool(pool: &AveragePool, input: &[i8], output: &mut [i8]) {
     }
 }
 
-/// Index of a value in a map.
+/// Returns the index of a value in a map.
 fn at(shape: Shape, y: usize, x: usize, c: usize) -> usize {
     (y * shape.width + x) * shape.channels + c
 }

@@ -28,8 +28,7 @@ use core::ptr::null;
 use gather::Gather;
 use outputs::{Outputs, Run, outputs};
 
-/// Convolves; returns `false` and does nothing where the operands do not lie as this kernel needs
-/// them.
+/// Convolves. Returns `false` and does nothing if the operands do not lie as this kernel needs them.
 ///
 /// # Safety
 /// [`Convolution::fits`].

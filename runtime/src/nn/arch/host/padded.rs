@@ -24,18 +24,18 @@ pub(super) struct PaddedShape {
 }
 
 impl PaddedShape {
-    /// Number of bytes of one position.
+    /// Returns the number of bytes of one position.
     pub fn position_bytes(&self) -> usize {
         self.input.channels * self.operands.bytes()
     }
 
-    /// Number of bytes from one row to the next.
+    /// Returns the number of bytes from one row to the next.
     pub fn row_step(&self) -> usize {
         let Padding { left, right, .. } = self.padding;
         (left + self.input.width + right) * self.position_bytes()
     }
 
-    /// Number of bytes of the whole map.
+    /// Returns the number of bytes of the whole map.
     pub fn len(&self) -> usize {
         let Padding { top, bottom, .. } = self.padding;
         (top + self.input.height + bottom) * self.row_step()
@@ -57,7 +57,7 @@ impl PaddedMap {
             Operands::WidePairs | Operands::WidePlanes => {
                 fill(shape, input, zero_point, bytes, |x| {
                     i16::from(x).to_ne_bytes()
-                })
+                });
             }
         }
         bytes

@@ -95,7 +95,7 @@ impl<'a> Repacker<'a> {
 
     /// Repacks a convolution. A linear layer is given as one whose kernel is as large as the map.
     ///
-    /// One whose shapes and tables do not fit each other becomes one that leaves every output as it is
+    /// A convolution whose shapes and tables do not fit each other leaves every output as it is
     /// (see [wrong arguments](crate::nn#wrong-arguments)). Takes memory for the weights and for an index
     /// of each output position.
     pub fn convolution(&mut self, conv: &Convolution<'a>) -> RepackedConvolution {

@@ -40,12 +40,12 @@ impl Operands {
         }
     }
 
-    /// Number of input values in a group.
+    /// Returns the number of input values in a group.
     pub fn group(self) -> usize {
         4 / self.bytes()
     }
 
-    /// Bytes of an input value, and of a weight in a line.
+    /// Returns the bytes of an input value, and of a weight in a line.
     pub fn bytes(self) -> usize {
         match self {
             Self::Unsigned | Self::Signed => 1,
@@ -61,7 +61,7 @@ impl Operands {
         }
     }
 
-    /// Number that is added to every input value.
+    /// Returns the number that is added to every input value.
     pub fn shift(self) -> i32 {
         match self {
             Self::Unsigned => 128,

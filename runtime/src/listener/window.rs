@@ -1,0 +1,49 @@
+//! Reports of what was heard: windows, and the events among them.
+
+use super::trigger::Judgement;
+use crate::fewshot::{ClassId, Decision};
+
+/// A sound was recognised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Event {
+    /// The class, as the learner knows it.
+    pub class: ClassId,
+    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened.
+    pub start: u64,
+    /// Sample at which the sound was recognised: the end of the window that decided.
+    pub end: u64,
+    /// Confidence, 0 to 1: the share of strange sounds that would be less like the class (one minus
+    /// [`Decision::chance`]).
+    pub confidence: f32,
+}
+
+/// Reports the sound since the window before. There is one window each `hop`, and one at the end of a
+/// sound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Window<'w> {
+    /// Sample at which the window begins: where the sound began, or later if it is longer than a
+    /// patch.
+    pub start: u64,
+    /// Sample at which the window ends: where the sound ended, if it has.
+    pub end: u64,
+    /// Sample at which the sound in this window began: the same in all windows of one sound. `None`
+    /// while the gate is closed.
+    pub onset: Option<u64>,
+    /// Log-mel frames since the window before, `[frames][mels]`; the newest ones if they are more than a
+    /// patch.
+    pub frames: &'w [f32],
+    /// Level of the most prominent of these frames above the background, dB: see
+    /// [`ListenerConfig::gate`](super::ListenerConfig::gate).
+    pub level: f32,
+    /// Embedding of the sound so far, smoothed; `None` while the gate is closed, or held open after
+    /// a sound that has been judged. Enrol it when the user says "that was it".
+    pub embedding: Option<&'w [f32]>,
+    /// Decision of the learner; `None` where there is no embedding or nothing is enrolled.
+    pub decision: Option<Decision<'w>>,
+    /// The decision as the trigger saw it.
+    pub judgement: Option<Judgement>,
+    /// The event that begins with this window.
+    pub event: Option<Event>,
+}
