@@ -74,6 +74,10 @@ pub enum StartError<E> {
 impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
     /// Starts a device whose backbone is `model` and that listens as `config` says, with what it was
     /// taught before: `range` of `flash` is for that alone. Tells what it knows.
+    ///
+    /// # Errors
+    /// [`StartError`] if a piece of `memory` does not fit the model, or `range` of `flash` cannot hold a
+    /// store. A profile that does not fit the model or is damaged is no error: it is told.
     pub fn start<
         const ARENA: usize,
         const LISTENER: usize,

@@ -13,6 +13,9 @@ pub trait Source {
 
     /// Fills the front of `buffer` and returns how many bytes were read; 0 only at the end, or for
     /// an empty `buffer`.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the source cannot be read.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error>;
 }
 
@@ -93,6 +96,10 @@ const FORMAT_BYTES: usize = 26;
 
 impl<S: Source> WavReader<S> {
     /// Reads up to where the samples begin.
+    ///
+    /// # Errors
+    /// [`WavError`] if the source fails, the file is no WAV file or ends before its samples, or they are not
+    /// 16-bit PCM.
     pub fn open(mut source: S) -> Result<Self, WavError<S::Error>> {
         let mut riff = [0; 12];
         if fill(&mut source, &mut riff)? < riff.len()
@@ -143,6 +150,9 @@ impl<S: Source> WavReader<S> {
     /// recording, or for an empty `samples`.
     ///
     /// Several channels become one by their mean, rounded towards zero.
+    ///
+    /// # Errors
+    /// [`WavError::Source`] if the source fails, [`WavError::Truncated`] if the file ends inside its samples.
     pub fn read(&mut self, samples: &mut [i16]) -> Result<usize, WavError<S::Error>> {
         let wanted = samples
             .len()

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 /// Writes `path` through a neighbour that is renamed into place once it is whole and on the disk.
 ///
 /// When `write` fails, or the disk is full, or the power goes, the file that was there stays whole.
+///
+/// # Errors
+/// The error of `write`, or an [`io::Error`] if the folder does not let a file be made, synced or renamed
+/// in it.
 pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
@@ -29,8 +33,12 @@ pub fn write_atomically<E: From<io::Error>>(
     Ok(())
 }
 
-/// Removes what writes of `path` that were killed have left behind. Only for who knows that nobody
-/// writes it now.
+/// Removes the unfinished files that killed writes of `path` left behind.
+///
+/// Call it only when no other process can be writing `path`: it would lose its file.
+///
+/// # Errors
+/// [`io::Error`] if the folder cannot be read, or a file in it cannot be removed.
 pub fn remove_unfinished(path: &Path) -> io::Result<()> {
     let prefix = unfinished(path);
     for entry in std::fs::read_dir(directory_of(path))? {
@@ -65,7 +73,10 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// [`write_atomically`] for bytes that are already there.
+/// Writes `bytes` to `path` as [`write_atomically`] does.
+///
+/// # Errors
+/// [`io::Error`] if the folder does not let a file be made, written, synced or renamed in it.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically(path, |neighbour| std::fs::write(neighbour, bytes))
 }

@@ -144,6 +144,10 @@ impl Bytes {
 impl BackboneFile {
     /// Opens what a user named; see [`Self::read`] for files. A shipped backbone runs packed unless
     /// `engine` says otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; also if a shipped backbone is asked for in a float engine and this program does
+    /// not carry its ONNX model.
     pub fn open(model: &ModelSource, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
         match model {
             ModelSource::Path(path) => Self::read(path, engine),
@@ -171,6 +175,11 @@ impl BackboneFile {
 
     /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in
     /// [`FloatEngine::BUILT_IN`], and of a run folder the ONNX model is taken.
+    ///
+    /// # Errors
+    /// [`OpenBackboneError`] if there is no such file, a run folder holds no exported model, the file cannot
+    /// be read, its name ends neither in `.onnx` nor in `.slvr`, `engine` runs files of the other kind, or a
+    /// packed model does not pass its checks.
     pub fn read(path: &Path, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
         if let Ok(false) = path.try_exists() {
             return Err(OpenBackboneError::NotFound(path.to_owned()));
@@ -260,12 +269,19 @@ impl BackboneFile {
     }
 
     /// Makes a backbone for each thread that work is shared among.
+    ///
+    /// # Errors
+    /// As [`Self::backbone`].
     pub fn backbones(&self) -> Result<Vec<OpenedBackbone>, OpenBackboneError> {
         let threads = 0..rayon::current_num_threads();
         threads.map(|_| self.backbone()).collect()
     }
 
     /// Makes a backbone.
+    ///
+    /// # Errors
+    /// [`OpenBackboneError`] if the engine is not built into this program or cannot run an ONNX model. A
+    /// packed model, checked when it was opened, gives no error.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
         Ok(match &self.bytes {
             Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
@@ -283,6 +299,9 @@ impl BackboneFile {
 }
 
 /// Opens a backbone: an `.onnx`, a `.slvr` or a run folder. See [`BackboneFile::read`].
+///
+/// # Errors
+/// As [`BackboneFile::read`] and [`BackboneFile::backbone`].
 pub fn open_backbone(
     path: &Path,
     engine: Option<Engine>,

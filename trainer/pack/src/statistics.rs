@@ -44,6 +44,9 @@ impl EmbeddingStatistics {
     ///
     /// The reference holds quantiles of the similarity of pairs of clips, compared as heads do it: by
     /// the shares of the backbone's parts.
+    ///
+    /// # Errors
+    /// [`StatisticsError`] if fewer than two clips have samples, or the engine fails on one.
     pub fn measure<B: Backbone>(
         backbone: impl Fn() -> B + Sync + Send,
         clips: &[Vec<f32>],
@@ -60,7 +63,10 @@ impl EmbeddingStatistics {
         Self::of(&embeddings, space.as_space().parts())
     }
 
-    /// Measures embeddings of these `parts` that are there already.
+    /// Measures embeddings that are there already and have these `parts`.
+    ///
+    /// # Errors
+    /// [`StatisticsError::TooFewClips`] if there are fewer than two.
     pub fn of(embeddings: &[Vec<f32>], parts: &Parts<'_>) -> Result<Self, StatisticsError> {
         if embeddings.len() < 2 {
             return Err(StatisticsError::TooFewClips(embeddings.len()));

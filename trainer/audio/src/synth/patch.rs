@@ -214,8 +214,9 @@ impl Patch {
         let floor_db = floor_db.min(peak_db - LEAST_HEADROOM);
         let colour = gesture.raw(BACKGROUND_COLOUR);
         room::background(out, decibels(floor_db), colour, rate, noise);
-        out.iter_mut()
-            .for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+        for sample in out.iter_mut() {
+            *sample = sample.clamp(-1.0, 1.0);
+        }
     }
 }
 
@@ -231,7 +232,9 @@ fn normalise(samples: &mut [f32], peak: f32) {
         .fold(0.0f32, |peak, sample| peak.max(sample.abs()));
     if found > 1e-9 {
         let gain = peak / found;
-        samples.iter_mut().for_each(|sample| *sample *= gain);
+        for sample in samples {
+            *sample *= gain;
+        }
     }
 }
 

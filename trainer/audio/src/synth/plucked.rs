@@ -38,7 +38,9 @@ pub(super) fn render(knobs: &Knobs<KNOBS>, context: &mut Event<'_>, event: &mut 
     }
     let power: f32 = line.iter().map(|x| x * x).sum::<f32>() / length as f32;
     let gain = 1.0 / power.max(1e-9).sqrt();
-    line.iter_mut().for_each(|value| *value *= gain);
+    for value in &mut line {
+        *value *= gain;
+    }
 
     let buzz = 2.0 * knobs.beyond(BUZZ, 0.6);
     let mut body = super::shaping::StateVariable::default();

@@ -56,7 +56,10 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file at `path`.
+    /// Reads the stamp of the file at `path`.
+    ///
+    /// # Errors
+    /// [`io::Error`] if there is no such file, or the system does not tell when it was changed.
     pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
         let modified = match metadata.modified()?.duration_since(UNIX_EPOCH) {
@@ -129,6 +132,10 @@ impl Journal {
     }
 
     /// Opens the journal at `path`, or begins one. A damaged end is cut off.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the file cannot be read or written, was begun with other settings, or another
+    /// process appends to it.
     pub fn open(path: &Path, origin: &Origin) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io {
             path: path.to_owned(),
@@ -223,6 +230,9 @@ impl Journal {
 
     /// Appends a recording's embedding; one under the same name is superseded.
     ///
+    /// # Errors
+    /// [`JournalError::Io`] if the file cannot be written.
+    ///
     /// # Panics
     /// If the embedding is not as long as the journal's.
     pub fn append(
@@ -257,6 +267,9 @@ impl Journal {
     }
 
     /// Reads the embedding of recording `name` back; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] if the file cannot be read.
     pub fn read(&mut self, name: &Path, embedding: &mut [f32]) -> Result<Option<()>, JournalError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
@@ -276,7 +289,10 @@ impl Journal {
         Ok(Some(()))
     }
 
-    /// Deletes the file: what it held stands elsewhere.
+    /// Deletes the file; for when its embeddings have been written elsewhere.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] if the file cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
         std::fs::remove_file(&self.path).map_err(|source| JournalError::Io {
             path: self.path,

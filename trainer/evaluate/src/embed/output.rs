@@ -25,6 +25,9 @@ pub fn names_path(npy: &Path) -> PathBuf {
 /// in their order; and beside it [`names_path`], a CSV file with the columns `row` and `path`. Of an
 /// embedding, `values` are written.
 ///
+/// # Errors
+/// If the journal cannot be read or one of the two files cannot be written.
+///
 /// # Panics
 /// If the journal lacks one of the names.
 pub fn write_npy(
@@ -59,6 +62,9 @@ pub fn write_npy(
 
 /// Writes a CSV file with the column `path` and one for each of `values`, such as `invariant_0`, and a
 /// row for each of `names` in their order.
+///
+/// # Errors
+/// If the journal cannot be read or the file cannot be written.
 ///
 /// # Panics
 /// If the journal lacks one of the names.

@@ -85,7 +85,9 @@ fn leading_direction(rows: &[Vec<f64>], dim: usize) -> Option<Vec<f64>> {
         .copied()
         .max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
     if largest < 0.0 {
-        direction.iter_mut().for_each(|v| *v = -*v);
+        for v in &mut direction {
+            *v = -*v;
+        }
     }
     Some(direction)
 }
@@ -93,7 +95,9 @@ fn leading_direction(rows: &[Vec<f64>], dim: usize) -> Option<Vec<f64>> {
 fn unit(mut v: Vec<f64>) -> Option<Vec<f64>> {
     let length = dot(&v, &v).sqrt();
     (length > 1e-12).then(|| {
-        v.iter_mut().for_each(|x| *x /= length);
+        for x in &mut v {
+            *x /= length;
+        }
         v
     })
 }

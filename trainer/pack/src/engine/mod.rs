@@ -378,7 +378,7 @@ pub fn part_outputs(
             let mut alone = part(0, 1.0);
             // A single output need not be named with care.
             if !(1..=PART_NAME_BYTES).contains(&alone.name.len()) {
-                alone.name = "features".to_owned();
+                "features".clone_into(&mut alone.name);
             }
             Ok(vec![alone])
         }

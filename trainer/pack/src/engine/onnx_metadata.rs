@@ -149,7 +149,11 @@ const KEYS: [&str; 11] = [
 ];
 
 impl FrontendDescription {
-    /// Reads a description; `layout` may be left out (`time-mel`), everything else must be there.
+    /// Reads a description. `layout` may be left out and is then `time-mel`; every other key must be there.
+    ///
+    /// # Errors
+    /// [`MetadataError`] if a line is not `key = value`, a key is unknown or missing, a value is not of its
+    /// key's kind, or the values together are no usable front end.
     pub fn parse(text: &str) -> Result<Self, MetadataError> {
         let mut values: [Option<&str>; KEYS.len()] = [None; KEYS.len()];
         for line in text.lines() {
@@ -228,6 +232,9 @@ impl FrontendDescription {
 
 impl OnnxMetadata {
     /// Reads the entries through `get`, which returns the text of a metadata key.
+    ///
+    /// # Errors
+    /// [`MetadataError`] if an entry is there whose text is not of its key's kind.
     pub fn read(mut get: impl FnMut(&str) -> Option<String>) -> Result<Self, MetadataError> {
         let numbers = |key: &str, text: &str| {
             text.split_whitespace()
