@@ -99,41 +99,7 @@ impl LevelFigures {
             let counts = trials.iter().filter_map(|trial| trial.heard.get(nth));
             counts.map(|heard| heard.embedded).sum::<usize>() as f64 / (hours * 3600.0)
         };
-        let mut by_set: Vec<SetFigures> = Vec::new();
-        let (mut misses_by_stream, mut gated_away) = (Vec::new(), 0);
-        let (mut only_with_gate, mut only_without, mut lost_to_gate) = (0, 0, 0);
-        for trial in trials {
-            let scored = |events: &[Event]| score(&trial.sounds, events, rate.into()).found;
-            let found = scored(&trial.heard[0].events);
-            let ungated = trial.heard.get(1).map(|heard| scored(&heard.events));
-            let mut missed = (0, 0);
-            for (index, sound) in trial.sounds.iter().enumerate() {
-                let Some(class) = sound.class else { continue };
-                let name = trial.classes[class].0.clone();
-                let position = by_set.iter().position(|set| set.name == name);
-                let position = position.unwrap_or_else(|| {
-                    by_set.push(SetFigures {
-                        name,
-                        heard: 0,
-                        found: 0,
-                    });
-                    by_set.len() - 1
-                });
-                by_set[position].heard += 1;
-                by_set[position].found += usize::from(found[index]);
-                missed = (missed.0 + usize::from(!found[index]), missed.1 + 1);
-                let passed = trial.heard[0].judges(&sound.extent);
-                gated_away += usize::from(!passed);
-                if let Some(ungated) = &ungated {
-                    only_with_gate += usize::from(found[index] && !ungated[index]);
-                    let only = !found[index] && ungated[index];
-                    only_without += usize::from(only);
-                    lost_to_gate += usize::from(only && !passed);
-                }
-            }
-            misses_by_stream.push(percent(missed.0, missed.1));
-        }
-        by_set.sort_by(|a, b| a.name.cmp(&b.name));
+        let tally = Tally::of(trials, rate);
         let without_gate = trials.iter().all(|trial| trial.heard.len() > 1);
         let without_gate = without_gate.then(|| Ungated {
             default: point(
@@ -143,9 +109,9 @@ impl LevelFigures {
                 hours,
                 rate,
             ),
-            only_with_gate,
-            only_without,
-            lost_to_gate,
+            only_with_gate: tally.only_with_gate,
+            only_without: tally.only_without,
+            lost_to_gate: tally.lost_to_gate,
             embeddings_per_second: embedded(1),
         });
         Self {
@@ -155,11 +121,11 @@ impl LevelFigures {
             streams: trials.len(),
             hours,
             default,
-            gated_away,
+            gated_away: tally.gated_away,
             embeddings_per_second: embedded(0),
             without_gate,
-            misses_by_stream,
-            by_set,
+            misses_by_stream: tally.misses_by_stream,
+            by_set: tally.by_set,
             curve: curve(trials, config, hours, rate),
         }
     }
@@ -182,6 +148,63 @@ impl LevelFigures {
     pub fn at_misses(&self, percent: f64) -> Option<&Point> {
         let points = self.curve.iter().filter(|point| point.misses <= percent);
         points.min_by_key(|point| point.false_alarms)
+    }
+}
+
+/// Counts over all enrolled sounds, with the default threshold.
+#[derive(Default)]
+struct Tally {
+    /// In order of their names.
+    by_set: Vec<SetFigures>,
+    misses_by_stream: Vec<f64>,
+    gated_away: usize,
+    only_with_gate: usize,
+    only_without: usize,
+    lost_to_gate: usize,
+}
+
+impl Tally {
+    fn of(trials: &[Trial], rate: u32) -> Self {
+        let mut tally = Self::default();
+        for trial in trials {
+            let scored = |events: &[Event]| score(&trial.sounds, events, rate.into()).found;
+            let found = scored(&trial.heard[0].events);
+            let ungated = trial.heard.get(1).map(|heard| scored(&heard.events));
+            let (mut missed, mut enrolled) = (0, 0);
+            for (index, sound) in trial.sounds.iter().enumerate() {
+                let Some(class) = sound.class else { continue };
+                let set = tally.set(&trial.classes[class].0);
+                set.heard += 1;
+                set.found += usize::from(found[index]);
+                missed += usize::from(!found[index]);
+                enrolled += 1;
+                let passed = trial.heard[0].judges(&sound.extent);
+                tally.gated_away += usize::from(!passed);
+                if let Some(ungated) = &ungated {
+                    tally.only_with_gate += usize::from(found[index] && !ungated[index]);
+                    let only = !found[index] && ungated[index];
+                    tally.only_without += usize::from(only);
+                    tally.lost_to_gate += usize::from(only && !passed);
+                }
+            }
+            tally.misses_by_stream.push(percent(missed, enrolled));
+        }
+        tally.by_set.sort_by(|a, b| a.name.cmp(&b.name));
+        tally
+    }
+
+    /// Returns the figures of the set `name`, begun if it is new.
+    fn set(&mut self, name: &str) -> &mut SetFigures {
+        let known = self.by_set.iter().position(|set| set.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.by_set.push(SetFigures {
+                name: name.to_owned(),
+                heard: 0,
+                found: 0,
+            });
+            self.by_set.len() - 1
+        });
+        &mut self.by_set[at]
     }
 }
 
