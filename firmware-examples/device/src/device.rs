@@ -14,6 +14,7 @@ use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::Model;
 
 mod lesson;
+mod press;
 mod sound;
 
 use lesson::Lesson;

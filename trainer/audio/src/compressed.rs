@@ -1,7 +1,8 @@
 //! FLAC, Ogg Vorbis and MP3 through symphonia.
 
-use super::decode::{Container, Interleaved};
+use super::container::Container;
 use super::error::AudioError;
+use super::interleaved::Interleaved;
 use super::ogg_pages;
 use std::fs::File;
 use std::io::ErrorKind::UnexpectedEof;

@@ -1,8 +1,11 @@
 //! One recording from disk to mono samples at the rate asked for: format by content, decoding,
 //! downmix, resampling.
 
+use super::container::Container;
 use super::error::AudioError;
-use super::{compressed, resample, wav};
+use super::interleaved::Interleaved;
+use super::resample::resample;
+use super::{compressed, wav};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -13,54 +16,6 @@ const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 /// Largest magnitude taken for a sample (18 dB above full scale): float files may exceed 1 a
 /// little, values as large as this come from integers stored as floats or from damage.
 const MAX_MAGNITUDE: f32 = 8.0;
-
-/// Samples of all channels, as they lie in the file.
-pub(super) struct Interleaved {
-    /// Channel after channel for each frame.
-    pub samples: Vec<f32>,
-    pub channels: usize,
-    pub rate: u32,
-}
-
-/// Formats told apart by their first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Container {
-    Wav,
-    Flac,
-    Ogg,
-    Mp3,
-}
-
-impl Container {
-    /// The container that begins with `bytes`; `None` if it is none that is read here.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [
-                b'R',
-                b'I',
-                b'F',
-                b'F',
-                _,
-                _,
-                _,
-                _,
-                b'W',
-                b'A',
-                b'V',
-                b'E',
-                ..,
-            ] => Some(Self::Wav),
-            [b'f', b'L', b'a', b'C', ..] => Some(Self::Flac),
-            [b'O', b'g', b'g', b'S', ..] => Some(Self::Ogg),
-            [b'I', b'D', b'3', ..] => Some(Self::Mp3),
-            // MPEG audio frame: 11 bits of sync, then a version and a layer that exist.
-            [0xff, b, ..] if b & 0xe0 == 0xe0 && b & 0x18 != 0x08 && b & 0x06 == 0x02 => {
-                Some(Self::Mp3)
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Reads the recording at `path` as mono samples at `sample_rate` Hz, full scale at 1.
 ///

@@ -9,8 +9,10 @@
 pub mod atomic_file;
 mod cache;
 mod compressed;
+mod container;
 mod decode;
 mod error;
+mod interleaved;
 mod labelled;
 mod loading;
 mod manifest;
@@ -22,6 +24,7 @@ mod samples;
 pub mod synth;
 mod synthetic;
 mod unlabelled;
+mod unlabelled_clip;
 mod wav;
 
 pub use cache::DecodeCache;
@@ -34,5 +37,6 @@ pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
 pub use synthetic::{calibration_clips, calibration_mix};
-pub use unlabelled::{Licences, Manifest, UnlabelledClip, UnlabelledSet};
+pub use unlabelled::{Licences, UnlabelledSet};
+pub use unlabelled_clip::{Manifest, UnlabelledClip};
 pub use wav::write_wav;

@@ -1,7 +1,7 @@
 //! Many files to samples on all cores.
 
 use super::cache::DecodeCache;
-use super::decode::Container;
+use super::container::Container;
 use super::error::AudioError;
 use super::samples::Samples;
 use rayon::prelude::*;

@@ -1,7 +1,7 @@
 //! Training audio in memory, and which recordings are of one thing.
 
 use super::samples::Samples;
-use super::unlabelled::{Manifest, UnlabelledClip};
+use super::unlabelled_clip::{Manifest, UnlabelledClip};
 use std::collections::BTreeMap;
 
 /// Decoded recordings at one sample rate.

@@ -1,6 +1,6 @@
 //! Audio to calibrate on where none is given for that.
 
-use crate::Samples;
+use crate::samples::Samples;
 use crate::synth::Patch;
 use mtslvr_runtime::frontend::FrontendConfig;
 use rand::SeedableRng;

@@ -5,6 +5,7 @@ use super::error::AudioError;
 use super::loading::{Skipped, entries, is_recording, load_paths};
 use super::manifest::{Row, Rows};
 use super::recordings::Recordings;
+use super::unlabelled_clip::{Manifest, UnlabelledClip};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -34,29 +35,6 @@ pub struct UnlabelledSet {
     pub manifests: Vec<Manifest>,
     /// Number of recordings that a manifest keeps out of training, by its column `split`.
     pub held_out: usize,
-}
-
-/// One recording of an [`UnlabelledSet`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnlabelledClip {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// What it is a recording of: the index of its manifest in [`UnlabelledSet::manifests`], and the
-    /// value of the column `same` there.
-    pub same: Option<(usize, String)>,
-    /// The manifest's column `kind`.
-    pub kind: Option<String>,
-    /// The manifest's column `group`.
-    pub group: Option<String>,
-}
-
-/// A `manifest.csv` with the column `path`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Whether it has the column `same`.
-    pub same: bool,
 }
 
 impl UnlabelledSet {

@@ -1,7 +1,7 @@
 //! WAV through hound: every sample format it knows is read, 16-bit PCM is written.
 
-use super::decode::Interleaved;
 use super::error::AudioError;
+use super::interleaved::Interleaved;
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use std::fs::File;
 use std::io::BufReader;

@@ -1,9 +1,9 @@
 //! Tones that move: sweeps, trills, calls.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{advance, sine};
 use super::shaping::CONTROL;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const TO: usize = OWN;
 const BEND: usize = OWN + 1;

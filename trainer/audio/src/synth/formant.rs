@@ -1,10 +1,10 @@
 //! Syllables: a glottal tone through the resonances of a mouth that moves from one vowel to
 //! another, after a consonant made of noise.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{Wavetable, advance};
 use super::shaping::{CONTROL, StateVariable};
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const FROM: usize = OWN;
 const TO: usize = OWN + 1;

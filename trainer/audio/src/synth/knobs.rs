@@ -1,6 +1,6 @@
 //! Parameters in [0, 1] and what they stand for.
 
-use super::super::Noise;
+use crate::noise::Noise;
 
 /// `N` parameters, each in [0, 1].
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@
 
 mod chirp;
 mod dataset;
+mod event;
 mod fm;
 mod formant;
 mod grains;

@@ -1,7 +1,7 @@
 //! A struck body as a bank of decaying resonators.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use std::f32::consts::TAU;
 
 const MATERIAL: usize = OWN;

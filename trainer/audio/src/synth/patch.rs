@@ -1,9 +1,10 @@
 //! A sound as numbers.
 
-use super::super::Noise;
+use super::event::Event;
 use super::knobs::Knobs;
 use super::room;
-use super::voice::{Event, Family, Voice};
+use super::voice::{Family, Voice};
+use crate::noise::Noise;
 use rand::{Rng, RngExt};
 
 /// Parameters of how voices are played and recorded.

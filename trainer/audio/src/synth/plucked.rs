@@ -1,9 +1,9 @@
 //! A plucked string: a burst of noise that goes round in a delay line and loses its highs
 //! (Karplus and Strong 1983; tuning and pick position after Jaffe and Smith 1983).
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::shaping::OnePole;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const RING: usize = OWN;
 const PICK: usize = OWN + 1;

@@ -1,7 +1,7 @@
 //! What lies between a source and a recording of it: saturation, room, background.
 
-use super::super::Noise;
 use super::shaping::OnePole;
+use crate::noise::Noise;
 
 /// Delays of the room's combs and allpasses in seconds, without common factors (Schroeder 1962).
 const COMBS: [f32; 4] = [0.0297, 0.0371, 0.0411, 0.0437];

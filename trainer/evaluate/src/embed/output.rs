@@ -1,6 +1,6 @@
 //! Finished embeddings as a file for other programs.
 
-use super::Journal;
+use super::journal::Journal;
 use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::write_atomically;
 use std::fs::File;

@@ -1,10 +1,12 @@
 //! Few-shot accuracy of one model, or of several, beside their controls.
 
+use super::chart;
+use super::data::ModelFindings;
 use super::escape::Escaped;
 use super::models::known;
-use super::page::section;
-use super::{ModelFindings, chart};
-use crate::{Evaluation, SetResult, merged_notes};
+use super::pieces::section;
+use crate::comparison::merged_notes;
+use crate::results::{Evaluation, SetResult};
 use std::fmt::Write;
 
 pub(super) fn accuracy(body: &mut String, models: &[ModelFindings]) {

@@ -1,8 +1,8 @@
 //! Drawings in SVG. Colours come from the page's classes, so they follow light and dark.
 
+use super::data::{Curve, EmbeddingMap};
 use super::escape::Escaped;
-use super::{Curve, EmbeddingMap};
-use crate::SetResult;
+use crate::results::SetResult;
 use std::fmt::Write;
 
 /// Colours of the page's `k0..` classes before they repeat.

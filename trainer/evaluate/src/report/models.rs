@@ -1,9 +1,10 @@
 //! What was found of each model: how it recognised and what it costs on a device. One model is shown
 //! alone, several beside each other.
 
+use super::data::{ModelFindings, Recognition};
 use super::escape::Escaped;
-use super::page::{facts, section};
-use super::{Confusion, ModelFindings, Recognition};
+use super::pieces::{facts, section};
+use crate::enrolment::Confusion;
 use std::fmt::Write;
 
 /// The models of which `part` is known, with it.

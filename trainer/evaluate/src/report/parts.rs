@@ -1,6 +1,6 @@
 //! Parts that the reports of several commands have in common.
 
-use super::Fact;
+use super::data::Fact;
 use mtslvr_pack::inspect::Inspection;
 
 /// A size as a reader takes it in.

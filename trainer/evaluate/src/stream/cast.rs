@@ -1,6 +1,6 @@
 //! Who takes part in a stream: the sounds that are enrolled, their examples, and what is heard.
 
-use crate::LoadedSet;
+use crate::controls::LoadedSet;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 use super::background::background;
 use super::cast::{Cast, ClipRef};
 use super::level::Activity;
-use crate::LoadedSet;
+use crate::controls::LoadedSet;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

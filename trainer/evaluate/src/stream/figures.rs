@@ -3,8 +3,8 @@
 use super::cast::Source;
 use super::run::replay;
 use super::score::score;
-use super::teach::Taught;
-use super::trial::{Trial, TrialShape};
+use super::trial::Trial;
+use super::trial_shape::{Taught, TrialShape};
 use mtslvr_runtime::listener::{Event, ListenerConfig};
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The trade-off of misses against false alarms, drawn.
 
 use super::figures::LevelFigures;
-use super::teach::Taught;
+use super::trial_shape::Taught;
 use std::fmt::Write;
 
 const WIDTH: f64 = 840.0;

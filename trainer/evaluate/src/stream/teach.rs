@@ -1,8 +1,8 @@
 //! Enrols the sounds of a cast, as a user does: in silence from files, or in the place itself.
 
 use super::cast::Cast;
-use super::trial::TrialShape;
-use crate::LoadedSet;
+use super::trial_shape::{Taught, TrialShape};
+use crate::controls::LoadedSet;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_listen::capture::SoundCutter;
 use mtslvr_listen::profile::Memory;
@@ -22,29 +22,6 @@ const AFTER: f32 = 1.5;
 
 /// Seconds at which a longer example is cut.
 const LONGEST: f32 = 10.0;
-
-/// Where sounds are taught.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Taught {
-    /// Over the background of the stream: the listener's gate cuts out the examples, as it does at
-    /// a microphone.
-    #[default]
-    InPlace,
-    /// From recordings as they are, without background.
-    Clean,
-}
-
-impl Taught {
-    /// What it is called in a report.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::InPlace => "in place",
-            Self::Clean => "clean",
-        }
-    }
-}
 
 /// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
 /// class of [`AMBIENT`] patches of `place`: other seconds of what the stream's background is made of.

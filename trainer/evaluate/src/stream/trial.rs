@@ -1,10 +1,11 @@
 //! One stream from beginning to end: drawn, taught, listened to, scored.
 
-use super::cast::{Cast, CastShape};
-use super::compose::{Composed, Occurrence, Scenery, compose};
+use super::cast::Cast;
+use super::compose::{Composed, Occurrence, compose};
 use super::run::{Recording, listen};
-use super::teach::{AMBIENT, Taught, teach};
-use crate::LoadedSet;
+use super::teach::{AMBIENT, teach};
+use super::trial_shape::TrialShape;
+use crate::controls::LoadedSet;
 use anyhow::Result;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
@@ -24,17 +25,6 @@ pub struct Material {
     pub enrol: Vec<bool>,
     /// Classes, each a set and a class in it, that are background and nothing else.
     pub background: Vec<(usize, usize)>,
-}
-
-/// What a stream is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrialShape {
-    /// Sounds.
-    pub cast: CastShape,
-    /// Rate, length and level.
-    pub scenery: Scenery,
-    /// Where sounds are taught.
-    pub taught: Taught,
 }
 
 /// A stream that was listened to.

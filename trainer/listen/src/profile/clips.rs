@@ -4,7 +4,8 @@
 //! place. So renaming and deleting classes leave the list as it is, and an entry too many does no
 //! harm: the list is written before the profile, and a crash in between costs nothing.
 
-use super::{LockedProfile, Profile, ProfileError};
+use super::error::ProfileError;
+use super::file::{LockedProfile, Profile};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_runtime::fewshot::SupportSet;
 use mtslvr_runtime::fewshot::persist::fingerprint;
@@ -89,7 +90,7 @@ impl ClipLog {
     /// # Errors
     /// [`ProfileError::Io`] or [`ProfileError::Clips`].
     pub fn read(profile: &Profile) -> Result<Self, ProfileError> {
-        let path = path_of(profile);
+        let path = profile.clip_log();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -109,7 +110,7 @@ impl ClipLog {
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write(&self, profile: &LockedProfile) -> Result<(), ProfileError> {
-        let path = path_of(profile.profile());
+        let path = profile.profile().clip_log();
         let nameable = |clip: &&SourceClip| clip.path.to_str().is_some();
         let entries = self.clips.iter().filter(|(_, clip)| nameable(clip));
         let listed = Listed {
@@ -153,11 +154,6 @@ impl ClipLog {
         let there: BTreeSet<u64> = examples.map(fingerprint).collect();
         self.clips.retain(|example, _| there.contains(example));
     }
-}
-
-/// Where the list of `profile` is.
-pub(super) fn path_of(profile: &Profile) -> PathBuf {
-    profile.beside("clips.json")
 }
 
 fn parse(bytes: &[u8]) -> Result<ClipLog, String> {

@@ -1,6 +1,7 @@
 //! Explains in words why a recording was not learnt.
 
-use super::{ClassLabel, Lesson, NotLearnt};
+use super::place::ClassLabel;
+use super::teach::{Lesson, NotLearnt};
 use mtslvr_runtime::fewshot::{Refusal, SupportSet};
 use serde::Serialize;
 

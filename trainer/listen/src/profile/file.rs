@@ -1,6 +1,7 @@
 //! The profile's file: read whole, replaced whole, changed by one process at a time.
 
-use super::{ProfileError, clips, default_path};
+use super::error::ProfileError;
+use super::place::default_path;
 use mtslvr_audio::atomic_file::{remove_unfinished, write_bytes};
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
@@ -95,7 +96,7 @@ impl Profile {
             }
         }
         // Nobody else writes it now: what a killed process has left is nobody's.
-        for path in [self.path.clone(), clips::path_of(self)] {
+        for path in [self.path.clone(), self.clip_log()] {
             remove_unfinished(&path).map_err(io("cleared of unfinished writes"))?;
         }
         Ok(LockedProfile {
@@ -104,8 +105,13 @@ impl Profile {
         })
     }
 
-    /// A file that belongs to the profile: its name with another ending behind it.
-    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+    /// Path of the list of recordings that the examples were made of.
+    pub(super) fn clip_log(&self) -> PathBuf {
+        self.beside("clips.json")
+    }
+
+    /// Path of a file that belongs to the profile: its name with `ending` behind it.
+    fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".");
         name.push(ending);

@@ -1,6 +1,7 @@
 //! One recording becomes an example, or it is said why not.
 
-use super::{ClassLabel, ProfileError};
+use super::error::ProfileError;
+use super::place::ClassLabel;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};

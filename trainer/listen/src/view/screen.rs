@@ -1,6 +1,6 @@
 //! Lines at the bottom of the terminal that are drawn over and over.
 
-use super::Panel;
+use super::panel::Panel;
 use console::Term;
 use std::fmt::Write;
 

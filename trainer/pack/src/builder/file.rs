@@ -1,6 +1,6 @@
 //! Sections to a file, and back.
 
-use super::BuildError;
+use super::error::BuildError;
 use mtslvr_runtime::model::wire::{
     Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, checksum, field,
 };

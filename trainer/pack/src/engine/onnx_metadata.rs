@@ -69,18 +69,25 @@ pub struct OnnxMetadata {
 }
 
 /// What is wrong with the metadata of an ONNX file or with a frontend file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
     /// A metadata entry that is needed is not there.
+    #[error(
+        "the metadata has no `{0}`; export it with `mtslvr export`, or give what is missing by hand"
+    )]
     Missing(&'static str),
     /// A line is not of the form `key = value`.
+    #[error("`{0}` is not a line of the form `key = value`")]
     Line(String),
     /// A key that the frontend description does not know.
+    #[error("`{0}` is no frontend parameter; known are {known}", known = KEYS.join(", "))]
     UnknownKey(String),
     /// A key of the frontend description is not there.
+    #[error("the frontend parameter `{0}` is missing")]
     MissingKey(&'static str),
     /// A value cannot be read as what its key needs.
+    #[error("`{key}` is `{found}`, expected {expected}")]
     Value {
         /// The key.
         key: String,
@@ -90,10 +97,13 @@ pub enum MetadataError {
         expected: &'static str,
     },
     /// The parameters do not make a frontend.
+    #[error("the frontend cannot be used: {0}")]
     Frontend(FrontendConfigError),
     /// The parts do not make an embedding.
+    #[error("`{KEY_PARTS}`: {0}")]
     Parts(PartsError),
     /// The base mean is not as long as an embedding.
+    #[error("`{KEY_BASE_MEAN}` holds {found} values, but an embedding has {expected}")]
     BaseMeanLength {
         /// Values found.
         found: usize,
@@ -101,37 +111,6 @@ pub enum MetadataError {
         expected: usize,
     },
 }
-
-impl core::fmt::Display for MetadataError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Missing(key) => write!(
-                f,
-                "the metadata has no `{key}`; export it with `mtslvr export`, or give what is missing by hand"
-            ),
-            Self::Line(line) => write!(f, "`{line}` is not a line of the form `key = value`"),
-            Self::UnknownKey(key) => write!(
-                f,
-                "`{key}` is no frontend parameter; known are {}",
-                KEYS.join(", ")
-            ),
-            Self::MissingKey(key) => write!(f, "the frontend parameter `{key}` is missing"),
-            Self::Value {
-                key,
-                found,
-                expected,
-            } => write!(f, "`{key}` is `{found}`, expected {expected}"),
-            Self::Frontend(error) => write!(f, "the frontend cannot be used: {error}"),
-            Self::Parts(error) => write!(f, "`{KEY_PARTS}`: {error}"),
-            Self::BaseMeanLength { found, expected } => write!(
-                f,
-                "`{KEY_BASE_MEAN}` holds {found} values, but an embedding has {expected}"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for MetadataError {}
 
 /// Keys of a frontend description, in the order in which they are written.
 const KEYS: [&str; 11] = [

@@ -1,8 +1,8 @@
 //! Models of waveforms in ONNX Runtime: public networks that hear samples and say what they hear,
 //! whoever exported them.
 
-use super::EngineError;
-use super::ort::environment;
+use super::error::EngineError;
+use super::ort::open_session;
 use ort::session::Session;
 use ort::value::{TensorRef, ValueType};
 use std::borrow::Cow;
@@ -41,11 +41,7 @@ impl WaveformModel {
             model: model.to_owned(),
             reason,
         };
-        let session = Session::builder(environment()?)
-            .map_err(|error| error.to_string())
-            .and_then(|builder| builder.with_intra_threads(1).map_err(|e| e.to_string()))
-            .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| e.to_string()))
-            .map_err(graph_error)?;
+        let session = open_session(bytes, model)?;
         let [input] = session.inputs() else {
             return Err(graph_error(format!(
                 "it has {} inputs, expected one, of samples",

@@ -8,8 +8,8 @@ mod channels;
 mod layers;
 mod maps;
 
+use super::error::ImportError;
 use super::pb::{GraphProto, NodeProto};
-use super::read::ImportError;
 use super::tensor::Constant;
 use crate::builder::Activation;
 use crate::engine::{FrontendDescription, Layout};

@@ -1,5 +1,6 @@
 //! Reads an ONNX file, our own or another exporter's, as a [`Graph`].
 
+use super::error::ImportError;
 use super::path::OutputReader;
 use super::pb;
 use super::tensor::Constant;
@@ -10,58 +11,6 @@ use crate::graph::{Graph, GraphBuilder, Output};
 use mtslvr_runtime::space::{Part, Parts};
 use prost::Message;
 use std::collections::HashMap;
-
-/// Operators that the importer takes, for error messages.
-pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul, Div (by constants), \
-     Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, Flatten, Reshape, Squeeze, \
-     Identity, Dropout, Constant";
-
-/// Why an ONNX file cannot be packed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// The bytes are no ONNX model.
-    #[error("not an ONNX model: {0}")]
-    NotOnnx(String),
-    /// An operator that the packed engine has nothing for.
-    #[error("node `{node}`: the operator {op} is not supported; supported are {SUPPORTED}")]
-    Operator {
-        /// Name of the node.
-        node: String,
-        /// Its operator.
-        op: String,
-    },
-    /// A supported operator used in a way that is not.
-    #[error("node `{node}` ({op}): {reason}")]
-    Node {
-        /// Name of the node.
-        node: String,
-        /// Its operator.
-        op: String,
-        /// What is in the way.
-        reason: String,
-    },
-    /// A constant cannot be read.
-    #[error("constant `{name}` holds {reason}")]
-    Constant {
-        /// Its name.
-        name: String,
-        /// What it holds.
-        reason: String,
-    },
-    /// The graph's inputs or outputs are not those of a backbone.
-    #[error("{0}")]
-    Interface(String),
-    /// The metadata cannot be read, or lacks the frontend.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-    /// No frontend is known.
-    #[error(
-        "the metadata has no `{KEY_FRONTEND}`: say how its input is made with --frontend FILE.toml \
-         (keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale, layout)"
-    )]
-    NoFrontend,
-}
 
 /// Reads a backbone: 1 to 8 outputs, which are the parts of its embeddings. `frontend` overrides what
 /// the file's metadata says.
