@@ -1,4 +1,4 @@
-//! FLAC, Ogg Vorbis and MP3 through symphonia.
+//! Reads FLAC, Ogg Vorbis and MP3 through symphonia.
 
 use super::container::Container;
 use super::error::AudioError;

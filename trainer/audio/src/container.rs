@@ -1,6 +1,6 @@
-//! The format of a file, told by its first bytes.
+//! Recognises the format of a file by its first bytes.
 
-/// Formats told apart by their first bytes.
+/// Formats that are recognised by their first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Container {
     Wav,
@@ -10,7 +10,7 @@ pub(super) enum Container {
 }
 
 impl Container {
-    /// The container that begins with `bytes`; `None` if it is none that is read here.
+    /// Returns the format that begins with `bytes`; `None` if it is not one of these.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [

@@ -1,5 +1,5 @@
-//! One recording from disk to mono samples at the rate asked for: format by content, decoding,
-//! downmix, resampling.
+//! Loads a recording as mono samples at the rate asked for: finds its format, decodes, mixes down and
+//! resamples.
 
 use super::container::Container;
 use super::error::AudioError;
@@ -13,8 +13,8 @@ use std::path::Path;
 /// Rates a recording may have, Hz.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-/// Largest magnitude taken for a sample (18 dB above full scale): float files may exceed 1 a
-/// little, values as large as this come from integers stored as floats or from damage.
+/// Largest magnitude of a sample (18 dB above full scale). Float files may exceed 1 a little; larger
+/// values are integers stored as floats, or damage.
 const MAX_MAGNITUDE: f32 = 8.0;
 
 /// Reads the recording at `path` as mono samples at `sample_rate` Hz, full scale at 1.
@@ -56,7 +56,7 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
     ))
 }
 
-/// The first bytes as text where they are, as hexadecimal where not.
+/// Shows the first bytes of a file: as text if they are text, otherwise in hexadecimal.
 pub fn describe_start(start: &[u8]) -> String {
     let shown = &start[..start.len().min(8)];
     if shown.iter().all(|byte| (0x20..0x7f).contains(byte)) {
@@ -93,7 +93,7 @@ fn check(path: &Path, audio: &Interleaved) -> Result<(), AudioError> {
     }
 }
 
-/// The mean of the channels of each frame.
+/// Averages the channels of each frame.
 fn downmix(samples: Vec<f32>, channels: usize) -> Vec<f32> {
     if channels == 1 {
         return samples;

@@ -1,6 +1,6 @@
 //! Decoded samples before they are mixed down.
 
-/// Samples of all channels, as they lie in the file.
+/// Samples of all channels, in the order of the file.
 pub(super) struct Interleaved {
     /// Channel after channel for each frame.
     pub samples: Vec<f32>,

@@ -1,10 +1,10 @@
-//! Recordings and made-up sounds as mono samples, `f32` with full scale at 1.
+//! Reads recordings, and makes synthetic sounds, as mono samples: `f32` with full scale at 1.
 //!
 //! [`load`] reads one file of any supported format. [`LabelledSet`] and [`UnlabelledSet`] find the
 //! clips of a data set and load them on all cores; [`synth`] makes sounds where there is no data.
-//! [`Recordings`] holds what is trained on, in 16 bits a sample (115 MB an hour at 16 kHz), so that a
-//! training step touches neither disk nor decoder; a [`DecodeCache`] keeps recordings on disk in the
-//! same form for the next run.
+//! [`Recordings`] holds the training audio in memory, 16 bits a sample (115 MB an hour at 16 kHz), so
+//! that a training step needs neither disk nor decoder. A [`DecodeCache`] keeps recordings on disk in
+//! the same form for the next run.
 
 pub mod atomic_file;
 mod cache;

@@ -5,21 +5,22 @@ use std::path::PathBuf;
 /// One recording of an [`UnlabelledSet`](super::UnlabelledSet).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnlabelledClip {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What it is a recording of: the index of its manifest in [`UnlabelledSet::manifests`](super::UnlabelledSet::manifests), and the
-    /// value of the column `same` there.
+    /// Thing that was recorded: the index of the manifest in
+    /// [`UnlabelledSet::manifests`](super::UnlabelledSet::manifests), and the value of its column
+    /// `same`.
     pub same: Option<(usize, String)>,
-    /// The manifest's column `kind`.
+    /// Value of the manifest's column `kind`.
     pub kind: Option<String>,
-    /// The manifest's column `group`.
+    /// Value of the manifest's column `group`.
     pub group: Option<String>,
 }
 
 /// A `manifest.csv` with the column `path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
     /// Whether it has the column `same`.
     pub same: bool,

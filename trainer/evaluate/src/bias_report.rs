@@ -31,7 +31,7 @@ pub struct BiasReport {
     pub results: Vec<BiasResult>,
     /// On the sets that the prior was chosen on.
     pub chosen_on: Vec<BiasResult>,
-    /// What is missing and why.
+    /// Things that are missing, and why.
     pub notes: Vec<String>,
 }
 

@@ -53,7 +53,7 @@ pub enum OpenBackboneError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the operating system.
         source: std::io::Error,
     },
     /// A packed model is damaged or no packed model.
@@ -61,7 +61,7 @@ pub enum OpenBackboneError {
     Packed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault that was found.
         error: OpenError,
     },
     /// A float engine cannot take the model.
@@ -80,7 +80,7 @@ pub enum OpenBackboneError {
     Inspect {
         /// The model.
         model: String,
-        /// What is wrong with it.
+        /// Fault that was found.
         reason: String,
     },
     /// The engine runs the other kind of file.

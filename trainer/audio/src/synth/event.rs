@@ -14,12 +14,12 @@ pub(super) const PITCH: usize = 4;
 /// First parameter that is the family's own.
 pub(super) const OWN: usize = 5;
 
-/// What changes from one event of a voice to the next.
+/// Circumstances of one event of a voice.
 pub(super) struct Event<'a> {
     /// Samples per second.
     pub rate: f32,
     /// Factor on every frequency.
     pub transpose: f32,
-    /// Where the event's noise comes from.
+    /// Source of the event's noise.
     pub noise: &'a mut Noise,
 }

@@ -39,7 +39,7 @@ impl Family {
         Self::Grains,
     ];
 
-    /// Name for files and tables.
+    /// Returns the name for files and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Harmonic => "harmonic",
@@ -61,7 +61,7 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// Length of an event in seconds.
+    /// Returns the length of an event in seconds.
     pub fn seconds(&self) -> f32 {
         match self.family {
             Family::Modal | Family::Plucked => self.knobs.ratio(LENGTH, 0.1, 2.0),
@@ -85,7 +85,7 @@ impl Voice {
             Family::Grains => grains::render(knobs, context, event),
         }
         let envelope = match self.family {
-            // These fall by themselves; the envelope keeps their end from clicking.
+            // These decay by themselves; the envelope only keeps their end from clicking.
             Family::Modal | Family::Plucked => Envelope {
                 attack: 0.0,
                 fall: 0.5,

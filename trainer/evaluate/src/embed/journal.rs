@@ -82,7 +82,7 @@ pub enum JournalError {
     Io {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// Message of the operating system.
         source: io::Error,
     },
     /// It was begun with other settings.

@@ -46,9 +46,9 @@ pub enum CaptureError {
          system's default, and that no other program holds it"
     )]
     Microphone {
-        /// What was being done to it, a participle.
+        /// Action that failed, as a participle.
         action: &'static str,
-        /// What the system said.
+        /// Message of the operating system.
         reason: String,
     },
 }

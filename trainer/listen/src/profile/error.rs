@@ -14,9 +14,9 @@ pub enum ProfileError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done to it, a participle.
+        /// Action that failed, as a participle.
         action: &'static str,
-        /// What the system said.
+        /// Message of the operating system.
         source: std::io::Error,
     },
     /// There is no folder of the user's to put the profile in.
@@ -45,7 +45,7 @@ pub enum ProfileError {
     Snapshot {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault that was found.
         error: RestoreError,
     },
     /// Enrolled under another backbone than the one in use.
@@ -75,7 +75,7 @@ pub enum ProfileError {
     Clips {
         /// The list.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault that was found.
         reason: String,
     },
     /// The support set does not allow the change.

@@ -12,7 +12,7 @@ pub enum EngineError {
     Read {
         /// The model.
         model: String,
-        /// What the system says.
+        /// Message of the operating system.
         source: std::io::Error,
     },
     /// The metadata lacks something or holds something else than expected.
@@ -20,7 +20,7 @@ pub enum EngineError {
     Metadata {
         /// The model.
         model: String,
-        /// What is wrong.
+        /// Fault that was found.
         source: MetadataError,
     },
     /// The engine cannot take the graph.
@@ -28,7 +28,7 @@ pub enum EngineError {
     Graph {
         /// The model.
         model: String,
-        /// What is wrong with it.
+        /// Fault that was found.
         reason: String,
     },
     /// ONNX Runtime's shared library is absent, too old or not what its name says.
@@ -55,7 +55,7 @@ pub enum EngineError {
     Run {
         /// The model.
         model: String,
-        /// What the engine says.
+        /// Message of the engine.
         reason: String,
     },
 }

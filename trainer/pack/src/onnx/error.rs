@@ -29,7 +29,7 @@ pub enum ImportError {
         node: String,
         /// Its operator.
         op: String,
-        /// What is in the way.
+        /// Obstacle.
         reason: String,
     },
     /// A constant cannot be read.
@@ -37,7 +37,7 @@ pub enum ImportError {
     Constant {
         /// Its name.
         name: String,
-        /// What it holds.
+        /// Contents found.
         reason: String,
     },
     /// The graph's inputs or outputs are not those of a backbone.
