@@ -1,5 +1,5 @@
-//! Post-training quantisation: a float [`Graph`] and its [`Calibration`] to the packed model's
-//! description.
+//! Quantises after training: makes the packed model's description of a float [`Graph`] and its
+//! [`Calibration`].
 //!
 //! Weights are symmetric with one scale for each output channel, shared by a kernel and all adapters
 //! beside it: `max(|kernel|, |adapters|) / 127`. Operators with the same kernels so have the same int8
@@ -29,7 +29,7 @@ const GREATEST_ADDENDS: f32 = 7.9;
 pub struct Labels<'l> {
     /// Name of the model.
     pub name: &'l str,
-    /// Where it comes from.
+    /// Origin of the weights.
     pub provenance: &'l str,
 }
 

@@ -1,4 +1,4 @@
-//! What heads need to know of embeddings in general: where they lie, and how alike unrelated ones are.
+//! Measures the statistics of embeddings that heads need: their mean, and how alike unrelated ones are.
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
@@ -6,7 +6,7 @@ use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
 use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
 
-/// Clips whose pairs are compared; more would only cost time.
+/// Most clips whose pairs are compared; more would only cost time.
 const COMPARED: usize = 768;
 
 /// Statistics of one engine's embeddings over base audio.
@@ -31,7 +31,8 @@ pub enum StatisticsError {
 }
 
 impl EmbeddingStatistics {
-    /// Of `dim` values, for a model whose statistics are still to be measured.
+    /// Returns placeholders for embeddings of `dim` values, for a model whose statistics are still to
+    /// be measured.
     pub fn unmeasured(dim: usize) -> Self {
         Self {
             base_mean: vec![0.0; dim],

@@ -1,4 +1,4 @@
-//! Why there is nothing to hear.
+//! Errors of capturing sound.
 
 use mtslvr_audio::AudioError;
 use std::io;
@@ -28,10 +28,10 @@ pub enum CaptureError {
          channel; check the command before the pipe"
     )]
     Empty {
-        /// How many came.
+        /// Number of bytes that came.
         bytes: usize,
     },
-    /// Built without the feature.
+    /// This program was built without the feature `mic`.
     #[error(
         "this program was built without a microphone; build it with `cargo build --release --features \
          mic`, or pipe one in: `arecord -f S16_LE -c 1 -r {sample_rate} -t raw | mtslvr listen -`"

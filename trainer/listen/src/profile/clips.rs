@@ -1,8 +1,8 @@
-//! Which recording each example came from, in a file beside the profile.
+//! Remembers which recording each example was made of, in a file beside the profile.
 //!
-//! A recording is listed by the example that was made of it ([`fingerprint`]), not by class or
-//! place. So renaming and deleting classes leave the list as it is, and an entry too many does no
-//! harm: the list is written before the profile, and a crash in between costs nothing.
+//! A recording is listed by the example that was made of it ([`fingerprint`]), not by class or place.
+//! So renaming and deleting classes leave the list as it is, and a superfluous entry does no harm. The
+//! list is written before the profile, so that a crash in between costs nothing.
 
 use super::error::ProfileError;
 use super::file::{LockedProfile, Profile};
@@ -24,16 +24,16 @@ pub struct ClipLog {
 /// A recording as it was when it was enrolled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceClip {
-    /// Where it was, from the root.
+    /// Its absolute path.
     pub path: PathBuf,
     /// CRC-32 of its bytes.
     pub crc32: u32,
 }
 
-/// Whether a recording is still there.
+/// State of a recording on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClipState {
-    /// It is, with the same bytes.
+    /// It is there, with the same bytes.
     Kept,
     /// Another file has its name.
     Changed,
@@ -59,7 +59,7 @@ struct Entry {
 const VERSION: u32 = 1;
 
 impl SourceClip {
-    /// The recording at `path`, as it is now.
+    /// Describes the recording at `path` as it is now.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -70,7 +70,7 @@ impl SourceClip {
         })
     }
 
-    /// Whether it is still there.
+    /// Compares the file that is there now with the recording.
     pub fn state(&self) -> ClipState {
         match checksum(&self.path) {
             Ok(crc32) if crc32 == self.crc32 => ClipState::Kept,
@@ -85,7 +85,7 @@ fn checksum(path: &Path) -> io::Result<u32> {
 }
 
 impl ClipLog {
-    /// The list beside `profile`; empty if there is none.
+    /// Reads the list beside `profile`; it is empty if there is no file.
     ///
     /// # Errors
     /// [`ProfileError::Io`] or [`ProfileError::Clips`].
@@ -105,7 +105,7 @@ impl ClipLog {
         parse(&bytes).map_err(|reason| ProfileError::Clips { path, reason })
     }
 
-    /// Replaces the list beside a profile. Of recordings whose name is not Unicode there is no entry.
+    /// Replaces the list beside a profile. Recordings whose name is not Unicode are left out.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
@@ -135,14 +135,14 @@ impl ClipLog {
         self.clips.insert(fingerprint(example), clip);
     }
 
-    /// Remembers what `other` does, too.
+    /// Adds the entries of `other`.
     pub fn extend(&mut self, other: &Self) {
         let entries = other.clips.iter();
         self.clips
             .extend(entries.map(|(example, clip)| (*example, clip.clone())));
     }
 
-    /// What `example` was made of, if that is known.
+    /// Returns the recording that `example` was made of, if it is known.
     pub fn get(&self, example: &[i8]) -> Option<&SourceClip> {
         self.clips.get(&fingerprint(example))
     }

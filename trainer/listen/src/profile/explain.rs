@@ -138,7 +138,7 @@ impl Explained {
         }
     }
 
-    /// Whether `--force` would have it learnt all the same.
+    /// Tells whether `--force` would learn it nevertheless.
     pub fn can_be_forced(&self) -> bool {
         !matches!(self.reason, "known" | "silent" | "no-direction")
     }

@@ -1,4 +1,4 @@
-//! Where the profile is, and what in it is meant.
+//! Finds the default profile, and names the classes in a profile.
 
 use super::error::ProfileError;
 use mtslvr_runtime::fewshot::{ClassId, Role, SupportSet};

@@ -1,4 +1,4 @@
-//! The program as it will be packed: additions fused into the convolution before them.
+//! Makes the program that is packed: additions are fused into the convolution before them.
 //!
 //! A convolution whose result is only ever added to something needs no place for it: each value is
 //! added as soon as it is made, by the same arithmetic and so with the same bytes. In a residual
@@ -17,7 +17,7 @@ pub(super) struct Step<'s> {
     pub second: Option<usize>,
     /// The tensor it writes.
     pub output: &'s TensorSpec,
-    /// Applied to what it writes.
+    /// Activation of the result.
     pub activation: Activation,
     /// The convolution by itself, if an addition is fused into it.
     pub fused: Option<&'s OpSpec>,
@@ -40,7 +40,7 @@ pub(super) fn program(spec: &ModelSpec) -> Program<'_> {
         }
     }
 
-    // Where each tensor of the description is in the packed program.
+    // Packed tensor of each tensor of the description.
     let mut packed = vec![0; spec.ops.len() + 1];
     let mut steps: Vec<Step<'_>> = Vec::new();
     for index in 0..spec.ops.len() {

@@ -68,7 +68,7 @@ impl Described {
         })
     }
 
-    /// Shape of `batch` patches as the graph wants them.
+    /// Returns the shape of the graph's input for `batch` patches.
     pub fn input_shape(&self, batch: usize) -> [usize; 4] {
         let [frames, mels] = self.patch_shape();
         match self.layout {
@@ -77,13 +77,13 @@ impl Described {
         }
     }
 
-    /// Frames and mels of a patch.
+    /// Returns the numbers of frames and mels of a patch.
     fn patch_shape(&self) -> [usize; 2] {
         let space = self.space.as_space();
         [space.frontend().frames, space.frontend().mels].map(usize::from)
     }
 
-    /// Patches (time-major) in the order in which the graph wants their values.
+    /// Puts the values of time-major patches in the order of the graph's input.
     pub fn arrange(&self, patches: &[f32]) -> Vec<f32> {
         match self.layout {
             Layout::TimeMel => patches.to_vec(),

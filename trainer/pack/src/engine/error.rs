@@ -15,7 +15,7 @@ pub enum EngineError {
         /// Message of the operating system.
         source: std::io::Error,
     },
-    /// The metadata lacks something or holds something else than expected.
+    /// The metadata lacks an entry, or an entry is not as expected.
     #[error("{model}: {source}")]
     Metadata {
         /// The model.
@@ -31,10 +31,10 @@ pub enum EngineError {
         /// Fault that was found.
         reason: String,
     },
-    /// ONNX Runtime's shared library is absent, too old or not what its name says.
+    /// ONNX Runtime's shared library is absent, too old or another file.
     #[error("{reason}")]
     Library {
-        /// What is wrong, and what to do.
+        /// Fault that was found, and the remedy.
         reason: String,
     },
     /// This program was built without the engine.

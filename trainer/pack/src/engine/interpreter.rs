@@ -1,5 +1,5 @@
-//! The exported ONNX model as the packer reads it, interpreted in floats: nothing to install, nothing
-//! optimised.
+//! Interprets the exported ONNX model in floats, as the packer reads it. Needs nothing installed, and
+//! optimises nothing.
 
 use super::described::Described;
 use super::error::EngineError;

@@ -1,9 +1,9 @@
 //! Float engines for hosts: an exported ONNX model behind the same
 //! [`mtslvr_runtime::backbone::Backbone`] trait as the packed engine.
 //!
-//! [`open_float`] opens a model in the engine asked for; those that this program was built without are
-//! an error. An engine takes the frontend, the parts, the base mean and the reference from the ONNX file's
-//! metadata ([`OnnxMetadata`]), so that a model file alone says how to feed it.
+//! [`open_float`] opens a model in the engine asked for; an engine that this program was built without
+//! is an error. An engine takes the frontend, the parts, the base mean and the reference from the ONNX
+//! file's metadata ([`OnnxMetadata`]), so that a model needs no other file.
 
 mod described;
 mod error;
@@ -68,8 +68,8 @@ pub enum FloatEngine {
 }
 
 impl FloatEngine {
-    /// The engine that needs nothing beside this program: tract where it was built in, which is several
-    /// times as fast, the interpreter elsewhere.
+    /// The engine that needs nothing beside this program: tract, which is several times as fast, if it
+    /// was built in, and otherwise the interpreter.
     pub const BUILT_IN: Self = if cfg!(feature = "tract") {
         Self::Tract
     } else {
@@ -80,8 +80,8 @@ impl FloatEngine {
 /// Opens an ONNX model in `engine`; errors call it `model`.
 ///
 /// # Errors
-/// [`EngineError::NotBuilt`] where this program was built without the engine, and whatever the engine
-/// says of the model.
+/// [`EngineError::NotBuilt`] if this program was built without the engine; other errors if the engine
+/// cannot take the model.
 #[cfg_attr(
     not(any(feature = "onnx", feature = "tract", feature = "ort")),
     allow(unused_variables)

@@ -1,4 +1,4 @@
-//! What an exported ONNX file says of itself beside its graph, as text in its metadata.
+//! Reads and writes the metadata of an ONNX file, which describes the model beside its graph.
 //!
 //! The frontend is described by lines `key = value`, a subset of TOML, so that the metadata entry
 //! `mtslvr.frontend` and a frontend file given by hand for a foreign model are one format:
@@ -53,7 +53,7 @@ pub struct FrontendDescription {
     pub layout: Layout,
 }
 
-/// What the metadata of an ONNX file holds; absent entries are `None`.
+/// Metadata of an ONNX file; absent entries are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OnnxMetadata {
     /// How to make patches.
@@ -64,11 +64,11 @@ pub struct OnnxMetadata {
     pub parts: Option<Vec<(String, f32)>>,
     /// How alike the directions of unrelated sounds are.
     pub reference: Option<Reference>,
-    /// Where the weights come from.
+    /// Origin of the weights.
     pub provenance: Option<String>,
 }
 
-/// What is wrong with the metadata of an ONNX file or with a frontend file.
+/// Errors of the metadata of an ONNX file, or of a frontend file.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
@@ -93,7 +93,7 @@ pub enum MetadataError {
         key: String,
         /// The text found.
         found: String,
-        /// What was expected.
+        /// Form that was expected.
         expected: &'static str,
     },
     /// The parameters do not make a frontend.
@@ -180,7 +180,7 @@ impl FrontendDescription {
         Ok(Self { config, layout })
     }
 
-    /// The text that [`Self::parse`] reads back to the same bits.
+    /// Returns the text that [`Self::parse`] reads back to the same bits.
     pub fn write(&self) -> String {
         let c = &self.config;
         let layout = match self.layout {
@@ -253,7 +253,7 @@ impl OnnxMetadata {
         })
     }
 
-    /// The entries that are there, as pairs of key and text.
+    /// Returns the entries that are there, as pairs of key and text.
     pub fn entries(&self) -> Vec<(&'static str, String)> {
         let mut entries = Vec::new();
         if let Some(frontend) = &self.frontend {
@@ -278,7 +278,7 @@ impl OnnxMetadata {
     }
 }
 
-/// A number that must also be finite.
+/// Reads a number, which must be finite.
 fn number<T: core::str::FromStr + PartialOrd>(
     key: &str,
     text: &str,

@@ -1,4 +1,4 @@
-//! The exported ONNX model through ONNX Runtime, whose shared library is loaded at run time.
+//! Runs the exported ONNX model in ONNX Runtime, whose shared library is loaded at run time.
 
 use super::described::{Described, read_model};
 use super::error::EngineError;
@@ -172,7 +172,7 @@ pub(super) fn open_session(bytes: &[u8], model: &str) -> Result<Session, EngineE
         })
 }
 
-/// The one environment of this process. Failure is kept too: the library is looked for once.
+/// Returns the one environment of this process. A failure is kept too: the library is looked for once.
 fn environment() -> Result<&'static Environment, EngineError> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     ENVIRONMENT

@@ -8,7 +8,7 @@ pub const INVARIANT: &str = "invariant";
 /// Name of the predictive path's output, `[batch, dim]`.
 pub const EQUIVARIANT: &str = "equivariant";
 
-/// Share of the invariant features in a similarity, beside equivariant ones alone: what was best at 1, 3
+/// Share of the invariant features in a similarity, the rest being equivariant ones: the best at 1, 3
 /// and 5 examples a class on labelled sets sorted from pretraining recordings (`reports/bias.md`).
 pub const INVARIANT_SHARE: f32 = 0.7;
 
@@ -65,7 +65,7 @@ pub fn part_outputs(
         ]),
         (_, _, 1) => {
             let mut alone = part(0, 1.0);
-            // A single output need not be named with care.
+            // A foreign export often gives its single output a name that is no name of a part.
             if !(1..=PART_NAME_BYTES).contains(&alone.name.len()) {
                 "features".clone_into(&mut alone.name);
             }

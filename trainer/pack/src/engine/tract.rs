@@ -1,4 +1,4 @@
-//! The exported ONNX model through tract: pure Rust, nothing to install.
+//! Runs the exported ONNX model in tract: pure Rust, nothing to install.
 
 use super::described::{Described, read_model};
 use super::error::EngineError;

@@ -1,4 +1,4 @@
-//! An inspection as text: facts line by line, then a table of operators.
+//! Writes an inspection as text: facts line by line, then a table of operators.
 
 use super::{FlashParts, Inspection, Part};
 use mtslvr_runtime::fewshot::REFERENCE_TAILS;

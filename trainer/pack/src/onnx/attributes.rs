@@ -1,4 +1,4 @@
-//! A node's attributes and what they say of windows.
+//! Reads a node's attributes, and windows from them.
 
 use super::pb::{AttributeProto, NodeProto};
 use crate::engine::Layout;
@@ -106,7 +106,7 @@ fn padding(
         b"VALID" => Ok([0; 4]),
         b"SAME_UPPER" | b"SAME_LOWER" => {
             let sides = |axis: usize| {
-                // So many that the output has ceil(size / stride) positions.
+                // Enough that the output has ceil(size / stride) positions.
                 let outputs = size[axis].div_ceil(stride[axis]);
                 let covered = (outputs - 1) * stride[axis] + kernel[axis];
                 let total = covered.saturating_sub(size[axis]);

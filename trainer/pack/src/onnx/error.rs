@@ -2,7 +2,7 @@
 
 use crate::engine::{KEY_FRONTEND, MetadataError};
 
-/// Operators that the importer takes, for error messages.
+/// Operators that can be read, for error messages.
 pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul, Div (by constants), \
      Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, Flatten, Reshape, Squeeze, \
      Identity, Dropout, Constant";
@@ -14,7 +14,7 @@ pub enum ImportError {
     /// The bytes are no ONNX model.
     #[error("not an ONNX model: {0}")]
     NotOnnx(String),
-    /// An operator that the packed engine has nothing for.
+    /// The packed engine has no such operator.
     #[error("node `{node}`: the operator {op} is not supported; supported are {SUPPORTED}")]
     Operator {
         /// Name of the node.
@@ -22,7 +22,7 @@ pub enum ImportError {
         /// Its operator.
         op: String,
     },
-    /// A supported operator used in a way that is not.
+    /// A supported operator is used in a way that is not supported.
     #[error("node `{node}` ({op}): {reason}")]
     Node {
         /// Name of the node.

@@ -1,4 +1,4 @@
-//! ONNX, the interchange: read from any exporter's files, and written from a packed model.
+//! Reads ONNX files of any exporter, and writes packed models as ONNX.
 
 mod adapter;
 mod attributes;

@@ -12,11 +12,12 @@ use mtslvr_runtime::space::{Part, Parts};
 use prost::Message;
 use std::collections::HashMap;
 
-/// Reads a backbone: 1 to 8 outputs, which are the parts of its embeddings. `frontend` overrides what
-/// the file's metadata says.
+/// Reads a backbone: 1 to 8 outputs, which are the parts of its embeddings. `frontend` overrides the
+/// frontend in the file's metadata.
 ///
 /// # Errors
-/// [`ImportError`]: what of the file the packed engine has nothing for, or what it does not say.
+/// [`ImportError`] if the packed engine cannot express the graph, or the file does not say how its
+/// input is made.
 pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Graph, ImportError> {
     let model = decode(bytes)?;
     let metadata = metadata_of(&model)?;
@@ -58,12 +59,12 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     Ok(graph)
 }
 
-/// The metadata of an ONNX file, without a look at its graph.
+/// Reads the metadata of an ONNX file; its graph need not be one that can be read.
 pub fn read_metadata(bytes: &[u8]) -> Result<OnnxMetadata, ImportError> {
     metadata_of(&decode(bytes)?)
 }
 
-/// The bytes of an ONNX file with its metadata entries replaced by `metadata`.
+/// Returns the bytes of an ONNX file with its metadata entries replaced by `metadata`.
 pub fn with_metadata(bytes: &[u8], metadata: &OnnxMetadata) -> Result<Vec<u8>, ImportError> {
     let mut model = decode(bytes)?;
     for (key, value) in metadata.entries() {
@@ -90,7 +91,7 @@ fn metadata_of(model: &pb::ModelProto) -> Result<OnnxMetadata, ImportError> {
     })?)
 }
 
-/// Initialisers, Constant nodes, and Identity nodes of either, by name.
+/// Collects initialisers, Constant nodes, and Identity nodes of either, by name.
 fn constants(graph: &pb::GraphProto) -> Result<HashMap<&str, Constant>, ImportError> {
     let mut constants = HashMap::new();
     let error = |name: &str, reason| ImportError::Constant {
@@ -126,7 +127,7 @@ fn constants(graph: &pb::GraphProto) -> Result<HashMap<&str, Constant>, ImportEr
     Ok(constants)
 }
 
-/// The name of the one input; its shape must be that of the patches.
+/// Returns the name of the one input; its shape must be that of the patches.
 fn input<'g>(
     graph: &'g pb::GraphProto,
     constants: &HashMap<&str, Constant>,

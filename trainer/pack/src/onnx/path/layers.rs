@@ -104,11 +104,11 @@ impl<'g> OutputReader<'g, '_> {
         ))
     }
 
-    /// A 1x1 convolution behind another one, as one convolution with the kernels of the two composed,
-    /// where that sum of products can join what it is added to: a series adapter, `z + W (g z + s)`
-    /// with `z` a convolution.
+    /// Composes a 1x1 convolution and the one before it, if the result can join the convolution that it
+    /// is added to: a series adapter, `z + W (g z + s)` with `z` a convolution.
     ///
-    /// Only there: elsewhere a narrow convolution between two wide ones would be undone.
+    /// Elsewhere the two stay apart: composed, a narrow convolution between two wide ones would cost
+    /// more.
     fn compose_adapter(
         &self,
         node: &'g NodeProto,
@@ -120,7 +120,7 @@ impl<'g> OutputReader<'g, '_> {
         }
         let inner = self.values.get(node.input.first()?.as_str())?;
         let inner = inner.pending.as_ref()?;
-        // What the result is added to, and nothing else reads it.
+        // Only a sum may read the result.
         let output = node.output.first()?;
         if self.uses.get(output.as_str()) != Some(&1) {
             return None;
