@@ -1,4 +1,4 @@
-//! Figures on the choice of the inductive bias as a report in Markdown.
+//! Writes the figures on shares as a report in Markdown.
 
 use super::bias::{BiasResult, CHOICES, CONCATENATION, PRIOR, SHARES};
 use serde::Serialize;
@@ -27,9 +27,9 @@ pub struct BiasReport {
     pub shares: [f32; SHARES.len()],
     /// The ways to choose one for each task.
     pub choices: [&'static str; CHOICES.len()],
-    /// On the sets to report on.
+    /// Results on the sets to report on.
     pub results: Vec<BiasResult>,
-    /// On the sets that the prior was chosen on.
+    /// Results on the sets that the prior was chosen on.
     pub chosen_on: Vec<BiasResult>,
     /// Things that are missing, and why.
     pub notes: Vec<String>,
@@ -48,7 +48,7 @@ fn shots_of(results: &[BiasResult]) -> Vec<usize> {
     shots
 }
 
-/// The best share for all tasks of a set.
+/// Returns the accuracy with the best single share for all tasks of a set.
 fn hindsight(result: &BiasResult) -> f64 {
     result
         .fixed

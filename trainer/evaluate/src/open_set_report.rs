@@ -1,4 +1,4 @@
-//! Open-set figures as a report in Markdown.
+//! Writes open-set figures as a report in Markdown.
 
 use super::open_set::{CHECKED_CHANCES, OpenSetResult, Separation, THRESHOLDS, ThresholdResult};
 use serde::Serialize;

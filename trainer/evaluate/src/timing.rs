@@ -1,15 +1,15 @@
-//! Engines side by side on one patch: how long each takes, measured so that they can be compared.
+//! Times engines on one patch, so that they can be compared.
 //!
-//! The engines take turns within each round, so that whatever else the machine does falls on all of
-//! them alike; ratios of one such run can be quoted, times only with the machine they were taken on.
+//! The engines take turns within each round, so that other work of the machine affects all of them
+//! alike. Ratios of one run can be quoted; times only with the machine they were measured on.
 
 use mtslvr_runtime::backbone::Backbone;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Embeddings of one engine's turn that are not timed: they bring its code and weights back into
-/// the caches that the other engines have used since.
+/// Embeddings of one engine's turn that are not timed: they bring its code and weights back into the
+/// caches.
 const UNTIMED: usize = 2;
 
 /// Embeddings of one engine's turn that are timed, each by itself.
@@ -27,7 +27,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of a sample in milliseconds; `None` of an empty one.
+    /// Summarises a sample in milliseconds; `None` for an empty one.
     pub fn of(mut sample: Vec<f64>) -> Option<Self> {
         sample.sort_by(f64::total_cmp);
         let last = sample.len().checked_sub(1)?;
@@ -48,10 +48,10 @@ impl Spread {
 /// `TIMED` times. The engine that begins is another one in each round. `after_round` gets the
 /// number of rounds done. `stop` ends it after a round; at least one is done.
 ///
-/// Gives one spread for each engine, and the number of rounds.
+/// Returns one spread for each engine, and the number of rounds.
 ///
 /// # Errors
-/// What an engine fails with.
+/// The error of the first engine that fails.
 ///
 /// # Panics
 /// If there are no rounds, or `patch` is not as long as the engines' patches.

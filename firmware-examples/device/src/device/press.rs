@@ -30,7 +30,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
         };
         let examples = self.examples_of(class);
         if let Err(error) = self.fit() {
-            // What was known before can be fitted: it was.
+            // The examples before this one can be fitted, as they were before.
             let _ = self
                 .sounds
                 .support_mut()
@@ -58,7 +58,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
         self.limits.check_example(&mut self.sounds, name, embedding)
     }
 
-    /// Which sound the one that was asked for is an example of.
+    /// Chooses the sound that the new example belongs to.
     fn name_for_example(&mut self) -> ClassName {
         if let Some(lesson) = &self.lesson
             && self.sounds.support().find(&lesson.name).is_some()
@@ -91,7 +91,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
             return Notice::NothingToForget;
         };
         self.lesson = None;
-        // It was found.
+        // The class was found above.
         let _ = self.sounds.support_mut().remove(class);
         if let Err(error) = self.fit() {
             return Notice::NotFitted(error);
@@ -111,7 +111,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
         self.keep(Notice::ForgotAll)
     }
 
-    /// Writes what is known to flash.
+    /// Saves all sounds in flash.
     fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
         match self.store.save(&self.sounds, self.scratch) {
             Ok(()) => done,

@@ -1,4 +1,4 @@
-//! Few-shot accuracy of one model, or of several, beside their controls.
+//! Shows the few-shot accuracy of one model, or of several, beside their controls.
 
 use super::chart;
 use super::data::ModelFindings;
@@ -63,7 +63,8 @@ pub(super) fn accuracy(body: &mut String, models: &[ModelFindings]) {
     section(body, "Accuracy beside the controls", &lead, &content);
 }
 
-/// What each row of the chart is called: the set, the model, or both, by what there are several of.
+/// Names the rows of the chart: by the set, the model, or both, depending on which there are several
+/// of.
 fn chart_rows<'m>(models: &[(&str, &'m Evaluation)]) -> Vec<(String, &'m SetResult)> {
     let sets = models[0].1.sets.len();
     let mut rows = Vec::new();

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Report {
     /// Heading.
     pub title: String,
-    /// One or two sentences: what was done, with what result.
+    /// One or two sentences on the run and its result.
     pub summary: String,
-    /// The few figures a reader should leave with.
+    /// The few most important figures.
     pub headline: Vec<Figure>,
     /// Circumstances of the run, in the order in which they are listed.
     pub facts: Vec<Fact>,
@@ -19,40 +19,40 @@ pub struct Report {
     pub models: Vec<ModelFindings>,
     /// The first model's embeddings of the clips, in two dimensions.
     pub map: Option<EmbeddingMap>,
-    /// What the model hears.
+    /// Pictures of what the model hears.
     pub spectrograms: Vec<Spectrogram>,
     /// Training curves.
     pub curves: Vec<Curve>,
     /// Whether the engines agree on the exported model.
     pub engines: Vec<EngineAgreement>,
-    /// What to keep in mind when reading, one sentence each.
+    /// Remarks that a reader must know, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// What was found of one model. Parts that are not known stay out of the page.
+/// Findings on one model. Unknown parts stay out of the page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelFindings {
-    /// What the page calls it.
+    /// Name of the model on the page.
     pub label: String,
-    /// How the sounds enrolled in the run were recognised.
+    /// Recognition of the sounds that were enrolled in the run.
     pub recognition: Option<Recognition>,
     /// Few-shot accuracy beside the controls.
     pub evaluation: Option<Evaluation>,
-    /// What its packed form costs.
+    /// Costs of its packed form.
     pub costs: Vec<Fact>,
 }
 
 /// A name and its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// With its unit.
+    /// Its value, with the unit.
     pub value: String,
 }
 
 impl Fact {
-    /// `name`, with its value as text.
+    /// Makes a fact of a name and the text of its value.
     pub fn new(name: &str, value: impl ToString) -> Self {
         Self {
             name: name.into(),
@@ -64,15 +64,15 @@ impl Fact {
 /// A figure that stands out, with a line that puts it in proportion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figure {
-    /// With its unit.
+    /// Its value, with the unit.
     pub value: String,
-    /// What it is.
+    /// Its name.
     pub name: String,
-    /// What to compare it with.
+    /// Figure or limit to compare it with.
     pub context: String,
 }
 
-/// How clips were answered after enrolment.
+/// Answers to clips after enrolment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recognition {
     /// The head that answered.
@@ -87,7 +87,7 @@ pub struct Recognition {
     pub rejected: usize,
     /// Clips of classes never enrolled.
     pub strangers: usize,
-    /// Clips by what they are and what was answered.
+    /// Clips by true class and answer.
     pub confusion: Confusion,
 }
 
@@ -96,7 +96,7 @@ pub struct Recognition {
 pub struct EmbeddingMap {
     /// Classes; the index gives a point its colour.
     pub classes: Vec<String>,
-    /// One a clip.
+    /// One point for each clip.
     pub points: Vec<MapPoint>,
     /// Share of the variance along x and y, `0..=1`.
     pub explained: [f64; 2],
@@ -118,7 +118,7 @@ pub struct MapPoint {
 /// A picture of a clip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spectrogram {
-    /// What is heard.
+    /// Name of the sound.
     pub title: String,
     /// A PNG as a data URI, see [`spectrogram_data_uri`].
     pub image: String,
@@ -127,15 +127,15 @@ pub struct Spectrogram {
 /// A measured value over the course of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// What was measured.
+    /// Name of the value.
     pub name: String,
-    /// What it is plotted against.
+    /// Name of the horizontal axis.
     pub over: String,
     /// `[x, y]`, in the order measured.
     pub points: Vec<[f64; 2]>,
 }
 
-/// How far one engine's embeddings are from the reference's on the same inputs.
+/// Distance of one engine's embeddings from the reference's on the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineAgreement {
     /// The engine.
@@ -147,6 +147,6 @@ pub struct EngineAgreement {
     pub relative_difference: Option<f64>,
     /// Mean cosine between this engine's embeddings and the reference's.
     pub cosine: Option<f64>,
-    /// What the reader should know, such as why an engine is missing.
+    /// Remark for the reader, such as why an engine is missing.
     pub note: String,
 }

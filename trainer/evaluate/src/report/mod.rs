@@ -1,6 +1,6 @@
-//! One self-contained page about a run: no script, no external resource, readable on a light or a
-//! dark screen and on paper. It is drawn from [`Report`], which is also `results.json`, so the page
-//! can say nothing that the file does not.
+//! Writes one self-contained page about a run: no script, no external resource, readable on a light or
+//! a dark screen and on paper. The page is drawn from [`Report`], which is also `results.json`, so that
+//! both hold the same facts.
 
 mod accuracy;
 mod chart;
@@ -27,10 +27,10 @@ use mtslvr_audio::atomic_file::write_bytes;
 use std::path::{Path, PathBuf};
 
 impl Report {
-    /// Writes `results.json` and `report.html` into `folder`; gives their paths.
+    /// Writes `results.json` and `report.html` into `folder`; returns their paths.
     ///
     /// # Errors
-    /// If one cannot be written; what was there before stays whole then.
+    /// If one cannot be written; a file that was there then stays whole.
     pub fn write(&self, folder: &Path) -> Result<[PathBuf; 2]> {
         let json = serde_json::to_string_pretty(self)? + "\n";
         let files = [("results.json", json), ("report.html", self.to_html())];
@@ -42,7 +42,7 @@ impl Report {
         Ok(files.map(|(name, _)| folder.join(name)))
     }
 
-    /// The page as one HTML document.
+    /// Returns the page as one HTML document.
     pub fn to_html(&self) -> String {
         page::render(self)
     }

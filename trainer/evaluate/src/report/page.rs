@@ -1,4 +1,4 @@
-//! The page's parts in the order in which they are read.
+//! Writes the page's parts in the order in which they are read.
 
 use super::data::{Curve, EngineAgreement, Report, Spectrogram};
 use super::escape::Escaped;

@@ -1,4 +1,4 @@
-//! Principal components: the two directions in which embeddings differ most.
+//! Finds principal components: the two directions in which embeddings differ most.
 
 /// Points in the plane of the first two principal components.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// Unit vector of most variance, or `None` where nothing varies.
+/// Returns the unit vector of most variance, or `None` if nothing varies.
 fn leading_direction(rows: &[Vec<f64>], dim: usize) -> Option<Vec<f64>> {
     // Start at the longest row: it cannot be orthogonal to every direction of variance.
     let start = rows

@@ -1,4 +1,4 @@
-//! What streams gave, as data: counts, rates and the trade-off of misses against false alarms.
+//! Computes the figures of streams: counts, rates and the trade-off of misses against false alarms.
 
 use super::cast::Source;
 use super::run::replay;
@@ -8,26 +8,26 @@ use super::trial_shape::{Taught, TrialShape};
 use mtslvr_runtime::listener::{Event, ListenerConfig};
 use serde::{Deserialize, Serialize};
 
-/// Thresholds of a curve: this far below and above the default ones, by this much each.
+/// Range of the thresholds of a curve, below and above the default ones, and the step between them.
 const SPAN: f32 = 0.8;
 const STEP: f32 = 0.01;
 
-/// What was found at one level of the background.
+/// Figures at one level of the background.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LevelFigures {
     /// Power of a sound over that of the background, dB.
     pub snr: f32,
-    /// What was heard of the sounds that were taught.
+    /// Relation of the clips that were heard to the examples.
     pub source: Source,
     /// Where they were taught.
     pub taught: Taught,
     /// Streams, each with sounds drawn anew.
     pub streams: usize,
-    /// Their length together.
+    /// Length of all streams together.
     pub hours: f64,
-    /// With the default threshold.
+    /// Figures with the default threshold.
     pub default: Point,
-    /// Of the enrolled sounds that were heard, how many had no window judged at all.
+    /// Enrolled sounds that were heard, but of which no window was judged.
     pub gated_away: usize,
     /// How often the backbone ran, a second.
     pub embeddings_per_second: f64,
@@ -35,28 +35,28 @@ pub struct LevelFigures {
     pub without_gate: Option<Ungated>,
     /// Percent of misses in each stream, with the default threshold.
     pub misses_by_stream: Vec<f64>,
-    /// Of each enrolled set, how often its sounds were heard and found.
+    /// How often the sounds of each enrolled set were heard and found.
     pub by_set: Vec<SetFigures>,
-    /// From the loosest threshold to the strictest, the points at which something changes.
+    /// Points at which the figures change, from the loosest threshold to the strictest.
     pub curve: Vec<Point>,
 }
 
-/// What a threshold gives.
+/// Figures with one threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Added to every class's threshold.
     pub margin: f32,
     /// Enrolled sounds that were heard.
     pub heard: usize,
-    /// Of those, how many an event named.
+    /// How many of those an event named.
     pub found: usize,
-    /// Percent of them that none did.
+    /// Percent of those that no event named.
     pub misses: f64,
-    /// Events that were no sound's.
+    /// Events that belong to no sound.
     pub false_alarms: usize,
-    /// Of those, how many came while nothing but background was heard.
+    /// How many of those came while only background was heard.
     pub false_alarms_on_background: usize,
-    /// The same an hour.
+    /// False alarms an hour.
     pub false_alarms_per_hour: f64,
     /// Events of a sound that had been named already.
     pub repeats: usize,
@@ -65,13 +65,13 @@ pub struct Point {
 /// The listener without its gate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ungated {
-    /// With the default threshold.
+    /// Figures with the default threshold.
     pub default: Point,
     /// Sounds that were found with the gate and not without it.
     pub only_with_gate: usize,
     /// Sounds that were found without the gate and not with it.
     pub only_without: usize,
-    /// Of those, the ones of which the gate let no window pass: what it lost.
+    /// How many of those the gate lost: it let none of their windows pass.
     pub lost_to_gate: usize,
     /// How often the backbone ran, a second.
     pub embeddings_per_second: f64,
@@ -89,7 +89,8 @@ pub struct SetFigures {
 }
 
 impl LevelFigures {
-    /// Puts `trials` together, which were heard with `config` and, if a second time, without gate.
+    /// Summarises `trials`, which were heard with `config` and, if they were heard twice, then without
+    /// gate.
     pub fn of(trials: &[Trial], shape: &TrialShape, config: &ListenerConfig) -> Self {
         let rate = shape.scenery.sample_rate;
         let hours = trials.len() as f64 * f64::from(shape.scenery.seconds) / 3600.0;
@@ -130,7 +131,7 @@ impl LevelFigures {
         }
     }
 
-    /// The fewest misses at no more than `per_hour` false alarms an hour.
+    /// Returns the point of fewest misses at no more than `per_hour` false alarms an hour.
     pub fn at_false_alarms(&self, per_hour: f64) -> Option<&Point> {
         let points = self.curve.iter();
         let mut fitting = points.filter(|point| point.false_alarms_per_hour <= per_hour);
@@ -144,7 +145,7 @@ impl LevelFigures {
         }))
     }
 
-    /// The fewest false alarms at no more than `percent` misses.
+    /// Returns the point of fewest false alarms at no more than `percent` misses.
     pub fn at_misses(&self, percent: f64) -> Option<&Point> {
         let points = self.curve.iter().filter(|point| point.misses <= percent);
         points.min_by_key(|point| point.false_alarms)

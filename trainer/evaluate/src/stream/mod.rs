@@ -1,5 +1,5 @@
-//! How well the listener does on a stream whose events are known: composed from labelled recordings
-//! over background sound at a stated level, listened to by the runtime's own listener, and scored.
+//! Measures the listener on streams whose events are known: composes them from labelled recordings over
+//! background sound at a stated level, runs the runtime's own listener, and scores its events.
 
 mod background;
 mod cast;

@@ -1,4 +1,4 @@
-//! The trade-off of misses against false alarms, drawn.
+//! Draws the trade-off of misses against false alarms.
 
 use super::figures::LevelFigures;
 use super::trial_shape::Taught;
@@ -10,10 +10,10 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 250.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = HEIGHT - 56.0;
-/// Axis of false alarms an hour, powers of ten; rates below it are drawn at its beginning.
+/// Ends of the axis of false alarms an hour, as powers of ten; lower rates are drawn at its beginning.
 const DECADES: [f64; 2] = [-1.0, 3.5];
 
-/// Colours that are told apart by most eyes, in the order of [`Source`](super::Source).
+/// Colours that most eyes tell apart, in the order of [`Source`](super::Source).
 const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 
 /// Draws misses over false alarms an hour as an SVG document: a line for each of the streams at the

@@ -19,8 +19,8 @@ pub struct TrialShape {
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Taught {
-    /// Over the background of the stream: the listener's gate cuts out the examples, as it does at
-    /// a microphone.
+    /// Over the background of the stream; the listener's gate cuts out the examples, as it does at a
+    /// microphone.
     #[default]
     InPlace,
     /// From recordings as they are, without background.
