@@ -53,11 +53,11 @@ pub struct Device<'m, F: NorFlash> {
     click: Option<[u32; 2]>,
     /// The sound that was recognised or enrolled last.
     recent: Option<ClassName>,
-    /// Why the contents of the flash cannot be used and must not be overwritten.
+    /// Explains why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
 }
 
-/// Why a device cannot start: its parts do not fit together.
+/// Explains why a device cannot start: its parts do not fit together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StartError<E> {

@@ -31,7 +31,7 @@ impl Source for &[u8] {
     }
 }
 
-/// Why a WAV file cannot be read. `E` is the [`Source`]'s own error.
+/// Explains why a WAV file cannot be read. `E` is the [`Source`]'s own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WavError<E> {

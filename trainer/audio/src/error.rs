@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Why audio could not be read or written. Every message names the file, what was found, what was
+/// Explains why audio could not be read or written. Every message names the file, what was found, what was
 /// expected and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -14,8 +14,8 @@ const LAYOUT: &str = "WAV, FLAC, Ogg Vorbis or MP3 files, in it or in folders be
 /// Name of a folder's manifest.
 const MANIFEST: &str = "manifest.csv";
 
-/// Which recordings may be used, by the column `gpl` of a folder's `manifest.csv` or, where it has
-/// none, the column `licence`.
+/// Recordings that may be used, by the column `gpl` of a folder's `manifest.csv` or, if it has none,
+/// the column `licence`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Licences {
     /// All recordings.

@@ -53,7 +53,7 @@ pub struct Episode {
 /// Support and queries: a list of clips for each class.
 type Sides = (Vec<Vec<usize>>, Vec<Vec<usize>>);
 
-/// Why a set cannot give the episodes asked for.
+/// Explains why a set cannot give the episodes asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EpisodeError {
     /// Ways below two, or no shots, or no queries.

@@ -53,7 +53,7 @@ pub struct Hash {
     pub verified: bool,
 }
 
-/// Where a file's bytes go. In ONNX weights are floats, and the tables are its norms.
+/// Bytes of a file by use. In ONNX weights are floats, and the tables are its norms.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct FlashParts {
     /// Kernels.

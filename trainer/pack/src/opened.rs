@@ -45,7 +45,7 @@ impl Engine {
     }
 }
 
-/// Why a backbone cannot be opened.
+/// Explains why a backbone cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenBackboneError {

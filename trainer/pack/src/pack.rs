@@ -36,7 +36,7 @@ pub struct PackOptions {
     pub range: RangeRule,
 }
 
-/// Why a backbone cannot be packed.
+/// Explains why a backbone cannot be packed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {

@@ -18,7 +18,7 @@ pub struct EmbeddingStatistics {
     pub reference: Reference,
 }
 
-/// Why statistics cannot be measured.
+/// Explains why statistics cannot be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatisticsError {

@@ -60,7 +60,7 @@ pub struct Agreement {
     pub snr: f32,
 }
 
-/// Why a backbone is not verified.
+/// Explains why a backbone is not verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {

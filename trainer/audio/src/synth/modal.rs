@@ -16,7 +16,7 @@ const PLACE: usize = OWN + 7;
 /// Resonators, a whole number of vector registers.
 const MODES: usize = 16;
 
-/// How the modes of a body lie above its lowest.
+/// Ratios of a body's modes to its lowest.
 #[derive(Clone, Copy, Debug)]
 enum Body {
     /// Free bar: (2n + 1)^2.

@@ -73,7 +73,7 @@ impl Stamp {
     }
 }
 
-/// Why a journal cannot be used.
+/// Explains why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {

@@ -152,7 +152,7 @@ impl Cast {
 }
 
 impl Source {
-    /// Of what an enrolled sound is heard.
+    /// Returns its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Other => "another source",
@@ -161,7 +161,7 @@ impl Source {
         }
     }
 
-    /// Where beside the examples a clip has to be.
+    /// Says where a clip must be, beside the examples, to be heard.
     fn whereabouts(self) -> &'static str {
         match self {
             Self::Other => "in other groups",
@@ -213,7 +213,7 @@ fn draw_others(
     Ok((0..count).map(draw).collect())
 }
 
-/// What examples and what the stream may hold, of each class of a set; in random order.
+/// Clips of each class of a set that may be examples, and clips that may be heard, in random order.
 struct Sides {
     examples: Vec<Vec<usize>>,
     heard: Vec<Vec<usize>>,
@@ -238,7 +238,7 @@ impl Sides {
         }
     }
 
-    /// Half of the groups are on each side; a clip without a group is one of its own.
+    /// Puts half of the groups on each side; a clip without a group is a group of its own.
     fn of_other_groups(set: &LoadedSet, clips: &[usize]) -> Self {
         let group = |clip: usize| match &set.candidates[clip].group {
             Some(group) => format!("group {group}"),
@@ -264,7 +264,8 @@ impl Sides {
         sides
     }
 
-    /// Of each class the first group that has more than `shots` clips: these, and the others of it.
+    /// Takes the first group of each class that has more than `shots` clips: so many are examples, the
+    /// others are heard.
     fn of_one_group(set: &LoadedSet, clips: &[usize], shots: usize) -> Self {
         let mut sides = Self::none(set);
         for class in 0..set.classes.len() {
@@ -284,7 +285,7 @@ impl Sides {
         sides
     }
 
-    /// The first clip of each class, `shots` times and once.
+    /// Takes the first clip of each class, `shots` times as an example and once to be heard.
     fn of_one_clip(set: &LoadedSet, clips: &[usize], shots: usize) -> Self {
         let mut sides = Self::none(set);
         for &clip in clips {

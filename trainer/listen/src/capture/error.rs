@@ -3,7 +3,7 @@
 use mtslvr_audio::AudioError;
 use std::io;
 
-/// Why sound could not be captured.
+/// Explains why sound could not be captured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {

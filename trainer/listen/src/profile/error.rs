@@ -5,7 +5,7 @@ use mtslvr_runtime::fewshot::{EnrolError, SupportError};
 use mtslvr_runtime::space::BackboneId;
 use std::path::PathBuf;
 
-/// Why a profile cannot be read, changed or written.
+/// Explains why a profile cannot be read, changed or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {

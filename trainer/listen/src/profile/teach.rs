@@ -52,7 +52,7 @@ pub struct Lesson<'n> {
     pub force: bool,
 }
 
-/// Why nothing was learnt from a recording.
+/// Explains why nothing was learnt from a recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NotLearnt {
     /// The limits refuse it.

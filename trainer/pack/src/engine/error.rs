@@ -3,7 +3,7 @@
 use super::onnx_metadata::MetadataError;
 use mtslvr_runtime::backbone::EmbedError;
 
-/// Why an ONNX model cannot be opened or run. Each variant names the model it is about.
+/// Explains why an ONNX model cannot be opened or run. Each variant names the model it is about.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {

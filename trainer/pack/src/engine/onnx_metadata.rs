@@ -47,16 +47,16 @@ pub enum Layout {
 /// The frontend's parameters and the layout of the graph's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrontendDescription {
-    /// How samples become a patch.
+    /// Parameters of the features.
     pub config: FrontendConfig,
-    /// How the patch lies in the graph's input.
+    /// Order of the patch's axes in the graph's input.
     pub layout: Layout,
 }
 
 /// Metadata of an ONNX file; absent entries are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OnnxMetadata {
-    /// How to make patches.
+    /// Frontend, and layout of the patch.
     pub frontend: Option<FrontendDescription>,
     /// Mean embedding over base audio.
     pub base_mean: Option<Vec<f32>>,

@@ -7,7 +7,7 @@ pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul
      Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, Flatten, Reshape, Squeeze, \
      Identity, Dropout, Constant";
 
-/// Why an ONNX file cannot be packed.
+/// Explains why an ONNX file cannot be packed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {

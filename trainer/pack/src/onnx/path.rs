@@ -253,7 +253,7 @@ fn node_name(node: &NodeProto) -> String {
     }
 }
 
-/// Why a node cannot be taken.
+/// Explains why a node cannot be taken.
 enum NodeError {
     /// Its operator is unknown.
     Unsupported,
