@@ -53,7 +53,7 @@ pub struct Device<'m, F: NorFlash> {
     click: Option<[u32; 2]>,
     /// The sound that was recognised or enrolled last.
     recent: Option<ClassName>,
-    /// Explains why the contents of the flash cannot be used and must not be overwritten.
+    /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
 }
 
