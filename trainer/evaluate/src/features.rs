@@ -219,16 +219,10 @@ where
     }
 }
 
-/// Describes made-up features for tests: parts of these names, lengths and shares around `mean`.
+/// Makes a small frontend for tests.
 #[cfg(test)]
-pub(crate) fn test_space(
-    parts: &[(&str, usize, f32)],
-    mean: &[f32],
-    reference: mtslvr_runtime::fewshot::Reference,
-) -> OwnedSpace {
-    use mtslvr_runtime::frontend::FrontendConfig;
-    use mtslvr_runtime::space::BackboneId;
-    let frontend = FrontendConfig {
+pub(crate) fn test_frontend() -> mtslvr_runtime::frontend::FrontendConfig {
+    mtslvr_runtime::frontend::FrontendConfig {
         sample_rate: 8000,
         window: 64,
         hop: 32,
@@ -239,7 +233,18 @@ pub(crate) fn test_space(
         floor: 1e-6,
         mean: 0.0,
         scale: 1.0,
-    };
+    }
+}
+
+/// Describes made-up features for tests: parts of these names, lengths and shares around `mean`.
+#[cfg(test)]
+pub(crate) fn test_space(
+    parts: &[(&str, usize, f32)],
+    mean: &[f32],
+    reference: mtslvr_runtime::fewshot::Reference,
+) -> OwnedSpace {
+    use mtslvr_runtime::space::BackboneId;
+    let frontend = test_frontend();
     let parts = parts
         .iter()
         .map(|&(name, len, share)| Part { name, len, share });

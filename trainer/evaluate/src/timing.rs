@@ -98,6 +98,7 @@ pub fn interleaved<B: Backbone>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::test_frontend;
     use mtslvr_runtime::fewshot::Reference;
     use mtslvr_runtime::frontend::FrontendConfig;
     use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
@@ -139,19 +140,7 @@ mod tests {
     }
 
     fn sleeper(millis: u64) -> Sleeper {
-        let config = FrontendConfig {
-            sample_rate: 8000,
-            window: 64,
-            hop: 32,
-            mels: 8,
-            frames: 10,
-            f_min: 50.0,
-            f_max: 3900.0,
-            floor: 1e-6,
-            mean: 0.0,
-            scale: 1.0,
-        };
-        Sleeper(config, Duration::from_millis(millis), 0)
+        Sleeper(test_frontend(), Duration::from_millis(millis), 0)
     }
 
     #[test]
