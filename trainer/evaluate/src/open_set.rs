@@ -24,7 +24,7 @@ pub struct OpenSetSettings {
     pub tasks: usize,
     /// The classifier.
     pub head: HeadKind,
-    /// Seed of the tasks.
+    /// Decides the tasks.
     pub seed: u64,
     /// Share of strangers that may be accepted.
     pub false_acceptance: f32,
@@ -44,7 +44,7 @@ pub struct OpenSetResult {
     pub same_set: Separation,
     /// Separation from clips of the other sets, as many of each.
     pub other_sets: Separation,
-    /// Results of thresholds found without strangers.
+    /// What thresholds found without strangers come to.
     pub thresholds: Vec<ThresholdResult>,
     /// Share of strangers from other sets whose stated chance is below each of `CHECKED_CHANCES`.
     pub chances: [f64; CHECKED_CHANCES.len()],

@@ -22,7 +22,7 @@ const CALIBRATION_MACS: u64 = 20_000_000_000;
 /// Clips that the packed model's statistics are measured on.
 const STATISTICS_CLIPS: usize = 512;
 
-/// Settings of packing.
+/// How to pack.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
     /// Name of the model.
@@ -98,7 +98,7 @@ pub fn pack(
     Ok(build(&spec)?)
 }
 
-/// Returns patches evenly spread over `clips`, as many as the calibration of `graph` takes.
+/// Patches from all over `clips`, evenly spread, as many as calibration of `graph` takes.
 pub fn spread_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, PackError> {
     let affordable = (CALIBRATION_MACS / graph.macs().max(1)) as usize;
     let count = affordable.clamp(FEWEST_PATCHES, CALIBRATION_PATCHES);

@@ -17,12 +17,6 @@ use serde::{Deserialize, Serialize};
 /// Penalty of the probe: a ridge on directions of unit length.
 const PROBE: HeadKind = HeadKind::Ridge { lambda: 1.0 };
 
-/// Difference of cosines that rounding directions to int8 can make by itself.
-///
-/// Two roundings of one direction differ by a variance of 1/6 in each value; with a root mean square of
-/// a quarter of the peak, 127 / 4, that lowers their cosine by `(1/6) / 2 / (127/4)^2`, about 1e-4.
-const ROUNDING: f64 = 1e-4;
-
 /// What one operator does to one kind of features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperatorEffect {
@@ -212,6 +206,12 @@ impl Views<'_> {
         })
     }
 }
+
+/// Difference of cosines that rounding directions to int8 can make by itself.
+///
+/// Two roundings of one direction differ by a variance of 1/6 in each value; with a root mean square of
+/// a quarter of the peak, 127 / 4, that lowers their cosine by `(1/6) / 2 / (127/4)^2`, about 1e-4.
+const ROUNDING: f64 = 1e-4;
 
 /// Puts the `cosine` of a clip and its augmented self on the scale `(cosine - random) / (1 - random)`:
 /// 1 where the operator changes nothing, 0 where it makes a clip as unlike itself as another clip is,
