@@ -1,10 +1,11 @@
-//! One button: its contact is asked every few milliseconds, and tells how long it was held.
+//! Reads one button: its contact is polled every few milliseconds, and presses are told apart by their
+//! length.
 
-/// Milliseconds for which a contact must stay as it is before it counts: longer than contacts bounce.
+/// Milliseconds for which a contact must stay the same before it counts, longer than contacts bounce.
 pub const SETTLE_MS: u32 = 30;
-/// Held for as long, a press is a long one.
+/// Milliseconds from which on a press is long.
 pub const LONG_MS: u32 = 1_000;
-/// Held for as long, a press has its effect before the button is let go.
+/// Milliseconds after which a press takes effect before the button is let go.
 pub const VERY_LONG_MS: u32 = 5_000;
 
 /// How long the button was held.
@@ -18,29 +19,29 @@ pub enum Press {
     VeryLong,
 }
 
-/// What the button did.
+/// Change of the button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It went down. What was heard up to now is what the press will be about.
+    /// It went down. The press will be about the sounds heard until now.
     Down,
     /// It was pressed.
     Pressed(Press),
-    /// It was let go after a very long press, which has been told of.
+    /// It was let go after a very long press, which was reported when it took effect.
     Up,
 }
 
-/// A button without bounces.
+/// A button with its bounces removed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Button {
-    /// What the contact said last, and for how long it has said so.
+    /// Last state of the contact, and for how long it has been so.
     contact: bool,
     steady_ms: u32,
-    /// How long the button has been down; nothing while it is up.
+    /// How long the button has been down; `None` while it is up.
     held_ms: Option<u32>,
 }
 
 impl Button {
-    /// Takes what the contact says `elapsed_ms` after it was asked last.
+    /// Takes the state of the contact, `elapsed_ms` after the last call.
     pub fn poll(&mut self, down: bool, elapsed_ms: u32) -> Option<Change> {
         if down == self.contact {
             self.steady_ms = self.steady_ms.saturating_add(elapsed_ms);
@@ -82,7 +83,7 @@ mod tests {
 
     const STEP: u32 = 10;
 
-    /// What comes of a contact that says each of these for so many milliseconds.
+    /// Returns the changes of a contact that has each of these states for so many milliseconds.
     fn changes(contact: &[(bool, u32)]) -> Vec<(u32, Change)> {
         let mut button = Button::default();
         let mut now = 0;

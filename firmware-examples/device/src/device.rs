@@ -1,4 +1,4 @@
-//! The device: listens, recognises, and does what the button says.
+//! Runs the device: listens, recognises, and obeys the button.
 
 use crate::button::{Change, Press};
 use crate::memory::{CLASSES, Memory};
@@ -14,6 +14,7 @@ use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::Model;
 
 mod lesson;
+mod press;
 mod sound;
 
 use lesson::Lesson;
@@ -23,9 +24,8 @@ use sound::{Sound, levels};
 pub const LESSON_SECONDS: u32 = 20;
 /// Seconds for which the last sound can be enrolled.
 pub const MEMORY_SECONDS: u32 = 10;
-/// The button clicks as it goes down and up. Milliseconds before and after it is known to have done
-/// so in which a sound may begin that is taken for the click: contacts have to settle, and samples
-/// come in blocks.
+/// Milliseconds before and after a known change of the button in which the beginning of a sound counts
+/// as the button's own click: contacts have to settle, and samples come in blocks.
 const CLICK_MS: [u32; 2] = [100, 300];
 /// Samples taken at once.
 const CHUNK: usize = 256;
@@ -49,15 +49,15 @@ pub struct Device<'m, F: NorFlash> {
     /// The sound that the button is held for.
     asked: Sound<'m>,
     lesson: Option<Lesson>,
-    /// Where in the recording the button last went down, and where it has done anything since.
+    /// Places in the recording at which the button last went down, and last changed since then.
     click: Option<[u32; 2]>,
     /// The sound that was recognised or enrolled last.
     recent: Option<ClassName>,
-    /// Why what is in flash cannot be used, and must not be overwritten.
+    /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
 }
 
-/// Why a device cannot start: its parts do not fit together.
+/// Explains why a device cannot start: its parts do not fit together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StartError<E> {
@@ -72,8 +72,12 @@ pub enum StartError<E> {
 }
 
 impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
-    /// Starts a device whose backbone is `model` and that listens as `config` says, with what it was
-    /// taught before: `range` of `flash` is for that alone. Tells what it knows.
+    /// Starts a device with the backbone `model`, the settings `config` of the listener, and the sounds
+    /// saved in `range` of `flash`, which holds nothing else. Tells what it knows.
+    ///
+    /// # Errors
+    /// [`StartError`] if a piece of `memory` does not fit the model, or `range` of `flash` cannot hold
+    /// a store. A saved profile that is damaged or of another model is no error, but a notice.
     pub fn start<
         const ARENA: usize,
         const LISTENER: usize,
@@ -114,12 +118,12 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         Ok(device)
     }
 
-    /// What it was taught.
+    /// Returns the taught sounds.
     pub fn sounds(&self) -> &Learner<'m> {
         &self.sounds
     }
 
-    /// Stops the device; gives its flash back.
+    /// Stops the device and returns its flash.
     pub fn into_flash(self) -> F {
         self.store.into_flash()
     }
@@ -138,8 +142,8 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         }
     }
 
-    /// Listens to what has been recorded before the sample `until`, and tells of sounds that it
-    /// recognises and of samples that had been overwritten by then.
+    /// Listens to the samples recorded before the sample `until`, and tells of sounds that it
+    /// recognises and of samples that were overwritten before it could read them.
     pub fn listen<const N: usize>(
         &mut self,
         recording: &Recording<N>,
@@ -161,7 +165,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
                     self.hear(recording, &chunk[..count], &mut tell);
                 }
                 Err(Overwritten { samples }) => {
-                    // With some room, or the next ones would be overwritten before they are read.
+                    // Leaves some room, or the next samples would be overwritten before they are read.
                     let samples = left.min(samples.saturating_add(N as u32 / 4));
                     self.next = self.next.wrapping_add(samples);
                     tell(Notice::AudioLost { samples });
@@ -188,7 +192,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         };
         let (mut span, mut event) = (None, None);
         let embedding = &mut *self.last.embedding;
-        // It fails only where there is no head, and of that a notice has told.
+        // It fails only if there is no head, and a notice has told of that.
         let _ = self
             .listener
             .push_i16(&mut self.sounds, &mut self.backbone, samples, |window| {
@@ -228,8 +232,8 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         self.click.take_if(|[_, up]| since(*up) >= MEMORY_SECONDS);
     }
 
-    /// Follows the button, which changed when the sample `at` was the next to be recorded; listens to
-    /// what was recorded before. Tells what came of it.
+    /// Obeys the button, which changed when the sample `at` was the next to be recorded. Listens to the
+    /// samples before it first, and tells the result.
     pub fn button<const N: usize>(
         &mut self,
         recording: &Recording<N>,
@@ -255,7 +259,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         if self.sounds.support().class_count() == 0 {
             return Ok(());
         }
-        // The arena has nothing to do between embeddings.
+        // The arena is free between embeddings.
         self.sounds.fit(self.backbone.scratch())
     }
 }

@@ -1,15 +1,15 @@
-//! A device that is taught sounds by one button: all of it that is not a peripheral, so that it is
-//! tested on a host. A board binds microphone, button, light and flash to it.
+//! A device that is taught sounds by one button. The crate holds everything but the peripherals, so
+//! that it is tested on a host; a board connects microphone, button, light and flash.
 //!
 //! - A short press enrols the last sound: as one more example of the sound that was enrolled within
 //!   the last [`LESSON_SECONDS`], or else of the one that it is recognised as, or else as a new one.
 //! - A long press forgets the sound that was recognised or enrolled last.
 //! - A very long press forgets everything.
 //!
-//! The way of the data: the microphone's interrupt pushes samples into a [`Recording`]; whenever
-//! there is time, [`Device::listen`] takes them from there. The [`Button`] says at which sample it
-//! went down: a press is about what was heard before, and not about its own click. What came of it
-//! is a [`Notice`], which has words for a log and [`light::Flashes`] for a light.
+//! The microphone's interrupt pushes samples into a [`Recording`]; [`Device::listen`] takes them from
+//! there whenever there is time. The [`Button`] tells at which sample it went down: a press is about
+//! sounds before that, and not about its own click. The result is a [`Notice`], which has words for a
+//! log and [`light::Flashes`] for a light.
 #![no_std]
 
 pub mod button;

@@ -1,13 +1,13 @@
-//! What one light can say.
+//! Shows notices on one light.
 
 /// A number of long flashes, then of short ones, then of very short ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flashes {
-    /// Of [`LONG_MS`].
+    /// Flashes of [`LONG_MS`].
     pub long: u8,
-    /// Of [`SHORT_MS`]: they are meant to be counted.
+    /// Flashes of [`SHORT_MS`], which the user counts.
     pub short: u8,
-    /// Of [`FLICKER_MS`]: they are not.
+    /// Flashes of [`FLICKER_MS`], which nobody counts.
     pub flicker: u8,
 }
 
@@ -17,7 +17,7 @@ pub const LONG_MS: u32 = 800;
 pub const SHORT_MS: u32 = 150;
 /// Milliseconds of a very short flash.
 pub const FLICKER_MS: u32 = 50;
-/// Milliseconds of darkness behind a flash that is not shorter.
+/// Milliseconds of darkness behind a long or short flash.
 const PAUSE_MS: u32 = 250;
 
 /// The light on, then off, milliseconds each.
@@ -30,7 +30,7 @@ pub struct Flash {
 }
 
 impl Flashes {
-    /// One after the other.
+    /// Returns the flashes in their order.
     pub fn iter(self) -> impl Iterator<Item = Flash> {
         let of = |count: u8, on_ms: u32| {
             let off_ms = if on_ms < SHORT_MS { on_ms } else { PAUSE_MS };

@@ -1,4 +1,4 @@
-//! The memory that a device works in, in one piece for a `static`.
+//! Memory of a device, in one piece for a `static`.
 
 use mtslvr_runtime::fewshot::Storage;
 use mtslvr_runtime::model::Aligned;
@@ -24,7 +24,7 @@ pub struct Memory<const ARENA: usize, const LISTENER: usize, const DIM: usize, c
 impl<const ARENA: usize, const LISTENER: usize, const DIM: usize, const SCRATCH: usize>
     Memory<ARENA, LISTENER, DIM, SCRATCH>
 {
-    /// Empty.
+    /// Makes empty memory.
     pub const fn new() -> Self {
         Self {
             arena: Aligned([0; ARENA]),

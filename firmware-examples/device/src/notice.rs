@@ -1,4 +1,4 @@
-//! What a device tells its user.
+//! Notices of a device to its user.
 
 use crate::light::Flashes;
 use core::fmt;
@@ -15,19 +15,19 @@ pub enum Notice<E> {
         /// Examples of all of them.
         examples: usize,
     },
-    /// The device listens, but what is in flash cannot be used; it learns nothing until that is
-    /// given up by a very long press.
+    /// The device listens, but the contents of its flash cannot be used. It learns nothing until a very
+    /// long press erases them.
     Locked(StoreError<E>),
     /// A sound was recognised.
     Heard {
-        /// Which.
+        /// Its name.
         name: ClassName,
         /// Cosine similarity to its examples.
         confidence: f32,
     },
     /// The last sound is an example now.
     Enrolled {
-        /// Of this sound.
+        /// Name of the sound.
         name: ClassName,
         /// Examples that the sound has now.
         examples: usize,
@@ -40,28 +40,28 @@ pub enum Notice<E> {
     NotEnrolled(EnrolError),
     /// A sound was forgotten.
     Forgot {
-        /// Which.
+        /// Its name.
         name: ClassName,
     },
     /// Everything was forgotten.
     ForgotAll,
     /// No sound was recognised or enrolled that could be forgotten.
     NothingToForget,
-    /// The flash failed: what was changed holds until the power goes.
+    /// The flash failed: the change is lost when the power goes.
     NotKept(StoreError<E>),
     /// No head can be fitted to what is enrolled.
     NotFitted(FitError),
     /// Samples were lost on their way from the microphone.
     AudioLost {
-        /// How many.
+        /// Number of samples.
         samples: u32,
     },
 }
 
-/// What a sound without a name of its own is called, with its number behind.
+/// Beginning of the name of a sound; its number follows.
 const PREFIX: &str = "sound ";
 
-/// The name of the sound with this number.
+/// Returns the name of the sound with this number.
 pub(crate) fn sound_name(number: usize) -> ClassName {
     let mut name = ClassName::new();
     // A name has room for more digits than a number has.
@@ -69,7 +69,7 @@ pub(crate) fn sound_name(number: usize) -> ClassName {
     name
 }
 
-/// The number in a name; 1 for a name that the device has not given.
+/// Returns the number in a name; 1 for a name that is not the device's own.
 fn number(name: &str) -> u8 {
     let number = name
         .strip_prefix(PREFIX)
@@ -78,8 +78,8 @@ fn number(name: &str) -> u8 {
 }
 
 impl<E> Notice<E> {
-    /// What the light says: a sound's number in short flashes, behind a long one if it was enrolled
-    /// and two if it was forgotten; very short ones where something is wrong.
+    /// Returns the flashes of the light: a sound's number in short flashes, behind a long one if it was
+    /// enrolled and two if it was forgotten; very short ones if something is wrong.
     pub fn flashes(&self) -> Flashes {
         let counted = |long, name: &str| Flashes {
             long,
@@ -107,7 +107,7 @@ impl<E> Notice<E> {
         }
     }
 
-    /// Whether it tells of something that went wrong.
+    /// Tells whether something went wrong.
     pub fn is_trouble(&self) -> bool {
         self.flashes().flicker > 0
     }

@@ -1,10 +1,10 @@
-//! Whether samples were lost between the microphone and memory, told from when they arrive.
+//! Detects from times of arrival that samples were lost between the microphone and memory.
 //!
-//! A microphone's driver that is kept from its work, for instance while flash is erased, overwrites
-//! samples before anybody has read them and says nothing. But time goes on.
+//! A microphone's driver that is blocked, for instance while flash is erased, overwrites samples before
+//! anybody has read them and does not report it. Only the clock tells.
 
-/// Watches the arrival of blocks of samples: one that comes a whole block too late stands for one
-/// that was lost.
+/// Watches the arrival of blocks of samples: a block that comes a whole block too late means that one
+/// was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Microseconds of a block.
@@ -13,11 +13,11 @@ pub struct Pace {
     due: Option<u64>,
 }
 
-/// Of a block's lateness, one part in as many is taken for a drift of the two clocks.
+/// Divisor of a block's lateness: that part of it counts as drift of the two clocks.
 const FINE: u64 = 64;
 
 impl Pace {
-    /// For blocks of `samples` at `rate` a second.
+    /// Starts to watch blocks of `samples` at `rate` a second.
     pub const fn new(samples: u32, rate: u32) -> Self {
         Self {
             block: samples as u64 * 1_000_000 / rate as u64,
@@ -35,7 +35,7 @@ impl Pace {
             return 0;
         };
         let due = last + block;
-        // Early ones tell that the last was late, or of a slow clock here.
+        // An early block means that the last one was late, or that this clock is slow.
         let Some(late) = now.checked_sub(due) else {
             self.due = Some(now);
             return 0;
@@ -59,7 +59,7 @@ pub struct Laps {
 }
 
 impl Laps {
-    /// For a ring of `len` samples that come at `rate` a second.
+    /// Starts to watch a ring of `len` samples that come at `rate` a second.
     pub const fn new(len: u32, rate: u32) -> Self {
         Self {
             len,
@@ -68,15 +68,16 @@ impl Laps {
         }
     }
 
-    /// Takes when the ring was emptied, microseconds on a clock that never goes back, and how many
-    /// samples were in it; returns how many were overwritten before.
+    /// Takes the time at which the ring was emptied, microseconds on a clock that never goes back, and
+    /// the number of samples in it; returns how many were overwritten before.
     pub fn collected(&mut self, now: u64, samples: u32) -> u32 {
         let Some(last) = self.last.replace(now) else {
             return 0;
         };
         let passed = (now - last) * u64::from(self.rate) / 1_000_000;
         let len = u64::from(self.len);
-        // Whole laps: how much of one is left was counted, but for the little that clocks differ.
+        // Only whole laps are missing; the rest of a lap was counted, up to the small difference of the
+        // clocks.
         let missing = passed.saturating_sub(samples.into());
         u32::try_from((missing + len / 2) / len * len).unwrap_or(u32::MAX)
     }

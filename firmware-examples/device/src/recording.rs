@@ -1,9 +1,9 @@
-//! The last moments of the microphone, on their way from its interrupt to whoever listens.
+//! Carries the last moments of the microphone from its interrupt to the listener.
 
 use core::sync::atomic::{AtomicI16, AtomicU32, Ordering, fence};
 
-/// A ring of `N` samples, a power of two, that one side writes without ever waiting and the other
-/// reads when it has time. Samples are counted from the first one on, modulo 2^32.
+/// A ring of `N` samples, a power of two. One side writes without ever waiting, the other reads when it
+/// has time. Samples are counted from the first one on, modulo 2^32.
 #[derive(Debug)]
 pub struct Recording<const N: usize> {
     samples: [AtomicI16; N],
@@ -16,12 +16,12 @@ pub struct Recording<const N: usize> {
 /// The samples asked for have been overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overwritten {
-    /// How many samples it takes from the one asked for to the oldest that is still there.
+    /// Number of samples from the one asked for to the oldest that is still there.
     pub samples: u32,
 }
 
 impl<const N: usize> Recording<N> {
-    /// Empty.
+    /// Makes an empty ring.
     pub const fn new() -> Self {
         assert!(N.is_power_of_two(), "the count of samples wraps at 2^32");
         Self {
@@ -31,17 +31,17 @@ impl<const N: usize> Recording<N> {
         }
     }
 
-    /// Samples written so far.
+    /// Returns the number of samples written so far.
     pub fn written(&self) -> u32 {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Adds samples, `N` or fewer. There must be only one who does.
+    /// Adds samples, `N` or fewer. Only one writer may call it.
     pub fn push(&self, samples: impl ExactSizeIterator<Item = i16>) {
         let start = self.written.load(Ordering::Relaxed);
         let end = start.wrapping_add(samples.len() as u32);
         self.begun.store(end, Ordering::Relaxed);
-        // A reader that sees one of the new samples sees that they were begun.
+        // A reader that sees one of the new samples also sees the new value of `begun`.
         fence(Ordering::Release);
         let mut place = start as usize;
         for sample in samples {
@@ -52,6 +52,9 @@ impl<const N: usize> Recording<N> {
     }
 
     /// Copies the samples from number `from` on, which must have been written.
+    ///
+    /// # Errors
+    /// [`Overwritten`] if newer samples took the place of some of them; `into` then holds a mix.
     pub fn read(&self, from: u32, into: &mut [i16]) -> Result<(), Overwritten> {
         for (i, sample) in into.iter_mut().enumerate() {
             let place = (from as usize).wrapping_add(i) % N;

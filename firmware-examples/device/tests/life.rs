@@ -17,7 +17,7 @@ type Heard = Vec<Notice<FlashFault>>;
 
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../../../models/edge-s/model.slvr"));
 
-/// Of the backbone in [`MODEL`].
+/// Sizes for the backbone in [`MODEL`].
 const DIM: usize = 256;
 const ARENA: usize = 32 * 1024;
 const LISTENER: usize = 12 * 1024;
@@ -276,7 +276,7 @@ fn a_power_cut_leaves_what_was_known_before() {
     assert_eq!(names(&bench.hear(&siren())), ["sound 1"]);
 }
 
-/// What another backbone's firmware has saved is kept until it is given up.
+/// A profile of another backbone's firmware is kept until the user gives it up.
 #[test]
 fn what_cannot_be_used_is_not_overwritten() {
     let (mut bench, _) = Bench::start(blank_flash());

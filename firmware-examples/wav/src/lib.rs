@@ -1,18 +1,21 @@
-//! A streaming reader of RIFF/WAVE files for firmwares: no allocation, no seeking, a few dozen bytes
-//! of state.
+//! Reads RIFF/WAVE files as a stream, for firmwares: no allocation, no seeking, a few dozen bytes of
+//! state.
 //!
-//! It takes what a device's microphone would give, 16-bit PCM, with any number of channels (mixed
-//! down to one by their mean). Chunks that it does not know are skipped. A file whose last chunk
-//! claims more bytes than there are is read to where it ends and then reported as truncated.
+//! Samples are 16-bit PCM, as from a device's microphone, with any number of channels, which are
+//! averaged to one. Unknown chunks are skipped. A file whose last chunk claims more bytes than there
+//! are is read to its end and then reported as truncated.
 #![no_std]
 
-/// Where the bytes come from: a file, a flash chip, a slice.
+/// Source of the bytes: a file, a flash chip, a slice.
 pub trait Source {
-    /// What can go wrong while reading.
+    /// Error of reading.
     type Error;
 
     /// Fills the front of `buffer` and returns how many bytes were read; 0 only at the end, or for
     /// an empty `buffer`.
+    ///
+    /// # Errors
+    /// [`Self::Error`] if the source cannot be read.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Self::Error>;
 }
 
@@ -28,7 +31,7 @@ impl Source for &[u8] {
     }
 }
 
-/// Why a WAV file cannot be read. `E` is the [`Source`]'s own error.
+/// Explains why a WAV file cannot be read. `E` is the [`Source`]'s own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WavError<E> {
@@ -40,15 +43,15 @@ pub enum WavError<E> {
     NoData,
     /// The `data` chunk comes before any `fmt ` chunk.
     NoFormat,
-    /// The `fmt ` chunk has this many bytes; at least 16 are needed.
+    /// The `fmt ` chunk has this many bytes, fewer than the 16 needed.
     FormatLength(u32),
     /// The samples are not linear PCM; this is the format tag found.
     NotPcm(u16),
-    /// This many bits a sample; only 16 are read here.
+    /// The samples have this many bits, and not 16.
     BitsPerSample(u16),
-    /// No channel at all.
+    /// There are no channels.
     NoChannels,
-    /// This many bytes a frame, where two a channel were expected.
+    /// A frame has this many bytes, and not two for each channel.
     BlockAlign(u16),
     /// The file ends inside the samples.
     Truncated,
@@ -88,11 +91,15 @@ pub struct WavReader<S> {
 const PCM: u16 = 1;
 /// The tag of WAVEFORMATEXTENSIBLE; the real tag opens the sub-format at byte 24 of the chunk.
 const EXTENSIBLE: u16 = 0xfffe;
-/// As much of a `fmt ` chunk as matters: up to the sub-format's tag.
+/// Bytes of a `fmt ` chunk that are read: up to the sub-format's tag.
 const FORMAT_BYTES: usize = 26;
 
 impl<S: Source> WavReader<S> {
     /// Reads up to where the samples begin.
+    ///
+    /// # Errors
+    /// [`WavError`] if the source fails, the file is no WAV file or ends before its samples, or they are not
+    /// 16-bit PCM.
     pub fn open(mut source: S) -> Result<Self, WavError<S::Error>> {
         let mut riff = [0; 12];
         if fill(&mut source, &mut riff)? < riff.len()
@@ -124,17 +131,17 @@ impl<S: Source> WavReader<S> {
         }
     }
 
-    /// Frames a second.
+    /// Returns the frames a second.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
 
-    /// Channels in the file; [`Self::read`] mixes them down.
+    /// Returns the channels in the file; [`Self::read`] mixes them down.
     pub fn channels(&self) -> u16 {
         self.channels
     }
 
-    /// Samples (frames) left, as the header claims.
+    /// Returns the samples (frames) left, as the header claims.
     pub fn remaining(&self) -> u32 {
         self.remaining / (2 * u32::from(self.channels))
     }
@@ -143,6 +150,9 @@ impl<S: Source> WavReader<S> {
     /// recording, or for an empty `samples`.
     ///
     /// Several channels become one by their mean, rounded towards zero.
+    ///
+    /// # Errors
+    /// [`WavError::Source`] if the source fails, [`WavError::Truncated`] if the file ends inside its samples.
     pub fn read(&mut self, samples: &mut [i16]) -> Result<usize, WavError<S::Error>> {
         let wanted = samples
             .len()
@@ -169,7 +179,7 @@ impl<S: Source> WavReader<S> {
     }
 }
 
-/// Chunks begin at even offsets: an odd length has a padding byte behind it.
+/// Returns the length of a chunk with its padding: chunks begin at even offsets.
 fn padded(length: u32) -> u64 {
     u64::from(length) + u64::from(length & 1)
 }

@@ -3,7 +3,7 @@ extern crate std;
 use super::*;
 use std::{vec, vec::Vec};
 
-fn chunk(id: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn chunk(id: [u8; 4], body: &[u8]) -> Vec<u8> {
     let mut bytes = id.to_vec();
     bytes.extend((body.len() as u32).to_le_bytes());
     bytes.extend(body);
@@ -51,8 +51,8 @@ fn read_all(file: &[u8], step: usize) -> Result<Vec<i16>, WavError<core::convert
 fn any_chunk_size_gives_the_same_samples() {
     let samples: Vec<i16> = (0..501).map(|i| (i * 131 - 30_000) as i16).collect();
     let file = wave(&[
-        chunk(b"fmt ", &format(1, 1, 16)),
-        chunk(b"data", &pcm(&samples)),
+        chunk(*b"fmt ", &format(1, 1, 16)),
+        chunk(*b"data", &pcm(&samples)),
     ]);
     for step in [1, 7, 256, 4096] {
         assert_eq!(read_all(&file, step).unwrap(), samples);
@@ -62,11 +62,11 @@ fn any_chunk_size_gives_the_same_samples() {
 #[test]
 fn unknown_chunks_of_odd_length_are_skipped() {
     let file = wave(&[
-        chunk(b"LIST", &[7; 333]),
-        chunk(b"fmt ", &format(1, 1, 16)),
-        chunk(b"fact", &[1, 2, 3]),
-        chunk(b"data", &pcm(&[5, -6])),
-        chunk(b"id3 ", &[9; 20]),
+        chunk(*b"LIST", &[7; 333]),
+        chunk(*b"fmt ", &format(1, 1, 16)),
+        chunk(*b"fact", &[1, 2, 3]),
+        chunk(*b"data", &pcm(&[5, -6])),
+        chunk(*b"id3 ", &[9; 20]),
     ]);
     assert_eq!(read_all(&file, 16).unwrap(), [5, -6]);
 }
@@ -74,7 +74,7 @@ fn unknown_chunks_of_odd_length_are_skipped() {
 #[test]
 fn channels_are_mixed_by_their_mean() {
     let body = pcm(&[100, -50, 40, i16::MAX, i16::MAX, i16::MAX, -1, 0, 0]);
-    let file = wave(&[chunk(b"fmt ", &format(1, 3, 16)), chunk(b"data", &body)]);
+    let file = wave(&[chunk(*b"fmt ", &format(1, 3, 16)), chunk(*b"data", &body)]);
     assert_eq!(read_all(&file, 2).unwrap(), [30, i16::MAX, 0]);
 }
 
@@ -84,17 +84,17 @@ fn extensible_format_is_pcm_by_its_sub_format() {
     body.extend([22, 0, 16, 0, 4, 0, 0, 0]);
     body.extend(PCM.to_le_bytes());
     body.extend([0; 14]);
-    let file = wave(&[chunk(b"fmt ", &body), chunk(b"data", &pcm(&[1, 2, 3]))]);
+    let file = wave(&[chunk(*b"fmt ", &body), chunk(*b"data", &pcm(&[1, 2, 3]))]);
     assert_eq!(read_all(&file, 2).unwrap(), [1, 2, 3]);
     body[24] = 3;
-    let file = wave(&[chunk(b"fmt ", &body), chunk(b"data", &pcm(&[1]))]);
+    let file = wave(&[chunk(*b"fmt ", &body), chunk(*b"data", &pcm(&[1]))]);
     assert_eq!(read_all(&file, 2), Err(WavError::NotPcm(3)));
 }
 
 #[test]
 fn every_fault_has_its_error() {
-    let data = chunk(b"data", &pcm(&[1, 2]));
-    let with = |format: &[u8]| read_all(&wave(&[chunk(b"fmt ", format), data.clone()]), 4);
+    let data = chunk(*b"data", &pcm(&[1, 2]));
+    let with = |format: &[u8]| read_all(&wave(&[chunk(*b"fmt ", format), data.clone()]), 4);
     assert_eq!(read_all(b"OggS", 4), Err(WavError::NotWave));
     assert_eq!(read_all(&[], 4), Err(WavError::NotWave));
     assert_eq!(read_all(&wave(&[]), 4), Err(WavError::NoData));
@@ -115,9 +115,9 @@ fn every_fault_has_its_error() {
 #[test]
 fn a_file_cut_at_any_byte_is_an_error() {
     let whole = wave(&[
-        chunk(b"fmt ", &format(1, 1, 16)),
-        chunk(b"junk", &[1; 5]),
-        chunk(b"data", &pcm(&[1, 2, 3, 4])),
+        chunk(*b"fmt ", &format(1, 1, 16)),
+        chunk(*b"junk", &[1; 5]),
+        chunk(*b"data", &pcm(&[1, 2, 3, 4])),
     ]);
     assert_eq!(read_all(&whole, 3).unwrap(), [1, 2, 3, 4]);
     for end in 0..whole.len() {

@@ -1,43 +1,53 @@
-//! Files that are either the old ones or the new ones, whatever happens in between.
+//! Replaces files so that a crash leaves either the old file or the new one, never a part of it.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes `path` through a neighbour that is renamed into place once it is whole and on the disk.
+/// Writes `path` by way of a temporary file beside it, which takes its name once it is whole and on the
+/// disk.
 ///
 /// When `write` fails, or the disk is full, or the power goes, the file that was there stays whole.
+///
+/// # Errors
+/// The error of `write`, or an [`io::Error`] if the folder does not let a file be made, synced or renamed
+/// in it.
 pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let directory = directory_of(path);
-    let neighbour = tempfile::Builder::new()
+    let temporary = tempfile::Builder::new()
         .prefix(&unfinished(path))
         .rand_bytes(RANDOM)
         .tempfile_in(&directory)?
         .into_temp_path();
-    write(&neighbour)?;
-    File::open(&neighbour)?.sync_all()?;
-    // A temporary file is the owner's alone; one that takes a name is for whoever the umask lets.
+    write(&temporary)?;
+    File::open(&temporary)?.sync_all()?;
+    // Only its owner may read a temporary file; the final file follows the umask like any other.
     #[cfg(unix)]
-    set_default_permissions(&directory, &neighbour)?;
-    neighbour.persist(path).map_err(|error| error.error)?;
-    // The rename itself is on the disk once the directory is.
+    set_default_permissions(&directory, &temporary)?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    // The rename is on the disk only when the directory is.
     #[cfg(unix)]
     File::open(&directory)?.sync_all()?;
     Ok(())
 }
 
-/// Removes what writes of `path` that were killed have left behind. Only for who knows that nobody
-/// writes it now.
+/// Removes the unfinished files that killed writes of `path` left behind.
+///
+/// Call it only when no other process can be writing `path`: it would lose its file.
+///
+/// # Errors
+/// [`io::Error`] if the folder cannot be read, or a file in it cannot be removed.
 pub fn remove_unfinished(path: &Path) -> io::Result<()> {
     let prefix = unfinished(path);
     for entry in std::fs::read_dir(directory_of(path))? {
         let entry = entry?;
         let name = entry.file_name();
         let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
-        // No more than the random letters: the rest of the name may be another file's.
+        // Anything longer than the random letters belongs to another file, whose name begins like this
+        // one's.
         let random = rest.map(|rest| rest.strip_suffix(PROBE).unwrap_or(rest));
         if random.is_some_and(|r| r.len() == RANDOM && r.chars().all(char::is_alphanumeric)) {
             std::fs::remove_file(entry.path())?;
@@ -46,16 +56,16 @@ pub fn remove_unfinished(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// How the names of unfinished neighbours of `path` begin; [`RANDOM`] letters follow.
+/// Returns the beginning of the names of temporary files for `path`; [`RANDOM`] letters follow.
 fn unfinished(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     format!(".unfinished-{}-", name.to_string_lossy())
 }
 
-/// Letters that make the name of a neighbour its own.
+/// Number of random letters in the name of a temporary file.
 const RANDOM: usize = 6;
 
-/// What follows the neighbour's name in that of a file that is made to see its permissions.
+/// Ending of the file that is made only to learn which permissions a new file gets.
 const PROBE: &str = "-mode";
 
 fn directory_of(path: &Path) -> PathBuf {
@@ -65,9 +75,12 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-/// [`write_atomically`] for bytes that are already there.
+/// Writes `bytes` to `path` as [`write_atomically`] does.
+///
+/// # Errors
+/// [`io::Error`] if the folder does not let a file be made, written, synced or renamed in it.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_atomically(path, |neighbour| std::fs::write(neighbour, bytes))
+    write_atomically(path, |temporary| std::fs::write(temporary, bytes))
 }
 
 /// Gives `file` the permissions that a plainly created file has.
@@ -91,8 +104,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("weights");
         write_bytes(&path, b"old").unwrap();
-        let error = write_atomically(&path, |neighbour| {
-            std::fs::write(neighbour, b"half of the n")?;
+        let error = write_atomically(&path, |temporary| {
+            std::fs::write(temporary, b"half of the n")?;
             Err(io::Error::from(io::ErrorKind::StorageFull))
         });
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
@@ -118,9 +131,9 @@ mod tests {
         for name in others.iter().chain(&leftovers) {
             std::fs::write(directory.path().join(name), b"half").unwrap();
         }
-        // They are named as a write names its neighbour.
-        write_atomically::<io::Error>(&path, |neighbour| {
-            let name = neighbour.file_name().unwrap().to_str().unwrap();
+        // They are named as a write names its temporary file.
+        write_atomically::<io::Error>(&path, |temporary| {
+            let name = temporary.file_name().unwrap().to_str().unwrap();
             assert!(name.starts_with(&unfinished(&path)), "{name}");
             assert_eq!(name.len(), leftovers[0].len());
             Ok(())

@@ -1,8 +1,8 @@
-//! Decoded recordings on disk, so that the next run need not decode and resample them again.
+//! Keeps decoded recordings on disk, so that the next run need not decode and resample them again.
 //!
-//! One file a recording, named by a hash of what decides the samples: the recording's path, size
-//! and time of change, and the sample rate. The file holds that text too, so that a clash of hashes
-//! is seen, then the samples as [`Samples`] holds them: the value of a step as a little-endian `f32`, and
+//! Each recording has a file, named by a hash of its key: the recording's path, size and time of
+//! change, and the sample rate. The file holds the key too, so that a clash of hashes is seen. Then
+//! come the samples as [`Samples`] holds them: the value of a step as a little-endian `f32`, and
 //! little-endian 16-bit integers.
 
 use super::decode::load;
@@ -14,7 +14,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// First bytes of a cached recording; another form of the file gets another number.
+/// First bytes of a cached recording. A change of the format changes the number in them.
 const MAGIC: &[u8] = b"mtslvr samples 2\n";
 
 /// A folder of decoded recordings, or none.
@@ -27,10 +27,10 @@ impl DecodeCache {
     /// Decodes every time.
     pub const NONE: Self = Self { folder: None };
 
-    /// A cache in `folder`, which is made.
+    /// Opens a cache in `folder`, which is created if it is not there.
     ///
     /// # Errors
-    /// If the folder cannot be made.
+    /// If the folder cannot be created.
     pub fn in_folder(folder: &Path) -> Result<Self, AudioError> {
         fs::create_dir_all(folder).map_err(|source| AudioError::Io {
             path: folder.to_owned(),
@@ -42,11 +42,10 @@ impl DecodeCache {
         })
     }
 
-    /// The samples of the recording at `path`, at `sample_rate` Hz: the same bits whether they come from
-    /// the cache or not.
+    /// Returns the samples of the recording at `path`, at `sample_rate` Hz: the same bits whether they
+    /// come from the cache or not.
     ///
-    /// A cached file that does not read, and a cache that cannot be written, only cost the time to
-    /// decode.
+    /// A damaged cached file, or a cache that cannot be written, is no error: the recording is decoded.
     ///
     /// # Errors
     /// As [`load`].
@@ -63,8 +62,8 @@ impl DecodeCache {
         Ok(samples)
     }
 
-    /// Where the recording's samples are kept, and the text that decides them; `None` without a
-    /// cache, or if the file cannot be looked at.
+    /// Returns the path of the cached samples, and their key; `None` without a cache, or if the
+    /// recording's size and time of change cannot be read.
     fn entry(&self, path: &Path, sample_rate: u32) -> Option<(PathBuf, String)> {
         let folder = self.folder.as_ref()?;
         let full = path.canonicalize().ok()?;
@@ -82,7 +81,7 @@ impl DecodeCache {
     }
 }
 
-/// Magic, length of the key, key, value of a step, number of samples, samples.
+/// Serialises magic, length of the key, key, value of a step, number of samples, and samples.
 fn serialise(samples: &Samples, key: &str) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend((key.len() as u32).to_le_bytes());
@@ -98,7 +97,7 @@ fn serialise(samples: &Samples, key: &str) -> Vec<u8> {
     bytes
 }
 
-/// The samples, if the bytes are whole and belong to `key`.
+/// Returns the samples if the bytes are whole and belong to `key`.
 fn parse(bytes: &[u8], key: &str) -> Option<Samples> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (length, rest) = rest.split_first_chunk()?;
@@ -132,7 +131,7 @@ mod tests {
         assert_eq!(entries(), 1);
         assert_eq!(cache.load(&path, 16_000).unwrap(), first);
 
-        // What the cache holds is what is given, until it is damaged.
+        // The cached samples are used until they are damaged.
         let (entry, key) = cache.entry(&path, 16_000).unwrap();
         let other = Samples::from(vec![0.5; 3]);
         fs::write(&entry, serialise(&other, &key)).unwrap();

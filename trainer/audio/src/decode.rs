@@ -1,8 +1,11 @@
-//! One recording from disk to mono samples at the rate asked for: format by content, decoding,
-//! downmix, resampling.
+//! Loads a recording as mono samples at the rate asked for: finds its format, decodes, mixes down and
+//! resamples.
 
+use super::container::Container;
 use super::error::AudioError;
-use super::{compressed, resample, wav};
+use super::interleaved::Interleaved;
+use super::resample::resample;
+use super::{compressed, wav};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -10,57 +13,9 @@ use std::path::Path;
 /// Rates a recording may have, Hz.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-/// Largest magnitude taken for a sample (18 dB above full scale): float files may exceed 1 a
-/// little, values as large as this come from integers stored as floats or from damage.
+/// Largest magnitude of a sample (18 dB above full scale). Float files may exceed 1 a little; larger
+/// values are integers stored as floats, or damage.
 const MAX_MAGNITUDE: f32 = 8.0;
-
-/// Samples of all channels, as they lie in the file.
-pub(super) struct Interleaved {
-    /// Channel after channel for each frame.
-    pub samples: Vec<f32>,
-    pub channels: usize,
-    pub rate: u32,
-}
-
-/// Formats told apart by their first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Container {
-    Wav,
-    Flac,
-    Ogg,
-    Mp3,
-}
-
-impl Container {
-    /// The container that begins with `bytes`; `None` if it is none that is read here.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [
-                b'R',
-                b'I',
-                b'F',
-                b'F',
-                _,
-                _,
-                _,
-                _,
-                b'W',
-                b'A',
-                b'V',
-                b'E',
-                ..,
-            ] => Some(Self::Wav),
-            [b'f', b'L', b'a', b'C', ..] => Some(Self::Flac),
-            [b'O', b'g', b'g', b'S', ..] => Some(Self::Ogg),
-            [b'I', b'D', b'3', ..] => Some(Self::Mp3),
-            // MPEG audio frame: 11 bits of sync, then a version and a layer that exist.
-            [0xff, b, ..] if b & 0xe0 == 0xe0 && b & 0x18 != 0x08 && b & 0x06 == 0x02 => {
-                Some(Self::Mp3)
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Reads the recording at `path` as mono samples at `sample_rate` Hz, full scale at 1.
 ///
@@ -101,7 +56,7 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
     ))
 }
 
-/// The first bytes as text where they are, as hexadecimal where not.
+/// Shows the first bytes of a file: as text if they are text, otherwise in hexadecimal.
 pub fn describe_start(start: &[u8]) -> String {
     let shown = &start[..start.len().min(8)];
     if shown.iter().all(|byte| (0x20..0x7f).contains(byte)) {
@@ -138,7 +93,7 @@ fn check(path: &Path, audio: &Interleaved) -> Result<(), AudioError> {
     }
 }
 
-/// The mean of the channels of each frame.
+/// Averages the channels of each frame.
 fn downmix(samples: Vec<f32>, channels: usize) -> Vec<f32> {
     if channels == 1 {
         return samples;

@@ -1,8 +1,8 @@
-//! What can be wrong with a recording or a folder of them.
+//! Errors of reading recordings and folders of recordings.
 
 use std::path::PathBuf;
 
-/// Why audio could not be read or written. Every message names the file, what was found, what was
+/// Explains why audio could not be read or written. Every message names the file, what was found, what was
 /// expected and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,18 +12,18 @@ pub enum AudioError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was being done to it: `read` or `written`.
+        /// Action that failed: `read` or `written`.
         action: &'static str,
-        /// What the system said.
+        /// Message of the operating system.
         source: std::io::Error,
     },
-    /// No byte in the file.
+    /// The file is empty.
     #[error("{path}: the file has 0 bytes; expected a recording; remove it or copy it again", path = path.display())]
     EmptyFile {
         /// The file.
         path: PathBuf,
     },
-    /// A sound file that is in order and holds no sample.
+    /// A valid sound file holds no samples.
     #[error("{path}: holds 0 samples; expected at least 1; remove it or record it again", path = path.display())]
     NoSamples {
         /// The file.
@@ -34,15 +34,15 @@ pub enum AudioError {
     NotAudio {
         /// The file.
         path: PathBuf,
-        /// The first bytes, readable.
+        /// The first bytes, as text.
         found: String,
     },
-    /// The container is known, what is inside is not.
+    /// The container is known, but not the codec or sample format in it.
     #[error("{path}: {found} is not supported; expected WAV (8, 16, 24 or 32 bit integer, 32 bit float), FLAC, Ogg Vorbis or MP3; convert it, for example with `ffmpeg -i IN OUT.flac`", path = path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// Contents found.
         found: String,
     },
     /// The header promises more than the file holds.
@@ -50,17 +50,17 @@ pub enum AudioError {
     Truncated {
         /// The file.
         path: PathBuf,
-        /// What is there.
+        /// Contents found.
         found: String,
-        /// What the header promises.
+        /// Contents that the header promises.
         expected: String,
     },
-    /// Bytes in the middle make no sense.
+    /// Bytes in the middle cannot be decoded.
     #[error("{path}: damaged: {found}; expected a stream that decodes from start to end; copy it again or remove it", path = path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What the decoder met.
+        /// Fault that the decoder found.
         found: String,
     },
     /// The header says that there is no channel.
@@ -69,7 +69,7 @@ pub enum AudioError {
         /// The file.
         path: PathBuf,
     },
-    /// The rate is not one that recordings have.
+    /// The sample rate is outside the range of recordings.
     #[error("{path}: the sample rate is {found} Hz; expected 8000 to 192000 Hz; resample it first, or correct its header", path = path.display())]
     SampleRate {
         /// The file.
@@ -77,7 +77,7 @@ pub enum AudioError {
         /// The rate in its header.
         found: u32,
     },
-    /// Float audio with a sample that is no number, or far outside full scale.
+    /// A float sample is not a number, or far outside full scale.
     #[error("{path}: sample {index} is {value}; expected finite samples with full scale at 1; export the recording again, normalised", path = path.display())]
     SampleValue {
         /// The file.
@@ -92,27 +92,27 @@ pub enum AudioError {
     NoFolder {
         /// The folder.
         path: PathBuf,
-        /// What should be there.
+        /// Contents expected.
         expected: &'static str,
     },
-    /// A folder in which there is nothing to use.
+    /// The folder holds no recordings.
     #[error("{path}: no audio files found; expected {expected}; check the path, or make sounds with `mtslvr synth DIR`", path = path.display())]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
-        /// What should be there.
+        /// Contents expected.
         expected: &'static str,
     },
-    /// `manifest.csv` does not read as one.
+    /// A line of `manifest.csv` is wrong.
     #[error("{path}: line {line}: {found}; expected {expected}; correct that line, or delete the manifest to use the folder as it is", path = path.display())]
     Manifest {
         /// The manifest.
         path: PathBuf,
         /// Line in the file, from 1.
         line: u64,
-        /// What is there.
+        /// Contents found.
         found: String,
-        /// What should be there.
+        /// Contents expected.
         expected: String,
     },
     /// The manifest names a file that is not there.
@@ -125,22 +125,22 @@ pub enum AudioError {
         /// The file that is not there.
         missing: PathBuf,
     },
-    /// Licences are to be minded, and nothing states them.
+    /// Recordings are to be chosen by licence, but no manifest states the licences.
     #[error("{path}: no manifest.csv; expected one with the columns path and gpl or licence, to keep only recordings that are not under the GPL; add it, or use recordings of any licence", path = path.display())]
     NoLicences {
         /// The folder.
         path: PathBuf,
     },
-    /// Sounds were asked for in a number or length that cannot be.
+    /// The number or length of the sounds asked for is impossible.
     #[error("{path}: {what} is {found}; expected {expected}", path = path.display())]
     Request {
         /// The folder to be written.
         path: PathBuf,
-        /// Which quantity.
+        /// Quantity that is wrong.
         what: &'static str,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// Values that it may have.
         expected: &'static str,
     },
 }

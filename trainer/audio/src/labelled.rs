@@ -23,12 +23,12 @@ pub struct LabelledSet {
 /// One recording of a [`LabelledSet`].
 #[derive(Clone, Debug)]
 pub struct LabelledClip {
-    /// Where it lies.
+    /// Path of the file.
     pub path: PathBuf,
     /// Index into [`LabelledSet::classes`].
     pub class: usize,
-    /// What it shares with other clips and must not be shared by support and query: the speaker,
-    /// player, kit or original recording. From the manifest.
+    /// Group by the manifest: speaker, player, kit or original recording. Support and queries never
+    /// share a group.
     pub group: Option<String>,
     /// Length by the manifest.
     pub seconds: Option<f32>,
@@ -108,8 +108,9 @@ impl LabelledSet {
     /// Loads every clip at `sample_rate` Hz through `cache` on all cores. `progress` gets the number of clips
     /// finished so far, from any thread.
     ///
-    /// Gives index into [`clips`](Self::clips) and samples of each clip that could be read, in
-    /// order, and what could not be read: report it, it is missing from the set.
+    /// Returns the index into [`clips`](Self::clips) and the samples of each clip that could be read,
+    /// in order, and the files that could not. The caller should report these: they are missing from
+    /// the set.
     pub fn load_all(
         &self,
         sample_rate: u32,
@@ -124,7 +125,7 @@ impl LabelledSet {
     }
 }
 
-/// The folder's own name, `.` and the like resolved.
+/// Returns the folder's own name, also for `.` and the like.
 fn name_of(dir: &Path) -> String {
     let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = full.file_name().unwrap_or(dir.as_os_str());

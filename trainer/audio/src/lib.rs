@@ -1,16 +1,18 @@
-//! Recordings and made-up sounds as mono samples, `f32` with full scale at 1.
+//! Reads recordings, and makes synthetic sounds, as mono samples: `f32` with full scale at 1.
 //!
 //! [`load`] reads one file of any supported format. [`LabelledSet`] and [`UnlabelledSet`] find the
 //! clips of a data set and load them on all cores; [`synth`] makes sounds where there is no data.
-//! [`Recordings`] holds what is trained on, in 16 bits a sample (115 MB an hour at 16 kHz), so that a
-//! training step touches neither disk nor decoder; a [`DecodeCache`] keeps recordings on disk in the
-//! same form for the next run.
+//! [`Recordings`] holds the training audio in memory, 16 bits a sample (115 MB an hour at 16 kHz), so
+//! that a training step needs neither disk nor decoder. A [`DecodeCache`] keeps recordings on disk in
+//! the same form for the next run.
 
 pub mod atomic_file;
 mod cache;
 mod compressed;
+mod container;
 mod decode;
 mod error;
+mod interleaved;
 mod labelled;
 mod loading;
 mod manifest;
@@ -22,6 +24,7 @@ mod samples;
 pub mod synth;
 mod synthetic;
 mod unlabelled;
+mod unlabelled_clip;
 mod wav;
 
 pub use cache::DecodeCache;
@@ -34,5 +37,6 @@ pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
 pub use synthetic::{calibration_clips, calibration_mix};
-pub use unlabelled::{Licences, Manifest, UnlabelledClip, UnlabelledSet};
+pub use unlabelled::{Licences, UnlabelledSet};
+pub use unlabelled_clip::{Manifest, UnlabelledClip};
 pub use wav::write_wav;

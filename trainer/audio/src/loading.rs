@@ -1,7 +1,7 @@
-//! Many files to samples on all cores.
+//! Loads many files on all cores.
 
 use super::cache::DecodeCache;
-use super::decode::Container;
+use super::container::Container;
 use super::error::AudioError;
 use super::samples::Samples;
 use rayon::prelude::*;
@@ -10,20 +10,20 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A file that was left out, and why. Its display names the file.
+/// A file that was left out, and why. The message names the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Skipped {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Fault that was found.
     #[source]
     pub error: AudioError,
 }
 
-/// Loads `paths` at `sample_rate` Hz through `cache` with rayon, keeping their order. `progress` gets the number
-/// of files finished so far, from any thread. Gives index and samples of each file that could be
-/// read, and the files that could not.
+/// Loads `paths` at `sample_rate` Hz through `cache` on all cores, keeping their order. `progress` gets
+/// the number of files finished so far, from any thread. Returns index and samples of each file that
+/// could be read, and the files that could not.
 pub(super) fn load_paths(
     paths: &[&Path],
     sample_rate: u32,
@@ -52,7 +52,7 @@ pub(super) fn load_paths(
     (loaded, skipped)
 }
 
-/// What a folder holds, hidden entries left out, sorted by name.
+/// Returns the entries of a folder, sorted by name, without hidden ones.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, AudioError> {
     let io = |source| AudioError::Io {
         path: folder.to_owned(),
@@ -70,8 +70,8 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, AudioError> {
     Ok(paths)
 }
 
-/// Whether `path` is to be taken for a recording: it is called one, or it begins like one. A file
-/// that is called one and is none is taken too, so that loading names it.
+/// Tells whether `path` counts as a recording: by its name, or by its first bytes. A file with the name
+/// of a recording counts whatever is in it, so that loading reports it.
 pub(super) fn is_recording(path: &Path) -> bool {
     let extension = path
         .extension()
@@ -79,7 +79,7 @@ pub(super) fn is_recording(path: &Path) -> bool {
         .unwrap_or_default();
     match extension.to_ascii_lowercase().as_str() {
         "wav" | "wave" | "flac" | "ogg" | "oga" | "mp3" => return true,
-        // Two bytes of MPEG sync are too little to go by in files that claim to be something else.
+        // Two bytes of MPEG sync prove too little against a name that says something else.
         "csv" | "txt" | "md" | "json" | "toml" | "xml" | "html" | "png" | "jpg" | "pdf" => {
             return false;
         }

@@ -1,9 +1,9 @@
-//! `manifest.csv` of a data set, read row by row.
+//! Reads the `manifest.csv` of a data set row by row.
 
 use super::error::AudioError;
 use std::path::{Path, PathBuf};
 
-/// The rows of a manifest, their columns found by the header's names.
+/// Rows of a manifest; the header names their columns.
 pub(super) struct Rows {
     path: PathBuf,
     columns: csv::StringRecord,
@@ -48,7 +48,7 @@ impl Rows {
         })
     }
 
-    /// Whether there is a column of that name.
+    /// Tells whether there is a column of that name.
     pub fn has(&self, column: &str) -> bool {
         self.columns.iter().any(|name| name == column)
     }
@@ -74,18 +74,18 @@ impl Iterator for Rows {
 }
 
 impl Row {
-    /// The cell under `column`; `None` if there is no such column.
+    /// Returns the cell under `column`; `None` if there is no such column.
     pub fn get(&self, column: &str) -> Option<&str> {
         let index = self.columns.iter().position(|name| name == column)?;
         self.record.get(index)
     }
 
-    /// The manifest's folder.
+    /// Returns the manifest's folder.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// An error at this row.
+    /// Makes an error at this row.
     pub fn error(&self, found: String, expected: String) -> AudioError {
         AudioError::Manifest {
             path: self.path.clone(),

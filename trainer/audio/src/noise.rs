@@ -1,4 +1,4 @@
-//! Random samples in bulk.
+//! Random samples in large numbers.
 
 use rand::{Rng, RngExt};
 
@@ -12,7 +12,7 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// A stream that `rng` decides.
+    /// Starts a stream, seeded from `rng`.
     pub fn new(rng: &mut impl Rng) -> Self {
         Self {
             state: rng.random(),
@@ -28,14 +28,14 @@ impl Noise {
         mixed ^ (mixed >> 31)
     }
 
-    /// Uniform in [-1, 1).
+    /// Returns a number uniform in [-1, 1).
     #[inline]
     pub fn uniform(&mut self) -> f32 {
         (self.next() >> 32) as u32 as i32 as f32 * (1.0 / 2_147_483_648.0)
     }
 
-    /// Close to normal, mean 0 and deviation 1: the sum of four uniform numbers, so that no sample
-    /// exceeds 3.5.
+    /// Returns a nearly normal number of mean 0 and deviation 1. It is the sum of four uniform numbers,
+    /// so that none exceeds 3.5.
     #[inline]
     pub fn normal(&mut self) -> f32 {
         let bits = self.next();

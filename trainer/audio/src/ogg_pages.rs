@@ -1,8 +1,8 @@
-//! Whether an Ogg file is all there.
+//! Checks that an Ogg file is complete.
 //!
-//! A demuxer takes the last page it finds as the end, so that a download that broke off looks like
-//! a shorter recording. The container itself tells: its last page carries the end-of-stream flag
-//! (RFC 3533, section 6).
+//! A demuxer takes the last page it finds as the end, so that a download that broke off looks like a
+//! shorter recording. The last page of a complete file carries the end-of-stream flag (RFC 3533,
+//! section 6).
 
 use super::error::AudioError;
 use std::fs::File;

@@ -1,7 +1,7 @@
-//! Training audio in memory, and which recordings are of one thing.
+//! Holds training audio in memory, and groups recordings of the same thing.
 
 use super::samples::Samples;
-use super::unlabelled::{Manifest, UnlabelledClip};
+use super::unlabelled_clip::{Manifest, UnlabelledClip};
 use std::collections::BTreeMap;
 
 /// Decoded recordings at one sample rate.
@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 pub struct Recordings {
     /// Samples of each recording.
     pub clips: Vec<Samples>,
-    /// Recordings of one thing, by the column `same` of a manifest: two or more in each group, and
-    /// every recording in one group at most.
+    /// Groups of recordings of the same thing, by the column `same` of a manifest. Each group has two
+    /// or more; no recording is in two groups.
     pub groups: Vec<Group>,
     /// The manifests that were read.
     pub manifests: Vec<Manifest>,
 }
 
-/// Recordings of one thing: a word by several voices, an instrument on several notes.
+/// Recordings of the same thing: a word by several voices, an instrument on several notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its value in the column `same`.
@@ -37,8 +37,8 @@ pub struct Member {
 }
 
 impl Group {
-    /// Members to pair number `first` with: those that do not share its source or, where all do, all
-    /// others.
+    /// Returns the members to pair member `first` with: those of another source, or all others if they
+    /// share its source.
     pub fn partners(&self, first: usize) -> Vec<usize> {
         let source = &self.members[first].source;
         let others = (0..self.members.len()).filter(|&other| other != first);
@@ -52,7 +52,7 @@ impl Group {
 }
 
 impl Recordings {
-    /// Puts what was loaded together: each clip with its samples.
+    /// Collects loaded recordings: each clip with its samples.
     pub(super) fn new(
         loaded: impl IntoIterator<Item = (UnlabelledClip, Samples)>,
         manifests: Vec<Manifest>,
@@ -81,19 +81,19 @@ impl Recordings {
         }
     }
 
-    /// Samples of all recordings together.
+    /// Returns the number of samples of all recordings together.
     pub fn total_samples(&self) -> usize {
         self.clips.iter().map(Samples::len).sum()
     }
 
-    /// Number of recordings that are in a group.
+    /// Returns the number of recordings that are in a group.
     pub fn grouped(&self) -> usize {
         self.groups.iter().map(|group| group.members.len()).sum()
     }
 }
 
 impl From<Vec<Vec<f32>>> for Recordings {
-    /// Recordings that nothing is known of.
+    /// Collects recordings without any manifest.
     fn from(clips: Vec<Vec<f32>>) -> Self {
         Self {
             clips: clips.into_iter().map(Samples::from).collect(),

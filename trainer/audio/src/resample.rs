@@ -1,4 +1,4 @@
-//! Sample-rate conversion through rubato, of whole clips and of sound as it comes.
+//! Converts sample rates through rubato: of whole clips, and of streams.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
@@ -6,7 +6,8 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 /// Least samples per FFT block: long enough for a steep filter below Nyquist.
 const BLOCK: usize = 1024;
 
-/// `samples` at `from` Hz converted to `to` Hz, aligned in time, `len * to / from` of them.
+/// Converts `samples` from `from` Hz to `to` Hz. The result is aligned in time and has `len * to /
+/// from` samples.
 ///
 /// # Panics
 /// If a rate is 0.
@@ -22,7 +23,7 @@ pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
         .take_data()
 }
 
-/// [`resample`] for a stream: what comes out lags behind by half a block, some 40 ms.
+/// Converts the rate of a stream. The output lags behind by half a block, some 40 ms.
 pub struct StreamResampler {
     resampler: Option<Fft<f32>>,
     /// Samples that do not fill a block yet.
@@ -39,7 +40,7 @@ impl std::fmt::Debug for StreamResampler {
 }
 
 impl StreamResampler {
-    /// From `from` to `to` Hz.
+    /// Starts a conversion from `from` to `to` Hz.
     ///
     /// # Panics
     /// If a rate is 0.
@@ -50,7 +51,7 @@ impl StreamResampler {
         }
     }
 
-    /// Takes samples and gives those that are due.
+    /// Takes samples and returns those that are due.
     pub fn push(&mut self, samples: &[f32]) -> Vec<f32> {
         let Some(resampler) = &mut self.resampler else {
             return samples.to_vec();
@@ -73,8 +74,8 @@ impl StreamResampler {
 }
 
 fn resampler(from: u32, to: u32) -> Fft<f32> {
-    // The resampler delays by half a block. An even number of the shortest blocks that both rates
-    // fill with whole samples makes that whole too, and what is trimmed off exact.
+    // The resampler delays by half a block. An even number of the shortest blocks that both rates fill
+    // with whole samples makes the delay a whole number too, so that the trimming is exact.
     let pair = 2 * (from / greatest_common_divisor(from, to)) as usize;
     Fft::<f32>::new_custom(
         from as usize,

@@ -1,11 +1,9 @@
-//! Decoded samples in 16 bits each: half the memory of `f32`, and what most recordings had to begin
-//! with.
+//! Holds decoded samples in 16 bits each: half the memory of `f32`, and the format of most recordings.
 
-/// Mono samples held as integers of one step, a power of two that the loudest sample chooses.
+/// Mono samples as integers of one step, a power of two chosen by the loudest sample.
 ///
-/// A recording of 16 bits that was neither resampled nor mixed down comes back bit for bit. Of any
-/// other, a sample is off by at most half a step: 90 dB below the peak or less, however quiet the
-/// recording is.
+/// A 16-bit recording that was neither resampled nor mixed down comes back bit for bit. In any other, a
+/// sample is off by at most half a step: 90 dB below the peak or less, however quiet the recording is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     values: Box<[i16]>,
@@ -16,36 +14,36 @@ pub struct Samples {
 /// Steps from 0 to the power of two at or above the peak.
 const STEPS: f32 = 32_768.0;
 
-/// Smallest power of two that a peak is taken to have, so that a step is an ordinary number.
+/// Smallest power of two taken for a peak, so that a step is never subnormal.
 const LEAST_PEAK: f32 = 1e-20;
 
 impl Samples {
-    /// `values` steps of `step`, as a cache keeps them.
+    /// Makes samples of `values` in units of `step`, as a cache keeps them.
     pub(super) fn from_steps(values: Box<[i16]>, step: f32) -> Self {
         Self { values, step }
     }
 
-    /// The integers.
+    /// Returns the samples in steps.
     pub(super) fn values(&self) -> &[i16] {
         &self.values
     }
 
-    /// What one step is worth, full scale being 1.
+    /// Returns the value of one step, full scale being 1.
     pub(super) fn step(&self) -> f32 {
         self.step
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there is no sample.
+    /// Tells whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// All samples, full scale at 1.
+    /// Returns all samples, full scale at 1.
     pub fn to_vec(&self) -> Vec<f32> {
         self.values
             .iter()
@@ -53,8 +51,8 @@ impl Samples {
             .collect()
     }
 
-    /// `length` samples from number `start` on. A recording that ends before that begins again, as
-    /// often as it takes, as the device repeats the frames of a short clip.
+    /// Returns `length` samples from number `start` on. A recording that ends too early is repeated, as
+    /// the device repeats the frames of a short clip.
     ///
     /// # Panics
     /// If `start` is not within the recording.
@@ -75,10 +73,10 @@ impl From<&[f32]> for Samples {
     /// Rounds finite samples to the nearest step.
     fn from(samples: &[f32]) -> Self {
         let peak = samples.iter().fold(LEAST_PEAK, |peak, x| peak.max(x.abs()));
-        // The power of two at or above the peak: of its bits, the exponent, and one more where
-        // anything follows it.
+        // The power of two at or above the peak: its exponent, plus one if any bit of the mantissa is
+        // set.
         let mut ceiling = f32::from_bits((peak.to_bits() + 0x007f_ffff) & 0x7f80_0000);
-        // Integers reach one step less far upwards than downwards.
+        // The largest integer is one step below the magnitude of the smallest.
         let highest = samples.iter().fold(0.0f32, |highest, &x| highest.max(x));
         if (highest * (STEPS / ceiling)).round() >= STEPS {
             ceiling *= 2.0;

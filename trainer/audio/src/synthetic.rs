@@ -1,6 +1,6 @@
-//! Audio to calibrate on where none is given for that.
+//! Audio to calibrate on.
 
-use crate::Samples;
+use crate::samples::Samples;
 use crate::synth::Patch;
 use mtslvr_runtime::frontend::FrontendConfig;
 use rand::SeedableRng;
@@ -10,10 +10,10 @@ use rayon::prelude::*;
 /// Different sounds.
 const SOUNDS: u64 = 192;
 
-/// Decides the sounds; the same for every export, so that an export can be repeated.
+/// Seed of the sounds. It is fixed, so that an export can be repeated.
 const SEED: u64 = 0x5eed;
 
-/// Synthetic sounds, and as many of `recordings`, evenly spread, where there are any.
+/// Returns synthetic sounds and, if there are any, as many of `recordings`, evenly spread.
 pub fn calibration_mix(frontend: &FrontendConfig, recordings: &[Samples]) -> Vec<Vec<f32>> {
     let mut clips = calibration_clips(frontend);
     let step = recordings.len().div_ceil(clips.len()).max(1);
@@ -21,7 +21,7 @@ pub fn calibration_mix(frontend: &FrontendConfig, recordings: &[Samples]) -> Vec
     clips
 }
 
-/// Sounds of every family of the synthesiser, each as long as one patch.
+/// Returns sounds of every family of the synthesiser, each as long as one patch.
 pub fn calibration_clips(frontend: &FrontendConfig) -> Vec<Vec<f32>> {
     (0..SOUNDS)
         .into_par_iter()

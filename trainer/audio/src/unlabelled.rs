@@ -1,10 +1,11 @@
-//! Any folders of recordings, for training without labels.
+//! Finds recordings in folders of any shape, for training without labels.
 
 use super::cache::DecodeCache;
 use super::error::AudioError;
 use super::loading::{Skipped, entries, is_recording, load_paths};
 use super::manifest::{Row, Rows};
 use super::recordings::Recordings;
+use super::unlabelled_clip::{Manifest, UnlabelledClip};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -13,15 +14,15 @@ const LAYOUT: &str = "WAV, FLAC, Ogg Vorbis or MP3 files, in it or in folders be
 /// Name of a folder's manifest.
 const MANIFEST: &str = "manifest.csv";
 
-/// Which recordings may be used, by the column `gpl` of a folder's `manifest.csv` or, where it has
-/// none, the column `licence`.
+/// Recordings that may be used, by the column `gpl` of a folder's `manifest.csv` or, if it has none,
+/// the column `licence`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Licences {
-    /// All that are there.
+    /// All recordings.
     #[default]
     Any,
-    /// Only those that the manifest lists with `gpl` = `no`, or with a licence whose name does not
-    /// hold `GPL`: what a model that is passed on may learn from.
+    /// Only recordings that the manifest lists with `gpl` = `no`, or with a licence whose name does not
+    /// contain `GPL`: a model that is to be distributed may learn from these.
     NotGpl,
 }
 
@@ -36,32 +37,9 @@ pub struct UnlabelledSet {
     pub held_out: usize,
 }
 
-/// One recording of an [`UnlabelledSet`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnlabelledClip {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// What it is a recording of: the index of its manifest in [`UnlabelledSet::manifests`], and the
-    /// value of the column `same` there.
-    pub same: Option<(usize, String)>,
-    /// The manifest's column `kind`.
-    pub kind: Option<String>,
-    /// The manifest's column `group`.
-    pub group: Option<String>,
-}
-
-/// A `manifest.csv` with the column `path`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Whether it has the column `same`.
-    pub same: bool,
-}
-
 impl UnlabelledSet {
-    /// Finds every recording in `dirs` and the folders below, hidden entries left out. Manifests are
-    /// not looked at.
+    /// Finds every recording in `dirs` and the folders below, without hidden entries. Manifests are not
+    /// read.
     ///
     /// # Errors
     /// [`AudioError`]: a folder is missing, or there is no recording in it.
@@ -77,23 +55,23 @@ impl UnlabelledSet {
 
     /// Finds the recordings in `dirs` to train on, under `licences`.
     ///
-    /// With [`Licences::Any`] these are as with [`open`](Self::open), and any folder's `manifest.csv`
-    /// with the column `path` (relative to the folder) says more of those that it lists; with
-    /// [`Licences::NotGpl`] they are what the `manifest.csv` of each of `dirs` lists. Further columns,
-    /// each of which may be missing or a cell of it empty:
+    /// With [`Licences::Any`] it finds the same recordings as [`open`](Self::open); a `manifest.csv`
+    /// with the column `path` (relative to its folder) describes those that it lists. With
+    /// [`Licences::NotGpl`] it takes only recordings that the `manifest.csv` of each of `dirs` lists.
+    /// Further columns, each of which may be missing or have empty cells:
     ///
     /// | column | meaning |
     /// |---|---|
-    /// | `same` | recordings with one value are of one thing |
-    /// | `group` | the voice, kit or recording; those of one thing that share it are alike for that, too |
+    /// | `same` | recordings with one value are recordings of the same thing |
+    /// | `group` | the voice, kit or original recording; recordings of one thing are paired across groups |
     /// | `split` | `train`, the default; a recording with another value is left out |
-    /// | `kind` | groups of one kind are weighed together |
+    /// | `kind` | groups of one kind share a weight |
     /// | `gpl`, `licence` | see [`Licences`] |
     ///
     /// # Errors
-    /// As `open`, also if every recording is left out, or a manifest does not read; with
-    /// [`Licences::NotGpl`] also a folder without a manifest that tells licences, or one that names a
-    /// file that is not there or a file twice.
+    /// As `open`; also if every recording is left out, or a manifest cannot be read. With
+    /// [`Licences::NotGpl`] also if a folder has no manifest that states licences, or a manifest names
+    /// a missing file or a file twice.
     pub fn for_training(dirs: &[impl AsRef<Path>], licences: Licences) -> Result<Self, AudioError> {
         let mut set = Self::default();
         for dir in dirs {
@@ -105,7 +83,7 @@ impl UnlabelledSet {
         Ok(set)
     }
 
-    /// Adds what `find` finds in `dir`.
+    /// Adds the recordings that `find` finds in `dir`.
     fn add(
         &mut self,
         dir: &Path,
@@ -129,7 +107,7 @@ impl UnlabelledSet {
         Ok(())
     }
 
-    /// Every recording in `dir` and below, with what manifests there say of it.
+    /// Finds every recording in `dir` and below, as the manifests there describe it.
     fn find_listed(
         &mut self,
         dir: &Path,
@@ -159,7 +137,7 @@ impl UnlabelledSet {
         Ok(())
     }
 
-    /// The recordings that the manifest of `dir` lists and that are not under the GPL.
+    /// Finds the recordings that the manifest of `dir` lists and that are not under the GPL.
     fn read_listed(
         &mut self,
         dir: &Path,
@@ -174,7 +152,7 @@ impl UnlabelledSet {
         let rows = Rows::open(&manifest, &["path"])?;
         let rows = match rows.has("gpl") || rows.has("licence") {
             true => rows,
-            // Says what is missing.
+            // Gives the error that names the missing column.
             false => Rows::open(&manifest, &["gpl"])?,
         };
         let index = self.add_manifest(manifest.clone(), &rows);
@@ -202,14 +180,14 @@ impl UnlabelledSet {
         Ok(())
     }
 
-    /// Notes a manifest; gives its index.
+    /// Adds a manifest and returns its index.
     fn add_manifest(&mut self, path: PathBuf, rows: &Rows) -> usize {
         let same = rows.has("same");
         self.manifests.push(Manifest { path, same });
         self.manifests.len() - 1
     }
 
-    /// Takes a recording, or counts it as held out.
+    /// Keeps a recording, or counts it as held out.
     fn keep(&mut self, listed: Listed, found: &mut Vec<UnlabelledClip>) {
         match listed.trains {
             true => found.push(listed.clip),
@@ -220,7 +198,8 @@ impl UnlabelledSet {
     /// Loads every recording at `sample_rate` Hz through `cache` on all cores. `progress` gets the number of
     /// recordings finished so far, from any thread.
     ///
-    /// Gives those that could be read, in order, and those that could not: report them.
+    /// Returns the recordings that could be read, in order, and the files that could not. The caller
+    /// should report these.
     pub fn load_all(
         &self,
         sample_rate: u32,
@@ -257,7 +236,7 @@ impl Listed {
     }
 }
 
-/// Whether a row's recording is under the GPL, by the column `gpl` or else `licence`.
+/// Tells whether a row's recording is under the GPL, by the column `gpl` or else `licence`.
 fn is_gpl(row: &Row) -> Result<bool, AudioError> {
     let cell = |column| row.get(column).map(str::to_ascii_lowercase);
     match (cell("gpl").as_deref(), cell("licence").as_deref()) {
@@ -271,8 +250,8 @@ fn is_gpl(row: &Row) -> Result<bool, AudioError> {
     }
 }
 
-/// Recordings in `folder` and below, and the manifests there. `seen` keeps links that lead back up from
-/// going on for ever.
+/// Finds the recordings and manifests in `folder` and below. `seen` keeps a link to a parent folder
+/// from causing an endless loop.
 fn walk(
     folder: &Path,
     seen: &mut HashSet<PathBuf>,
@@ -406,7 +385,7 @@ mod tests {
             "path,same\na1.wav,a\n",
         )
         .unwrap();
-        // What a labelled set has is not for us.
+        // The manifest of a labelled set does not count.
         fs::write(dir.path().join("manifest.csv"), "class,clip\nx,gone.wav\n").unwrap();
 
         let set = UnlabelledSet::for_training(&[dir.path()], Licences::Any).unwrap();

@@ -1,7 +1,7 @@
-//! WAV through hound: every sample format it knows is read, 16-bit PCM is written.
+//! Reads WAV in every sample format that hound knows, and writes 16-bit PCM.
 
-use super::decode::Interleaved;
 use super::error::AudioError;
+use super::interleaved::Interleaved;
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use std::fs::File;
 use std::io::BufReader;
@@ -40,11 +40,11 @@ pub(super) fn read(path: &Path, file: File) -> Result<Interleaved, AudioError> {
     })
 }
 
-/// All samples, or the number read and what came instead of the next.
+/// Reads all samples; on an error returns the number read and the error.
 fn collect(
     samples: impl Iterator<Item = hound::Result<f32>>,
 ) -> Result<Vec<f32>, (usize, hound::Error)> {
-    // The header's count is not trusted with memory: the vector grows with what is there.
+    // The vector grows as samples are read: the header's count may be wrong and large.
     let mut all = Vec::new();
     for sample in samples {
         match sample {

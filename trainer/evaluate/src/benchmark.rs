@@ -1,4 +1,4 @@
-//! Many episodes of one set, for a model and its controls alike.
+//! Runs many episodes of one set, the same for a model and its controls.
 
 use super::episodes::{Candidate, Episode, EpisodeError, EpisodeSampler, EpisodeShape};
 use super::features::ClipFeatures;
@@ -47,9 +47,9 @@ impl TaskSet {
         })
     }
 
-    /// Accuracy of `head` on `features` of the set's clips. A task's accuracy is the mean over its
-    /// classes of the share of queries answered rightly, so that every class counts the same
-    /// however many queries it has.
+    /// Measures the accuracy of `head` on `features` of the set's clips. A task's accuracy is the mean
+    /// over its classes of the share of right answers, so that every class counts the same however many
+    /// queries it has.
     ///
     /// # Errors
     /// If the head cannot be fitted.

@@ -1,5 +1,5 @@
-//! How much the invariant and the equivariant features should count: shares fixed for all tasks
-//! against shares chosen for each task from its support set.
+//! Measures how much the invariant and the equivariant features should count: compares shares fixed for
+//! all tasks with shares chosen for each task from its support set.
 //!
 //! A share `g` mixes the Gram matrices of the two parts, `g K_inv + (1 - g) K_equ`, as a [`Metric`] of
 //! parts with the shares `g` and `1 - g` does. Each task tries all of [`SHARES`] and asks two criteria which to take:
@@ -41,12 +41,12 @@ pub const CHOICES: [&str; 6] = [
     "evidence, held",
 ];
 
-/// How much a squared distance of the share from the prior costs, in each of [`CHOICES`]: against the
-/// mean squared leave-one-out error times the root of the number of examples, and against the negative
+/// Cost of a squared distance of the share from the prior, in each of [`CHOICES`]. It is added to the
+/// mean squared leave-one-out error times the root of the number of examples, or to the negative
 /// logarithm of the evidence.
 const HOLDS: [f64; 6] = [0.0, 0.5, 2.0, 0.0, 20.0, 80.0];
 
-/// How shares are evaluated.
+/// Settings of the evaluation of shares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BiasSettings {
     /// Ways, shots and queries.
@@ -55,7 +55,7 @@ pub struct BiasSettings {
     pub tasks: usize,
     /// Weight of the ridge head's penalty.
     pub lambda: f32,
-    /// Decides the tasks.
+    /// Seed of the tasks.
     pub seed: u64,
 }
 
@@ -66,13 +66,13 @@ pub struct BiasResult {
     pub name: String,
     /// Examples of each class.
     pub shots: usize,
-    /// With each of [`SHARES`] for all tasks.
+    /// Accuracies with each of [`SHARES`] for all tasks.
     pub fixed: Vec<f64>,
     /// Half-width of the 95 % interval at the prior.
     pub ci95: f64,
-    /// With the share that each of [`CHOICES`] takes for each task.
+    /// Accuracies with the share that each of [`CHOICES`] takes for each task.
     pub chosen: Vec<f64>,
-    /// At the prior, with embeddings that were not rounded to int8.
+    /// Accuracy at the prior, with embeddings that were not rounded to int8.
     pub unrounded: f64,
     /// Difference in points of the prior to concatenation on the same tasks.
     pub gain: f64,
@@ -80,7 +80,7 @@ pub struct BiasResult {
     pub gain_ci95: f64,
 }
 
-/// Similarities of the support's `n` examples with each other and with the queries, of one part of the
+/// Similarities of the support's `n` examples with each other and with the queries, in one part of the
 /// directions.
 struct Similarities {
     gram: Vec<f32>,
@@ -88,7 +88,7 @@ struct Similarities {
     queries: Vec<f32>,
 }
 
-/// What one task gave.
+/// Accuracies of one task.
 struct Task {
     fixed: Vec<f64>,
     chosen: Vec<f64>,
@@ -132,7 +132,7 @@ pub fn bias(set: &EmbeddedSet, settings: &BiasSettings) -> Result<BiasResult> {
     })
 }
 
-/// Where the two parts lie that are weighed against each other.
+/// Returns the ranges of the invariant and the equivariant part; `None` if one is missing.
 pub fn compared_parts(parts: &Parts<'_>) -> Option<[Range<usize>; 2]> {
     let [invariant, equivariant] = ["invariant", "equivariant"].map(|name| parts.range_of(name));
     Some([invariant?, equivariant?])
@@ -241,7 +241,7 @@ fn mix([invariant, equivariant]: &[Similarities; 2], share: f32) -> Similarities
     }
 }
 
-/// Accuracy of the runtime's ridge head, the mean over classes.
+/// Measures the accuracy of the runtime's ridge head, as the mean over classes.
 fn accuracy(set: &EmbeddedSet, part: &Similarities, episode: &Episode, lambda: f32) -> Result<f64> {
     let (labels, ways) = (labels(episode), episode.support.len());
     let n = labels.len();
@@ -272,7 +272,7 @@ fn accuracy(set: &EmbeddedSet, part: &Similarities, episode: &Episode, lambda: f
     Ok(shares.sum::<f64>() / ways as f64)
 }
 
-/// What speaks for a share.
+/// Criteria of a share.
 struct Criteria {
     /// Mean over examples of the squared error; smaller is better.
     leave_one_out: f64,
@@ -317,7 +317,7 @@ fn criteria(gram: &[f32], labels: &[u8], ways: usize, lambda: f32) -> Criteria {
     }
 }
 
-/// Replaces a positive definite matrix by its inverse (Gauss and Jordan, without pivoting) and gives
+/// Replaces a positive definite matrix by its inverse (Gauss and Jordan, without pivoting) and returns
 /// the logarithm of its determinant.
 fn invert(matrix: &mut [f64], n: usize) -> f64 {
     let mut log_determinant = 0.0;

@@ -1,4 +1,4 @@
-//! Figures on the choice of the inductive bias as a report in Markdown.
+//! Writes the figures on shares as a report in Markdown.
 
 use super::bias::{BiasResult, CHOICES, CONCATENATION, PRIOR, SHARES};
 use serde::Serialize;
@@ -27,11 +27,11 @@ pub struct BiasReport {
     pub shares: [f32; SHARES.len()],
     /// The ways to choose one for each task.
     pub choices: [&'static str; CHOICES.len()],
-    /// On the sets to report on.
+    /// Results on the sets to report on.
     pub results: Vec<BiasResult>,
-    /// On the sets that the prior was chosen on.
+    /// Results on the sets that the prior was chosen on.
     pub chosen_on: Vec<BiasResult>,
-    /// What is missing and why.
+    /// Things that are missing, and why.
     pub notes: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ fn shots_of(results: &[BiasResult]) -> Vec<usize> {
     shots
 }
 
-/// The best share for all tasks of a set.
+/// Returns the accuracy with the best single share for all tasks of a set.
 fn hindsight(result: &BiasResult) -> f64 {
     result
         .fixed
@@ -95,6 +95,32 @@ fn means(f: &mut fmt::Formatter<'_>, results: &[BiasResult]) -> fmt::Result {
 
 impl fmt::Display for BiasReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.introduction(f)?;
+        writeln!(f, "\nColumns are examples a class.\n")?;
+        means(f, &self.results)?;
+        self.gains(f)?;
+        if !self.chosen_on.is_empty() {
+            writeln!(
+                f,
+                "\n## On the sets that the default was chosen on, mean\n\n\
+                 Sorted from pretraining recordings by their file names; the network has heard them, without labels.\n"
+            )?;
+            means(f, &self.chosen_on)?;
+        }
+        self.conclusion(f)?;
+        if !self.notes.is_empty() {
+            writeln!(f, "\n## Notes\n")?;
+            for note in &self.notes {
+                writeln!(f, "- {note}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BiasReport {
+    /// Writes how the figures were measured.
+    fn introduction(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "# How much invariant and equivariant features count\n\n\
@@ -120,9 +146,11 @@ impl fmt::Display for BiasReport {
             self.seed,
             self.model,
             self.tasks
-        )?;
-        writeln!(f, "\nColumns are examples a class.\n")?;
-        means(f, &self.results)?;
+        )
+    }
+
+    /// Writes a table of the default against plain concatenation, a row for each set.
+    fn gains(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\nThe default against plain concatenation on the same tasks, points with 95 % intervals over tasks:\n"
@@ -156,27 +184,10 @@ impl fmt::Display for BiasReport {
             }
             writeln!(f)?;
         }
-        if !self.chosen_on.is_empty() {
-            writeln!(
-                f,
-                "\n## On the sets that the default was chosen on, mean\n\n\
-                 Sorted from pretraining recordings by their file names; the network has heard them, without labels.\n"
-            )?;
-            means(f, &self.chosen_on)?;
-        }
-        self.conclusion(f)?;
-        if !self.notes.is_empty() {
-            writeln!(f, "\n## Notes\n")?;
-            for note in &self.notes {
-                writeln!(f, "- {note}")?;
-            }
-        }
         Ok(())
     }
-}
 
-impl BiasReport {
-    /// What the figures say, computed from them.
+    /// Writes the conclusions, computed from the figures.
     fn conclusion(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n## What it says\n")?;
         for shots in shots_of(&self.results) {

@@ -1,4 +1,4 @@
-//! Evaluations as a table for the terminal: of one model, or of several on the same tasks.
+//! Writes evaluations as a table for the terminal: of one model, or of several on the same tasks.
 
 use super::results::{Evaluation, SetResult};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ impl fmt::Display for Evaluation {
     }
 }
 
-/// `61.2 ± 0.6`, or a dash; as wide for every value.
+/// Writes `61.2 ± 0.6`, or a dash, in the same width for every value.
 pub fn with_interval(mean: Option<f64>, ci95: Option<f64>) -> String {
     match (mean, ci95) {
         (Some(mean), Some(ci95)) => format!("{mean:5.1} ± {ci95:3.1}"),
@@ -34,13 +34,13 @@ pub fn with_interval(mean: Option<f64>, ci95: Option<f64>) -> String {
     }
 }
 
-/// Width of a column of texts.
+/// Returns the width of a column of texts.
 fn width<'t>(head: &str, texts: impl Iterator<Item = &'t str>) -> usize {
     let widths = texts.map(|text| text.chars().count());
     widths.max().unwrap_or(0).max(head.chars().count())
 }
 
-/// A row for each set, or a block of one row for each model where there are several.
+/// Writes a row for each set or, for several models, a block with a row for each model.
 fn write_table(f: &mut fmt::Formatter<'_>, models: &[&Evaluation]) -> fmt::Result {
     let Some(first) = models.first() else {
         return Ok(());
@@ -111,7 +111,7 @@ fn write_table(f: &mut fmt::Formatter<'_>, models: &[&Evaluation]) -> fmt::Resul
     Ok(())
 }
 
-/// Of the model, the MFCC control and the random-weights control.
+/// Returns the texts of the model, the MFCC control and the random-weights control.
 fn intervals(set: &SetResult) -> [String; 3] {
     [
         with_interval(Some(set.accuracy), Some(set.ci95)),
@@ -120,7 +120,7 @@ fn intervals(set: &SetResult) -> [String; 3] {
     ]
 }
 
-/// `engine packed`, or the engine of each model where they differ.
+/// Writes `engine packed`, or the engine of each model where they differ.
 fn engines(models: &[&Evaluation]) -> String {
     if models.iter().all(|model| model.engine == models[0].engine) {
         return format!("engine {}", models[0].engine);
@@ -132,8 +132,8 @@ fn engines(models: &[&Evaluation]) -> String {
     format!("engines {}", each.join(", "))
 }
 
-/// The notes on several models on the same tasks: once what is said of every model, the rest with the
-/// model's name.
+/// Merges the notes on several models: a note on all of them appears once, any other with the model's
+/// name.
 pub fn merged_notes(models: &[&Evaluation]) -> Vec<String> {
     let mut merged = Vec::new();
     for model in models {

@@ -1,4 +1,4 @@
-//! A model on one set, beside controls that learned nothing, on the same tasks.
+//! Evaluates a model on one set beside controls that learned nothing, on the same tasks.
 
 use super::benchmark::TaskSet;
 use super::episodes::{Candidate, EpisodeShape};
@@ -15,15 +15,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// Clips of reference audio.
+/// Number of clips of reference audio.
 const REFERENCE_CLIPS: usize = 512;
 /// Length of each, seconds.
 const REFERENCE_SECONDS: f32 = 1.5;
 /// Seed of the reference audio: it is the same for every model and every run.
 const REFERENCE_SEED: u64 = 0x6d66_6363;
 
-/// Sounds of the built-in synthesiser, the same at every call: what controls are centred and
-/// standardised with, so that they see nothing of the clips they are tested on.
+/// Returns sounds of the built-in synthesiser, the same at every call. Controls are centred and
+/// standardised with these, so that they see nothing of the clips they are tested on.
 pub fn reference_audio(sample_rate: u32) -> Vec<Vec<f32>> {
     let samples = (REFERENCE_SECONDS * sample_rate as f32) as usize;
     (0..REFERENCE_CLIPS)
@@ -50,8 +50,8 @@ pub struct LoadedSet {
 }
 
 impl LoadedSet {
-    /// Loads the clips of `set` at `sample_rate` through `cache`; what cannot be read is missing from the result
-    /// and listed beside it. `progress` gets the number of clips finished so far.
+    /// Loads the clips of `set` at `sample_rate` through `cache`. Clips that cannot be read are missing
+    /// from the result and listed beside it. `progress` gets the number of clips finished so far.
     pub fn load(
         set: &LabelledSet,
         sample_rate: u32,
@@ -73,7 +73,7 @@ impl LoadedSet {
     }
 }
 
-/// How a set is evaluated.
+/// Settings of the evaluation of a set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Ways, shots and queries.
@@ -84,7 +84,7 @@ pub struct Settings {
     pub head: Head,
     /// Parts of the embeddings that the head sees.
     pub features: FeatureChoice,
-    /// Decides the tasks and the random control's weights.
+    /// Seed of the tasks and of the random control's weights.
     pub seed: u64,
 }
 
@@ -118,7 +118,7 @@ where
     }
 }
 
-/// The random-weights control of a model, which whoever can build such a network supplies.
+/// The random-weights control of a model. The caller supplies it, because it must build the network.
 #[derive(Debug)]
 pub enum RandomWeights {
     /// A network of the model's shape with random weights.
@@ -132,7 +132,7 @@ pub enum RandomWeights {
 pub struct Controls {
     mfcc: Standardiser,
     random: Option<Box<dyn ClipEmbedder>>,
-    /// What the controls are, a sentence each, for whoever reads the figures.
+    /// Sentences that explain the controls to a reader of the figures.
     pub notes: Vec<String>,
 }
 
@@ -177,7 +177,7 @@ impl Controls {
         })
     }
 
-    /// How many times the progress of [`evaluate_set`] counts every clip.
+    /// Returns how many times the progress of [`evaluate_set`] counts every clip.
     pub fn rounds(&self) -> usize {
         1 + usize::from(self.random.is_some())
     }
@@ -194,7 +194,7 @@ pub fn evaluate_set(
     settings: &Settings,
     progress: &(dyn Fn() + Sync),
 ) -> Result<SetResult> {
-    // The tasks first: they find out in no time what a set cannot give.
+    // Tasks come first: they tell at once if the set is too small.
     let tasks = TaskSet::draw(
         &set.name,
         &set.classes,

@@ -1,10 +1,10 @@
-//! Clips as the runtime's heads see them: directions in int8.
+//! Turns clips into directions in int8, which the runtime's heads compare.
 
 use super::features::ClipFeatures;
 use mtslvr_runtime::fewshot::{Metric, direction};
 use std::ops::Range;
 
-/// Directions of clips from the base mean, row after row, and how they are compared.
+/// Directions of clips from the base mean, row after row, with the metric that compares them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directions {
     /// Compares rows.
@@ -15,8 +15,8 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// Of `features`. A clip without direction (silence that embeds as the centre itself) becomes
-    /// zeros: as unlike every class as any other.
+    /// Computes the directions of `features`. A clip without direction (silence that embeds as the
+    /// centre itself) becomes zeros, equally unlike every class.
     pub fn of(features: &ClipFeatures) -> Self {
         let space = features.space.as_space();
         let (mean, parts) = (space.base_mean(), space.parts());
@@ -34,22 +34,22 @@ impl Directions {
         }
     }
 
-    /// Number of clips.
+    /// Returns the number of clips.
     pub fn len(&self) -> usize {
         self.values.len() / self.metric.dim()
     }
 
-    /// Whether there are no clips.
+    /// Tells whether there are no clips.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// The direction of clip `clip`.
+    /// Returns the direction of clip `clip`.
     pub fn row(&self, clip: usize) -> &[i8] {
         &self.values[clip * self.metric.dim()..][..self.metric.dim()]
     }
 
-    /// The unit vector of clip `clip`: the metric is the dot product of such vectors.
+    /// Returns the unit vector of clip `clip`: the metric is the dot product of such vectors.
     pub fn unit_vector(&self, clip: usize) -> Vec<f32> {
         let row = self.row(clip);
         let scaled = |(range, share): &(Range<usize>, f32)| -> Vec<f32> {

@@ -1,8 +1,8 @@
-//! Embeds a whole folder of recordings on all cores, in memory that does not grow with the folder,
-//! and so that work done is never done again.
+//! Embeds a whole folder of recordings on all cores, in memory that does not grow with the folder. An
+//! interrupted run continues where it stopped.
 //!
-//! Each core decodes one recording, embeds it and lets it go. What comes out is appended to a
-//! [`Journal`] at once; [`write_npy`] and [`write_csv`] then make the result from the journal.
+//! Each core decodes one recording, embeds it and drops it. The embedding is appended to a [`Journal`]
+//! at once; [`write_npy`] and [`write_csv`] then make the result from the journal.
 
 mod journal;
 mod output;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-/// Finished embeddings that may wait for the journal, for each engine.
+/// Most finished embeddings that may wait for the journal, for each engine.
 const WAITING: usize = 4;
 
 /// The recordings of a folder, by their paths relative to it.
@@ -29,7 +29,7 @@ pub struct Recordings {
     names: Vec<PathBuf>,
 }
 
-/// What came of embedding a folder.
+/// Result of embedding a folder.
 #[derive(Debug, Default)]
 pub struct Outcome<'r> {
     /// Recordings that the journal now holds, sorted by name.
@@ -43,7 +43,7 @@ pub struct Outcome<'r> {
 }
 
 impl Recordings {
-    /// Finds every recording below `folder`, hidden entries left out.
+    /// Finds every recording below `folder`, without hidden entries.
     ///
     /// # Errors
     /// As [`UnlabelledSet::open`].
@@ -64,17 +64,17 @@ impl Recordings {
         })
     }
 
-    /// How many there are.
+    /// Returns their number.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there are none.
+    /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Their names, sorted.
+    /// Returns their names, sorted.
     pub fn names(&self) -> &[PathBuf] {
         &self.names
     }
@@ -89,7 +89,7 @@ impl Recordings {
     /// finished and no other is begun.
     ///
     /// # Errors
-    /// An engine fails, or the journal cannot be written. What was embedded until then stays in the
+    /// If an engine fails, or the journal cannot be written. Embeddings made until then stay in the
     /// journal.
     ///
     /// # Panics
@@ -132,7 +132,7 @@ impl Recordings {
                             break;
                         };
                         let done = embed_one(engine, &self.folder.join(name), rate);
-                        // The other end is gone only after a failure.
+                        // The receiver is gone only after a failure.
                         if send.send((*name, done)).is_err() {
                             break;
                         }
@@ -172,7 +172,7 @@ fn embed_one<B: Backbone>(
     path: &Path,
     sample_rate: u32,
 ) -> Result<Result<(Stamp, Vec<f32>), AudioError>> {
-    // Taken before reading: a file that changes while it is read is read again next time.
+    // The stamp is taken before reading: a file that changes while it is read is read again next time.
     let read = || {
         let stamp = Stamp::of(path).map_err(|source| AudioError::Io {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! A labelled set as its embeddings, for evaluations that ask many things of the same clips.
+//! Holds the embeddings of a labelled set, for evaluations that use the same clips many times.
 
 use super::controls::LoadedSet;
 use super::episodes::Candidate;
@@ -39,8 +39,8 @@ impl EmbeddedSet {
         })
     }
 
-    /// The set without the classes that have no clip left to ask about after `shots` examples, and
-    /// the names of those.
+    /// Returns the set without the classes that have no clip left for a query after `shots` examples,
+    /// and the names of these classes.
     pub fn with_shots(&self, shots: usize) -> (Self, Vec<String>) {
         let mut sizes = vec![0; self.classes.len()];
         for candidate in &self.candidates {

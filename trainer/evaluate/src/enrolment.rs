@@ -1,4 +1,4 @@
-//! What a user does with a device: enrol a few sounds, then hear known and unknown ones.
+//! Plays the user of a device: enrols a few sounds, then asks about known and unknown ones.
 
 use super::episodes::Episode;
 use super::features::ClipFeatures;
@@ -34,7 +34,7 @@ pub struct Confusion {
 }
 
 impl<'b> Enrolment<'b> {
-    /// Room for the support of `episode` in embeddings of `dim` values.
+    /// Allocates room for the support of `episode` in embeddings of `dim` values.
     pub fn storage(episode: &Episode, dim: usize) -> StorageVec {
         let examples = episode.support.iter().map(Vec::len).sum();
         StorageVec::new(episode.support.len(), examples, dim)
@@ -64,16 +64,16 @@ impl<'b> Enrolment<'b> {
         Ok(Self { sounds, scores })
     }
 
-    /// The similarity below which an answer is *unknown*.
+    /// Returns the similarity below which an answer is *unknown*.
     pub fn threshold(&self) -> f32 {
         self.sounds.default_threshold()
     }
 
-    /// Answers to one clip's embedding. One without direction is unknown.
+    /// Classifies one clip's embedding. An embedding without direction is unknown.
     pub fn answer(&mut self, embedding: &[f32]) -> Answer {
         match self.sounds.classify(embedding, &mut self.scores) {
             Ok(decision) => Answer {
-                // Classes stand in the order of their labels.
+                // Classes have the order of their labels.
                 class: decision.class.and(best_score(decision.scores)),
                 similarity: decision.similarity,
             },

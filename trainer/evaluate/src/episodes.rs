@@ -1,4 +1,5 @@
-//! Few-shot episodes: N classes, K labelled *support* examples of each, and *queries* to classify.
+//! Draws few-shot episodes: N classes, K labelled *support* examples of each, and *queries* to
+//! classify.
 //!
 //! Classes and clips are drawn without replacement. Where clips have groups (speaker, player, kit,
 //! original recording), an episode keeps every group on one side: no voice that is heard in any
@@ -11,12 +12,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-/// Draws of the sides of the groups before other classes are drawn.
+/// Most draws of the sides of the groups before other classes are drawn.
 const SIDE_DRAWS: usize = 100;
-/// Draws of the classes before the set is said not to support the episode.
+/// Most draws of the classes before the set counts as too small for the episode.
 const CLASS_DRAWS: usize = 40;
 
-/// What an episode consists of.
+/// Shape of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EpisodeShape {
     /// Classes.
@@ -28,12 +29,12 @@ pub struct EpisodeShape {
     pub queries: usize,
 }
 
-/// One clip as the sampler sees it.
+/// Class and group of a clip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Index of its class.
     pub class: usize,
-    /// Speaker, kit, recording…; a clip without one is on its own.
+    /// Speaker, kit or recording; a clip without one is a group of its own.
     pub group: Option<String>,
 }
 
@@ -52,7 +53,7 @@ pub struct Episode {
 /// Support and queries: a list of clips for each class.
 type Sides = (Vec<Vec<usize>>, Vec<Vec<usize>>);
 
-/// Why a set cannot give the episodes asked for.
+/// Explains why a set cannot give the episodes asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EpisodeError {
     /// Ways below two, or no shots, or no queries.
@@ -195,12 +196,13 @@ impl EpisodeSampler {
         })
     }
 
-    /// Classes that episodes are drawn from, as indices into the set's classes.
+    /// Returns the classes that episodes are drawn from, as indices into the set's classes.
     pub fn drawable(&self) -> &[usize] {
         &self.drawable
     }
 
-    /// Names of the classes that no episode can hold, because all their clips are of one group.
+    /// Returns the names of the classes that no episode can hold, because all their clips are of one
+    /// group.
     pub fn left_out(&self) -> Vec<String> {
         self.left_out
             .iter()
@@ -208,7 +210,7 @@ impl EpisodeSampler {
             .collect()
     }
 
-    /// Clips of the classes that episodes are drawn from.
+    /// Returns the number of clips of the classes that episodes are drawn from.
     pub fn clips(&self) -> usize {
         self.drawable.iter().map(|&c| self.members[c].len()).sum()
     }
@@ -257,7 +259,8 @@ impl EpisodeSampler {
         })
     }
 
-    /// Groups that more than one of `classes` has clips of, in the order of their first clip.
+    /// Returns the groups that more than one of `classes` has clips of, in the order of their first
+    /// clip.
     fn shared_groups(&self, classes: &[usize]) -> Vec<usize> {
         let mut first_class: HashMap<usize, usize> = HashMap::new();
         let mut shared = Vec::new();
@@ -274,7 +277,7 @@ impl EpisodeSampler {
     /// Draws the clips of `classes`. Each shared group goes to a side by a fair coin before any
     /// clip is drawn; a group of one class alone goes where that class needs it.
     ///
-    /// On failure: the class that could not be filled, and the support clips it had.
+    /// On failure, returns the class that could not be filled, and the number of support clips it had.
     fn draw_clips(
         &self,
         classes: &[usize],
@@ -310,7 +313,7 @@ impl EpisodeSampler {
             }
             let query_pool = available(&sides, false);
             if pool.len() < self.shape.shots || query_pool.is_empty() {
-                // A support that took every group leaves nothing to ask about: it counts as short.
+                // A support that took every group leaves no query, so it counts as too short.
                 let found = if query_pool.is_empty() {
                     self.shape.shots - 1
                 } else {

@@ -1,4 +1,4 @@
-//! One feature vector a clip, computed once; every task then works on these.
+//! Computes one feature vector for each clip; every task then works on these.
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{ClipError, embed_clip};
@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Features of clips, row after row, with what heads need to know of them.
+/// Features of clips, row after row, with the statistics that heads need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipFeatures {
     /// Describes a row as an embedding: its parts, the mean of the features over audio that is not
@@ -32,7 +32,7 @@ pub struct FeatureChoice {
 }
 
 impl FeatureChoice {
-    /// All parts.
+    /// Chooses all parts.
     pub const ALL: Self = Self { names: Vec::new() };
 
     /// Chooses one part.
@@ -45,7 +45,7 @@ impl FeatureChoice {
     /// Returns the parts of `parts` that are chosen, with their places in an embedding.
     ///
     /// # Errors
-    /// A sentence that names the first chosen part that is not there, and those that are.
+    /// A sentence that names the first chosen part that is missing, and the parts that are there.
     pub fn of<'p, 'm>(
         &self,
         parts: &'p Parts<'m>,
@@ -106,17 +106,17 @@ impl ClipFeatures {
         self.space.dim()
     }
 
-    /// Number of clips.
+    /// Returns the number of clips.
     pub fn len(&self) -> usize {
         self.rows.len() / self.dim()
     }
 
-    /// Whether there are no clips.
+    /// Tells whether there are no clips.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The features of clip `clip`.
+    /// Returns the features of clip `clip`.
     pub fn row(&self, clip: usize) -> &[f32] {
         &self.rows[clip * self.dim()..][..self.dim()]
     }
@@ -125,7 +125,7 @@ impl ClipFeatures {
     /// any share get equal ones.
     ///
     /// # Errors
-    /// A sentence that says which chosen part is not there.
+    /// A sentence that names the chosen part that is missing.
     pub fn choose(self, choice: &FeatureChoice) -> Result<Self, String> {
         if *choice == FeatureChoice::ALL {
             return Ok(self);
@@ -165,7 +165,7 @@ impl ClipFeatures {
 /// any thread.
 ///
 /// # Errors
-/// The first failure, with the index of its clip. The other threads then stop.
+/// The first failure, with the index of its clip; the other threads then stop.
 ///
 /// # Panics
 /// If there is no engine.
@@ -219,16 +219,10 @@ where
     }
 }
 
-/// Describes made-up features for tests: parts of these names, lengths and shares around `mean`.
+/// Makes a small frontend for tests.
 #[cfg(test)]
-pub(crate) fn test_space(
-    parts: &[(&str, usize, f32)],
-    mean: &[f32],
-    reference: mtslvr_runtime::fewshot::Reference,
-) -> OwnedSpace {
-    use mtslvr_runtime::frontend::FrontendConfig;
-    use mtslvr_runtime::space::BackboneId;
-    let frontend = FrontendConfig {
+pub(crate) fn test_frontend() -> mtslvr_runtime::frontend::FrontendConfig {
+    mtslvr_runtime::frontend::FrontendConfig {
         sample_rate: 8000,
         window: 64,
         hop: 32,
@@ -239,7 +233,18 @@ pub(crate) fn test_space(
         floor: 1e-6,
         mean: 0.0,
         scale: 1.0,
-    };
+    }
+}
+
+/// Describes made-up features for tests: parts of these names, lengths and shares around `mean`.
+#[cfg(test)]
+pub(crate) fn test_space(
+    parts: &[(&str, usize, f32)],
+    mean: &[f32],
+    reference: mtslvr_runtime::fewshot::Reference,
+) -> OwnedSpace {
+    use mtslvr_runtime::space::BackboneId;
+    let frontend = test_frontend();
     let parts = parts
         .iter()
         .map(|&(name, len, share)| Part { name, len, share });

@@ -1,4 +1,4 @@
-//! The classifiers of an evaluation: the runtime's own heads, and the published probe.
+//! Classifiers of an evaluation: the runtime's own heads, and the published probe.
 
 use super::directions::Directions;
 use super::episodes::Episode;
@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use std::fmt;
 use std::str::FromStr;
 
-/// What classifies the queries of a task.
+/// Classifier of the queries of a task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Head {
     /// A head of the runtime, on directions from the base mean.
@@ -22,9 +22,9 @@ pub enum Head {
 /// Features in the form that a head classifies: see [`Head::prepare`].
 #[derive(Clone, Debug)]
 pub enum Prepared {
-    /// For a head of the runtime.
+    /// Directions, for a head of the runtime.
     Directions(Directions),
-    /// For the published probe.
+    /// Features as they come, for the published probe.
     Features(ClipFeatures),
 }
 
@@ -34,16 +34,16 @@ impl Default for Head {
     }
 }
 
-/// Names and what they stand for, in the order of the help.
+/// Names of heads and the heads they stand for, in the order of the help.
 pub const HEAD_NAMES: &str = "nearest-mean, ridge, ridge=LAMBDA, logistic, logistic=C, paper";
 
-/// A head's name that was not understood.
+/// The name is not that of a head.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no head is called `{found}`; known are {HEAD_NAMES}, with a positive number for LAMBDA and C"
 )]
 pub struct UnknownHead {
-    /// What was given.
+    /// The name that was given.
     pub found: String,
 }
 

@@ -1,9 +1,9 @@
-//! The mean over tasks and how far it can be trusted.
+//! Computes the mean over tasks and its confidence interval.
 
 /// Mean task accuracy with the half-width of its 95 % interval, both in percent.
 ///
-/// The interval is the normal one over tasks, `1.96 s / sqrt(n)`: how much another draw of tasks
-/// would move the mean. It says nothing of another training seed.
+/// The interval is the normal one over tasks, `1.96 s / sqrt(n)`: it tells how much another draw of
+/// tasks would move the mean, and nothing about another training seed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
     /// Mean, percent.

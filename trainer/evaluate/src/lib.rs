@@ -1,5 +1,5 @@
-//! How good a backbone is at learning new sounds from a few examples, measured on episodes and
-//! beside controls that learned nothing; on composed [`stream`]s; and [`report`]s on it all.
+//! Measures how well a backbone learns new sounds from a few examples: on episodes, beside controls
+//! that learned nothing, and on composed [`stream`]s. Writes [`report`]s of the results.
 
 mod benchmark;
 mod bias;

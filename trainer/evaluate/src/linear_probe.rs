@@ -84,7 +84,7 @@ impl LinearProbe {
         }
     }
 
-    /// The class whose probe answers most strongly.
+    /// Returns the class whose probe answers most strongly.
     pub fn classify(&self, query: &[f32]) -> usize {
         let score = |class: usize| {
             let row = &self.weights[class * self.dim..][..self.dim];
@@ -97,7 +97,7 @@ impl LinearProbe {
     }
 }
 
-/// `ln(1 + e^z)` without overflow.
+/// Returns `ln(1 + e^z)` without overflow.
 fn softplus(z: f64) -> f64 {
     z.max(0.0) + (-z.abs()).exp().ln_1p()
 }

@@ -1,10 +1,10 @@
 //! The control that learns nothing: statistics of mel-frequency cepstral coefficients.
 //!
-//! A clip becomes the mean, the deviation, and the deviation of the first differences of its first
-//! 20 cepstral coefficients over time. They come from the very log-mel frames that the model sees,
-//! made by the runtime's frontend, through an orthonormal DCT-II: what a model has over this
-//! control, it has learned. Every value is standardised by its mean and deviation over *reference*
-//! audio that is not evaluated.
+//! A clip becomes the mean, the deviation, and the deviation of the first differences of its first 20
+//! cepstral coefficients over time. They come from the same log-mel frames that the model sees, made by
+//! the runtime's frontend, through an orthonormal DCT-II. So a model's lead over this control is
+//! learned. Every value is standardised by its mean and deviation over *reference* audio that is not
+//! evaluated.
 
 use super::features::ClipFeatures;
 use mtslvr_runtime::fewshot::Reference;
@@ -17,13 +17,13 @@ use std::f64::consts::PI;
 /// fewer bands.
 pub const COEFFICIENTS: usize = 20;
 
-/// Statistics of one clip: means, deviations, deviations of differences, as many of each as there
-/// are coefficients.
+/// Computes the statistics of one clip: means, deviations and deviations of differences, as many of
+/// each as there are coefficients.
 ///
 /// # Errors
 /// If the frontend's parameters cannot be used.
 pub fn statistics(samples: &[f32], frontend: &FrontendConfig) -> Result<Vec<f32>, FrontendError> {
-    // Raw logarithms: the model's normalisation is no part of the control.
+    // Raw logarithms: the model's normalisation is not part of the control.
     let config = FrontendConfig {
         mean: 0.0,
         scale: 1.0,
@@ -53,7 +53,7 @@ pub fn statistics(samples: &[f32], frontend: &FrontendConfig) -> Result<Vec<f32>
     Ok(out)
 }
 
-/// The first `kept` rows of the orthonormal DCT-II of `bands` values.
+/// Returns the first `kept` rows of the orthonormal DCT-II of `bands` values.
 fn dct_table(kept: usize, bands: usize) -> Vec<f64> {
     let n = bands as f64;
     (0..kept)
@@ -64,7 +64,7 @@ fn dct_table(kept: usize, bands: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Mean and deviation; zeros for nothing.
+/// Returns mean and deviation; zeros for no values.
 fn moments(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let n = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / n;
@@ -89,7 +89,7 @@ impl Standardiser {
         let rows = all_statistics(clips, frontend)?;
         let dim = rows.first().map_or(0, Vec::len);
         let column = |d: usize| moments(rows.iter().map(move |row| f64::from(row[d])));
-        // A value that never varies in the reference says nothing of scale: it is left as it is.
+        // A value that never varies in the reference has no scale and stays as it is.
         let scale = |d: usize| match column(d).1 as f32 {
             deviation if deviation > 1e-6 => deviation,
             _ => 1.0,
@@ -101,7 +101,7 @@ impl Standardiser {
         })
     }
 
-    /// Standardised statistics of `clips`; heads have nothing left to centre.
+    /// Returns the standardised statistics of `clips`, with a base mean of zero.
     ///
     /// # Errors
     /// If the frontend's parameters cannot be used.
@@ -120,7 +120,7 @@ impl Standardiser {
         };
         let parts = Parts::new([statistics]).expect("one part of a few dozen values");
         let id = BackboneId::new([0; BackboneId::LEN]);
-        // Not measured: the control is compared where no threshold counts.
+        // The reference is not measured: the control is compared only where no threshold counts.
         let reference = Reference::assumed(0.5);
         let mean = vec![0.0; dim];
         let space = EmbeddingSpace::new(id, self.frontend, parts, &mean, reference);

@@ -1,5 +1,5 @@
-//! How well a backbone tells enrolled sounds from sounds of none of the classes, and how far the
-//! threshold that is calibrated without having heard such strangers is from its nominal rate.
+//! Measures how well a backbone tells enrolled sounds from strangers, sounds of none of the classes,
+//! and how far the threshold that is calibrated without strangers is from its nominal rate.
 
 use super::directions::Directions;
 use super::embedded::EmbeddedSet;
@@ -15,10 +15,10 @@ use serde::Serialize;
 /// Rates at which the chance that a decision states is checked.
 pub const CHECKED_CHANCES: [f32; 4] = [0.01, 0.05, 0.1, 0.2];
 
-/// How open-set recognition is evaluated.
+/// Settings of the evaluation of open-set recognition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenSetSettings {
-    /// Ways, shots and queries. Of strangers there are at most as many classes and clips.
+    /// Ways, shots and queries. There are at most as many classes and clips of strangers.
     pub shape: EpisodeShape,
     /// Tasks a set.
     pub tasks: usize,
@@ -30,8 +30,8 @@ pub struct OpenSetSettings {
     pub false_acceptance: f32,
 }
 
-/// Open-set recognition on one set. Shares are in percent, not a number where there are no strangers
-/// of a kind; all clips of all tasks count the same.
+/// Open-set recognition on one set. Shares are in percent, and NaN if there are no strangers of a kind;
+/// all clips of all tasks count the same.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpenSetResult {
     /// Name of the set.
@@ -40,13 +40,13 @@ pub struct OpenSetResult {
     pub shots: usize,
     /// Clips of enrolled classes that are given the right class if nothing may be rejected.
     pub closed: f64,
-    /// Against clips of the set's other classes.
+    /// Separation from clips of the set's other classes.
     pub same_set: Separation,
-    /// Against clips of the other sets, as many of each.
+    /// Separation from clips of the other sets, as many of each.
     pub other_sets: Separation,
     /// What thresholds found without strangers come to.
     pub thresholds: Vec<ThresholdResult>,
-    /// Of strangers from other sets, the share whose stated chance is below `CHECKED_CHANCES`.
+    /// Share of strangers from other sets whose stated chance is below each of `CHECKED_CHANCES`.
     pub chances: [f64; CHECKED_CHANCES.len()],
 }
 
@@ -61,10 +61,10 @@ pub struct Separation {
     pub accuracy: f64,
 }
 
-/// What a threshold comes to.
+/// Result of a threshold.
 #[derive(Clone, Debug, Serialize)]
 pub struct ThresholdResult {
-    /// How it was found.
+    /// Name of the method that found it.
     pub name: &'static str,
     /// Its mean over tasks.
     pub threshold: f64,
@@ -144,7 +144,7 @@ pub fn open_set(
     Ok(summarise(set, &tasks, settings))
 }
 
-/// Clips of classes that `episode` does not hold, from no group that is in its support.
+/// Finds clips of classes that `episode` does not hold, from groups that are not in its support.
 fn strangers(
     set: &EmbeddedSet,
     episode: &Episode,
@@ -215,7 +215,7 @@ fn task(
     let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
         let decision = learner.classify_direction(direction, &mut scores)?;
         Ok(Answered {
-            // Classes stand in the order of their labels.
+            // Classes have the order of their labels.
             right: label.is_some() && label == best_score(decision.scores),
             similarity: decision.similarity,
             chance: decision.chance,
@@ -290,12 +290,12 @@ fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> O
     }
 }
 
-/// Not a number where there is nothing to count.
+/// Returns a percentage; NaN if `whole` is 0.
 fn percent<T>(of: &[T], is_it: impl Fn(&T) -> bool) -> f64 {
     100.0 * of.iter().filter(|one| is_it(one)).count() as f64 / of.len() as f64
 }
 
-/// The similarity that at most the share `rate` of the strangers exceeds.
+/// Returns the similarity that at most the share `rate` of the strangers exceeds.
 fn threshold_accepting(strangers: &[Answered], rate: f32) -> f32 {
     let mut similarities: Vec<f32> = strangers.iter().map(|a| a.similarity).collect();
     similarities.sort_by(|a, b| b.total_cmp(a));
@@ -303,7 +303,7 @@ fn threshold_accepting(strangers: &[Answered], rate: f32) -> f32 {
     similarities.get(accepted).copied().unwrap_or(-1.0)
 }
 
-/// How often a known clip is more like its best class than a stranger; ties count half.
+/// Returns how often a known clip is more like its best class than a stranger; ties count half.
 fn auroc(known: &[Answered], strangers: &[Answered]) -> f64 {
     let of = |answers: &[Answered], known: bool| -> Vec<(f32, bool)> {
         answers.iter().map(|a| (a.similarity, known)).collect()

@@ -1,4 +1,4 @@
-//! Open-set figures as a report in Markdown.
+//! Writes open-set figures as a report in Markdown.
 
 use super::open_set::{CHECKED_CHANCES, OpenSetResult, Separation, THRESHOLDS, ThresholdResult};
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct OpenSetReport {
     pub shares: String,
     /// A result for each number of examples and set.
     pub results: Vec<OpenSetResult>,
-    /// What is missing and why.
+    /// Things that are missing, and why.
     pub notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What an evaluation gives: the figures as data and as JSON.
+//! Results of an evaluation, as data and as JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Evaluation {
     pub mean_mfcc: f64,
     /// Mean of the random-weights control over the sets; `null` where there is none.
     pub mean_random: Option<f64>,
-    /// What a reader of the figures must know: what the controls are, what is missing and why.
+    /// Remarks that a reader of the figures needs: on the controls, and on missing values.
     pub notes: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ pub struct SetResult {
 }
 
 impl Evaluation {
-    /// Puts the sets' results together; means are over sets.
+    /// Collects the results of sets; means are over sets.
     pub fn new(
         model: String,
         engine: String,
@@ -96,7 +96,7 @@ impl Evaluation {
 pub(crate) mod example {
     use super::*;
 
-    /// Of one set.
+    /// Makes results of one set.
     pub(crate) fn set(name: &str, accuracy: f64, random: Option<f64>) -> SetResult {
         SetResult {
             name: name.into(),
@@ -116,7 +116,7 @@ pub(crate) mod example {
         }
     }
 
-    /// Of one model.
+    /// Makes an evaluation of one model.
     pub(crate) fn evaluation(model: &str, sets: Vec<SetResult>) -> Evaluation {
         let text = |s: &str| s.to_owned();
         let notes = vec!["a note".to_owned()];

@@ -1,15 +1,15 @@
-//! Engines side by side on one patch: how long each takes, measured so that they can be compared.
+//! Times engines on one patch, so that they can be compared.
 //!
-//! The engines take turns within each round, so that whatever else the machine does falls on all of
-//! them alike; ratios of one such run can be quoted, times only with the machine they were taken on.
+//! The engines take turns within each round, so that other work of the machine affects all of them
+//! alike. Ratios of one run can be quoted; times only with the machine they were measured on.
 
 use mtslvr_runtime::backbone::Backbone;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Embeddings of one engine's turn that are not timed: they bring its code and weights back into
-/// the caches that the other engines have used since.
+/// Embeddings of one engine's turn that are not timed: they bring its code and weights back into the
+/// caches.
 const UNTIMED: usize = 2;
 
 /// Embeddings of one engine's turn that are timed, each by itself.
@@ -27,7 +27,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of a sample in milliseconds; `None` of an empty one.
+    /// Summarises a sample in milliseconds; `None` for an empty one.
     pub fn of(mut sample: Vec<f64>) -> Option<Self> {
         sample.sort_by(f64::total_cmp);
         let last = sample.len().checked_sub(1)?;
@@ -48,10 +48,10 @@ impl Spread {
 /// `TIMED` times. The engine that begins is another one in each round. `after_round` gets the
 /// number of rounds done. `stop` ends it after a round; at least one is done.
 ///
-/// Gives one spread for each engine, and the number of rounds.
+/// Returns one spread for each engine, and the number of rounds.
 ///
 /// # Errors
-/// What an engine fails with.
+/// The error of the first engine that fails.
 ///
 /// # Panics
 /// If there are no rounds, or `patch` is not as long as the engines' patches.
@@ -98,6 +98,7 @@ pub fn interleaved<B: Backbone>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::test_frontend;
     use mtslvr_runtime::fewshot::Reference;
     use mtslvr_runtime::frontend::FrontendConfig;
     use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
@@ -139,19 +140,7 @@ mod tests {
     }
 
     fn sleeper(millis: u64) -> Sleeper {
-        let config = FrontendConfig {
-            sample_rate: 8000,
-            window: 64,
-            hop: 32,
-            mels: 8,
-            frames: 10,
-            f_min: 50.0,
-            f_max: 3900.0,
-            floor: 1e-6,
-            mean: 0.0,
-            scale: 1.0,
-        };
-        Sleeper(config, Duration::from_millis(millis), 0)
+        Sleeper(test_frontend(), Duration::from_millis(millis), 0)
     }
 
     #[test]

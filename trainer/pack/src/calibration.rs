@@ -1,5 +1,4 @@
-//! Observes what each tensor of a backbone holds on real patches, and so what its int8 values should
-//! stand for.
+//! Observes the values of each tensor on real patches, and chooses the range of its int8 values.
 
 use super::graph::Graph;
 use super::interpret::interpret;
@@ -12,19 +11,19 @@ const KEPT_PER_PATCH: usize = 2_048;
 /// Values of a tensor that the search for its range looks at.
 const SEARCHED: usize = 32_768;
 
-/// How much of the observed range candidates keep.
+/// Shares of the observed range that are tried.
 const SHRINKS: [f32; 14] = [
     1.0, 0.97, 0.94, 0.9, 0.86, 0.82, 0.78, 0.74, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45,
 ];
 
-/// How the range of a tensor follows from its values.
+/// Rule by which the range of a tensor follows from its values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RangeRule {
     /// From the least to the greatest value.
     Full,
-    /// The part of that range whose quantisation makes the least squared error; what lies outside
-    /// is clipped. On a trained `edge-s` and recordings not calibrated on, embeddings come 0.6 dB
-    /// closer to the float ones than with the full range.
+    /// The part of that range whose quantisation makes the least squared error; values outside are
+    /// clipped. On a trained `edge-s` and recordings not calibrated on, embeddings come 0.6 dB closer
+    /// to the float ones than with the full range.
     #[default]
     LeastError,
 }
@@ -81,13 +80,13 @@ pub fn calibrate(graph: &Graph, patches: &[Vec<f32>], rule: RangeRule) -> Calibr
 }
 
 impl Observed {
-    /// 256 steps over the range, zero exactly on one of them.
+    /// Returns 256 steps over the range, with zero exactly on one of them.
     pub fn quantisation(&self) -> Quantisation {
         affine(self.lo, self.hi)
     }
 }
 
-/// int8 over `lo..hi`, which holds 0; of an empty range, steps of some size.
+/// Returns the quantisation of `lo..hi`, which holds 0; of an empty range, one with steps of any size.
 pub(super) fn affine(lo: f32, hi: f32) -> Quantisation {
     let span = hi - lo;
     let scale = if span > 1e-20 {
@@ -144,7 +143,7 @@ fn observed(parts: &[&Partial], rule: RangeRule) -> Observed {
     }
 }
 
-/// The candidate shrink with the least squared error of quantisation.
+/// Returns the candidate range with the least squared error of quantisation.
 fn least_error(values: &[f32], lo: f32, hi: f32) -> f32 {
     let mut best = (f64::INFINITY, 1.0);
     for shrink in SHRINKS {

@@ -1,5 +1,5 @@
-//! A backbone as the packer sees it: the few operators that the packed engine has, batch norm
-//! folded into a gain and a shift of each channel, adapters beside the kernels they belong to.
+//! Describes a backbone for the packer: by the few operators that the packed engine has, with batch
+//! norm folded into a gain and a shift of each channel, and adapters beside the kernels they belong to.
 //!
 //! Maps are `[height = time][width = mel][channels]`, channels innermost.
 
@@ -9,12 +9,12 @@ use mtslvr_runtime::nn::Shape;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A network with one or several named outputs. What outputs have in common is there once.
+/// A network with one or several named outputs. Operators that outputs share are there once.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// How the input patch is made; its shape is `frames x mels x 1`.
     pub frontend: FrontendConfig,
-    /// Where the weights come from, as the ONNX file says.
+    /// Origin of the weights, as stated in the ONNX file.
     pub provenance: Option<String>,
     /// The operators in an order that can run. Operator `i` writes tensor `i + 1`; tensor 0 is the
     /// patch.
@@ -41,7 +41,7 @@ pub struct Op {
     pub name: String,
     /// The computation, and the tensors it reads.
     pub kind: OpKind,
-    /// Applied to its result.
+    /// Activation of its result.
     pub activation: Activation,
     /// Shape of its result.
     pub output: Shape,
@@ -50,8 +50,8 @@ pub struct Op {
 /// An operator's computation, and the tensors it reads.
 pub type OpKind = OpKindSpec<Channels>;
 
-/// Weights, and what becomes of each output channel:
-/// `gain[o] * (sum(x * weights[o]) + sum(centre * adapter[o])) + shift[o]`.
+/// Weights and the rule of each output channel: `gain[o] * (sum(x * weights[o]) + sum(centre *
+/// adapter[o])) + shift[o]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channels {
     /// Kernels. In a [`Graph`], equal ones are one allocation.
@@ -60,11 +60,11 @@ pub struct Channels {
     pub adapter: Option<Arc<[f32]>>,
     /// Factor of each output channel; may be negative or zero.
     pub gain: Vec<f32>,
-    /// Added to each output channel.
+    /// Constant added to each output channel.
     pub shift: Vec<f32>,
 }
 
-/// A graph while it grows: gives each table of weights and each operator a place once.
+/// A graph under construction, which holds each table of weights and each operator once.
 #[derive(Default)]
 pub(super) struct GraphBuilder {
     ops: Vec<Op>,

@@ -1,4 +1,4 @@
-//! Tells what a model costs on a device and what is in it.
+//! Describes a model's contents and its cost on a device.
 
 #[cfg(feature = "onnx")]
 mod float;
@@ -20,7 +20,7 @@ pub struct Inspection {
     pub format: &'static str,
     /// Name of the model; empty for ONNX.
     pub name: String,
-    /// Where the weights come from.
+    /// Origin of the weights.
     pub provenance: String,
     /// SHA-256 hash of the contents, which identifies a packed model; `None` for ONNX.
     pub hash: Option<Hash>,
@@ -53,7 +53,7 @@ pub struct Hash {
     pub verified: bool,
 }
 
-/// Where a file's bytes go. In ONNX weights are floats, and the tables are its norms.
+/// Bytes of a file by use. In ONNX weights are floats, and the tables are its norms.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct FlashParts {
     /// Kernels.
@@ -69,7 +69,7 @@ pub struct FlashParts {
 /// Working memory.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RamParts {
-    /// Activations; `None` for a float engine, which sees to its own.
+    /// Activations; `None` for a float engine, which allocates its own.
     pub arena: Option<usize>,
     /// Frontend, patch and embeddings of a clip.
     pub clip_buffer: usize,
@@ -120,9 +120,9 @@ pub struct Operator {
     pub name: Option<String>,
     /// Its kind, in the field's terms.
     pub kind: String,
-    /// `height x width x channels` of what it reads.
+    /// `height x width x channels` of its input.
     pub input: String,
-    /// The same of what it writes.
+    /// `height x width x channels` of its output.
     pub output: String,
     /// `height x width` of its kernel.
     pub kernel: String,
@@ -132,7 +132,7 @@ pub struct Operator {
     pub adapter: bool,
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Bytes of the file that no operator before it takes: tables that operators share count once.
+    /// Bytes of the file, without tables that an operator before it has.
     pub bytes: usize,
 }
 
@@ -257,7 +257,7 @@ impl Needs {
         self.ops.iter().map(|(_, _, macs)| macs).sum()
     }
 
-    /// Counts those of the operators that `tensor` needs.
+    /// Counts the multiply-accumulates of the operators that `tensor` needs.
     fn of(&self, tensor: usize) -> u64 {
         let mut needed = vec![false; self.ops.len() + 1];
         needed[tensor] = true;

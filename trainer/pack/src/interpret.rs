@@ -1,5 +1,5 @@
-//! Runs a [`Graph`] in floats, keeping every tensor: what calibration observes, and what the packed
-//! engine is measured against.
+//! Runs a [`Graph`] in floats and keeps every tensor, for calibration and to compare the packed engine
+//! with.
 
 use super::graph::{Graph, Op, OpKind};
 use crate::builder::Activation;
@@ -75,7 +75,7 @@ fn positions(shape: Shape) -> impl Iterator<Item = [usize; 2]> {
     (0..shape.height).flat_map(move |y| (0..shape.width).map(move |x| [y, x]))
 }
 
-/// Where the window's place `[dy, dx]` lies in the map; `None` in the padding.
+/// Returns the place in the map of the window's place `[dy, dx]`; `None` in the padding.
 fn source(
     input: Shape,
     window: &Window,
@@ -87,7 +87,7 @@ fn source(
     (y < input.height && x < input.width).then(|| (y * input.width + x) * input.channels)
 }
 
-/// Copies what lies under the window, zeros for the padding.
+/// Copies the values under the window, with zeros for the padding.
 fn gather(x: &[f32], input: Shape, window: &Window, position: [usize; 2], taps: &mut [f32]) {
     let mut slots = taps.chunks_exact_mut(input.channels);
     for dy in 0..window.kernel[0] {
@@ -120,7 +120,7 @@ fn pool(
     }
 }
 
-/// Eight partial sums, which compilers turn into vector instructions.
+/// Sums products in eight partial sums, which compilers turn into vector instructions.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 8;
     let mut sums = [0.0f32; LANES];

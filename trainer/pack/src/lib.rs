@@ -1,6 +1,7 @@
-//! From trained weights to what a device runs: ONNX, int8, `.slvr`, and the check that all engines agree.
+//! Turns trained weights into a model for a device: ONNX, int8, `.slvr`, and the check that all engines
+//! agree.
 //!
-//! Without a feature this opens, inspects and runs packed models, and makes them from an owned
+//! Without features the crate opens, inspects and runs packed models, and makes them from an owned
 //! description ([`builder`]). The feature `onnx` reads and writes ONNX and quantises it; `tract` and
 //! `ort` run ONNX.
 

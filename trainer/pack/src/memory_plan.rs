@@ -1,4 +1,4 @@
-//! How a packed model shares its arena among activations: what lies where, and for how long.
+//! Shows how activations share the arena of a packed model: the place and the lifetime of each.
 //!
 //! Time runs as in [`Model::lifetime`]: 0 when the input is written, `i + 1` when operator `i` runs,
 //! one more than the number of operators when the embedding is read.
@@ -12,7 +12,7 @@ use std::fmt;
 pub struct MemoryPlan {
     /// Bytes of the arena.
     pub arena: usize,
-    /// The largest sum of bytes needed at one time: no plan can do with less.
+    /// The largest sum of bytes needed at one time: no plan needs less.
     pub lower_bound: usize,
     /// How far the arena exceeds the bound, percent.
     pub above_bound_percent: f64,
@@ -27,7 +27,7 @@ pub struct Buffer {
     pub name: String,
     /// Bytes.
     pub bytes: usize,
-    /// Where it begins: bytes from the start of the arena.
+    /// Its beginning, bytes from the start of the arena.
     pub offset: usize,
     /// First and last time at which it is needed.
     pub lifetime: [usize; 2],
@@ -36,7 +36,7 @@ pub struct Buffer {
 }
 
 impl MemoryPlan {
-    /// The plan of `model`.
+    /// Returns the plan of `model`.
     pub fn of(model: &Model<'_>) -> Self {
         let mut buffers = Vec::new();
         for tensor in model.tensors() {
@@ -75,7 +75,7 @@ impl MemoryPlan {
 }
 
 impl fmt::Display for MemoryPlan {
-    /// A table with a row for each buffer; its last column is a map of time.
+    /// Writes a table with a row for each buffer; its last column is a map of time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = self.buffers.iter().map(|b| b.lifetime[1]).max();
         let end = end.unwrap_or(0);

@@ -1,4 +1,5 @@
-//! Opens whatever holds a trained backbone: an `.onnx`, a `.slvr`, a run folder or the program itself.
+//! Opens a trained backbone: from an `.onnx`, a `.slvr` or a run folder, or one that is part of the
+//! program.
 
 use super::engine::{EngineError, FloatBackbone, FloatEngine, open_float};
 use super::inspect::Inspection;
@@ -9,7 +10,7 @@ use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_runtime::space::EmbeddingSpace;
 use std::path::{Path, PathBuf};
 
-/// What runs a backbone.
+/// Engine that runs a backbone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Engine {
@@ -33,7 +34,7 @@ const BUILT_IN: Engine = match FloatEngine::BUILT_IN {
 };
 
 impl Engine {
-    /// The name on the command line and in tables.
+    /// Returns the name on the command line and in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Interpreter => "interpreter",
@@ -44,7 +45,7 @@ impl Engine {
     }
 }
 
-/// Why a backbone cannot be opened.
+/// Explains why a backbone cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenBackboneError {
@@ -53,7 +54,7 @@ pub enum OpenBackboneError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// Message of the operating system.
         source: std::io::Error,
     },
     /// A packed model is damaged or no packed model.
@@ -61,7 +62,7 @@ pub enum OpenBackboneError {
     Packed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault that was found.
         error: OpenError,
     },
     /// A float engine cannot take the model.
@@ -75,12 +76,12 @@ pub enum OpenBackboneError {
         /// The model that is missing.
         file: &'static str,
     },
-    /// An ONNX model cannot be looked into.
+    /// An ONNX model cannot be inspected.
     #[error("{model}: {reason}")]
     Inspect {
         /// The model.
         model: String,
-        /// What is wrong with it.
+        /// Fault that was found.
         reason: String,
     },
     /// The engine runs the other kind of file.
@@ -90,7 +91,7 @@ pub enum OpenBackboneError {
         path: PathBuf,
         /// The engine asked for.
         engine: Engine,
-        /// What it runs.
+        /// Ending of the files that it runs.
         expected: &'static str,
     },
     /// Neither a file, nor a folder, nor the name of a shipped backbone.
@@ -107,12 +108,12 @@ pub const ONNX_FILE: &str = "model.onnx";
 /// Name of the packed model in a run folder.
 pub const SLVR_FILE: &str = "model.slvr";
 
-/// A backbone in any engine. The packed engine fails at wrong lengths only.
+/// A backbone in any engine. The packed engine fails only if a length is wrong.
 #[derive(Debug)]
 pub enum OpenedBackbone {
-    /// In a float engine.
+    /// A float engine.
     Float(Box<dyn FloatBackbone>),
-    /// Packed.
+    /// The packed engine.
     Packed(Box<PackedBackbone<'static, Vec<i8>>>),
 }
 
@@ -142,8 +143,12 @@ impl Bytes {
 }
 
 impl BackboneFile {
-    /// Opens what a user named; see [`Self::read`] for files. A shipped backbone runs packed unless
-    /// `engine` says otherwise.
+    /// Opens the model that a user named; see [`Self::read`] for files. A shipped backbone runs packed
+    /// unless `engine` says otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; also if a shipped backbone is asked for in a float engine and this program does
+    /// not carry its ONNX model.
     pub fn open(model: &ModelSource, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
         match model {
             ModelSource::Path(path) => Self::read(path, engine),
@@ -169,8 +174,13 @@ impl BackboneFile {
         })
     }
 
-    /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model in
-    /// [`FloatEngine::BUILT_IN`], and of a run folder the ONNX model is taken.
+    /// Reads `path`. Without `engine`, a packed model runs packed, an ONNX model runs in
+    /// [`FloatEngine::BUILT_IN`], and a run folder stands for its ONNX model.
+    ///
+    /// # Errors
+    /// [`OpenBackboneError`] if there is no such file, a run folder holds no exported model, the file cannot
+    /// be read, its name ends neither in `.onnx` nor in `.slvr`, `engine` runs files of the other kind, or a
+    /// packed model does not pass its checks.
     pub fn read(path: &Path, engine: Option<Engine>) -> Result<Self, OpenBackboneError> {
         if let Ok(false) = path.try_exists() {
             return Err(OpenBackboneError::NotFound(path.to_owned()));
@@ -215,12 +225,12 @@ impl BackboneFile {
         })
     }
 
-    /// The file's path, or the shipped backbone's name: as it can be given again.
+    /// Returns the file's path or the shipped backbone's name, which opens the same model again.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What the backbones of this file run on.
+    /// Returns the engine that the backbones of this file run on.
     pub fn engine(&self) -> Engine {
         self.engine
     }
@@ -234,7 +244,7 @@ impl BackboneFile {
         }
     }
 
-    /// The packed model, if it is one.
+    /// Returns the packed model, if it is one.
     pub fn packed_model(&self) -> Option<Model<'static>> {
         match &self.bytes {
             Bytes::Packed(model) => Some(**model),
@@ -242,11 +252,11 @@ impl BackboneFile {
         }
     }
 
-    /// Looks into the model.
+    /// Inspects the model.
     ///
     /// # Errors
-    /// If an ONNX model is not one that can be read, or does not say how its input is made; or if this
-    /// program was built without ONNX.
+    /// If an ONNX model cannot be read, or does not say how its input is made; or if this program was
+    /// built without ONNX.
     pub fn inspect(&self) -> Result<Inspection, OpenBackboneError> {
         match &self.bytes {
             Bytes::Packed(model) => Ok(Inspection::of_packed(model)),
@@ -260,12 +270,19 @@ impl BackboneFile {
     }
 
     /// Makes a backbone for each thread that work is shared among.
+    ///
+    /// # Errors
+    /// As [`Self::backbone`].
     pub fn backbones(&self) -> Result<Vec<OpenedBackbone>, OpenBackboneError> {
         let threads = 0..rayon::current_num_threads();
         threads.map(|_| self.backbone()).collect()
     }
 
     /// Makes a backbone.
+    ///
+    /// # Errors
+    /// [`OpenBackboneError`] if the engine is not built into this program or cannot run an ONNX model. A
+    /// packed model, checked when it was opened, gives no error.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
         Ok(match &self.bytes {
             Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
@@ -283,6 +300,9 @@ impl BackboneFile {
 }
 
 /// Opens a backbone: an `.onnx`, a `.slvr` or a run folder. See [`BackboneFile::read`].
+///
+/// # Errors
+/// As [`BackboneFile::read`] and [`BackboneFile::backbone`].
 pub fn open_backbone(
     path: &Path,
     engine: Option<Engine>,
@@ -290,26 +310,26 @@ pub fn open_backbone(
     BackboneFile::read(path, engine)?.backbone()
 }
 
-/// Looks into an ONNX model; says what is in the way.
+/// Inspects an ONNX model; the error is a sentence.
 #[cfg(feature = "onnx")]
 fn inspect_onnx(bytes: &[u8]) -> Result<Inspection, String> {
     Inspection::of_onnx(bytes).map_err(|error| error.to_string())
 }
 
-/// Says that this program cannot look into an ONNX model.
+/// Says that this program cannot inspect an ONNX model.
 #[cfg(not(feature = "onnx"))]
 fn inspect_onnx(_: &[u8]) -> Result<Inspection, String> {
     Err("this program was built without ONNX; it looks into packed models (.slvr)".to_owned())
 }
 
-/// The packed engine over a model, in an arena of its own, with the kernels of an instruction set that
-/// this machine has.
+/// Makes a packed engine over a model, in an arena of its own, with the kernels of an instruction set
+/// that this machine has.
 fn packed(model: Model<'static>, set: InstructionSet) -> Box<PackedBackbone<'static, Vec<i8>>> {
     let backbone = PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set);
     Box::new(backbone.expect("the arena is as long as the model says"))
 }
 
-/// Opens a packed model for the rest of the program's run.
+/// Opens a packed model and keeps its memory until the program ends.
 fn leak(bytes: AlignedBytes) -> Result<Model<'static>, OpenError> {
     // Checked first, so that only a good model is kept.
     Model::open(&bytes)?;

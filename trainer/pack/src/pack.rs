@@ -1,4 +1,4 @@
-//! Calibrates, quantises and packs a backbone, and gives the packed model statistics of its own.
+//! Calibrates, quantises and packs a backbone, with statistics measured on the packed model itself.
 
 use super::calibration::{RangeRule, calibrate};
 use super::graph::Graph;
@@ -13,7 +13,7 @@ use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 /// Most patches that calibration observes.
 const CALIBRATION_PATCHES: usize = 256;
 
-/// Fewest, however large the backbone, if the audio gives so many.
+/// Fewest patches that calibration observes, however large the backbone, if the audio has so many.
 const FEWEST_PATCHES: usize = 32;
 
 /// Multiply-accumulates that calibration may take: a few seconds on two cores.
@@ -27,15 +27,16 @@ const STATISTICS_CLIPS: usize = 512;
 pub struct PackOptions {
     /// Name of the model.
     pub name: String,
-    /// Where it comes from.
+    /// Origin of the weights.
     pub provenance: String,
-    /// Fold adapters into kernels, which parts then do not share: no adapter cost, about twice the flash.
+    /// Whether to fold adapters into kernels, which parts then do not share: adapters cost nothing, and
+    /// flash is about twice as large.
     pub fold: bool,
-    /// How calibration chooses ranges.
+    /// Rule by which calibration chooses ranges.
     pub range: RangeRule,
 }
 
-/// Why a backbone cannot be packed.
+/// Explains why a backbone cannot be packed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {

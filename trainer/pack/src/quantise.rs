@@ -1,5 +1,5 @@
-//! Post-training quantisation: a float [`Graph`] and its [`Calibration`] to the packed model's
-//! description.
+//! Quantises after training: makes the packed model's description of a float [`Graph`] and its
+//! [`Calibration`].
 //!
 //! Weights are symmetric with one scale for each output channel, shared by a kernel and all adapters
 //! beside it: `max(|kernel|, |adapters|) / 127`. Operators with the same kernels so have the same int8
@@ -10,7 +10,7 @@
 //! Bias Correction", section 4.2, with means measured rather than derived).
 
 use super::calibration::{Calibration, affine};
-use super::graph::{Channels, Graph, OpKind};
+use super::graph::{Channels, Graph, Op, OpKind};
 use super::statistics::EmbeddingStatistics;
 use crate::builder::{ChannelRules, ModelSpec, OpSpec, PartSpec, TensorSpec};
 use mtslvr_runtime::nn::Quantisation;
@@ -29,11 +29,12 @@ const GREATEST_ADDENDS: f32 = 7.9;
 pub struct Labels<'l> {
     /// Name of the model.
     pub name: &'l str,
-    /// Where it comes from.
+    /// Origin of the weights.
     pub provenance: &'l str,
 }
 
-/// Describes the quantised backbone.
+/// Describes the quantised backbone: `graph` with the ranges that `calibration` observed, named by
+/// `labels`, with the `statistics` that heads need.
 pub fn quantise(
     graph: &Graph,
     calibration: &Calibration,
@@ -42,36 +43,18 @@ pub fn quantise(
 ) -> ModelSpec {
     let scales = Scales::of(graph);
     let input = calibration.tensors[0].quantisation();
+    // In the order in which the operators run: each sees the quantisations of all tensors before it.
     let mut quantisations = vec![input];
     let mut ops = Vec::with_capacity(graph.ops.len());
     for (index, op) in graph.ops.iter().enumerate() {
-        let own = calibration.tensors[index + 1].quantisation();
-        let (first, second) = op.kind.operands();
-        let from = quantisations[first];
-        let shape = graph.shape(first);
-        // Places under a kernel, each of which sees the means of the input's channels.
-        let positions = match &op.kind {
-            OpKind::Linear { .. } => shape.height * shape.width,
-            kind => kind.window().area(),
-        };
+        let positions = positions(graph, op);
         let rules = op.kind.channels().map(|channels| {
+            let (first, _) = op.kind.operands();
             let means = calibration.tensors[first].channel_means.repeat(positions);
             rules(channels, scales.of_channels(channels), &means)
         });
-        let quantisation = match &op.kind {
-            OpKind::Convolution { .. } | OpKind::Linear { .. } => {
-                let factor = rules.as_ref().map_or(0.0, greatest_factor);
-                at_least(own, factor * from.scale / GREATEST_FACTOR)
-            }
-            OpKind::Add { .. } => {
-                let other = quantisations[second.unwrap_or(first)];
-                at_least(own, (from.scale + other.scale) / GREATEST_ADDENDS)
-            }
-            OpKind::MaxPool { .. } => from,
-            OpKind::AveragePool { .. } => {
-                at_least(own, from.scale / positions as f32 / GREATEST_FACTOR)
-            }
-        };
+        let observed = calibration.tensors[index + 1].quantisation();
+        let quantisation = of_output(op, observed, &quantisations, rules.as_ref(), positions);
         quantisations.push(quantisation);
         ops.push(OpSpec {
             kind: op
@@ -103,7 +86,47 @@ pub fn quantise(
     }
 }
 
-/// The same zero in the range, with steps not smaller than `least`.
+/// Returns the number of places under a kernel of `op`, each of which sees the means of the input's
+/// channels.
+fn positions(graph: &Graph, op: &Op) -> usize {
+    match &op.kind {
+        OpKind::Linear { .. } => {
+            let shape = graph.shape(op.kind.operands().0);
+            shape.height * shape.width
+        }
+        kind => kind.window().area(),
+    }
+}
+
+/// Chooses how the output of `op` is quantised: as `observed`, but with steps coarse enough for the
+/// engine's multipliers. `quantisations` are those of the tensors before it.
+fn of_output(
+    op: &Op,
+    observed: Quantisation,
+    quantisations: &[Quantisation],
+    rules: Option<&ChannelRules>,
+    positions: usize,
+) -> Quantisation {
+    let (first, second) = op.kind.operands();
+    let from = quantisations[first];
+    match &op.kind {
+        OpKind::Convolution { .. } | OpKind::Linear { .. } => {
+            let factor = rules.map_or(0.0, greatest_factor);
+            at_least(observed, factor * from.scale / GREATEST_FACTOR)
+        }
+        OpKind::Add { .. } => {
+            let other = quantisations[second.unwrap_or(first)];
+            at_least(observed, (from.scale + other.scale) / GREATEST_ADDENDS)
+        }
+        // A maximum is one of the input's own int8 values.
+        OpKind::MaxPool { .. } => from,
+        OpKind::AveragePool { .. } => {
+            at_least(observed, from.scale / positions as f32 / GREATEST_FACTOR)
+        }
+    }
+}
+
+/// Keeps the place of zero in the range, and makes the steps at least `least`.
 fn at_least(quantisation: Quantisation, least: f32) -> Quantisation {
     if quantisation.scale >= least {
         return quantisation;
@@ -136,14 +159,13 @@ impl Scales {
             }
         }
         // The greatest weight is 127 steps. Any step does for a channel of zeros.
-        let step = |greatest: &mut f32| {
+        for greatest in steps.values_mut().flatten() {
             *greatest = if *greatest > 1e-30 {
                 *greatest / 127.0
             } else {
                 1.0
             };
-        };
-        steps.values_mut().flatten().for_each(step);
+        }
         Self { steps }
     }
 
@@ -199,7 +221,7 @@ fn round(values: &[f32], scale: &[f32]) -> Vec<i8> {
         .collect()
 }
 
-/// `sum((w - w_rounded) * mean(x))` of channel `c`; an adapter sees the means of one place.
+/// Returns `sum((w - w_rounded) * mean(x))` of channel `c`. An adapter sees the means of one place.
 fn lost(real: &[f32], rounded: &[i8], scale: &[f32], means: &[f32], c: usize) -> f32 {
     let width = real.len() / scale.len();
     let row = c * width..(c + 1) * width;

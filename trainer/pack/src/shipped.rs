@@ -1,4 +1,4 @@
-//! The backbones that are part of the program, and how a user names a model.
+//! Holds the backbones that are part of the program, and reads the name that a user gives a model.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A backbone that is part of the program: a folder of `models/`.
 pub struct ShippedModel {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// The float model, an ONNX file; `None` in a program without the feature `onnx`.
     pub onnx: Option<&'static [u8]>,
@@ -14,7 +14,7 @@ pub struct ShippedModel {
     pub slvr: &'static [u8],
 }
 
-/// The float models, which a program that runs packed ones alone need not carry.
+/// Float models, which a program that only runs packed models need not contain.
 #[cfg(feature = "onnx")]
 mod float {
     pub const EDGE_S: Option<&[u8]> = Some(include_bytes!("../../../models/edge-s/model.onnx"));
@@ -26,7 +26,7 @@ mod float {
     pub const EDGE_M: Option<&[u8]> = None;
 }
 
-/// All of them, the smallest first: it is the one that commands run where no model is named.
+/// All shipped backbones, the smallest first: commands run it if no model is named.
 pub static SHIPPED: [ShippedModel; 2] = [
     ShippedModel {
         name: "edge-s",
@@ -48,12 +48,12 @@ impl fmt::Debug for ShippedModel {
     }
 }
 
-/// The names of all of them, with `separator` in between.
+/// Returns the names of all shipped backbones, with `separator` in between.
 pub fn shipped_names(separator: &str) -> String {
     SHIPPED.each_ref().map(|model| model.name).join(separator)
 }
 
-/// What a model may be, for help texts and errors.
+/// Describes the kinds of models, for help texts and errors.
 pub fn model_kinds() -> String {
     let names = shipped_names(" or ");
     format!("an .onnx file, a .slvr file, a run folder or a shipped backbone ({names})")
@@ -64,27 +64,27 @@ pub fn model_kinds() -> String {
 pub enum ModelSource {
     /// A file or a run folder.
     Path(PathBuf),
-    /// Part of the program.
+    /// A backbone that is part of the program.
     Shipped(&'static ShippedModel),
 }
 
 impl ModelSource {
-    /// Every backbone that is part of the program, the smallest first.
+    /// Returns every backbone that is part of the program, the smallest first.
     pub fn all_shipped() -> Vec<Self> {
         SHIPPED.iter().map(Self::Shipped).collect()
     }
 }
 
 impl Default for ModelSource {
-    /// The smallest shipped backbone, `edge-s`.
+    /// Returns the smallest shipped backbone, `edge-s`.
     fn default() -> Self {
         Self::Shipped(&SHIPPED[0])
     }
 }
 
 impl From<OsString> for ModelSource {
-    /// The shipped backbone `name`, unless a file or folder is called that. A path that leads
-    /// nowhere is found out by whoever opens it.
+    /// Returns the shipped backbone `name`, unless a file or folder has that name. A path that leads
+    /// nowhere is an error only when it is opened.
     fn from(name: OsString) -> Self {
         match SHIPPED.iter().find(|model| name == model.name) {
             Some(model) if !Path::new(&name).exists() => Self::Shipped(model),
@@ -94,7 +94,7 @@ impl From<OsString> for ModelSource {
 }
 
 impl fmt::Display for ModelSource {
-    /// As it can be given again.
+    /// Writes the name that a user would give.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),

@@ -1,4 +1,4 @@
-//! What heads need to know of embeddings in general: where they lie, and how alike unrelated ones are.
+//! Measures the statistics of embeddings that heads need: their mean, and how alike unrelated ones are.
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
@@ -6,7 +6,7 @@ use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
 use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
 
-/// Clips whose pairs are compared; more would only cost time.
+/// Most clips whose pairs are compared; more would only cost time.
 const COMPARED: usize = 768;
 
 /// Statistics of one engine's embeddings over base audio.
@@ -18,7 +18,7 @@ pub struct EmbeddingStatistics {
     pub reference: Reference,
 }
 
-/// Why statistics cannot be measured.
+/// Explains why statistics cannot be measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StatisticsError {
@@ -31,7 +31,8 @@ pub enum StatisticsError {
 }
 
 impl EmbeddingStatistics {
-    /// Of `dim` values, for a model whose statistics are still to be measured.
+    /// Returns placeholders for embeddings of `dim` values, for a model whose statistics are still to
+    /// be measured.
     pub fn unmeasured(dim: usize) -> Self {
         Self {
             base_mean: vec![0.0; dim],
@@ -44,6 +45,9 @@ impl EmbeddingStatistics {
     ///
     /// The reference holds quantiles of the similarity of pairs of clips, compared as heads do it: by
     /// the shares of the backbone's parts.
+    ///
+    /// # Errors
+    /// [`StatisticsError`] if fewer than two clips have samples, or the engine fails on one.
     pub fn measure<B: Backbone>(
         backbone: impl Fn() -> B + Sync + Send,
         clips: &[Vec<f32>],
@@ -60,7 +64,10 @@ impl EmbeddingStatistics {
         Self::of(&embeddings, space.as_space().parts())
     }
 
-    /// Measures embeddings of these `parts` that are there already.
+    /// Measures embeddings that are there already and have these `parts`.
+    ///
+    /// # Errors
+    /// [`StatisticsError::TooFewClips`] if there are fewer than two.
     pub fn of(embeddings: &[Vec<f32>], parts: &Parts<'_>) -> Result<Self, StatisticsError> {
         if embeddings.len() < 2 {
             return Err(StatisticsError::TooFewClips(embeddings.len()));

@@ -1,4 +1,4 @@
-//! The same patches through every engine, and how far apart the embeddings are.
+//! Runs the same patches through every engine, and measures how far apart the embeddings are.
 
 use super::graph::Graph;
 use super::interpret;
@@ -16,20 +16,20 @@ const INTERPRETER: &str = "interpreter";
 /// Greatest relative difference between float engines.
 pub const TOLERANCE: f32 = 1e-4;
 
-/// What to compare, all of one backbone.
+/// Forms of one backbone that are compared.
 #[derive(Debug)]
 pub struct Subject<'s> {
     /// The ONNX file.
     pub onnx: &'s [u8],
     /// Metadata to use in place of the file's own.
     pub metadata: Option<OnnxMetadata>,
-    /// What the packer read from it.
+    /// The graph that the packer read from it.
     pub graph: &'s Graph,
     /// The packed model, if there is one.
     pub slvr: Option<&'s [u8]>,
 }
 
-/// How the engines compare.
+/// Differences between the engines.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verification {
     /// The engine that the others are compared with.
@@ -42,7 +42,7 @@ pub struct Verification {
     pub absent: Vec<(String, String)>,
 }
 
-/// How an engine's embeddings differ from the reference's.
+/// Differences of an engine's embeddings from the reference's.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
     /// The engine.
@@ -60,11 +60,11 @@ pub struct Agreement {
     pub snr: f32,
 }
 
-/// Why a backbone is not verified.
+/// Explains why a backbone is not verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// An engine that must run does not.
+    /// An engine that must run fails.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The packed model does not open.
@@ -78,19 +78,22 @@ pub enum VerifyError {
     Differs {
         /// The engine that differs.
         engine: &'static str,
-        /// What it was compared with.
+        /// The engine that it was compared with.
         reference: &'static str,
-        /// By how much.
+        /// Relative difference.
         relative: f32,
         /// All comparisons.
         table: String,
     },
 }
 
-/// Runs `patches` through the packer's reading of the graph, tract where it was built in, ONNX Runtime
-/// where its library is there, and the packed engine. They are compared with `candle`, the embeddings
-/// that the trainer's own network makes of the same patches, or with the packer's reading where there
-/// are none.
+/// Runs `patches` through the packer's interpreter, tract if it was built in, ONNX Runtime if its
+/// library is there, and the packed engine. Compares them with `candle`, the embeddings that the
+/// trainer's own network makes of the same patches, or without these with the interpreter.
+///
+/// # Errors
+/// [`VerifyError`] if an engine fails or the packed model does not open, or a float engine differs from
+/// the reference by more than [`TOLERANCE`].
 pub fn verify(
     subject: &Subject<'_>,
     patches: &[Vec<f32>],

@@ -1,4 +1,4 @@
-//! A sound that was heard, to be enrolled if the user says so.
+//! Keeps a sound that was heard, to be enrolled if the user wants it.
 
 use crate::recording::{Overwritten, Recording};
 use mtslvr_runtime::clip::Levels;
@@ -9,7 +9,7 @@ const CHUNK: usize = 256;
 /// A sound that was heard. Its place is that in the recording.
 #[derive(Debug)]
 pub(super) struct Sound<'m> {
-    /// False until there is one, and when it is too long ago.
+    /// False if no sound was heard yet, or the last one is too old.
     pub there: bool,
     pub start: u32,
     pub end: u32,
@@ -36,7 +36,7 @@ impl<'m> Sound<'m> {
     }
 }
 
-/// Levels of the samples from `start` to `end`, as far as they are still there.
+/// Measures the samples from `start` to `end`, as far as they are still there.
 pub(super) fn levels<const N: usize>(recording: &Recording<N>, start: u32, end: u32) -> Levels {
     let mut levels = Levels::default();
     let mut chunk = [0; CHUNK];

@@ -1,9 +1,9 @@
 //! Tones that move: sweeps, trills, calls.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{advance, sine};
 use super::shaping::CONTROL;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const TO: usize = OWN;
 const BEND: usize = OWN + 1;
@@ -20,7 +20,7 @@ pub(super) fn render(knobs: &Knobs<KNOBS>, context: &mut Event<'_>, event: &mut 
     let from = knobs.ratio(PITCH, 150.0, 6000.0) * context.transpose;
     let octaves = knobs.linear(TO, -2.5, 2.5);
     let bend = knobs.ratio(BEND, 0.3, 3.0);
-    // Most calls sweep once; the others many times.
+    // Most calls sweep once, the others many times.
     let trills = (1.0 + 20.0 * knobs.beyond(TRILLS, 0.5).powi(2)).floor();
     let back = knobs.raw(BACK) > 0.6;
     let warble = 0.25 * knobs.beyond(WARBLE, 0.5);

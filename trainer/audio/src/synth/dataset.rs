@@ -1,4 +1,4 @@
-//! A labelled set of made-up sounds on disk.
+//! Writes a labelled set of synthetic sounds.
 
 use super::super::error::AudioError;
 use super::super::wav::write_wav;
@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
 
-/// Rate of the files written, Hz.
+/// Sample rate of the files, Hz.
 const SAMPLE_RATE: u32 = 16_000;
 
-/// How far the parameters of a clip are from those of its class.
+/// Deviation of a clip's parameters from those of its class.
 const WITHIN_CLASS: f32 = 0.05;
 
 /// Writes `classes` folders of `clips_per_class` WAV files (16 bit, 16 kHz, `seconds` long) below
@@ -21,7 +21,7 @@ const WITHIN_CLASS: f32 = 0.05;
 /// class differ in onset, pitch, level and timbre. The same `seed` gives the same bytes.
 ///
 /// # Errors
-/// [`AudioError`]: a count or a length that cannot be, or a file that cannot be written.
+/// [`AudioError`] if a count or the length is impossible, or a file cannot be written.
 pub fn write_dataset(
     dir: &Path,
     classes: usize,

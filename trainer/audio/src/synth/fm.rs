@@ -1,9 +1,9 @@
 //! Frequency modulation: one carrier, two modulators whose depth falls with the event.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{advance, sine};
 use super::shaping::CONTROL;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const RATIO: usize = OWN;
 const SECOND_RATIO: usize = OWN + 1;

@@ -1,10 +1,10 @@
 //! Syllables: a glottal tone through the resonances of a mouth that moves from one vowel to
 //! another, after a consonant made of noise.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{Wavetable, advance};
 use super::shaping::{CONTROL, StateVariable};
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const FROM: usize = OWN;
 const TO: usize = OWN + 1;
@@ -19,8 +19,8 @@ const JITTER: usize = OWN + 9;
 
 const FORMANTS: usize = 4;
 
-/// First three resonances of American English vowels in Hz, means of men's voices (Peterson and
-/// Barney 1952), in an order in which neighbours sound alike; the fourth hardly moves.
+/// First three resonances of American English vowels in Hz, means of men's voices (Peterson and Barney
+/// 1952), ordered so that neighbours sound alike. The fourth hardly moves.
 const VOWELS: [[f32; FORMANTS]; 8] = [
     [270.0, 2290.0, 3010.0, 3600.0],
     [390.0, 1990.0, 2550.0, 3550.0],
@@ -90,7 +90,7 @@ pub(super) fn render(knobs: &Knobs<KNOBS>, context: &mut Event<'_>, event: &mut 
     }
 }
 
-/// Resonances at a place in [0, 1] between the vowels.
+/// Returns the resonances at a place in [0, 1] between the vowels.
 fn vowel(place: f32) -> [f32; FORMANTS] {
     let place = place * (VOWELS.len() - 1) as f32;
     let index = (place as usize).min(VOWELS.len() - 2);

@@ -1,8 +1,8 @@
 //! Textures of many small sounds, scattered or regular.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{advance, sine};
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const DENSITY: usize = OWN;
 const GRAIN: usize = OWN + 1;

@@ -1,9 +1,9 @@
 //! Harmonic tones: two wavetables, one bright and one dull, between which the tone moves.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{Wavetable, advance, sine};
 use super::shaping::CONTROL;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const EVEN: usize = OWN;
 const COMB: usize = OWN + 1;

@@ -1,7 +1,7 @@
 //! A struck body as a bank of decaying resonators.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use std::f32::consts::TAU;
 
 const MATERIAL: usize = OWN;
@@ -16,7 +16,7 @@ const PLACE: usize = OWN + 7;
 /// Resonators, a whole number of vector registers.
 const MODES: usize = 16;
 
-/// How the modes of a body lie above its lowest.
+/// Ratios of a body's modes to its lowest.
 #[derive(Clone, Copy, Debug)]
 enum Body {
     /// Free bar: (2n + 1)^2.

@@ -1,9 +1,9 @@
 //! Noise through a filter whose cutoff moves.
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::oscillator::{advance, sine};
 use super::shaping::{CONTROL, StateVariable};
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const SWEEP: usize = OWN;
 const QUALITY: usize = OWN + 1;

@@ -6,17 +6,17 @@ use std::sync::LazyLock;
 const TABLE: usize = 1024;
 const TABLE_BITS: u32 = TABLE.trailing_zeros();
 
-/// Phase advance per sample of a tone of `frequency` at `rate`, both in Hz.
+/// Returns the phase advance per sample of a tone of `frequency` at `rate`, both in Hz.
 #[inline]
 pub(super) fn advance(frequency: f32, rate: f32) -> u32 {
     (frequency / rate * 4_294_967_296.0) as u32
 }
 
-/// Sine of `phase`, to 1e-6.
+/// Returns the sine of `phase`, with an error below 1e-6.
 #[inline]
 pub(super) fn sine(phase: u32) -> f32 {
-    // sin(2 pi x) on [-1/2, 1/2] has zeros at 0 and both ends; what is left after dividing them
-    // out is even and smooth. The polynomial is its least-squares fit.
+    // sin(2 pi x) on [-1/2, 1/2] has zeros at 0 and at both ends. Divided by these it is even and
+    // smooth, and the polynomial is a least-squares fit of that.
     let x = phase as i32 as f32 * (1.0 / 4_294_967_296.0);
     let z = x * x;
     let rest = 25.132_733 + z * (-64.834_83 + z * (67.046_49 + z * (-38.139_862 + z * 12.268_764)));
@@ -27,7 +27,8 @@ pub(super) fn sine(phase: u32) -> f32 {
 pub(super) struct Wavetable(Vec<f32>);
 
 impl Wavetable {
-    /// Harmonic `k` (from 1) has the amplitude `amplitudes[k - 1]`; the whole has unit power.
+    /// Makes a table whose harmonic `k` (from 1) has the amplitude `amplitudes[k - 1]`, scaled to unit
+    /// power.
     pub fn new(amplitudes: &[f32]) -> Self {
         static SINE: LazyLock<[f32; TABLE]> =
             LazyLock::new(|| std::array::from_fn(|n| sine((n as u32) << (32 - TABLE_BITS))));
@@ -50,7 +51,7 @@ impl Wavetable {
         Self(table)
     }
 
-    /// Value at `phase`.
+    /// Returns the value at `phase`.
     #[inline]
     pub fn at(&self, phase: u32) -> f32 {
         let place = (phase >> (32 - TABLE_BITS)) as usize;

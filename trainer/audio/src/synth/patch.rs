@@ -1,9 +1,10 @@
-//! A sound as numbers.
+//! Describes a sound by numbers, and renders it.
 
-use super::super::Noise;
+use super::event::Event;
 use super::knobs::Knobs;
 use super::room;
-use super::voice::{Event, Family, Voice};
+use super::voice::{Family, Voice};
+use crate::noise::Noise;
 use rand::{Rng, RngExt};
 
 /// Parameters of how voices are played and recorded.
@@ -40,7 +41,7 @@ pub struct Patch {
     gesture: Knobs<GESTURE>,
 }
 
-/// How a voice comes in.
+/// Entry of a voice.
 struct Entry {
     /// Seconds until its first event.
     onset: f32,
@@ -50,13 +51,13 @@ struct Entry {
 }
 
 impl Patch {
-    /// Any sound.
+    /// Draws any sound.
     pub fn random(rng: &mut impl Rng) -> Self {
         let family = Family::ALL[rng.random_range(0..Family::ALL.len())];
         Self::random_of(family, rng)
     }
 
-    /// A sound whose main voice is of `family`.
+    /// Draws a sound whose main voice is of `family`.
     pub fn random_of(family: Family, rng: &mut impl Rng) -> Self {
         let mut noise = Noise::new(rng);
         let layers = match rng.random_range(0..10) {
@@ -79,13 +80,13 @@ impl Patch {
         }
     }
 
-    /// Family of the main voice.
+    /// Returns the family of the main voice.
     pub fn family(&self) -> Family {
         self.voices[0].family
     }
 
-    /// A sound near this one: each parameter moved by a normal number times `share`, clipped to
-    /// [0, 1]. With 0 it is the same sound, with 0.05 a sound of its class, with 0.25 a relative.
+    /// Draws a sound near this one: moves each parameter by a normal number times `share`, and clips it
+    /// to [0, 1]. A share of 0 gives the same sound, 0.05 a sound of its class, 0.25 a relative.
     pub fn perturb(&self, share: f32, rng: &mut impl Rng) -> Self {
         let mut noise = Noise::new(rng);
         let voices = self
@@ -102,9 +103,9 @@ impl Patch {
         }
     }
 
-    /// The sound as `samples` samples at `sample_rate` Hz, below full scale, over a background that
-    /// is never silent. The patch and what `rng` gives decide every sample; onset, pitch, level and
-    /// the details of each event vary with `rng`.
+    /// Renders `samples` samples at `sample_rate` Hz, below full scale, over a background that is never
+    /// silent. Onset, pitch, level and the details of each event vary with `rng`; the same patch and
+    /// numbers give the same samples.
     pub fn render(&self, samples: usize, sample_rate: u32, rng: &mut impl Rng) -> Vec<f32> {
         let rate = sample_rate as f32;
         let gesture = &self.gesture;
@@ -188,7 +189,7 @@ impl Patch {
         }
     }
 
-    /// Puts the played sound into a room and onto a recording with its level and background.
+    /// Puts the played sound into a room, and gives it the level and the background of a recording.
     fn record(&self, rate: f32, noise: &mut Noise, out: &mut [f32]) {
         let gesture = &self.gesture;
         normalise(out, 1.0);
@@ -214,12 +215,13 @@ impl Patch {
         let floor_db = floor_db.min(peak_db - LEAST_HEADROOM);
         let colour = gesture.raw(BACKGROUND_COLOUR);
         room::background(out, decibels(floor_db), colour, rate, noise);
-        out.iter_mut()
-            .for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+        for sample in out.iter_mut() {
+            *sample = sample.clamp(-1.0, 1.0);
+        }
     }
 }
 
-/// Amplitude of a level in dB.
+/// Converts a level in dB to an amplitude.
 fn decibels(level: f32) -> f32 {
     10f32.powf(level / 20.0)
 }
@@ -231,7 +233,9 @@ fn normalise(samples: &mut [f32], peak: f32) {
         .fold(0.0f32, |peak, sample| peak.max(sample.abs()));
     if found > 1e-9 {
         let gain = peak / found;
-        samples.iter_mut().for_each(|sample| *sample *= gain);
+        for sample in samples {
+            *sample *= gain;
+        }
     }
 }
 

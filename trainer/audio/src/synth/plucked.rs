@@ -1,9 +1,9 @@
 //! A plucked string: a burst of noise that goes round in a delay line and loses its highs
 //! (Karplus and Strong 1983; tuning and pick position after Jaffe and Smith 1983).
 
+use super::event::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 use super::knobs::Knobs;
 use super::shaping::OnePole;
-use super::voice::{BRIGHTNESS, Event, KNOBS, OWN, PITCH};
 
 const RING: usize = OWN;
 const PICK: usize = OWN + 1;
@@ -16,7 +16,7 @@ pub(super) fn render(knobs: &Knobs<KNOBS>, context: &mut Event<'_>, event: &mut 
     let rate = context.rate;
     let pitch = knobs.ratio(PITCH, 55.0, 1100.0) * context.transpose;
     let period = (rate / pitch).max(4.0);
-    // Loss per trip: so that the tone falls by 60 dB in `ring` seconds.
+    // Loss per trip around the line that makes the tone fall by 60 dB in `ring` seconds.
     let ring = knobs.ratio(RING, 0.15, 5.0);
     let loss = (-6.9 / (ring * pitch)).exp();
     // The string's low-pass: a two-point mean, which delays by its second weight.
@@ -38,7 +38,9 @@ pub(super) fn render(knobs: &Knobs<KNOBS>, context: &mut Event<'_>, event: &mut 
     }
     let power: f32 = line.iter().map(|x| x * x).sum::<f32>() / length as f32;
     let gain = 1.0 / power.max(1e-9).sqrt();
-    line.iter_mut().for_each(|value| *value *= gain);
+    for value in &mut line {
+        *value *= gain;
+    }
 
     let buzz = 2.0 * knobs.beyond(BUZZ, 0.6);
     let mut body = super::shaping::StateVariable::default();
@@ -46,8 +48,8 @@ pub(super) fn render(knobs: &Knobs<KNOBS>, context: &mut Event<'_>, event: &mut 
     let body_level = 2.0 * knobs.raw(BODY_LEVEL);
     let (mut at, mut last) = (0, 0.0);
     for sample in event.iter_mut() {
-        // `at` holds the oldest value, written `length` samples ago; the string is shorter by what
-        // the delay falls short of that.
+        // `at` holds the oldest value, written `length` samples ago. The delay may be shorter; so it
+        // reads that much later.
         let first = (at + length - whole) % length;
         let older = (first + length - 1) % length;
         let read = line[first] + between * (line[older] - line[first]);

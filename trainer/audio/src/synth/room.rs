@@ -1,14 +1,14 @@
-//! What lies between a source and a recording of it: saturation, room, background.
+//! Effects between a source and its recording: saturation, room, background.
 
-use super::super::Noise;
 use super::shaping::OnePole;
+use crate::noise::Noise;
 
 /// Delays of the room's combs and allpasses in seconds, without common factors (Schroeder 1962).
 const COMBS: [f32; 4] = [0.0297, 0.0371, 0.0411, 0.0437];
 const ALLPASSES: [f32; 2] = [0.0050, 0.0017];
 const ALLPASS_GAIN: f32 = 0.7;
 
-/// Adds `amount` of a room that rings for `seconds` to `samples`, highs above `cutoff` Hz lost.
+/// Adds `amount` of a room that rings for `seconds`, without the highs above `cutoff` Hz, to `samples`.
 pub(super) fn reverberate(samples: &mut [f32], amount: f32, seconds: f32, cutoff: f32, rate: f32) {
     let delay = |seconds: f32| (seconds * rate) as usize + 1;
     let mut wet = vec![0.0f32; samples.len()];
@@ -46,7 +46,7 @@ pub(super) fn reverberate(samples: &mut [f32], amount: f32, seconds: f32, cutoff
     }
 }
 
-/// Bends `samples` (peak about 1) by `drive`, as a loudspeaker or preamplifier does when pushed.
+/// Distorts `samples` (peak about 1) by `drive`, as an overloaded loudspeaker or preamplifier does.
 pub(super) fn saturate(samples: &mut [f32], drive: f32) {
     let gain = 1.0 + drive;
     for sample in samples {
@@ -56,7 +56,7 @@ pub(super) fn saturate(samples: &mut [f32], drive: f32) {
     }
 }
 
-/// Takes the highs above `cutoff` Hz, 12 dB an octave.
+/// Attenuates the highs above `cutoff` Hz by 12 dB an octave.
 pub(super) fn dull(samples: &mut [f32], cutoff: f32, rate: f32) {
     let (mut first, mut second) = (OnePole::new(cutoff, rate), OnePole::new(cutoff, rate));
     for sample in samples {

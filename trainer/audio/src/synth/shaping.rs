@@ -2,7 +2,7 @@
 
 use std::f32::consts::PI;
 
-/// Samples between two updates of anything slow: 2 ms at 16 kHz.
+/// Samples between two updates of slow parameters: 2 ms at 16 kHz.
 pub(super) const CONTROL: usize = 32;
 
 /// Rise and fall of one event.
@@ -10,7 +10,7 @@ pub(super) const CONTROL: usize = 32;
 pub(super) struct Envelope {
     /// Rise, as a share of the event.
     pub attack: f32,
-    /// Exponent of the fall: below 1 it holds and stops, above 2 it is struck.
+    /// Exponent of the fall: below 1 the sound holds and then stops, above 2 it sounds struck.
     pub fall: f32,
 }
 
@@ -25,10 +25,10 @@ impl Envelope {
         }
     }
 
-    /// Multiplies `event`, from its first to its last sample.
+    /// Applies the envelope to `event`, from its first to its last sample.
     pub fn apply(self, event: &mut [f32]) {
         let length = event.len() as f32;
-        // Never quicker than a click that a loudspeaker could make.
+        // A faster rise would be a click.
         let quickest = 16.0 / length;
         let shape = Self {
             attack: self.attack.max(quickest).min(0.9),
@@ -61,7 +61,7 @@ pub(super) struct StateVariable {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outputs {
     pub low: f32,
-    /// With unit gain at the centre.
+    /// Band-pass with unit gain at the centre.
     pub band: f32,
     pub high: f32,
 }

@@ -1,21 +1,9 @@
 //! One source of sound: a family and its parameters.
 
-use super::super::Noise;
+use super::event::{ATTACK, Event, FALL, KNOBS, LENGTH};
 use super::knobs::Knobs;
 use super::shaping::Envelope;
 use super::{chirp, fm, formant, grains, harmonic, modal, noise_burst, plucked};
-
-/// Parameters of a voice. Those up to [`OWN`] mean the same in every family.
-pub(super) const KNOBS: usize = 16;
-
-/// Parameters that every family reads: length and envelope of an event, brightness, pitch.
-pub(super) const LENGTH: usize = 0;
-pub(super) const ATTACK: usize = 1;
-pub(super) const FALL: usize = 2;
-pub(super) const BRIGHTNESS: usize = 3;
-pub(super) const PITCH: usize = 4;
-/// First parameter that is the family's own.
-pub(super) const OWN: usize = 5;
 
 /// Ways of making sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +39,7 @@ impl Family {
         Self::Grains,
     ];
 
-    /// Name for files and tables.
+    /// Returns the name for files and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Harmonic => "harmonic",
@@ -66,16 +54,6 @@ impl Family {
     }
 }
 
-/// What changes from one event of a voice to the next.
-pub(super) struct Event<'a> {
-    /// Samples per second.
-    pub rate: f32,
-    /// Factor on every frequency.
-    pub transpose: f32,
-    /// Where the event's noise comes from.
-    pub noise: &'a mut Noise,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Voice {
     pub family: Family,
@@ -83,7 +61,7 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// Length of an event in seconds.
+    /// Returns the length of an event in seconds.
     pub fn seconds(&self) -> f32 {
         match self.family {
             Family::Modal | Family::Plucked => self.knobs.ratio(LENGTH, 0.1, 2.0),
@@ -107,7 +85,7 @@ impl Voice {
             Family::Grains => grains::render(knobs, context, event),
         }
         let envelope = match self.family {
-            // These fall by themselves; the envelope keeps their end from clicking.
+            // These decay by themselves; the envelope only keeps their end from clicking.
             Family::Modal | Family::Plucked => Envelope {
                 attack: 0.0,
                 fall: 0.5,

@@ -1,10 +1,10 @@
-//! Embeddings as they come, in a file that is only ever appended to.
+//! Keeps embeddings as they come, in a file that is only appended to.
 //!
-//! The file begins with a line of text that says whose embeddings it holds ([`Origin`]). Records
+//! The file begins with a line of text that names the origin of its embeddings ([`Origin`]). Records
 //! follow, little-endian: the payload's length and its CRC-32 (4 bytes each), then the payload: the
 //! recording's size in bytes (8), the time of its last change in nanoseconds since 1970 (16), the
-//! embedding (4 for each value), and the recording's name (the rest). A record that was not written
-//! whole ends the journal when it is opened again, and is cut off.
+//! embedding (4 for each value), and the recording's name (the rest). When the journal is opened again,
+//! an incomplete record at its end is cut off.
 
 use mtslvr_runtime::model::Crc32;
 use mtslvr_runtime::space::BackboneId;
@@ -23,12 +23,12 @@ const STAMP: usize = 24;
 /// Longest name in a payload.
 const LONGEST_NAME: usize = 1 << 16;
 
-/// What embeddings depend on beside the recording.
+/// Things that embeddings depend on beside the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The model.
     pub model: BackboneId,
-    /// What runs it.
+    /// The engine that runs it.
     pub engine: String,
     /// Length of an embedding.
     pub dim: usize,
@@ -46,7 +46,7 @@ impl Origin {
     }
 }
 
-/// By what a recording is known to be unchanged.
+/// Size and time of change of a recording, by which a change is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Bytes.
@@ -56,7 +56,10 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file at `path`.
+    /// Reads the stamp of the file at `path`.
+    ///
+    /// # Errors
+    /// [`io::Error`] if there is no such file, or the system does not tell when it was changed.
     pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
         let modified = match metadata.modified()?.duration_since(UNIX_EPOCH) {
@@ -70,7 +73,7 @@ impl Stamp {
     }
 }
 
-/// Why a journal cannot be used.
+/// Explains why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
@@ -79,7 +82,7 @@ pub enum JournalError {
     Io {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// Message of the operating system.
         source: io::Error,
     },
     /// It was begun with other settings.
@@ -91,7 +94,7 @@ pub enum JournalError {
         path: PathBuf,
         /// Its first line.
         found: String,
-        /// What the first line would be now.
+        /// First line that these settings give.
         expected: String,
     },
     /// Another process appends to it.
@@ -109,7 +112,7 @@ pub enum JournalError {
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// Where the next record goes.
+    /// Place of the next record.
     end: u64,
     dim: usize,
     entries: HashMap<PathBuf, Entry>,
@@ -118,7 +121,7 @@ pub struct Journal {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     stamp: Stamp,
-    /// Where the embedding lies in the file.
+    /// Place of the embedding in the file.
     at: u64,
 }
 
@@ -129,6 +132,10 @@ impl Journal {
     }
 
     /// Opens the journal at `path`, or begins one. A damaged end is cut off.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the file cannot be read or written, was begun with other settings, or another
+    /// process appends to it.
     pub fn open(path: &Path, origin: &Origin) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io {
             path: path.to_owned(),
@@ -164,7 +171,7 @@ impl Journal {
         if found == expected.as_bytes() {
             journal.read_records().map_err(io)?;
         } else if expected.as_bytes().starts_with(&found) {
-            // New, or cut short before its first record.
+            // The file is new, or was cut short before its first record.
             journal.file.seek(SeekFrom::Start(0)).map_err(io)?;
             journal.file.write_all(expected.as_bytes()).map_err(io)?;
         } else {
@@ -182,7 +189,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Remembers whole records up to the first that is none, or the end.
+    /// Indexes the records up to the first damaged one, or the end.
     fn read_records(&mut self) -> io::Result<()> {
         let mut reader = BufReader::new(&self.file);
         let (least, most) = (STAMP + 4 * self.dim, STAMP + 4 * self.dim + LONGEST_NAME);
@@ -216,12 +223,15 @@ impl Journal {
         }
     }
 
-    /// What is known of recording `name`.
+    /// Returns the stamp of recording `name`, if it is in the journal.
     pub fn stamp(&self, name: &Path) -> Option<Stamp> {
         self.entries.get(name).map(|entry| entry.stamp)
     }
 
-    /// Appends a recording's embedding; one under the same name is superseded.
+    /// Appends a recording's embedding; it replaces an earlier one under the same name.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] if the file cannot be written.
     ///
     /// # Panics
     /// If the embedding is not as long as the journal's.
@@ -236,7 +246,7 @@ impl Journal {
         record.extend(stamp.size.to_le_bytes());
         record.extend(stamp.modified.to_le_bytes());
         record.extend(embedding.iter().flat_map(|value| value.to_le_bytes()));
-        // A name that is no text is never found again: its recording is embedded anew.
+        // A name that is not Unicode is never found again: its recording is embedded again.
         record.extend(name.to_string_lossy().as_bytes());
         let payload = &record[PREFIX..];
         let (len, crc) = (payload.len() as u32, Crc32::new().update(payload).finish());
@@ -257,6 +267,9 @@ impl Journal {
     }
 
     /// Reads the embedding of recording `name` back; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] if the file cannot be read.
     pub fn read(&mut self, name: &Path, embedding: &mut [f32]) -> Result<Option<()>, JournalError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
@@ -276,7 +289,10 @@ impl Journal {
         Ok(Some(()))
     }
 
-    /// Deletes the file: what it held stands elsewhere.
+    /// Deletes the file; for when its embeddings have been written elsewhere.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] if the file cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
         std::fs::remove_file(&self.path).map_err(|source| JournalError::Io {
             path: self.path,

@@ -1,6 +1,6 @@
-//! Finished embeddings as a file for other programs.
+//! Writes finished embeddings as a file for other programs.
 
-use super::Journal;
+use super::journal::Journal;
 use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::write_atomically;
 use std::fs::File;
@@ -16,14 +16,17 @@ pub struct Value {
     pub name: String,
 }
 
-/// Where the names of the rows of an `.npy` file stand: `x.npy` has `x.names.csv`.
+/// Returns the path of the names of the rows of an `.npy` file: `x.npy` has `x.names.csv`.
 pub fn names_path(npy: &Path) -> PathBuf {
     npy.with_extension("names.csv")
 }
 
-/// Writes NumPy's format 1.0: float32, little-endian, `[names, values]`, a row for each of `names`
-/// in their order; and beside it [`names_path`], a CSV file with the columns `row` and `path`. Of an
-/// embedding, `values` are written.
+/// Writes NumPy's format 1.0: float32, little-endian, `[names, values]`, with a row for each of `names`
+/// in their order and a column for each of `values`; and beside it [`names_path`], a CSV file with the
+/// columns `row` and `path`.
+///
+/// # Errors
+/// If the journal cannot be read or one of the two files cannot be written.
 ///
 /// # Panics
 /// If the journal lacks one of the names.
@@ -59,6 +62,9 @@ pub fn write_npy(
 
 /// Writes a CSV file with the column `path` and one for each of `values`, such as `invariant_0`, and a
 /// row for each of `names` in their order.
+///
+/// # Errors
+/// If the journal cannot be read or the file cannot be written.
 ///
 /// # Panics
 /// If the journal lacks one of the names.
@@ -99,8 +105,8 @@ fn each(
     Ok(())
 }
 
-/// Magic, version 1.0, and a dictionary that ends so that the data begins at a multiple of 64 bytes:
-/// <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+/// Returns magic, version 1.0, and a dictionary padded so that the data begins at a multiple of 64
+/// bytes: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 fn npy_header(rows: usize, columns: usize) -> Vec<u8> {
     let mut text =
         format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");

@@ -1,10 +1,12 @@
-//! Few-shot accuracy of one model, or of several, beside their controls.
+//! Shows the few-shot accuracy of one model, or of several, beside their controls.
 
+use super::chart;
+use super::data::ModelFindings;
 use super::escape::Escaped;
 use super::models::known;
-use super::page::section;
-use super::{ModelFindings, chart};
-use crate::{Evaluation, SetResult, merged_notes};
+use super::pieces::section;
+use crate::comparison::merged_notes;
+use crate::results::{Evaluation, SetResult};
 use std::fmt::Write;
 
 pub(super) fn accuracy(body: &mut String, models: &[ModelFindings]) {
@@ -61,7 +63,8 @@ pub(super) fn accuracy(body: &mut String, models: &[ModelFindings]) {
     section(body, "Accuracy beside the controls", &lead, &content);
 }
 
-/// What each row of the chart is called: the set, the model, or both, by what there are several of.
+/// Names the rows of the chart: by the set, the model, or both, depending on which there are several
+/// of.
 fn chart_rows<'m>(models: &[(&str, &'m Evaluation)]) -> Vec<(String, &'m SetResult)> {
     let sets = models[0].1.sets.len();
     let mut rows = Vec::new();

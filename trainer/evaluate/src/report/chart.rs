@@ -1,8 +1,8 @@
-//! Drawings in SVG. Colours come from the page's classes, so they follow light and dark.
+//! Draws charts in SVG. Colours come from the page's classes, so they follow light and dark.
 
+use super::data::{Curve, EmbeddingMap};
 use super::escape::Escaped;
-use super::{Curve, EmbeddingMap};
-use crate::SetResult;
+use crate::results::SetResult;
 use std::fmt::Write;
 
 /// Colours of the page's `k0..` classes before they repeat.
@@ -30,7 +30,7 @@ impl Scale {
     }
 }
 
-/// Round values that span `low..=high` in about `count` steps of 1, 2 or 5 times a power of ten.
+/// Returns round values within `low..=high` in about `count` steps of 1, 2 or 5 times a power of ten.
 fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let rough = ((high - low) / count as f64).max(1e-12);
     let magnitude = 10f64.powf(rough.log10().floor());
@@ -41,7 +41,7 @@ fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-/// A number without needless digits.
+/// Writes a number without needless digits.
 fn short(value: f64) -> String {
     if value != 0.0 && value.abs() < 1e-3 {
         return format!("{value:.0e}");
@@ -57,11 +57,11 @@ fn bounds(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
     })
 }
 
-/// From this many points on a curve is drawn as measured, thin, with its running mean, strong; with
-/// fewer as measured alone.
+/// Number of points from which on a curve is drawn as measured (thin) with its running mean (strong). A
+/// shorter curve is drawn as measured.
 pub(super) const SMOOTHED: usize = 20;
 
-/// One curve against what it was measured over. `None` if fewer than two points are finite.
+/// Draws one curve. `None` if fewer than two points are finite.
 pub(super) fn curve(curve: &Curve) -> Option<String> {
     const WIDTH: f64 = 460.0;
     const HEIGHT: f64 = 230.0;
@@ -127,7 +127,7 @@ pub(super) fn curve(curve: &Curve) -> Option<String> {
     Some(svg)
 }
 
-/// Mean over `reach` neighbours on each side, fewer at the ends.
+/// Returns the mean over `reach` neighbours on each side, fewer at the ends.
 fn running_mean(points: &[[f64; 2]], reach: usize) -> Vec<[f64; 2]> {
     let mean = |i: usize| {
         let near = &points[i.saturating_sub(reach)..(i + reach + 1).min(points.len())];
@@ -136,8 +136,8 @@ fn running_mean(points: &[[f64; 2]], reach: usize) -> Vec<[f64; 2]> {
     (0..points.len()).map(|i| [points[i][0], mean(i)]).collect()
 }
 
-/// Accuracies with their intervals, a row for each name and result: a model beside its controls, and
-/// chance.
+/// Draws accuracies with their intervals, a row for each name and result: a model beside its controls,
+/// and chance.
 pub(super) fn accuracies(rows: &[(String, &SetResult)]) -> String {
     const WIDTH: f64 = 940.0;
     const ROW: f64 = 46.0;
@@ -189,7 +189,7 @@ pub(super) fn accuracies(rows: &[(String, &SetResult)]) -> String {
     svg
 }
 
-/// Clips as points coloured by class; enrolled examples are stars with an outline, sounds never
+/// Draws clips as points coloured by class; enrolled examples are stars with an outline, sounds never
 /// enrolled are small crosses.
 pub(super) fn embedding_map(map: &EmbeddingMap) -> Option<String> {
     const WIDTH: f64 = 940.0;
@@ -213,7 +213,7 @@ pub(super) fn embedding_map(map: &EmbeddingMap) -> Option<String> {
         HEIGHT - 40.0,
         100.0 * map.explained[1],
     );
-    // Enrolled examples last: they lie on top.
+    // Enrolled examples come last, so that they lie on top.
     let mut points: Vec<_> = map.points.iter().collect();
     points.sort_by_key(|p| (p.enrolled, p.class.is_some()));
     for point in points {

@@ -1,4 +1,4 @@
-//! Text and bytes made safe for a page.
+//! Makes text and bytes safe for a page.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Base64 (RFC 4648, section 4) with padding.
+/// Encodes bytes in Base64 (RFC 4648, section 4) with padding.
 pub fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);

@@ -1,12 +1,13 @@
-//! What was found of each model: how it recognised and what it costs on a device. One model is shown
-//! alone, several beside each other.
+//! Shows how each model recognised, and its costs on a device. One model is shown alone, several beside
+//! each other.
 
+use super::data::{ModelFindings, Recognition};
 use super::escape::Escaped;
-use super::page::{facts, section};
-use super::{Confusion, ModelFindings, Recognition};
+use super::pieces::{facts, section};
+use crate::enrolment::Confusion;
 use std::fmt::Write;
 
-/// The models of which `part` is known, with it.
+/// Returns the models of which `part` is known, with that part.
 pub(super) fn known<T>(
     models: &[ModelFindings],
     part: fn(&ModelFindings) -> Option<&T>,
@@ -47,7 +48,7 @@ pub(super) fn recognition(body: &mut String, models: &[ModelFindings]) {
     section(body, "Recognition", &lead, &content);
 }
 
-/// The models in one table, then how each answered.
+/// Writes the models in one table, then the answers of each.
 fn recognitions(models: &[(&str, &Recognition)]) -> String {
     let mut content = String::from(
         "<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th scope=\"col\">model</th>\
@@ -77,7 +78,7 @@ fn recognitions(models: &[(&str, &Recognition)]) -> String {
     content
 }
 
-/// `95 % <small>57 of 60</small>`
+/// Writes a share, such as `95 % <small>57 of 60</small>`.
 fn share(part: usize, whole: usize) -> String {
     format!(
         "{:.0} % <small>{part} of {whole}</small>",
@@ -85,7 +86,8 @@ fn share(part: usize, whole: usize) -> String {
     )
 }
 
-/// Rows are what the clips are, columns what was answered; a cell's shade is its share of the row.
+/// Writes the counts of answers: a row for each true class, a column for each answer. A cell's shade is
+/// its share of the row.
 fn confusion(confusion: &Confusion) -> String {
     let mut table = String::from(
         "<div class=\"wide\"><table class=\"confusion\">\n<thead><tr><th scope=\"col\">clip ↓ answer →</th>",
@@ -140,7 +142,7 @@ pub(super) fn costs(body: &mut String, models: &[ModelFindings]) {
     }
 }
 
-/// A row for each cost that any of the models has.
+/// Writes a row for each cost that any of the models has.
 fn cost_table(models: &[&ModelFindings]) -> String {
     let mut table =
         String::from("<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th></th>");

@@ -1,8 +1,10 @@
-//! The page's parts in the order in which they are read.
+//! Writes the page's parts in the order in which they are read.
 
+use super::data::{Curve, EngineAgreement, Report, Spectrogram};
 use super::escape::Escaped;
-use super::{Curve, EngineAgreement, Fact, Report, Spectrogram, accuracy, chart, models};
-use std::fmt::{Display, Write};
+use super::pieces::{facts, section};
+use super::{accuracy, chart, models};
+use std::fmt::Write;
 
 pub(super) fn render(report: &Report) -> String {
     let mut body = String::new();
@@ -45,14 +47,6 @@ pub(super) fn render(report: &Report) -> String {
         include_str!("page.css"),
         env!("CARGO_PKG_VERSION"),
     )
-}
-
-pub(super) fn section(body: &mut String, title: &str, lead: &str, content: &str) {
-    let _ = write!(body, "<section>\n<h2>{}</h2>\n", Escaped(title));
-    if !lead.is_empty() {
-        let _ = writeln!(body, "<p>{}</p>", Escaped(lead));
-    }
-    let _ = write!(body, "{content}\n</section>\n");
 }
 
 fn header(body: &mut String, report: &Report) {
@@ -162,20 +156,12 @@ fn engines(body: &mut String, engines: &[EngineAgreement]) {
     );
 }
 
-pub(super) fn facts(facts: &[Fact]) -> String {
-    let mut list = String::from("<dl>\n");
-    for Fact { name, value } in facts {
-        let (name, value): (&dyn Display, &dyn Display) = (&Escaped(name), &Escaped(value));
-        let _ = writeln!(list, "<div><dt>{name}</dt><dd>{value}</dd></div>");
-    }
-    list.push_str("</dl>");
-    list
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Confusion, EmbeddingMap, Figure, MapPoint, ModelFindings, Recognition};
+    use crate::report::{
+        Confusion, EmbeddingMap, Fact, Figure, MapPoint, ModelFindings, Recognition,
+    };
 
     fn hostile() -> String {
         "<img src=x onerror=alert(1)>\"'&".to_owned()

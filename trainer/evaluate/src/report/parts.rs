@@ -1,9 +1,9 @@
-//! Parts that the reports of several commands have in common.
+//! Makes parts that the reports of several commands share.
 
-use super::Fact;
+use super::data::Fact;
 use mtslvr_pack::inspect::Inspection;
 
-/// A size as a reader takes it in.
+/// Writes a size in bytes, KiB or MiB.
 pub fn bytes(count: usize) -> String {
     match count {
         0..1024 => format!("{count} bytes"),
@@ -12,7 +12,7 @@ pub fn bytes(count: usize) -> String {
     }
 }
 
-/// What a packed model takes on a device.
+/// Lists the costs of a packed model on a device.
 pub fn model_costs(model: &Inspection) -> Vec<Fact> {
     let mut costs = vec![
         Fact::new("Flash, all", bytes(model.file_bytes)),

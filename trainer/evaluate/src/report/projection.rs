@@ -1,4 +1,4 @@
-//! Principal components: the two directions in which embeddings differ most.
+//! Finds principal components: the two directions in which embeddings differ most.
 
 /// Points in the plane of the first two principal components.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// Unit vector of most variance, or `None` where nothing varies.
+/// Returns the unit vector of most variance, or `None` if nothing varies.
 fn leading_direction(rows: &[Vec<f64>], dim: usize) -> Option<Vec<f64>> {
     // Start at the longest row: it cannot be orthogonal to every direction of variance.
     let start = rows
@@ -85,7 +85,9 @@ fn leading_direction(rows: &[Vec<f64>], dim: usize) -> Option<Vec<f64>> {
         .copied()
         .max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
     if largest < 0.0 {
-        direction.iter_mut().for_each(|v| *v = -*v);
+        for v in &mut direction {
+            *v = -*v;
+        }
     }
     Some(direction)
 }
@@ -93,7 +95,9 @@ fn leading_direction(rows: &[Vec<f64>], dim: usize) -> Option<Vec<f64>> {
 fn unit(mut v: Vec<f64>) -> Option<Vec<f64>> {
     let length = dot(&v, &v).sqrt();
     (length > 1e-12).then(|| {
-        v.iter_mut().for_each(|x| *x /= length);
+        for x in &mut v {
+            *x /= length;
+        }
         v
     })
 }

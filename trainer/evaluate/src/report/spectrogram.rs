@@ -1,4 +1,4 @@
-//! A log-mel spectrogram as a picture that a page can hold.
+//! Draws a log-mel spectrogram as a picture for a page.
 
 use super::escape::base64;
 use mtslvr_listen::view::palette;
@@ -25,7 +25,7 @@ pub fn data_uri(frames: &[f32], mels: usize) -> String {
     )
 }
 
-/// A palette PNG; `pixels` are row-major from the top.
+/// Encodes a palette PNG; `pixels` are row-major from the top.
 fn indexed_png(pixels: &[u8], width: u32, height: u32) -> Vec<u8> {
     if pixels.is_empty() {
         return indexed_png(&[0], 1, 1);

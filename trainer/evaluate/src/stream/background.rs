@@ -1,4 +1,4 @@
-//! What a place sounds like when nothing happens: recordings that fade into each other.
+//! Composes the background of a place from recordings that fade into each other.
 
 use super::level::Activity;
 use rand::seq::IndexedRandom;
@@ -6,12 +6,12 @@ use rand_chacha::ChaCha8Rng;
 
 /// Seconds for which one recording fades into the next.
 const FADE: f32 = 0.5;
-/// Times that a recording is heard before the next: a place stays the same for a while.
+/// Times that a recording is heard before the next, because a place stays the same for a while.
 const REPEATS: usize = 6;
 
-/// `length` samples of background with mean power `power`, from `clips`, which are drawn in turn.
-/// Each is heard at the same level, its pauses at the ends cut off, several times, then the next;
-/// neighbours fade into each other at constant power.
+/// Composes `length` samples of background with mean power `power` from `clips`, which are drawn in
+/// turn. Each is heard several times at the same level, without pauses at its ends; neighbours fade
+/// into each other at constant power.
 ///
 /// # Panics
 /// If all clips are silent or shorter than two fades.

@@ -1,14 +1,15 @@
-//! Who takes part in a stream: the sounds that are enrolled, their examples, and what is heard.
+//! Draws the cast of a stream: the sounds that are enrolled, their examples, and the sounds that are
+//! heard.
 
-use crate::LoadedSet;
+use crate::controls::LoadedSet;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
 
-/// Draws of sides and classes before the sets are said to be too small.
+/// Most draws of sides and classes before the sets count as too small.
 const DRAWS: usize = 200;
 
-/// What an enrolled sound that is heard has to do with its examples.
+/// Relation of the clips that are heard of an enrolled sound to its examples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -22,18 +23,18 @@ pub enum Source {
     Recording,
 }
 
-/// What a stream is made of.
+/// Numbers of sounds in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CastShape {
-    /// What is heard of an enrolled sound.
+    /// Clips that are heard of an enrolled sound.
     pub source: Source,
     /// Sounds that are enrolled.
     pub sounds: usize,
-    /// Examples of each.
+    /// Number of examples of each.
     pub shots: usize,
-    /// How often each of them is heard.
+    /// Number of times that each of them is heard.
     pub heard: usize,
-    /// Other sounds that are heard, in all.
+    /// Number of other sounds that are heard, in all.
     pub others: usize,
 }
 
@@ -46,14 +47,14 @@ pub struct ClipRef {
     pub clip: usize,
 }
 
-/// What takes part in one stream. Enrolled sounds are numbered in the order of [`Self::classes`].
+/// The clips of one stream. Enrolled sounds are numbered in the order of [`Self::classes`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cast {
     /// The enrolled sounds: index of the set, and of the class in it.
     pub classes: Vec<(usize, usize)>,
     /// The examples of each.
     pub examples: Vec<Vec<ClipRef>>,
-    /// What is heard of each, by [`Source`]; again from the first clip where there are too few.
+    /// Clips that are heard of each, by [`Source`]; too few clips are repeated from the first.
     pub heard: Vec<Vec<ClipRef>>,
     /// Other sounds that are heard: any class but those enrolled and those of the background.
     pub others: Vec<ClipRef>,
@@ -73,12 +74,12 @@ pub enum CastError {
         found: usize,
         /// Enrolled sounds asked for.
         sounds: usize,
-        /// Examples of each.
+        /// Number of examples of each.
         shots: usize,
-        /// What is heard of them.
+        /// Clips that are heard of them.
         heard: Source,
     },
-    /// Nothing is left to be heard beside the enrolled sounds.
+    /// The sets have no other sounds beside the enrolled ones.
     #[error("the sets hold no sound beside the enrolled ones and the background: give more sets")]
     NoOthers,
 }
@@ -151,7 +152,7 @@ impl Cast {
 }
 
 impl Source {
-    /// Of what an enrolled sound is heard.
+    /// Returns its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Other => "another source",
@@ -160,7 +161,7 @@ impl Source {
         }
     }
 
-    /// Where beside the examples a clip has to be.
+    /// Says where a clip must be, beside the examples, to be heard.
     fn whereabouts(self) -> &'static str {
         match self {
             Self::Other => "in other groups",
@@ -170,7 +171,8 @@ impl Source {
     }
 }
 
-/// Takes `count` classes: a set at random, then its next one; no set again before each had a turn.
+/// Takes `count` classes: draws a set, then takes its next class; no set comes again before each had a
+/// turn.
 fn take_in_turn(
     by_set: &mut Vec<Vec<(usize, usize)>>,
     count: usize,
@@ -211,7 +213,7 @@ fn draw_others(
     Ok((0..count).map(draw).collect())
 }
 
-/// What examples and what the stream may hold, of each class of a set; in random order.
+/// Clips of each class of a set that may be examples, and clips that may be heard, in random order.
 struct Sides {
     examples: Vec<Vec<usize>>,
     heard: Vec<Vec<usize>>,
@@ -236,7 +238,7 @@ impl Sides {
         }
     }
 
-    /// Half of the groups are on each side; a clip without a group is one of its own.
+    /// Puts half of the groups on each side; a clip without a group is a group of its own.
     fn of_other_groups(set: &LoadedSet, clips: &[usize]) -> Self {
         let group = |clip: usize| match &set.candidates[clip].group {
             Some(group) => format!("group {group}"),
@@ -262,7 +264,8 @@ impl Sides {
         sides
     }
 
-    /// Of each class the first group that has more than `shots` clips: these, and the others of it.
+    /// Takes the first group of each class that has more than `shots` clips: so many are examples, the
+    /// others are heard.
     fn of_one_group(set: &LoadedSet, clips: &[usize], shots: usize) -> Self {
         let mut sides = Self::none(set);
         for class in 0..set.classes.len() {
@@ -282,7 +285,7 @@ impl Sides {
         sides
     }
 
-    /// The first clip of each class, `shots` times and once.
+    /// Takes the first clip of each class, `shots` times as an example and once to be heard.
     fn of_one_clip(set: &LoadedSet, clips: &[usize], shots: usize) -> Self {
         let mut sides = Self::none(set);
         for &clip in clips {

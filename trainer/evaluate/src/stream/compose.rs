@@ -3,7 +3,7 @@
 use super::background::background;
 use super::cast::{Cast, ClipRef};
 use super::level::Activity;
-use crate::LoadedSet;
+use crate::controls::LoadedSet;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,7 @@ const LEAD: f32 = 5.0;
 /// Least seconds between two sounds.
 const GAP: f32 = 1.0;
 
-/// How a stream is composed.
+/// Settings of the composition of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scenery {
     /// Samples a second.
@@ -32,13 +32,13 @@ pub struct Scenery {
 pub struct Occurrence {
     /// The enrolled sound, if it is one.
     pub class: Option<usize>,
-    /// Where the clip comes from.
+    /// The clip in its set.
     pub clip: ClipRef,
-    /// Samples of the stream in which it is heard, pauses at its ends left out.
+    /// Samples of the stream in which it is heard, without pauses at its ends.
     pub extent: Range<u64>,
 }
 
-/// A stream, and what is in it.
+/// A stream and its sounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Composed {
     /// The samples.
@@ -48,7 +48,7 @@ pub struct Composed {
 }
 
 impl Scenery {
-    /// What brings a clip to its level in the stream.
+    /// Returns the gain that brings a clip to its level in the stream.
     pub fn gain(&self, clip: &[f32]) -> f32 {
         let power = Activity::of(clip, self.sample_rate).power;
         if power > 0.0 {
@@ -58,7 +58,8 @@ impl Scenery {
         }
     }
 
-    /// `length` samples of background from the clips of `classes`, each a set and a class in it.
+    /// Composes `length` samples of background from the clips of `classes`, each a set and a class in
+    /// it.
     pub fn background(
         &self,
         sets: &[LoadedSet],
@@ -75,8 +76,8 @@ impl Scenery {
     }
 }
 
-/// Composes a stream: the sounds that `cast` has to be heard, in random order with random pauses,
-/// over `background`. Where they do not all fit in the stream, as many as do.
+/// Composes a stream: puts the sounds of `cast`, in random order with random pauses, over `background`.
+/// Sounds that do not fit are left out.
 pub fn compose(
     sets: &[LoadedSet],
     cast: &Cast,

@@ -1,33 +1,33 @@
-//! What streams gave, as data: counts, rates and the trade-off of misses against false alarms.
+//! Computes the figures of streams: counts, rates and the trade-off of misses against false alarms.
 
 use super::cast::Source;
 use super::run::replay;
 use super::score::score;
-use super::teach::Taught;
-use super::trial::{Trial, TrialShape};
+use super::trial::Trial;
+use super::trial_shape::{Taught, TrialShape};
 use mtslvr_runtime::listener::{Event, ListenerConfig};
 use serde::{Deserialize, Serialize};
 
-/// Thresholds of a curve: this far below and above the default ones, by this much each.
+/// Range of the thresholds of a curve, below and above the default ones, and the step between them.
 const SPAN: f32 = 0.8;
 const STEP: f32 = 0.01;
 
-/// What was found at one level of the background.
+/// Figures at one level of the background.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LevelFigures {
     /// Power of a sound over that of the background, dB.
     pub snr: f32,
-    /// What was heard of the sounds that were taught.
+    /// Relation of the clips that were heard to the examples.
     pub source: Source,
     /// Where they were taught.
     pub taught: Taught,
     /// Streams, each with sounds drawn anew.
     pub streams: usize,
-    /// Their length together.
+    /// Length of all streams together.
     pub hours: f64,
-    /// With the default threshold.
+    /// Figures with the default threshold.
     pub default: Point,
-    /// Of the enrolled sounds that were heard, how many had no window judged at all.
+    /// Enrolled sounds that were heard, but of which no window was judged.
     pub gated_away: usize,
     /// How often the backbone ran, a second.
     pub embeddings_per_second: f64,
@@ -35,28 +35,28 @@ pub struct LevelFigures {
     pub without_gate: Option<Ungated>,
     /// Percent of misses in each stream, with the default threshold.
     pub misses_by_stream: Vec<f64>,
-    /// Of each enrolled set, how often its sounds were heard and found.
+    /// How often the sounds of each enrolled set were heard and found.
     pub by_set: Vec<SetFigures>,
-    /// From the loosest threshold to the strictest, the points at which something changes.
+    /// Points at which the figures change, from the loosest threshold to the strictest.
     pub curve: Vec<Point>,
 }
 
-/// What a threshold gives.
+/// Figures with one threshold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Added to every class's threshold.
     pub margin: f32,
     /// Enrolled sounds that were heard.
     pub heard: usize,
-    /// Of those, how many an event named.
+    /// How many of those an event named.
     pub found: usize,
-    /// Percent of them that none did.
+    /// Percent of those that no event named.
     pub misses: f64,
-    /// Events that were no sound's.
+    /// Events that belong to no sound.
     pub false_alarms: usize,
-    /// Of those, how many came while nothing but background was heard.
+    /// How many of those came while only background was heard.
     pub false_alarms_on_background: usize,
-    /// The same an hour.
+    /// False alarms an hour.
     pub false_alarms_per_hour: f64,
     /// Events of a sound that had been named already.
     pub repeats: usize,
@@ -65,13 +65,13 @@ pub struct Point {
 /// The listener without its gate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ungated {
-    /// With the default threshold.
+    /// Figures with the default threshold.
     pub default: Point,
     /// Sounds that were found with the gate and not without it.
     pub only_with_gate: usize,
     /// Sounds that were found without the gate and not with it.
     pub only_without: usize,
-    /// Of those, the ones of which the gate let no window pass: what it lost.
+    /// How many of those the gate lost: it let none of their windows pass.
     pub lost_to_gate: usize,
     /// How often the backbone ran, a second.
     pub embeddings_per_second: f64,
@@ -89,7 +89,8 @@ pub struct SetFigures {
 }
 
 impl LevelFigures {
-    /// Puts `trials` together, which were heard with `config` and, if a second time, without gate.
+    /// Summarises `trials`, which were heard with `config` and, if they were heard twice, then without
+    /// gate.
     pub fn of(trials: &[Trial], shape: &TrialShape, config: &ListenerConfig) -> Self {
         let rate = shape.scenery.sample_rate;
         let hours = trials.len() as f64 * f64::from(shape.scenery.seconds) / 3600.0;
@@ -99,41 +100,7 @@ impl LevelFigures {
             let counts = trials.iter().filter_map(|trial| trial.heard.get(nth));
             counts.map(|heard| heard.embedded).sum::<usize>() as f64 / (hours * 3600.0)
         };
-        let mut by_set: Vec<SetFigures> = Vec::new();
-        let (mut misses_by_stream, mut gated_away) = (Vec::new(), 0);
-        let (mut only_with_gate, mut only_without, mut lost_to_gate) = (0, 0, 0);
-        for trial in trials {
-            let scored = |events: &[Event]| score(&trial.sounds, events, rate.into()).found;
-            let found = scored(&trial.heard[0].events);
-            let ungated = trial.heard.get(1).map(|heard| scored(&heard.events));
-            let mut missed = (0, 0);
-            for (index, sound) in trial.sounds.iter().enumerate() {
-                let Some(class) = sound.class else { continue };
-                let name = trial.classes[class].0.clone();
-                let position = by_set.iter().position(|set| set.name == name);
-                let position = position.unwrap_or_else(|| {
-                    by_set.push(SetFigures {
-                        name,
-                        heard: 0,
-                        found: 0,
-                    });
-                    by_set.len() - 1
-                });
-                by_set[position].heard += 1;
-                by_set[position].found += usize::from(found[index]);
-                missed = (missed.0 + usize::from(!found[index]), missed.1 + 1);
-                let passed = trial.heard[0].judges(&sound.extent);
-                gated_away += usize::from(!passed);
-                if let Some(ungated) = &ungated {
-                    only_with_gate += usize::from(found[index] && !ungated[index]);
-                    let only = !found[index] && ungated[index];
-                    only_without += usize::from(only);
-                    lost_to_gate += usize::from(only && !passed);
-                }
-            }
-            misses_by_stream.push(percent(missed.0, missed.1));
-        }
-        by_set.sort_by(|a, b| a.name.cmp(&b.name));
+        let tally = Tally::of(trials, rate);
         let without_gate = trials.iter().all(|trial| trial.heard.len() > 1);
         let without_gate = without_gate.then(|| Ungated {
             default: point(
@@ -143,9 +110,9 @@ impl LevelFigures {
                 hours,
                 rate,
             ),
-            only_with_gate,
-            only_without,
-            lost_to_gate,
+            only_with_gate: tally.only_with_gate,
+            only_without: tally.only_without,
+            lost_to_gate: tally.lost_to_gate,
             embeddings_per_second: embedded(1),
         });
         Self {
@@ -155,16 +122,16 @@ impl LevelFigures {
             streams: trials.len(),
             hours,
             default,
-            gated_away,
+            gated_away: tally.gated_away,
             embeddings_per_second: embedded(0),
             without_gate,
-            misses_by_stream,
-            by_set,
+            misses_by_stream: tally.misses_by_stream,
+            by_set: tally.by_set,
             curve: curve(trials, config, hours, rate),
         }
     }
 
-    /// The fewest misses at no more than `per_hour` false alarms an hour.
+    /// Returns the point of fewest misses at no more than `per_hour` false alarms an hour.
     pub fn at_false_alarms(&self, per_hour: f64) -> Option<&Point> {
         let points = self.curve.iter();
         let mut fitting = points.filter(|point| point.false_alarms_per_hour <= per_hour);
@@ -178,10 +145,67 @@ impl LevelFigures {
         }))
     }
 
-    /// The fewest false alarms at no more than `percent` misses.
+    /// Returns the point of fewest false alarms at no more than `percent` misses.
     pub fn at_misses(&self, percent: f64) -> Option<&Point> {
         let points = self.curve.iter().filter(|point| point.misses <= percent);
         points.min_by_key(|point| point.false_alarms)
+    }
+}
+
+/// Counts over all enrolled sounds, with the default threshold.
+#[derive(Default)]
+struct Tally {
+    /// In order of their names.
+    by_set: Vec<SetFigures>,
+    misses_by_stream: Vec<f64>,
+    gated_away: usize,
+    only_with_gate: usize,
+    only_without: usize,
+    lost_to_gate: usize,
+}
+
+impl Tally {
+    fn of(trials: &[Trial], rate: u32) -> Self {
+        let mut tally = Self::default();
+        for trial in trials {
+            let scored = |events: &[Event]| score(&trial.sounds, events, rate.into()).found;
+            let found = scored(&trial.heard[0].events);
+            let ungated = trial.heard.get(1).map(|heard| scored(&heard.events));
+            let (mut missed, mut enrolled) = (0, 0);
+            for (index, sound) in trial.sounds.iter().enumerate() {
+                let Some(class) = sound.class else { continue };
+                let set = tally.set(&trial.classes[class].0);
+                set.heard += 1;
+                set.found += usize::from(found[index]);
+                missed += usize::from(!found[index]);
+                enrolled += 1;
+                let passed = trial.heard[0].judges(&sound.extent);
+                tally.gated_away += usize::from(!passed);
+                if let Some(ungated) = &ungated {
+                    tally.only_with_gate += usize::from(found[index] && !ungated[index]);
+                    let only = !found[index] && ungated[index];
+                    tally.only_without += usize::from(only);
+                    tally.lost_to_gate += usize::from(only && !passed);
+                }
+            }
+            tally.misses_by_stream.push(percent(missed, enrolled));
+        }
+        tally.by_set.sort_by(|a, b| a.name.cmp(&b.name));
+        tally
+    }
+
+    /// Returns the figures of the set `name`, begun if it is new.
+    fn set(&mut self, name: &str) -> &mut SetFigures {
+        let known = self.by_set.iter().position(|set| set.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.by_set.push(SetFigures {
+                name: name.to_owned(),
+                heard: 0,
+                found: 0,
+            });
+            self.by_set.len() - 1
+        });
+        &mut self.by_set[at]
     }
 }
 

@@ -1,4 +1,4 @@
-//! How loud a sound is, its pauses left out.
+//! Measures how loud a sound is, without its pauses.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ const FRAME: f32 = 0.02;
 /// A frame whose power is below the loudest one's by more than this factor (20 dB) is a pause.
 const PAUSE: f32 = 0.01;
 
-/// Mean power and extent of what is heard in a clip.
+/// Mean power and extent of the sound in a clip.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Activity {
-    /// Mean power of the frames that are no pause; 0 for digital silence.
+    /// Mean power of the frames outside pauses; 0 for digital silence.
     pub power: f32,
-    /// From the first sample that is no pause to the last.
+    /// Samples from the first outside a pause to the last.
     pub extent: Range<usize>,
 }
 

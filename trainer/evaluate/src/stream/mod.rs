@@ -1,5 +1,5 @@
-//! How well the listener does on a stream whose events are known: composed from labelled recordings
-//! over background sound at a stated level, listened to by the runtime's own listener, and scored.
+//! Measures the listener on streams whose events are known: composes them from labelled recordings over
+//! background sound at a stated level, runs the runtime's own listener, and scores its events.
 
 mod background;
 mod cast;
@@ -12,6 +12,7 @@ mod run;
 mod score;
 mod teach;
 mod trial;
+mod trial_shape;
 
 pub use cast::{Cast, CastError, CastShape, ClipRef, Source};
 pub use compose::{Composed, Occurrence, Scenery, compose};
@@ -20,5 +21,6 @@ pub use picture::trade_off;
 pub use report::{Cost, StreamReport};
 pub use run::{Judged, Recording, listen, replay};
 pub use score::{Score, score};
-pub use teach::{AMBIENT, Taught, teach};
-pub use trial::{Material, Trial, TrialShape, trial};
+pub use teach::{AMBIENT, teach};
+pub use trial::{Material, Trial, trial};
+pub use trial_shape::{Taught, TrialShape};

@@ -1,17 +1,17 @@
-//! The report: everything as JSON, and as the tables of `models/reports/stream.md`.
+//! Writes the report as JSON, and as the tables of `models/reports/stream.md`.
 
 use super::figures::{LevelFigures, Point};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What the listener costs a device, instructions.
+/// Cost of the listener on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Of an embedding.
+    /// Instructions of an embedding.
     pub embedding: f64,
-    /// Of a frame of features.
+    /// Instructions of a frame of features.
     pub frame: f64,
-    /// Of a decision.
+    /// Instructions of a decision.
     pub decision: f64,
     /// The core's clock, Hz.
     pub clock: f64,
@@ -20,12 +20,12 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Instructions a second at so many frames and embeddings a second.
+    /// Returns the instructions a second at so many frames and embeddings a second.
     pub fn instructions(&self, frames: f64, embeddings: f64) -> f64 {
         frames * self.frame + embeddings * (self.embedding + self.decision)
     }
 
-    /// Percent of the clock that so many instructions a second take.
+    /// Returns the percentage of the clock that so many instructions a second take.
     pub fn duty(&self, instructions: f64) -> f64 {
         100.0 * instructions * self.cycles / self.clock
     }
@@ -36,7 +36,7 @@ impl Cost {
 pub struct StreamReport {
     /// The model as it was given: its file or folder, or the name of a shipped backbone.
     pub model: String,
-    /// CRC-32 of it.
+    /// CRC-32 of the model.
     pub checksum: String,
     /// Sounds that are enrolled in a stream.
     pub sounds: usize,
@@ -46,15 +46,15 @@ pub struct StreamReport {
     pub seconds: f32,
     /// Sounds heard in a stream that nobody enrolled.
     pub others: usize,
-    /// Decides the streams.
+    /// Seed of the streams.
     pub seed: u64,
     /// Frames of features a second.
     pub frames_per_second: f64,
     /// Embeddings a second while a sound lasts.
     pub windows_per_second: f64,
-    /// What it costs a device.
+    /// Cost on a device.
     pub cost: Cost,
-    /// One for each level and place of teaching.
+    /// Figures for each level and place of teaching.
     pub levels: Vec<LevelFigures>,
 }
 
@@ -224,7 +224,7 @@ impl StreamReport {
 }
 
 impl LevelFigures {
-    /// What is heard in the stream, and where it was taught.
+    /// Names the clips that are heard in the stream, and the place of teaching.
     fn name(&self) -> String {
         format!(
             "{} dB, {}, taught {}",
@@ -235,8 +235,8 @@ impl LevelFigures {
     }
 }
 
-/// The 95 % interval of a Poisson mean of which `count` was observed: Byar's approximation to the
-/// exact one (Breslow and Day 1987, volume II, equation 2.14).
+/// Returns the 95 % interval of a Poisson mean of which `count` was observed: Byar's approximation to
+/// the exact one (Breslow and Day 1987, volume II, equation 2.14).
 fn rate_interval(count: usize) -> [f64; 2] {
     let bound = |count: f64, z: f64| {
         let root = 1.0 - 1.0 / (9.0 * count) + z / (3.0 * count.sqrt());

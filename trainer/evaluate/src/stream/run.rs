@@ -1,4 +1,4 @@
-//! Listens to a stream, and replays what was heard with other thresholds.
+//! Listens to a stream, and replays the judgements with other thresholds.
 
 use anyhow::{Result, anyhow};
 use mtslvr_runtime::backbone::Backbone;
@@ -6,35 +6,35 @@ use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::listener::{Event, Judgement, Listener, ListenerConfig, Trigger, Window};
 use std::ops::Range;
 
-/// Samples that are pushed at a time: what an audio interface hands over.
+/// Samples that are pushed at a time, as many as from an audio interface.
 const CHUNK: usize = 1024;
 
 /// A window that was judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judged {
-    /// When the sound in it began: the same for all windows of a sound.
+    /// Beginning of the sound in it; the same for all windows of a sound.
     pub onset: Option<u64>,
     /// First sample of the window.
     pub start: u64,
     /// The sample after its last.
     pub end: u64,
-    /// What was judged; `None` while the gate was closed.
+    /// The judgement; `None` while the gate was closed.
     pub judgement: Option<Judgement>,
 }
 
-/// What a listener made of a stream.
+/// Result of listening to a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recording {
     /// Its events.
     pub events: Vec<Event>,
     /// Its windows.
     pub windows: Vec<Judged>,
-    /// How many of them the backbone ran for.
+    /// Number of windows that the backbone ran for.
     pub embedded: usize,
 }
 
 impl Recording {
-    /// Whether a window was judged that has part in `extent`.
+    /// Tells whether a window that overlaps `extent` was judged.
     pub fn judges(&self, extent: &Range<u64>) -> bool {
         let windows = self.windows.iter().filter(|window| window.onset.is_some());
         let mut within = windows.filter(|w| w.end > extent.start && w.start < extent.end);
@@ -76,8 +76,8 @@ pub fn listen<B: Backbone>(
     Ok(recording)
 }
 
-/// The events that windows would have made with other settings of the trigger: `margin`,
-/// `hysteresis`, `agreeing` and `refractory` of `config`.
+/// Returns the events that the windows make with other settings of the trigger: `margin`, `hysteresis`,
+/// `agreeing` and `refractory` of `config`.
 pub fn replay(windows: &[Judged], config: &ListenerConfig, sample_rate: u32) -> Vec<Event> {
     let mut trigger = Trigger::new(config, (config.refractory * sample_rate as f32) as u64);
     let mut sound = None;

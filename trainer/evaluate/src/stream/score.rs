@@ -1,23 +1,23 @@
-//! Which events are right.
+//! Decides which events are right.
 
 use super::compose::Occurrence;
 use mtslvr_runtime::listener::Event;
 
-/// What became of the sounds and events of a stream.
+/// Score of a stream: which sounds were found, and which events were false.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
-    /// For each sound of the stream, in order, whether an event named it; of one that is not
-    /// enrolled, false.
+    /// Whether an event named each sound of the stream, in order; false for a sound that is not
+    /// enrolled.
     pub found: Vec<bool>,
-    /// Events that are no sound's: false alarms. With each, the index of the sound that was heard
+    /// False alarms: events that belong to no sound, each with the index of the sound that was heard
     /// meanwhile, if there was one.
     pub false_alarms: Vec<(Event, Option<usize>)>,
     /// Further events of a sound that an event had named already.
     pub repeats: usize,
 }
 
-/// Scores `events` against `sounds`, both in order of time. An event belongs to a sound if it is of
-/// its class and was told between the sound's beginning and `grace` samples after its end.
+/// Scores `events` against `sounds`, both in order of time. An event belongs to a sound if it is of its
+/// class and came between the sound's beginning and `grace` samples after its end.
 pub fn score(sounds: &[Occurrence], events: &[Event], grace: u64) -> Score {
     let mut score = Score {
         found: vec![false; sounds.len()],
@@ -44,12 +44,12 @@ pub fn score(sounds: &[Occurrence], events: &[Event], grace: u64) -> Score {
 }
 
 impl Score {
-    /// Enrolled sounds that were heard.
+    /// Returns the number of enrolled sounds that were heard.
     pub fn heard(&self, sounds: &[Occurrence]) -> usize {
         sounds.iter().filter(|sound| sound.class.is_some()).count()
     }
 
-    /// Of those, the ones that an event named.
+    /// Returns the number of enrolled sounds that an event named.
     pub fn hits(&self) -> usize {
         self.found.iter().filter(|found| **found).count()
     }

@@ -1,8 +1,8 @@
-//! Enrols the sounds of a cast, as a user does: in silence from files, or in the place itself.
+//! Enrols the sounds of a cast as a user does: from clean files, or in the place itself.
 
 use super::cast::Cast;
-use super::trial::TrialShape;
-use crate::LoadedSet;
+use super::trial_shape::{Taught, TrialShape};
+use crate::controls::LoadedSet;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_listen::capture::SoundCutter;
 use mtslvr_listen::profile::Memory;
@@ -12,42 +12,20 @@ use mtslvr_runtime::fewshot::{CLASS_NAME_BYTES, Learner, Role};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Patches of the place that make the background class.
+/// Number of patches of the place that make the background class.
 pub const AMBIENT: usize = 10;
 
-/// Seconds of the place before an example and after it: enough to know the place by, and for the
-/// sound to have ended.
+/// Seconds of the place before an example, enough to learn the background, and after it, enough for the
+/// sound to end.
 const BEFORE: f32 = 4.0;
 const AFTER: f32 = 1.5;
 
 /// Seconds at which a longer example is cut.
 const LONGEST: f32 = 10.0;
 
-/// Where sounds are taught.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Taught {
-    /// Over the background of the stream: the listener's gate cuts out the examples, as it does at
-    /// a microphone.
-    #[default]
-    InPlace,
-    /// From recordings as they are, without background.
-    Clean,
-}
-
-impl Taught {
-    /// What it is called in a report.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::InPlace => "in place",
-            Self::Clean => "clean",
-        }
-    }
-}
-
 /// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
-/// class of [`AMBIENT`] patches of `place`: other seconds of what the stream's background is made of.
+/// class of [`AMBIENT`] patches of `place`, which is made of the same recordings as the stream's
+/// background.
 ///
 /// # Errors
 /// If a clip cannot be embedded or enrolled.
@@ -101,7 +79,7 @@ pub fn teach<B: Backbone>(
     Ok(())
 }
 
-/// The longest sound that stands out of `sounding`, if one does, heard after `quiet`.
+/// Returns the longest sound that stands out of `sounding`, heard after `quiet`, if there is one.
 fn cut_out<B: Backbone>(
     quiet: &[f32],
     sounding: &[f32],
@@ -115,7 +93,7 @@ fn cut_out<B: Backbone>(
     Ok(push(sounding)?.into_iter().max_by_key(Vec::len))
 }
 
-/// What an enrolled class is called: set and class, as much as a name may hold.
+/// Returns the name of an enrolled class: set and class, cut to the length of a name.
 pub(super) fn class_name(set: &LoadedSet, class: usize) -> String {
     let mut name = format!("{} {}", set.name, set.classes[class]);
     while name.len() > CLASS_NAME_BYTES {

@@ -1,10 +1,11 @@
-//! One stream from beginning to end: drawn, taught, listened to, scored.
+//! Runs one stream from beginning to end: draws it, teaches its sounds and listens to it.
 
-use super::cast::{Cast, CastShape};
-use super::compose::{Composed, Occurrence, Scenery, compose};
+use super::cast::Cast;
+use super::compose::{Composed, Occurrence, compose};
 use super::run::{Recording, listen};
-use super::teach::{AMBIENT, Taught, teach};
-use crate::LoadedSet;
+use super::teach::{AMBIENT, teach};
+use super::trial_shape::TrialShape;
+use crate::controls::LoadedSet;
 use anyhow::Result;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
@@ -12,29 +13,18 @@ use mtslvr_runtime::listener::ListenerConfig;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Seconds of the place from which it is learned, and over which examples are recorded.
+/// Seconds of the place, from which the background is learned and over which examples are recorded.
 const PLACE: f32 = 60.0;
 
-/// What streams are made of.
+/// Material of streams.
 #[derive(Clone, Debug)]
 pub struct Material {
     /// The labelled sets.
     pub sets: Vec<LoadedSet>,
-    /// Of each, whether its classes may be enrolled; all are heard as other sounds.
+    /// Whether the classes of each set may be enrolled; all are heard as other sounds.
     pub enrol: Vec<bool>,
-    /// Classes, each a set and a class in it, that are background and nothing else.
+    /// Classes that are only background, each as a set and a class in it.
     pub background: Vec<(usize, usize)>,
-}
-
-/// What a stream is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrialShape {
-    /// Sounds.
-    pub cast: CastShape,
-    /// Rate, length and level.
-    pub scenery: Scenery,
-    /// Where sounds are taught.
-    pub taught: Taught,
 }
 
 /// A stream that was listened to.
@@ -42,14 +32,14 @@ pub struct TrialShape {
 pub struct Trial {
     /// Names of the enrolled sounds: set and class.
     pub classes: Vec<(String, String)>,
-    /// What was to be heard.
+    /// Sounds of the stream.
     pub sounds: Vec<Occurrence>,
-    /// What was heard, with each of the settings asked for.
+    /// Result of listening with each of the settings asked for.
     pub heard: Vec<Recording>,
 }
 
-/// Composes the stream that `seed` decides, teaches its sounds and listens to it once with each of
-/// `configs`. Of one seed, sounds and background are the same at every level.
+/// Composes the stream of `seed`, teaches its sounds and listens to it once with each of `configs`. A
+/// seed gives the same sounds and background at every level.
 ///
 /// # Errors
 /// If the sets are too small or the backbone fails.
@@ -73,7 +63,7 @@ pub fn trial<B: Backbone>(
     let stream = scenery.background(sets, background, samples(scenery.seconds), &mut rng);
     let Composed { samples, sounds } = compose(sets, &cast, scenery, stream, &mut rng);
 
-    // The learner looks at the backbone's statistics while the backbone runs.
+    // A copy, because the learner needs the backbone's statistics while the backbone runs.
     let space = backbone.space().into_owned();
     let examples = cast.examples.iter().map(Vec::len).sum::<usize>() + AMBIENT;
     let mut storage = StorageVec::new(cast.classes.len() + 1, examples, space.dim());

@@ -1,9 +1,9 @@
-//! Why there is nothing to hear.
+//! Errors of capturing sound.
 
 use mtslvr_audio::AudioError;
 use std::io;
 
-/// Why sound could not be captured.
+/// Explains why sound could not be captured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
@@ -28,10 +28,10 @@ pub enum CaptureError {
          channel; check the command before the pipe"
     )]
     Empty {
-        /// How many came.
+        /// Number of bytes that came.
         bytes: usize,
     },
-    /// Built without the feature.
+    /// This program was built without the feature `mic`.
     #[error(
         "this program was built without a microphone; build it with `cargo build --release --features \
          mic`, or pipe one in: `arecord -f S16_LE -c 1 -r {sample_rate} -t raw | mtslvr listen -`"
@@ -46,9 +46,9 @@ pub enum CaptureError {
          system's default, and that no other program holds it"
     )]
     Microphone {
-        /// What was being done to it, a participle.
+        /// Action that failed, as a participle.
         action: &'static str,
-        /// What the system said.
+        /// Message of the operating system.
         reason: String,
     },
 }

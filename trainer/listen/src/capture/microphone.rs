@@ -1,4 +1,4 @@
-//! The system's default microphone, through cpal.
+//! Captures the system's default microphone through cpal.
 
 use super::{CaptureError, Chunk};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
@@ -6,10 +6,11 @@ use cpal::{Data, Error, ErrorKind, FromSample, SampleFormat, SizedSample, Suppor
 use mtslvr_audio::StreamResampler;
 use std::sync::mpsc::SyncSender;
 
-/// Chunks that may wait: ten seconds or more, then sound is lost and not memory.
+/// Most chunks that may wait, ten seconds or more. Beyond it sound is lost, so that memory does not
+/// grow.
 pub(super) const WAITING: usize = 1024;
 
-/// An open microphone; dropped, it falls silent.
+/// An open microphone; dropping it closes it.
 pub(super) struct Microphone {
     _stream: cpal::Stream,
 }
@@ -54,7 +55,7 @@ impl Microphone {
     }
 }
 
-/// A format of the device at `rate`, with few channels, if it has one; otherwise its default.
+/// Returns a format of the device at `rate`, with few channels, if it has one; otherwise its default.
 fn config(device: &cpal::Device, rate: u32) -> Result<SupportedStreamConfig, Error> {
     let known = |format| matches!(format, SampleFormat::F32 | SampleFormat::I16);
     let mut at_rate: Vec<_> = device
@@ -90,12 +91,12 @@ where
         });
         let due = resampler.push(&mono.collect::<Vec<f32>>());
         if !due.is_empty() {
-            // A full queue means that nobody has listened for seconds.
+            // The queue is full only if nobody has listened for seconds.
             let _ = chunks.try_send(Ok(due));
         }
     };
     let on_error = move |error: Error| match error.kind() {
-        // The stream goes on after these.
+        // The stream goes on after these errors.
         ErrorKind::DeviceChanged | ErrorKind::Xrun | ErrorKind::RealtimeDenied => {}
         _ => {
             let _ = failures.try_send(Err(CaptureError::Microphone {

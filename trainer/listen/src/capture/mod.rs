@@ -1,4 +1,4 @@
-//! Sound as it comes: from a pipe, from the microphone, or from a file; and cut into sounds.
+//! Captures sound from a pipe, the microphone or a file, and cuts a stream into sounds.
 
 mod error;
 #[cfg(feature = "mic")]
@@ -15,15 +15,15 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-/// Chunks that may wait for whoever listens. A pipe or a file is read no faster than that.
+/// Most chunks that may wait for the listener. A pipe or a file is read no faster than that.
 const WAITING: usize = 16;
 
 /// Samples of a chunk, of 100 ms at 16 kHz.
 const CHUNK: usize = 1600;
 
-/// Mono samples in chunks of any length, at the rate that was asked for; full scale is 1.
+/// A source of mono samples in chunks of any length, at the rate that was asked for; full scale is 1.
 ///
-/// Another thread waits for them, so that whoever listens can do something else meanwhile.
+/// Another thread waits for them, so that the listener can work meanwhile.
 #[derive(Debug)]
 pub struct Capture {
     chunks: Receiver<Chunk>,
@@ -34,25 +34,25 @@ pub struct Capture {
 
 type Chunk = Result<Vec<f32>, CaptureError>;
 
-/// What [`Capture::next`] found.
+/// Result of [`Capture::next`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     /// The samples that follow.
     Samples(Vec<f32>),
-    /// None yet.
+    /// No samples yet.
     Nothing,
-    /// There will be no more.
+    /// The end of the source.
     End,
 }
 
 impl Capture {
-    /// Raw 16-bit little-endian PCM from `input`, one channel, taken to be at the rate wanted.
+    /// Reads raw 16-bit little-endian PCM from `input`: one channel, assumed to be at the rate wanted.
     pub fn pcm(input: impl Read + Send + 'static) -> Self {
         Self::spawn(move |chunks| pcm::read(input, &chunks))
     }
 
-    /// The recording at `path`, decoded and converted to `sample_rate` Hz; in `real_time`, no faster
-    /// than it would be heard.
+    /// Decodes the recording at `path` and converts it to `sample_rate` Hz; with `real_time`, no faster
+    /// than it would play.
     ///
     /// # Errors
     /// As [`audio::load`].
@@ -71,7 +71,7 @@ impl Capture {
         }))
     }
 
-    /// The default microphone, converted to `sample_rate` Hz; several channels are averaged.
+    /// Captures the default microphone, converted to `sample_rate` Hz; several channels are averaged.
     ///
     /// # Errors
     /// [`CaptureError`] if there is none, it refuses, or this program was built without `mic`.
@@ -99,10 +99,10 @@ impl Capture {
         }
     }
 
-    /// The next samples, if there are some within `patience`.
+    /// Returns the next samples, if some come within `patience`.
     ///
     /// # Errors
-    /// [`CaptureError`]: the source failed, or is not what was expected.
+    /// [`CaptureError`] if the source fails, or is not of the form expected.
     pub fn next(&mut self, patience: Duration) -> Result<Heard, CaptureError> {
         match self.chunks.recv_timeout(patience) {
             Ok(Ok(samples)) => Ok(Heard::Samples(samples)),
@@ -112,7 +112,7 @@ impl Capture {
         }
     }
 
-    /// All samples until the end.
+    /// Returns all samples until the end.
     ///
     /// # Errors
     /// [`CaptureError`], as [`Self::next`].

@@ -1,11 +1,11 @@
-//! Raw PCM from a pipe.
+//! Reads raw PCM from a pipe.
 
 use super::{CaptureError, Chunk};
 use mtslvr_audio::describe_start;
 use std::io::Read;
 use std::sync::mpsc::SyncSender;
 
-/// Most bytes read at once, 0.1 s at 16 kHz. What is there is passed on, without waiting for more.
+/// Most bytes read at once, 0.1 s at 16 kHz. Fewer are passed on without waiting for more.
 const READ: usize = 3200;
 
 /// Reads `input` to its end and sends its samples. A last byte that is half a sample is dropped.
@@ -40,22 +40,22 @@ pub(super) fn read(mut input: impl Read, chunks: &SyncSender<Chunk>) {
         None if total < 2 => Err(CaptureError::Empty { bytes: total }),
         None => Ok(take_samples(&mut pending)),
     };
-    // Whoever listened may have gone.
+    // The listener may have gone.
     let _ = chunks.send(last);
 }
 
-/// Enough bytes to know a header by.
+/// Enough bytes to recognise a header.
 const HEADER: usize = 4;
 
-/// What `start` looks like, if it is the header of a sound file. Four such characters as two samples
-/// would be a loud click.
+/// Names the format if `start` is the header of a sound file. As samples, its four letters would be a
+/// loud click.
 fn header(start: &[u8]) -> Option<String> {
     let known: [&[u8]; 4] = [b"RIFF", b"fLaC", b"OggS", b"ID3\x03"];
     let known = known.into_iter().any(|magic| start.starts_with(magic));
     known.then(|| describe_start(&start[..HEADER]))
 }
 
-/// The whole samples of `bytes`, which are taken out.
+/// Takes the whole samples out of `bytes`.
 fn take_samples(bytes: &mut Vec<u8>) -> Vec<f32> {
     let (whole, _) = bytes.as_chunks::<2>();
     let samples: Vec<f32> = whole

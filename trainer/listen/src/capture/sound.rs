@@ -1,16 +1,16 @@
-//! Single sounds out of a stream, as the listener finds them.
+//! Cuts single sounds out of a stream, as the listener finds them.
 
 use crate::profile::Memory;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::listener::{ListenError, Listener, ListenerConfig, ListenerError};
 
-/// Cuts a stream where sounds begin and end: where a listener's gate opens and closes, so that an
-/// example is what will be listened to.
+/// Cuts a stream where a listener's gate opens and closes, so that an example is exactly what the
+/// listener will judge.
 #[derive(Debug)]
 pub struct SoundCutter<'b, B> {
     backbone: &'b mut B,
-    /// Knows nothing: only the gate matters.
+    /// A listener that knows nothing; only its gate matters.
     learner: Learner<'b>,
     listener: Listener<'b>,
     /// The last samples, the first of them being number `first` of the stream.
@@ -18,15 +18,14 @@ pub struct SoundCutter<'b, B> {
     first: u64,
     /// Most samples of a sound.
     most: u64,
-    /// Samples that are kept while nothing is heard: the gate tells of a sound some time after it
-    /// began.
+    /// Samples that are kept while nothing is heard: the gate opens some time after a sound began.
     memory: u64,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// The background is not known yet: the gate is open whatever is heard.
+    /// The background is not known yet, and the gate is always open.
     Settling,
     /// Nothing is heard.
     Quiet,
@@ -37,8 +36,8 @@ enum State {
 }
 
 impl<'b, B: Backbone> SoundCutter<'b, B> {
-    /// Cuts what `backbone` would listen to; a sound that lasts longer than `seconds` is cut there.
-    /// `memory` is the backbone's, and `buffer` may be anything.
+    /// Starts to cut the sounds that `backbone` would judge; a sound is cut after `seconds`. `memory`
+    /// is for this backbone; the contents of `buffer` do not matter.
     ///
     /// # Errors
     /// If the backbone's features cannot be computed.
@@ -65,12 +64,12 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
         })
     }
 
-    /// Whether the background is known, and nothing is heard above it.
+    /// Tells whether the background is known, and nothing is heard above it.
     pub fn is_quiet(&self) -> bool {
         self.state == State::Quiet
     }
 
-    /// Takes samples and gives the sounds that ended in them.
+    /// Takes samples and returns the sounds that ended in them.
     ///
     /// # Errors
     /// If the backbone fails.

@@ -1,10 +1,11 @@
-//! Which recording each example came from, in a file beside the profile.
+//! Remembers which recording each example was made of, in a file beside the profile.
 //!
-//! A recording is listed by the example that was made of it ([`fingerprint`]), not by class or
-//! place. So renaming and deleting classes leave the list as it is, and an entry too many does no
-//! harm: the list is written before the profile, and a crash in between costs nothing.
+//! A recording is listed by the example that was made of it ([`fingerprint`]), not by class or place.
+//! So renaming and deleting classes leave the list as it is, and a superfluous entry does no harm. The
+//! list is written before the profile, so that a crash in between costs nothing.
 
-use super::{LockedProfile, Profile, ProfileError};
+use super::error::ProfileError;
+use super::file::{LockedProfile, Profile};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_runtime::fewshot::SupportSet;
 use mtslvr_runtime::fewshot::persist::fingerprint;
@@ -23,16 +24,16 @@ pub struct ClipLog {
 /// A recording as it was when it was enrolled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceClip {
-    /// Where it was, from the root.
+    /// Its absolute path.
     pub path: PathBuf,
     /// CRC-32 of its bytes.
     pub crc32: u32,
 }
 
-/// Whether a recording is still there.
+/// State of a recording on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClipState {
-    /// It is, with the same bytes.
+    /// It is there, with the same bytes.
     Kept,
     /// Another file has its name.
     Changed,
@@ -58,7 +59,7 @@ struct Entry {
 const VERSION: u32 = 1;
 
 impl SourceClip {
-    /// The recording at `path`, as it is now.
+    /// Describes the recording at `path` as it is now.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -69,7 +70,7 @@ impl SourceClip {
         })
     }
 
-    /// Whether it is still there.
+    /// Compares the file that is there now with the recording.
     pub fn state(&self) -> ClipState {
         match checksum(&self.path) {
             Ok(crc32) if crc32 == self.crc32 => ClipState::Kept,
@@ -84,12 +85,12 @@ fn checksum(path: &Path) -> io::Result<u32> {
 }
 
 impl ClipLog {
-    /// The list beside `profile`; empty if there is none.
+    /// Reads the list beside `profile`; it is empty if there is no file.
     ///
     /// # Errors
     /// [`ProfileError::Io`] or [`ProfileError::Clips`].
     pub fn read(profile: &Profile) -> Result<Self, ProfileError> {
-        let path = path_of(profile);
+        let path = profile.clip_log();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -104,12 +105,12 @@ impl ClipLog {
         parse(&bytes).map_err(|reason| ProfileError::Clips { path, reason })
     }
 
-    /// Replaces the list beside a profile. Of recordings whose name is not Unicode there is no entry.
+    /// Replaces the list beside a profile. Recordings whose name is not Unicode are left out.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write(&self, profile: &LockedProfile) -> Result<(), ProfileError> {
-        let path = path_of(profile.profile());
+        let path = profile.profile().clip_log();
         let nameable = |clip: &&SourceClip| clip.path.to_str().is_some();
         let entries = self.clips.iter().filter(|(_, clip)| nameable(clip));
         let listed = Listed {
@@ -134,14 +135,14 @@ impl ClipLog {
         self.clips.insert(fingerprint(example), clip);
     }
 
-    /// Remembers what `other` does, too.
+    /// Adds the entries of `other`.
     pub fn extend(&mut self, other: &Self) {
         let entries = other.clips.iter();
         self.clips
             .extend(entries.map(|(example, clip)| (*example, clip.clone())));
     }
 
-    /// What `example` was made of, if that is known.
+    /// Returns the recording that `example` was made of, if it is known.
     pub fn get(&self, example: &[i8]) -> Option<&SourceClip> {
         self.clips.get(&fingerprint(example))
     }
@@ -153,11 +154,6 @@ impl ClipLog {
         let there: BTreeSet<u64> = examples.map(fingerprint).collect();
         self.clips.retain(|example, _| there.contains(example));
     }
-}
-
-/// Where the list of `profile` is.
-pub(super) fn path_of(profile: &Profile) -> PathBuf {
-    profile.beside("clips.json")
 }
 
 fn parse(bytes: &[u8]) -> Result<ClipLog, String> {

@@ -1,11 +1,11 @@
-//! What can go wrong with a profile.
+//! Errors of profiles.
 
 use mtslvr_runtime::fewshot::persist::RestoreError;
 use mtslvr_runtime::fewshot::{EnrolError, SupportError};
 use mtslvr_runtime::space::BackboneId;
 use std::path::PathBuf;
 
-/// Why a profile cannot be read, changed or written.
+/// Explains why a profile cannot be read, changed or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
@@ -14,12 +14,12 @@ pub enum ProfileError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done to it, a participle.
+        /// Action that failed, as a participle.
         action: &'static str,
-        /// What the system said.
+        /// Message of the operating system.
         source: std::io::Error,
     },
-    /// There is no folder of the user's to put the profile in.
+    /// The user has no data folder for the profile.
     #[error(
         "no place for the profile: neither XDG_DATA_HOME nor HOME names a folder; give --profile FILE"
     )]
@@ -33,10 +33,10 @@ pub enum ProfileError {
     Busy {
         /// The lock's file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// Time spent waiting, seconds.
         seconds: u64,
     },
-    /// The file is no snapshot that can be used.
+    /// The file is not a usable snapshot.
     #[error(
         "{path}: {error}; restore it with `mtslvr classes import BACKUP`, or move it away and enrol \
          again",
@@ -45,10 +45,10 @@ pub enum ProfileError {
     Snapshot {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault that was found.
         error: RestoreError,
     },
-    /// Enrolled under another backbone than the one in use.
+    /// The profile was enrolled under another backbone than the one in use.
     #[error(
         "{path}: enrolled under the backbone {enrolled_under}, but {model} is {in_use}: \
          examples of one mean nothing under the other; {remedy}",
@@ -63,10 +63,10 @@ pub enum ProfileError {
         model: String,
         /// Its id.
         in_use: Box<BackboneId>,
-        /// What can be done about it.
+        /// Remedy.
         remedy: String,
     },
-    /// The list of clips beside the profile does not read as one.
+    /// The list of clips beside the profile cannot be read.
     #[error(
         "{path}: not a list of enrolled clips: {reason}; move it away: the profile works without it, \
          and its examples cannot be embedded again under another backbone",
@@ -75,7 +75,7 @@ pub enum ProfileError {
     Clips {
         /// The list.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault that was found.
         reason: String,
     },
     /// The support set does not allow the change.

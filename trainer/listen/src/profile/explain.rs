@@ -1,6 +1,7 @@
-//! Why a recording was not learnt, in words.
+//! Explains in words why a recording was not learnt.
 
-use super::{ClassLabel, Lesson, NotLearnt};
+use super::place::ClassLabel;
+use super::teach::{Lesson, NotLearnt};
 use mtslvr_runtime::fewshot::{Refusal, SupportSet};
 use serde::Serialize;
 
@@ -9,20 +10,20 @@ use serde::Serialize;
 pub struct Explained {
     /// One word for programs.
     pub reason: &'static str,
-    /// What was measured, in `unit`.
+    /// The value measured, in `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<f32>,
-    /// The limit that it is beyond, in `unit`.
+    /// The limit that `found` is beyond, in `unit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f32>,
-    /// Of both.
+    /// Unit of `found` and `limit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<&'static str>,
-    /// A sentence or two for people: what, how much, how much is needed, what to do.
+    /// A sentence or two for people: the fault, how much was found and is needed, and what to do.
     pub text: String,
 }
 
-/// A magnitude, full scale being 1, in decibels of full scale.
+/// Converts a magnitude, full scale being 1, to decibels of full scale.
 pub fn decibels(magnitude: f32) -> f32 {
     20.0 * magnitude.log10()
 }
@@ -31,31 +32,34 @@ impl Explained {
     /// Explains why nothing was learnt in `lesson`, the classes being those of `support`.
     pub fn new(why: &NotLearnt, lesson: &Lesson, support: &SupportSet) -> Self {
         let label = lesson.label;
-        let refusal = match why {
-            NotLearnt::Known => {
-                return Self::unmeasured(
-                    "known",
-                    format!("this very recording is an example of {label} already."),
-                );
-            }
-            NotLearnt::Refused(refusal) => refusal,
-        };
-        let (reason, found, limit, unit, text) = match *refusal {
-            Refusal::TooQuiet { peak, .. } if peak < f32::MIN_POSITIVE => {
-                return Self::unmeasured(
-                    "silent",
-                    "it is silent: every sample is 0. Check that the microphone is on, and record \
+        match why {
+            NotLearnt::Known => Self::unmeasured(
+                "known",
+                format!("this very recording is an example of {label} already."),
+            ),
+            NotLearnt::Refused(
+                refusal @ (Refusal::UnlikeItsClass { .. } | Refusal::LikeAnotherClass { .. }),
+            ) => Self::of_similarity(refusal, lesson, support),
+            NotLearnt::Refused(refusal) => Self::of_recording(refusal),
+        }
+    }
+
+    /// Explains what is wrong with the recording itself.
+    fn of_recording(refusal: &Refusal) -> Self {
+        match *refusal {
+            Refusal::TooQuiet { peak, .. } if peak < f32::MIN_POSITIVE => Self::unmeasured(
+                "silent",
+                "it is silent: every sample is 0. Check that the microphone is on, and record \
                      it again."
-                        .to_owned(),
-                );
-            }
+                    .to_owned(),
+            ),
             Refusal::TooQuiet { peak, least } => {
                 let (found, limit) = (decibels(peak), decibels(least));
                 let text = format!(
                     "too quiet: its loudest sample is at {found:.0} dB of full scale, and at least \
                      {limit:.0} dB is needed. Record it again, nearer to the microphone."
                 );
-                ("too-quiet", found, limit, "dB", text)
+                Self::measured("too-quiet", found, limit, "dB", text)
             }
             Refusal::Clipped { share, most } => {
                 let (found, limit) = (100.0 * share, 100.0 * most);
@@ -64,22 +68,30 @@ impl Explained {
                      {limit:.1} % may. Record it again, farther from the microphone or with less \
                      gain."
                 );
-                ("clipped", found, limit, "%", text)
+                Self::measured("clipped", found, limit, "%", text)
             }
             Refusal::TooShort { seconds, least } => {
                 let text = format!(
                     "too short: it lasts {seconds:.3} s, and at least {least:.3} s is needed. \
                      Record the whole sound."
                 );
-                ("too-short", seconds, least, "s", text)
+                Self::measured("too-short", seconds, least, "s", text)
             }
+            ref other => Self::unmeasured("no-direction", format!("{other}. Record it again.")),
+        }
+    }
+
+    /// Explains which class the recording is too unlike, or too like.
+    fn of_similarity(refusal: &Refusal, lesson: &Lesson, support: &SupportSet) -> Self {
+        let label = lesson.label;
+        match *refusal {
             Refusal::UnlikeItsClass { similarity, least } => {
                 let text = format!(
                     "unlike the other examples of {label}: their similarity is \
                      {similarity:.2}, and at least {least:.2} is expected. Record it again, or enrol \
                      it under a name of its own."
                 );
-                ("unlike-its-class", similarity, least, "similarity", text)
+                Self::measured("unlike-its-class", similarity, least, "similarity", text)
             }
             Refusal::LikeAnotherClass {
                 class,
@@ -94,12 +106,19 @@ impl Explained {
                     "too like {other}: their similarity is {similarity:.2}, and at most {most:.2} \
                      is expected of another sound. Record it again, or enrol it as {other}."
                 );
-                ("like-another-class", similarity, most, "similarity", text)
+                Self::measured("like-another-class", similarity, most, "similarity", text)
             }
-            ref other => {
-                return Self::unmeasured("no-direction", format!("{other}. Record it again."));
-            }
-        };
+            ref other => Self::of_recording(other),
+        }
+    }
+
+    fn measured(
+        reason: &'static str,
+        found: f32,
+        limit: f32,
+        unit: &'static str,
+        text: String,
+    ) -> Self {
         Self {
             reason,
             found: Some(found),
@@ -119,7 +138,7 @@ impl Explained {
         }
     }
 
-    /// Whether `--force` would have it learnt all the same.
+    /// Tells whether `--force` would learn it nevertheless.
     pub fn can_be_forced(&self) -> bool {
         !matches!(self.reason, "known" | "silent" | "no-direction")
     }

@@ -1,6 +1,7 @@
-//! The profile's file: read whole, replaced whole, changed by one process at a time.
+//! Reads a profile's file whole and replaces it whole; one process at a time may change it.
 
-use super::{ProfileError, clips, default_path};
+use super::error::ProfileError;
+use super::place::default_path;
 use mtslvr_audio::atomic_file::{remove_unfinished, write_bytes};
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
@@ -9,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long another process may hold the lock. It does so for the moment of a change only.
+/// Longest time to wait for the lock. A process holds it only for the moment of a change.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two attempts at the lock.
+/// Time between two attempts at the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A profile by its path; the file need not exist.
@@ -22,7 +23,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The profile at `path`, or else at [`default_path`]. A link is followed, so that it stays one.
+    /// Names the profile at `path`, or else at [`default_path`]. A link is followed, so that it stays a
+    /// link when the profile is replaced.
     ///
     /// # Errors
     /// [`ProfileError::NoPlace`] if there is no path and no default.
@@ -35,16 +37,16 @@ impl Profile {
         Ok(Self { path })
     }
 
-    /// Where it is.
+    /// Returns the path of its file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it holds now; `None` if there is no file. No lock is needed to read: the file is whole at
-    /// every moment.
+    /// Reads the snapshot that it holds now; `None` if there is no file. Reading needs no lock: the
+    /// file is whole at every moment.
     ///
     /// # Errors
-    /// [`ProfileError`]: the file cannot be read, or is no sound snapshot.
+    /// [`ProfileError`] if the file cannot be read, or is not an intact snapshot.
     pub fn read(&self) -> Result<Option<Snapshot>, ProfileError> {
         match Snapshot::read(&self.path) {
             Ok(snapshot) => Ok(Some(snapshot)),
@@ -55,9 +57,9 @@ impl Profile {
         }
     }
 
-    /// Waits until no other process changes the profile, and keeps others from it until the result
-    /// is dropped. The lock is on a file beside the profile, which stays, because a change puts
-    /// another file in the profile's place.
+    /// Waits until no other process changes the profile, and keeps others from changing it until the
+    /// result is dropped. The lock is on a file beside the profile, because a change replaces the
+    /// profile's own file.
     ///
     /// # Errors
     /// [`ProfileError::Busy`] after ten seconds; [`ProfileError::Io`] if the folder or the lock's
@@ -94,8 +96,8 @@ impl Profile {
                 Err(TryLockError::Error(source)) => return Err(io("locked")(source)),
             }
         }
-        // Nobody else writes it now: what a killed process has left is nobody's.
-        for path in [self.path.clone(), clips::path_of(self)] {
+        // Nobody else writes now, so unfinished files are left-overs of killed processes.
+        for path in [self.path.clone(), self.clip_log()] {
             remove_unfinished(&path).map_err(io("cleared of unfinished writes"))?;
         }
         Ok(LockedProfile {
@@ -104,8 +106,13 @@ impl Profile {
         })
     }
 
-    /// A file that belongs to the profile: its name with another ending behind it.
-    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+    /// Path of the list of recordings that the examples were made of.
+    pub(super) fn clip_log(&self) -> PathBuf {
+        self.beside("clips.json")
+    }
+
+    /// Path of a file that belongs to the profile: its name with `ending` behind it.
+    fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".");
         name.push(ending);
@@ -122,13 +129,13 @@ pub struct LockedProfile<'p> {
 }
 
 impl LockedProfile<'_> {
-    /// The profile.
+    /// Returns the profile.
     pub fn profile(&self) -> &Profile {
         self.profile
     }
 
-    /// Puts what `learner` was taught in the place of what was there. If that fails, or the power goes,
-    /// what was there stays.
+    /// Replaces the profile's contents by those of `learner`. If that fails, or the power goes, the old
+    /// contents stay.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
@@ -136,7 +143,7 @@ impl LockedProfile<'_> {
         self.write_snapshot(&Snapshot::of(learner, &self.profile.path))
     }
 
-    /// [`Self::write`] of a snapshot, byte for byte.
+    /// Replaces the profile's contents by a snapshot, byte for byte.
     ///
     /// # Errors
     /// [`ProfileError::Io`].

@@ -1,4 +1,4 @@
-//! Room for a learner that holds a profile.
+//! Memory of a learner that holds a profile.
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::persist::SnapshotHeader;
@@ -6,14 +6,14 @@ use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, StorageVec};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace};
 
-/// What a [`Learner`] borrows.
+/// Memory that a [`Learner`] borrows.
 #[derive(Debug)]
 pub struct Memory {
     storage: StorageVec,
     space: OwnedSpace,
 }
 
-/// Features of nothing: a snapshot does not say how the features of its backbone are made.
+/// A placeholder: a snapshot does not say how the features of its backbone are made.
 const NO_FRONTEND: FrontendConfig = FrontendConfig {
     sample_rate: 1,
     window: 1,
@@ -33,7 +33,7 @@ impl Memory {
     /// Most examples of a profile. Fitting takes time with their cube: a second or so for this many.
     pub const EXAMPLES: usize = 1024;
 
-    /// For embeddings of `backbone`.
+    /// Allocates memory for embeddings of `backbone`.
     pub fn for_backbone(backbone: &impl Backbone) -> Self {
         let space = backbone.space().into_owned();
         Self {
@@ -42,8 +42,8 @@ impl Memory {
         }
     }
 
-    /// For a snapshot whose backbone is not at hand: enough to list and change classes, and not to
-    /// embed or to classify.
+    /// Allocates memory for a snapshot whose backbone is not at hand: enough to list and change
+    /// classes, but not to embed or to classify.
     pub fn for_snapshot(header: &SnapshotHeader<'_>) -> Self {
         let (parts, dim) = (header.parts, header.parts.dim());
         let (mean, reference) = (vec![0.0; dim], Reference::assumed(0.0));
@@ -58,7 +58,7 @@ impl Memory {
         StorageVec::new(Self::CLASSES, Self::EXAMPLES, dim)
     }
 
-    /// A learner in this memory that knows nothing yet, with the default head.
+    /// Makes an empty learner in this memory, with the default head.
     pub fn learner(&mut self) -> Learner<'_> {
         let space = self.space.as_space();
         Learner::new(self.storage.lend(), HeadKind::default(), space)

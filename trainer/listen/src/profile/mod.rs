@@ -1,8 +1,9 @@
-//! What a user has taught, as one file: the runtime's snapshot (`runtime/SNAPSHOT.md`), nothing else.
+//! Keeps the sounds that a user has taught in one file, which is the runtime's snapshot
+//! (`runtime/SNAPSHOT.md`).
 //!
-//! [`Profile`] reads it and, under a lock, replaces it; [`Memory`] is room for a learner that holds
-//! it; [`ClipLog`], a second file beside it, remembers which recording each example came from, so
-//! that everything can be learnt again under another backbone.
+//! [`Profile`] reads it and, under a lock, replaces it. [`Memory`] holds a learner of it. [`ClipLog`],
+//! a second file beside it, remembers which recording each example was made of, so that everything can
+//! be learnt again under another backbone.
 
 mod clips;
 mod error;

@@ -1,6 +1,6 @@
-//! Where the profile is, and what in it is meant.
+//! Finds the default profile, and names the classes in a profile.
 
-use super::ProfileError;
+use super::error::ProfileError;
 use mtslvr_runtime::fewshot::{ClassId, Role, SupportSet};
 use std::fmt;
 use std::path::PathBuf;

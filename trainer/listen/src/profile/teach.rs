@@ -1,6 +1,7 @@
-//! One recording becomes an example, or it is said why not.
+//! Makes an example of a recording, or says why not.
 
-use super::{ClassLabel, ProfileError};
+use super::error::ProfileError;
+use super::place::ClassLabel;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};
@@ -29,46 +30,46 @@ impl Recording {
         })
     }
 
-    /// How loud it is, and how much of it is clipped.
+    /// Returns how loud it is, and how much of it is clipped.
     pub fn levels(&self) -> &Levels {
         &self.levels
     }
 
-    /// Its length.
+    /// Returns its length in seconds.
     pub fn seconds(&self) -> f32 {
         self.levels.samples() as f32 / self.sample_rate as f32
     }
 }
 
-/// What is to be learnt, and how strictly.
+/// Class to be learnt, and the strictness of the checks.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson<'n> {
     /// The class that the recordings are examples of.
     pub label: ClassLabel<'n>,
-    /// What is asked of them.
+    /// Limits that they must meet.
     pub limits: Limits,
-    /// Learn what the limits refuse, too.
+    /// Whether to learn recordings that the limits refuse, too.
     pub force: bool,
 }
 
-/// Why nothing was learnt from a recording.
+/// Explains why nothing was learnt from a recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NotLearnt {
-    /// It should not be.
+    /// The limits refuse it.
     Refused(Refusal),
     /// It is one of the examples already.
     Known,
 }
 
-/// Makes `recording` an example and gives its class, unless there is a reason not to. The learner
+/// Makes `recording` an example and returns its class, unless there is a reason not to. The learner
 /// needs a fit afterwards.
 ///
-/// Negatives and background are checked by their samples only, because they may be like anything;
-/// background may be as quiet as the place is. What is digital silence, or has no direction, cannot
-/// be forced.
+/// Negatives and background are checked by their samples only, because they may sound like anything;
+/// background may be as quiet as the place is. Digital silence, and an embedding without direction,
+/// cannot be forced.
 ///
 /// # Errors
-/// If there is no room for it, or the name cannot be.
+/// If there is no room for it, or the name is not valid.
 pub fn teach(
     learner: &mut Learner,
     lesson: &Lesson,

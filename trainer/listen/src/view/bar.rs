@@ -1,9 +1,9 @@
-//! A bar as wide as its value, in eighths of a character.
+//! Draws a bar as wide as its value, in eighths of a character.
 
-/// A bar of `width` characters, filled by `share`, 0 to 1, from the left.
+/// Draws a bar of `width` characters, filled by `share`, 0 to 1, from the left.
 pub(super) fn bar(share: f32, width: usize) -> String {
     const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    // `as` saturates, and makes 0 of what is no number.
+    // `as` saturates, and makes 0 of a NaN.
     let eighths = ((share.clamp(0.0, 1.0) * (8 * width) as f32).round() as usize).min(8 * width);
     let mut text = "█".repeat(eighths / 8);
     if eighths < 8 * width {

@@ -1,25 +1,25 @@
-//! Which colours the terminal shows.
+//! Writes text in the colours that the terminal can show.
 
 use super::palette;
 use std::env;
 use std::fmt::Write;
 
-/// How colours are said to the terminal.
+/// Colours that a terminal can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {
     /// 24 bits.
     True,
     /// The 6 x 6 x 6 colours of xterm's palette.
     Indexed,
-    /// None: shades of characters instead.
+    /// No colours; characters of different density instead.
     None,
 }
 
-/// Back to the terminal's own.
+/// Resets the colours.
 pub(super) const RESET: &str = "\x1b[0m";
 
 impl Colours {
-    /// Those of the terminal on standard output, unless the user wants none (`NO_COLOR`).
+    /// Finds the colours of the terminal on standard output, unless the user wants none (`NO_COLOR`).
     pub(super) fn of_terminal() -> Self {
         if !console::colors_enabled() {
             return Self::None;
@@ -33,7 +33,8 @@ impl Colours {
         }
     }
 
-    /// `text` in one of the basic colours, by its SGR number; as it is where there are none.
+    /// Returns `text` in one of the basic colours, by its SGR number; unchanged if there are no
+    /// colours.
     pub(super) fn paint(self, sgr: &str, text: &str) -> String {
         match self {
             Self::None => text.to_owned(),
@@ -41,8 +42,8 @@ impl Colours {
         }
     }
 
-    /// Makes what follows in `text` have the colours of two levels, 0 to 255 (see [`palette`]):
-    /// characters and what is behind them.
+    /// Gives the text that follows in `text` the colours of two levels, 0 to 255 (see [`palette`]): one
+    /// for the characters, one for the background.
     pub(super) fn switch(self, text: &mut String, front: u8, back: u8) {
         for (layer, level) in [(38, front), (48, back)] {
             let [r, g, b] = palette(level);
@@ -55,7 +56,7 @@ impl Colours {
     }
 }
 
-/// The nearest colour of xterm's cube.
+/// Returns the nearest colour of xterm's cube.
 fn indexed(rgb: [u8; 3]) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let nearest = |value: u8| {

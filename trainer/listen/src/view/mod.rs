@@ -1,4 +1,4 @@
-//! What a listener hears, drawn at the bottom of the terminal: level, spectrogram, scores.
+//! Draws a listener at the bottom of the terminal: level, spectrogram, scores.
 //!
 //! The panel is redrawn in place, below ordinary lines. So events stay in the terminal's history, and
 //! when the program ends, however it does, the terminal can be used as before.
@@ -19,7 +19,7 @@ use panel::Panel;
 use screen::Screen;
 use std::time::{Duration, Instant};
 
-/// Between two drawings.
+/// Time between two drawings.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// The panel on the terminal.
@@ -31,8 +31,8 @@ pub struct View {
 }
 
 impl View {
-    /// A view of sounds with features of `frontend`, recognised as one of `classes`, by their names;
-    /// `None` if standard output is no terminal that can show it.
+    /// Opens a view of sounds with features of `frontend`, recognised as one of `classes`, by their
+    /// names; `None` if standard output is not a terminal that can show it.
     pub fn new(frontend: &FrontendConfig, classes: Vec<String>) -> Option<Self> {
         Some(Self {
             screen: Screen::stdout()?,
@@ -51,7 +51,7 @@ impl View {
         self.panel.hear(samples);
     }
 
-    /// Takes what the listener says.
+    /// Takes a window of the listener.
     pub fn window(&mut self, window: &Window) {
         self.panel.window(window);
     }
@@ -61,7 +61,7 @@ impl View {
         self.screen.say(line, &self.panel);
     }
 
-    /// Draws the panel, unless that was done just now.
+    /// Draws the panel, unless it was just drawn.
     pub fn draw(&mut self) {
         if self.drawn.is_none_or(|at| at.elapsed() >= PERIOD) {
             self.drawn = Some(Instant::now());

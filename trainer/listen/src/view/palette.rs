@@ -1,7 +1,7 @@
-//! The colours of a spectrogram, on the terminal and on pages.
+//! Colours of a spectrogram, on the terminal and on pages.
 
-/// One of 256 colours from near black over violet and orange to pale yellow, rising evenly in
-/// lightness, so that the picture reads the same without colour.
+/// Returns one of 256 colours from near black over violet and orange to pale yellow. Their lightness
+/// rises evenly, so that the picture reads the same without colour.
 pub fn palette(level: u8) -> [u8; 3] {
     const STOPS: [[f32; 3]; 6] = [
         [8.0, 8.0, 24.0],

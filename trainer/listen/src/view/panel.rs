@@ -1,4 +1,4 @@
-//! What the panel says, as lines.
+//! Writes the panel as lines.
 
 use super::bar::bar;
 use super::colour::Colours;
@@ -11,23 +11,23 @@ use mtslvr_runtime::listener::Window;
 /// The level meter's left end, dB of full scale.
 const QUIETEST: f32 = -70.0;
 
-/// How fast the meter falls, dB a second.
+/// Speed at which the meter falls, dB a second.
 const FALL: f32 = 30.0;
 
 /// Most lines of spectrogram.
 const STRIP_ROWS: usize = 10;
 
-/// Room for frequencies beside the spectrogram.
+/// Columns for frequencies beside the spectrogram.
 const MARGIN: usize = 8;
 
 /// Most columns for names.
 const NAME_WIDTH: usize = 20;
-/// Columns of what is said of the best class: similarity, threshold, unknown.
+/// Columns for the best class: similarity, threshold, unknown.
 const VERDICT_WIDTH: usize = 34;
 /// Columns of a score's bar where there is no room for more.
 const LEAST_BAR: usize = 8;
 
-/// Everything that is shown, and how.
+/// State of everything that is shown.
 #[derive(Debug)]
 pub(super) struct Panel {
     frontend: FrontendConfig,
@@ -36,11 +36,11 @@ pub(super) struct Panel {
     strip: Strip,
     /// Samples so far.
     heard: u64,
-    /// What the meter shows, dB of full scale.
+    /// Level that the meter shows, dB of full scale.
     peak: f32,
     /// Distance from the background, dB.
     level: f32,
-    /// What the learner says, while there is a sound.
+    /// Judgement of the learner, while there is a sound.
     judged: Option<Judged>,
 }
 
@@ -54,7 +54,7 @@ struct Judged {
 }
 
 impl Panel {
-    /// A panel that has heard nothing.
+    /// Makes a panel that has heard nothing.
     pub fn new(frontend: &FrontendConfig, classes: Vec<String>, colours: Colours) -> Self {
         // Features are scaled natural logarithms of power.
         let unit = 10.0 / (std::f32::consts::LN_10 * frontend.scale);
@@ -87,7 +87,7 @@ impl Panel {
         self.peak = decibels(peak).max(self.peak - fallen).max(QUIETEST);
     }
 
-    /// Takes what the listener says.
+    /// Takes a window of the listener.
     pub fn window(&mut self, window: &Window) {
         self.strip.push(window.frames);
         self.level = window.level;
@@ -101,7 +101,7 @@ impl Panel {
         });
     }
 
-    /// At most `height` lines, none of them wider than `width`.
+    /// Returns at most `height` lines, none wider than `width`.
     pub fn lines(&self, width: usize, height: usize) -> Vec<String> {
         let room = height.saturating_sub(2);
         let classes = self.classes.len().min(room.saturating_sub(2).max(1));
@@ -133,7 +133,7 @@ impl Panel {
         };
         let text = format!(" {:>4.0} dB  {state}", self.peak);
         let length = width.saturating_sub(MARGIN + console::measure_text_width(&text));
-        // What does not fit goes, the bar first.
+        // Leaves out whatever does not fit, the bar first.
         let length = length.min(width / 2);
         let share = (self.peak - QUIETEST) / -QUIETEST;
         let colour = match self.peak {
@@ -164,7 +164,7 @@ impl Panel {
             .collect()
     }
 
-    /// The classes that do best, `count` of them, in their order.
+    /// Returns the `count` best classes, in their own order.
     fn scores(&self, width: usize, count: usize) -> Vec<String> {
         let score = |class: usize| match &self.judged {
             Some(judged) => judged

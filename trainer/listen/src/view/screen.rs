@@ -1,10 +1,10 @@
-//! Lines at the bottom of the terminal that are drawn over and over.
+//! Redraws lines at the bottom of the terminal.
 
-use super::Panel;
+use super::panel::Panel;
 use console::Term;
 use std::fmt::Write;
 
-/// Terminals that know it show a frame at once and not line by line; others disregard it.
+/// Makes terminals that know it show a frame at once and not line by line; others ignore it.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 /// Erases from the cursor on.
@@ -20,12 +20,12 @@ const LEAST_HEIGHT: usize = 8;
 pub(super) struct Screen {
     terminal: Term,
     _unflushed: Unflushed,
-    /// Width and lines of what is drawn.
+    /// Width and number of the lines that are drawn.
     shown: (usize, usize),
 }
 
 impl Screen {
-    /// `None` if standard output is no terminal that obeys escape sequences, or too small.
+    /// Opens standard output; `None` if it is not a terminal that obeys escape sequences, or too small.
     pub fn stdout() -> Option<Self> {
         let terminal = Term::stdout();
         let dumb = std::env::var_os("TERM").is_none_or(|name| name == "dumb");
@@ -38,7 +38,7 @@ impl Screen {
         })
     }
 
-    /// Draws `panel` in the place of what was drawn.
+    /// Draws `panel` over the last drawing.
     pub fn draw(&mut self, panel: &Panel) {
         self.replace("", panel);
     }
@@ -86,8 +86,8 @@ impl Drop for Screen {
     }
 }
 
-/// While it lives, Ctrl-C does not throw away what is on its way to the terminal: half a drawing
-/// would leave the cursor where nobody knows.
+/// While it lives, Ctrl-C does not discard output on its way to the terminal: half a drawing would
+/// leave the cursor at an unknown place.
 #[derive(Debug)]
 struct Unflushed {
     #[cfg(unix)]
@@ -101,7 +101,7 @@ impl Unflushed {
         let before = tcgetattr(std::io::stdout()).ok();
         if let Some(mut modes) = before.clone() {
             modes.local_modes |= LocalModes::NOFLSH;
-            // Without it, only the looks suffer.
+            // A failure only affects the looks.
             let _ = tcsetattr(std::io::stdout(), OptionalActions::Now, &modes);
         }
         Self { before }

@@ -1,4 +1,4 @@
-//! The spectrogram of the last seconds, two bands of it in a character.
+//! Draws the spectrogram of the last seconds, two bands in a character.
 
 use super::colour::{Colours, RESET};
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ const FRAMES: usize = 4;
 /// Columns that are kept: more than a terminal is wide.
 const KEPT: usize = 512;
 
-/// Least range of levels shown, dB: so that faint noise does not fill the picture.
+/// Least range of levels shown, dB, so that faint noise does not fill the picture.
 const LEAST_RANGE: f32 = 30.0;
 
 /// The last columns, each the mean of a few frames.
@@ -51,7 +51,7 @@ impl Strip {
         }
     }
 
-    /// `rows` lines of `width` characters, high bands first, the newest column on the right.
+    /// Returns `rows` lines of `width` characters, high bands first, the newest column on the right.
     pub fn lines(&self, width: usize, rows: usize, colours: Colours) -> Vec<String> {
         let shown = self.columns.len().min(width);
         let columns = || self.columns.range(self.columns.len() - shown..);

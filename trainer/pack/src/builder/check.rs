@@ -1,4 +1,4 @@
-//! Checks of a description that the file itself could not express.
+//! Checks a description for faults that would not show in the file itself.
 
 use super::{BuildError, ChannelRules, ModelSpec, OpKindSpec};
 use mtslvr_runtime::model::MAX_OPS;

@@ -1,4 +1,4 @@
-//! A program to the bytes of a file.
+//! Writes a program as the bytes of a file.
 
 use super::file::{Section, assemble};
 use super::fusion::{self, Step};
@@ -79,7 +79,7 @@ fn parts(
     Ok(records)
 }
 
-/// Writes the sections that say something of the embeddings or of the model.
+/// Writes the sections that describe the embeddings or the model.
 fn described(spec: &ModelSpec) -> Vec<Section> {
     let base_mean: &[u8] = bytemuck::cast_slice(&spec.base_mean);
     let mut sections = vec![Section::optional(SectionKind::BaseMean, base_mean)];
@@ -135,7 +135,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// Writes an operator's tables, and its record but for its place in the arena.
+    /// Writes an operator's tables, and its record except for its place in the arena.
     fn op(&self, step: &Step<'_>, constants: &mut Constants) -> Result<OpRecord, BuildError> {
         let place = Place { op: step.op };
         let (from, to) = (self.quantisation(step.input), step.output.quantisation);
@@ -153,7 +153,8 @@ impl Emitter<'_> {
             let channels = self.shape(step.input).channels;
             record.scratch_len = layout.scratch_len(&window, channels) as u32;
         }
-        // The scale that the second operand is added to: of the input, or of the convolution.
+        // Scale of the value that the second operand is added to: the input, or the convolution's
+        // result.
         let mut addend = from;
         match step.kind {
             OpKindSpec::Convolution { channels, .. } | OpKindSpec::Linear { channels, .. } => {

@@ -1,4 +1,4 @@
-//! Why a description cannot be packed.
+//! Errors of packing a description.
 
 use mtslvr_runtime::model::{MAX_OPS, OpenError};
 use mtslvr_runtime::space::PartsError;
@@ -19,7 +19,7 @@ pub enum BuildError {
     Length {
         /// The operator; `None` for the model itself.
         op: Option<usize>,
-        /// Which list.
+        /// Name of the list.
         what: &'static str,
         /// Entries found.
         found: usize,
@@ -34,7 +34,7 @@ pub enum BuildError {
         /// The tensor it reads.
         tensor: usize,
     },
-    /// A part names a tensor that there is not.
+    /// A part names a tensor that does not exist.
     #[error("part `{part}`: tensor {tensor} is not there")]
     PartTensor {
         /// The part's name.
@@ -58,7 +58,7 @@ pub enum BuildError {
     Size {
         /// The operator; `None` for the model itself.
         op: Option<usize>,
-        /// Which size.
+        /// Name of the size.
         what: &'static str,
         /// Its value.
         found: usize,

@@ -1,12 +1,12 @@
-//! Sections to a file, and back.
+//! Joins sections to a file, and splits a file into sections.
 
-use super::BuildError;
+use super::error::BuildError;
 use mtslvr_runtime::model::wire::{
     Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, checksum, field,
 };
 use mtslvr_runtime::model::{AlignedBytes, Model, content_hash};
 
-/// A section of a file: of a kind that readers know, or of one that they skip.
+/// A section of a file, of a known or an unknown kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
     /// Number of a [`SectionKind`], or of a kind that is not known here.
@@ -18,7 +18,7 @@ pub struct Section {
 }
 
 impl Section {
-    /// A section that a reader may skip.
+    /// Makes a section that a reader may skip.
     pub fn optional(kind: SectionKind, contents: impl Into<Vec<u8>>) -> Self {
         Self {
             kind: kind as u16,
@@ -27,7 +27,7 @@ impl Section {
         }
     }
 
-    /// A section without which the others would be misread.
+    /// Makes a section that a reader must understand to read the others rightly.
     pub fn needed(kind: SectionKind, contents: impl Into<Vec<u8>>) -> Self {
         Self {
             must_understand: true,

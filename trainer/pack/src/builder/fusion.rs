@@ -1,4 +1,4 @@
-//! The program as it will be packed: additions fused into the convolution before them.
+//! Makes the program that is packed: additions are fused into the convolution before them.
 //!
 //! A convolution whose result is only ever added to something needs no place for it: each value is
 //! added as soon as it is made, by the same arithmetic and so with the same bytes. In a residual
@@ -17,7 +17,7 @@ pub(super) struct Step<'s> {
     pub second: Option<usize>,
     /// The tensor it writes.
     pub output: &'s TensorSpec,
-    /// Applied to what it writes.
+    /// Activation of the result.
     pub activation: Activation,
     /// The convolution by itself, if an addition is fused into it.
     pub fused: Option<&'s OpSpec>,
@@ -32,81 +32,24 @@ pub(super) struct Program<'s> {
 
 /// Makes the packed program of `spec`, whose operands and parts have been checked.
 pub(super) fn program(spec: &ModelSpec) -> Program<'_> {
-    let mut reads = vec![0usize; spec.ops.len() + 1];
-    let mut last_read = vec![0; spec.ops.len() + 1];
-    for (index, op) in spec.ops.iter().enumerate() {
-        let (first, second) = op.kind.operands();
-        for tensor in [Some(first), second].into_iter().flatten() {
-            reads[tensor] += 1;
-            last_read[tensor] = index;
-        }
-    }
-    // A part is read when all operators have run.
-    for part in &spec.parts {
-        reads[part.tensor] += 1;
-        last_read[part.tensor] = spec.ops.len();
-    }
-    // For each addition, the convolution that it goes into.
-    let fused_into = |index: usize| -> Option<(usize, usize)> {
-        let OpKindSpec::Add { a, b } = spec.ops[index].kind else {
-            return None;
-        };
-        let (later, other) = if a >= b { (a, b) } else { (b, a) };
-        [(later, other), (other, later)]
-            .into_iter()
-            .find(|&(tensor, _)| {
-                let made_by_convolution = tensor
-                    .checked_sub(1)
-                    .is_some_and(|op| matches!(spec.ops[op].kind, OpKindSpec::Convolution { .. }));
-                made_by_convolution && reads[tensor] == 1
-            })
-    };
+    let reads = Reads::of(spec);
     let mut gone = vec![false; spec.ops.len() + 1];
     for index in 0..spec.ops.len() {
-        if let Some((convolved, _)) = fused_into(index) {
+        if let Some((convolved, _)) = fused_into(spec, &reads, index) {
             gone[convolved] = true;
         }
     }
 
-    // Where each tensor of the description is in the packed program.
+    // Packed tensor of each tensor of the description.
     let mut packed = vec![0; spec.ops.len() + 1];
     let mut steps: Vec<Step<'_>> = Vec::new();
-    for (index, op) in spec.ops.iter().enumerate() {
+    for index in 0..spec.ops.len() {
         if gone[index + 1] {
             continue;
         }
-        let mut step = match fused_into(index) {
-            Some((convolved, other)) => {
-                let convolution = &spec.ops[convolved - 1];
-                Step {
-                    op: convolved - 1,
-                    kind: &convolution.kind,
-                    input: convolution.kind.operands().0,
-                    second: Some(other),
-                    output: &op.output,
-                    activation: op.activation,
-                    fused: Some(convolution),
-                }
-            }
-            None => {
-                let (mut input, mut second) = op.kind.operands();
-                // The sum can be written over its second operand: let that be the one that is not
-                // needed any more.
-                if let Some(b) = second
-                    && last_read[b] > index
-                {
-                    (input, second) = (b, Some(input));
-                }
-                Step {
-                    op: index,
-                    kind: &op.kind,
-                    input,
-                    second,
-                    output: &op.output,
-                    activation: op.activation,
-                    fused: None,
-                }
-            }
+        let mut step = match fused_into(spec, &reads, index) {
+            Some((convolved, other)) => fused_step(spec, index, convolved, other),
+            None => plain_step(spec, &reads, index),
         };
         step.input = packed[step.input];
         step.second = step.second.map(|tensor| packed[tensor]);
@@ -117,5 +60,86 @@ pub(super) fn program(spec: &ModelSpec) -> Program<'_> {
     Program {
         parts: parts.collect(),
         steps,
+    }
+}
+
+/// How often each tensor of a description is read, and by which operator last.
+struct Reads {
+    count: Vec<usize>,
+    last: Vec<usize>,
+}
+
+impl Reads {
+    fn of(spec: &ModelSpec) -> Self {
+        let mut count = vec![0usize; spec.ops.len() + 1];
+        let mut last = vec![0; spec.ops.len() + 1];
+        for (index, op) in spec.ops.iter().enumerate() {
+            let (first, second) = op.kind.operands();
+            for tensor in [Some(first), second].into_iter().flatten() {
+                count[tensor] += 1;
+                last[tensor] = index;
+            }
+        }
+        // A part is read when all operators have run.
+        for part in &spec.parts {
+            count[part.tensor] += 1;
+            last[part.tensor] = spec.ops.len();
+        }
+        Self { count, last }
+    }
+}
+
+/// Finds the tensor of the convolution that operator `index`, if it is an addition, can be fused into,
+/// and the tensor of the other addend. The later addend is preferred: a fused convolution runs at the
+/// addition, and its input must live until then.
+fn fused_into(spec: &ModelSpec, reads: &Reads, index: usize) -> Option<(usize, usize)> {
+    let OpKindSpec::Add { a, b } = spec.ops[index].kind else {
+        return None;
+    };
+    let (later, other) = if a >= b { (a, b) } else { (b, a) };
+    [(later, other), (other, later)]
+        .into_iter()
+        .find(|&(tensor, _)| {
+            let made_by_convolution = tensor
+                .checked_sub(1)
+                .is_some_and(|op| matches!(spec.ops[op].kind, OpKindSpec::Convolution { .. }));
+            // Another reader would need the convolution's own result.
+            made_by_convolution && reads.count[tensor] == 1
+        })
+}
+
+/// Makes the step of addition `index`, fused into the convolution that writes tensor `convolved`. Its
+/// operands are still tensors of the description.
+fn fused_step(spec: &ModelSpec, index: usize, convolved: usize, other: usize) -> Step<'_> {
+    let (op, convolution) = (&spec.ops[index], &spec.ops[convolved - 1]);
+    Step {
+        op: convolved - 1,
+        kind: &convolution.kind,
+        input: convolution.kind.operands().0,
+        second: Some(other),
+        output: &op.output,
+        activation: op.activation,
+        fused: Some(convolution),
+    }
+}
+
+/// Makes the step of operator `index` by itself. Its operands are still tensors of the description.
+fn plain_step<'s>(spec: &'s ModelSpec, reads: &Reads, index: usize) -> Step<'s> {
+    let op = &spec.ops[index];
+    let (mut input, mut second) = op.kind.operands();
+    // A sum can be written over its second operand: make that the one that is not needed any more.
+    if let Some(b) = second
+        && reads.last[b] > index
+    {
+        (input, second) = (b, Some(input));
+    }
+    Step {
+        op: index,
+        kind: &op.kind,
+        input,
+        second,
+        output: &op.output,
+        activation: op.activation,
+        fused: None,
     }
 }

@@ -1,9 +1,9 @@
-//! Real factors to the integers of the requantisation rules.
+//! Converts real factors to the integers of the requantisation rules.
 
 use super::{Activation, BuildError};
 use mtslvr_runtime::nn::{ADD_FRACTION_BITS, MAX_PRE_SHIFT, Quantisation};
 
-/// Where a factor came from, for errors.
+/// Origin of a factor, for errors.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub op: usize,
@@ -15,7 +15,7 @@ impl Place {
     }
 }
 
-/// The least and greatest int8 value under `activation`.
+/// Returns the least and the greatest int8 value under `activation`.
 pub(super) fn clamp(
     activation: Activation,
     quantisation: Quantisation,
@@ -31,7 +31,7 @@ pub(super) fn clamp(
     }
 }
 
-/// The smallest shift with which the greatest of `factors` fits a multiplier.
+/// Returns the smallest shift with which the greatest of `factors` fits a multiplier.
 pub(super) fn pre_shift(factors: &[f64], place: Place) -> Result<u8, BuildError> {
     let greatest = factors.iter().fold(0.0f64, |m, f| m.max(f.abs()));
     if let Some(&bad) = factors.iter().find(|f| !f.is_finite()) {
@@ -69,16 +69,16 @@ pub(super) fn channel<'w>(
         magnitude += i64::from(w).abs();
     }
     let correction = -sum * i64::from(zero_point);
-    // What the bias may be so that neither it nor any accumulator overflows.
+    // Range of the bias in which neither it nor any accumulator overflows.
     let room = i64::from(i32::MAX >> pre) - 128 * magnitude - correction.abs() - 1;
     if room <= 0 || !offset.is_finite() {
         return Err(place.refuse(offset));
     }
     let mut multiplier = (factor * unit(pre)).round();
     if (offset * unit(pre) / multiplier).abs() > room as f64 {
-        // A gain so small that the constant would not fit beside it. With the smallest multiplier
-        // that carries the constant, the products stay below one step. Beyond a few hundred steps
-        // the constant saturates int8 whatever the products are.
+        // The gain is so small that the constant does not fit beside it. With the smallest multiplier
+        // that carries the constant, the products stay below one step. Beyond a few hundred steps the
+        // constant saturates int8 whatever the products are.
         let offset = offset.clamp(-1024.0, 1024.0);
         let least = (offset.abs() * unit(pre) / room as f64).ceil();
         if multiplier.abs() < least {
@@ -100,7 +100,7 @@ pub(super) fn channel<'w>(
     })
 }
 
-/// The multipliers of two addends with scales `from`, for a sum with scale `to`.
+/// Returns the multipliers of two addends with scales `from`, for a sum with scale `to`.
 pub(super) fn addends(from: [f32; 2], to: f32, place: Place) -> Result<[i32; 2], BuildError> {
     let ratios = from.map(|from| f64::from(from) / f64::from(to));
     let one = f64::from(1 << ADD_FRACTION_BITS);

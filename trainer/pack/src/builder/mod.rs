@@ -1,9 +1,8 @@
-//! Makes packed models: an owned description of a quantised network to the bytes of a `.slvr`.
+//! Makes packed models: turns an owned description of a quantised network into the bytes of a `.slvr`.
 //!
-//! The caller gives int8 weights, what each tensor's int8 values stand for, and each channel's
-//! affine rule in real numbers. The builder derives every integer table from them, fuses additions
-//! into the convolutions before them, places the tensors, writes the file and opens it again to
-//! check it.
+//! The caller gives int8 weights, the quantisation of each tensor, and each channel's affine rule in
+//! real numbers. The builder derives every integer table from them, fuses additions into the
+//! convolutions before them, places the tensors, writes the file and opens it again to check it.
 
 mod check;
 mod emit;
@@ -25,7 +24,7 @@ use mtslvr_runtime::model::{AlignedBytes, Model};
 /// Packs `spec`: a whole `.slvr` file that [`Model::open`] accepts.
 ///
 /// # Errors
-/// [`BuildError`]: what of the description cannot be packed.
+/// [`BuildError`] if the description cannot be packed.
 pub fn build(spec: &ModelSpec) -> Result<AlignedBytes, BuildError> {
     check::check(spec)?;
     let file = AlignedBytes::new(&emit::emit(spec)?);

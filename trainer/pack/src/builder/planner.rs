@@ -8,7 +8,7 @@ const ALIGN: usize = 4;
 /// Orders tried beyond the three sensible ones, if those leave gaps.
 const MOVES: usize = 400;
 
-/// Memory wanted for some time.
+/// Memory that is needed for some time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Bytes.
@@ -24,7 +24,7 @@ impl Request {
     }
 }
 
-/// Where requests were placed.
+/// Places of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Offset of each request.
@@ -72,7 +72,7 @@ pub fn place(requests: &[Request]) -> Placement {
         let moved = order.remove(random(order.len()));
         order.insert(random(order.len() + 1), moved);
         let candidate = first_fit(requests, &order);
-        // Equal ones too: a way across plateaus.
+        // Takes equal plans too, so that the search can cross plateaus.
         if candidate.1 <= best.1 {
             (best, best_order) = (candidate, order);
         }

@@ -1,4 +1,4 @@
-//! The description of a quantised network, before it is packed.
+//! Describes a quantised network before it is packed.
 
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -10,7 +10,7 @@ use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 pub struct ModelSpec {
     /// Name of the model.
     pub name: String,
-    /// Where it comes from: free text.
+    /// Origin of the weights, as free text.
     pub provenance: String,
     /// Parameters of its features.
     pub frontend: FrontendConfig,
@@ -47,7 +47,7 @@ pub struct PartSpec {
 pub struct OpSpec {
     /// The computation, and the tensors it reads.
     pub kind: OpKindSpec,
-    /// Applied to its result.
+    /// Activation of its result.
     pub activation: Activation,
     /// The tensor it writes.
     pub output: TensorSpec,
@@ -73,7 +73,7 @@ pub enum OpKindSpec<C = ChannelRules> {
         input: usize,
         /// Kernel, stride and padding; positions outside the map read as real zero.
         window: Window,
-        /// Weights, and what becomes of each output channel.
+        /// Weights and the rule of each output channel.
         channels: C,
     },
     /// A linear layer over all values of its input in NHWC order, to a 1 x 1 map. The kernels are
@@ -81,7 +81,7 @@ pub enum OpKindSpec<C = ChannelRules> {
     Linear {
         /// The tensor it reads.
         input: usize,
-        /// Weights, and what becomes of each output channel.
+        /// Weights and the rule of each output channel.
         channels: C,
     },
     /// A sum of two tensors of one shape.
@@ -109,7 +109,7 @@ pub enum OpKindSpec<C = ChannelRules> {
 }
 
 impl<C> OpKindSpec<C> {
-    /// Returns what the packed engine calls it.
+    /// Returns the packed engine's kind of operator.
     pub fn op_kind(&self) -> OpKind {
         match self {
             Self::Convolution { .. } => OpKind::Convolution,
@@ -183,11 +183,10 @@ impl<C> OpKindSpec<C> {
     }
 }
 
-/// Weights, and what becomes of each output channel:
-/// `y[o] = gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o]` in real numbers, where
-/// `w = weights * scale[o]` and `adapter = adapter * scale[o]`. Batch norm makes `gain` and `shift`; a
-/// plain bias makes `shift` with a gain of one. Tables that are equal are stored once, whichever
-/// operators they belong to.
+/// Weights and the rule of each output channel: `y[o] = gain[o] * (sum(x * w[o]) + sum(centre *
+/// adapter[o])) + shift[o]` in real numbers, where `w = weights * scale[o]` and `adapter = adapter *
+/// scale[o]`. Batch norm gives `gain` and `shift`; a plain bias gives `shift` with a gain of one. Equal
+/// tables are stored once, whichever operators they belong to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelRules {
     /// Kernels, output channel outermost, input channel innermost.
@@ -199,14 +198,14 @@ pub struct ChannelRules {
     pub scale: Vec<f32>,
     /// Factor of each output channel; may be negative or zero.
     pub gain: Vec<f32>,
-    /// Added to each output channel.
+    /// Constant added to each output channel.
     pub shift: Vec<f32>,
 }
 
 /// Bounds of an operator's results.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
-    /// Nothing but the range of int8.
+    /// No bounds but the range of int8.
     #[default]
     Linear,
     /// `max(x, 0)`.

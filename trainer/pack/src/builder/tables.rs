@@ -1,4 +1,4 @@
-//! Real rules of channels to the tables of the constants.
+//! Converts the real rules of channels to tables of constants.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::{BuildError, ChannelRules};
 use mtslvr_runtime::model::wire::{OpRecord, SECTION_ALIGN};
 use mtslvr_runtime::nn::{Layout, Quantisation};
 
-/// The tables of a convolution or linear layer, still to be made.
+/// A convolution or linear layer whose tables are to be made.
 pub(super) struct Tables<'s> {
     pub rules: &'s ChannelRules,
     pub layout: Layout,

@@ -1,7 +1,10 @@
-//! The exported ONNX model as the packer reads it, interpreted in floats: nothing to install, nothing
-//! optimised.
+//! Interprets the exported ONNX model in floats, as the packer reads it. Needs nothing installed, and
+//! optimises nothing.
 
-use super::{Described, EngineError, OnnxMetadata, part_outputs};
+use super::described::Described;
+use super::error::EngineError;
+use super::onnx_metadata::OnnxMetadata;
+use super::parts::part_outputs;
 use crate::graph::Graph;
 use crate::{interpret, onnx};
 use mtslvr_runtime::backbone::{Backbone, EmbedError};

@@ -1,4 +1,4 @@
-//! What an exported ONNX file says of itself beside its graph, as text in its metadata.
+//! Reads and writes the metadata of an ONNX file, which describes the model beside its graph.
 //!
 //! The frontend is described by lines `key = value`, a subset of TOML, so that the metadata entry
 //! `mtslvr.frontend` and a frontend file given by hand for a foreign model are one format:
@@ -47,16 +47,16 @@ pub enum Layout {
 /// The frontend's parameters and the layout of the graph's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FrontendDescription {
-    /// How samples become a patch.
+    /// Parameters of the features.
     pub config: FrontendConfig,
-    /// How the patch lies in the graph's input.
+    /// Order of the patch's axes in the graph's input.
     pub layout: Layout,
 }
 
-/// What the metadata of an ONNX file holds; absent entries are `None`.
+/// Metadata of an ONNX file; absent entries are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OnnxMetadata {
-    /// How to make patches.
+    /// Frontend, and layout of the patch.
     pub frontend: Option<FrontendDescription>,
     /// Mean embedding over base audio.
     pub base_mean: Option<Vec<f32>>,
@@ -64,36 +64,46 @@ pub struct OnnxMetadata {
     pub parts: Option<Vec<(String, f32)>>,
     /// How alike the directions of unrelated sounds are.
     pub reference: Option<Reference>,
-    /// Where the weights come from.
+    /// Origin of the weights.
     pub provenance: Option<String>,
 }
 
-/// What is wrong with the metadata of an ONNX file or with a frontend file.
-#[derive(Clone, Debug, PartialEq)]
+/// Errors of the metadata of an ONNX file, or of a frontend file.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
     /// A metadata entry that is needed is not there.
+    #[error(
+        "the metadata has no `{0}`; export it with `mtslvr export`, or give what is missing by hand"
+    )]
     Missing(&'static str),
     /// A line is not of the form `key = value`.
+    #[error("`{0}` is not a line of the form `key = value`")]
     Line(String),
     /// A key that the frontend description does not know.
+    #[error("`{0}` is no frontend parameter; known are {known}", known = KEYS.join(", "))]
     UnknownKey(String),
     /// A key of the frontend description is not there.
+    #[error("the frontend parameter `{0}` is missing")]
     MissingKey(&'static str),
     /// A value cannot be read as what its key needs.
+    #[error("`{key}` is `{found}`, expected {expected}")]
     Value {
         /// The key.
         key: String,
         /// The text found.
         found: String,
-        /// What was expected.
+        /// Form that was expected.
         expected: &'static str,
     },
     /// The parameters do not make a frontend.
+    #[error("the frontend cannot be used: {0}")]
     Frontend(FrontendConfigError),
     /// The parts do not make an embedding.
+    #[error("`{KEY_PARTS}`: {0}")]
     Parts(PartsError),
     /// The base mean is not as long as an embedding.
+    #[error("`{KEY_BASE_MEAN}` holds {found} values, but an embedding has {expected}")]
     BaseMeanLength {
         /// Values found.
         found: usize,
@@ -101,37 +111,6 @@ pub enum MetadataError {
         expected: usize,
     },
 }
-
-impl core::fmt::Display for MetadataError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Missing(key) => write!(
-                f,
-                "the metadata has no `{key}`; export it with `mtslvr export`, or give what is missing by hand"
-            ),
-            Self::Line(line) => write!(f, "`{line}` is not a line of the form `key = value`"),
-            Self::UnknownKey(key) => write!(
-                f,
-                "`{key}` is no frontend parameter; known are {}",
-                KEYS.join(", ")
-            ),
-            Self::MissingKey(key) => write!(f, "the frontend parameter `{key}` is missing"),
-            Self::Value {
-                key,
-                found,
-                expected,
-            } => write!(f, "`{key}` is `{found}`, expected {expected}"),
-            Self::Frontend(error) => write!(f, "the frontend cannot be used: {error}"),
-            Self::Parts(error) => write!(f, "`{KEY_PARTS}`: {error}"),
-            Self::BaseMeanLength { found, expected } => write!(
-                f,
-                "`{KEY_BASE_MEAN}` holds {found} values, but an embedding has {expected}"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for MetadataError {}
 
 /// Keys of a frontend description, in the order in which they are written.
 const KEYS: [&str; 11] = [
@@ -149,7 +128,11 @@ const KEYS: [&str; 11] = [
 ];
 
 impl FrontendDescription {
-    /// Reads a description; `layout` may be left out (`time-mel`), everything else must be there.
+    /// Reads a description. `layout` may be left out and is then `time-mel`; every other key must be there.
+    ///
+    /// # Errors
+    /// [`MetadataError`] if a line is not `key = value`, a key is unknown or missing, a value is not of its
+    /// key's kind, or the values together are no usable front end.
     pub fn parse(text: &str) -> Result<Self, MetadataError> {
         let mut values: [Option<&str>; KEYS.len()] = [None; KEYS.len()];
         for line in text.lines() {
@@ -197,7 +180,7 @@ impl FrontendDescription {
         Ok(Self { config, layout })
     }
 
-    /// The text that [`Self::parse`] reads back to the same bits.
+    /// Returns the text that [`Self::parse`] reads back to the same bits.
     pub fn write(&self) -> String {
         let c = &self.config;
         let layout = match self.layout {
@@ -228,6 +211,9 @@ impl FrontendDescription {
 
 impl OnnxMetadata {
     /// Reads the entries through `get`, which returns the text of a metadata key.
+    ///
+    /// # Errors
+    /// [`MetadataError`] if an entry is there whose text is not of its key's kind.
     pub fn read(mut get: impl FnMut(&str) -> Option<String>) -> Result<Self, MetadataError> {
         let numbers = |key: &str, text: &str| {
             text.split_whitespace()
@@ -267,7 +253,7 @@ impl OnnxMetadata {
         })
     }
 
-    /// The entries that are there, as pairs of key and text.
+    /// Returns the entries that are there, as pairs of key and text.
     pub fn entries(&self) -> Vec<(&'static str, String)> {
         let mut entries = Vec::new();
         if let Some(frontend) = &self.frontend {
@@ -292,7 +278,7 @@ impl OnnxMetadata {
     }
 }
 
-/// A number that must also be finite.
+/// Reads a number, which must be finite.
 fn number<T: core::str::FromStr + PartialOrd>(
     key: &str,
     text: &str,

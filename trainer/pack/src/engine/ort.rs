@@ -1,6 +1,9 @@
-//! The exported ONNX model through ONNX Runtime, whose shared library is loaded at run time.
+//! Runs the exported ONNX model in ONNX Runtime, whose shared library is loaded at run time.
 
-use super::{Described, EngineError, OnnxMetadata, part_outputs};
+use super::described::{Described, read_model};
+use super::error::EngineError;
+use super::onnx_metadata::OnnxMetadata;
+use super::parts::part_outputs;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::space::EmbeddingSpace;
 use ort::environment::Environment;
@@ -29,11 +32,7 @@ impl OrtBackbone {
 
     /// Opens an ONNX file that describes itself in its metadata.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
-        let model = path.as_ref().display().to_string();
-        let bytes = std::fs::read(&path).map_err(|source| EngineError::Read {
-            model: model.clone(),
-            source,
-        })?;
+        let (model, bytes) = read_model(path.as_ref())?;
         Self::from_bytes(&bytes, &model, None)
     }
 
@@ -48,11 +47,7 @@ impl OrtBackbone {
             model: model.to_owned(),
             reason,
         };
-        let session = Session::builder(environment()?)
-            .map_err(|error| error.to_string())
-            .and_then(|builder| builder.with_intra_threads(1).map_err(|e| e.to_string()))
-            .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| e.to_string()))
-            .map_err(graph_error)?;
+        let session = open_session(bytes, model)?;
         let metadata = match metadata {
             Some(given) => given,
             None => {
@@ -165,8 +160,20 @@ impl core::fmt::Debug for OrtBackbone {
     }
 }
 
-/// The one environment of this process. Failure is kept too: the library is looked for once.
-pub(super) fn environment() -> Result<&'static Environment, EngineError> {
+/// Opens an ONNX model in memory, to run on one thread; errors call it `model`.
+pub(super) fn open_session(bytes: &[u8], model: &str) -> Result<Session, EngineError> {
+    Session::builder(environment()?)
+        .map_err(|error| error.to_string())
+        .and_then(|builder| builder.with_intra_threads(1).map_err(|e| e.to_string()))
+        .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| e.to_string()))
+        .map_err(|reason| EngineError::Graph {
+            model: model.to_owned(),
+            reason,
+        })
+}
+
+/// Returns the one environment of this process. A failure is kept too: the library is looked for once.
+fn environment() -> Result<&'static Environment, EngineError> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     ENVIRONMENT
         .get_or_init(|| create_environment(std::env::var_os(ORT_LIBRARY_VARIABLE).map(Into::into)))

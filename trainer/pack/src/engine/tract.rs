@@ -1,6 +1,9 @@
-//! The exported ONNX model through tract: pure Rust, nothing to install.
+//! Runs the exported ONNX model in tract: pure Rust, nothing to install.
 
-use super::{Described, EngineError, MetadataError, OnnxMetadata, part_outputs};
+use super::described::{Described, read_model};
+use super::error::EngineError;
+use super::onnx_metadata::{KEY_FRONTEND, Layout, MetadataError, OnnxMetadata};
+use super::parts::part_outputs;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::space::EmbeddingSpace;
 use std::path::Path;
@@ -18,11 +21,7 @@ pub struct TractBackbone {
 impl TractBackbone {
     /// Opens an ONNX file that describes itself in its metadata.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
-        let model = path.as_ref().display().to_string();
-        let bytes = std::fs::read(&path).map_err(|source| EngineError::Read {
-            model: model.clone(),
-            source,
-        })?;
+        let (model, bytes) = read_model(path.as_ref())?;
         Self::from_bytes(&bytes, &model, None)
     }
 
@@ -65,7 +64,7 @@ impl TractBackbone {
         let Some(frontend) = metadata.frontend else {
             return Err(EngineError::Metadata {
                 model: model.to_owned(),
-                source: MetadataError::Missing(super::KEY_FRONTEND),
+                source: MetadataError::Missing(KEY_FRONTEND),
             });
         };
         let (frames, mels) = (
@@ -73,8 +72,8 @@ impl TractBackbone {
             frontend.config.mels as usize,
         );
         let shape = match frontend.layout {
-            super::Layout::TimeMel => [1, 1, frames, mels],
-            super::Layout::MelTime => [1, 1, mels, frames],
+            Layout::TimeMel => [1, 1, frames, mels],
+            Layout::MelTime => [1, 1, mels, frames],
         };
         let typed = framework
             .model_for_proto_model(&proto)

@@ -1,8 +1,9 @@
-//! Models of waveforms in ONNX Runtime: public networks that hear samples and say what they hear,
-//! whoever exported them.
+//! Runs models of waveforms in ONNX Runtime: public networks that take samples and return features or
+//! classes, from any exporter.
 
-use super::ort::environment;
-use super::{EngineError, KEY_FRONTEND};
+use super::KEY_FRONTEND;
+use super::error::EngineError;
+use super::ort::open_session;
 #[cfg(feature = "onnx")]
 use crate::onnx::pb;
 use ort::session::Session;
@@ -30,11 +31,11 @@ pub struct WaveformModel {
 }
 
 impl WaveformModel {
-    /// Opens a model in memory, to hear windows of `window` samples and give its output `output`;
-    /// errors call it `model`. Hears one silent window to learn the number of values.
+    /// Opens a model in memory for windows of `window` samples and its output `output`; errors call it
+    /// `model`. Runs it once on silence to learn the number of values.
     ///
     /// # Errors
-    /// [`EngineError`]: there is no library, or the model is not of this form.
+    /// [`EngineError`] if there is no library, or the model is not of this form.
     pub fn from_bytes(
         bytes: &[u8],
         model: &str,
@@ -45,11 +46,7 @@ impl WaveformModel {
             model: model.to_owned(),
             reason,
         };
-        let session = Session::builder(environment()?)
-            .map_err(|error| error.to_string())
-            .and_then(|builder| builder.with_intra_threads(1).map_err(|e| e.to_string()))
-            .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| e.to_string()))
-            .map_err(graph_error)?;
+        let session = open_session(bytes, model)?;
         let [input] = session.inputs() else {
             return Err(graph_error(format!(
                 "it has {} inputs, expected one, of samples",
@@ -92,16 +89,17 @@ impl WaveformModel {
         Ok(opened)
     }
 
-    /// Number of values that it says of a window.
+    /// Returns the number of values for a window.
     pub fn dim(&self) -> usize {
         self.dim
     }
 
-    /// Says what it hears in `windows`, one after the other, each of the samples that it was opened for:
-    /// [`Self::dim`] values for each. A window is fitted to the model's input by [`fitted`].
+    /// Returns the output for `windows`, which lie one after the other and have the length that the
+    /// model was opened for: [`Self::dim`] values for each. [`fitted`] fits a window to the model's
+    /// input.
     ///
     /// # Errors
-    /// [`EngineError`]: the model fails, or its output is not `[batch, values]`.
+    /// [`EngineError`] if the model fails, or its output is not `[batch, values]`.
     ///
     /// # Panics
     /// If `windows` is not a whole number of windows.
@@ -121,14 +119,14 @@ impl WaveformModel {
             for window in windows.chunks_exact(self.window) {
                 input.extend_from_slice(&fitted(window, self.samples));
             }
-            // Rows of a fixed batch that nobody asked for are silent.
+            // A fixed batch is filled up with silent rows.
             input.resize(rows * self.samples, 0.0);
             said.extend(self.run(&input, rows, count)?);
         }
         Ok(said)
     }
 
-    /// Runs `rows` rows of samples; gives the values of the first `count`.
+    /// Runs `rows` rows of samples; returns the values of the first `count`.
     fn run(&mut self, input: &[f32], rows: usize, count: usize) -> Result<Vec<f32>, EngineError> {
         let failed = |reason: String| EngineError::Run {
             model: self.model.clone(),
@@ -208,8 +206,8 @@ pub fn waveform_output(bytes: &[u8]) -> Option<String> {
     usual.or_else(|| outputs.next()).cloned()
 }
 
-/// A window as an input of `samples` samples takes it: its middle where it is longer, repeated from its
-/// beginning where it is shorter, as a clip that is too short for a patch is.
+/// Fits a window to an input of `samples` samples: takes the middle of a longer one, and repeats a
+/// shorter one from its beginning, as is done with a clip that is too short for a patch.
 pub fn fitted(window: &[f32], samples: usize) -> Cow<'_, [f32]> {
     if window.len() >= samples {
         let start = (window.len() - samples) / 2;

@@ -1,4 +1,4 @@
-//! Tells what is in an ONNX model.
+//! Describes the contents of an ONNX model.
 
 use super::{
     FlashParts, Inspection, Needs, Operator, Part, RamParts, Stored, clip_buffer, pair, statistics,
@@ -55,7 +55,7 @@ impl Inspection {
 }
 
 impl FlashParts {
-    /// Counts those of an operator with weights in floats.
+    /// Counts the bytes of an operator with weights in floats.
     fn of_float_op(op: &Op, stored: &mut Stored) -> Self {
         let Some(channels) = op.kind.channels() else {
             return Self::default();

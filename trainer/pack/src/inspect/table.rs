@@ -1,4 +1,4 @@
-//! An inspection as text: facts line by line, then a table of operators.
+//! Writes an inspection as text: facts line by line, then a table of operators.
 
 use super::{FlashParts, Inspection, Part};
 use mtslvr_runtime::fewshot::REFERENCE_TAILS;
@@ -6,12 +6,26 @@ use std::fmt;
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.origin(f)?;
+        self.sizes(f)?;
+        self.frontend_line(f)?;
+        self.embedding(f)?;
+        self.operator_table(f)?;
+        if let Some(plan) = &self.memory_plan {
+            write!(f, "\n{plan}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Inspection {
+    /// Writes name, provenance and hash, as far as the model has them.
+    fn origin(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.name.is_empty() {
             writeln!(f, "name        {}", self.name)?;
         }
         for (index, line) in self.provenance.lines().enumerate() {
-            let label = if index == 0 { "provenance" } else { "" };
-            writeln!(f, "{label:<12}{line}")?;
+            writeln!(f, "{:<12}{line}", label(index, "provenance"))?;
         }
         if let Some(hash) = &self.hash {
             let verified = match hash.verified {
@@ -20,6 +34,11 @@ impl fmt::Display for Inspection {
             };
             writeln!(f, "hash        {}{verified}", hash.stated)?;
         }
+        Ok(())
+    }
+
+    /// Writes the bytes of flash and RAM and the number of multiply-accumulates.
+    fn sizes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FlashParts {
             weights,
             adapters,
@@ -45,7 +64,10 @@ impl fmt::Display for Inspection {
             "MAC         {} a patch, {} operators",
             millions(self.macs),
             self.operators.len()
-        )?;
+        )
+    }
+
+    fn frontend_line(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = &self.frontend;
         writeln!(
             f,
@@ -60,9 +82,12 @@ impl fmt::Display for Inspection {
             c.floor,
             c.mean,
             c.scale
-        )?;
+        )
+    }
+
+    /// Writes the parts of an embedding and what is known of embeddings in general.
+    fn embedding(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, part) in self.parts.iter().enumerate() {
-            let label = if index == 0 { "embedding" } else { "" };
             let Part {
                 name,
                 len,
@@ -71,21 +96,26 @@ impl fmt::Display for Inspection {
             } = part;
             writeln!(
                 f,
-                "{label:<12}{name}: {len} values, share {share}, alone {} MAC",
+                "{:<12}{name}: {len} values, share {share}, alone {} MAC",
+                label(index, "embedding"),
                 millions(*macs)
             )?;
         }
-        if let Some(s) = &self.statistics {
-            writeln!(
-                f,
-                "statistics  length of the base mean {:.4}",
-                s.base_mean_norm
-            )?;
-            let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
-            let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
-            let tails: Vec<String> = tails.collect();
-            writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
-        }
+        let Some(s) = &self.statistics else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "statistics  length of the base mean {:.4}",
+            s.base_mean_norm
+        )?;
+        let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
+        let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
+        let tails: Vec<String> = tails.collect();
+        writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))
+    }
+
+    fn operator_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\n  #  {:<18} {:>12} {:>12} {:>7} {:>7} {:>9} {:>9}  name",
@@ -93,6 +123,7 @@ impl fmt::Display for Inspection {
         )?;
         for (index, op) in self.operators.iter().enumerate() {
             let kind = if op.adapter {
+                // The column has no room for more.
                 format!("{} (adapted)", op.kind.replace("convolution", "conv"))
             } else {
                 op.kind.clone()
@@ -109,11 +140,13 @@ impl fmt::Display for Inspection {
                 op.name.as_deref().unwrap_or("")
             )?;
         }
-        if let Some(plan) = &self.memory_plan {
-            write!(f, "\n{plan}")?;
-        }
         Ok(())
     }
+}
+
+/// Returns the label of line `index` of a fact that may take several: the first alone has it.
+fn label(index: usize, label: &str) -> &str {
+    if index == 0 { label } else { "" }
 }
 
 fn millions(macs: u64) -> String {

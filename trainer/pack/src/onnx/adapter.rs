@@ -1,12 +1,12 @@
-//! Joins adapters when a graph is read: a 1x1 beside a kernel joins it as an adapter, a 1x1
-//! behind one can only be composed with it.
+//! Joins adapters when a graph is read: a 1x1 convolution beside a kernel becomes its adapter; one
+//! behind a kernel can only be composed with it.
 
 use crate::builder::Activation;
 use crate::graph::{Channels, Op, OpKind};
 use mtslvr_runtime::nn::Window;
 
-/// The 1x1 convolution `point` behind the linear convolution `inner`, as one convolution: its
-/// kernels are `sum over m of point[o][m] * inner[m]`.
+/// Composes the linear convolution `inner` and the 1x1 convolution `point` behind it: the kernels are
+/// `sum over m of point[o][m] * inner[m]`.
 pub(super) fn compose(inner: &Op, point: &Channels) -> Option<Op> {
     let OpKind::Convolution { channels, .. } = &inner.kind else {
         return None;
@@ -100,7 +100,7 @@ pub(super) fn join_kernels(main: &Op, other: &Op) -> Option<Op> {
     Some(joined)
 }
 
-/// Whether two operators are linear convolutions of the same values with the same window.
+/// Tells whether two operators are linear convolutions of the same values with the same window.
 pub(super) fn same_reading(a: &Op, b: &Op) -> bool {
     match (&a.kind, &b.kind) {
         (
@@ -118,7 +118,7 @@ pub(super) fn same_reading(a: &Op, b: &Op) -> bool {
     }
 }
 
-/// The same with a gain of one: the gain taken into the kernels. `None` with an adapter.
+/// Takes the gain into the kernels, so that it is one. `None` with an adapter.
 fn plain_kernels(channels: &Channels) -> Option<Channels> {
     if channels.adapter.is_some() {
         return None;

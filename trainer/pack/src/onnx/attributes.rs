@@ -1,4 +1,4 @@
-//! A node's attributes and what they say of windows.
+//! Reads a node's attributes, and windows from them.
 
 use super::pb::{AttributeProto, NodeProto};
 use crate::engine::Layout;
@@ -22,7 +22,7 @@ pub fn ints<'n>(node: &'n NodeProto, name: &str) -> Option<&'n [i64]> {
     find(node, name).map(|attribute| &attribute.ints[..])
 }
 
-/// The window of a convolution or pool over `input`, height being time. `kernel` is in the order
+/// Reads the window of a convolution or pool over `input`, height being time. `kernel` is in the order
 /// of the graph's axes, as all attributes are.
 pub fn window(
     node: &NodeProto,
@@ -30,67 +30,19 @@ pub fn window(
     input: Shape,
     layout: Layout,
 ) -> Result<Window, String> {
-    let pair = |name: &str, default: usize| -> Result<[usize; 2], String> {
-        match ints(node, name) {
-            None | Some([]) => Ok([default; 2]),
-            Some(&[a, b]) => match (usize::try_from(a), usize::try_from(b)) {
-                (Ok(a), Ok(b)) if a > 0 && b > 0 => Ok([a, b]),
-                _ => Err(format!("{name} is [{a}, {b}], expected positive numbers")),
-            },
-            Some(other) => Err(format!(
-                "{name} has {} entries, expected 2: only two-dimensional windows are supported",
-                other.len()
-            )),
-        }
-    };
-    if pair("dilations", 1)? != [1, 1] {
+    if pair(node, "dilations", 1)? != [1, 1] {
         return Err("dilated windows are not supported".into());
     }
     if int(node, "ceil_mode", 0) != 0 {
         return Err("ceil_mode is not supported".into());
     }
-    let stride = pair("strides", 1)?;
-    let [height, width] = match layout {
+    let stride = pair(node, "strides", 1)?;
+    let size = match layout {
         Layout::TimeMel => [input.height, input.width],
         Layout::MelTime => [input.width, input.height],
     };
-    let automatic = find(node, "auto_pad").map_or(&b"NOTSET"[..], |a| &a.s);
-    let sides = |size: usize, axis: usize| {
-        // So many that the output has ceil(size / stride) positions.
-        let outputs = size.div_ceil(stride[axis]);
-        let total = ((outputs - 1) * stride[axis] + kernel[axis]).saturating_sub(size);
-        (total / 2, total - total / 2)
-    };
-    let [top, left, bottom, right] = match automatic {
-        b"NOTSET" | b"" => match ints(node, "pads") {
-            None | Some([]) => [0; 4],
-            Some(&[a, b, c, d]) => {
-                let mut pads = [0; 4];
-                for (pad, found) in pads.iter_mut().zip([a, b, c, d]) {
-                    *pad = usize::try_from(found)
-                        .map_err(|_| format!("pads hold {found}, expected none below 0"))?;
-                }
-                pads
-            }
-            Some(other) => return Err(format!("pads have {} entries, expected 4", other.len())),
-        },
-        b"VALID" => [0; 4],
-        b"SAME_UPPER" | b"SAME_LOWER" => {
-            let ((a, b), (c, d)) = (sides(height, 0), sides(width, 1));
-            if automatic == b"SAME_UPPER" {
-                [a, c, b, d]
-            } else {
-                [b, d, a, c]
-            }
-        }
-        other => {
-            return Err(format!(
-                "auto_pad {} is not supported",
-                String::from_utf8_lossy(other)
-            ));
-        }
-    };
-    let window = match layout {
+    let [top, left, bottom, right] = padding(node, kernel, stride, size)?;
+    Ok(match layout {
         Layout::TimeMel => Window {
             kernel,
             stride,
@@ -111,6 +63,66 @@ pub fn window(
                 right: bottom,
             },
         },
-    };
-    Ok(window)
+    })
+}
+
+/// Reads an attribute of two positive numbers, one for each axis; both are `default` without it.
+fn pair(node: &NodeProto, name: &str, default: usize) -> Result<[usize; 2], String> {
+    match ints(node, name) {
+        None | Some([]) => Ok([default; 2]),
+        Some(&[a, b]) => match (usize::try_from(a), usize::try_from(b)) {
+            (Ok(a), Ok(b)) if a > 0 && b > 0 => Ok([a, b]),
+            _ => Err(format!("{name} is [{a}, {b}], expected positive numbers")),
+        },
+        Some(other) => Err(format!(
+            "{name} has {} entries, expected 2: only two-dimensional windows are supported",
+            other.len()
+        )),
+    }
+}
+
+/// Reads the padding `[top, left, bottom, right]` of a map of `size`, all in the order of the graph's
+/// axes: given by `pads`, or by `auto_pad`.
+fn padding(
+    node: &NodeProto,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    size: [usize; 2],
+) -> Result<[usize; 4], String> {
+    let automatic = find(node, "auto_pad").map_or(&b"NOTSET"[..], |a| &a.s);
+    match automatic {
+        b"NOTSET" | b"" => match ints(node, "pads") {
+            None | Some([]) => Ok([0; 4]),
+            Some(&[a, b, c, d]) => {
+                let mut pads = [0; 4];
+                for (pad, found) in pads.iter_mut().zip([a, b, c, d]) {
+                    *pad = usize::try_from(found)
+                        .map_err(|_| format!("pads hold {found}, expected none below 0"))?;
+                }
+                Ok(pads)
+            }
+            Some(other) => Err(format!("pads have {} entries, expected 4", other.len())),
+        },
+        b"VALID" => Ok([0; 4]),
+        b"SAME_UPPER" | b"SAME_LOWER" => {
+            let sides = |axis: usize| {
+                // Enough that the output has ceil(size / stride) positions.
+                let outputs = size[axis].div_ceil(stride[axis]);
+                let covered = (outputs - 1) * stride[axis] + kernel[axis];
+                let total = covered.saturating_sub(size[axis]);
+                (total / 2, total - total / 2)
+            };
+            let ((a, b), (c, d)) = (sides(0), sides(1));
+            // The two differ in the side that gets an odd position.
+            Ok(if automatic == b"SAME_UPPER" {
+                [a, c, b, d]
+            } else {
+                [b, d, a, c]
+            })
+        }
+        other => Err(format!(
+            "auto_pad {} is not supported",
+            String::from_utf8_lossy(other)
+        )),
+    }
 }

@@ -1,4 +1,4 @@
-//! A graph as a file, and the parts of a graph that every writer needs.
+//! Writes a graph as a file, and makes the pieces of a graph that every writer needs.
 
 use super::{OPSET, pb};
 use crate::EmbeddingStatistics;
@@ -48,7 +48,7 @@ pub fn file(
     model.encode_to_vec()
 }
 
-/// An attribute that is one integer.
+/// Makes an attribute that is one integer.
 pub fn int(name: &str, value: i64) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.into(),
@@ -58,7 +58,7 @@ pub fn int(name: &str, value: i64) -> pb::AttributeProto {
     }
 }
 
-/// An attribute that is a list of integers.
+/// Makes an attribute that is a list of integers.
 pub fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     pb::AttributeProto {
         name: name.into(),
@@ -68,7 +68,7 @@ pub fn ints(name: &str, values: &[i64]) -> pb::AttributeProto {
     }
 }
 
-/// A float value of shape `[batch, ..dims]`.
+/// Describes a float value of shape `[batch, ..dims]`.
 pub fn value_info(name: &str, dims: &[i64]) -> pb::ValueInfoProto {
     use pb::tensor_shape_proto::{Dimension, dimension::Value};
     let dimension = |value: Value| Dimension {

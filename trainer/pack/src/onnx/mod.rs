@@ -1,7 +1,8 @@
-//! ONNX, the interchange: read from any exporter's files, and written from a packed model.
+//! Reads ONNX files of any exporter, and writes packed models as ONNX.
 
 mod adapter;
 mod attributes;
+mod error;
 mod file;
 mod path;
 pub mod proto;
@@ -11,11 +12,12 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+pub use error::{ImportError, SUPPORTED};
 pub use file::{file, int, ints, value_info};
 /// The messages that an ONNX file is made of.
 pub use proto as pb;
 pub use quantised::write_quantised;
-pub use read::{ImportError, SUPPORTED, read, read_metadata, with_metadata};
+pub use read::{read, read_metadata, with_metadata};
 
 /// Operator set that the writer declares.
 pub const OPSET: i64 = 17;

@@ -1,15 +1,15 @@
 //! Reads one output of an ONNX graph: walks from it back to the input, and joins nodes to the
 //! operators of the packed engine (convolution + adapter + batch norm + ReLU are one).
 //!
-//! Each output is read as if it were the only one. What several have in common comes out the same each
-//! time, and the graph that grows takes it once.
+//! Each output is read as if it were the only one. Operators that several outputs share come out the
+//! same each time, and the graph takes them once.
 
 mod channels;
 mod layers;
 mod maps;
 
+use super::error::ImportError;
 use super::pb::{GraphProto, NodeProto};
-use super::read::ImportError;
 use super::tensor::Constant;
 use crate::builder::Activation;
 use crate::engine::{FrontendDescription, Layout};
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 /// A value of the graph while an output is read.
 #[derive(Clone)]
 struct Value {
-    /// The tensor that holds it, once an operator has been put out for it.
+    /// The tensor that holds it, once its operator is in the graph.
     tensor: Option<usize>,
     /// The operator that makes it, while norms, adapters or an activation can still join.
     pending: Option<Op>,
@@ -99,7 +99,8 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             let Some(name) = node.output.first() else {
                 continue;
             };
-            // With its activation an operator is complete; what several nodes read is computed once.
+            // An operator is complete with its activation, or as soon as several nodes read it: it must
+            // then be computed once.
             let complete = value
                 .pending
                 .as_ref()
@@ -121,7 +122,7 @@ impl<'g, 'b> OutputReader<'g, 'b> {
         Ok(tensor)
     }
 
-    /// Indices of the nodes that `output` needs, each after those it needs itself.
+    /// Returns the indices of the nodes that `output` needs, each after those it needs itself.
     fn ancestors(&self, output: &'g str) -> Result<Vec<usize>, ImportError> {
         let mut order = Vec::new();
         let mut entered = vec![false; self.nodes.len()];
@@ -204,7 +205,7 @@ impl<'g, 'b> OutputReader<'g, 'b> {
         })
     }
 
-    /// The result of an operator that has just been read; a pool is put out at once.
+    /// Makes the value of an operator that has just been read. A pool is added to the graph at once.
     fn put(&mut self, node: &NodeProto, kind: OpKind, output: Shape, flat: bool) -> Value {
         let op = Op {
             name: node_name(node),
@@ -226,7 +227,8 @@ impl<'g, 'b> OutputReader<'g, 'b> {
         }
     }
 
-    /// The tensor that holds the value `name`; puts out its operator if that is still pending.
+    /// Returns the tensor that holds the value `name`; adds its operator to the graph if that is still
+    /// pending.
     fn tensor(&mut self, name: &str) -> Result<usize, String> {
         let value = self
             .values
@@ -251,11 +253,11 @@ fn node_name(node: &NodeProto) -> String {
     }
 }
 
-/// Why a node cannot be taken.
+/// Explains why a node cannot be taken.
 enum NodeError {
     /// Its operator is unknown.
     Unsupported,
-    /// Its operator is known, but not used like this.
+    /// Its operator is known, but not in this use.
     Reason(String),
 }
 

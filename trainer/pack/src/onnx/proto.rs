@@ -162,7 +162,7 @@ pub mod attribute_proto {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
     #[repr(i32)]
     pub enum AttributeType {
-        /// Not said.
+        /// Not stated.
         Undefined = 0,
         /// `f`.
         Float = 1,
@@ -238,7 +238,7 @@ pub mod tensor_proto {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
     #[repr(i32)]
     pub enum DataType {
-        /// Not said.
+        /// Not stated.
         Undefined = 0,
         /// 32-bit float.
         Float = 1,

@@ -1,9 +1,9 @@
 //! Writes a packed model as ONNX with `QuantizeLinear` and `DequantizeLinear` around every operator:
 //! the form in which ONNX Runtime computes in int8.
 //!
-//! Adapters are folded into their kernels, so that operators that share kernels in the packed model each
-//! have their own, and a channel whose folded weights leave the range of an `i8` is quantised anew: the
-//! result is the packed model's but for rounding.
+//! Adapters are folded into their kernels. So operators that share kernels in the packed model each
+//! have their own, and a channel whose folded weights leave the range of an `i8` is quantised again:
+//! the results are those of the packed model up to rounding.
 
 use super::pb::tensor_proto::DataType;
 use super::{file, int, ints, pb, value_info};
@@ -65,13 +65,13 @@ struct Kernels {
     weights: Vec<i8>,
     /// Real value of one step, of each output channel; positive.
     scale: Vec<f32>,
-    /// In steps of input scale times weight scale.
+    /// Biases, in steps of input scale times weight scale.
     bias: Vec<i32>,
 }
 
 impl Writer {
-    /// Writes an operator over the `values` of the tensors before it; gives the dequantised value of its
-    /// result.
+    /// Writes an operator over the `values` of the tensors before it; returns the dequantised value of
+    /// its result.
     fn operator(&mut self, op: &Op<'_>, values: &[String]) -> String {
         let name = &op.index.to_string();
         let tables = &op.tables;
@@ -120,7 +120,7 @@ impl Writer {
         self.rounded(&value, name, to)
     }
 
-    /// `value`, behind a ReLU where the least result `lo` is real zero.
+    /// Returns `value`, with a ReLU behind it where the least result `lo` is real zero.
     fn rectified(&mut self, value: String, lo: i8, to: Quantisation) -> String {
         if lo != to.zero_point {
             return value;
@@ -130,7 +130,7 @@ impl Writer {
         rectified
     }
 
-    /// Quantises and dequantises `value`; gives what comes of it.
+    /// Quantises and dequantises `value`; returns the result.
     fn rounded(&mut self, value: &str, name: &str, quantisation: Quantisation) -> String {
         let scale = self.constant(
             format!("{name}/scale"),
@@ -161,7 +161,7 @@ impl Writer {
         real
     }
 
-    /// The dequantised weights of an operator.
+    /// Returns the dequantised weights of an operator.
     fn weights(&mut self, name: &str, op: &Op<'_>, kernels: &Kernels) -> String {
         let [height, width] = op.window.kernel;
         let (outputs, inputs) = (op.output.shape.channels, op.input.shape.channels);
@@ -178,7 +178,7 @@ impl Writer {
         )
     }
 
-    /// The dequantised bias of an operator.
+    /// Returns the dequantised bias of an operator.
     fn bias(&mut self, name: &str, kernels: &Kernels, from: Quantisation) -> String {
         let outputs = kernels.bias.len();
         let bytes: Vec<u8> = kernels.bias.iter().flat_map(|b| b.to_le_bytes()).collect();
@@ -246,7 +246,7 @@ impl Writer {
     }
 }
 
-/// Folds an operator's adapter into its kernels, whose results have the steps of `made`.
+/// Folds an operator's adapter into its kernels, whose results have the quantisation of `made`.
 fn kernels(op: &Op<'_>, made: Quantisation) -> Kernels {
     let tables = &op.tables;
     let from = op.input.quantisation;
@@ -276,7 +276,7 @@ fn kernels(op: &Op<'_>, made: Quantisation) -> Kernels {
         let pre = i32::from(tables.requantisation.pre);
         let gain = f64::from(multiplier) * 2f64.powi(pre - 32) * f64::from(made.scale)
             / f64::from(from.scale);
-        // Scales are positive: a negative gain turns the weights round.
+        // Scales are positive, so a negative gain changes the sign of the weights.
         let sign = if gain < 0.0 { -1.0 } else { 1.0 };
         let greatest = folded.iter().map(|w| w.abs()).max().unwrap_or(0);
         let shrink = 127.0 / f64::from(greatest.max(127));
@@ -292,7 +292,7 @@ fn kernels(op: &Op<'_>, made: Quantisation) -> Kernels {
     kernels
 }
 
-/// A linear layer as the convolution that it is, its kernel as large as the map.
+/// Returns a linear layer as a convolution whose kernel is as large as the map.
 fn as_convolution<'m>(op: &Op<'m>) -> Op<'m> {
     let mut op = *op;
     if op.kind == OpKind::Linear {
@@ -301,7 +301,7 @@ fn as_convolution<'m>(op: &Op<'m>) -> Op<'m> {
     op
 }
 
-/// Kernel, stride and padding as ONNX has them.
+/// Returns kernel, stride and padding as ONNX attributes.
 fn window(window: &Window) -> Vec<pb::AttributeProto> {
     let pad = window.padding;
     let pads = [pad.top, pad.left, pad.bottom, pad.right].map(|pad| pad as i64);

@@ -1,73 +1,21 @@
 //! Reads an ONNX file, our own or another exporter's, as a [`Graph`].
 
+use super::error::ImportError;
 use super::path::OutputReader;
 use super::pb;
 use super::tensor::Constant;
-use crate::engine::{
-    FrontendDescription, KEY_FRONTEND, Layout, MetadataError, OnnxMetadata, part_outputs,
-};
+use crate::engine::{FrontendDescription, Layout, OnnxMetadata, part_outputs};
 use crate::graph::{Graph, GraphBuilder, Output};
 use mtslvr_runtime::space::{Part, Parts};
 use prost::Message;
 use std::collections::HashMap;
 
-/// Operators that the importer takes, for error messages.
-pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul, Div (by constants), \
-     Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, Flatten, Reshape, Squeeze, \
-     Identity, Dropout, Constant";
-
-/// Why an ONNX file cannot be packed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// The bytes are no ONNX model.
-    #[error("not an ONNX model: {0}")]
-    NotOnnx(String),
-    /// An operator that the packed engine has nothing for.
-    #[error("node `{node}`: the operator {op} is not supported; supported are {SUPPORTED}")]
-    Operator {
-        /// Name of the node.
-        node: String,
-        /// Its operator.
-        op: String,
-    },
-    /// A supported operator used in a way that is not.
-    #[error("node `{node}` ({op}): {reason}")]
-    Node {
-        /// Name of the node.
-        node: String,
-        /// Its operator.
-        op: String,
-        /// What is in the way.
-        reason: String,
-    },
-    /// A constant cannot be read.
-    #[error("constant `{name}` holds {reason}")]
-    Constant {
-        /// Its name.
-        name: String,
-        /// What it holds.
-        reason: String,
-    },
-    /// The graph's inputs or outputs are not those of a backbone.
-    #[error("{0}")]
-    Interface(String),
-    /// The metadata cannot be read, or lacks the frontend.
-    #[error(transparent)]
-    Metadata(#[from] MetadataError),
-    /// No frontend is known.
-    #[error(
-        "the metadata has no `{KEY_FRONTEND}`: say how its input is made with --frontend FILE.toml \
-         (keys sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale, layout)"
-    )]
-    NoFrontend,
-}
-
-/// Reads a backbone: 1 to 8 outputs, which are the parts of its embeddings. `frontend` overrides what
-/// the file's metadata says.
+/// Reads a backbone: 1 to 8 outputs, which are the parts of its embeddings. `frontend` overrides the
+/// frontend in the file's metadata.
 ///
 /// # Errors
-/// [`ImportError`]: what of the file the packed engine has nothing for, or what it does not say.
+/// [`ImportError`] if the packed engine cannot express the graph, or the file does not say how its
+/// input is made.
 pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Graph, ImportError> {
     let model = decode(bytes)?;
     let metadata = metadata_of(&model)?;
@@ -109,12 +57,12 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     Ok(graph)
 }
 
-/// The metadata of an ONNX file, without a look at its graph.
+/// Reads the metadata of an ONNX file; its graph need not be one that can be read.
 pub fn read_metadata(bytes: &[u8]) -> Result<OnnxMetadata, ImportError> {
     metadata_of(&decode(bytes)?)
 }
 
-/// The bytes of an ONNX file with its metadata entries replaced by `metadata`.
+/// Returns the bytes of an ONNX file with its metadata entries replaced by `metadata`.
 pub fn with_metadata(bytes: &[u8], metadata: &OnnxMetadata) -> Result<Vec<u8>, ImportError> {
     let mut model = decode(bytes)?;
     for (key, value) in metadata.entries() {
@@ -141,7 +89,7 @@ fn metadata_of(model: &pb::ModelProto) -> Result<OnnxMetadata, ImportError> {
     })?)
 }
 
-/// Initialisers, Constant nodes, and Identity nodes of either, by name.
+/// Collects initialisers, Constant nodes, and Identity nodes of either, by name.
 fn constants(graph: &pb::GraphProto) -> Result<HashMap<&str, Constant>, ImportError> {
     let mut constants = HashMap::new();
     let error = |name: &str, reason| ImportError::Constant {
@@ -177,7 +125,7 @@ fn constants(graph: &pb::GraphProto) -> Result<HashMap<&str, Constant>, ImportEr
     Ok(constants)
 }
 
-/// The name of the one input; its shape must be that of the patches.
+/// Returns the name of the one input; its shape must be that of the patches.
 fn input<'g>(
     graph: &'g pb::GraphProto,
     constants: &HashMap<&str, Constant>,

@@ -1,4 +1,4 @@
-//! Constant tensors of an ONNX graph.
+//! Reads the constant tensors of an ONNX graph.
 
 use super::pb::tensor_proto::DataType;
 use super::pb::{AttributeProto, TensorProto};
@@ -15,14 +15,14 @@ pub struct Constant {
 /// The values of a [`Constant`], row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// From float, double.
+    /// Values of the types float and double.
     Float(Vec<f32>),
-    /// From int32, int64.
+    /// Values of the types int32 and int64.
     Int(Vec<i64>),
 }
 
 impl Constant {
-    /// Reads an initialiser; `Err` says what it is instead.
+    /// Reads an initialiser; the error describes contents that cannot be read.
     pub fn read(proto: &TensorProto) -> Result<Self, String> {
         let dims = proto
             .dims
@@ -103,7 +103,7 @@ impl Constant {
         }
     }
 
-    /// Its values as floats, if it holds floats.
+    /// Returns its values as floats, if it holds floats.
     pub fn floats(&self) -> Option<&[f32]> {
         match &self.values {
             Values::Float(values) => Some(values),
@@ -111,7 +111,7 @@ impl Constant {
         }
     }
 
-    /// Its values as whole numbers, if it holds such.
+    /// Returns its values as whole numbers, if it holds whole numbers.
     pub fn ints(&self) -> Option<&[i64]> {
         match &self.values {
             Values::Int(values) => Some(values),
@@ -120,7 +120,7 @@ impl Constant {
     }
 }
 
-/// Little-endian words of `N` bytes; a rest shorter than a word shows in the count.
+/// Splits bytes into little-endian words of `N` bytes; a rest shorter than a word shows in the count.
 fn words<const N: usize>(raw: &[u8]) -> impl Iterator<Item = [u8; N]> {
     raw.chunks_exact(N)
         .map(|word| word.try_into().expect("chunks of N bytes"))

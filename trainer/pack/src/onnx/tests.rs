@@ -1,4 +1,4 @@
-//! What the reader makes of foreign files.
+//! Reads foreign files and compares the results.
 
 use super::{ImportError, read, read_metadata, with_metadata};
 use crate::engine::{FrontendDescription, Layout, OnnxMetadata, TractBackbone};
@@ -17,7 +17,7 @@ const MEL: &[u8] = include_bytes!("fixtures/foreign_mel.onnx");
 const MEL_EXPECTED: &str = include_str!("fixtures/foreign_mel.json");
 const UNSUPPORTED: &[u8] = include_bytes!("fixtures/unsupported.onnx");
 
-/// What `fixtures/foreign_onnx.py` writes beside a model.
+/// Values that `fixtures/foreign_onnx.py` writes beside a model.
 #[derive(serde::Deserialize)]
 struct Expected {
     patch: Vec<f32>,

@@ -30,9 +30,8 @@ pub struct OperatorEffect {
     pub cosine: f64,
     /// Mean cosine of two different clips.
     pub random: f64,
-    /// `(cosine - random) / (1 - random)`: 1 where the operator changes nothing, 0 where it makes a
-    /// clip as unlike itself as another clip is.
-    pub invariance: f64,
+    /// [`invariance`] of the two cosines.
+    pub invariance: Option<f64>,
     /// Area under the ROC curve of a linear probe that tells augmented clips from clean ones, on
     /// clips that it was not fitted to: 0.5 is chance, 1 is perfect.
     pub auc: f64,
@@ -202,10 +201,27 @@ impl Views<'_> {
             clips: self.changed.len(),
             cosine,
             random,
-            invariance: (cosine - random) / (1.0 - random).max(1e-9),
+            invariance: invariance(cosine, random),
             auc: auc(&positives, &negatives),
         })
     }
+}
+
+/// Difference of cosines that rounding directions to int8 can make by itself.
+///
+/// Two roundings of one direction differ by a variance of 1/6 in each value; with a root mean square of
+/// a quarter of the peak, 127 / 4, that lowers their cosine by `(1/6) / 2 / (127/4)^2`, about 1e-4.
+const ROUNDING: f64 = 1e-4;
+
+/// Puts the `cosine` of a clip and its augmented self on the scale `(cosine - random) / (1 - random)`:
+/// 1 where the operator changes nothing, 0 where it makes a clip as unlike itself as another clip is,
+/// whose cosine is `random`.
+///
+/// `None` where other clips differ from a clip by no more than rounding: features that are nearly the
+/// same for every clip have no such scale.
+fn invariance(cosine: f64, random: f64) -> Option<f64> {
+    let scale = 1.0 - random;
+    (scale > ROUNDING).then(|| (cosine - random) / scale)
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -270,9 +286,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_shift_leaves_spectra_alone_and_noise_is_told() {
-        let frontend = FrontendConfig {
+    fn frontend() -> FrontendConfig {
+        FrontendConfig {
             sample_rate: 16_000,
             window: 512,
             hop: 256,
@@ -283,11 +298,20 @@ mod tests {
             floor: 1e-6,
             mean: 0.0,
             scale: 1.0,
-        };
+        }
+    }
+
+    fn clips(frontend: &FrontendConfig, count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f32>> {
+        (0..count)
+            .map(|_| Patch::random(rng).render(frontend.patch_samples(), 16_000, rng))
+            .collect()
+    }
+
+    #[test]
+    fn a_shift_leaves_spectra_alone_and_noise_is_told() {
+        let frontend = frontend();
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let clips: Vec<Vec<f32>> = (0..40)
-            .map(|_| Patch::random(&mut rng).render(frontend.patch_samples(), 16_000, &mut rng))
-            .collect();
+        let clips = clips(&frontend, 40, &mut rng);
         let mut engines = vec![Bands(frontend); 2];
         let config = AugmentConfig::default();
         let effects = operator_effects(&mut engines, &clips, &config, 1).unwrap();
@@ -300,7 +324,7 @@ mod tests {
         };
         let shift = find(Operator::TimeShift, "invariant");
         let noise = find(Operator::WhiteNoise, "invariant");
-        assert!(shift.invariance > 0.95 && noise.invariance < shift.invariance);
+        assert!(shift.invariance > Some(0.95) && noise.invariance < shift.invariance);
         let told = find(Operator::WhiteNoise, "equivariant").auc;
         let missed = find(Operator::TimeShift, "equivariant").auc;
         assert!(
@@ -311,6 +335,46 @@ mod tests {
             operator_effects(&mut engines, &clips, &config, 1).unwrap(),
             effects
         );
+    }
+
+    /// A network that says the same of every clip, but for noise in the last bits.
+    #[derive(Clone)]
+    struct Collapsed(Bands);
+
+    impl Backbone for Collapsed {
+        type Error = std::convert::Infallible;
+        fn space(&self) -> EmbeddingSpace<'_> {
+            self.0.space()
+        }
+        fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Self::Error> {
+            self.0.embed(patch, embedding)?;
+            for value in embedding {
+                *value = 3.0 + 1e-6 * value.sin();
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_network_that_hears_no_difference_has_no_invariance() {
+        let frontend = frontend();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let clips = clips(&frontend, 8, &mut rng);
+        let mut engines = vec![Collapsed(Bands(frontend)); 2];
+        let config = AugmentConfig::default();
+        let effects = operator_effects(&mut engines, &clips, &config, 1).unwrap();
+        assert!(!effects.is_empty());
+        assert!(effects.iter().all(|effect| effect.invariance.is_none()));
+    }
+
+    #[test]
+    fn the_scale_needs_clips_that_differ_by_more_than_rounding() {
+        assert_eq!(invariance(1.0, 0.5), Some(1.0));
+        assert_eq!(invariance(0.5, 0.5), Some(0.0));
+        assert_eq!(invariance(0.25, 0.5), Some(-0.5));
+        // As unlike itself as it gets, while all clips are alike within rounding.
+        assert_eq!(invariance(0.867, 1.0 - 1e-7), None);
+        assert_eq!(invariance(1.0, 1.0), None);
     }
 
     #[test]

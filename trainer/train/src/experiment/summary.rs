@@ -288,18 +288,22 @@ fn operators(results: &[&CellResult]) -> Vec<OperatorEffect> {
     let Some(first) = results.first() else {
         return Vec::new();
     };
-    let mean = |effect: &OperatorEffect, value: fn(&OperatorEffect) -> f64| {
+    // Over the runs that have a value; no value if none has.
+    let mean = |effect: &OperatorEffect, value: fn(&OperatorEffect) -> Option<f64>| {
         let all = results.iter().flat_map(|result| &result.operators);
         let same =
             all.filter(|e| (&e.operator, &e.features) == (&effect.operator, &effect.features));
-        let values: Vec<f64> = same.map(value).collect();
-        values.iter().sum::<f64>() / values.len().max(1) as f64
+        let values: Vec<f64> = same.filter_map(value).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let always = |effect: &OperatorEffect, value: fn(&OperatorEffect) -> Option<f64>| {
+        mean(effect, value).unwrap_or(0.0)
     };
     let effects = first.operators.iter().map(|effect| OperatorEffect {
-        cosine: mean(effect, |e| e.cosine),
-        random: mean(effect, |e| e.random),
+        cosine: always(effect, |e| Some(e.cosine)),
+        random: always(effect, |e| Some(e.random)),
         invariance: mean(effect, |e| e.invariance),
-        auc: mean(effect, |e| e.auc),
+        auc: always(effect, |e| Some(e.auc)),
         ..effect.clone()
     });
     effects.collect()

@@ -247,8 +247,9 @@ fn operators(text: &mut String, summary: &Summary) {
     }
     text.push_str(
         "\n## Invariance by operator\n\nFirst the invariance: the cosine of a clip and its augmented self, on a scale \
-         where 1 is unchanged and 0 is as unlike as another clip. Then the area under the ROC curve of a linear probe \
-         that tells augmented from clean clips: 0.5 is chance.\n\n",
+         where 1 is unchanged and 0 is as unlike as another clip; – where the network finds all clips alike, so that \
+         there is no such scale. Then the area under the ROC curve of a linear probe that tells augmented from clean \
+         clips: 0.5 is chance.\n\n",
     );
     let mut columns = vec!["features".to_owned()];
     columns.extend(names.iter().cloned());
@@ -263,7 +264,11 @@ fn operators(text: &mut String, summary: &Summary) {
             names.iter().any(|name| of(name).is_some()).then(|| {
                 let mut cells = vec![choice.to_string()];
                 cells.extend(names.iter().map(|name| match of(name) {
-                    Some(effect) => format!("{:.2}, {:.2}", effect.invariance, effect.auc),
+                    Some(effect) => {
+                        let invariance = effect.invariance;
+                        let invariance = invariance.map_or("–".to_owned(), |i| format!("{i:.2}"));
+                        format!("{invariance}, {:.2}", effect.auc)
+                    }
                     None => "–".to_owned(),
                 }));
                 (row, cells)

@@ -1,5 +1,5 @@
-//! Reads what joins an operator channel by channel: norms, arithmetic, activations; and sums, where
-//! adapters join.
+//! Reads the nodes that join an operator channel by channel (norms, arithmetic, activations), and sums,
+//! where adapters join.
 
 use super::{NodeError, OutputReader, Value};
 use crate::builder::Activation;
@@ -45,7 +45,7 @@ impl<'g> OutputReader<'g, '_> {
         self.affine(node, 0, &gain, &shift)
     }
 
-    /// Two values added, or a value and a constant joined by any of the four operations.
+    /// Reads a sum of two values, or one of the four operations on a value and a constant.
     pub(super) fn arithmetic(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let is_constant = |index: usize| {
             let name = node.input.get(index).map_or("", String::as_str);
@@ -121,7 +121,7 @@ impl<'g> OutputReader<'g, '_> {
                 });
             }
         }
-        // The engine adds inside the convolution that comes last: let that be the larger one.
+        // The engine adds inside the convolution that comes last, so the larger one goes last.
         let area = |value: &Value| match value.pending.as_ref().map(|op| &op.kind) {
             Some(OpKind::Convolution { window, .. }) => window.area(),
             _ => 0,

@@ -9,6 +9,34 @@ use crate::onnx::attributes;
 use crate::onnx::pb::NodeProto;
 use mtslvr_runtime::nn::{Shape, Window};
 
+/// The attributes of a Gemm, `alpha x W + beta bias`; a MatMul has those of a plain product.
+struct Gemm {
+    /// Whether the weights are `[outputs, inputs]`.
+    transposed: bool,
+    alpha: f32,
+    beta: f32,
+}
+
+impl Gemm {
+    fn of(node: &NodeProto) -> Result<Self, NodeError> {
+        if node.op_type != "Gemm" {
+            return Ok(Self {
+                transposed: false,
+                alpha: 1.0,
+                beta: 1.0,
+            });
+        }
+        if attributes::int(node, "transA", 0) != 0 {
+            return Err(NodeError::Reason("transA is not supported".into()));
+        }
+        Ok(Self {
+            transposed: attributes::int(node, "transB", 0) != 0,
+            alpha: attributes::float(node, "alpha", 1.0),
+            beta: attributes::float(node, "beta", 1.0),
+        })
+    }
+}
+
 impl<'g> OutputReader<'g, '_> {
     pub(super) fn convolution(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let input = self.value(node, 0)?.clone();
@@ -76,11 +104,11 @@ impl<'g> OutputReader<'g, '_> {
         ))
     }
 
-    /// A 1x1 convolution behind another one, as one convolution with the kernels of the two composed,
-    /// where that sum of products can join what it is added to: a series adapter, `z + W (g z + s)`
-    /// with `z` a convolution.
+    /// Composes a 1x1 convolution and the one before it, if the result can join the convolution that it
+    /// is added to: a series adapter, `z + W (g z + s)` with `z` a convolution.
     ///
-    /// Only there: elsewhere a narrow convolution between two wide ones would be undone.
+    /// Elsewhere the two stay apart: composed, a narrow convolution between two wide ones would cost
+    /// more.
     fn compose_adapter(
         &self,
         node: &'g NodeProto,
@@ -92,7 +120,7 @@ impl<'g> OutputReader<'g, '_> {
         }
         let inner = self.values.get(node.input.first()?.as_str())?;
         let inner = inner.pending.as_ref()?;
-        // What the result is added to, and nothing else reads it.
+        // Only a sum may read the result.
         let output = node.output.first()?;
         if self.uses.get(output.as_str()) != Some(&1) {
             return None;
@@ -107,7 +135,6 @@ impl<'g> OutputReader<'g, '_> {
     }
 
     pub(super) fn linear(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
-        let gemm = node.op_type == "Gemm";
         let value = self.value(node, 0)?.clone();
         let kernels = self.constant(node, 1)?;
         let (&[rows, columns], Some(values)) = (&kernels.dims[..], kernels.floats()) else {
@@ -116,11 +143,8 @@ impl<'g> OutputReader<'g, '_> {
                 kernels.dims
             )));
         };
-        if gemm && attributes::int(node, "transA", 0) != 0 {
-            return Err(NodeError::Reason("transA is not supported".into()));
-        }
-        let transposed = gemm && attributes::int(node, "transB", 0) != 0;
-        let (inputs, outputs) = if transposed {
+        let gemm = Gemm::of(node)?;
+        let (inputs, outputs) = if gemm.transposed {
             (columns, rows)
         } else {
             (rows, columns)
@@ -137,16 +161,6 @@ impl<'g> OutputReader<'g, '_> {
                 },
             )));
         }
-        let alpha = if gemm {
-            attributes::float(node, "alpha", 1.0)
-        } else {
-            1.0
-        };
-        let beta = if gemm {
-            attributes::float(node, "beta", 1.0)
-        } else {
-            1.0
-        };
         // Flattened, the graph's order is channels first; the packed engine's is channels last.
         let position = |h: usize, w: usize, c: usize| match self.layout {
             Layout::TimeMel => (c * shape.height + h) * shape.width + w,
@@ -158,26 +172,23 @@ impl<'g> OutputReader<'g, '_> {
                 for w in 0..shape.width {
                     weights.extend((0..shape.channels).map(|c| {
                         let i = position(h, w, c);
-                        alpha
-                            * values[if transposed {
-                                o * inputs + i
-                            } else {
-                                i * outputs + o
-                            }]
+                        let at = if gemm.transposed {
+                            o * inputs + i
+                        } else {
+                            i * outputs + o
+                        };
+                        gemm.alpha * values[at]
                     }));
                 }
             }
         }
-        let bias = if gemm {
-            self.bias(node, 2, outputs)?
-        } else {
-            vec![0.0; outputs]
-        };
+        // A MatMul has two inputs, so that it gets zeros.
+        let bias = self.bias(node, 2, outputs)?;
         let channels = Channels {
             weights: weights.into(),
             adapter: None,
             gain: vec![1.0; outputs],
-            shift: bias.iter().map(|b| b * beta).collect(),
+            shift: bias.iter().map(|b| b * gemm.beta).collect(),
         };
         let input = self.tensor(&node.input[0])?;
         let kind = OpKind::Linear { input, channels };

@@ -1,4 +1,4 @@
-//! Reads pools, means and what flattens a map.
+//! Reads pools, means and the nodes that flatten a map.
 
 use super::{NodeError, OutputReader, Value};
 use crate::engine::Layout;
@@ -41,7 +41,7 @@ impl<'g> OutputReader<'g, '_> {
         self.pool_all(node, reduced, !keep)
     }
 
-    /// Means over the whole of time, mel or both.
+    /// Reads a mean over all of time, mel or both.
     pub(super) fn pool_all(
         &mut self,
         node: &'g NodeProto,
@@ -95,7 +95,7 @@ impl<'g> OutputReader<'g, '_> {
         Ok(self.put(node, kind, Shape::new(height, width, shape.channels), false))
     }
 
-    /// `[batch, c, h, w]` to `[batch, c * h * w]`, however it is said.
+    /// Reads a node that makes `[batch, c * h * w]` of `[batch, c, h, w]`: Flatten, Reshape or Squeeze.
     pub(super) fn flatten(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let mut value = self.value(node, 0)?.clone();
         let shape = value.shape;

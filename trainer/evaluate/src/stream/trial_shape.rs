@@ -1,0 +1,38 @@
+//! The settings of one stream.
+
+use super::cast::CastShape;
+use super::compose::Scenery;
+
+/// What is heard in a stream, over which background, and where its sounds are taught.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrialShape {
+    /// Sounds.
+    pub cast: CastShape,
+    /// Rate, length and level.
+    pub scenery: Scenery,
+    /// Where sounds are taught.
+    pub taught: Taught,
+}
+
+/// Where sounds are taught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Taught {
+    /// Over the background of the stream; the listener's gate cuts out the examples, as it does at a
+    /// microphone.
+    #[default]
+    InPlace,
+    /// From recordings as they are, without background.
+    Clean,
+}
+
+impl Taught {
+    /// Returns its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in place",
+            Self::Clean => "clean",
+        }
+    }
+}
