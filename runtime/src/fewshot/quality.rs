@@ -19,11 +19,14 @@ pub struct Limits {
     /// Smallest length in seconds. 0.03 is shorter than any drum hit among those recordings.
     pub least_seconds: f32,
     /// Smallest similarity to the examples that the class has. Every second pair of unrelated sounds
-    /// has less than 0.
+    /// has less than 0. With a cohort, similarities are those of
+    /// [`Decision::similarity`](super::Decision::similarity), and this is counted from the median of
+    /// unrelated pairs.
     pub least_own: f32,
-    /// Largest excess of the similarity to another class over that to its own.
+    /// Largest excess of the similarity to another class over that to its own. A cohort lowers both alike.
     pub most_margin: f32,
-    /// Largest similarity of the first example of a class to another class: above it, the two are one.
+    /// Largest similarity of the first example of a class to another class: above it, the two are one,
+    /// however ordinary they are.
     pub most_other: f32,
 }
 
@@ -145,12 +148,18 @@ impl Limits {
         let own = classes().find(|(_, class)| Some(class.id()) == own_class);
         let own = own.map(|(place, _)| learner.query_similarity(place));
         let mut most = self.most_other;
-        if let Some(similarity) = own {
-            let least = self.least_own;
+        if let Some(own) = own {
+            let (similarity, least) = match learner.space().cohort() {
+                None => (own, self.least_own),
+                Some(_) => {
+                    let [median, ..] = learner.space().reference().quantiles();
+                    (own - learner.query_level(), median + self.least_own)
+                }
+            };
             if similarity < least {
                 return Err(Refusal::UnlikeItsClass { similarity, least });
             }
-            most = similarity + self.most_margin;
+            most = own + self.most_margin;
         }
         for (place, class) in classes() {
             let is_own = Some(class.id()) == own_class;
