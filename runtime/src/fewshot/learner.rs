@@ -4,7 +4,7 @@ use super::storage::{HeadMut, StorageMut};
 use super::strangers::StrangerStatistics;
 use super::{
     Calibration, ClassId, Decision, DirectionError, FitError, HeadKind, Metric, Role, Shares,
-    SupportError, SupportSet, best_score, direction, fit, fit_scratch_len, scores, shares,
+    SupportError, SupportSet, best_score, direction, fit, fit_scratch_len, scores, suited_to,
 };
 use crate::model::Cohort;
 use crate::space::EmbeddingSpace;
@@ -120,10 +120,11 @@ impl<'b> Learner<'b> {
         if space.dim() != storage.query.len() {
             return Err(DirectionError::Length);
         }
+        let metric = Metric::new(space.parts());
         Ok(Self {
             kind,
-            shares: Shares::default(),
-            metric: Metric::new(space.parts()),
+            shares: Shares::default_for(&metric),
+            metric,
             support: SupportSet::new(storage.classes, storage.directions, space),
             head: storage.head,
             query: storage.query,
@@ -162,7 +163,8 @@ impl<'b> Learner<'b> {
         self.fitted.as_ref().map(|fitted| &fitted.metric)
     }
 
-    /// Returns how much each part counts when classes are told apart.
+    /// Returns how much each part counts when classes are told apart: [`Shares::default_for`] the parts,
+    /// unless [`Self::set_shares`] says otherwise.
     pub fn shares(&self) -> Shares {
         self.shares
     }
@@ -272,7 +274,7 @@ impl<'b> Learner<'b> {
         if found < needed {
             return Err(FitError::ScratchTooShort { needed, found });
         }
-        let (packed, penalty, cohort) = (self.metric, self.penalty(), self.space().cohort());
+        let (packed, cohort) = (self.metric, self.space().cohort());
         let (gram, scratch) = scratch.split_at_mut(examples * examples);
         let labels = &mut self.head.labels[..examples];
         let enabled = enabled_places(&self.support);
@@ -304,7 +306,7 @@ impl<'b> Learner<'b> {
             Shares::Packed => packed,
             Shares::Task => {
                 let labelled = labels.iter().copied().zip(rows.clone());
-                let metric = shares::suited_to(&packed, labelled, penalty, gram);
+                let metric = suited_to(&packed, labelled, self.kind.penalty(), gram);
                 metric.gram(rows, gram)?;
                 metric
             }
@@ -324,14 +326,6 @@ impl<'b> Learner<'b> {
             strangers,
         });
         Ok(())
-    }
-
-    /// Returns the penalty of the ridge head by which shares are judged: the head's own if it is one.
-    fn penalty(&self) -> f32 {
-        match (self.kind, HeadKind::default()) {
-            (HeadKind::Ridge { lambda }, _) | (_, HeadKind::Ridge { lambda }) => lambda,
-            _ => 1.0,
-        }
     }
 
     /// Returns how ordinary the last [`Self::set_query`] is.

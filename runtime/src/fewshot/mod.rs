@@ -48,7 +48,7 @@ pub use linalg::dot;
 pub use metric::Metric;
 pub use quality::{Limits, Refusal};
 pub use reference::{REFERENCE_TAILS, Reference};
-pub use shares::Shares;
+pub use shares::{Shares, suited_to};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;
 pub use storage::{Storage, StorageMut};

@@ -183,6 +183,7 @@ impl Limits {
 mod tests {
     use super::*;
     use crate::fewshot::{HeadKind, Reference, StorageVec};
+    use crate::model::Cohort;
     use crate::space::test_space::space;
 
     fn levels(samples: &[f32]) -> Levels {
@@ -240,6 +241,22 @@ mod tests {
         // What does not take part is like nothing.
         learner.support_mut().set_enabled(b, false).unwrap();
         assert_eq!(check(&mut learner, "a", 85.0), Ok(()));
+        // An ordinary sound must be the more like its class; the median of the pairs is 0 here.
+        let cohort = Cohort::new(&[64, 127], 2);
+        let with = learner.space().with_cohort(cohort).unwrap();
+        let mut storage = StorageVec::new(4, 8, 2);
+        let mut ordinary = Learner::new(storage.lend(), HeadKind::default(), with).unwrap();
+        assert_eq!(check(&mut ordinary, "a", 0.0), Ok(()));
+        ordinary.enrol("a", &[1.0, 0.0]).unwrap();
+        assert_eq!(check(&mut ordinary, "a", 0.0), Ok(()));
+        let level = 1.0;
+        let unlike = check(&mut ordinary, "a", 63.4);
+        assert!(
+            matches!(unlike, Err(Refusal::UnlikeItsClass { similarity, .. })
+                if (similarity + level - 0.448).abs() < 0.02)
+        );
+        let same = check(&mut ordinary, "b", 2.0);
+        assert!(matches!(same, Err(Refusal::LikeAnotherClass { .. })));
         let nothing = limits.check_example(&mut learner, "a", &[0.0, 0.0]);
         assert_eq!(nothing, Err(Refusal::Embedding(DirectionError::Degenerate)));
     }

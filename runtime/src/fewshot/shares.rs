@@ -8,11 +8,10 @@ use crate::space::MAX_PARTS;
 ///
 /// Whether a query is like its class at all is judged by the shares packed with the backbone, whatever is
 /// chosen here: its [`Reference`](super::Reference) was measured with them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Shares {
     /// The shares packed with the backbone.
-    #[default]
     Packed,
     /// Shares chosen at each fit from the examples of the classes: those with which the examples are
     /// recognised when they are left out one at a time.
@@ -27,6 +26,17 @@ pub enum Shares {
     Task,
 }
 
+impl Shares {
+    /// Returns the choice where nobody makes one: [`Self::Task`] if `metric` compares more than two parts.
+    /// What one or two parts gain is not worth the work on a device.
+    pub fn default_for(metric: &Metric) -> Self {
+        match metric.shares().iter().filter(|share| **share > 0.0).count() {
+            0..=2 => Self::Packed,
+            _ => Self::Task,
+        }
+    }
+}
+
 /// Most examples that shares are chosen by, evenly spread over the classes: it bounds work and stack.
 pub(super) const MOST_EXAMPLES: usize = 64;
 
@@ -37,21 +47,23 @@ const STEPS: [f32; 3] = [1.0 / 3.0, 2.0 / 3.0, 1.0];
 const MOST_POINTS: usize = 1 + MAX_PARTS * STEPS.len();
 
 /// Scores are divided by this before they become logarithms of probabilities.
-const TEMPERATURE: f32 = 0.1;
+const TEMPERATURE: f32 = 0.2;
 
 /// Exponents end here, far below where `f32` does.
 const GREATEST_LOGARITHM: f32 = 60.0;
 
-/// Returns the metric whose shares suit the task, for examples with their labels, which come in order.
+/// Returns the metric whose shares suit the task ([`Shares::Task`]), for examples with their labels, which
+/// come in order.
 ///
 /// `metric` holds the packed shares, `gram` is room for the square of the number of examples, and
-/// `lambda` is the penalty of the ridge head that judges.
+/// `lambda` is the penalty of the ridge head that judges. Where the room is too short, or `lambda` is no
+/// penalty, the packed shares remain.
 ///
 /// With `M = K + lambda I`, `K` the centred Gram matrix, the ridge head of all other examples is off at
 /// example `i` by `r_i / (lambda M^-1_ii - 1/m)`, where `r = (lambda M^-1 - 1 1'/m) Y` are the residuals
 /// of the head of all (Allen 1974). The likelihood of an example is the softmax of the scores that this
 /// leaves, at a temperature of [`TEMPERATURE`].
-pub(super) fn suited_to<'d>(
+pub fn suited_to<'d>(
     metric: &Metric,
     examples: impl Iterator<Item = (u8, &'d [i8])> + Clone,
     lambda: f32,

@@ -2,6 +2,7 @@
 
 use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
+use super::cohort::CohortChoice;
 use super::examples::examples;
 use super::export::name_of;
 use anyhow::{Context, Result};
@@ -36,6 +37,8 @@ pub(super) struct Args {
     out: PathBuf,
     #[command(flatten)]
     calibration: CalibrationChoice,
+    #[command(flatten)]
+    cohort: CohortChoice,
     #[command(flatten)]
     cache: CacheChoice,
     /// Description of the model's input [default: as the model's metadata says]
@@ -101,6 +104,7 @@ impl Args {
                 .unwrap_or_else(|| format!("packed from {}", self.onnx.display())),
             fold: self.fold,
             range: RangeRule::default(),
+            cohort: self.cohort.centres(),
         }
     }
 

@@ -5,7 +5,10 @@ use super::directions::Directions;
 use super::embedded::EmbeddedSet;
 use super::episodes::{Episode, EpisodeSampler, EpisodeShape};
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{Calibration, HeadKind, Learner, StorageVec, Strangers, best_score};
+use mtslvr_runtime::fewshot::{
+    Calibration, HeadKind, Learner, Shares, StorageVec, Strangers, best_score,
+};
+use mtslvr_runtime::model::Cohort;
 use rand::SeedableRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand_chacha::ChaCha8Rng;
@@ -24,6 +27,8 @@ pub struct OpenSetSettings {
     pub tasks: usize,
     /// The classifier.
     pub head: HeadKind,
+    /// How much each part of an embedding counts in it, if not as [`Shares::default_for`] says.
+    pub shares: Option<Shares>,
     /// Decides the tasks.
     pub seed: u64,
     /// Share of strangers that may be accepted.
@@ -44,6 +49,8 @@ pub struct OpenSetResult {
     pub same_set: Separation,
     /// Against clips of the other sets, as many of each.
     pub other_sets: Separation,
+    /// The same two if the backbone's cohort is left out; `None` if it brings none along.
+    pub without_cohort: Option<[Separation; 2]>,
     /// What thresholds found without strangers come to.
     pub thresholds: Vec<ThresholdResult>,
     /// Of strangers from other sets, the share whose stated chance is below `CHECKED_CHANCES`.
@@ -84,6 +91,8 @@ pub const THRESHOLDS: [&str; 3] = ["one quantile", "unrelated", "related"];
 struct Answered {
     right: bool,
     similarity: f32,
+    /// The similarity before the cohort's level is taken from it.
+    plain: f32,
     chance: f32,
 }
 
@@ -188,6 +197,9 @@ fn task(
     let (ways, shots) = (episode.support.len(), settings.shape.shots);
     let mut storage = StorageVec::new(ways, ways * shots, space.dim());
     let mut learner = Learner::new(storage.lend(), settings.head, space)?;
+    if let Some(shares) = settings.shares {
+        learner.set_shares(shares);
+    }
     for (label, clips) in episode.support.iter().enumerate() {
         for &clip in clips {
             let direction = directions.row(clip);
@@ -214,10 +226,12 @@ fn task(
     let mut scores = vec![0.0; ways];
     let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
         let decision = learner.classify_direction(direction, &mut scores)?;
+        let level = |cohort: Cohort<'_>| cohort.level(learner.metric(), direction);
         Ok(Answered {
             // Classes stand in the order of their labels.
             right: label.is_some() && label == best_score(decision.scores),
             similarity: decision.similarity,
+            plain: decision.similarity + space.cohort().map_or(0.0, level),
             chance: decision.chance,
         })
     };
@@ -247,13 +261,25 @@ fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> O
         pooled(&|task| &task.same_set),
         pooled(&|task| &task.other_sets),
     ];
-    let separation = |strangers: &[Answered]| {
+    let separation = |known: &[Answered], strangers: &[Answered]| {
         let threshold = threshold_accepting(strangers, settings.false_acceptance);
         Separation {
-            auroc: 100.0 * auroc(&known, strangers),
-            accuracy: percent(&known, |a| a.right && a.similarity > threshold),
+            auroc: 100.0 * auroc(known, strangers),
+            accuracy: percent(known, |a| a.right && a.similarity > threshold),
         }
     };
+    let plain = |answers: &[Answered]| -> Vec<Answered> {
+        let plain = |a: &Answered| Answered {
+            similarity: a.plain,
+            ..*a
+        };
+        answers.iter().map(plain).collect()
+    };
+    let has_cohort = set.features.space.as_space().cohort().is_some();
+    let without_cohort = has_cohort.then(|| {
+        let known = plain(&known);
+        [0, 1].map(|kind| separation(&known, &plain(&strangers[kind])))
+    });
     let threshold = |(at, name): (usize, &'static str)| {
         // Each task's answers against that task's threshold.
         let share = |of: &dyn Fn(&Task) -> &Vec<Answered>, right: bool| {
@@ -283,8 +309,9 @@ fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> O
         name: set.name.clone(),
         shots: settings.shape.shots,
         closed: percent(&known, |a| a.right),
-        same_set: separation(&strangers[0]),
-        other_sets: separation(&strangers[1]),
+        same_set: separation(&known, &strangers[0]),
+        other_sets: separation(&known, &strangers[1]),
+        without_cohort,
         thresholds: THRESHOLDS.into_iter().enumerate().map(threshold).collect(),
         chances: CHECKED_CHANCES.map(|rate| percent(&strangers[1], |a| a.chance <= rate)),
     }
@@ -373,6 +400,7 @@ mod tests {
             },
             tasks: 150,
             head: HeadKind::default(),
+            shares: None,
             seed: 3,
             false_acceptance: 0.05,
         }

@@ -19,6 +19,7 @@ fn both_forms_of_a_model_tell_the_same_of_it() {
         provenance: "a test".into(),
         fold: false,
         range: RangeRule::default(),
+        cohort: 4,
     };
     let clips = &calibration_clips(&frontend)[..8];
     let packed = pack(&graph, clips, &options).unwrap();
