@@ -91,7 +91,10 @@ pub fn suited_to<'d>(
             *likelihood = leave_one_out(gram, labels, lambda);
         }
     }
-    let best = likelihoods.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let best = likelihoods
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
     if !best.is_finite() {
         return *metric;
     }

@@ -212,7 +212,14 @@ mod tests {
             })
             .collect();
         let levels = core::iter::empty();
-        StrangerStatistics::of(&gram, labels, &lengths, |label| label != 9, levels, &reference())
+        StrangerStatistics::of(
+            &gram,
+            labels,
+            &lengths,
+            |label| label != 9,
+            levels,
+            &reference(),
+        )
     }
 
     #[test]

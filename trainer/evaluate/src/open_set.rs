@@ -57,6 +57,13 @@ pub struct OpenSetResult {
     pub chances: [f64; CHECKED_CHANCES.len()],
 }
 
+impl OpenSetResult {
+    /// Returns whether the backbone brings a cohort along.
+    pub fn has_cohort(&self) -> bool {
+        self.without_cohort.is_some()
+    }
+}
+
 /// How well the similarity to the best class separates known clips from strangers.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Separation {
@@ -404,6 +411,31 @@ mod tests {
             seed: 3,
             false_acceptance: 0.05,
         }
+    }
+
+    #[test]
+    fn a_cohort_keeps_ordinary_sounds_out() {
+        let mut sets = [set("a", 12, 24, 0.7, 1), set("b", 6, 24, 0.3, 2)];
+        let plain = open_set(&sets, 0, &settings(5)).unwrap();
+        assert!(!plain.has_cohort());
+        // The strangers of the other set are what the cohort knows.
+        let directions = Directions::of(&sets[1].features);
+        let cohort: Vec<i8> = (0..6)
+            .flat_map(|clip| directions.row(clip))
+            .copied()
+            .collect();
+        for set in &mut sets {
+            let space = set.features.space.as_space();
+            let with = space.with_cohort(Cohort::new(&cohort, 24)).unwrap();
+            set.features.space = with.into_owned();
+        }
+        let result = open_set(&sets, 0, &settings(5)).unwrap();
+        let [same, other] = result.without_cohort.unwrap();
+        let near = |a: f64, b: f64| (a - b).abs() < 0.5;
+        assert!(near(other.auroc, plain.other_sets.auroc), "{result:?}");
+        assert!(near(same.auroc, plain.same_set.auroc), "{result:?}");
+        assert!(result.other_sets.auroc > other.auroc, "{result:?}");
+        assert_eq!(result.closed, plain.closed);
     }
 
     #[test]

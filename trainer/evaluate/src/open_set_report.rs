@@ -93,6 +93,13 @@ impl fmt::Display for OpenSetReport {
              For comparison: 76 % at {rate} % false acceptance, 10 examples, 10 words, against other words, by an\n\
              encoder trained with labels on hundreds of thousands of spoken words (Rusci and Tuytelaars 2023)."
         )?;
+        if self.results.iter().any(OpenSetResult::has_cohort) {
+            writeln!(
+                f,
+                "\nThe model brings a cohort of ordinary sounds along: how ordinary a clip is, is taken from its\n\
+                 similarity. *Without the cohort* the similarity itself is compared."
+            )?;
+        }
         for shots in self.shots() {
             writeln!(
                 f,
@@ -117,8 +124,7 @@ impl fmt::Display for OpenSetReport {
             let closed = self.mean(shots, |result| result.closed);
             let (same, other) = (separation(|r| r.same_set), separation(|r| r.other_sets));
             row(f, "**mean**", closed, same, other)?;
-            let has_cohort = |result: &OpenSetResult| result.without_cohort.is_some();
-            if self.with(shots).all(has_cohort) {
+            if self.with(shots).all(OpenSetResult::has_cohort) {
                 let without = |kind: usize| {
                     let of = |value: fn(&Separation) -> f64| {
                         self.mean(shots, |result| {

@@ -168,7 +168,10 @@ mod tests {
             let [ordinary, compared] = separated(&clips[..len], step, count);
             assert!(!ordinary.is_empty() && !compared.is_empty());
             assert!(ordinary.len() <= COHORT_CLIPS);
-            assert!(ordinary.iter().all(|clip| !compared.contains(clip)), "{len}");
+            assert!(
+                ordinary.iter().all(|clip| !compared.contains(clip)),
+                "{len}"
+            );
         }
     }
 }

@@ -131,9 +131,7 @@ pub(super) fn reference(
             others.flat_map(move |(j, b)| {
                 let similarity = metric.similarity(a, b);
                 let judged = match (levels[i], levels[j]) {
-                    (Some(one), Some(other)) => {
-                        [Some(similarity - one), Some(similarity - other)]
-                    }
+                    (Some(one), Some(other)) => [Some(similarity - one), Some(similarity - other)],
                     _ => [Some(similarity), None],
                 };
                 judged.into_iter().flatten()
