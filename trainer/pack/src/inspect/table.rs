@@ -85,6 +85,9 @@ impl fmt::Display for Inspection {
             let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
             let tails: Vec<String> = tails.collect();
             writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
+            if s.cohort > 0 {
+                writeln!(f, "cohort      {} directions of ordinary sounds", s.cohort)?;
+            }
         }
         writeln!(
             f,
