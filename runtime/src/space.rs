@@ -6,6 +6,7 @@ use core::ops::Range;
 
 use crate::fewshot::Reference;
 use crate::frontend::FrontendConfig;
+use crate::model::Cohort;
 
 /// Largest number of parts of an embedding.
 pub const MAX_PARTS: usize = 8;
@@ -195,6 +196,7 @@ pub struct EmbeddingSpace<'m> {
     parts: Parts<'m>,
     base_mean: &'m [f32],
     reference: Reference,
+    cohort: Option<Cohort<'m>>,
 }
 
 impl<'m> EmbeddingSpace<'m> {
@@ -214,7 +216,17 @@ impl<'m> EmbeddingSpace<'m> {
             parts,
             base_mean,
             reference,
+            cohort: None,
         })
+    }
+
+    /// Adds directions of ordinary sounds, or takes them away. The reference must have been measured
+    /// with the same ones.
+    ///
+    /// Returns `None` if a direction is not as long as an embedding.
+    pub fn with_cohort(self, cohort: Option<Cohort<'m>>) -> Option<Self> {
+        let fits = cohort.is_none_or(|cohort| cohort.dim() == self.dim());
+        fits.then_some(Self { cohort, ..self })
     }
 
     /// Returns the id of the backbone that makes the embeddings.
@@ -242,9 +254,16 @@ impl<'m> EmbeddingSpace<'m> {
         self.base_mean
     }
 
-    /// Returns how alike the embeddings of unrelated sounds are.
+    /// Returns how alike the embeddings of unrelated sounds are. With a cohort, that is the distribution
+    /// of similarities less [`Metric::level`](crate::fewshot::Metric::level).
     pub fn reference(&self) -> &Reference {
         &self.reference
+    }
+
+    /// Returns directions of ordinary sounds, which a query is compared with beside the sounds that were
+    /// taught, if there are any.
+    pub fn cohort(&self) -> Option<Cohort<'m>> {
+        self.cohort
     }
 
     /// Copies what it borrows.
@@ -259,6 +278,9 @@ impl<'m> EmbeddingSpace<'m> {
                 .collect(),
             base_mean: self.base_mean.to_vec(),
             reference: self.reference,
+            cohort: self
+                .cohort
+                .map_or(Vec::new(), |cohort| cohort.as_slice().to_vec()),
         }
     }
 }
@@ -273,6 +295,8 @@ pub struct OwnedSpace {
     parts: Vec<(String, usize, f32)>,
     base_mean: Vec<f32>,
     reference: Reference,
+    /// Directions of the cohort, one after the other; empty for none.
+    cohort: Vec<i8>,
 }
 
 #[cfg(feature = "std")]
@@ -301,6 +325,7 @@ impl OwnedSpace {
             parts,
             base_mean: &self.base_mean,
             reference: self.reference,
+            cohort: Cohort::new(&self.cohort, self.base_mean.len()),
         }
     }
 }
@@ -355,6 +380,18 @@ mod tests {
         assert_eq!(parts.dim(), 5);
         assert_eq!(parts.range_of("events"), Some(3..5));
         assert_eq!(parts.range_of("speech"), None);
+    }
+
+    #[test]
+    fn a_cohort_is_as_long_as_embeddings_and_is_kept() {
+        let space = test_space::space(&[2], &[0.0; 2], Reference::assumed(0.5));
+        let cohort = |values| Cohort::new(values, 2);
+        let with = space.with_cohort(cohort(&[127, 1, 3, 127])).unwrap();
+        assert_eq!(with.cohort().unwrap().len(), 2);
+        assert_eq!(with.into_owned().as_space(), with);
+        assert_eq!(with.with_cohort(None), Some(space));
+        assert_eq!(space.into_owned().as_space(), space);
+        assert_eq!(space.with_cohort(Cohort::new(&[127; 3], 3)), None);
     }
 
     #[test]

@@ -120,6 +120,7 @@ fn check(case: &Case) -> Result<()> {
         weights: &weights,
         frontend: &frontend,
         clips: &clips[..24],
+        cohort: 0,
         name: case.name,
         provenance: "seeded random weights, for tests",
         out: folder.path(),

@@ -15,7 +15,9 @@ pub struct Decision<'s> {
     /// A score for each class, in the order of [`SupportSet::classes`](super::SupportSet::classes):
     /// see [`super::scores`]; negative infinity for a class that is disabled.
     pub scores: &'s [f32],
-    /// Similarity, -1 to 1, of the query and the mean of the best class's examples.
+    /// Similarity, -1 to 1, of the query and the mean of the best class's examples; less the query's
+    /// [`Metric::level`](super::Metric::level) if the backbone brings a cohort along, so that a sound
+    /// that is like ordinary sounds must be the more like its class.
     pub similarity: f32,
     /// Smallest similarity at which the query would belong to the best class.
     pub threshold: f32,

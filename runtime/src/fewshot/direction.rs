@@ -79,7 +79,7 @@ fn quantise_part(values: &[f32], mean: &[f32], out: &mut [i8]) -> Result<(), Dir
 }
 
 /// Tells whether `values` are as [`direction`] writes them: each part has the peak, and no value exceeds it.
-pub(super) fn is_direction(values: &[i8], parts: &Parts<'_>) -> bool {
+pub(crate) fn is_direction(values: &[i8], parts: &Parts<'_>) -> bool {
     let peak = |part: &[i8]| part.iter().map(|value| value.unsigned_abs()).max();
     let whole = |range| peak(&values[range]) == Some(DIRECTION_PEAK.unsigned_abs());
     values.len() == parts.dim() && parts.ranges().all(|(_, range)| whole(range))

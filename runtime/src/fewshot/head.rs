@@ -29,6 +29,17 @@ impl Default for HeadKind {
     }
 }
 
+impl HeadKind {
+    /// Returns the penalty of the ridge head by which shares of the parts are judged
+    /// ([`suited_to`](super::suited_to)): its own if it is one, otherwise the default's.
+    pub fn penalty(self) -> f32 {
+        match (self, Self::default()) {
+            (Self::Ridge { lambda }, _) | (_, Self::Ridge { lambda }) => lambda,
+            _ => 1.0,
+        }
+    }
+}
+
 /// Returns the length in `f32` of the scratch buffer that [`fit`] needs for `n` examples in `classes`
 /// classes, beside the Gram matrix of `n * n` values. It grows with `n` and `classes`, so the length
 /// for the largest support set serves for every smaller one.

@@ -4,8 +4,10 @@ use super::storage::{HeadMut, StorageMut};
 use super::strangers::StrangerStatistics;
 use super::{
     Calibration, Class, ClassId, Decision, DirectionError, FitError, HeadKind, Metric, Role,
-    SupportError, SupportSet, best_score, direction, fit, fit_scratch_len, scores,
+    Shares, SupportError, SupportSet, best_score, direction, fit, fit_scratch_len, scores,
+    suited_to,
 };
+use crate::model::Cohort;
 use crate::space::EmbeddingSpace;
 
 /// Learns named sounds from embeddings and recognises them.
@@ -52,6 +54,8 @@ use crate::space::EmbeddingSpace;
 #[derive(Debug)]
 pub struct Learner<'b> {
     kind: HeadKind,
+    shares: Shares,
+    /// Compares by the packed shares.
     metric: Metric,
     support: SupportSet<'b>,
     head: HeadMut<'b>,
@@ -65,6 +69,8 @@ pub struct Learner<'b> {
 struct Fitted {
     classes: usize,
     examples: usize,
+    /// Compares by the shares of the head.
+    metric: Metric,
     strangers: StrangerStatistics,
 }
 
@@ -115,9 +121,11 @@ impl<'b> Learner<'b> {
         if space.dim() != storage.query.len() {
             return Err(DirectionError::Length);
         }
+        let metric = Metric::new(space.parts());
         Ok(Self {
             kind,
-            metric: Metric::new(space.parts()),
+            shares: Shares::default_for(&metric),
+            metric,
             support: SupportSet::new(storage.classes, storage.directions, &space),
             head: storage.head,
             query: storage.query,
@@ -144,9 +152,28 @@ impl<'b> Learner<'b> {
         self.support.space()
     }
 
-    /// Returns how directions are compared.
+    /// Returns how directions are compared to tell whether a query is like its class at all: by the
+    /// shares packed with the backbone.
     pub fn metric(&self) -> &Metric {
         &self.metric
+    }
+
+    /// Returns how directions are compared to tell the classes apart: by the shares that
+    /// [`Self::shares`] stands for. `None` before a fit.
+    pub fn head_metric(&self) -> Option<&Metric> {
+        self.fitted.as_ref().map(|fitted| &fitted.metric)
+    }
+
+    /// Returns how much each part counts when classes are told apart: [`Shares::default_for`] the parts,
+    /// unless [`Self::set_shares`] says otherwise.
+    pub fn shares(&self) -> Shares {
+        self.shares
+    }
+
+    /// Sets [`Self::shares`]. [`Self::fit`] is due afterwards. Snapshots do not hold it.
+    pub fn set_shares(&mut self, shares: Shares) {
+        self.shares = shares;
+        self.fitted = None;
     }
 
     /// Adds an example, a backbone's embedding, to the sound called `name` and returns its class, which
@@ -248,6 +275,7 @@ impl<'b> Learner<'b> {
         if found < needed {
             return Err(FitError::ScratchTooShort { needed, found });
         }
+        let (packed, cohort) = (self.metric, self.space().cohort());
         let (gram, scratch) = scratch.split_at_mut(examples * examples);
         let labels = &mut self.head.labels[..examples];
         let enabled = enabled_places(&self.support);
@@ -256,7 +284,7 @@ impl<'b> Learner<'b> {
             label.flat_map(|(label, place)| self.support.examples_at(place).map(move |_| label));
         labels.iter_mut().zip(own).for_each(|(to, from)| *to = from);
         let rows = enabled.flat_map(|place| self.support.examples_at(place));
-        self.metric.gram(rows, gram)?;
+        packed.gram(rows.clone(), gram)?;
         for (class, length) in (0..=u8::MAX).zip(&mut self.head.lengths[..classes]) {
             *length = length_of_sum(gram, labels, class);
         }
@@ -272,8 +300,18 @@ impl<'b> Learner<'b> {
             labels,
             &self.head.lengths[..classes],
             is_sound,
+            rows.clone().map(|example| level(cohort, &packed, example)),
             self.support.space().reference(),
         );
+        let metric = match self.shares {
+            Shares::Packed => packed,
+            Shares::Task => {
+                let labelled = labels.iter().copied().zip(rows.clone());
+                let metric = suited_to(&packed, labelled, self.kind.penalty(), gram);
+                metric.gram(rows, gram)?;
+                metric
+            }
+        };
         fit(
             self.kind,
             gram,
@@ -285,9 +323,15 @@ impl<'b> Learner<'b> {
         self.fitted = Some(Fitted {
             classes,
             examples,
+            metric,
             strangers,
         });
         Ok(())
+    }
+
+    /// Returns how ordinary the last [`Self::set_query`] is.
+    pub(super) fn query_level(&self) -> f32 {
+        level(self.space().cohort(), &self.metric, self.query)
     }
 
     /// Returns the fitted head of the classes that are enabled: a row of dual coefficients, one for each
@@ -329,13 +373,14 @@ impl<'b> Learner<'b> {
             return Err(DirectionError::Length.into());
         }
         let (duals, biases) = self.head().ok_or(ClassifyError::NotFitted)?;
+        let metric = self.head_metric().ok_or(ClassifyError::NotFitted)?;
         let (needed, found) = (self.support.class_count(), scores_room.len());
         let scores_room = scores_room
             .get_mut(..needed)
             .ok_or(ClassifyError::ScoresTooShort { needed, found })?;
         let enabled = enabled_places(&self.support);
         let rows = enabled.flat_map(|place| self.support.examples_at(place));
-        let similarities = rows.map(|example| self.metric.similarity(example, query));
+        let similarities = rows.map(|example| metric.similarity(example, query));
         let fitted = &mut scores_room[..biases.len()];
         // Whatever was fitted has these lengths.
         scores(duals, biases, similarities, fitted).map_err(|_| ClassifyError::NotFitted)?;
@@ -352,7 +397,8 @@ impl<'b> Learner<'b> {
         }
         let best = best_score(scores_room).ok_or(ClassifyError::NotFitted)?;
         let class = &self.support.classes()[best];
-        let similarity = self.similarity_to_class(best, query);
+        let level = level(self.space().cohort(), &self.metric, query);
+        let similarity = (self.similarity_to_class(best, query) - level).clamp(-1.0, 1.0);
         let threshold = class
             .threshold()
             .unwrap_or_else(|| self.default_threshold());
@@ -424,6 +470,11 @@ impl<'b> Learner<'b> {
         let space = self.support.space();
         direction(embedding, space.base_mean(), space.parts(), self.query)
     }
+}
+
+/// Returns how ordinary a direction is, zero if the backbone brings no cohort along.
+fn level(cohort: Option<Cohort<'_>>, metric: &Metric, direction: &[i8]) -> f32 {
+    cohort.map_or(0.0, |cohort| metric.level(&cohort, direction))
 }
 
 /// Returns the places of the classes that take part.

@@ -36,6 +36,22 @@ impl Metric {
         }
     }
 
+    /// Returns the shares of the parts, zeros behind the last.
+    pub fn shares(&self) -> [f32; MAX_PARTS] {
+        self.parts.map(|part| part.share)
+    }
+
+    /// Compares the same parts with other shares, which add up to 1.
+    pub(super) fn with_shares(&self, shares: &[f32; MAX_PARTS]) -> Self {
+        Self {
+            parts: core::array::from_fn(|at| Span {
+                share: shares[at],
+                ..self.parts[at]
+            }),
+            count: self.count,
+        }
+    }
+
     /// Returns the number of values of a direction.
     pub fn dim(&self) -> usize {
         self.parts.iter().map(|part| part.len).sum()

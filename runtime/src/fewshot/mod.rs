@@ -6,7 +6,10 @@
 //! similarities to the examples give a score for each class ([`scores`]) and a [`Decision`]: the class
 //! with the best score, or *unknown* if the query is too unlike that class. How unlike is too unlike, a
 //! threshold says. The user sets it, or it is calibrated ([`Calibration`]) by how alike unrelated
-//! sounds are ([`Reference`], packed with the backbone) and how alike the enrolled ones are.
+//! sounds are ([`Reference`], packed with the backbone) and how alike the enrolled ones are. A backbone
+//! that brings a [`Cohort`](crate::model::Cohort) of ordinary sounds along lowers every similarity by how
+//! ordinary the query is. How much each part of an embedding counts can be chosen for each task
+//! ([`Shares`]).
 //! [`Learner`] joins all that, in memory that it is lent ([`Storage`]).
 //!
 //! With `n` examples of `d` values the heads work with the `n x n` Gram matrix of the examples,
@@ -21,6 +24,7 @@ mod direction;
 mod fit_error;
 mod head;
 mod learner;
+mod level;
 mod linalg;
 mod logistic;
 mod metric;
@@ -29,12 +33,14 @@ pub mod persist;
 mod quality;
 mod reference;
 mod ridge;
+mod shares;
 mod storage;
 mod strangers;
 mod support;
 
 pub use class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role};
 pub use decision::{Decision, best_score, softmax};
+pub(crate) use direction::is_direction;
 pub use direction::{DIRECTION_PEAK, DirectionError, direction};
 pub use fit_error::FitError;
 pub use head::{HeadKind, ScoresError, fit, fit_scratch_len, scores};
@@ -43,6 +49,7 @@ pub use linalg::dot;
 pub use metric::Metric;
 pub use quality::{Limits, Refusal};
 pub use reference::{REFERENCE_TAILS, Reference};
+pub use shares::{Shares, suited_to};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;
 pub use storage::{Storage, StorageMut};

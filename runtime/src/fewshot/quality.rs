@@ -19,11 +19,14 @@ pub struct Limits {
     /// Smallest length in seconds. 0.03 is shorter than any drum hit among those recordings.
     pub least_seconds: f32,
     /// Smallest similarity to the examples that the class has. Every second pair of unrelated sounds
-    /// has less than 0.
+    /// has less than 0. With a cohort, similarities are those of
+    /// [`Decision::similarity`](super::Decision::similarity), and this is counted from the median of
+    /// unrelated pairs.
     pub least_own: f32,
-    /// Largest excess of the similarity to another class over that to its own.
+    /// Largest excess of the similarity to another class over that to its own. A cohort lowers both alike.
     pub most_margin: f32,
-    /// Largest similarity of the first example of a class to another class: above it, the two are one.
+    /// Largest similarity of the first example of a class to another class: above it, the two are one,
+    /// however ordinary they are.
     pub most_other: f32,
 }
 
@@ -145,12 +148,18 @@ impl Limits {
         let own = classes().find(|(_, class)| Some(class.id()) == own_class);
         let own = own.map(|(place, _)| learner.query_similarity(place));
         let mut most = self.most_other;
-        if let Some(similarity) = own {
-            let least = self.least_own;
+        if let Some(own) = own {
+            let (similarity, least) = match learner.space().cohort() {
+                None => (own, self.least_own),
+                Some(_) => {
+                    let [median, ..] = learner.space().reference().quantiles();
+                    (own - learner.query_level(), median + self.least_own)
+                }
+            };
             if similarity < least {
                 return Err(Refusal::UnlikeItsClass { similarity, least });
             }
-            most = similarity + self.most_margin;
+            most = own + self.most_margin;
         }
         for (place, class) in classes() {
             let is_own = Some(class.id()) == own_class;
@@ -174,6 +183,7 @@ impl Limits {
 mod tests {
     use super::*;
     use crate::fewshot::{HeadKind, Reference, StorageVec};
+    use crate::model::Cohort;
     use crate::space::test_space::space;
 
     fn levels(samples: &[f32]) -> Levels {
@@ -231,6 +241,22 @@ mod tests {
         // What does not take part is like nothing.
         learner.support_mut().set_enabled(b, false).unwrap();
         assert_eq!(check(&mut learner, "a", 85.0), Ok(()));
+        // An ordinary sound must be the more like its class; the median of the pairs is 0 here.
+        let cohort = Cohort::new(&[64, 127], 2);
+        let with = learner.space().with_cohort(cohort).unwrap();
+        let mut storage = StorageVec::new(4, 8, 2);
+        let mut ordinary = Learner::new(storage.lend(), HeadKind::default(), with).unwrap();
+        assert_eq!(check(&mut ordinary, "a", 0.0), Ok(()));
+        ordinary.enrol("a", &[1.0, 0.0]).unwrap();
+        assert_eq!(check(&mut ordinary, "a", 0.0), Ok(()));
+        let level = 1.0;
+        let unlike = check(&mut ordinary, "a", 63.4);
+        assert!(
+            matches!(unlike, Err(Refusal::UnlikeItsClass { similarity, .. })
+                if (similarity + level - 0.448).abs() < 0.02)
+        );
+        let same = check(&mut ordinary, "b", 2.0);
+        assert!(matches!(same, Err(Refusal::LikeAnotherClass { .. })));
         let nothing = limits.check_example(&mut learner, "a", &[0.0, 0.0]);
         assert_eq!(nothing, Err(Refusal::Embedding(DirectionError::Degenerate)));
     }

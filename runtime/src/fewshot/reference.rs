@@ -28,7 +28,8 @@ const NORMAL: [f32; 8] = [
 ];
 
 /// How alike the directions of unrelated sounds are: quantiles of the similarity
-/// ([`Metric`](super::Metric)) of pairs of different recordings, measured when the backbone was packed.
+/// ([`Metric`](super::Metric)) of pairs of different recordings, measured when the backbone was packed. With
+/// a cohort, of the similarity less the [`level`](super::Metric::level) of one of the two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reference {

@@ -62,7 +62,8 @@ const SPARED: f32 = 0.05;
 impl StrangerStatistics {
     /// Computes the statistics from the Gram matrix of the examples and their labels, which come in
     /// order. Of each label, `lengths` holds the length of the sum of its examples, zero if they cancel
-    /// out, and `is_sound` tells whether a stranger can be taken for it.
+    /// out, and `is_sound` tells whether a stranger can be taken for it. `levels` gives each example's
+    /// level in the cohort, zero if there is none.
     ///
     /// A stranger is compared with the mean direction of each of `n` sounds. Were these orthogonal, it
     /// would have `n` chances; were they one, a single chance. With the similarities `c` of the means,
@@ -73,6 +74,7 @@ impl StrangerStatistics {
         labels: &[u8],
         lengths: &[f32],
         is_sound: impl Fn(u8) -> bool,
+        levels: impl Iterator<Item = f32>,
         reference: &Reference,
     ) -> Self {
         let n = labels.len();
@@ -106,11 +108,13 @@ impl StrangerStatistics {
         }
         // Welford's method: sums of squares would lose the deviation of similarities near 1.
         let (mut seen, mut mean, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
+        let mut levels = levels;
         for (label, members) in groups() {
             for example in members {
+                let level = levels.next().unwrap_or(0.0);
                 let others = sounds().filter(|(other, _)| *other != label);
                 let likest = others.map(|other| to_mean(example, other)).reduce(f32::max);
-                if let Some(likest) = likest {
+                if let Some(likest) = likest.map(|likest| likest - level) {
                     seen += 1.0;
                     let from_mean = likest - mean;
                     mean += from_mean / seen;
@@ -207,7 +211,15 @@ mod tests {
                 square.max(0.0).sqrt()
             })
             .collect();
-        StrangerStatistics::of(&gram, labels, &lengths, |label| label != 9, &reference())
+        let levels = core::iter::empty();
+        StrangerStatistics::of(
+            &gram,
+            labels,
+            &lengths,
+            |label| label != 9,
+            levels,
+            &reference(),
+        )
     }
 
     #[test]

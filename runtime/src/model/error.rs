@@ -86,8 +86,12 @@ pub enum OpenError {
         /// Its place among the parts.
         part: u16,
     },
-    /// Base mean or reference are not made of finite numbers in their ranges and order.
-    #[error("base mean or reference holds a number that is not finite, in range and in order")]
+    /// Base mean or reference are not made of finite numbers in their ranges and order, or the cohort not
+    /// of directions.
+    #[error(
+        "base mean or reference holds a number that is not finite, in range and in order, or the cohort \
+         a direction whose parts do not peak at 127"
+    )]
     Statistics,
     /// No operators, or more than [`MAX_OPS`].
     #[error("{0} operators found, 1 to {MAX_OPS} expected")]

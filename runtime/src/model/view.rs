@@ -70,7 +70,7 @@ impl<'a> Model<'a> {
             self.base_mean,
             reference,
         );
-        proven(space)
+        proven(space.and_then(|space| space.with_cohort(self.cohort)))
     }
 
     /// Returns the number of values of an embedding.

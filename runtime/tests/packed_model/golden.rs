@@ -60,7 +60,13 @@ fn signature() -> SignatureRecord {
 }
 
 fn cohort(dim: usize) -> Vec<i8> {
-    (0..3 * dim).map(|i| (i * 7) as i8).collect()
+    // A direction has its peak in each part.
+    (0..3 * dim)
+        .map(|i| match i % 3 {
+            0 => 127,
+            _ => (i * 7 % 255) as i8 >> 1,
+        })
+        .collect()
 }
 
 fn plain() -> AlignedBytes {

@@ -181,13 +181,36 @@ fn embeddings_that_cannot_be() {
     }
     // Directions of another length.
     let mut spec = network(SMALL, 21);
-    spec.cohort = vec![1; 2 * spec.base_mean.len()];
+    spec.cohort = vec![127; 2 * spec.base_mean.len()];
     let mut file = build(&spec).unwrap();
     let record = contents::<{ field::cohort::LEN }>(&mut file, S::Cohort, 0);
     field::cohort::COUNT.set(record, 1);
     field::cohort::DIM.set(record, 2 * spec.base_mean.len() as u16);
     seal(&mut file);
     assert_eq!(Model::open(&file).unwrap_err(), E::SectionLen(S::Cohort));
+    // Fewer directions than the header says, and none.
+    for count in [3, 0] {
+        let mut spec = network(SMALL, 21);
+        spec.cohort = vec![127; 2 * spec.base_mean.len()];
+        let mut file = build(&spec).unwrap();
+        assert_eq!(Model::open(&file).unwrap().cohort().unwrap().len(), 2);
+        let record = contents::<{ field::cohort::LEN }>(&mut file, S::Cohort, 0);
+        field::cohort::COUNT.set(record, count);
+        seal(&mut file);
+        assert_eq!(Model::open(&file).unwrap_err(), E::SectionLen(S::Cohort));
+    }
+    // A part without its peak, and a value beyond it.
+    for value in [126, -128] {
+        let mut spec = network(SMALL, 21);
+        spec.cohort = vec![127; 2 * spec.base_mean.len()];
+        let mut file = build(&spec).unwrap();
+        for at in 0..spec.base_mean.len() {
+            let byte = contents::<1>(&mut file, S::Cohort, field::cohort::LEN + at);
+            *byte = [i8::cast_unsigned(value)];
+        }
+        seal(&mut file);
+        assert_eq!(Model::open(&file).unwrap_err(), E::Statistics);
+    }
 }
 
 /// Pairs whose second weight is beyond an `i8`, or that are not zero beyond the end of a row.

@@ -37,6 +37,7 @@ fn main() -> Result<()> {
         weights: &weights,
         frontend: &frontend,
         clips: &clips,
+        cohort: 0,
         name: "edge-s-untrained",
         provenance: "seeded random weights, for tests",
         out: folder.path(),

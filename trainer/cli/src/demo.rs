@@ -14,7 +14,7 @@ use mtslvr_audio::DecodeCache;
 use mtslvr_audio::calibration_mix;
 use mtslvr_evaluate::report::bytes;
 use mtslvr_pack::inspect::Inspection;
-use mtslvr_pack::{BackboneFile, Engine, ModelSource, SHIPPED};
+use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES, Engine, ModelSource, SHIPPED};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_train::export::{ExportRequest, Exported, export_run, write_shipped};
@@ -204,6 +204,7 @@ impl Args {
             weights: &trained.weights,
             frontend: &trained.frontend,
             clips: &clips,
+            cohort: DEFAULT_CENTRES,
             name: "demo",
             provenance: &format!(
                 "mtslvr {} demo, {:.0} s on {}, seed {}",

@@ -4,6 +4,7 @@ mod bias;
 mod contender;
 mod open_set;
 mod report;
+mod shares;
 mod tasks;
 
 use super::backbone::EngineChoice;
@@ -16,6 +17,7 @@ use contender::Contender;
 use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings};
 use mtslvr_pack::{ModelSource, model_kinds};
 use serde::Serialize;
+use shares::SharesChoice;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write;
@@ -107,6 +109,8 @@ struct Accuracy {
         )
     )]
     head: Head,
+    #[command(flatten, next_help_heading = "Classifier")]
+    shares: SharesChoice,
     /// Parts of the embedding to use: all, or names joined with +, such as invariant+equivariant
     ///
     /// `mtslvr inspect MODEL` lists the parts of a model.
@@ -144,7 +148,7 @@ impl Accuracy {
         let settings = Settings {
             shape: self.tasks.shape(self.shots),
             tasks: self.tasks.tasks,
-            head: self.head,
+            head: self.head.with_shares(self.shares.get()),
             features: self.parts.clone(),
             seed: self.tasks.seed,
         };

@@ -2,6 +2,7 @@
 
 use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
+use super::cohort::CohortChoice;
 use super::examples::examples;
 use anyhow::Result;
 use mtslvr_train::export::{ExportRequest, export_run};
@@ -27,6 +28,8 @@ pub(super) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     calibration: CalibrationChoice,
+    #[command(flatten)]
+    cohort: CohortChoice,
     #[command(flatten)]
     cache: CacheChoice,
     /// Name to write into the packed model [default: the run folder's name]
@@ -59,6 +62,7 @@ impl Args {
             weights: &weights,
             frontend: &frontend,
             clips: &clips,
+            cohort: self.cohort.centres(),
             name: &name,
             provenance: &provenance,
             out: self.out.as_deref().unwrap_or(&self.run),

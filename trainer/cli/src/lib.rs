@@ -17,6 +17,8 @@ mod cache;
 #[cfg(feature = "train")]
 mod calibration;
 mod classes;
+#[cfg(feature = "train")]
+mod cohort;
 mod command_line;
 #[cfg(feature = "train")]
 mod demo;

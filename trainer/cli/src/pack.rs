@@ -2,6 +2,7 @@
 
 use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
+use super::cohort::CohortChoice;
 use super::examples::examples;
 use super::export::name_of;
 use anyhow::{Context, Result};
@@ -34,10 +35,6 @@ pub(super) struct Args {
     /// Packed model to write
     #[arg(long, value_name = "FILE.slvr")]
     out: PathBuf,
-    #[command(flatten)]
-    calibration: CalibrationChoice,
-    #[command(flatten)]
-    cache: CacheChoice,
     /// Description of the model's input [default: as the model's metadata says]
     ///
     /// A TOML file, needed for models of other programs, with the keys sample_rate, window, hop, mels,
@@ -53,6 +50,12 @@ pub(super) struct Args {
     /// Print the file and how well the engines agree as JSON instead of text
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = "Calibration")]
+    calibration: CalibrationChoice,
+    #[command(flatten, next_help_heading = "Calibration")]
+    cohort: CohortChoice,
+    #[command(flatten, next_help_heading = "Calibration")]
+    cache: CacheChoice,
 }
 
 /// The packed model, for scripts.
@@ -101,6 +104,7 @@ impl Args {
                 .unwrap_or_else(|| format!("packed from {}", self.onnx.display())),
             fold: self.fold,
             range: RangeRule::default(),
+            cohort: self.cohort.centres(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod report;
 
 use super::cache::CacheChoice;
+use super::cohort::CohortChoice;
 use super::command_line::CommandLine;
 use super::examples::examples;
 use super::export::{name_of, provenance};
@@ -130,6 +131,8 @@ struct Output {
     /// Write no models and no report at the end, only weights
     #[arg(long)]
     no_export: bool,
+    #[command(flatten)]
+    cohort: CohortChoice,
     /// Print the outcome as JSON instead of text
     #[arg(long)]
     json: bool,
@@ -149,7 +152,8 @@ impl Args {
         let report = if trained.interrupted || self.output.no_export {
             None
         } else {
-            Some(export(&folder, &trained, &request.recordings)?)
+            let centres = self.output.cohort.centres();
+            Some(export(&folder, &trained, &request.recordings, centres)?)
         };
         let outcome = Outcome::new(&folder, &trained, report);
         if self.output.json {
@@ -218,6 +222,7 @@ impl Args {
             .option("--cache", self.audio.cache.folder())
             .options_each("--teacher", &self.training.teachers)
             .flag("--no-export", self.output.no_export)
+            .option("--cohort", self.output.cohort.unusual())
             .flag("--json", self.output.json)
     }
 }
@@ -310,8 +315,14 @@ impl<'r> Outcome<'r> {
     }
 }
 
-/// Exports a finished run into its folder, writes the report and returns its path.
-fn export(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Result<PathBuf> {
+/// Exports a finished run into its folder, with so many centres of ordinary audio, writes the report and
+/// returns its path.
+fn export(
+    folder: &RunFolder,
+    trained: &Trained,
+    recordings: &Recordings,
+    centres: usize,
+) -> Result<PathBuf> {
     let out = folder.root();
     let clips = calibration_mix(&trained.frontend, &recordings.clips);
     let exported = export_run(&ExportRequest {
@@ -319,6 +330,7 @@ fn export(folder: &RunFolder, trained: &Trained, recordings: &Recordings) -> Res
         weights: &trained.weights,
         frontend: &trained.frontend,
         clips: &clips,
+        cohort: centres,
         name: &name_of(out),
         provenance: &provenance(&name_of(out), trained.config.train.seed),
         out,

@@ -2,6 +2,7 @@
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{ClipError, embed_clip};
+use mtslvr_runtime::model::Cohort;
 use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace, Part, Parts};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -147,6 +148,15 @@ impl ClipFeatures {
             parts.copied().collect()
         };
         let base_mean = kept(space.base_mean());
+        let directions: Option<Vec<i8>> = space.cohort().map(|cohort| {
+            let of = |row: &[i8]| -> Vec<i8> {
+                let parts = chosen.iter().flat_map(|(_, range)| &row[range.clone()]);
+                parts.copied().collect()
+            };
+            cohort.iter().flat_map(of).collect()
+        });
+        let cohort = directions.as_deref();
+        let cohort = cohort.and_then(|values| Cohort::new(values, base_mean.len()));
         let fewer = EmbeddingSpace::new(
             space.backbone(),
             *space.frontend(),
@@ -154,6 +164,7 @@ impl ClipFeatures {
             &base_mean,
             *space.reference(),
         );
+        let fewer = fewer.and_then(|fewer| fewer.with_cohort(cohort));
         Ok(Self {
             space: fewer.expect("a mean for each value").into_owned(),
             rows: self.rows.chunks(self.dim()).flat_map(kept).collect(),
@@ -298,6 +309,14 @@ mod tests {
         let space = second.space.as_space();
         assert_eq!(space.base_mean(), [2.0, 3.0]);
         assert_eq!(space.parts().as_slice()[0].share, 1.0);
+        let cohort = Cohort::new(&[127, 9, 127], 3);
+        let with = one.space.as_space().with_cohort(cohort).unwrap();
+        let with = ClipFeatures {
+            space: with.into_owned(),
+            ..one.clone()
+        };
+        let with = with.choose(&FeatureChoice::part("second")).unwrap();
+        assert_eq!(with.space.as_space().cohort(), Cohort::new(&[9, 127], 2));
         let missing = second.choose(&"second+first".parse().unwrap()).unwrap_err();
         assert!(
             missing.contains("`first`") && missing.contains("second"),

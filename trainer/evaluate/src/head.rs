@@ -4,7 +4,7 @@ use super::directions::Directions;
 use super::episodes::Episode;
 use super::features::ClipFeatures;
 use super::linear_probe::LinearProbe;
-use mtslvr_runtime::fewshot::{self, FitError, HeadKind};
+use mtslvr_runtime::fewshot::{self, FitError, HeadKind, Shares};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::fmt;
@@ -13,8 +13,9 @@ use std::str::FromStr;
 /// Classifier of the queries of a task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Head {
-    /// A head of the runtime, on directions from the base mean.
-    Runtime(HeadKind),
+    /// A head of the runtime, on directions from the base mean, and how much each part counts in it:
+    /// [`Shares::default_for`] the parts if that is not said.
+    Runtime(HeadKind, Option<Shares>),
     /// The published protocol's probe, on features as they come: see [`LinearProbe`].
     Paper,
 }
@@ -30,7 +31,7 @@ pub enum Prepared {
 
 impl Default for Head {
     fn default() -> Self {
-        Self::Runtime(HeadKind::default())
+        Self::Runtime(HeadKind::default(), None)
     }
 }
 
@@ -73,14 +74,15 @@ impl FromStr for Head {
                 (name, Some(positive.ok_or_else(unknown)?))
             }
         };
+        let runtime = |kind| Ok(Self::Runtime(kind, None));
         match (name, parameter) {
-            ("nearest-mean", None) => Ok(Self::Runtime(HeadKind::NearestMean)),
-            ("ridge", lambda) => Ok(Self::Runtime(HeadKind::Ridge {
+            ("nearest-mean", None) => runtime(HeadKind::NearestMean),
+            ("ridge", lambda) => runtime(HeadKind::Ridge {
                 lambda: lambda.unwrap_or_else(default_lambda),
-            })),
-            ("logistic", c) => Ok(Self::Runtime(HeadKind::Logistic {
+            }),
+            ("logistic", c) => runtime(HeadKind::Logistic {
                 c: c.unwrap_or(LOGISTIC),
-            })),
+            }),
             ("paper", None) => Ok(Self::Paper),
             _ => Err(unknown()),
         }
@@ -89,26 +91,39 @@ impl FromStr for Head {
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Runtime(HeadKind::NearestMean) => f.write_str("nearest-mean"),
-            Self::Runtime(HeadKind::Ridge { lambda }) if *lambda == default_lambda() => {
-                f.write_str("ridge")
-            }
-            Self::Runtime(HeadKind::Ridge { lambda }) => write!(f, "ridge={lambda}"),
-            Self::Runtime(HeadKind::Logistic { c }) if *c == LOGISTIC => f.write_str("logistic"),
-            Self::Runtime(HeadKind::Logistic { c }) => write!(f, "logistic={c}"),
-            Self::Runtime(other) => write!(f, "{other:?}"),
-            Self::Paper => f.write_str("paper"),
+        let Self::Runtime(kind, shares) = self else {
+            return f.write_str("paper");
+        };
+        match kind {
+            HeadKind::NearestMean => f.write_str("nearest-mean"),
+            HeadKind::Ridge { lambda } if *lambda == default_lambda() => f.write_str("ridge"),
+            HeadKind::Ridge { lambda } => write!(f, "ridge={lambda}"),
+            HeadKind::Logistic { c } if *c == LOGISTIC => f.write_str("logistic"),
+            HeadKind::Logistic { c } => write!(f, "logistic={c}"),
+            other => write!(f, "{other:?}"),
+        }?;
+        match shares {
+            None => Ok(()),
+            Some(Shares::Packed) => f.write_str(", packed shares"),
+            Some(Shares::Task) => f.write_str(", shares for each task"),
         }
     }
 }
 
 impl Head {
+    /// Returns this head with other shares of the parts. The published probe knows no parts.
+    pub fn with_shares(self, shares: Option<Shares>) -> Self {
+        match self {
+            Self::Runtime(kind, _) => Self::Runtime(kind, shares),
+            Self::Paper => Self::Paper,
+        }
+    }
+
     /// Brings features into the form that this head classifies: directions for the runtime's heads,
     /// unchanged for the published probe.
     pub fn prepare(&self, features: &ClipFeatures) -> Prepared {
         match self {
-            Self::Runtime(_) => Prepared::Directions(Directions::of(features)),
+            Self::Runtime(..) => Prepared::Directions(Directions::of(features)),
             Self::Paper => Prepared::Features(features.clone()),
         }
     }
@@ -141,10 +156,19 @@ impl Head {
             episode.queries.iter().map(&mut class).collect()
         };
         match (*self, prepared) {
-            (Self::Runtime(kind), Prepared::Directions(directions)) => {
-                let (n, metric) = (labels.len(), &directions.metric);
+            (Self::Runtime(kind, shares), Prepared::Directions(directions)) => {
+                let n = labels.len();
                 let rows = support().map(|(_, clip)| directions.row(clip));
                 let mut gram = vec![0.0; n * n];
+                let default = Shares::default_for(&directions.metric);
+                let metric = match shares.unwrap_or(default) {
+                    Shares::Packed => directions.metric,
+                    Shares::Task => {
+                        let labelled = labels.iter().copied().zip(rows.clone());
+                        let lambda = kind.penalty();
+                        fewshot::suited_to(&directions.metric, labelled, lambda, &mut gram)
+                    }
+                };
                 metric.gram(rows.clone(), &mut gram)?;
                 let (mut dual, mut bias) = (vec![0.0; ways * n], vec![0.0; ways]);
                 let mut scratch = vec![0.0; fewshot::fit_scratch_len(kind, n, ways)];

@@ -5,7 +5,10 @@ use super::directions::Directions;
 use super::embedded::EmbeddedSet;
 use super::episodes::{Episode, EpisodeSampler, EpisodeShape};
 use anyhow::{Context, Result};
-use mtslvr_runtime::fewshot::{Calibration, HeadKind, Learner, StorageVec, Strangers, best_score};
+use mtslvr_runtime::fewshot::{
+    Calibration, HeadKind, Learner, Shares, StorageVec, Strangers, best_score,
+};
+use mtslvr_runtime::model::Cohort;
 use rand::SeedableRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand_chacha::ChaCha8Rng;
@@ -24,6 +27,8 @@ pub struct OpenSetSettings {
     pub tasks: usize,
     /// The classifier.
     pub head: HeadKind,
+    /// How much each part of an embedding counts in it, if not as [`Shares::default_for`] says.
+    pub shares: Option<Shares>,
     /// Decides the tasks.
     pub seed: u64,
     /// Share of strangers that may be accepted.
@@ -44,10 +49,19 @@ pub struct OpenSetResult {
     pub same_set: Separation,
     /// Separation from clips of the other sets, as many of each.
     pub other_sets: Separation,
+    /// The same two if the backbone's cohort is left out; `None` if it brings none along.
+    pub without_cohort: Option<[Separation; 2]>,
     /// What thresholds found without strangers come to.
     pub thresholds: Vec<ThresholdResult>,
     /// Share of strangers from other sets whose stated chance is below each of `CHECKED_CHANCES`.
     pub chances: [f64; CHECKED_CHANCES.len()],
+}
+
+impl OpenSetResult {
+    /// Returns whether the backbone brings a cohort along.
+    pub fn has_cohort(&self) -> bool {
+        self.without_cohort.is_some()
+    }
 }
 
 /// How well the similarity to the best class separates known clips from strangers.
@@ -84,6 +98,8 @@ pub const THRESHOLDS: [&str; 3] = ["one quantile", "unrelated", "related"];
 struct Answered {
     right: bool,
     similarity: f32,
+    /// The similarity before the cohort's level is taken from it.
+    plain: f32,
     chance: f32,
 }
 
@@ -188,6 +204,9 @@ fn task(
     let (ways, shots) = (episode.support.len(), settings.shape.shots);
     let mut storage = StorageVec::new(ways, ways * shots, space.dim());
     let mut learner = Learner::new(storage.lend(), settings.head, space)?;
+    if let Some(shares) = settings.shares {
+        learner.set_shares(shares);
+    }
     for (label, clips) in episode.support.iter().enumerate() {
         for &clip in clips {
             let direction = directions.row(clip);
@@ -214,10 +233,12 @@ fn task(
     let mut scores = vec![0.0; ways];
     let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
         let decision = learner.classify_direction(direction, &mut scores)?;
+        let level = |cohort: Cohort<'_>| learner.metric().level(&cohort, direction);
         Ok(Answered {
             // Classes have the order of their labels.
             right: label.is_some() && label == best_score(decision.scores),
             similarity: decision.similarity,
+            plain: decision.similarity + space.cohort().map_or(0.0, level),
             chance: decision.chance,
         })
     };
@@ -247,13 +268,25 @@ fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> O
         pooled(&|task| &task.same_set),
         pooled(&|task| &task.other_sets),
     ];
-    let separation = |strangers: &[Answered]| {
+    let separation = |known: &[Answered], strangers: &[Answered]| {
         let threshold = threshold_accepting(strangers, settings.false_acceptance);
         Separation {
-            auroc: 100.0 * auroc(&known, strangers),
-            accuracy: percent(&known, |a| a.right && a.similarity > threshold),
+            auroc: 100.0 * auroc(known, strangers),
+            accuracy: percent(known, |a| a.right && a.similarity > threshold),
         }
     };
+    let plain = |answers: &[Answered]| -> Vec<Answered> {
+        let plain = |a: &Answered| Answered {
+            similarity: a.plain,
+            ..*a
+        };
+        answers.iter().map(plain).collect()
+    };
+    let has_cohort = set.features.space.as_space().cohort().is_some();
+    let without_cohort = has_cohort.then(|| {
+        let known = plain(&known);
+        [0, 1].map(|kind| separation(&known, &plain(&strangers[kind])))
+    });
     let threshold = |(at, name): (usize, &'static str)| {
         // Each task's answers against that task's threshold.
         let share = |of: &dyn Fn(&Task) -> &Vec<Answered>, right: bool| {
@@ -283,8 +316,9 @@ fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> O
         name: set.name.clone(),
         shots: settings.shape.shots,
         closed: percent(&known, |a| a.right),
-        same_set: separation(&strangers[0]),
-        other_sets: separation(&strangers[1]),
+        same_set: separation(&known, &strangers[0]),
+        other_sets: separation(&known, &strangers[1]),
+        without_cohort,
         thresholds: THRESHOLDS.into_iter().enumerate().map(threshold).collect(),
         chances: CHECKED_CHANCES.map(|rate| percent(&strangers[1], |a| a.chance <= rate)),
     }
@@ -373,9 +407,35 @@ mod tests {
             },
             tasks: 150,
             head: HeadKind::default(),
+            shares: None,
             seed: 3,
             false_acceptance: 0.05,
         }
+    }
+
+    #[test]
+    fn a_cohort_keeps_ordinary_sounds_out() {
+        let mut sets = [set("a", 12, 24, 0.7, 1), set("b", 6, 24, 0.3, 2)];
+        let plain = open_set(&sets, 0, &settings(5)).unwrap();
+        assert!(!plain.has_cohort());
+        // The strangers of the other set are what the cohort knows.
+        let directions = Directions::of(&sets[1].features);
+        let cohort: Vec<i8> = (0..6)
+            .flat_map(|clip| directions.row(clip))
+            .copied()
+            .collect();
+        for set in &mut sets {
+            let space = set.features.space.as_space();
+            let with = space.with_cohort(Cohort::new(&cohort, 24)).unwrap();
+            set.features.space = with.into_owned();
+        }
+        let result = open_set(&sets, 0, &settings(5)).unwrap();
+        let [same, other] = result.without_cohort.unwrap();
+        let near = |a: f64, b: f64| (a - b).abs() < 0.5;
+        assert!(near(other.auroc, plain.other_sets.auroc), "{result:?}");
+        assert!(near(same.auroc, plain.same_set.auroc), "{result:?}");
+        assert!(result.other_sets.auroc > other.auroc, "{result:?}");
+        assert_eq!(result.closed, plain.closed);
     }
 
     #[test]

@@ -93,6 +93,13 @@ impl fmt::Display for OpenSetReport {
              For comparison: 76 % at {rate} % false acceptance, 10 examples, 10 words, against other words, by an\n\
              encoder trained with labels on hundreds of thousands of spoken words (Rusci and Tuytelaars 2023)."
         )?;
+        if self.results.iter().any(OpenSetResult::has_cohort) {
+            writeln!(
+                f,
+                "\nThe model brings a cohort of ordinary sounds along: how ordinary a clip is, is taken from its\n\
+                 similarity. *Without the cohort* the similarity itself is compared."
+            )?;
+        }
         for shots in self.shots() {
             writeln!(
                 f,
@@ -117,6 +124,21 @@ impl fmt::Display for OpenSetReport {
             let closed = self.mean(shots, |result| result.closed);
             let (same, other) = (separation(|r| r.same_set), separation(|r| r.other_sets));
             row(f, "**mean**", closed, same, other)?;
+            if self.with(shots).all(OpenSetResult::has_cohort) {
+                let without = |kind: usize| {
+                    let of = |value: fn(&Separation) -> f64| {
+                        self.mean(shots, |result| {
+                            let without = result.without_cohort.as_ref();
+                            without.map_or(f64::NAN, |kinds| value(&kinds[kind]))
+                        })
+                    };
+                    Separation {
+                        auroc: of(|s| s.auroc),
+                        accuracy: of(|s| s.accuracy),
+                    }
+                };
+                row(f, "mean without the cohort", closed, without(0), without(1))?;
+            }
         }
         writeln!(
             f,
@@ -257,6 +279,7 @@ mod tests {
             closed: 50.0,
             same_set: separation(auroc),
             other_sets: separation(90.0),
+            without_cohort: (shots == 5).then(|| [separation(55.0), separation(85.0)]),
             thresholds: THRESHOLDS
                 .map(|name| ThresholdResult {
                     name,
@@ -299,6 +322,8 @@ mod tests {
             text.contains("| b | 10.0 / 5.0 | 10.0 / 5.0 | - | - |"),
             "{text}"
         );
+        let without = "| mean without the cohort | 50.0 | 55.0 | 20.0 | 85.0 | 20.0 |";
+        assert_eq!(text.matches(without).count(), 1, "{text}");
         assert!(text.contains("- b is missing."));
         let columns = |line: &str| line.matches('|').count();
         let lines: Vec<&str> = text.lines().collect();

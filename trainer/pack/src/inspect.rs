@@ -111,6 +111,8 @@ pub struct Statistics {
     /// Similarities that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed. One that 5 %
     /// exceed is the default threshold of the unknown decision for a single class.
     pub unrelated_similarity: [f32; 8],
+    /// Directions of ordinary sounds that a query is compared with; ONNX holds none.
+    pub cohort: usize,
 }
 
 /// One operator.
@@ -195,7 +197,10 @@ impl Inspection {
                     macs: needs.of(tensor.index),
                 })
                 .collect(),
-            statistics: Some(statistics(space.base_mean(), space.reference())),
+            statistics: Some(Statistics {
+                cohort: space.cohort().map_or(0, |cohort| cohort.len()),
+                ..statistics(space.base_mean(), space.reference())
+            }),
             operators,
         }
     }
@@ -285,6 +290,7 @@ fn statistics(base_mean: &[f32], reference: &Reference) -> Statistics {
     Statistics {
         base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
         unrelated_similarity: *reference.quantiles(),
+        cohort: 0,
     }
 }
 

@@ -8,6 +8,8 @@
 pub mod builder;
 #[cfg(feature = "onnx")]
 pub mod calibration;
+#[cfg(feature = "onnx")]
+mod cohort;
 pub mod engine;
 #[cfg(feature = "onnx")]
 pub mod graph;
@@ -27,6 +29,8 @@ mod statistics;
 #[cfg(all(feature = "onnx", feature = "ort"))]
 pub mod verify;
 
+#[cfg(feature = "onnx")]
+pub use cohort::{DEFAULT_CENTRES, MOST_CENTRES, centres};
 pub use opened::{
     BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE, open_backbone,
 };

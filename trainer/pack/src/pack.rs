@@ -1,14 +1,15 @@
 //! Calibrates, quantises and packs a backbone, with statistics measured on the packed model itself.
 
 use super::calibration::{RangeRule, calibrate};
+use super::cohort::centres;
 use super::graph::Graph;
 use super::quantise::{Labels, quantise};
-use super::statistics::{EmbeddingStatistics, StatisticsError};
+use super::statistics::{EmbeddingStatistics, StatisticsError, directions, embed, reference};
 use crate::builder::{BuildError, build};
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip;
 use mtslvr_runtime::frontend::FrontendError;
-use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+use mtslvr_runtime::model::{AlignedBytes, Cohort, Model, OpenError};
 
 /// Most patches that calibration observes.
 const CALIBRATION_PATCHES: usize = 256;
@@ -22,6 +23,12 @@ const CALIBRATION_MACS: u64 = 20_000_000_000;
 /// Clips that the packed model's statistics are measured on.
 const STATISTICS_CLIPS: usize = 512;
 
+/// Most clips that centres of ordinary audio are sought of.
+const COHORT_CLIPS: usize = 2_048;
+
+/// Fewest clips for each centre, if the audio gives so many.
+const CLIPS_PER_CENTRE: usize = 8;
+
 /// How to pack.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
@@ -34,6 +41,9 @@ pub struct PackOptions {
     pub fold: bool,
     /// Rule by which calibration chooses ranges.
     pub range: RangeRule,
+    /// Centres of ordinary audio to bring along ([`centres`]), 0 for none; fewer if there are not as many
+    /// clips.
+    pub cohort: usize,
 }
 
 /// Explains why a backbone cannot be packed.
@@ -60,7 +70,7 @@ pub enum PackError {
 /// Packs `graph`, calibrated on `clips` (samples at the frontend's rate, at least two): the bytes
 /// of a `.slvr`.
 ///
-/// Base mean and reference are measured with the packed model itself, so that centring
+/// Base mean, cohort and reference are measured with the packed model itself, so that centring
 /// matches what the device computes.
 pub fn pack(
     graph: &Graph,
@@ -95,7 +105,38 @@ pub fn pack(
     let statistics = EmbeddingStatistics::measure(backbone, &chosen)?;
     spec.base_mean = statistics.base_mean;
     spec.reference = Some(statistics.reference);
+    if options.cohort > 0 {
+        let space = model.space();
+        let (mean, parts) = (&spec.base_mean, space.parts());
+        let of = |clips: &[&Vec<f32>]| -> Result<Vec<Vec<i8>>, StatisticsError> {
+            Ok(directions(embed(backbone, clips)?.iter(), mean, parts))
+        };
+        let [ordinary, compared] = separated(clips, step, options.cohort);
+        spec.cohort = centres(&of(&ordinary)?, parts, options.cohort);
+        let cohort = Cohort::new(&spec.cohort, mean.len());
+        spec.reference = Some(reference(&of(&compared)?, parts, cohort));
+    }
     Ok(build(&spec)?)
+}
+
+/// Chooses clips to find `count` centres of, and clips that are then compared with those: others, so that
+/// the reference speaks of sounds that the centres have not seen.
+fn separated(clips: &[Vec<f32>], step: usize, count: usize) -> [Vec<&Vec<f32>>; 2] {
+    if clips.len() < 4 {
+        let all = || clips.iter().collect();
+        return [all(), all()];
+    }
+    let every = |nth: usize| clips.iter().step_by(nth).collect::<Vec<_>>();
+    let rest: Vec<&Vec<f32>> = clips
+        .iter()
+        .enumerate()
+        .filter_map(|(at, clip)| (at % step != 0).then_some(clip))
+        .collect();
+    if rest.len() >= CLIPS_PER_CENTRE * count {
+        let nth = rest.len().div_ceil(COHORT_CLIPS);
+        return [rest.into_iter().step_by(nth).collect(), every(step)];
+    }
+    [clips.iter().skip(1).step_by(2).collect(), every(2)]
 }
 
 /// Patches from all over `clips`, evenly spread, as many as calibration of `graph` takes.
@@ -114,4 +155,24 @@ pub fn spread_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>
     }
     let step = patches.len().div_ceil(count);
     Ok(patches.into_iter().step_by(step).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn centres_and_reference_have_clips_of_their_own() {
+        let clips: Vec<Vec<f32>> = (0..3_000).map(|i| vec![i as f32]).collect();
+        for (len, count) in [(3_000, 32), (700, 32), (512, 32), (20, 32), (4, 1)] {
+            let step = len.div_ceil(STATISTICS_CLIPS);
+            let [ordinary, compared] = separated(&clips[..len], step, count);
+            assert!(!ordinary.is_empty() && !compared.is_empty());
+            assert!(ordinary.len() <= COHORT_CLIPS);
+            assert!(
+                ordinary.iter().all(|clip| !compared.contains(clip)),
+                "{len}"
+            );
+        }
+    }
 }

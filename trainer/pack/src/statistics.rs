@@ -3,6 +3,7 @@
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Metric, REFERENCE_TAILS, Reference, direction};
+use mtslvr_runtime::model::Cohort;
 use mtslvr_runtime::space::Parts;
 use rayon::prelude::*;
 
@@ -53,14 +54,8 @@ impl EmbeddingStatistics {
         clips: &[Vec<f32>],
     ) -> Result<Self, StatisticsError> {
         let space = backbone().space().into_owned();
-        let embeddings = clips
-            .par_iter()
-            .filter(|clip| !clip.is_empty())
-            .map_init(&backbone, |backbone, clip| {
-                embed_clip(backbone, clip).map_err(|e| e.to_string())
-            })
-            .collect::<Result<Vec<Vec<f32>>, String>>()
-            .map_err(StatisticsError::Embedding)?;
+        let clips: Vec<&Vec<f32>> = clips.iter().collect();
+        let embeddings = embed(&backbone, &clips)?;
         Self::of(&embeddings, space.as_space().parts())
     }
 
@@ -72,44 +67,91 @@ impl EmbeddingStatistics {
         if embeddings.len() < 2 {
             return Err(StatisticsError::TooFewClips(embeddings.len()));
         }
-        let dim = embeddings[0].len();
-        let base_mean: Vec<f32> = (0..dim)
-            .map(|i| {
-                let sum: f64 = embeddings.iter().map(|e| f64::from(e[i])).sum();
-                (sum / embeddings.len() as f64) as f32
-            })
-            .collect();
+        let base_mean = mean(embeddings);
         let step = embeddings.len().div_ceil(COMPARED);
-        // A clip exactly at the mean has no direction to compare.
-        let directions: Vec<Vec<i8>> = embeddings
-            .iter()
-            .step_by(step)
-            .filter_map(|embedding| {
-                let mut values = vec![0; dim];
-                direction(embedding, &base_mean, parts, &mut values).ok()?;
-                Some(values)
-            })
-            .collect();
-        let metric = Metric::new(parts);
-        let mut similarities: Vec<f32> = directions
-            .par_iter()
-            .enumerate()
-            .flat_map_iter(|(i, a)| {
-                let others = directions[i + 1..].iter();
-                others.map(move |b| metric.similarity(a, b))
-            })
-            .collect();
-        similarities.sort_by(f32::total_cmp);
-        let quantiles = REFERENCE_TAILS.map(|tail| {
-            let at = (similarities.len() as f64 * (1.0 - f64::from(tail))) as usize;
-            let quantile = similarities.get(at.min(similarities.len().saturating_sub(1)));
-            quantile.copied().unwrap_or(0.0).clamp(-1.0, 1.0)
-        });
+        let compared = embeddings.iter().step_by(step);
+        let directions = directions(compared, &base_mean, parts);
         Ok(Self {
             base_mean,
-            reference: Reference::new(quantiles).expect("clamped and in the order of the tails"),
+            reference: reference(&directions, parts, None),
         })
     }
+}
+
+/// Embeds `clips` on all cores, each thread with a backbone from `backbone`; empty ones are left out.
+pub(super) fn embed<B: Backbone>(
+    backbone: impl Fn() -> B + Sync + Send,
+    clips: &[&Vec<f32>],
+) -> Result<Vec<Vec<f32>>, StatisticsError> {
+    clips
+        .par_iter()
+        .filter(|clip| !clip.is_empty())
+        .map_init(&backbone, |backbone, clip| {
+            embed_clip(backbone, clip).map_err(|e| e.to_string())
+        })
+        .collect::<Result<Vec<Vec<f32>>, String>>()
+        .map_err(StatisticsError::Embedding)
+}
+
+/// Returns the mean of `embeddings`, of which there must be one.
+fn mean(embeddings: &[Vec<f32>]) -> Vec<f32> {
+    (0..embeddings[0].len())
+        .map(|i| {
+            let sum: f64 = embeddings.iter().map(|e| f64::from(e[i])).sum();
+            (sum / embeddings.len() as f64) as f32
+        })
+        .collect()
+}
+
+/// Returns the directions of `embeddings`; a clip exactly at the mean has none.
+pub(super) fn directions<'e>(
+    embeddings: impl Iterator<Item = &'e Vec<f32>>,
+    base_mean: &[f32],
+    parts: &Parts<'_>,
+) -> Vec<Vec<i8>> {
+    embeddings
+        .filter_map(|embedding| {
+            let mut values = vec![0; base_mean.len()];
+            direction(embedding, base_mean, parts, &mut values).ok()?;
+            Some(values)
+        })
+        .collect()
+}
+
+/// Measures how alike `directions` of unrelated clips are. With a cohort, either clip of a pair may be the
+/// one that is judged.
+pub(super) fn reference(
+    directions: &[Vec<i8>],
+    parts: &Parts<'_>,
+    cohort: Option<Cohort<'_>>,
+) -> Reference {
+    let metric = Metric::new(parts);
+    let level = |direction| cohort.map(|cohort| metric.level(&cohort, direction));
+    let levels: Vec<Option<f32>> = directions.par_iter().map(|d| level(d)).collect();
+    let mut similarities: Vec<f32> = directions
+        .par_iter()
+        .enumerate()
+        .flat_map_iter(|(i, a)| {
+            let others = directions.iter().enumerate().skip(i + 1);
+            let levels = &levels;
+            let metric = &metric;
+            others.flat_map(move |(j, b)| {
+                let similarity = metric.similarity(a, b);
+                let judged = match (levels[i], levels[j]) {
+                    (Some(one), Some(other)) => [Some(similarity - one), Some(similarity - other)],
+                    _ => [Some(similarity), None],
+                };
+                judged.into_iter().flatten()
+            })
+        })
+        .collect();
+    similarities.sort_by(f32::total_cmp);
+    let quantiles = REFERENCE_TAILS.map(|tail| {
+        let at = (similarities.len() as f64 * (1.0 - f64::from(tail))) as usize;
+        let quantile = similarities.get(at.min(similarities.len().saturating_sub(1)));
+        quantile.copied().unwrap_or(0.0).clamp(-1.0, 1.0)
+    });
+    Reference::new(quantiles).expect("clamped and in the order of the tails")
 }
 
 #[cfg(test)]
@@ -143,5 +185,23 @@ mod tests {
         assert!((reference.similarity_exceeded_by(0.05) - expected).abs() < 0.02);
         assert!(reference.similarity_exceeded_by(0.5).abs() < 0.1);
         assert!(EmbeddingStatistics::of(&embeddings[..1], &parts).is_err());
+    }
+
+    #[test]
+    fn a_cohort_of_what_everything_is_like_lowers_every_similarity() {
+        let parts = Parts::new([Part {
+            name: "a",
+            len: 2,
+            share: 1.0,
+        }]);
+        let parts = parts.unwrap();
+        let directions = vec![vec![127, 127]; 8];
+        let plain = reference(&directions, &parts, None);
+        assert!(plain.quantiles().iter().all(|q| (q - 1.0).abs() < 1e-6));
+        let centres = [127, 127, 127, -127];
+        let cohort = Cohort::new(&centres, 2);
+        // Half of the level is that of a centre at a right angle.
+        let lowered = reference(&directions, &parts, cohort);
+        assert!(lowered.quantiles().iter().all(|q| (q - 0.5).abs() < 1e-6));
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fewshot::{Class, Reference, Storage, Strangers};
+use crate::model::Cohort;
 use crate::space::test_space::space;
 use proptest::prelude::*;
 
@@ -127,26 +128,97 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Directions of ordinary sounds, of [`Small`]'s dimensions.
+const ORDINARY: [i8; 8] = [127, 20, 127, -30, -90, 127, 127, 127];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     /// After any script, what is there equals what is built from it afresh, to the bit; and what is
     /// disabled counts as little as what was never there.
     #[test]
-    fn only_what_is_there_counts(steps in prop::collection::vec(step(), 0..40)) {
+    fn only_what_is_there_counts(
+        steps in prop::collection::vec(step(), 0..40),
+        shares in prop_oneof![Just(Shares::Packed), Just(Shares::Task)],
+    ) {
         let [mut a, mut b, mut c] = [const { Small::new() }; 3];
         let mut lived = learner(&mut a, HeadKind::default());
+        lived.set_shares(shares);
         for step in &steps {
             take(&mut lived, step);
             // A fit on the way leaves no trace either.
             let _ = bits(&mut lived);
         }
         let mut afresh = rebuilt(lived.support(), &mut b, false);
+        afresh.set_shares(shares);
         prop_assert_eq!(content(lived.support()), content(afresh.support()));
         let expected = bits(&mut lived);
         prop_assert_eq!(&bits(&mut afresh), &expected);
         let mut enabled = rebuilt(lived.support(), &mut c, true);
+        enabled.set_shares(shares);
         prop_assert_eq!(&bits(&mut enabled), &expected);
     }
+
+    /// A cohort lowers the similarity by how ordinary the query is, and changes no score.
+    #[test]
+    fn a_cohort_lowers_the_similarity(
+        seeds in prop::collection::vec(0_u32..50, 1..7),
+        query in 50_u32..90,
+    ) {
+        let plain = space(&[2, 2], &MEAN, LIKENESS);
+        let cohort = Cohort::new(&ORDINARY, 4);
+        let with = plain.with_cohort(cohort).unwrap();
+        let query = embedding(query);
+        let [mut a, mut b] = [const { Small::new() }; 2];
+        let [mut without, mut with] = [(&mut a, plain), (&mut b, with)].map(|(room, space)| {
+            let mut learner = Learner::new(room.lend(), HeadKind::default(), space).unwrap();
+            for (name, seed) in NAMES.iter().cycle().take(4).zip(&seeds) {
+                learner.enrol(name, &embedding(*seed)).unwrap();
+            }
+            learner.fit(&mut [0.0; 200]).unwrap();
+            learner
+        });
+        let [mut one, mut other] = [[0.0; 4]; 2];
+        let plain = without.classify(&query, &mut one).unwrap();
+        let lowered = with.classify(&query, &mut other).unwrap();
+        prop_assert_eq!(plain.scores, lowered.scores);
+        let mut values = [0; 4];
+        direction(&query, &MEAN, without.space().parts(), &mut values).unwrap();
+        let level = without.metric().level(&cohort.unwrap(), &values);
+        let expected = (plain.similarity - level).clamp(-1.0, 1.0);
+        prop_assert_eq!(lowered.similarity, expected);
+    }
+}
+
+#[test]
+fn shares_of_a_task_come_back_with_its_snapshot() {
+    use crate::fewshot::persist::{export, import, snapshot_len};
+    let [mut a, mut b] = [const { Small::new() }; 2];
+    let (mut taught, mut blank) = (
+        learner(&mut a, HeadKind::default()),
+        learner(&mut b, HeadKind::default()),
+    );
+    // The second part alone tells the classes apart.
+    for i in 0..4 {
+        let [x, y, ..] = embedding(i);
+        let own = if i % 2 == 0 { 1.0 } else { -1.0 };
+        let name = NAMES[i as usize % 2];
+        taught.enrol(name, &[x, y, own, 0.3 * own]).unwrap();
+    }
+    assert_eq!(taught.shares(), Shares::Packed);
+    let packed = bits(&mut taught);
+    taught.set_shares(Shares::Task);
+    assert_eq!(taught.head_metric(), None);
+    let own = bits(&mut taught);
+    assert_ne!(own, packed);
+    let [first, second, ..] = taught.head_metric().unwrap().shares();
+    assert!(second > first && (first + second - 1.0).abs() < 1e-6);
+    assert_eq!(taught.metric().shares()[0], 0.5);
+
+    let mut bytes = vec![0; snapshot_len(taught.support())];
+    export(&taught, &mut bytes).unwrap();
+    blank.set_shares(Shares::Task);
+    import(&mut blank, &bytes).unwrap();
+    assert_eq!(bits(&mut blank), own);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Checks the sections beside the network: frontend, parts, statistics, texts.
 
+use crate::fewshot::is_direction;
 use crate::frontend::FrontendConfig;
 use crate::model::cohort::Cohort;
 use crate::model::error::OpenError;
@@ -100,9 +101,14 @@ pub(super) fn check_statistics(model: &Model<'_>) -> Result<(), OpenError> {
     if model.base_mean.len() != dim {
         return Err(OpenError::SectionLen(SectionKind::BaseMean));
     }
-    let directions = model.cohort.iter().flat_map(Cohort::iter);
-    if directions.take(1).any(|direction| direction.len() != dim) {
+    if model.cohort.is_some_and(|cohort| cohort.dim() != dim) {
         return Err(OpenError::SectionLen(SectionKind::Cohort));
+    }
+    // Checked after the length, so that a part is never looked for beyond a direction's end.
+    let parts = model.parts();
+    let mut directions = model.cohort.iter().flat_map(Cohort::iter);
+    if !directions.all(|direction| is_direction(direction, &parts)) {
+        return Err(OpenError::Statistics);
     }
     let finite = model.base_mean.iter().all(|mean| mean.is_finite());
     let reference = model.reference.map(read_reference);

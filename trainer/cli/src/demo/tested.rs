@@ -146,7 +146,7 @@ where
     let features = embed_clips(engines, all, progress)
         .map_err(|(_, error)| anyhow!("a clip cannot be embedded: {error}"))?;
     let head = Head::default();
-    let Head::Runtime(kind) = head else {
+    let Head::Runtime(kind, _) = head else {
         unreachable!("the default head is one of the runtime's");
     };
     let mut storage = Enrolment::storage(&sounds.episode, features.dim());

@@ -1,6 +1,7 @@
 //! `mtslvr eval open-set`: measures how well sounds that were never enrolled are rejected.
 
 use super::report::{Embedder, ReportOutput, with_shots};
+use super::shares::SharesChoice;
 use super::tasks::{SetChoice, TaskChoice};
 use crate::backbone::BackboneChoice;
 use crate::cache::CacheChoice;
@@ -50,6 +51,8 @@ pub(super) struct Args {
         help = format!("Classifier to fit in each task: {RUNTIME_HEADS}")
     )]
     head: RuntimeHead,
+    #[command(flatten, next_help_heading = "Classifier")]
+    shares: SharesChoice,
     /// Share of strange sounds that may be accepted, between 0 and 1
     #[arg(
         long,
@@ -74,7 +77,7 @@ impl FromStr for RuntimeHead {
 
     fn from_str(name: &str) -> Result<Self, String> {
         match name.parse() {
-            Ok(Head::Runtime(head)) => Ok(Self(head)),
+            Ok(Head::Runtime(head, _)) => Ok(Self(head)),
             _ => Err(format!(
                 "expected a head that can reject sounds: {RUNTIME_HEADS}, with a positive number for \
                  LAMBDA and C"
@@ -85,7 +88,7 @@ impl FromStr for RuntimeHead {
 
 impl fmt::Display for RuntimeHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Head::Runtime(self.0).fmt(f)
+        Head::Runtime(self.0, None).fmt(f)
     }
 }
 
@@ -108,6 +111,7 @@ impl Args {
                 shape: self.tasks.shape(shots),
                 tasks: self.tasks.tasks,
                 head: self.head.0,
+                shares: self.shares.get(),
                 seed: self.tasks.seed,
                 false_acceptance: self.false_acceptance,
             };
@@ -127,7 +131,7 @@ impl Args {
             model: embedder.file.name().to_owned(),
             engine: embedder.file.engine().name().to_owned(),
             checksum: space.backbone().to_string(),
-            head: self.head.to_string(),
+            head: Head::Runtime(self.head.0, self.shares.get()).to_string(),
             ways: self.tasks.ways,
             queries: self.tasks.queries,
             tasks: self.tasks.tasks,

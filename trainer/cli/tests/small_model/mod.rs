@@ -24,6 +24,7 @@ pub fn model(folder: &Path) -> (PathBuf, PathBuf) {
         weights: &parameters.to_weights().unwrap(),
         frontend: &frontend,
         clips: &calibration_clips(&frontend)[..8],
+        cohort: 0,
         name: "small",
         provenance: "seeded random weights, for tests",
         out: folder,

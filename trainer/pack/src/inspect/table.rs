@@ -112,7 +112,11 @@ impl Inspection {
         let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
         let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
         let tails: Vec<String> = tails.collect();
-        writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))
+        writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
+        if s.cohort > 0 {
+            writeln!(f, "cohort      {} directions of ordinary sounds", s.cohort)?;
+        }
+        Ok(())
     }
 
     fn operator_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,7 @@ use candle_core::Device;
 use mtslvr_audio::calibration_mix;
 use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{MfccStandardiser, reference_audio};
-use mtslvr_pack::BackboneFile;
+use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES};
 use mtslvr_runtime::backbone::Backbone;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -169,6 +169,7 @@ fn run_cell(
         weights: &trained.weights,
         frontend: &trained.frontend,
         clips: &clips,
+        cohort: DEFAULT_CENTRES,
         name: &cell.folder,
         provenance: &format!(
             "mtslvr {}, experiment {:?}, {label}, seed {}",

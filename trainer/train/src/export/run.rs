@@ -31,6 +31,9 @@ pub struct ExportRequest<'r> {
     pub frontend: &'r FrontendConfig,
     /// Clips at the frontend's sample rate, for ranges and statistics; at least two.
     pub clips: &'r [Vec<f32>],
+    /// Centres of ordinary audio that the packed model brings along, 0 for none
+    /// ([`PackOptions::cohort`]).
+    pub cohort: usize,
     /// What the packed model is called.
     pub name: &'r str,
     /// Where the weights come from; the trunk's shape is added to it.
@@ -82,6 +85,7 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
         provenance: provenance.clone(),
         fold: false,
         range: RangeRule::default(),
+        cohort: request.cohort,
     };
     let slvr_bytes = pack(&graph, request.clips, &options)?;
 

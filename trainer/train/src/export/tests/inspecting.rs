@@ -19,6 +19,7 @@ fn both_forms_of_a_model_tell_the_same_of_it() {
         provenance: "a test".into(),
         fold: false,
         range: RangeRule::default(),
+        cohort: 4,
     };
     let clips = &calibration_clips(&frontend)[..8];
     let packed = pack(&graph, clips, &options).unwrap();
@@ -52,7 +53,15 @@ fn both_forms_of_a_model_tell_the_same_of_it() {
     assert_eq!(f.weights + f.adapters + f.tables + f.other, packed.len());
     assert_eq!(float.flash.adapters, 4 * int8.flash.adapters);
     let text = int8.to_string();
-    for part in ["arena", "conv (adapted)", "5x5", "16000 Hz", "share 0.7"] {
+    assert_eq!(int8.statistics.unwrap().cohort, 4);
+    for part in [
+        "cohort      4 dir",
+        "arena",
+        "conv (adapted)",
+        "5x5",
+        "16000 Hz",
+        "share 0.7",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let json = serde_json::to_value(&int8).unwrap();

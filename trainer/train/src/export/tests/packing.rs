@@ -32,6 +32,7 @@ fn options(fold: bool, range: RangeRule) -> PackOptions {
         provenance: "a test".into(),
         fold,
         range,
+        cohort: 0,
     }
 }
 
