@@ -101,18 +101,18 @@ impl Inspection {
                 millions(*macs)
             )?;
         }
-        let Some(s) = &self.statistics else {
-            return Ok(());
-        };
-        writeln!(
-            f,
-            "statistics  length of the base mean {:.4}",
-            s.base_mean_norm
-        )?;
-        let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
-        let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
-        let tails: Vec<String> = tails.collect();
-        writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))
+        if let Some(s) = &self.statistics {
+            writeln!(
+                f,
+                "statistics  length of the base mean {:.4}",
+                s.base_mean_norm
+            )?;
+            let tails = REFERENCE_TAILS.iter().zip(s.unrelated_similarity);
+            let tails = tails.map(|(tail, q)| format!("{} % above {q:.3}", 100.0 * tail));
+            let tails: Vec<String> = tails.collect();
+            writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
+        }
+        Ok(())
     }
 
     fn operator_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
