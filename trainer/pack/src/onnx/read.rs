@@ -4,9 +4,7 @@ use super::error::ImportError;
 use super::path::OutputReader;
 use super::pb;
 use super::tensor::Constant;
-use crate::engine::{
-    FrontendDescription, KEY_FRONTEND, Layout, MetadataError, OnnxMetadata, part_outputs,
-};
+use crate::engine::{FrontendDescription, Layout, OnnxMetadata, part_outputs};
 use crate::graph::{Graph, GraphBuilder, Output};
 use mtslvr_runtime::space::{Part, Parts};
 use prost::Message;
