@@ -2,7 +2,8 @@
 //! all tasks with shares chosen for each task from its support set.
 //!
 //! A share `g` mixes the Gram matrices of the two parts, `g K_inv + (1 - g) K_equ`, as a [`Metric`] of
-//! parts with the shares `g` and `1 - g` does. Each task tries all of [`SHARES`] and asks two criteria which to take:
+//! parts with the shares `g` and `1 - g` does. Each task tries all of [`SHARES`] and asks two criteria
+//! which to take:
 //!
 //! - *leave-one-out*: the squared error of a ridge head on each example when the others alone were
 //!   learnt from, in closed form: with `M = K + lambda I`, `K` centred, example `i` of the residuals

@@ -50,8 +50,8 @@ pub struct Op {
 /// An operator's computation, and the tensors it reads.
 pub type OpKind = OpKindSpec<Channels>;
 
-/// Weights and the rule of each output channel: `gain[o] * (sum(x * weights[o]) + sum(centre *
-/// adapter[o])) + shift[o]`.
+/// Weights and the rule of each output channel:
+/// `gain[o] * (sum(x * weights[o]) + sum(centre * adapter[o])) + shift[o]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channels {
     /// Kernels. In a [`Graph`], equal ones are one allocation.

@@ -183,10 +183,11 @@ impl<C> OpKindSpec<C> {
     }
 }
 
-/// Weights and the rule of each output channel: `y[o] = gain[o] * (sum(x * w[o]) + sum(centre *
-/// adapter[o])) + shift[o]` in real numbers, where `w = weights * scale[o]` and `adapter = adapter *
-/// scale[o]`. Batch norm gives `gain` and `shift`; a plain bias gives `shift` with a gain of one. Equal
-/// tables are stored once, whichever operators they belong to.
+/// Weights and the rule of each output channel:
+/// `y[o] = gain[o] * (sum(x * w[o]) + sum(centre * adapter[o])) + shift[o]` in real numbers, where
+/// `w = weights * scale[o]` and `adapter = adapter * scale[o]`. Batch norm gives `gain` and `shift`; a
+/// plain bias gives `shift` with a gain of one. Equal tables are stored once, whichever operators they
+/// belong to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelRules {
     /// Kernels, output channel outermost, input channel innermost.

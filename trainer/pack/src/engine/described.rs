@@ -11,20 +11,14 @@ use std::path::Path;
 
 /// The facts about a model beside its graph: all that an engine needs to feed it and to read its outputs.
 #[derive(Debug)]
-#[cfg_attr(
-    not(any(feature = "onnx", feature = "tract", feature = "ort")),
-    allow(dead_code)
-)]
+#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
 pub(super) struct Described {
     pub model: String,
     layout: Layout,
     pub space: OwnedSpace,
 }
 
-#[cfg_attr(
-    not(any(feature = "onnx", feature = "tract", feature = "ort")),
-    allow(dead_code)
-)]
+#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
 impl Described {
     /// Joins the file's hash, its metadata, and the widths of the outputs that hold the `parts`.
     pub fn new(
