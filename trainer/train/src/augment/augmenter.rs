@@ -2,6 +2,7 @@
 
 use super::coloured_noise::ColouredNoise;
 use super::config::{AugmentConfig, ConfigError};
+use super::level::limit;
 use super::operator::{Labels, OPERATORS, Operator};
 use super::phase_vocoder::PhaseVocoder;
 use super::pitch_shift::PitchShift;
@@ -167,38 +168,6 @@ fn differs(before: &[f32], after: &[f32]) -> bool {
         );
     }
     change > LEAST_CHANGE * energy
-}
-
-/// Scales down what would exceed full scale, as a device's converter has no more to give.
-/// Clipping instead would leave a trace in the sound.
-pub(super) fn limit(samples: &mut [f32]) {
-    let peak = samples
-        .iter()
-        .fold(0.0f32, |peak, sample| peak.max(sample.abs()));
-    if peak > 1.0 {
-        let gain = 1.0 / peak;
-        samples.iter_mut().for_each(|sample| *sample *= gain);
-    }
-}
-
-/// Mean power of `samples`.
-pub(super) fn power(samples: &[f32]) -> f32 {
-    let sum: f64 = samples
-        .chunks(256)
-        .map(|part| f64::from(part.iter().map(|x| x * x).sum::<f32>()))
-        .sum();
-    (sum / samples.len() as f64) as f32
-}
-
-/// Uniform between the ends of `range`.
-pub(super) fn draw([low, high]: [f32; 2], rng: &mut impl Rng) -> f32 {
-    low + (high - low) * rng.random::<f32>()
-}
-
-/// A size uniform between the ends of `range`, with either sign.
-pub(super) fn draw_signed(range: [f32; 2], rng: &mut impl Rng) -> f32 {
-    let size = draw(range, rng);
-    if rng.random() { size } else { -size }
 }
 
 #[cfg(test)]

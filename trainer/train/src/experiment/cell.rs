@@ -75,7 +75,10 @@ pub struct Measurement {
 }
 
 impl CellResult {
-    /// Reads a `result.json`; `None` where there is none.
+    /// Reads a `result.json`; returns `None` where there is no such file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no outcome of a cell.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
@@ -88,7 +91,10 @@ impl CellResult {
         Ok(Some(result))
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the outcome to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         write_bytes(path, text.as_bytes())

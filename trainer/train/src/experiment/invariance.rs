@@ -258,7 +258,9 @@ mod tests {
             let mels = usize::from(self.0.mels);
             let mut bands = vec![0.0f32; mels];
             for row in patch.chunks(mels) {
-                bands.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                for (sum, x) in bands.iter_mut().zip(row) {
+                    *sum += x;
+                }
             }
             let level = bands.iter().sum::<f32>() / mels as f32;
             let least = bands.iter().copied().fold(f32::INFINITY, f32::min);

@@ -139,6 +139,9 @@ pub struct Cell {
 impl Plan {
     /// Reads an experiment file, applies `settings` to every variant, after its own, and names the
     /// files of their `teachers`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a value in it cannot be used.
     pub fn read(path: &Path, settings: &[String], teachers: &[String]) -> Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
@@ -209,6 +212,10 @@ impl Plan {
     /// Every run, each in a folder of its own in `out`: all variants of the first seed, then of the
     /// second, and so on, so that an experiment that is cut short has compared all variants at least
     /// once.
+    ///
+    /// # Errors
+    /// If a configuration cannot be used, the variants differ in their sample rate, or no variant has a
+    /// teacher that is named.
     pub fn cells(&self, out: &Path) -> Result<Vec<Cell>> {
         let configs = self.variants.iter().map(|variant| {
             self.config(variant, out)
@@ -327,12 +334,18 @@ impl Variant {
 }
 
 impl EvaluationPlan {
-    /// The head of the main tables.
+    /// Returns the head of the main tables.
+    ///
+    /// # Errors
+    /// If the plan names an unknown head.
     pub fn main_head(&self) -> Result<Head> {
         self.head.parse().context("[evaluate] head")
     }
 
-    /// The heads that are compared, without the main one.
+    /// Returns the heads that are compared, without the main one.
+    ///
+    /// # Errors
+    /// If the plan names an unknown head.
     pub fn compared_heads(&self) -> Result<Vec<Head>> {
         let main = self.main_head()?;
         let heads: Vec<Head> = self

@@ -55,6 +55,9 @@ pub trait Progress: Observer {
 
 /// Runs every cell that is not finished yet; gives the summary of those that are, which is also
 /// written into the folder after every cell. `stop` ends it early, with what is done kept.
+///
+/// # Errors
+/// If a set cannot be loaded, a cell fails to train or to be measured, or a file cannot be written.
 pub fn run(request: &Request, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Summary> {
     let cells = request.plan.cells(&request.out)?;
     ensure!(

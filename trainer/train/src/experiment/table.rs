@@ -56,7 +56,7 @@ fn table<'r>(
     }
 }
 
-fn with_interval(figure: &Option<Figure>) -> String {
+fn with_interval(figure: Option<Figure>) -> String {
     match figure {
         Some(f) => format!("{:.1} ± {:.1}", f.over_seeds.mean, f.over_tasks),
         None => "–".into(),
@@ -91,8 +91,8 @@ fn accuracy(text: &mut String, summary: &Summary) {
         text,
         &columns,
         rows.map(|row| {
-            let mut cells: Vec<String> = row.by_set.iter().map(with_interval).collect();
-            cells.push(format!("**{}**", with_interval(&row.mean)));
+            let mut cells: Vec<String> = row.by_set.iter().copied().map(with_interval).collect();
+            cells.push(format!("**{}**", with_interval(row.mean)));
             let spread = row.mean.map(|mean| mean.over_seeds);
             cells.push(match spread {
                 Some(spread) => match (spread.deviation, spread.ci95) {

@@ -111,6 +111,9 @@ impl AdamW {
     }
 
     /// The optimiser whose [`AdamW::state`] this is, for the parameters it moved.
+    ///
+    /// # Errors
+    /// If a parameter has one moment and not the other, or moments of another length.
     pub fn from_state(step: u64, mut state: Weights, parameters: &Parameters) -> Result<Self> {
         let mut moments = BTreeMap::new();
         for (name, variable) in parameters.variables() {

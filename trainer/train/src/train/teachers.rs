@@ -1,7 +1,7 @@
 //! The teachers of a run: opened, and what those of parts say of the training audio heard and reduced.
 
 use super::config::RunConfig;
-use super::run::Observer;
+use super::observer::Observer;
 use super::targets::{Reduction, Targets};
 use super::teacher::ViewTeacher;
 use super::window_teacher::{Lessons, WindowTeacher};

@@ -53,6 +53,9 @@ pub struct EventLog {
 
 impl EventLog {
     /// Writes the file anew, with the rows that a resumed run already has.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn open(path: &Path, rows: &[MetricsRow]) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let trained = rows.last().map_or(0.0, |row| row.seconds);
@@ -74,6 +77,9 @@ impl EventLog {
     }
 
     /// Appends a row; values that are not numbers are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn add(&mut self, row: &MetricsRow) -> Result<()> {
         let finite = row.values().into_iter().filter(|(_, v)| v.is_finite());
         let value = finite.map(|(tag, value)| Value {

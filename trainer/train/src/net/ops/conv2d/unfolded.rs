@@ -1,8 +1,8 @@
 //! Convolution as im2col over blocks of images and one matrix product per block: for channels that
 //! are no whole number of vectors.
 
-use super::super::{Loop, made_in_blocks, vectorised};
-use super::Geometry;
+use super::geometry::Geometry;
+use crate::net::ops::loops::{Loop, made_in_blocks, vectorised};
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 use std::cell::RefCell;
