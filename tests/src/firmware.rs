@@ -25,7 +25,7 @@ pub type Flash = SimulatedFlash<PAGE, 4>;
 /// Bytes of a page of the firmware's flash.
 const PAGE: usize = 4096;
 
-/// What the firmware is asked to do: its arguments.
+/// Work that the firmware is asked to do: its arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// Examples: label and WAV file.

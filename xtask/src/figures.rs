@@ -1,6 +1,5 @@
 //! The committed figures of the firmware, and the rule that they may not grow unseen.
 
-use crate::bench_firmware::Measured;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -17,13 +16,13 @@ const TOLERANCE_PERCENT: u64 = 2;
 /// The file of figures.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 struct File {
-    /// What the figures were made with: they depend on it.
+    /// Compiler that the figures were made with: they depend on it.
     compiler: String,
-    /// By board.
+    /// Figures by board.
     boards: BTreeMap<String, Figures>,
 }
 
-/// What may not grow.
+/// Figures that may not grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figures {
@@ -35,7 +34,7 @@ pub struct Figures {
     pub ram_bytes: u64,
 }
 
-/// What came of a comparison.
+/// Outcome of a comparison.
 #[derive(Debug, Default, PartialEq)]
 struct Changes {
     grown: Vec<String>,
@@ -74,31 +73,34 @@ impl Figures {
     }
 }
 
-/// Compares with the committed figures: growth is an error that says how to accept it. Returns what
-/// there is to say of figures that shrank.
-pub fn check(measured: &Measured) -> Result<String> {
+/// Compares the figures `now` of `board`, made with `compiler`, with the committed ones. Returns a remark
+/// on figures that shrank, or nothing.
+///
+/// # Errors
+/// If a figure has grown; the message says how to accept it.
+pub fn check(board: Board, compiler: &str, now: Figures) -> Result<String> {
     let file = read()?;
-    let Some(committed) = file.boards.get(measured.board.name()) else {
+    let Some(committed) = file.boards.get(board.name()) else {
         bail!(
             "{} has no figures of the board {}: run `{}` and commit the file",
             path().display(),
-            measured.board.name(),
-            accepting(measured.board)
+            board.name(),
+            accepting(board)
         );
     };
-    let changes = committed.changes(&measured.figures());
-    let accepting = accepting(measured.board);
+    let changes = committed.changes(&now);
+    let accepting = accepting(board);
     if !changes.grown.is_empty() {
         let mut message = format!(
             "grew by more than {TOLERANCE_PERCENT} % over {}:\n  {}\n",
             path().display(),
             changes.grown.join("\n  ")
         );
-        if file.compiler != measured.compiler {
+        if file.compiler != compiler {
             let _ = writeln!(
                 message,
-                "The figures were made with {}, this is {}: that may be why.",
-                file.compiler, measured.compiler
+                "The figures were made with {}, this is {compiler}: that may be why.",
+                file.compiler
             );
         }
         bail!("{message}If this is meant to be, run `{accepting}` and commit the file.");
@@ -113,16 +115,18 @@ pub fn check(measured: &Measured) -> Result<String> {
     })
 }
 
-/// Writes the measured figures to the file.
-pub fn accept(measured: &Measured) -> Result<()> {
+/// Writes the figures `now` of `board`, made with `compiler`, to the file.
+///
+/// # Errors
+/// If the file cannot be read or written.
+pub fn accept(board: Board, compiler: &str, now: Figures) -> Result<()> {
     let mut file = if path().is_file() {
         read()?
     } else {
         File::default()
     };
-    file.compiler.clone_from(&measured.compiler);
-    file.boards
-        .insert(measured.board.name().to_owned(), measured.figures());
+    compiler.clone_into(&mut file.compiler);
+    file.boards.insert(board.name().to_owned(), now);
     let text = serde_json::to_string_pretty(&file)? + "\n";
     fs::write(path(), text).with_context(|| path().display().to_string())?;
     eprintln!("wrote {}", path().display());

@@ -146,7 +146,7 @@ fn run(command: Command) -> Result<ExitCode> {
             let toolchain = embedded::Toolchain::set_up(&[board])?;
             let measured = bench_firmware::measure(toolchain, &request)?;
             if accept {
-                figures::accept(&measured)?;
+                figures::accept(board, &measured.compiler, measured.figures())?;
             }
             if json {
                 println!("{}", measured.to_json()?);

@@ -13,11 +13,11 @@ pub struct Part {
     pub name: &'static str,
     /// The compiler's target.
     target: &'static str,
-    /// What more the compiler is told.
+    /// Further flags for the compiler.
     rustflags: &'static str,
     /// Bytes of flash on its board.
     flash: u64,
-    /// Of those, the bytes that are for what the device is taught.
+    /// Bytes of those that hold what the device is taught.
     store: u64,
     /// Bytes of RAM.
     ram: u64,

@@ -42,7 +42,7 @@ const KERNELS_ON: [Board; 5] = [
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";
 const MICROPHONE: &str = "clippy with the microphone (feature mic)";
-/// What its build needs beside Rust.
+/// Packages that its build needs beside Rust.
 const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
 /// Bytes that it may take, its backbones among them.
@@ -74,7 +74,7 @@ pub fn test() -> ExitCode {
     steps.run(PACKAGE, package);
     match &toolchain {
         Some(toolchain) => {
-            steps.run("no_std build of the runtime", || no_std_build(toolchain));
+            steps.run("no_std build of the runtime", || no_std_build(*toolchain));
         }
         None => steps.blocked("no_std build of the runtime", EMBEDDED),
     }
@@ -170,7 +170,7 @@ pub fn test() -> ExitCode {
     steps.summary()
 }
 
-/// What earlier steps made for the tests. A part that is missing makes the tests that need it fail,
+/// Files that earlier steps made for the tests. One that is missing makes the tests that need it fail,
 /// and leaves the others running.
 struct Inputs {
     library: Option<PathBuf>,
@@ -248,7 +248,7 @@ fn clippy() -> Result<()> {
     run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])
 }
 
-/// What is behind the feature compiles. Nothing but this needs ALSA.
+/// Checks that the code behind the feature compiles. Nothing but this needs ALSA.
 fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
     if toolchain == Some(&Toolchain::Debian) {
         embedded::install_debian(&MICROPHONE_PACKAGES)?;
@@ -290,7 +290,7 @@ fn documentation() -> Result<()> {
     )
 }
 
-fn no_std_build(toolchain: &Toolchain) -> Result<()> {
+fn no_std_build(toolchain: Toolchain) -> Result<()> {
     process::run(toolchain.cargo_build(BOARD, workspace::root())?.args([
         "--package",
         "mtslvr-runtime",
@@ -325,7 +325,8 @@ fn test_model() -> Result<PathBuf> {
 /// say of figures that shrank.
 fn figures_of(toolchain: Toolchain, board: Board) -> Result<String> {
     let request = Request { model: None, board };
-    figures::check(&bench_firmware::measure(toolchain, &request)?)
+    let measured = bench_firmware::measure(toolchain, &request)?;
+    figures::check(measured.board, &measured.compiler, measured.figures())
 }
 
 /// Runs `board`'s kernels in QEMU on random operators; their outputs must be those of this host's

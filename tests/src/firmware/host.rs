@@ -1,4 +1,4 @@
-//! What the firmware does, done by the runtime on this host: files through the trainer's decoder,
+//! The work of the firmware, done by the runtime on this host: files through the trainer's decoder,
 //! all else through the same crates.
 
 use super::{CLASSES, EXAMPLES, Flash, Script};
@@ -138,7 +138,7 @@ impl Host {
 struct Kept<'f> {
     flash: &'f mut Flash,
     scratch: Vec<u8>,
-    /// When the power goes.
+    /// Moment at which the power goes.
     cut: Option<u64>,
 }
 
@@ -192,7 +192,7 @@ impl<'f> Kept<'f> {
     }
 }
 
-/// How much is known.
+/// Returns the line on how much is known.
 fn count(sounds: &Learner) -> Fields {
     let support = sounds.support();
     vec![

@@ -141,7 +141,9 @@ impl Accuracy {
             [] => ModelSource::all_shipped(),
             named => named.to_vec(),
         };
-        let contenders = models.iter().map(|model| Contender::open(model, &self));
+        let contenders = models
+            .iter()
+            .map(|model| Contender::open(model, self.engine.engine, self.tasks.seed));
         let mut contenders = contenders.collect::<Result<Vec<_>>>()?;
         for set in &sets {
             // Backbones of one rate share the decoded clips.
@@ -154,7 +156,10 @@ impl Accuracy {
                 contender.evaluate(loaded, sets::missing(set, *skipped), &settings)?;
             }
         }
-        let mut models: Vec<_> = contenders.into_iter().map(|c| c.finish(&self)).collect();
+        let finished = contenders
+            .into_iter()
+            .map(|contender| contender.finish(self.parts.to_string(), &self.tasks));
+        let mut models: Vec<_> = finished.collect();
         match models.len() {
             1 => self.write(&models.remove(0)),
             _ => self.write(&Comparison { models }),

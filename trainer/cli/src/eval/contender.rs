@@ -1,10 +1,10 @@
 //! A backbone that is measured, beside controls of its own.
 
-use super::Accuracy;
+use super::tasks::TaskChoice;
 use crate::{progress, untrained};
 use anyhow::Result;
 use mtslvr_evaluate::{Controls, Evaluation, LoadedSet, SetResult, Settings, evaluate_set};
-use mtslvr_pack::{BackboneFile, ModelSource, OpenedBackbone};
+use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone;
 
 /// A backbone that is measured.
@@ -17,13 +17,13 @@ pub(super) struct Contender {
 }
 
 impl Contender {
-    /// Opens `model` and prepares its controls.
-    pub(super) fn open(model: &ModelSource, args: &Accuracy) -> Result<Self> {
-        let file = BackboneFile::open(model, args.engine.engine)?;
+    /// Opens `model` and prepares its controls, whose weights come from `seed`.
+    pub(super) fn open(model: &ModelSource, engine: Option<Engine>, seed: u64) -> Result<Self> {
+        let file = BackboneFile::open(model, engine)?;
         let engines = file.backbones()?;
         let frontend = *engines[0].space().frontend();
         let controls = Controls::new(&frontend, |reference| {
-            untrained::control(model, &file, &frontend, reference, args.tasks.seed)
+            untrained::control(model, &file, &frontend, reference, seed)
         })?;
         let notes = controls.notes.clone();
         Ok(Self {
@@ -71,14 +71,14 @@ impl Contender {
         Ok(())
     }
 
-    /// Returns everything that was measured.
-    pub(super) fn finish(self, args: &Accuracy) -> Evaluation {
+    /// Returns everything that was measured: on `parts` of the embedding, with these tasks.
+    pub(super) fn finish(self, parts: String, tasks: &TaskChoice) -> Evaluation {
         Evaluation::new(
             self.file.name().to_owned(),
             self.file.engine().name().to_owned(),
-            args.parts.to_string(),
-            args.tasks.queries,
-            args.tasks.seed,
+            parts,
+            tasks.queries,
+            tasks.seed,
             self.results,
             self.notes,
         )

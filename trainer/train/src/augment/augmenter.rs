@@ -16,11 +16,11 @@ const LEAST_CHANGE: f64 = 1e-5;
 /// A clip after the operators that were drawn for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// As many samples as the clip has, none beyond full scale.
+    /// Samples, as many as the clip has, none beyond full scale.
     pub samples: Vec<f32>,
     /// Which operators changed the view.
     pub labels: Labels,
-    /// What was drawn for each of those; see [`Operator::parameter`] for its unit.
+    /// Parameter drawn for each of those; see [`Operator::parameter`] for its unit.
     pub parameters: [Option<f32>; OPERATORS],
 }
 
@@ -37,7 +37,7 @@ pub struct Augmenter {
     vocoder: PhaseVocoder,
     pitch_shift: PitchShift,
     coloured_noise: ColouredNoise,
-    /// What the operator that runs writes; swapped with the view after it.
+    /// Output of the operator that runs; swapped with the view after it.
     output: Vec<f32>,
 }
 

@@ -1,4 +1,4 @@
-//! What a view may be made of.
+//! Configuration of the operators that make views.
 
 use super::operator::{OPERATORS, Operator};
 use serde::{Deserialize, Serialize};
@@ -196,7 +196,7 @@ pub struct ConfigError {
     pub field: &'static str,
     /// Its value.
     pub found: String,
-    /// What it may be.
+    /// Values that it may have.
     pub expected: &'static str,
 }
 

@@ -27,7 +27,7 @@ pub struct EnvironmentConfig {
     pub level: LevelConfig,
     /// Slope of the whole's spectrum.
     pub tilt: TiltConfig,
-    /// Where a view begins.
+    /// Shift of a view's beginning.
     pub shift: ShiftConfig,
 }
 
@@ -186,12 +186,12 @@ impl EnvironmentConfig {
     }
 }
 
-/// What was drawn for one view.
+/// Values drawn for one view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Surroundings {
     /// Seconds by which the view begins later; 0: not shifted.
     pub shift: f32,
-    /// What sounds under the view.
+    /// Sound under the view.
     pub background: Option<Background>,
     /// dB for each octave.
     pub tilt: Option<f32>,

@@ -1,9 +1,29 @@
 //! A summary as Markdown for readers and as CSV for everything else.
 
 use super::summary::{Figure, Row, Summary};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::FeatureChoice;
 use std::fmt::Write;
+use std::path::Path;
+
+/// Writes `table.md`, `summary.json` and `measurements.csv` into `folder`.
+///
+/// # Errors
+/// If one cannot be written; the file of an earlier cell then stays whole.
+pub(super) fn write(summary: &Summary, folder: &Path) -> Result<()> {
+    let json = serde_json::to_string_pretty(summary)? + "\n";
+    for (name, text) in [
+        ("table.md", markdown(summary)),
+        ("summary.json", json),
+        ("measurements.csv", csv(summary)?),
+    ] {
+        let path = folder.join(name);
+        write_bytes(&path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
 
 /// `table.md`: one section for each question.
 pub(super) fn markdown(summary: &Summary) -> String {

@@ -1,7 +1,7 @@
 //! Writes a trained backbone as ONNX.
 //!
 //! Both paths' convolutions refer to the same initialiser; adapters and per-path norms are nodes of
-//! their own. What both paths share whole (the stem's convolution, stages before
+//! their own. A layer that both paths share whole (the stem's convolution, stages before
 //! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange. A
 //! backbone with one path has the output `features`. Each part that is learnt from a teacher is one
 //! more output, a linear layer on the averages of its path's last map.
@@ -29,7 +29,7 @@ pub enum WriteError {
         name: String,
         /// Its shape.
         found: Vec<usize>,
-        /// What the backbone needs.
+        /// Shape that the backbone needs.
         expected: Vec<usize>,
     },
     /// A tensor holds a value that is not finite.
@@ -165,7 +165,7 @@ impl<'w> Writer<'w> {
         self.output(spec, &value)
     }
 
-    /// From the last map to the outputs: averages, and for each path the linear layers behind them as
+    /// Writes the nodes from the last map to the outputs: averages, and for each path the linear layers behind them as
     /// one.
     fn output(&mut self, spec: &BackboneSpec, map: &Paths) -> Result<(), WriteError> {
         let pooled = if spec.bands() == 1 {

@@ -1,4 +1,4 @@
-//! What the objectives put on a path's features during training; none of it is exported.
+//! Heads that the objectives put on a path's features during training; none of them is exported.
 
 use super::layers::{Linear, Mode, Norm};
 use super::ops::{Activation, Residual};
@@ -132,7 +132,7 @@ pub struct AugmentationHead {
 }
 
 impl AugmentationHead {
-    /// From features of length `dim` through `widths` to `operators` logits; parameters begin with
+    /// Makes the head from features of length `dim` through `widths` to `operators` logits; the names of its parameters begin with
     /// `NAME.`.
     ///
     /// # Errors

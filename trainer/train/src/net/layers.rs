@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor, Var};
 /// Added to the variance in every batch norm; also written into the ONNX nodes.
 pub const NORM_EPS: f32 = 1e-5;
 
-/// How batch norm gets its statistics.
+/// Source of a batch norm's statistics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
     /// From the batch; the running statistics move towards them by this share.
@@ -125,7 +125,7 @@ enum Kernels {
     PerPath([Var; PATHS]),
 }
 
-/// What each path adds to a convolution.
+/// Convolutions that each path adds to a shared one.
 #[derive(Debug)]
 enum Adapters {
     None,

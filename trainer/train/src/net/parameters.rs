@@ -41,7 +41,7 @@ impl Parameters {
         }
     }
 
-    /// Where the parameters are kept and computed with.
+    /// Returns the device on which the parameters are kept and computed with.
     pub fn device(&self) -> &Device {
         &self.device
     }

@@ -1,4 +1,4 @@
-//! The shape of a backbone: what a preset's TOML file says of the network.
+//! The shape of a backbone, as a preset's TOML file gives it.
 
 use mtslvr_pack::engine::{EQUIVARIANT, INPUT, INVARIANT, INVARIANT_SHARE};
 use mtslvr_runtime::space::{MAX_PARTS, PART_NAME_BYTES, Part, Parts, PartsError};
@@ -30,7 +30,7 @@ pub struct BackboneSpec {
     pub stages: Vec<StageSpec>,
     /// The task-specific parts.
     pub adapters: AdapterSpec,
-    /// What makes an embedding of a path's features; without it the features are the embedding.
+    /// The layer from a path's features to its embedding; without it the features are the embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputSpec>,
     /// Further parts of the embedding, which follow those of the paths and are learnt from teachers.
@@ -54,7 +54,7 @@ pub struct PartSpec {
     /// Path whose last map it reads.
     #[serde(default)]
     pub path: usize,
-    /// How far the deviations of its principal directions are levelled, 0 to 1, as in
+    /// Exponent by which the deviations of its principal directions are levelled, 0 to 1, as in
     /// [`OutputSpec::whitening`].
     #[serde(default = "PartSpec::half")]
     pub whitening: f64,
@@ -66,7 +66,7 @@ impl PartSpec {
     }
 }
 
-/// From a path's features to its part of the embedding: a linear layer that is not trained but
+/// The layer from a path's features to its part of the embedding: a linear layer that is not trained but
 /// computed from the features of clean sounds when training has ended, see
 /// [`Whitening`](super::whitening::Whitening).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub struct OutputSpec {
     /// The same of the second path, if it has another number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equivariant_dim: Option<usize>,
-    /// How far their deviations are levelled, 0 to 1: each is divided by its deviation to this
+    /// Exponent by which their deviations are levelled, 0 to 1: each is divided by its deviation to this
     /// power.
     pub whitening: f64,
 }
@@ -117,11 +117,11 @@ pub struct StageSpec {
     pub stride: usize,
 }
 
-/// How the two paths differ inside the trunk.
+/// Differences of the two paths inside the trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterSpec {
-    /// What each path has of its own.
+    /// Layers that each path has of its own.
     pub kind: AdapterKind,
     /// First stage (0-based) in which the paths have something of their own; earlier stages and,
     /// unless it is 0, the stem are shared whole. `none` and `split` have no use for it.
@@ -129,7 +129,7 @@ pub struct AdapterSpec {
     pub from_stage: usize,
 }
 
-/// What the paths have of their own beside the trunk that they share. `C` is a shared 3x3
+/// Layers that the paths have of their own beside the trunk that they share. `C` is a shared 3x3
 /// convolution, `t` the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -407,7 +407,7 @@ impl BackboneSpec {
         }
     }
 
-    /// What the paths have of their own in stage `stage`; [`AdapterKind::None`] where it is shared
+    /// Returns the layers that the paths have of their own in stage `stage`; [`AdapterKind::None`] where it is shared
     /// whole.
     pub fn stage_kind(&self, stage: usize) -> AdapterKind {
         match self.adapters.kind {
@@ -417,7 +417,7 @@ impl BackboneSpec {
         }
     }
 
-    /// What the paths have of their own in the stem, which goes with the first stage; it has no
+    /// Returns the layers that the paths have of their own in the stem, which goes with the first stage; it has no
     /// 1x1 adapters.
     pub fn stem_kind(&self) -> AdapterKind {
         self.stage_kind(0).without_adapters()
@@ -474,7 +474,7 @@ fn convolved((height, width): (usize, usize), kernel: usize, stride: usize) -> (
 }
 
 impl AdapterKind {
-    /// What is left of it at a convolution that has no 1x1 adapter: the stem and the shortcuts.
+    /// Returns the rest of it at a convolution that has no 1x1 adapter: the stem and the shortcuts.
     pub fn without_adapters(self) -> Self {
         match self {
             Self::Series | Self::Parallel => Self::BatchNorm,

@@ -30,7 +30,7 @@ struct TaughtPart {
     path: usize,
     linear: Linear,
     whitening: Whitening,
-    /// How far deviations are levelled.
+    /// Exponent by which deviations are levelled.
     exponent: f64,
 }
 
@@ -253,7 +253,7 @@ impl Trunk {
     /// Averages of each path's last map over time and each band of mel, `[batch, feature_dim]`, from
     /// patches `[batch, frames, mels]`.
     ///
-    /// What the paths share, from the stem's convolution up to the first stage of their own, runs
+    /// The layers that the paths share, from the stem's convolution up to the first stage of their own, run
     /// once.
     ///
     /// # Errors

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectiveConfig {
-    /// What is learned: one task for each path or, where all share one path (`adapters.kind =
+    /// Tasks to learn: one for each path or, where all share one path (`adapters.kind =
     /// "none"`), one or two on that.
     pub tasks: Vec<Task>,
-    /// Which contrastive loss.
+    /// The contrastive loss.
     pub contrastive: ContrastiveLoss,
     /// τ of NT-Xent.
     pub temperature: f64,

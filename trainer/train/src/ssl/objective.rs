@@ -25,7 +25,7 @@ pub struct Objective {
     keeper: Option<Keeper>,
 }
 
-/// What learns from one teacher.
+/// The learners of one teacher's lessons.
 #[derive(Debug)]
 struct Pupil {
     teacher: String,
@@ -33,7 +33,7 @@ struct Pupil {
     learners: Vec<Learner>,
 }
 
-/// What learns one lesson.
+/// The learner of one lesson.
 #[derive(Debug)]
 enum Learner {
     /// A path, through the linear layer `teacher.NAME.PART`, which is not exported.
@@ -156,7 +156,7 @@ pub struct Views {
     pub parameters: Tensor,
     /// Numbers of the views that count in the predictive loss, `u32`; all count where there are none.
     pub predicted: Option<Tensor>,
-    /// What the teachers ask: the lessons of the first, then those of the second, and so on.
+    /// Lessons of the teachers: those of the first, then those of the second, and so on.
     pub lessons: Vec<Lesson>,
 }
 

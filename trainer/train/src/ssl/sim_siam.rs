@@ -34,7 +34,7 @@ pub(super) fn unit_rows(x: &Tensor) -> Result<Tensor> {
     x.broadcast_div(&norm)
 }
 
-/// How far apart rows lie: the deviation of each value of their directions, times the square root
+/// Returns the spread of rows: the deviation of each value of their directions, times the square root
 /// of their length, mean over values. Near 1 where directions are spread evenly, 0 where all are the
 /// same, which is how a Siamese network collapses (Chen and He 2021, section 4.1).
 ///

@@ -14,7 +14,7 @@ const NETWORK: &str = "network.";
 const OPTIMISER: &str = "optimiser.";
 const PROGRESS: &str = "progress";
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Optimiser steps taken.

@@ -38,10 +38,10 @@ pub struct RunConfig {
     /// Operators and their ranges.
     #[serde(default)]
     pub augment: AugmentConfig,
-    /// What views sound in and through.
+    /// Surroundings of the views.
     #[serde(default)]
     pub environment: EnvironmentConfig,
-    /// Where pairs come from.
+    /// Source of the pairs.
     #[serde(default)]
     pub data: DataConfig,
     /// Pairs of two recordings of one thing.

@@ -36,7 +36,7 @@ impl RunFolder {
         self.root.join("metrics.csv")
     }
 
-    /// What `TrainRequest::resume` goes on from.
+    /// Checkpoint from which `TrainRequest::resume` goes on.
     pub fn checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.safetensors")
     }

@@ -1,4 +1,4 @@
-//! What a run reports, one row per log interval, in `metrics.csv`.
+//! The report of a run, one row per log interval, in `metrics.csv`.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-/// One row: means over the steps since the row before. What a run does not measure is `NaN`.
+/// One row: means over the steps since the row before. Values that a run does not measure are `NaN`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricsRow {
     /// Optimiser steps taken.

@@ -45,7 +45,7 @@ pub struct PairSource {
     environment: Environment,
     seed: u64,
     teachers: Vec<Teacher>,
-    /// Where views may begin, if not anywhere.
+    /// Rule by which views begin, if they may not begin anywhere.
     rule: Option<WindowRule>,
 }
 
@@ -61,12 +61,12 @@ pub struct Batch {
     pub parameters: Vec<f32>,
     /// `[2N]`, power of each view over that of the background mixed into it, dB; infinite without one.
     pub snr_db: Vec<f32>,
-    /// What the teachers say, a row for each view: a backbone, for each part of its embedding, of the
-    /// view before its environment; a teacher of a part of the clean window that the view was made of.
+    /// Answers of the teachers, a row for each view: of a backbone, for each part of its embedding, on the
+    /// view before its environment; of a teacher of a part, on the clean window that the view was made of.
     pub answers: Vec<Answers>,
 }
 
-/// Where a view is cut from.
+/// Place that a view is cut from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
     /// Index of the recording.
@@ -79,21 +79,21 @@ struct Window {
 }
 
 impl Window {
-    /// Where to look up what teachers have said of it.
+    /// Returns the key to what teachers have said of it.
     fn cut(self) -> Option<Cut> {
         let clip = self.clip;
         self.number.map(|window| Cut { clip, window })
     }
 }
 
-/// What a view is made of.
+/// Sound that a view is made of.
 enum Sound {
     Recorded(Window),
     Made(Vec<f32>),
 }
 
 impl Sound {
-    /// Where to look up what teachers have said of it: nowhere if it was synthesised.
+    /// Returns the key to what teachers have said of it; `None` if it was synthesised.
     fn cut(&self) -> Option<Cut> {
         match self {
             Self::Recorded(window) => window.cut(),
@@ -112,7 +112,7 @@ struct Heard {
     cut: Option<Cut>,
 }
 
-/// What each thread makes views with.
+/// Plans and scratch memory of each thread.
 #[derive(Clone)]
 struct Makers {
     augmenter: Augmenter,

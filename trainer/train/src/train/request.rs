@@ -13,13 +13,13 @@ pub struct TrainRequest {
     pub config: RunConfig,
     /// Recordings at the frontend's sample rate; may be empty.
     pub recordings: Arc<Recordings>,
-    /// For the recordings of the held-out sets.
+    /// Cache of the held-out sets' decoded recordings.
     pub cache: DecodeCache,
     /// Folder for what teachers say of the recordings, made if it is needed.
     pub heard: PathBuf,
     /// The run folder, made if it is not there.
     pub out: PathBuf,
-    /// Go on from the folder's checkpoint.
+    /// Whether to go on from the folder's checkpoint.
     pub resume: bool,
     /// Weights to start from, in place of random ones; not looked at where `resume` is set.
     pub start: Option<Weights>,

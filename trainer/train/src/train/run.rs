@@ -41,7 +41,7 @@ const PATIENCE: u32 = 10;
 /// Clean patches whose mean embedding the checks on held-out sets centre by.
 const REFERENCE_PATCHES: usize = 256;
 
-/// How a run ended, and what it left.
+/// Outcome of a run.
 #[derive(Debug)]
 pub struct Trained {
     /// The configuration with measured normalisation.

@@ -1,4 +1,4 @@
-//! What a run may start from in place of random weights.
+//! Trained weights that a run may start from in place of random ones.
 
 use super::checkpoint;
 use super::config::RunConfig;

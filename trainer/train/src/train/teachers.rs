@@ -25,7 +25,7 @@ pub(super) enum Teacher {
     Windows(Targets),
 }
 
-/// What is to be told of the views of a batch.
+/// Answers to learn for the views of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// Values of a row.
@@ -85,7 +85,7 @@ pub(super) struct Teachers {
     pub(super) rule: Option<WindowRule>,
 }
 
-/// What teachers hear.
+/// Sounds that teachers hear.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sounds<'s> {
     /// Recordings at the frontend's sample rate.
@@ -108,6 +108,10 @@ impl Teachers {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let rate = sounds.frontend.sample_rate;
+        let rule = WindowRule {
+            samples: sounds.frontend.patch_samples(),
+            hop: ((config.data.window_hop * f64::from(rate)) as usize).max(1),
+        };
         let mut opened = Self::default();
         let mut lessons = None;
         let mut missed = false;
@@ -125,28 +129,14 @@ impl Teachers {
                     Subject::Paths(dims)
                 }
                 Some(part) => {
-                    ensure!(
-                        rate == WAVEFORM_RATE,
-                        "the teacher {name} hears sound at {WAVEFORM_RATE} Hz, but frontend.sample_rate is {rate}"
-                    );
-                    ensure!(
-                        sounds.clips.iter().any(|clip| !clip.is_empty()),
-                        "the teacher {name} hears recordings, and there are none: name folders of them with --data"
-                    );
-                    let rule = WindowRule {
-                        samples: sounds.frontend.patch_samples(),
-                        hop: ((config.data.window_hop * f64::from(rate)) as usize).max(1),
-                    };
+                    check_sounds(name, sounds)?;
                     opened.rule = Some(rule);
                     let lessons = lessons
                         .get_or_insert_with(|| Lessons::new(sounds.clips, rule, sounds.folder));
-                    let part = config
-                        .backbone
-                        .parts
-                        .iter()
-                        .find(|known| known.name == *part);
-                    let part =
-                        part.with_context(|| format!("the teacher {name} teaches no part"))?;
+                    let mut parts = config.backbone.parts.iter();
+                    let part = parts
+                        .find(|known| known.name == *part)
+                        .with_context(|| format!("the teacher {name} teaches no part"))?;
                     let listener = WindowTeacher {
                         name,
                         model,
@@ -173,4 +163,18 @@ impl Teachers {
         }
         Ok(opened)
     }
+}
+
+/// Refuses sounds that the teacher `name` of a part cannot hear.
+fn check_sounds(name: &str, sounds: Sounds<'_>) -> Result<()> {
+    let rate = sounds.frontend.sample_rate;
+    ensure!(
+        rate == WAVEFORM_RATE,
+        "the teacher {name} hears sound at {WAVEFORM_RATE} Hz, but frontend.sample_rate is {rate}"
+    );
+    ensure!(
+        sounds.clips.iter().any(|clip| !clip.is_empty()),
+        "the teacher {name} hears recordings, and there are none: name folders of them with --data"
+    );
+    Ok(())
 }

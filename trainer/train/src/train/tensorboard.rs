@@ -47,7 +47,7 @@ struct Value {
 #[derive(Debug)]
 pub struct EventLog {
     file: File,
-    /// When training would have begun, had it run in one piece until now.
+    /// Time at which training would have begun, had it run in one piece until now.
     begun: f64,
 }
 

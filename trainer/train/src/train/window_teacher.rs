@@ -51,7 +51,7 @@ impl<'s> Lessons<'s> {
     }
 }
 
-/// A model of waveforms, and what is learnt of it.
+/// A model of waveforms, and what is learned from it.
 #[derive(Debug)]
 pub(super) struct WindowTeacher<'t> {
     /// Its name in the configuration.
@@ -60,7 +60,7 @@ pub(super) struct WindowTeacher<'t> {
     pub(super) model: &'t str,
     /// Its output.
     pub(super) output: &'t str,
-    /// How what it says becomes targets.
+    /// Reduction of its answers to targets.
     pub(super) reduction: Reduction,
 }
 
@@ -106,38 +106,26 @@ impl WindowTeacher<'_> {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Heard> {
-        let Lessons {
-            clips,
-            ids,
-            rule,
-            folder,
-        } = lessons;
         let (name, file) = (self.name, self.model);
         let bytes = std::fs::read(file)
             .with_context(|| format!("the teacher {name}: {file} cannot be read"))?;
-        let open = || WaveformModel::from_bytes(&bytes, file, self.output, rule.samples);
-        let named = |error: EngineError| match error {
-            EngineError::Graph { .. } | EngineError::Run { .. } => anyhow!(
-                "the teacher {name} cannot teach a part: {error}. A backbone teaches paths: leave \
-                 objective.teachers.{name}.part out"
-            ),
-            other => anyhow!("the teacher {name}: {other}"),
-        };
+        let samples = lessons.rule.samples;
+        let open = || WaveformModel::from_bytes(&bytes, file, self.output, samples);
+        let dim = open().map_err(|error| self.named(error))?.dim();
+        ensure!(
+            self.reduction.dim <= dim,
+            "the teacher {name} says {dim} values of a window, but the part that learns from it has dim = {}; \
+             expected at most as many",
+            self.reduction.dim
+        );
         let origin = Origin {
             teacher: hash_of(&bytes),
             output: self.output.to_owned(),
-            dim: open().map_err(named)?.dim(),
-            rule: *rule,
+            dim,
+            rule: lessons.rule,
         };
-        ensure!(
-            self.reduction.dim <= origin.dim,
-            "the teacher {name} says {} values of a window, but the part that learns from it has dim = {}; \
-             expected at most as many",
-            origin.dim,
-            self.reduction.dim
-        );
-        let mut heard = Heard::open(folder, &origin)?;
-        let count = |clip: usize| lessons.windows(clip);
+        let mut heard = Heard::open(lessons.folder, &origin)?;
+        let (ids, count) = (&lessons.ids, |clip: usize| lessons.windows(clip));
         let mut missing = lessons.missing(&heard);
         // Clips that are the same are heard once; the longest come first, so that all cores end at the
         // same time.
@@ -147,54 +135,24 @@ impl WindowTeacher<'_> {
             return Ok(heard);
         }
         let windows: usize = missing.iter().map(|&clip| count(clip)).sum();
+        let threads = rayon::current_num_threads().min(missing.len());
         let started = Instant::now();
         let mut done = 0;
         observer.hearing(name, done, windows);
-        let next = AtomicUsize::new(0);
-        let abandoned = AtomicBool::new(false);
-        let ended = || stop.load(Ordering::Relaxed) || abandoned.load(Ordering::Relaxed);
-        let work = |sender: SyncSender<Result<(usize, Vec<f16>), EngineError>>| {
-            let result = open().and_then(|mut model| {
-                while let Some(&clip) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let said = listen(&mut model, &clips[clip], *rule, &ended)?;
-                    // Nobody listens any more if the receiver is gone.
-                    if said.is_none_or(|values| sender.send(Ok((clip, values))).is_err()) {
-                        break;
-                    }
-                }
-                Ok(())
-            });
-            if let Err(error) = result {
-                let _ = sender.send(Err(error));
+        listen_to_all(open, lessons, &missing, threads, stop, |said| {
+            let (clip, values) = said.map_err(|error| self.named(error))?;
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                bail!(
+                    "the teacher {name} says {} of a window, expected a number of at most 65504; does its \
+                     input want another range than -1 to 1?",
+                    values[at]
+                );
             }
-        };
-        let threads = rayon::current_num_threads().min(missing.len());
-        let outcome = std::thread::scope(|scope| {
-            // Nobody hears ahead of what is written.
-            let (sender, receiver) = sync_channel(0);
-            for _ in 0..threads {
-                let (sender, work) = (sender.clone(), &work);
-                scope.spawn(move || work(sender));
-            }
-            drop(sender);
-            let outcome = receiver.iter().try_for_each(|said| {
-                let (clip, values) = said.map_err(named)?;
-                if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                    bail!(
-                        "the teacher {name} says {} of a window, expected a number of at most 65504; does its \
-                         input want another range than -1 to 1?",
-                        values[at]
-                    );
-                }
-                heard.append(ids[clip], &values)?;
-                done += count(clip);
-                observer.hearing(name, done, windows);
-                Ok(())
-            });
-            abandoned.store(true, Ordering::Relaxed);
-            outcome
-        });
-        outcome?;
+            heard.append(ids[clip], &values)?;
+            done += count(clip);
+            observer.hearing(name, done, windows);
+            Ok(())
+        })?;
         if done > 0 {
             let milliseconds = started.elapsed().as_secs_f64() * 1e3 / done as f64;
             observer.note(&format!(
@@ -203,9 +161,68 @@ impl WindowTeacher<'_> {
         }
         Ok(heard)
     }
+
+    /// An error of the model, with the teacher's name and what may be done.
+    fn named(&self, error: EngineError) -> anyhow::Error {
+        let name = self.name;
+        match error {
+            EngineError::Graph { .. } | EngineError::Run { .. } => anyhow!(
+                "the teacher {name} cannot teach a part: {error}. A backbone teaches paths: leave \
+                 objective.teachers.{name}.part out"
+            ),
+            other => anyhow!("the teacher {name}: {other}"),
+        }
+    }
 }
 
-/// What a teacher says of all windows of a clip; `None` where that ended before.
+/// A clip, and what a teacher says of all its windows.
+type Said = Result<(usize, Vec<f16>), EngineError>;
+
+/// Opens a model on each of `threads` threads, has them hear the `clips` of the lessons, and calls `take`
+/// with what they say in the order in which they end. Ends early on `stop`, or where `take` fails.
+fn listen_to_all(
+    open: impl Fn() -> Result<WaveformModel, EngineError> + Sync,
+    lessons: &Lessons<'_>,
+    clips: &[usize],
+    threads: usize,
+    stop: &AtomicBool,
+    take: impl FnMut(Said) -> Result<()>,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let abandoned = AtomicBool::new(false);
+    let ended = || stop.load(Ordering::Relaxed) || abandoned.load(Ordering::Relaxed);
+    let work = |sender: SyncSender<Said>| {
+        let result = open().and_then(|mut model| {
+            while let Some(&clip) = clips.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let said = listen(&mut model, &lessons.clips[clip], lessons.rule, &ended)?;
+                // Nobody listens any more if the receiver is gone.
+                if said.is_none_or(|values| sender.send(Ok((clip, values))).is_err()) {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = result {
+            let _ = sender.send(Err(error));
+        }
+    };
+    std::thread::scope(|scope| {
+        // Nobody hears ahead of what is written.
+        let (sender, receiver) = sync_channel(0);
+        for _ in 0..threads {
+            let (sender, work) = (sender.clone(), &work);
+            scope.spawn(move || work(sender));
+        }
+        drop(sender);
+        let outcome = receiver.iter().try_for_each(take);
+        abandoned.store(true, Ordering::Relaxed);
+        // Threads that still hear end once the receiver is gone.
+        drop(receiver);
+        outcome
+    })
+}
+
+/// Returns a teacher's answers on all windows of a clip; `None` where `ended` said to stop.
 fn listen(
     model: &mut WaveformModel,
     clip: &Samples,

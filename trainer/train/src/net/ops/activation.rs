@@ -1,4 +1,4 @@
-//! What flows between the trunk's operators: values, and a place where their gradient is gathered.
+//! Activations: the values that flow between the trunk's operators, and a place where their gradient is gathered.
 //!
 //! candle's backward pass begins every gradient with zeros and adds each part to it by a copy: four
 //! passes over memory for each activation, a fifth of a training step. So on a CPU its graph has but
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 pub struct Activation {
     /// Apart from candle's graph on a CPU; elsewhere part of it.
     values: Tensor,
-    /// In candle's graph instead of the values: one value, which means nothing.
+    /// Stands for the values in candle's graph: one value, which means nothing.
     node: Tensor,
     gradient: Gradient,
 }
@@ -39,7 +39,7 @@ impl Activation {
         })
     }
 
-    /// What candle's own operators made on another device than the CPU.
+    /// Wraps a result of candle's own operators on another device than the CPU.
     pub(super) fn composed(tensor: Tensor) -> Self {
         Self {
             node: tensor.clone(),
@@ -48,7 +48,7 @@ impl Activation {
         }
     }
 
-    /// What a hand-written operator made.
+    /// Wraps a result of a hand-written operator.
     pub(super) fn made(values: Tensor, node: Tensor, gradient: Gradient) -> Self {
         Self {
             values,

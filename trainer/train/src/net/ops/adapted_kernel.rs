@@ -38,7 +38,7 @@ pub fn add_to_centre(kernels: &Tensor, adapter: &Tensor) -> Result<Tensor> {
 
 struct AddToCentre;
 
-/// Where the centres lie, one after the other: `channels` values each.
+/// Returns where the centres lie, one after the other: `channels` values each.
 fn centres(kernels: &[usize]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let (taps, channels) = (kernels[1] * kernels[2], kernels[3]);
     (0..kernels[0]).map(move |out| {

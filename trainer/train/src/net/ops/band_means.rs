@@ -35,7 +35,7 @@ pub fn band_means(x: &Activation, bands: usize) -> Result<Tensor> {
 struct BandMeans {
     x: Activation,
     bands: usize,
-    /// Of a band.
+    /// Columns of a band.
     columns: usize,
 }
 

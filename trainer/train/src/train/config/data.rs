@@ -1,4 +1,4 @@
-//! Where the pairs of a run come from.
+//! Source of a run's pairs.
 
 use crate::range::check_range;
 use anyhow::Result;
@@ -16,7 +16,7 @@ pub struct DataConfig {
     /// parameter by a normal number times this share of its range (Cherep and Singh 2025, who find
     /// 0.25 best; here less is better, see models/RESULTS.md).
     pub synth_perturb: f32,
-    /// Where a teacher of a part has heard the recordings, views begin at multiples of this, seconds, or
+    /// Step between views, seconds, where a teacher of a part has heard the recordings: they begin at multiples of it, or
     /// end where a recording ends.
     pub window_hop: f64,
 }

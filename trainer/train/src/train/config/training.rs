@@ -29,11 +29,11 @@ pub struct TrainConfig {
     pub norm_momentum: f32,
     /// A checkpoint is written this often.
     pub checkpoint_seconds: f64,
-    /// What computes.
+    /// Device that computes.
     pub device: DeviceKind,
 }
 
-/// What a training step runs on.
+/// Device of the training steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {

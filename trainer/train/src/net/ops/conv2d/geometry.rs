@@ -13,22 +13,22 @@ pub struct Conv2d {
 
 /// All sizes of one convolution.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::net::ops) struct Geometry {
-    pub(in crate::net::ops) batch: usize,
-    pub(in crate::net::ops) height: usize,
-    pub(in crate::net::ops) width: usize,
-    pub(in crate::net::ops) channels: usize,
-    pub(in crate::net::ops) out_channels: usize,
-    pub(in crate::net::ops) kh: usize,
-    pub(in crate::net::ops) kw: usize,
-    pub(in crate::net::ops) out_height: usize,
-    pub(in crate::net::ops) out_width: usize,
-    pub(in crate::net::ops) stride: usize,
-    pub(in crate::net::ops) padding: usize,
+pub(crate) struct Geometry {
+    pub(crate) batch: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) kh: usize,
+    pub(crate) kw: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
 }
 
 impl Geometry {
-    pub(in crate::net::ops) fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
+    pub(crate) fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
         let (&[batch, height, width, channels], &[out_channels, kh, kw, in_channels]) = (x, w)
         else {
             bail!("conv2d: expected [batch,h,w,c] and [out,kh,kw,in], got {x:?} and {w:?}");
@@ -57,20 +57,20 @@ impl Geometry {
     }
 
     /// Values of the patch under one output position.
-    pub(in crate::net::ops) fn patch(&self) -> usize {
+    pub(crate) fn patch(&self) -> usize {
         self.kh * self.kw * self.channels
     }
 
-    pub(in crate::net::ops) fn out_rows(&self) -> usize {
+    pub(crate) fn out_rows(&self) -> usize {
         self.out_height * self.out_width
     }
 
-    pub(in crate::net::ops) fn image_len(&self) -> usize {
+    pub(crate) fn image_len(&self) -> usize {
         self.height * self.width * self.channels
     }
 
     /// Whether the unfolded input is the input itself.
-    pub(in crate::net::ops) fn is_pointwise(&self) -> bool {
+    pub(crate) fn is_pointwise(&self) -> bool {
         self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
     }
 }
