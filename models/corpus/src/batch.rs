@@ -172,7 +172,7 @@ fn make_batch(
             return Err(Stopped.into());
         }
         rendered.with_context(|| format!("{source}, {}", batch.key))?;
-        failures = lock(&bench.failures).clone();
+        failures.clone_from(&lock(&bench.failures));
         let refused_now = lock(&bench.refused).clone();
         if !refused_now.is_empty() {
             let names = refused_now.iter().map(|&i| batch.clips[i].name.clone());

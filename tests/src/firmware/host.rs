@@ -1,7 +1,7 @@
 //! The work of the firmware, done by the runtime on this host: files through the trainer's decoder,
 //! all else through the same crates.
 
-use super::{CLASSES, EXAMPLES, Flash, Script};
+use super::script::{CLASSES, EXAMPLES, Flash, Script};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio as audio;
 use mtslvr_runtime::backbone::PackedBackbone;

@@ -269,7 +269,7 @@ fn synth_keeps_a_folder_that_holds_something() {
     assert_eq!(count(), before);
 }
 
-/// Silence under a class's name is found before anything is learnt from it.
+/// Silence under a class's name is found before anything is learned from it.
 #[test]
 fn a_silent_clip_is_not_enrolled() {
     let root = tempfile::tempdir().unwrap();

@@ -31,56 +31,69 @@ impl fmt::Display for Measured {
             writeln!(f, "| {name} | {apart} | {together} |")?;
         }
 
-        writeln!(f, "\n| other work | instructions |")?;
-        writeln!(f, "|---|---|")?;
-        let mut work =
-            |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
-        work("opening and checking the model", self.open_instructions)?;
-        work("preparing the frontend", self.frontend.set_up_instructions)?;
-        work(
-            "features of one frame",
-            self.frontend.instructions_per_frame,
-        )?;
-        for head in &self.heads {
-            let what = |step: &str| {
-                format!(
-                    "{}, {} classes, {} examples: {step}",
-                    head.name, head.classes, head.examples
-                )
-            };
-            work(&what("taking one example"), head.enrol_instructions)?;
-            work(&what("fit"), head.fit_instructions)?;
-            work(&what("decision"), head.decide_instructions)?;
-        }
-
-        let memory = &self.memory;
-        writeln!(f, "\n| example firmware | bytes |")?;
-        writeln!(f, "|---|---|")?;
-        let head_and_arena = memory.arena_bytes + memory.frontend_bytes + memory.head_bytes;
-        for (what, bytes) in [
-            ("flash", self.flash_bytes),
-            ("flash: model", memory.model_bytes),
-            ("flash: code, constants, start values", memory.program_bytes),
-            ("RAM: statics", self.ram_bytes),
-            ("RAM: arena", memory.arena_bytes),
-            ("RAM: frontend", memory.frontend_bytes),
-            ("RAM: head", memory.head_bytes),
-            ("RAM: arena, frontend and head", head_and_arena),
-            ("stack, at its deepest", self.stack_bytes),
-        ] {
-            writeln!(f, "| {what} | {} |", grouped(bytes))?;
-        }
-
-        writeln!(f, "\n| runtime alone, without model | bytes of flash |")?;
-        writeln!(f, "|---|---|")?;
-        writeln!(f, "| all | {} |", grouped(memory.runtime_bytes))?;
-        let mut rest = memory.runtime_bytes;
-        for (name, bytes) in &memory.runtime_functions {
-            writeln!(f, "| functions of {name} | {} |", grouped(*bytes))?;
-            rest = rest.saturating_sub(*bytes);
-        }
-        writeln!(f, "| constants | {} |", grouped(rest))
+        other_work(f, self)?;
+        memory(f, self)
     }
+}
+
+/// Writes the table of instructions outside of the inference.
+fn other_work(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
+    writeln!(f, "\n| other work | instructions |")?;
+    writeln!(f, "|---|---|")?;
+    let mut work =
+        |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
+    work("opening and checking the model", measured.open_instructions)?;
+    work(
+        "preparing the frontend",
+        measured.frontend.set_up_instructions,
+    )?;
+    work(
+        "features of one frame",
+        measured.frontend.instructions_per_frame,
+    )?;
+    for head in &measured.heads {
+        let what = |step: &str| {
+            format!(
+                "{}, {} classes, {} examples: {step}",
+                head.name, head.classes, head.examples
+            )
+        };
+        work(&what("taking one example"), head.enrol_instructions)?;
+        work(&what("fit"), head.fit_instructions)?;
+        work(&what("decision"), head.decide_instructions)?;
+    }
+    Ok(())
+}
+
+/// Writes the tables of flash, RAM and stack.
+fn memory(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
+    let memory = &measured.memory;
+    writeln!(f, "\n| example firmware | bytes |")?;
+    writeln!(f, "|---|---|")?;
+    let head_and_arena = memory.arena_bytes + memory.frontend_bytes + memory.head_bytes;
+    for (what, bytes) in [
+        ("flash", measured.flash_bytes),
+        ("flash: model", memory.model_bytes),
+        ("flash: code, constants, start values", memory.program_bytes),
+        ("RAM: statics", measured.ram_bytes),
+        ("RAM: arena", memory.arena_bytes),
+        ("RAM: frontend", memory.frontend_bytes),
+        ("RAM: head", memory.head_bytes),
+        ("RAM: arena, frontend and head", head_and_arena),
+        ("stack, at its deepest", measured.stack_bytes),
+    ] {
+        writeln!(f, "| {what} | {} |", grouped(bytes))?;
+    }
+
+    writeln!(f, "\n| runtime alone, without model | bytes of flash |")?;
+    writeln!(f, "|---|---|")?;
+    writeln!(f, "| all | {} |", grouped(memory.runtime_bytes))?;
+    let mut rest = memory.runtime_bytes;
+    for (name, bytes) in &memory.runtime_functions {
+        writeln!(f, "| functions of {name} | {} |", grouped(*bytes))?;
+        rest = rest.saturating_sub(*bytes);
+    }
+    writeln!(f, "| constants | {} |", grouped(rest))
 }
 
 fn layers(f: &mut fmt::Formatter<'_>, title: &str, layers: &[Layer]) -> fmt::Result {

@@ -3,42 +3,22 @@
 //! Both paths' convolutions refer to the same initialiser; adapters and per-path norms are nodes of
 //! their own. A layer that both paths share whole (the stem's convolution, stages before
 //! `adapters.from_stage`) is one node feeding both, so that the sharing survives the exchange. A
-//! backbone with one path has the output `features`. Each part that is learnt from a teacher is one
+//! backbone with one path has the output `features`. Each part that is learned from a teacher is one
 //! more output, a linear layer on the averages of its path's last map.
 
-use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATH_OUTPUTS, PATHS, Weights};
+mod error;
+mod graph;
+
+pub use error::WriteError;
+
+use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATHS, Weights};
+use graph::{Affine, Paths, Writer};
 use mtslvr_pack::EmbeddingStatistics;
 use mtslvr_pack::engine::INPUT;
 use mtslvr_pack::onnx::{file, int, ints, pb, value_info};
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::space::PartsError;
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 use std::collections::BTreeSet;
-
-/// Why weights cannot be written as the backbone they are said to be.
-#[derive(Debug, thiserror::Error, PartialEq)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// A tensor that the backbone needs is not among the weights.
-    #[error("the weights lack `{0}`, which this backbone needs; are they from another preset?")]
-    Missing(String),
-    /// A tensor has another shape than the backbone gives it.
-    #[error("`{name}` has shape {found:?}, but this backbone needs {expected:?}")]
-    Shape {
-        /// The tensor.
-        name: String,
-        /// Its shape.
-        found: Vec<usize>,
-        /// Shape that the backbone needs.
-        expected: Vec<usize>,
-    },
-    /// A tensor holds a value that is not finite.
-    #[error("`{0}` holds a value that is not finite; the training has diverged")]
-    NotFinite(String),
-    /// The backbone's parts cannot make up an embedding.
-    #[error("the backbone's parts cannot be written: {0}")]
-    Parts(#[from] PartsError),
-}
 
 /// Serialises a backbone: input `log_mel` `[batch, 1, frames, mels]`, an output `[batch, dim]` for each
 /// part of the embedding, in order and of its name (`invariant` and `equivariant`, or `features` where
@@ -87,18 +67,6 @@ pub fn write(
     Ok(file(writer.graph, frontend, parts, statistics, provenance))
 }
 
-/// The names of a value in both paths; equal where the paths share it.
-type Paths = [String; PATHS];
-
-struct Writer<'w> {
-    weights: &'w Weights,
-    graph: pb::GraphProto,
-    /// Initialisers already in the graph.
-    written: BTreeSet<String>,
-    /// Frames and mels of a patch.
-    patch: [usize; 2],
-}
-
 /// Width and position of one convolution with its norm.
 struct Unit<'n> {
     conv: String,
@@ -110,7 +78,7 @@ struct Unit<'n> {
     input: &'n Paths,
 }
 
-impl<'w> Writer<'w> {
+impl Writer<'_> {
     fn backbone(&mut self, spec: &BackboneSpec) -> Result<(), WriteError> {
         let input: Paths = [INPUT.into(), INPUT.into()];
         let (stem, kernel) = (spec.stem, spec.stem.kernel);
@@ -331,121 +299,6 @@ impl<'w> Writer<'w> {
         };
         let op = "BatchNormalization";
         Ok(self.each_with(op, name, &[input], names, vec![epsilon], per_path))
-    }
-
-    /// A node without weights for each path, or one for both where the inputs are shared.
-    fn each(
-        &mut self,
-        op: &str,
-        name: &str,
-        inputs: &[&Paths],
-        attributes: Vec<pb::AttributeProto>,
-    ) -> Paths {
-        self.each_with(op, name, inputs, |_| vec![], attributes, false)
-    }
-
-    /// A node for each path, or one for both where inputs and weights are shared.
-    fn each_with(
-        &mut self,
-        op: &str,
-        name: &str,
-        inputs: &[&Paths],
-        weights: impl Fn(usize) -> Vec<String>,
-        attributes: Vec<pb::AttributeProto>,
-        per_path_weights: bool,
-    ) -> Paths {
-        let shared = !per_path_weights && inputs.iter().all(|input| input[0] == input[1]);
-        let mut node = |path: usize, name: String| {
-            let mut all: Vec<String> = inputs.iter().map(|input| input[path].clone()).collect();
-            all.extend(weights(path));
-            let output = format!("{name}:out");
-            self.node(op, &name, all, &output, attributes.clone());
-            output
-        };
-        if shared {
-            let output = node(0, format!("shared/{name}"));
-            [output.clone(), output]
-        } else {
-            [0, 1].map(|path| node(path, format!("{}/{name}", PATH_OUTPUTS[path])))
-        }
-    }
-
-    fn node(
-        &mut self,
-        op: &str,
-        name: &str,
-        input: Vec<String>,
-        output: &str,
-        attribute: Vec<pb::AttributeProto>,
-    ) {
-        self.graph.node.push(pb::NodeProto {
-            op_type: op.into(),
-            name: name.into(),
-            input,
-            output: vec![output.into()],
-            attribute,
-            ..Default::default()
-        });
-    }
-
-    /// Puts a tensor among the initialisers, once.
-    fn initialiser(&mut self, name: &str, shape: &[usize]) -> Result<(), WriteError> {
-        if !self.written.insert(name.to_owned()) {
-            return Ok(());
-        }
-        let values = self.tensor(name, shape)?;
-        self.add(name, shape, values);
-        Ok(())
-    }
-
-    /// The values of a tensor, which has to have `shape`.
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<&'w [f32], WriteError> {
-        let (found, values) = self
-            .weights
-            .get(name)
-            .ok_or_else(|| WriteError::Missing(name.to_owned()))?;
-        if found != shape || values.len() != shape.iter().product::<usize>() {
-            return Err(WriteError::Shape {
-                name: name.to_owned(),
-                found: found.clone(),
-                expected: shape.to_vec(),
-            });
-        }
-        if !values.iter().all(|value| value.is_finite()) {
-            return Err(WriteError::NotFinite(name.to_owned()));
-        }
-        Ok(values)
-    }
-
-    /// Adds an initialiser.
-    fn add(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        self.graph.initializer.push(pb::TensorProto {
-            name: name.into(),
-            dims: shape.iter().map(|&dim| dim as i64).collect(),
-            data_type: pb::tensor_proto::DataType::Float as i32,
-            raw_data: values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-            ..Default::default()
-        });
-    }
-}
-
-/// `weight x + bias`
-struct Affine {
-    /// `[out, in]`
-    weight: Array2<f64>,
-    bias: Array1<f64>,
-}
-
-impl Affine {
-    /// This layer and then `next`, as one layer: nothing lies between them that could not be folded.
-    fn then(self, next: Self) -> Self {
-        Self {
-            bias: next.weight.dot(&self.bias) + &next.bias,
-            weight: next.weight.dot(&self.weight),
-        }
     }
 }
 

@@ -33,7 +33,7 @@ pub struct BackboneSpec {
     /// The layer from a path's features to its embedding; without it the features are the embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputSpec>,
-    /// Further parts of the embedding, which follow those of the paths and are learnt from teachers.
+    /// Further parts of the embedding, which follow those of the paths and are learned from teachers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartSpec>,
     /// Shares of parts in the similarity of two embeddings, by name, 0 to 1. Parts that are not named
@@ -42,7 +42,7 @@ pub struct BackboneSpec {
     pub shares: BTreeMap<String, f64>,
 }
 
-/// A part of the embedding that is learnt from a teacher: a linear layer on the last map's averages,
+/// A part of the embedding that is learned from a teacher: a linear layer on the last map's averages,
 /// whose deviations are levelled when training has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,7 +19,7 @@ pub struct Trunk {
     split: Option<[Linear; PATHS]>,
     /// `whitening.PATH`: from features to the embedding, one for each path if there is any.
     whitening: Vec<Whitening>,
-    /// Parts of the embedding that are learnt from teachers.
+    /// Parts of the embedding that are learned from teachers.
     parts: Vec<TaughtPart>,
 }
 

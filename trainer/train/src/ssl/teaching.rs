@@ -20,7 +20,7 @@ pub struct TeacherConfig {
     /// takes one. Given on the command line with `--teacher NAME=FILE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The output of a model of waveforms that is learnt, `[batch, values]`.
+    /// The output of a model of waveforms that is learned, `[batch, values]`.
     pub output: String,
     /// Weight of its loss in the sum.
     pub weight: f64,

@@ -1,20 +1,22 @@
 //! Pairs of augmented views, batch after batch: recordings and synthesised sounds, cut, augmented,
 //! put into an environment and turned into log-mel patches.
 
+mod weights;
+
 use super::config::{DataConfig, PairsConfig, RunConfig};
 use super::teachers::{Answers, Teacher};
 use super::windows::{Cut, WindowRule};
 use crate::augment::{Augmenter, Environment, OPERATORS, Operator, View};
 use anyhow::{Result, bail};
+use mtslvr_audio::Recordings;
 use mtslvr_audio::synth::Patch;
-use mtslvr_audio::{Member, Recordings};
 use mtslvr_runtime::clip::patches;
 use mtslvr_runtime::frontend::FrontendConfig;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use weights::{Cumulative, group_weights};
 
 /// Draws of a background before noise stands in for it.
 const BACKGROUND_DRAWS: usize = 8;
@@ -460,52 +462,6 @@ impl PairSource {
         patches(self.frontend, samples, |patch| out.copy_from_slice(patch))
             .expect("the configuration was checked when the source was made");
     }
-}
-
-/// Weights to draw by.
-#[derive(Clone, Debug)]
-struct Cumulative {
-    /// Running sum.
-    sums: Vec<f64>,
-}
-
-impl Cumulative {
-    fn new(weights: impl Iterator<Item = f64>) -> Self {
-        let mut sum = 0.0;
-        let sums = weights.map(|weight| {
-            sum += weight;
-            sum
-        });
-        Self {
-            sums: sums.collect(),
-        }
-    }
-
-    /// Whether there is nothing to draw.
-    fn is_empty(&self) -> bool {
-        self.sums.last().is_none_or(|&sum| sum == 0.0)
-    }
-
-    /// An index, as often as its weight says.
-    fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
-        let total = self.sums.last().copied().unwrap_or(0.0);
-        let drawn = rng.random::<f64>() * total;
-        let index = self.sums.partition_point(|&sum| sum <= drawn);
-        index.min(self.sums.len() - 1)
-    }
-}
-
-/// The weight of each group, see [`PairsConfig`].
-fn group_weights(recordings: &Recordings, config: PairsConfig) -> impl Iterator<Item = f64> {
-    let groups = recordings.groups.iter();
-    let by_size = move |members: &[Member]| (members.len() as f64).powf(config.size_power);
-    let mut kinds: BTreeMap<&str, f64> = BTreeMap::new();
-    for group in groups.clone() {
-        *kinds.entry(&group.kind).or_default() += by_size(&group.members);
-    }
-    groups.map(move |group| {
-        by_size(&group.members) * kinds[&group.kind[..]].powf(config.kind_power - 1.0)
-    })
 }
 
 /// Mean and reciprocal deviation of patches made with mean 0 and scale 1.

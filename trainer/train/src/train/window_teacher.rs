@@ -68,7 +68,7 @@ impl WindowTeacher<'_> {
     /// Targets of all windows; `None` where `stop` came before all were heard. What was heard is kept.
     ///
     /// # Errors
-    /// If the model cannot be opened, fails, or says fewer values than are to be learnt, or the folder
+    /// If the model cannot be opened, fails, or says fewer values than are to be learned, or the folder
     /// cannot be written.
     pub(super) fn targets(
         &self,

@@ -210,7 +210,7 @@ fn a_path_learns_the_part_of_its_number_by_the_weight_given() {
         let mut views = views();
         let features = objective.trunk.features(&views.patches, Mode::Evaluate);
         let told = |part: usize| {
-            // A third part is learnt by the first path.
+            // A third part is learned by the first path.
             let features = &features.as_ref().unwrap()[part % 2];
             let Learner::Path(linear) = &objective.pupils[0].learners[part] else {
                 panic!("a part of a backbone is learnt by a path");

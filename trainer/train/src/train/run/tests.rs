@@ -335,7 +335,7 @@ fn a_run_may_start_from_trained_weights_and_keep_what_its_parts_told() {
         request.start = (!resume).then(|| start.weights.clone());
         request
     };
-    // Nothing is learnt, so the parts tell what they told, up to the norms' statistics.
+    // Nothing is learned, so the parts tell what they told, up to the norms' statistics.
     let kept = train(&adapt("kept", 2, false), &go, &mut Silent).unwrap();
     assert_eq!(
         kept.weights["part.a.weight"],
