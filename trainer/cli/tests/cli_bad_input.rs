@@ -188,9 +188,9 @@ fn float_wav(path: &Path, samples: &[f32]) {
         sample_format: hound::SampleFormat::Float,
     };
     let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    samples
-        .iter()
-        .for_each(|&x| writer.write_sample(x).unwrap());
+    for &x in samples {
+        writer.write_sample(x).unwrap();
+    }
     writer.finalize().unwrap();
 }
 

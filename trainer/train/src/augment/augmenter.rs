@@ -77,7 +77,7 @@ impl Augmenter {
         &self.config
     }
 
-    /// A view of `clip`: with probability `clean` the clip itself, else 1 to `max_operators`
+    /// Makes a view of `clip`: with probability `clean` the clip itself, else 1 to `max_operators`
     /// different operators in random order.
     pub fn view(&mut self, clip: &[f32], rng: &mut impl Rng) -> View {
         let most = self.config.max_operators.min(self.enabled.len());
@@ -95,7 +95,7 @@ impl Augmenter {
         self.apply(clip, &operators[..count], rng)
     }
 
-    /// A view of `clip` by `operators` in this order, each at most once; only their parameters are
+    /// Makes a view of `clip` by `operators` in this order, each at most once; only their parameters are
     /// drawn. For measuring what a network makes of an operator.
     pub fn apply(&mut self, clip: &[f32], operators: &[Operator], rng: &mut impl Rng) -> View {
         let mut view = View {

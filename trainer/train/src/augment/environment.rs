@@ -232,7 +232,7 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// Environments by `config` for views at `sample_rate` Hz.
+    /// Makes environments by `config` for views at `sample_rate` Hz.
     ///
     /// # Errors
     /// A value of the configuration that cannot be used.

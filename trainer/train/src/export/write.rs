@@ -187,7 +187,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// The output `output` by a linear layer, whose tensors are called `NAME.weight` and `NAME.bias`.
+    /// Adds the output `output` by a linear layer, whose tensors are called `NAME.weight` and `NAME.bias`.
     fn gemm(&mut self, output: &str, input: &str, name: &str, layer: &Affine) {
         let Affine { weight, bias } = layer;
         let [rows, columns] = weight.dim().into();
@@ -200,7 +200,7 @@ impl Writer<'_> {
         self.node("Gemm", output, inputs, output, vec![int("transB", 1)]);
     }
 
-    /// The linear layer `NAME`, `[out, in]`.
+    /// Reads the linear layer `NAME`, `[out, in]`.
     fn linear(&self, name: &str, shape: [usize; 2]) -> Result<Affine, WriteError> {
         let weight = self.tensor(&format!("{name}.weight"), &shape)?;
         let bias = self.tensor(&format!("{name}.bias"), &shape[..1])?;
@@ -210,7 +210,7 @@ impl Writer<'_> {
         })
     }
 
-    /// One convolution with what the paths have of their own in it, see [`AdapterKind`].
+    /// Adds one convolution with the layers that the paths have of their own in it, see [`AdapterKind`].
     fn unit(&mut self, unit: &Unit) -> Result<Paths, WriteError> {
         let [out, inputs, kernel, _] = unit.shape;
         let separate = unit.kind == AdapterKind::Separate;
@@ -254,7 +254,7 @@ impl Writer<'_> {
         self.norm(&unit.norm, norm, out, &sum, per_path)
     }
 
-    /// A 1x1 convolution of each path's own.
+    /// Adds a 1x1 convolution of each path's own.
     fn adapter(
         &mut self,
         name: &str,
@@ -271,7 +271,7 @@ impl Writer<'_> {
         Ok(self.each_with("Conv", name, &[input], weights, attributes, true))
     }
 
-    /// A batch norm called `name`, whose parameters for a path begin with `parameters(path)`.
+    /// Adds a batch norm called `name`, whose parameters for a path begin with `parameters(path)`.
     fn norm(
         &mut self,
         name: &str,

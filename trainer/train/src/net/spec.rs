@@ -424,8 +424,8 @@ impl BackboneSpec {
     }
 
     /// Multiply-accumulates of the convolutions in one forward pass of all paths over a patch, as
-    /// training runs it: what the paths share is run once, and a parallel adapter costs nothing, as
-    /// it is added to its kernel's centre. What runs are matched by where compute is to be equal.
+    /// training runs it: what the paths share is run once, and a parallel adapter costs nothing, because
+    /// it is added to its kernel's centre. Runs of equal compute are matched by it.
     pub fn forward_macs(&self, frames: usize, mels: usize) -> u64 {
         let times = |kind: AdapterKind| match kind {
             AdapterKind::None => 1,

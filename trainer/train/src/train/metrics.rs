@@ -174,7 +174,7 @@ impl MetricsLog {
         Ok(())
     }
 
-    /// Every row of the run so far.
+    /// Returns every row of the run.
     pub fn rows(&self) -> &[MetricsRow] {
         &self.rows
     }

@@ -122,7 +122,7 @@ struct Makers {
 }
 
 impl PairSource {
-    /// A source over `recordings` (at the frontend's rate), which may hold none.
+    /// Makes a source over `recordings` (at the frontend's rate), which may hold none.
     ///
     /// # Errors
     /// A value of the configuration that cannot be used; pairs of one thing are asked for, and a
@@ -169,7 +169,7 @@ impl PairSource {
         self.pairs.same > 0.0 && self.recordings.groups.is_empty()
     }
 
-    /// A sentence where pairs of one thing are asked for and no manifest tells of any.
+    /// Returns a sentence where pairs of one thing are asked for and no manifest names any.
     pub fn remark(&self) -> Option<String> {
         let recordings = &self.recordings;
         let why = match (&recordings.manifests[..], recordings.clips.is_empty()) {
@@ -184,7 +184,7 @@ impl PairSource {
         ))
     }
 
-    /// Batch number `step` of `pairs` pairs; the same whatever the number of threads.
+    /// Makes batch number `step` of `pairs` pairs; it is the same for any number of threads.
     ///
     /// # Errors
     /// If a teacher fails.
@@ -272,7 +272,7 @@ impl PairSource {
         self
     }
 
-    /// A generator for one draw, independent of all others.
+    /// Returns a generator for one draw, independent of all others.
     fn rng(&self, step: u64, index: u64) -> ChaCha8Rng {
         let mut rng =
             ChaCha8Rng::seed_from_u64(self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -19,9 +19,9 @@ const WAVEFORM_RATE: u32 = 16_000;
 /// Something to learn from.
 #[derive(Debug)]
 pub(super) enum Teacher {
-    /// Hears the views of each batch.
+    /// A teacher that hears the views of each batch.
     Views(ViewTeacher),
-    /// Has heard the clean windows of all clips.
+    /// The answers of a teacher that has heard the clean windows of all clips.
     Windows(Targets),
 }
 
@@ -77,11 +77,11 @@ impl Teacher {
 /// All teachers of a run, in the order of their names.
 #[derive(Debug, Default)]
 pub(super) struct Teachers {
-    /// As the objective knows them.
+    /// Teachers as the objective knows them.
     pub(super) taught: Vec<Taught>,
-    /// As batches are made with them; none where Ctrl-C came before all windows were heard.
+    /// Teachers that answer batches; none where Ctrl-C came before all windows were heard.
     pub(super) teachers: Vec<Teacher>,
-    /// How views are cut, if there is a teacher that hears clean windows.
+    /// Rule by which views are cut, if there is a teacher that hears clean windows.
     pub(super) rule: Option<WindowRule>,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Teachers {
 pub(super) struct Sounds<'s> {
     /// Recordings at the frontend's sample rate.
     pub(super) clips: &'s [Samples],
-    /// How patches are made of them.
+    /// Parameters by which patches are made of them.
     pub(super) frontend: &'s FrontendConfig,
     /// Folder for what teachers say of clean windows.
     pub(super) folder: &'s Path,

@@ -20,7 +20,7 @@ pub(super) struct Writer<'w> {
 }
 
 impl<'w> Writer<'w> {
-    /// A node without weights for each path, or one for both where the inputs are shared.
+    /// Adds a node without weights for each path, or one for both where the inputs are shared.
     pub(super) fn each(
         &mut self,
         op: &str,
@@ -31,7 +31,7 @@ impl<'w> Writer<'w> {
         self.each_with(op, name, inputs, |_| vec![], attributes, false)
     }
 
-    /// A node for each path, or one for both where inputs and weights are shared.
+    /// Adds a node for each path, or one for both where inputs and weights are shared.
     pub(super) fn each_with(
         &mut self,
         op: &str,
@@ -86,7 +86,7 @@ impl<'w> Writer<'w> {
         Ok(())
     }
 
-    /// The values of a tensor, which has to have `shape`.
+    /// Returns the values of a tensor, which must have `shape`.
     pub(super) fn tensor(&self, name: &str, shape: &[usize]) -> Result<&'w [f32], WriteError> {
         let (found, values) = self
             .weights
