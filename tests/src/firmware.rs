@@ -24,7 +24,10 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// The ones that `cargo xtask test` built.
+    /// Finds the firmware and the model that `cargo xtask test` built.
+    ///
+    /// # Errors
+    /// If a variable is not set, or names no file.
     pub fn from_env() -> Result<Self> {
         let file = |name: &str| -> Result<PathBuf> {
             let path = PathBuf::from(env::var_os(name).with_context(|| {
@@ -42,7 +45,10 @@ impl Firmware {
         })
     }
 
-    /// Flash of the firmware's size, erased.
+    /// Makes flash of the firmware's size, erased.
+    ///
+    /// # Errors
+    /// If the model cannot be opened.
     pub fn blank_flash(&self) -> Result<Flash> {
         let host = self.host()?;
         let model = host.model()?;
@@ -51,13 +57,19 @@ impl Firmware {
         Ok(Flash::new(len / PAGE))
     }
 
-    /// The host's runtime with the firmware's model.
+    /// Opens the host's runtime with the firmware's model.
+    ///
+    /// # Errors
+    /// If the model cannot be read.
     pub fn host(&self) -> Result<Host> {
         Host::open(&self.model)
     }
 
     /// Runs `script` in QEMU and on the host (with the head `kind`, which `script.head` names) and
     /// checks that decisions, scores and embeddings are the same bits.
+    ///
+    /// # Errors
+    /// If the firmware fails, or its lines differ from the host's.
     pub fn check(&self, script: &Script, kind: HeadKind) -> Result<Report> {
         let (report, passed) = self.run(&script.arguments())?;
         ensure!(passed, "the firmware failed: {report:?}");
@@ -68,6 +80,9 @@ impl Firmware {
     /// [`Self::check`] of a script that keeps what it enrols: `flash` holds what the firmware's file
     /// does, and afterwards both hold the same bytes again. If the power goes on the way, it is back
     /// afterwards.
+    ///
+    /// # Errors
+    /// If the firmware fails, or its lines or its flash differ from the host's.
     pub fn check_kept(&self, script: &Script, flash: &mut Flash) -> Result<Report> {
         let file = script.flash.as_ref().context("a file for the flash")?;
         let (report, passed) = self.run(&script.arguments())?;
@@ -94,7 +109,10 @@ impl Firmware {
         command
     }
 
-    /// Runs the firmware in QEMU; gives what it printed, and whether it ended well.
+    /// Runs the firmware in QEMU; returns its output, and whether it ended well.
+    ///
+    /// # Errors
+    /// If QEMU cannot be started, or the output cannot be parsed.
     pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<(Report, bool)> {
         let output = self
             .command(arguments)

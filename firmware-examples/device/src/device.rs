@@ -74,6 +74,9 @@ pub enum StartError<E> {
 impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
     /// Starts a device whose backbone is `model` and that listens as `config` says, with what it was
     /// taught before: `range` of `flash` is for that alone. Tells what it knows.
+    ///
+    /// # Errors
+    /// [`StartError`]: the memory does not fit the model, or the flash cannot hold a store.
     pub fn start<
         const ARENA: usize,
         const LISTENER: usize,

@@ -52,6 +52,9 @@ impl<const N: usize> Recording<N> {
     }
 
     /// Copies the samples from number `from` on, which must have been written.
+    ///
+    /// # Errors
+    /// [`Overwritten`] if newer samples have taken the place of some of them.
     pub fn read(&self, from: u32, into: &mut [i16]) -> Result<(), Overwritten> {
         for (i, sample) in into.iter_mut().enumerate() {
             let place = (from as usize).wrapping_add(i) % N;
