@@ -1,77 +1,20 @@
 //! The example firmware in QEMU, and the same work done by the runtime on this host.
 
 mod host;
+mod script;
 
 pub use host::Host;
+pub use script::{CLASSES, EXAMPLES, Flash, Script};
 
 use anyhow::{Context, Result, ensure};
 use mtslvr_runtime::fewshot::HeadKind;
 use mtslvr_runtime::fewshot::persist::flash_len;
-use mtslvr_simulated_flash::SimulatedFlash;
+use script::PAGE;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, fs};
 use xtask::board::Board;
 use xtask::report::{Line, Report};
-
-/// Most classes that the firmware enrols.
-pub const CLASSES: usize = 8;
-/// Most examples that the firmware enrols, of all classes together.
-pub const EXAMPLES: usize = 64;
-
-/// Flash as the firmware has it, in the host's memory.
-pub type Flash = SimulatedFlash<PAGE, 4>;
-
-/// Bytes of a page of the firmware's flash.
-const PAGE: usize = 4096;
-
-/// What the firmware is asked to do: its arguments.
-#[derive(Clone, Debug, Default)]
-pub struct Script {
-    /// Examples: label and WAV file.
-    pub support: Vec<(String, PathBuf)>,
-    /// Classes to forget, after the examples were enrolled.
-    pub deleted: Vec<String>,
-    /// WAV files to classify.
-    pub queries: Vec<PathBuf>,
-    /// Threshold of the *unknown* decision, if it is not the model's.
-    pub threshold: Option<f32>,
-    /// The head, as the firmware's `head=` says it, if it is not the default.
-    pub head: Option<&'static str>,
-    /// The file that holds the firmware's flash, if what is enrolled is to be kept.
-    pub flash: Option<PathBuf>,
-    /// Bytes written to flash or erased after which the power goes.
-    pub cut: Option<u64>,
-}
-
-impl Script {
-    /// The firmware's command line.
-    pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = Vec::new();
-        if let Some(threshold) = self.threshold {
-            arguments.push(format!("threshold={threshold}"));
-        }
-        if let Some(head) = self.head {
-            arguments.push(format!("head={head}"));
-        }
-        if let Some(path) = &self.flash {
-            arguments.push(format!("flash={}", path.display()));
-        }
-        if let Some(cut) = self.cut {
-            arguments.push(format!("cut={cut}"));
-        }
-        for (label, path) in &self.support {
-            arguments.push(format!("support:{label}={}", path.display()));
-        }
-        for label in &self.deleted {
-            arguments.push(format!("delete={label}"));
-        }
-        for path in &self.queries {
-            arguments.push(format!("query={}", path.display()));
-        }
-        arguments
-    }
-}
 
 /// A built firmware and the model inside it.
 #[derive(Debug)]
@@ -81,7 +24,10 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// The ones that `cargo xtask test` built.
+    /// Finds the firmware and the model that `cargo xtask test` built.
+    ///
+    /// # Errors
+    /// If a variable is not set, or names no file.
     pub fn from_env() -> Result<Self> {
         let file = |name: &str| -> Result<PathBuf> {
             let path = PathBuf::from(env::var_os(name).with_context(|| {
@@ -99,7 +45,10 @@ impl Firmware {
         })
     }
 
-    /// Flash of the firmware's size, erased.
+    /// Makes flash of the firmware's size, erased.
+    ///
+    /// # Errors
+    /// If the model cannot be opened.
     pub fn blank_flash(&self) -> Result<Flash> {
         let host = self.host()?;
         let model = host.model()?;
@@ -108,13 +57,19 @@ impl Firmware {
         Ok(Flash::new(len / PAGE))
     }
 
-    /// The host's runtime with the firmware's model.
+    /// Opens the host's runtime with the firmware's model.
+    ///
+    /// # Errors
+    /// If the model cannot be read.
     pub fn host(&self) -> Result<Host> {
         Host::open(&self.model)
     }
 
     /// Runs `script` in QEMU and on the host (with the head `kind`, which `script.head` names) and
     /// checks that decisions, scores and embeddings are the same bits.
+    ///
+    /// # Errors
+    /// If the firmware fails, or its lines differ from the host's.
     pub fn check(&self, script: &Script, kind: HeadKind) -> Result<Report> {
         let (report, passed) = self.run(&script.arguments())?;
         ensure!(passed, "the firmware failed: {report:?}");
@@ -125,6 +80,9 @@ impl Firmware {
     /// [`Self::check`] of a script that keeps what it enrols: `flash` holds what the firmware's file
     /// does, and afterwards both hold the same bytes again. If the power goes on the way, it is back
     /// afterwards.
+    ///
+    /// # Errors
+    /// If the firmware fails, or its lines or its flash differ from the host's.
     pub fn check_kept(&self, script: &Script, flash: &mut Flash) -> Result<Report> {
         let file = script.flash.as_ref().context("a file for the flash")?;
         let (report, passed) = self.run(&script.arguments())?;
@@ -151,7 +109,10 @@ impl Firmware {
         command
     }
 
-    /// Runs the firmware in QEMU; gives what it printed, and whether it ended well.
+    /// Runs the firmware in QEMU; returns its output, and whether it ended well.
+    ///
+    /// # Errors
+    /// If QEMU cannot be started, or the output cannot be parsed.
     pub fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Result<(Report, bool)> {
         let output = self
             .command(arguments)

@@ -3,8 +3,11 @@
 use candle_core::{Device, Result};
 use mtslvr_train::net::{BackboneSpec, Parameters, Trunk, Weights};
 
-/// Random weights for a trunk: convolutions as before training, norms and adapters moved away from
-/// the identity.
+/// Makes random weights for a trunk: convolutions as at the start of training, norms and adapters moved
+/// away from the identity.
+///
+/// # Errors
+/// If the trunk cannot be made.
 pub fn seeded_weights(spec: &BackboneSpec, seed: u64) -> Result<Weights> {
     let mut parameters = Parameters::new(seed, &Device::Cpu);
     Trunk::new(spec, &mut parameters)?;

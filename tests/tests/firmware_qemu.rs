@@ -259,7 +259,7 @@ fn bad_recordings_are_named_and_the_others_done() -> Result<()> {
     for (path, _) in &bad {
         script.queries.insert(1, path.clone());
     }
-    // Silence can be asked about, but nothing can be learnt from it.
+    // Silence can be asked about, but nothing can be learned from it.
     let silence = (
         recordings.write("silence.wav", &[0.0; 9_000], 16_000)?,
         "silent",

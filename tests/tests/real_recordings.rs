@@ -1,4 +1,4 @@
-//! What needs real recordings: `cargo xtask test` runs it where `MTSLVR_DATA` is set.
+//! Tests on real recordings: `cargo xtask test` runs them where `MTSLVR_DATA` is set.
 
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::{self as audio, DecodeCache, LabelledSet};
@@ -103,7 +103,7 @@ fn every_instruction_set_embeds_real_recordings_alike() -> Result<()> {
     Ok(())
 }
 
-/// Of each set, five classes enrolled from one recording each and one more recording of each to
+/// Five classes of each set, enrolled from one recording each, and one more recording of each to
 /// recognise: the firmware gives the host's bits.
 #[test]
 #[ignore = "needs recordings in MTSLVR_DATA"]

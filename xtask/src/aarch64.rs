@@ -15,7 +15,7 @@ const LINKER: &str = "aarch64-linux-gnu-gcc";
 /// Runs programs for aarch64.
 const EMULATOR: &str = "qemu-aarch64";
 
-/// Where Debian's cross compiler keeps the C library.
+/// Folder in which Debian's cross compiler keeps the C library.
 const C_LIBRARY: &str = "/usr/aarch64-linux-gnu";
 
 const DEBIAN_PACKAGES: [&str; 3] = [

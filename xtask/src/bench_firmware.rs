@@ -1,4 +1,4 @@
-//! `cargo xtask bench-firmware`: what the runtime costs on an emulated microcontroller.
+//! `cargo xtask bench-firmware`: measures the runtime's cost on an emulated microcontroller.
 
 mod sounds;
 mod table;
@@ -22,7 +22,7 @@ use xtask::report::{Line, Report};
 /// 3x3, 32x32 map, 64 channels.
 const NOT_SUPPORTED: (&str, u64) = ("depthwise 3x3 32x32 64", 3 * 3 * 32 * 32 * 64);
 
-/// What to measure.
+/// Model and board to measure.
 #[derive(Debug)]
 pub struct Request {
     /// The packed model; the committed `edge-s` if there is none.
@@ -41,9 +41,9 @@ pub struct Measured {
     pub board: Board,
     /// QEMU's machine and the processor.
     pub machine: String,
-    /// What compiled the firmwares.
+    /// Compiler of the firmwares.
     pub compiler: String,
-    /// Of a whole embedding: both paths of one patch.
+    /// Instructions of a whole embedding: both paths of one patch.
     pub instructions: u64,
     /// Multiply-accumulates of that.
     pub macs: u64,
@@ -72,7 +72,7 @@ pub struct Measured {
 /// A layer.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct Layer {
-    /// What it is called.
+    /// Name of the layer.
     pub name: String,
     /// Multiply-accumulates.
     pub macs: u64,
@@ -96,7 +96,7 @@ pub struct Paths {
 pub struct Frontend {
     /// Preparing window and filters, once.
     pub set_up_instructions: u64,
-    /// For each frame, its samples' way into the buffer included.
+    /// Instructions for each frame, its samples' way into the buffer included.
     pub instructions_per_frame: u64,
 }
 
@@ -138,7 +138,7 @@ pub struct Memory {
 }
 
 impl Measured {
-    /// What may not grow.
+    /// Returns the figures that may not grow.
     pub fn figures(&self) -> Figures {
         Figures {
             instructions: self.instructions,
@@ -147,12 +147,14 @@ impl Measured {
         }
     }
 
-    /// As JSON.
+    /// Returns all figures as JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)?)
     }
 }
 
+// serde hands the field over by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn board_name<S: Serializer>(board: &Board, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(board.name())
 }

@@ -29,7 +29,7 @@ impl Board {
         Self::Virt,
     ];
 
-    /// What it is called: by the command line, by the firmwares' build and in tables.
+    /// Returns its name: on the command line, in the firmwares' build and in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::An385 => "an385",
@@ -66,7 +66,7 @@ impl Board {
         }
     }
 
-    /// What more QEMU is told.
+    /// Returns further arguments for QEMU.
     pub fn qemu_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Virt => &["-cpu", "rv32,a=off,f=off,d=off", "-bios", "none"],
@@ -96,7 +96,7 @@ impl Board {
         }
     }
 
-    /// What more the compiler is told.
+    /// Returns further flags for the compiler.
     pub fn rustflags(self) -> &'static str {
         match self {
             Self::An385 | Self::An386 | Self::An500 | Self::Virt => "",

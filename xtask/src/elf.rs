@@ -1,4 +1,4 @@
-//! What takes the flash of a firmware: sections and symbols of its ELF file.
+//! Sizes of a firmware: sections and symbols of its ELF file.
 
 use anyhow::{Context, Result};
 use object::elf::{SHF_ALLOC, SHF_WRITE};
@@ -10,13 +10,13 @@ use std::path::Path;
 /// Bytes of a firmware.
 #[derive(Debug, PartialEq)]
 pub struct Sizes {
-    /// In flash: everything that is loaded, the start values of statics among it.
+    /// Bytes of flash: everything that is loaded, the start values of statics among it.
     pub flash: u64,
-    /// In RAM: statics, without the stack.
+    /// Bytes of RAM: statics, without the stack.
     pub ram: u64,
-    /// In flash, without vectors: instructions, constants and start values.
+    /// Bytes of flash without vectors: instructions, constants and start values.
     pub program: u64,
-    /// Of functions, by the crate that wrote them. What the compiler moved into its caller counts
+    /// Bytes of functions, by the crate that wrote them. A function that the compiler moved into its caller counts
     /// there.
     pub functions: BTreeMap<String, u64>,
 }

@@ -105,7 +105,7 @@ impl Toolchain {
     }
 }
 
-/// Where builds for boards go: apart from the host's, which another compiler makes.
+/// Returns the folder of builds for boards: apart from the host's, which another compiler makes.
 pub fn target_dir() -> PathBuf {
     workspace::target_dir().join("embedded")
 }

@@ -38,7 +38,7 @@ pub const EXAMPLE: Program = Program {
     binary: "mtslvr-qemu",
 };
 
-/// The least device: listens, learns at the press of a button, keeps what it learnt.
+/// The least device: listens, learns at the press of a button, keeps what it learned.
 pub const MINIMAL: Program = Program {
     package: "minimal",
     binary: "mtslvr-minimal",

@@ -27,7 +27,7 @@ pub fn succeeds(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// What `command` prints on its standard output, trimmed.
+/// Runs `command` and returns its standard output, trimmed.
 pub fn output(command: &mut Command) -> Result<String> {
     let line = shown(command);
     let output = command

@@ -1,4 +1,4 @@
-//! How firmwares are run in QEMU.
+//! Firmwares in QEMU.
 
 use crate::board::Board;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What firmwares print, line by line.
+//! The output of firmwares, line by line.
 
 use anyhow::{Context, Error, Result};
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// All lines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// In the order in which they were printed.
+    /// Lines in the order in which they were printed.
     pub lines: Vec<Line>,
 }
 
@@ -30,14 +30,20 @@ impl Report {
 }
 
 impl Line {
-    /// The value of a field.
+    /// Returns the value of a field.
+    ///
+    /// # Errors
+    /// If the line has no such field.
     pub fn get(&self, key: &str) -> Result<&str> {
         let field = self.fields.iter().find(|(name, _)| name == key);
         let (_, value) = field.with_context(|| format!("no field {key} in {self:?}"))?;
         Ok(value)
     }
 
-    /// The value of a field that is a number.
+    /// Returns the value of a field that is a number.
+    ///
+    /// # Errors
+    /// If the line has no such field, or its value is no number.
     pub fn number(&self, key: &str) -> Result<u64> {
         let value = self.get(key)?;
         value

@@ -4,13 +4,13 @@ use anyhow::Result;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// What came of the steps so far.
+/// Outcomes of the steps so far.
 #[derive(Debug, Default)]
 pub struct Steps {
     done: Vec<Step>,
     /// Steps that were not asked for, and how to ask for them.
     not_asked: Vec<(String, String)>,
-    /// What steps found that did not make them fail.
+    /// Findings of steps that did not make them fail.
     notes: Vec<(String, String)>,
 }
 

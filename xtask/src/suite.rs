@@ -22,6 +22,7 @@ const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
 /// The least device, which has the shipped model.
 const MINIMAL: &str = "firmware: build the least device";
+const NO_STD: &str = "no_std build of the runtime";
 const PACKAGE: &str = "package of the runtime";
 /// The firmwares of real boards.
 const BOARDS: &str = "firmware: real boards";
@@ -42,7 +43,7 @@ const KERNELS_ON: [Board; 5] = [
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";
 const MICROPHONE: &str = "clippy with the microphone (feature mic)";
-/// What its build needs beside Rust.
+/// Packages that its build needs beside Rust.
 const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
 /// Bytes that it may take, its backbones among them.
@@ -59,96 +60,17 @@ pub fn test() -> ExitCode {
     let toolchain = steps.run(EMBEDDED, || Toolchain::set_up(&Board::ALL));
     let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
     steps.run("set-up: rustfmt and clippy", components);
-
-    steps.run("format", format);
-    steps.run("clippy", clippy);
-    if toolchain == Some(Toolchain::Debian) || has_alsa() {
-        steps.run(MICROPHONE, || microphone(toolchain.as_ref()));
-    } else {
-        steps.not_asked(
-            MICROPHONE,
-            "install ALSA's headers (package libasound2-dev)",
-        );
-    }
-    steps.run("documentation", documentation);
-    steps.run(PACKAGE, package);
-    match &toolchain {
-        Some(toolchain) => {
-            steps.run("no_std build of the runtime", || no_std_build(toolchain));
-        }
-        None => steps.blocked("no_std build of the runtime", EMBEDDED),
-    }
+    check_source(&mut steps, toolchain);
 
     let model = steps.run(MODEL, test_model);
-    let elf = match (&toolchain, &model) {
-        (Some(toolchain), Some(model)) => steps.run(FIRMWARE, || {
-            firmware::build(*toolchain, BOARD, firmware::EXAMPLE, model)
-        }),
-        (None, _) => {
-            steps.blocked(FIRMWARE, EMBEDDED);
-            None
-        }
-        (_, None) => {
-            steps.blocked(FIRMWARE, MODEL);
-            None
-        }
-    };
-
-    let minimal = match &toolchain {
-        Some(toolchain) => steps.run(MINIMAL, || {
+    let elf = example_firmware(&mut steps, toolchain, model.as_deref());
+    let minimal = on_boards(&mut steps, toolchain, MINIMAL, |steps, toolchain| {
+        steps.run(MINIMAL, || {
             let model = firmware::model_or_shipped(None)?;
-            firmware::build(*toolchain, BOARD, firmware::MINIMAL, &model)
-        }),
-        None => {
-            steps.blocked(MINIMAL, EMBEDDED);
-            None
-        }
-    };
-
-    match &toolchain {
-        Some(toolchain) => {
-            for part in PARTS {
-                let name = format!("{BOARDS}, {}", part.name);
-                let sizes = steps.run(&name, || {
-                    part::build(*toolchain, part, &firmware::model_or_shipped(None)?)
-                });
-                if let Some(sizes) = sizes {
-                    steps.note(&name, &sizes.to_string());
-                }
-            }
-        }
-        None => steps.blocked(BOARDS, EMBEDDED),
-    }
-
-    match &toolchain {
-        Some(toolchain) => {
-            for board in MEASURED {
-                let name = format!("{FIGURES} on {}", board.name());
-                let shrunk = steps.run(&name, || figures_of(*toolchain, board));
-                if let Some(shrunk) = shrunk.filter(|shrunk| !shrunk.is_empty()) {
-                    steps.note(&name, &shrunk);
-                }
-            }
-        }
-        None => steps.blocked(FIGURES, EMBEDDED),
-    }
-
-    match &toolchain {
-        Some(toolchain) => {
-            for board in KERNELS_ON {
-                steps.run(&format!("{KERNELS} on {}", board.name()), || {
-                    kernels(*toolchain, board)
-                });
-            }
-        }
-        None => steps.blocked(KERNELS, EMBEDDED),
-    }
-    match &toolchain {
-        Some(toolchain) => {
-            steps.run(AARCH64, || aarch64::kernel_tests(*toolchain));
-        }
-        None => steps.blocked(AARCH64, EMBEDDED),
-    }
+            firmware::build(toolchain, BOARD, firmware::MINIMAL, &model)
+        })
+    });
+    check_boards(&mut steps, toolchain);
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
     if let Some(size) = steps.run(LEAN, lean_program) {
@@ -170,7 +92,96 @@ pub fn test() -> ExitCode {
     steps.summary()
 }
 
-/// What earlier steps made for the tests. A part that is missing makes the tests that need it fail,
+/// Checks form, lints and documentation, and what is published.
+fn check_source(steps: &mut Steps, toolchain: Option<Toolchain>) {
+    steps.run("format", format);
+    steps.run("clippy", clippy);
+    if toolchain == Some(Toolchain::Debian) || has_alsa() {
+        steps.run(MICROPHONE, || microphone(toolchain.as_ref()));
+    } else {
+        steps.not_asked(
+            MICROPHONE,
+            "install ALSA's headers (package libasound2-dev)",
+        );
+    }
+    steps.run("documentation", documentation);
+    steps.run(PACKAGE, package);
+    on_boards(steps, toolchain, NO_STD, |steps, toolchain| {
+        steps.run(NO_STD, || no_std_build(toolchain))
+    });
+}
+
+/// Builds the example firmware around the test model.
+fn example_firmware(
+    steps: &mut Steps,
+    toolchain: Option<Toolchain>,
+    model: Option<&Path>,
+) -> Option<PathBuf> {
+    on_boards(steps, toolchain, FIRMWARE, |steps, toolchain| {
+        let Some(model) = model else {
+            steps.blocked(FIRMWARE, MODEL);
+            return None;
+        };
+        steps.run(FIRMWARE, || {
+            firmware::build(toolchain, BOARD, firmware::EXAMPLE, model)
+        })
+    })
+}
+
+/// Builds for real boards, and compares bytes, figures and kernels on emulated ones.
+fn check_boards(steps: &mut Steps, toolchain: Option<Toolchain>) {
+    on_boards(steps, toolchain, BOARDS, |steps, toolchain| {
+        for part in PARTS {
+            let name = format!("{BOARDS}, {}", part.name);
+            let sizes = steps.run(&name, || {
+                part::build(toolchain, part, &firmware::model_or_shipped(None)?)
+            });
+            if let Some(sizes) = sizes {
+                steps.note(&name, &sizes.to_string());
+            }
+        }
+        Some(())
+    });
+    on_boards(steps, toolchain, FIGURES, |steps, toolchain| {
+        for board in MEASURED {
+            let name = format!("{FIGURES} on {}", board.name());
+            let shrunk = steps.run(&name, || figures_of(toolchain, board));
+            if let Some(shrunk) = shrunk.filter(|shrunk| !shrunk.is_empty()) {
+                steps.note(&name, &shrunk);
+            }
+        }
+        Some(())
+    });
+    on_boards(steps, toolchain, KERNELS, |steps, toolchain| {
+        for board in KERNELS_ON {
+            steps.run(&format!("{KERNELS} on {}", board.name()), || {
+                kernels(toolchain, board)
+            });
+        }
+        Some(())
+    });
+    on_boards(steps, toolchain, AARCH64, |steps, toolchain| {
+        steps.run(AARCH64, || aarch64::kernel_tests(toolchain))
+    });
+}
+
+/// Runs `work` with the compiler for boards; without one, the step `name` fails.
+fn on_boards<T>(
+    steps: &mut Steps,
+    toolchain: Option<Toolchain>,
+    name: &str,
+    work: impl FnOnce(&mut Steps, Toolchain) -> Option<T>,
+) -> Option<T> {
+    match toolchain {
+        Some(toolchain) => work(steps, toolchain),
+        None => {
+            steps.blocked(name, EMBEDDED);
+            None
+        }
+    }
+}
+
+/// Files that earlier steps made for the tests. One that is missing makes the tests that need it fail,
 /// and leaves the others running.
 struct Inputs {
     library: Option<PathBuf>,
@@ -248,7 +259,7 @@ fn clippy() -> Result<()> {
     run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])
 }
 
-/// What is behind the feature compiles. Nothing but this needs ALSA.
+/// Checks that the code behind the feature compiles. Nothing but this needs ALSA.
 fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
     if toolchain == Some(&Toolchain::Debian) {
         embedded::install_debian(&MICROPHONE_PACKAGES)?;
@@ -290,7 +301,7 @@ fn documentation() -> Result<()> {
     )
 }
 
-fn no_std_build(toolchain: &Toolchain) -> Result<()> {
+fn no_std_build(toolchain: Toolchain) -> Result<()> {
     process::run(toolchain.cargo_build(BOARD, workspace::root())?.args([
         "--package",
         "mtslvr-runtime",
@@ -325,7 +336,8 @@ fn test_model() -> Result<PathBuf> {
 /// say of figures that shrank.
 fn figures_of(toolchain: Toolchain, board: Board) -> Result<String> {
     let request = Request { model: None, board };
-    figures::check(&bench_firmware::measure(toolchain, &request)?)
+    let measured = bench_firmware::measure(toolchain, &request)?;
+    figures::check(&measured)
 }
 
 /// Runs `board`'s kernels in QEMU on random operators; their outputs must be those of this host's

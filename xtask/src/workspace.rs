@@ -1,4 +1,4 @@
-//! Where things lie, and the host's cargo.
+//! Places in the repository, and the host's cargo.
 
 use anyhow::{Context, Result};
 use std::env;

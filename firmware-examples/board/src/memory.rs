@@ -1,5 +1,8 @@
 //! Where the program's bytes lie, and how much of the stack was ever used.
 
+// Reads addresses of the linker's symbols, and words of the stack that no variable owns.
+#![allow(unsafe_code)]
+
 use core::ptr::addr_of;
 
 #[cfg(target_arch = "arm")]

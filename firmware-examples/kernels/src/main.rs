@@ -21,7 +21,10 @@ static HEAP: LlffHeap = LlffHeap::empty();
 fn main() -> ! {
     static mut MEMORY: [MaybeUninit<u8>; HEAP_LEN] = [MaybeUninit::uninit(); HEAP_LEN];
     // SAFETY: called once, before any allocation, with memory that nothing else uses.
-    unsafe { HEAP.init(MEMORY.as_ptr() as usize, HEAP_LEN) };
+    #[allow(unsafe_code)]
+    unsafe {
+        HEAP.init(MEMORY.as_ptr() as usize, HEAP_LEN);
+    }
 
     let mut line = [const { core::mem::MaybeUninit::uninit() }; 64];
     let line = semihosting::command_line(&mut line).unwrap_or_default();

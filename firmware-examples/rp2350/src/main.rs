@@ -43,7 +43,9 @@ static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new(
 /// Runs what must not wait for the work in thread mode.
 static URGENT: InterruptExecutor = InterruptExecutor::new();
 
+// An interrupt handler calls its executor, which is unsafe from any other place.
 #[interrupt]
+#[allow(unsafe_code)]
 unsafe fn SWI_IRQ_0() {
     // SAFETY: the one place from which it is called; the interrupt is enabled by `start`.
     unsafe { URGENT.on_interrupt() }

@@ -3,7 +3,6 @@
 //! The button, the light and the capture of samples run in an executor of their own, in an interrupt:
 //! they go on while thread mode embeds, fits or waits for the flash.
 #![no_std]
-#![deny(unsafe_code, missing_docs)]
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use defmt::{Display2Format, info, warn};

@@ -46,7 +46,7 @@ pub struct Batch {
 /// Makes some clips of a batch.
 pub type Render = Box<dyn Fn(&[usize], &Bench<'_>) -> Result<()> + Send + Sync>;
 
-/// Where a batch is made.
+/// Workplace of a batch.
 pub struct Bench<'a> {
     /// Folder of its own for files in between.
     pub scratch: PathBuf,
@@ -84,7 +84,7 @@ impl Bench<'_> {
     }
 }
 
-/// What became of a source's batches.
+/// Outcome of a source's batches.
 pub struct Made {
     /// A row for each clip that is there, in the order of the batches.
     pub rows: Vec<Row>,
@@ -172,7 +172,7 @@ fn make_batch(
             return Err(Stopped.into());
         }
         rendered.with_context(|| format!("{source}, {}", batch.key))?;
-        failures = lock(&bench.failures).clone();
+        failures.clone_from(&lock(&bench.failures));
         let refused_now = lock(&bench.refused).clone();
         if !refused_now.is_empty() {
             let names = refused_now.iter().map(|&i| batch.clips[i].name.clone());

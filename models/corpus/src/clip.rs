@@ -18,7 +18,7 @@ const SILENCE: f32 = 0.003;
 const LEAD: usize = 400;
 const TAIL: usize = 800;
 
-/// How a clip of some source is tidied.
+/// Rules by which a clip of a source is tidied.
 #[derive(Clone, Copy, Debug)]
 pub struct Tidy {
     /// Ends whose magnitude stays below this share of the peak are trimmed; `None` keeps them.
@@ -30,19 +30,19 @@ pub struct Tidy {
 }
 
 impl Tidy {
-    /// For recordings: as they are, at most five minutes of them.
+    /// Rules for recordings: as they are, at most five minutes of them.
     pub const RECORDING: Self = Self {
         quiet: None,
         seconds: (0.05, 300.0),
         cut: true,
     };
-    /// For a spoken word: a word of over two seconds is an engine that spells.
+    /// Rules for a spoken word: a word of over two seconds is an engine that spells.
     pub const WORD: Self = Self {
         quiet: Some(0.01),
         seconds: (0.12, 2.0),
         cut: false,
     };
-    /// For a note or a hit.
+    /// Rules for a note or a hit.
     pub const NOTE: Self = Self {
         quiet: Some(0.003),
         seconds: (0.05, 4.0),

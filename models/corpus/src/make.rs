@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-/// What to make.
+/// Sources to make, and how much of each.
 pub struct Options {
     /// Folder of the corpus.
     pub out: PathBuf,
@@ -36,7 +36,7 @@ const SPEECH: f64 = 0.6;
 const SOUNDFONT: f64 = 0.25;
 const PATCHES: f64 = 0.15;
 
-/// What a source is called in the folder of notes, `.made`.
+/// Returns the name of a source in the folder of notes, `.made`.
 const ROWS: &str = "rows.csv";
 const CREDITS: &str = "credits.csv";
 

@@ -41,7 +41,7 @@ pub enum YesNo {
     No,
 }
 
-/// What a clip is for.
+/// Purpose of a clip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where packages come from.
+/// Source of packages.
 #[derive(Debug)]
 pub struct Packages {
     /// Folder of unpacked packages, each in a folder of its name.
@@ -135,7 +135,7 @@ impl Package {
             .filter_map(move |path| path.strip_prefix(folder))
     }
 
-    /// Where the file `path` of the package lies.
+    /// Returns where the file `path` of the package lies.
     pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a source lacks: a name that `apt-get install` knows, and why it is wanted.
+/// A program that a source lacks: a name that `apt-get install` knows, and why it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Missing {
     /// Debian package.
     pub package: String,
-    /// What happens without it.
+    /// Consequence of its absence.
     pub consequence: String,
 }
 

@@ -88,7 +88,7 @@ enum HeldOut {
 /// Name of a group of clips of one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Same {
-    /// What kind of thing.
+    /// Kind of the thing.
     pub set: Set,
     /// Which thing, fit for the name of a folder.
     pub class: String,

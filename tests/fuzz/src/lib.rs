@@ -1,4 +1,4 @@
-//! What the fuzzer runs: each target's body is a function of any bytes, which must not panic.
+//! Bodies of the fuzz targets: each is a function of any bytes, which must not panic.
 //!
 //! `fuzz_targets/` gives them to libFuzzer under `cargo +nightly fuzz run TARGET`. Built without it,
 //! the same programs replay the files named on their command line, and `tests/` runs the bodies on

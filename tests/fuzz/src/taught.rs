@@ -60,7 +60,7 @@ pub fn embedding(seed: u32) -> [f32; DIM] {
     std::array::from_fn(|i| ((i as f32 + 1.0) * (seed as f32 + 0.7)).sin())
 }
 
-/// What a learner knows, and nothing else.
+/// State of a learner: what it knows, and nothing else.
 pub fn state(learner: &Learner) -> Vec<u8> {
     let mut bytes = vec![0; snapshot_len(learner.support())];
     export(learner, &mut bytes).expect("the length was asked for");

@@ -23,7 +23,7 @@ pub struct ConvolutionCase {
     multipliers: Vec<i32>,
     requantisation: Requantisation,
     residual: Option<AddRule>,
-    /// What the output map holds before.
+    /// Contents of the output map beforehand.
     before: Vec<i8>,
 }
 
@@ -183,12 +183,12 @@ impl ConvolutionCase {
         &self.data.as_flattened()[..self.input.len()]
     }
 
-    /// What the output map holds before: the second addend of a residual.
+    /// Contents of the output map beforehand: the second addend of a residual.
     pub fn before(&self) -> Vec<i8> {
         self.before.clone()
     }
 
-    /// What `kernel` makes of it, in scratch of exactly the length that it may use.
+    /// Returns the output of `kernel`, in scratch of exactly the length that it may use.
     pub fn run(
         &self,
         mut kernel: impl FnMut(&Convolution<'_>, &[i8], &mut [i8], &mut [i8]),
@@ -201,12 +201,12 @@ impl ConvolutionCase {
         output
     }
 
-    /// What the portable kernel makes of it.
+    /// Returns the output of the portable kernel.
     pub fn portable(&self) -> Vec<i8> {
         self.run(portable::convolve)
     }
 
-    /// What the definition makes of it, one index at a time, in 64 bits.
+    /// Returns the output by the definition, one index at a time, in 64 bits.
     pub fn reference(&self) -> Vec<i8> {
         let mut output = self.before();
         for (at, out) in output.iter_mut().enumerate() {

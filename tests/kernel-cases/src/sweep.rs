@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use mtslvr_runtime::model::Crc32;
 use mtslvr_runtime::nn::{Convolution, Layout, portable};
 
-/// What came of comparing a kernel with the portable one.
+/// Outcome of comparing a kernel with the portable one.
 #[derive(Clone, Debug)]
 pub enum Sweep {
     /// The same bytes in all cases.

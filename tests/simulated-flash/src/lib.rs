@@ -39,7 +39,7 @@ pub struct SimulatedFlash<const PAGE: usize = 4096, const WORD: usize = 4> {
     powered: bool,
 }
 
-/// What a [`SimulatedFlash`] refuses.
+/// Error of a [`SimulatedFlash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlashFault {
     /// It has no power.
@@ -86,7 +86,7 @@ impl<const PAGE: usize, const WORD: usize> SimulatedFlash<PAGE, WORD> {
         }
     }
 
-    /// What it holds.
+    /// Returns its contents.
     pub fn content(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,7 +1,7 @@
-//! What the firmware does, done by the runtime on this host: files through the trainer's decoder,
+//! The work of the firmware, done by the runtime on this host: files through the trainer's decoder,
 //! all else through the same crates.
 
-use super::{CLASSES, EXAMPLES, Flash, Script};
+use super::script::{CLASSES, EXAMPLES, Flash, Script};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio as audio;
 use mtslvr_runtime::backbone::PackedBackbone;
@@ -22,6 +22,9 @@ pub struct Host {
 
 impl Host {
     /// Reads the model at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         Ok(Self {
@@ -29,13 +32,19 @@ impl Host {
         })
     }
 
-    /// The model.
+    /// Opens the model.
+    ///
+    /// # Errors
+    /// If the file is no valid model.
     pub fn model(&self) -> Result<Model<'_>> {
         Ok(Model::open(&self.bytes)?)
     }
 
     /// The lines that the firmware owes for `script`, without their count of instructions. What is
     /// enrolled is kept in `flash`, if there is one; when its power goes, so does the rest.
+    ///
+    /// # Errors
+    /// If a recording cannot be read, or the script asks for what the firmware refuses.
     pub fn run(
         &self,
         script: &Script,
@@ -112,6 +121,9 @@ impl Host {
 
 impl Host {
     /// Leaves in `flash` what a device with another backbone would.
+    ///
+    /// # Errors
+    /// If the flash refuses to be written.
     pub fn enrol_under_another_backbone(&self, flash: &mut Flash) -> Result<()> {
         let model = self.model()?;
         let space = model.space();
@@ -138,7 +150,7 @@ impl Host {
 struct Kept<'f> {
     flash: &'f mut Flash,
     scratch: Vec<u8>,
-    /// When the power goes.
+    /// Moment at which the power goes.
     cut: Option<u64>,
 }
 
@@ -192,7 +204,7 @@ impl<'f> Kept<'f> {
     }
 }
 
-/// How much is known.
+/// Returns the line on how much is known.
 fn count(sounds: &Learner) -> Fields {
     let support = sounds.support();
     vec![

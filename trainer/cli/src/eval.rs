@@ -171,7 +171,10 @@ impl Accuracy {
                 contender.evaluate(loaded, sets::missing(set, *skipped), &settings)?;
             }
         }
-        let mut models: Vec<_> = contenders.into_iter().map(|c| c.finish(&self)).collect();
+        let finished = contenders
+            .into_iter()
+            .map(|contender| contender.finish(self.parts.to_string(), &self.tasks));
+        let mut models: Vec<_> = finished.collect();
         match models.len() {
             1 => self.write(&models.remove(0)),
             _ => self.write(&Comparison { models }),

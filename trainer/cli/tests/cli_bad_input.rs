@@ -188,9 +188,9 @@ fn float_wav(path: &Path, samples: &[f32]) {
         sample_format: hound::SampleFormat::Float,
     };
     let mut writer = hound::WavWriter::create(path, spec).unwrap();
-    samples
-        .iter()
-        .for_each(|&x| writer.write_sample(x).unwrap());
+    for &x in samples {
+        writer.write_sample(x).unwrap();
+    }
     writer.finalize().unwrap();
 }
 
@@ -269,7 +269,7 @@ fn synth_keeps_a_folder_that_holds_something() {
     assert_eq!(count(), before);
 }
 
-/// Silence under a class's name is found before anything is learnt from it.
+/// Silence under a class's name is found before anything is learned from it.
 #[test]
 fn a_silent_clip_is_not_enrolled() {
     let root = tempfile::tempdir().unwrap();

@@ -371,7 +371,7 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
         [("chime".to_owned(), 1), ("beep".to_owned(), 2)]
     );
 
-    // One recording that cannot be read: nothing is learnt.
+    // One recording that cannot be read: nothing is learned.
     let before = fs::read(bench.profile()).unwrap();
     fs::write(bench.path("notes.wav"), "no audio").unwrap();
     bench.fails(

@@ -4,6 +4,7 @@ pub mod augment;
 pub mod experiment;
 pub mod export;
 pub mod net;
+mod range;
 pub mod report;
 pub mod ssl;
 pub mod train;

@@ -1,11 +1,11 @@
-//! What a training run and its export add to a report.
+//! Sections that a training run and its export add to a report.
 
 use crate::train::MetricsRow;
 use mtslvr_evaluate::report::{Curve, EngineAgreement};
 use mtslvr_pack::verify::Verification;
 use std::collections::BTreeSet;
 
-/// How the engines compared at export.
+/// Returns the section on how the engines compared at export.
 pub fn engine_agreements(verification: &Verification) -> Vec<EngineAgreement> {
     let ran = verification.engines.iter().map(|engine| EngineAgreement {
         engine: engine.engine.to_owned(),
@@ -31,7 +31,7 @@ pub fn engine_agreements(verification: &Verification) -> Vec<EngineAgreement> {
     ran.chain(absent).collect()
 }
 
-/// What a run measured while it trained, as far as it did.
+/// Returns the section on what a run measured while it trained, as far as it did.
 pub fn training_curves(metrics: &[MetricsRow]) -> Vec<Curve> {
     let curve = |name: &str, value: &dyn Fn(&MetricsRow) -> f64| Curve {
         name: name.into(),

@@ -98,7 +98,7 @@ impl TrunkBackbone {
 /// Without a shape there is none.
 ///
 /// # Errors
-/// As [`TrunkBackbone::random`].
+/// See [`TrunkBackbone::random`].
 pub fn random_weights(
     spec: Option<&BackboneSpec>,
     frontend: &FrontendConfig,

@@ -32,45 +32,58 @@ impl fmt::Display for Measured {
             writeln!(f, "| {name} | {apart} | {together} |")?;
         }
 
-        writeln!(f, "\n| other work | instructions |")?;
-        writeln!(f, "|---|---|")?;
-        let mut work =
-            |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
-        work("opening and checking the model", self.open_instructions)?;
-        work("preparing the frontend", self.frontend.set_up_instructions)?;
-        work(
-            "features of one frame",
-            self.frontend.instructions_per_frame,
-        )?;
-        for head in &self.heads {
-            let what = |step: &str| {
-                format!(
-                    "{}, {} classes, {} examples: {step}",
-                    head.name, head.classes, head.examples
-                )
-            };
-            work(&what("taking one example"), head.enrol_instructions)?;
-            work(&what("fit"), head.fit_instructions)?;
-            work(&what("decision"), head.decide_instructions)?;
-        }
-
-        writeln!(f, "\n| example firmware | bytes |")?;
-        writeln!(f, "|---|---|")?;
-        for (part, bytes) in memory_rows(self) {
-            writeln!(f, "| {part} | {} |", grouped(bytes))?;
-        }
-
-        let memory = &self.memory;
-        writeln!(f, "\n| runtime alone, without model | bytes of flash |")?;
-        writeln!(f, "|---|---|")?;
-        writeln!(f, "| all | {} |", grouped(memory.runtime_bytes))?;
-        let mut rest = memory.runtime_bytes;
-        for (name, bytes) in &memory.runtime_functions {
-            writeln!(f, "| functions of {name} | {} |", grouped(*bytes))?;
-            rest = rest.saturating_sub(*bytes);
-        }
-        writeln!(f, "| constants | {} |", grouped(rest))
+        other_work(f, self)?;
+        memory(f, self)
     }
+}
+
+/// Writes the table of instructions outside of the inference.
+fn other_work(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
+    writeln!(f, "\n| other work | instructions |")?;
+    writeln!(f, "|---|---|")?;
+    let mut work =
+        |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
+    work("opening and checking the model", measured.open_instructions)?;
+    work(
+        "preparing the frontend",
+        measured.frontend.set_up_instructions,
+    )?;
+    work(
+        "features of one frame",
+        measured.frontend.instructions_per_frame,
+    )?;
+    for head in &measured.heads {
+        let what = |step: &str| {
+            format!(
+                "{}, {} classes, {} examples: {step}",
+                head.name, head.classes, head.examples
+            )
+        };
+        work(&what("taking one example"), head.enrol_instructions)?;
+        work(&what("fit"), head.fit_instructions)?;
+        work(&what("decision"), head.decide_instructions)?;
+    }
+    Ok(())
+}
+
+/// Writes the tables of flash, RAM and stack.
+fn memory(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
+    writeln!(f, "\n| example firmware | bytes |")?;
+    writeln!(f, "|---|---|")?;
+    for (part, bytes) in memory_rows(measured) {
+        writeln!(f, "| {part} | {} |", grouped(bytes))?;
+    }
+
+    let memory = &measured.memory;
+    writeln!(f, "\n| runtime alone, without model | bytes of flash |")?;
+    writeln!(f, "|---|---|")?;
+    writeln!(f, "| all | {} |", grouped(memory.runtime_bytes))?;
+    let mut rest = memory.runtime_bytes;
+    for (name, bytes) in &memory.runtime_functions {
+        writeln!(f, "| functions of {name} | {} |", grouped(*bytes))?;
+        rest = rest.saturating_sub(*bytes);
+    }
+    writeln!(f, "| constants | {} |", grouped(rest))
 }
 
 /// Lists the memory of the example firmware by part: name and bytes.

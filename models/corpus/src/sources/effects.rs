@@ -21,7 +21,7 @@ struct Game {
     name: &'static str,
     /// Folder of the recordings.
     folder: &'static str,
-    /// Where that folder is in the source package, which the copyright file speaks of.
+    /// Path of that folder in the source package, by which the copyright file names it.
     source: &'static str,
     /// Parts of names, and the kinds of sound they stand for; `effect` otherwise.
     kinds: &'static [(&'static str, &'static str)],
@@ -132,7 +132,7 @@ impl Game {
     }
 }
 
-/// How many recordings there are of each thing.
+/// Counts the recordings of each thing.
 fn takes(paths: &[&str]) -> BTreeMap<String, usize> {
     let mut takes = BTreeMap::new();
     for thing in paths.iter().filter_map(|path| take(path)) {

@@ -1,4 +1,4 @@
-//! Where clips come from: a module for each source, with one statement of its licence and credit.
+//! Sources of clips: a module for each, with one statement of its licence and credit.
 
 mod drumkits;
 mod effects;
@@ -30,7 +30,7 @@ pub struct Source {
     pub plan: fn(&Context) -> Result<Plan>,
 }
 
-/// How the sound of a source came to be.
+/// Origin of a source's sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Recorded as it is heard.
@@ -50,7 +50,7 @@ pub const ALL: [Source; 7] = [
     patches::SOURCE,
 ];
 
-/// What sources are planned with.
+/// Input that sources are planned with.
 pub struct Context {
     /// Debian's packages.
     pub packages: Packages,
@@ -62,14 +62,14 @@ pub struct Context {
     pub patch_hours: f64,
 }
 
-/// What a source is going to make.
+/// Clips that a source is going to make.
 #[derive(Default)]
 pub struct Plan {
     /// All clips.
     pub batches: Vec<Batch>,
     /// Whom to credit.
     pub credits: Vec<Credit>,
-    /// What would make more clips.
+    /// Programs and packages that would make more clips.
     pub missing: Vec<Missing>,
 }
 
@@ -82,7 +82,7 @@ pub struct Credit {
     pub licence: Licence,
     /// Who made it.
     pub holders: String,
-    /// Where the licence is stated.
+    /// File or page that states the licence.
     pub stated: String,
 }
 

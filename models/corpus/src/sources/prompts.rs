@@ -28,7 +28,7 @@ struct Reader {
     licence: Stated,
 }
 
-/// Where the licence of a package is.
+/// Place of a package's licence.
 enum Stated {
     /// In the stanza that holds for files that begin so in the source package.
     Prefix(&'static str),

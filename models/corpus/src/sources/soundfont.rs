@@ -80,7 +80,7 @@ fn plan(context: &Context) -> Result<Plan> {
     for preset in &programs {
         plan.batches.extend(program_batches(
             &font,
-            preset,
+            *preset,
             notes.round() as usize,
             &licence,
         ));
@@ -119,7 +119,7 @@ const FAMILIES: [&str; 16] = [
 /// so that a larger count goes on where a smaller one ended.
 fn program_batches(
     font: &Arc<Path>,
-    preset: &Preset,
+    preset: Preset,
     count: usize,
     licence: &Licence,
 ) -> Vec<Batch> {
@@ -274,7 +274,7 @@ mod tests {
         };
         let font: Arc<Path> = Path::new("font.sf2").into();
         let names = |count| {
-            let batches = program_batches(&font, &preset, count, &Licence::stated("MIT"));
+            let batches = program_batches(&font, preset, count, &Licence::stated("MIT"));
             let clips = batches.into_iter().flat_map(|batch| batch.clips);
             clips.map(|clip| clip.name).collect::<Vec<_>>()
         };

@@ -1,6 +1,7 @@
 //! A model that is measured, beside controls of its own.
 
 use super::Accuracy;
+use super::tasks::TaskChoice;
 use crate::{progress, recordings, untrained};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::DecodeCache;
@@ -142,14 +143,14 @@ impl Contender {
         Ok(())
     }
 
-    /// Returns everything that was measured.
-    pub(super) fn finish(self, args: &Accuracy) -> Evaluation {
+    /// Returns everything that was measured: on `parts` of the embedding, with these tasks.
+    pub(super) fn finish(self, parts: String, tasks: &TaskChoice) -> Evaluation {
         Evaluation::new(
             self.name,
             self.engine.to_owned(),
-            args.parts.to_string(),
-            args.tasks.queries,
-            args.tasks.seed,
+            parts,
+            tasks.queries,
+            tasks.seed,
             self.results,
             self.notes,
         )

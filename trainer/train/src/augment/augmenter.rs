@@ -2,6 +2,7 @@
 
 use super::coloured_noise::ColouredNoise;
 use super::config::{AugmentConfig, ConfigError};
+use super::level::limit;
 use super::operator::{Labels, OPERATORS, Operator};
 use super::phase_vocoder::PhaseVocoder;
 use super::pitch_shift::PitchShift;
@@ -15,11 +16,11 @@ const LEAST_CHANGE: f64 = 1e-5;
 /// A clip after the operators that were drawn for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// As many samples as the clip has, none beyond full scale.
+    /// Samples, as many as the clip has, none beyond full scale.
     pub samples: Vec<f32>,
     /// Which operators changed the view.
     pub labels: Labels,
-    /// What was drawn for each of those; see [`Operator::parameter`] for its unit.
+    /// Parameter drawn for each of those; see [`Operator::parameter`] for its unit.
     pub parameters: [Option<f32>; OPERATORS],
 }
 
@@ -36,7 +37,7 @@ pub struct Augmenter {
     vocoder: PhaseVocoder,
     pitch_shift: PitchShift,
     coloured_noise: ColouredNoise,
-    /// What the operator that runs writes; swapped with the view after it.
+    /// Output of the operator that runs; swapped with the view after it.
     output: Vec<f32>,
 }
 
@@ -76,7 +77,7 @@ impl Augmenter {
         &self.config
     }
 
-    /// A view of `clip`: with probability `clean` the clip itself, else 1 to `max_operators`
+    /// Makes a view of `clip`: with probability `clean` the clip itself, else 1 to `max_operators`
     /// different operators in random order.
     pub fn view(&mut self, clip: &[f32], rng: &mut impl Rng) -> View {
         let most = self.config.max_operators.min(self.enabled.len());
@@ -94,7 +95,7 @@ impl Augmenter {
         self.apply(clip, &operators[..count], rng)
     }
 
-    /// A view of `clip` by `operators` in this order, each at most once; only their parameters are
+    /// Makes a view of `clip` by `operators` in this order, each at most once; only their parameters are
     /// drawn. For measuring what a network makes of an operator.
     pub fn apply(&mut self, clip: &[f32], operators: &[Operator], rng: &mut impl Rng) -> View {
         let mut view = View {
@@ -167,38 +168,6 @@ fn differs(before: &[f32], after: &[f32]) -> bool {
         );
     }
     change > LEAST_CHANGE * energy
-}
-
-/// Scales down what would exceed full scale, as a device's converter has no more to give.
-/// Clipping instead would leave a trace in the sound.
-pub(super) fn limit(samples: &mut [f32]) {
-    let peak = samples
-        .iter()
-        .fold(0.0f32, |peak, sample| peak.max(sample.abs()));
-    if peak > 1.0 {
-        let gain = 1.0 / peak;
-        samples.iter_mut().for_each(|sample| *sample *= gain);
-    }
-}
-
-/// Mean power of `samples`.
-pub(super) fn power(samples: &[f32]) -> f32 {
-    let sum: f64 = samples
-        .chunks(256)
-        .map(|part| f64::from(part.iter().map(|x| x * x).sum::<f32>()))
-        .sum();
-    (sum / samples.len() as f64) as f32
-}
-
-/// Uniform between the ends of `range`.
-pub(super) fn draw([low, high]: [f32; 2], rng: &mut impl Rng) -> f32 {
-    low + (high - low) * rng.random::<f32>()
-}
-
-/// A size uniform between the ends of `range`, with either sign.
-pub(super) fn draw_signed(range: [f32; 2], rng: &mut impl Rng) -> f32 {
-    let size = draw(range, rng);
-    if rng.random() { size } else { -size }
 }
 
 #[cfg(test)]

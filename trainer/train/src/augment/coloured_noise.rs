@@ -1,7 +1,7 @@
 //! Noise whose power falls or rises as a power of frequency.
 
-use super::augmenter::{draw, draw_signed};
 use super::config::ColouredNoiseConfig;
+use super::draw::{draw, draw_signed};
 use super::spectrum::RealFft;
 use super::white_noise;
 use mtslvr_audio::Noise;
@@ -106,7 +106,7 @@ mod tests {
                 .apply(&Default::default(), &clip, &mut output, &mut rng)
                 .unwrap();
             let noise: Vec<f32> = output.iter().zip(&clip).map(|(x, y)| x - y).collect();
-            let power = super::super::augmenter::power;
+            let power = super::super::level::power;
             let measured = 10.0 * (power(&clip) / power(&noise)).log10();
             assert!(
                 (measured - snr_db).abs() < 0.5,

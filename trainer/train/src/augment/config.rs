@@ -1,4 +1,4 @@
-//! What a view may be made of.
+//! Configuration of the operators that make views.
 
 use super::operator::{OPERATORS, Operator};
 use serde::{Deserialize, Serialize};
@@ -196,7 +196,7 @@ pub struct ConfigError {
     pub field: &'static str,
     /// Its value.
     pub found: String,
-    /// What it may be.
+    /// Values that it may have.
     pub expected: &'static str,
 }
 
@@ -282,17 +282,8 @@ impl AugmentConfig {
     /// The first field whose value cannot be used.
     pub fn check(&self) -> Result<(), ConfigError> {
         let check = Check("augment");
-        let range =
-            |field, found, min, max, expected| check.range(field, found, min, max, expected);
-        let number =
-            |field, found, min, max, expected| check.number(field, found, min, max, expected);
-        number(
-            "clean",
-            self.clean,
-            0.0,
-            1.0,
-            "a probability between 0 and 1",
-        )?;
+        let probability = "a probability between 0 and 1";
+        check.number("clean", self.clean, 0.0, 1.0, probability)?;
         if !(1..=OPERATORS).contains(&self.max_operators) {
             return Err(ConfigError {
                 table: "augment",
@@ -302,58 +293,41 @@ impl AugmentConfig {
             });
         }
         let semitones = "[low, high], rising, between 0 and 24 semitones";
-        range(
-            "pitch_shift.semitones",
-            self.pitch_shift.semitones,
-            0.0,
-            24.0,
-            semitones,
-        )?;
         let half = "[low, high], rising, between 0 and 0.5 of the clip";
-        range("fade.share", self.fade.share, 0.0, 0.5, half)?;
         let snr = "[low, high], rising, between -20 and 60 dB";
-        range(
-            "white_noise.snr_db",
-            self.white_noise.snr_db,
-            -20.0,
-            60.0,
-            snr,
-        )?;
-        range(
-            "coloured_noise.snr_db",
-            self.coloured_noise.snr_db,
-            -20.0,
-            60.0,
-            snr,
-        )?;
         let decay = "[low, high], rising, between 0 and 4";
-        range(
-            "coloured_noise.decay",
-            self.coloured_noise.decay,
-            0.0,
-            4.0,
-            decay,
-        )?;
-        range(
-            "time_masking.share",
-            self.time_masking.share,
-            0.0,
-            0.5,
-            half,
-        )?;
         let rate = "[low, high], rising, between 0.25 and 4";
-        range("time_stretch.rate", self.time_stretch.rate, 0.25, 4.0, rate)?;
-        let [slow, fast] = self.time_stretch.rate;
+        let (white, coloured) = (&self.white_noise, &self.coloured_noise);
+        let (pitch, stretch) = (&self.pitch_shift, &self.time_stretch);
+        for (field, found, min, max, expected) in [
+            (
+                "pitch_shift.semitones",
+                pitch.semitones,
+                0.0,
+                24.0,
+                semitones,
+            ),
+            ("fade.share", self.fade.share, 0.0, 0.5, half),
+            ("white_noise.snr_db", white.snr_db, -20.0, 60.0, snr),
+            ("coloured_noise.snr_db", coloured.snr_db, -20.0, 60.0, snr),
+            ("coloured_noise.decay", coloured.decay, 0.0, 4.0, decay),
+            (
+                "time_masking.share",
+                self.time_masking.share,
+                0.0,
+                0.5,
+                half,
+            ),
+            ("time_stretch.rate", stretch.rate, 0.25, 4.0, rate),
+            ("time_shift.share", self.time_shift.share, 0.0, 0.5, half),
+        ] {
+            check.range(field, found, min, max, expected)?;
+        }
+        let [slow, fast] = stretch.rate;
         let reach = (1.0 - slow).max(fast - 1.0).max(0.0);
         let change = "at least 0, and less than how far the rate may be from 1";
-        number(
-            "time_stretch.min_change",
-            self.time_stretch.min_change,
-            0.0,
-            reach,
-            change,
-        )?;
-        range("time_shift.share", self.time_shift.share, 0.0, 0.5, half)
+        let field = "time_stretch.min_change";
+        check.number(field, stretch.min_change, 0.0, reach, change)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fade in and out.
 
-use super::augmenter::draw;
 use super::config::FadeConfig;
+use super::draw::draw;
 use rand::{Rng, RngExt};
 
 /// Steepness of the curved shapes: the exponential reaches 1/e^4 (-35 dB) of its way at the start.

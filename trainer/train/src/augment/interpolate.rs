@@ -29,7 +29,9 @@ impl Interpolator {
                 sinc * window * window
             });
             let sum: f32 = kernel.iter().sum();
-            kernel.iter_mut().for_each(|weight| *weight /= sum);
+            for weight in &mut kernel {
+                *weight /= sum;
+            }
             kernel
         };
         Self {

@@ -10,9 +10,11 @@
 mod augmenter;
 mod coloured_noise;
 mod config;
+mod draw;
 mod environment;
 mod fade;
 mod interpolate;
+mod level;
 mod operator;
 mod phase_vocoder;
 mod pitch_shift;

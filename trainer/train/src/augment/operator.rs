@@ -55,7 +55,7 @@ impl Operator {
         }
     }
 
-    /// What [`View::parameters`](super::View::parameters) holds for the operator.
+    /// The meaning and unit of the operator's value in [`View::parameters`](super::View::parameters).
     pub const fn parameter(self) -> &'static str {
         match self {
             Self::PitchShift => "semitones",

@@ -1,7 +1,7 @@
 //! Pitch shift: stretched by the phase vocoder, then read faster or slower.
 
-use super::augmenter::draw_signed;
 use super::config::PitchShiftConfig;
+use super::draw::draw_signed;
 use super::interpolate::Interpolator;
 use super::phase_vocoder::PhaseVocoder;
 use rand::Rng;
@@ -83,7 +83,7 @@ mod tests {
                 "{} Hz",
                 peak(&output)
             );
-            let power = super::super::augmenter::power(&output[2_000..14_000]);
+            let power = super::super::level::power(&output[2_000..14_000]);
             assert!((power - 0.125).abs() < 0.01, "power {power} at {semitones}");
         }
     }
@@ -114,7 +114,7 @@ mod tests {
             .collect();
         let mut output = Vec::new();
         PitchShift::new().shift(&mut PhaseVocoder::new(16_000), &input, 12.0, &mut output);
-        let power = super::super::augmenter::power(&output[1_000..15_000]);
+        let power = super::super::level::power(&output[1_000..15_000]);
         assert!(power < 1e-6, "power {power}");
     }
 }

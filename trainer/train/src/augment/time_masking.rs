@@ -4,8 +4,9 @@
 //! spectrogram alone. The span gets noise with the level and the coarse spectrum of the clip's
 //! quietest moments instead, and short crossfades at its ends.
 
-use super::augmenter::{draw, power};
 use super::config::TimeMaskingConfig;
+use super::draw::draw;
+use super::level::power;
 use mtslvr_audio::Noise;
 use rand::{Rng, RngExt};
 use std::f32::consts::TAU;
@@ -87,10 +88,14 @@ fn background(quiet: &[f32], length: usize, rng: &mut impl Rng) -> Vec<f32> {
         sample
     };
     // The filter rings in before it counts.
-    (0..4 * ORDER).for_each(|_| _ = next());
+    for _ in 0..4 * ORDER {
+        next();
+    }
     let mut samples: Vec<f32> = (0..length).map(|_| next()).collect();
     let gain = (floor / power(&samples)).sqrt();
-    samples.iter_mut().for_each(|sample| *sample *= gain);
+    for sample in &mut samples {
+        *sample *= gain;
+    }
     samples
 }
 

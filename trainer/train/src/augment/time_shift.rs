@@ -1,7 +1,7 @@
 //! Circular shift in time.
 
-use super::augmenter::draw_signed;
 use super::config::TimeShiftConfig;
+use super::draw::draw_signed;
 use rand::Rng;
 
 /// Gives the shift as a share of the clip, positive being later; `None` if it is less than a

@@ -1,7 +1,7 @@
 //! Time stretch by the phase vocoder, wrapped or cut to the clip's length.
 
-use super::augmenter::draw;
 use super::config::TimeStretchConfig;
+use super::draw::draw;
 use super::phase_vocoder::PhaseVocoder;
 use rand::Rng;
 

@@ -1,7 +1,8 @@
 //! White noise at a drawn SNR.
 
-use super::augmenter::{draw, power};
 use super::config::WhiteNoiseConfig;
+use super::draw::draw;
+use super::level::power;
 use mtslvr_audio::Noise;
 use rand::Rng;
 

@@ -1,4 +1,4 @@
-//! What one run of an experiment came to: its `result.json`.
+//! The outcome of one run of an experiment: its `result.json`.
 
 use super::invariance::OperatorEffect;
 use super::plan::EvaluationPlan;
@@ -15,21 +15,21 @@ pub struct CellResult {
     pub variant: String,
     /// Seed of the training.
     pub seed: u64,
-    /// How it was evaluated, and on which sets: another evaluation does not count as this one.
+    /// Evaluation that was used: an outcome under another one does not count.
     pub evaluation: EvaluationPlan,
     /// The labelled sets, by name.
     pub sets: Vec<String>,
-    /// What training took; `None` for a control.
+    /// Cost of training; `None` for a control.
     pub training: Option<Training>,
     /// Accuracies.
     pub measurements: Vec<Measurement>,
-    /// What each operator does to the features.
+    /// Effect of each operator on the features.
     pub operators: Vec<OperatorEffect>,
-    /// What could not be measured, and why, a sentence each.
+    /// Sentences on what could not be measured, and why.
     pub notes: Vec<String>,
 }
 
-/// What a training run took.
+/// Cost of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// Optimiser steps.
@@ -64,7 +64,7 @@ pub struct Measurement {
     pub shots: usize,
     /// The classifier.
     pub head: String,
-    /// What the classifier saw.
+    /// Parts of the embedding that the classifier saw.
     pub features: FeatureChoice,
     /// `float` or `int8`.
     pub engine: String,
@@ -75,7 +75,10 @@ pub struct Measurement {
 }
 
 impl CellResult {
-    /// Reads a `result.json`; `None` where there is none.
+    /// Reads a `result.json`; returns `None` where there is no such file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is no outcome of a cell.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         if !path.exists() {
             return Ok(None);
@@ -88,7 +91,10 @@ impl CellResult {
         Ok(Some(result))
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the outcome to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         write_bytes(path, text.as_bytes())
@@ -100,6 +106,8 @@ impl CellResult {
 mod nan_as_null {
     use serde::{Deserialize, Deserializer, Serializer};
 
+    // serde hands the field over by reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
         match value.is_finite() {
             true => serializer.serialize_some(value),

@@ -1,4 +1,4 @@
-//! How invariant features are to each augmentation, and how well they tell it.
+//! Invariance of features to each augmentation, and how well they tell it.
 //!
 //! Both figures compare across models and across features of any length, which a distance in a
 //! space of some dimension does not: cosines of centred features, set against the cosine of
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// Penalty of the probe: a ridge on directions of unit length.
 const PROBE: HeadKind = HeadKind::Ridge { lambda: 1.0 };
 
-/// What one operator does to one kind of features.
+/// Effect of one operator on one kind of features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperatorEffect {
     /// [`Operator::name`].
@@ -122,7 +122,7 @@ where
 
 /// Clean clips and views of some of them.
 struct Views<'v> {
-    /// Of all clean clips, then of the views.
+    /// Features of all clean clips, then of the views.
     directions: Directions,
     /// The numbers of the clips that the views are of.
     changed: &'v [usize],
@@ -274,7 +274,9 @@ mod tests {
             let mels = usize::from(self.0.mels);
             let mut bands = vec![0.0f32; mels];
             for row in patch.chunks(mels) {
-                bands.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+                for (sum, x) in bands.iter_mut().zip(row) {
+                    *sum += x;
+                }
             }
             let level = bands.iter().sum::<f32>() / mels as f32;
             let least = bands.iter().copied().fold(f32::INFINITY, f32::min);

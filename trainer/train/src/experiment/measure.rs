@@ -15,7 +15,7 @@ use mtslvr_runtime::space::Parts;
 pub(super) struct Sets {
     /// The sets.
     pub sets: Vec<LabelledSet>,
-    /// For their recordings.
+    /// Cache of their decoded recordings.
     pub cache: DecodeCache,
     /// Hz.
     pub sample_rate: u32,
@@ -82,7 +82,7 @@ impl Wanted {
         })
     }
 
-    /// What is asked of the packed network, and of a control: the main head at the main shots, or at
+    /// Returns the questions to the packed network and to a control: the main head at the main shots, or at
     /// all of them.
     pub fn main(plan: &EvaluationPlan, engine: &'static str, all_shots: bool) -> Result<Self> {
         let head = plan.main_head()?;

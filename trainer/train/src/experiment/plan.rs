@@ -1,4 +1,4 @@
-//! What an experiment compares: its TOML file, and the runs that follow from it.
+//! The plan of an experiment: its TOML file, and the runs that follow from it.
 
 use crate::train::RunConfig;
 use anyhow::{Context, Result, bail, ensure};
@@ -21,9 +21,9 @@ pub struct Plan {
     pub settings: Vec<String>,
     /// Seeds of the variants that name none of their own.
     pub seeds: Vec<u64>,
-    /// How long the variants train.
+    /// Length of the variants' training.
     pub compute: Compute,
-    /// What is measured of each.
+    /// Measurements of each.
     #[serde(default)]
     pub evaluate: EvaluationPlan,
     /// The variants, in the order of the tables.
@@ -35,7 +35,7 @@ pub struct Plan {
     pub teachers: Vec<String>,
 }
 
-/// How long each variant trains.
+/// Length of each variant's training.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, tag = "match", rename_all = "kebab-case")]
 pub enum Compute {
@@ -57,7 +57,7 @@ pub enum Compute {
     },
 }
 
-/// What is measured of each trained network.
+/// Measurements of each trained network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationPlan {
@@ -104,7 +104,7 @@ impl Default for EvaluationPlan {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
-    /// What it is called.
+    /// Name of the variant.
     pub name: String,
     /// Variants of one group stand together, and are compared with its first.
     #[serde(default)]
@@ -112,11 +112,11 @@ pub struct Variant {
     /// Changed beside the plan's own settings.
     #[serde(default)]
     pub settings: Vec<String>,
-    /// In place of the plan's seeds.
+    /// Seeds, in place of the plan's.
     pub seeds: Option<Vec<u64>>,
-    /// In place of the plan's preset.
+    /// Preset, in place of the plan's.
     pub preset: Option<String>,
-    /// In place of the plan's steps, where compute is matched by steps.
+    /// Steps, in place of the plan's, where compute is matched by steps.
     pub steps: Option<u64>,
     /// An earlier variant whose packed model, of its first seed, teaches this one's paths. The teacher is
     /// called as its folder, without the seed.
@@ -139,6 +139,9 @@ pub struct Cell {
 impl Plan {
     /// Reads an experiment file, applies `settings` to every variant, after its own, and names the
     /// files of their `teachers`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a value in it cannot be used.
     pub fn read(path: &Path, settings: &[String], teachers: &[String]) -> Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
@@ -209,6 +212,10 @@ impl Plan {
     /// Every run, each in a folder of its own in `out`: all variants of the first seed, then of the
     /// second, and so on, so that an experiment that is cut short has compared all variants at least
     /// once.
+    ///
+    /// # Errors
+    /// If a configuration cannot be used, the variants differ in their sample rate, or no variant has a
+    /// teacher that is named.
     pub fn cells(&self, out: &Path) -> Result<Vec<Cell>> {
         let configs = self.variants.iter().map(|variant| {
             self.config(variant, out)
@@ -327,12 +334,18 @@ impl Variant {
 }
 
 impl EvaluationPlan {
-    /// The head of the main tables.
+    /// Returns the head of the main tables.
+    ///
+    /// # Errors
+    /// If the plan names an unknown head.
     pub fn main_head(&self) -> Result<Head> {
         self.head.parse().context("[evaluate] head")
     }
 
-    /// The heads that are compared, without the main one.
+    /// Returns the heads that are compared, without the main one.
+    ///
+    /// # Errors
+    /// If the plan names an unknown head.
     pub fn compared_heads(&self) -> Result<Vec<Head>> {
         let main = self.main_head()?;
         let heads: Vec<Head> = self
@@ -344,7 +357,7 @@ impl EvaluationPlan {
     }
 }
 
-/// What the run of a variant and a seed is called.
+/// Returns the name of the run of a variant and a seed.
 fn folder(label: &str, seed: u64) -> String {
     format!("{}-{seed}", folder_name(label))
 }

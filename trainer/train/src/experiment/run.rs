@@ -6,7 +6,8 @@ use super::invariance::operator_effects;
 use super::measure::{Sets, Wanted, features, measure};
 use super::plan::{Cell, Plan, forward_macs};
 use super::summary::Summary;
-use crate::export::{ExportRequest, export_run};
+use super::table;
+use crate::export::{ExportRequest, Exported, export_run};
 use crate::net::{Parameters, Trunk};
 use crate::train::{Observer, RunConfig, RunFolder, TrainRequest, Trained, read_metrics, train};
 use crate::trunk_backbone::TrunkBackbone;
@@ -17,27 +18,27 @@ use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{MfccStandardiser, reference_audio};
 use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES};
 use mtslvr_runtime::backbone::Backbone;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What is heard: unlabelled recordings to train on, labelled ones to evaluate on.
+/// Sounds of an experiment: unlabelled recordings to train on, labelled ones to evaluate on.
 #[derive(Clone, Debug)]
 pub struct Audio {
     /// Training recordings at the variants' sample rate; may be empty.
     pub training: Arc<Recordings>,
     /// The labelled sets.
     pub sets: Vec<LabelledSet>,
-    /// For the recordings of the sets.
+    /// Cache of the sets' decoded recordings.
     pub cache: DecodeCache,
 }
 
-/// What to run, and where to.
+/// An experiment to run, and the folder to write to.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The experiment.
     pub plan: Plan,
-    /// What is heard.
+    /// Sounds to train and to evaluate on.
     pub audio: Audio,
     /// Folder for what teachers say of the training recordings.
     pub heard: PathBuf,
@@ -45,7 +46,7 @@ pub struct Request {
     pub out: PathBuf,
 }
 
-/// What an experiment tells its caller.
+/// Receives what an experiment reports.
 pub trait Progress: Observer {
     /// Cell `index` of `count` begins.
     fn cell(&mut self, index: usize, count: usize, label: &str, seed: u64);
@@ -55,6 +56,9 @@ pub trait Progress: Observer {
 
 /// Runs every cell that is not finished yet; gives the summary of those that are, which is also
 /// written into the folder after every cell. `stop` ends it early, with what is done kept.
+///
+/// # Errors
+/// If a set cannot be loaded, a cell fails to train or to be measured, or a file cannot be written.
 pub fn run(request: &Request, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Summary> {
     let cells = request.plan.cells(&request.out)?;
     ensure!(
@@ -88,11 +92,11 @@ pub fn run(request: &Request, stop: &AtomicBool, progress: &mut dyn Progress) ->
         if let Some(result) = result {
             results.push((cell.variant, result));
             let summary = Summary::new(&request.plan, cells.len(), &controls, &results);
-            summary.write(&request.out)?;
+            table::write(&summary, &request.out)?;
         }
     }
     let summary = Summary::new(&request.plan, cells.len(), &controls, &results);
-    summary.write(&request.out)?;
+    table::write(&summary, &request.out)?;
     Ok(summary)
 }
 
@@ -154,7 +158,7 @@ fn run_cell(
         recordings: request.audio.training.clone(),
         cache: request.audio.cache.clone(),
         heard: request.heard.clone(),
-        out: out.clone(),
+        out,
         resume,
         start: None,
     };
@@ -162,9 +166,25 @@ fn run_cell(
     if trained.interrupted {
         return Ok(None);
     }
+    let exported = export(request, cell, &training.out, &trained)?;
+    let result = CellResult {
+        variant: request.plan.variants[cell.variant].label(),
+        seed: cell.seed,
+        evaluation: request.plan.evaluate.clone(),
+        sets: set_names(sets),
+        training: Some(summarise(&trained, &folder)?),
+        measurements: Vec::new(),
+        operators: Vec::new(),
+        notes: Vec::new(),
+    };
+    measure_cell(result, &trained, &exported, sets, stop, progress)
+}
+
+/// Writes the models of a cell into its folder.
+fn export(request: &Request, cell: &Cell, out: &Path, trained: &Trained) -> Result<Exported> {
     let label = request.plan.variants[cell.variant].label();
     let clips = calibration_mix(&trained.frontend, &request.audio.training.clips);
-    let exported = export_run(&ExportRequest {
+    export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,
         frontend: &trained.frontend,
@@ -177,23 +197,25 @@ fn run_cell(
             request.plan.title,
             cell.seed
         ),
-        out: &out,
-    })?;
-    let plan = &request.plan.evaluate;
+        out,
+    })
+}
+
+/// Measures a cell's models on all sets; returns `result` with the figures, or `None` where it was
+/// stopped.
+fn measure_cell(
+    mut result: CellResult,
+    trained: &Trained,
+    exported: &Exported,
+    sets: &Sets,
+    stop: &AtomicBool,
+    progress: &mut dyn Progress,
+) -> Result<Option<CellResult>> {
+    let plan = &result.evaluation;
     let mut float = BackboneFile::read(&exported.onnx, None)?.backbones()?;
     let mut packed = match plan.int8 {
         true => BackboneFile::read(&exported.slvr, None)?.backbones()?,
         false => Vec::new(),
-    };
-    let mut result = CellResult {
-        variant: label,
-        seed: cell.seed,
-        evaluation: plan.clone(),
-        sets: set_names(sets),
-        training: Some(summarise(&trained, &folder)?),
-        measurements: Vec::new(),
-        operators: Vec::new(),
-        notes: Vec::new(),
     };
     let wanted = Wanted::all(plan, float[0].space().parts())?;
     let samples = trained.frontend.patch_samples();

@@ -4,21 +4,17 @@ use super::cell::{CellResult, Measurement, Training};
 use super::interval::Spread;
 use super::invariance::OperatorEffect;
 use super::plan::{EvaluationPlan, Plan};
-use super::table;
-use anyhow::{Context, Result};
-use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::FeatureChoice;
 use serde::Serialize;
-use std::path::Path;
 
 /// All that the tables show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// The plan's title.
     pub title: String,
-    /// How compute is matched, a sentence.
+    /// Sentence on how compute is matched.
     pub compute: String,
-    /// How the cells were measured.
+    /// Evaluation by which the cells were measured.
     pub evaluation: EvaluationPlan,
     /// The labelled sets, by name.
     pub sets: Vec<String>,
@@ -30,7 +26,7 @@ pub struct Summary {
     pub controls: Vec<Row>,
     /// The variants, as far as a cell of theirs is finished.
     pub variants: Vec<Row>,
-    /// What could not be measured, and why.
+    /// Sentences on what could not be measured, and why.
     pub notes: Vec<String>,
     /// Every single measurement, for the CSV file.
     #[serde(skip)]
@@ -46,7 +42,7 @@ pub struct Row {
     pub name: String,
     /// The seeds that are finished.
     pub seeds: Vec<u64>,
-    /// With the main head on all parts, the float network, at the main shots.
+    /// Accuracy with the main head on all parts, the float network, at the main shots.
     pub mean: Option<Figure>,
     /// The same less that of the first variant of the group, and the half-width of its 95 % interval
     /// over seeds.
@@ -57,9 +53,9 @@ pub struct Row {
     pub int8_gain: Vec<Option<f64>>,
     /// Means over the sets, for each combination of shots, head and features that was measured.
     pub combinations: Vec<Combination>,
-    /// What each operator does to the features, means over seeds.
+    /// Effect of each operator on the features, means over seeds.
     pub operators: Vec<OperatorEffect>,
-    /// What training took, mean over seeds; `None` for a control.
+    /// Cost of training, mean over seeds; `None` for a control.
     pub training: Option<Training>,
 }
 
@@ -79,7 +75,7 @@ pub struct Combination {
     pub shots: usize,
     /// The classifier.
     pub head: String,
-    /// What it saw.
+    /// Parts of the embedding that it saw.
     pub features: FeatureChoice,
     /// Mean over the sets that can give such tasks.
     pub mean: Figure,
@@ -114,34 +110,7 @@ impl Summary {
                 ));
             }
         }
-        for index in 0..variants.len() {
-            let group = &variants[index].group;
-            let first = variants.iter().position(|row| row.group == *group);
-            let first = first.expect("the row itself is of its group");
-            // The first finished row is the group's first only if that is finished.
-            let baseline = plan.variants.iter().find(|v| v.group == *group);
-            let is_baseline = baseline.is_some_and(|v| v.name == variants[first].name);
-            if let (true, Some(from), Some(to)) = (
-                is_baseline && first != index,
-                variants[first].mean,
-                variants[index].mean,
-            ) {
-                variants[index].gain = Some(from.over_seeds.gain(&to.over_seeds));
-            }
-        }
-        let mut notes: Vec<String> = Vec::new();
-        for result in controls.iter().chain(results.iter().map(|(_, r)| r)) {
-            for note in &result.notes {
-                // What a set cannot give is the same for all; the rest is the variant's.
-                let note = match note.contains("set `") {
-                    true => note.clone(),
-                    false => format!("{}: {note}.", result.variant),
-                };
-                if !notes.contains(&note) {
-                    notes.push(note);
-                }
-            }
-        }
+        set_gains(plan, &mut variants);
         Self {
             title: plan.title.clone(),
             compute: plan.compute_sentence(),
@@ -154,7 +123,7 @@ impl Summary {
             finished: results.len(),
             cells,
             variants,
-            notes,
+            notes: notes(controls, results),
             results: controls
                 .iter()
                 .chain(results.iter().map(|(_, result)| result))
@@ -162,24 +131,43 @@ impl Summary {
                 .collect(),
         }
     }
+}
 
-    /// Writes `table.md`, `summary.json` and `measurements.csv` into `folder`.
-    ///
-    /// # Errors
-    /// If one cannot be written; what was there before stays whole then.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let json = serde_json::to_string_pretty(self)? + "\n";
-        for (name, text) in [
-            ("table.md", table::markdown(self)),
-            ("summary.json", json),
-            ("measurements.csv", table::csv(self)?),
-        ] {
-            let path = folder.join(name);
-            write_bytes(&path, text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+/// Sets what each row gains over the first row of its group, if that is the group's first variant.
+fn set_gains(plan: &Plan, variants: &mut [Row]) {
+    for index in 0..variants.len() {
+        let group = &variants[index].group;
+        let first = variants.iter().position(|row| row.group == *group);
+        let first = first.expect("the row itself is of its group");
+        // The first finished row is the group's first only if that is finished.
+        let baseline = plan.variants.iter().find(|v| v.group == *group);
+        let is_baseline = baseline.is_some_and(|v| v.name == variants[first].name);
+        if let (true, Some(from), Some(to)) = (
+            is_baseline && first != index,
+            variants[first].mean,
+            variants[index].mean,
+        ) {
+            variants[index].gain = Some(from.over_seeds.gain(&to.over_seeds));
         }
-        Ok(())
     }
+}
+
+/// Collects the notes of all results, each once.
+fn notes(controls: &[CellResult], results: &[(usize, CellResult)]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for result in controls.iter().chain(results.iter().map(|(_, r)| r)) {
+        for note in &result.notes {
+            // What a set cannot give is the same for all; the rest is the variant's.
+            let note = match note.contains("set `") {
+                true => note.clone(),
+                false => format!("{}: {note}.", result.variant),
+            };
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    notes
 }
 
 impl Row {

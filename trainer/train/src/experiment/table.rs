@@ -1,9 +1,29 @@
 //! A summary as Markdown for readers and as CSV for everything else.
 
 use super::summary::{Figure, Row, Summary};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::FeatureChoice;
 use std::fmt::Write;
+use std::path::Path;
+
+/// Writes `table.md`, `summary.json` and `measurements.csv` into `folder`.
+///
+/// # Errors
+/// If one cannot be written; the file of an earlier cell then stays whole.
+pub(super) fn write(summary: &Summary, folder: &Path) -> Result<()> {
+    let json = serde_json::to_string_pretty(summary)? + "\n";
+    for (name, text) in [
+        ("table.md", markdown(summary)),
+        ("summary.json", json),
+        ("measurements.csv", csv(summary)?),
+    ] {
+        let path = folder.join(name);
+        write_bytes(&path, text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
 
 /// `table.md`: one section for each question.
 pub(super) fn markdown(summary: &Summary) -> String {
@@ -56,7 +76,7 @@ fn table<'r>(
     }
 }
 
-fn with_interval(figure: &Option<Figure>) -> String {
+fn with_interval(figure: Option<Figure>) -> String {
     match figure {
         Some(f) => format!("{:.1} ± {:.1}", f.over_seeds.mean, f.over_tasks),
         None => "–".into(),
@@ -91,8 +111,8 @@ fn accuracy(text: &mut String, summary: &Summary) {
         text,
         &columns,
         rows.map(|row| {
-            let mut cells: Vec<String> = row.by_set.iter().map(with_interval).collect();
-            cells.push(format!("**{}**", with_interval(&row.mean)));
+            let mut cells: Vec<String> = row.by_set.iter().copied().map(with_interval).collect();
+            cells.push(format!("**{}**", with_interval(row.mean)));
             let spread = row.mean.map(|mean| mean.over_seeds);
             cells.push(match spread {
                 Some(spread) => match (spread.deviation, spread.ci95) {

@@ -1,4 +1,4 @@
-//! From trained weights to the files that are shipped: ONNX, `.slvr`, and the check that all engines agree.
+//! Export of trained weights into the files that are shipped: ONNX, `.slvr`, and the check that all engines agree.
 
 #[cfg(test)]
 mod random;

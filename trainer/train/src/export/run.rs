@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// Patches that go through every engine after an export.
 const VERIFIED_PATCHES: usize = 16;
 
-/// What to export, and where to.
+/// Weights to export, and the folder to write to.
 #[derive(Debug)]
 pub struct ExportRequest<'r> {
     /// Shape of the network.
@@ -34,22 +34,22 @@ pub struct ExportRequest<'r> {
     /// Centres of ordinary audio that the packed model brings along, 0 for none
     /// ([`PackOptions::cohort`]).
     pub cohort: usize,
-    /// What the packed model is called.
+    /// Name of the packed model.
     pub name: &'r str,
-    /// Where the weights come from; the trunk's shape is added to it.
+    /// Origin of the weights; the trunk's shape is added to it.
     pub provenance: &'r str,
     /// Folder for `model.onnx` and `model.slvr`.
     pub out: &'r Path,
 }
 
-/// What an export wrote and found.
+/// Files of an export, and how its engines compare.
 #[derive(Debug, serde::Serialize)]
 pub struct Exported {
     /// The float model.
     pub onnx: PathBuf,
     /// The packed model.
     pub slvr: PathBuf,
-    /// How the engines compare.
+    /// Comparison of the engines.
     pub verification: Verification,
 }
 

@@ -1,4 +1,4 @@
-//! What the objectives put on a path's features during training; none of it is exported.
+//! Heads that the objectives put on a path's features during training; none of them is exported.
 
 use super::layers::{Linear, Mode, Norm};
 use super::ops::{Activation, Residual};
@@ -43,8 +43,11 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// From features of length `dim` through `hidden` units to `out` values; parameters begin with
-    /// `NAME.`.
+    /// Makes a projector from features of length `dim` through `hidden` units to `out` values; the names of
+    /// its parameters begin with `NAME.`.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(
         p: &mut Parameters,
         name: &str,
@@ -59,7 +62,10 @@ impl Projector {
         })
     }
 
-    /// `features` is `[batch, dim]`.
+    /// Returns the projections, `[batch, out]`, of features `[batch, dim]`.
+    ///
+    /// # Errors
+    /// If the features have another length.
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
         self.out.forward(&self.hidden.forward(features, mode)?)
     }
@@ -75,8 +81,11 @@ pub struct SiameseHeads {
 }
 
 impl SiameseHeads {
-    /// From features of length `dim` through layers of `width` values and a bottleneck of
-    /// `bottleneck`; parameters begin with `NAME.`.
+    /// Makes the heads from features of length `dim` through layers of `width` values and a bottleneck of
+    /// `bottleneck`; the names of their parameters begin with `NAME.`.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(
         p: &mut Parameters,
         name: &str,
@@ -99,7 +108,10 @@ impl SiameseHeads {
         })
     }
 
-    /// Projections and predictions, `[batch, width]` each, of features `[batch, dim]`.
+    /// Returns projections and predictions, `[batch, width]` each, of features `[batch, dim]`.
+    ///
+    /// # Errors
+    /// If the features have another length.
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<(Tensor, Tensor)> {
         let mut z = features.clone();
         for layer in &self.projector {
@@ -120,8 +132,11 @@ pub struct AugmentationHead {
 }
 
 impl AugmentationHead {
-    /// From features of length `dim` through `widths` to `operators` logits; parameters begin with
+    /// Makes the head from features of length `dim` through `widths` to `operators` logits; the names of its parameters begin with
     /// `NAME.`.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(
         p: &mut Parameters,
         name: &str,
@@ -149,8 +164,11 @@ impl AugmentationHead {
         })
     }
 
-    /// `features` is `[batch, dim]`; logits, and the parameters if they are regressed, are
-    /// `[batch, operators]`.
+    /// Returns the logits and, if they are regressed, the parameters of features `[batch, dim]`: `[batch,
+    /// operators]` each.
+    ///
+    /// # Errors
+    /// If the features have another length.
     pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<(Tensor, Option<Tensor>)> {
         let mut x = features.clone();
         for layer in &self.hidden {

@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor, Var};
 /// Added to the variance in every batch norm; also written into the ONNX nodes.
 pub const NORM_EPS: f32 = 1e-5;
 
-/// How batch norm gets its statistics.
+/// Source of a batch norm's statistics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
     /// From the batch; the running statistics move towards them by this share.
@@ -31,7 +31,10 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// A norm that starts as plain standardisation.
+    /// Makes a norm that starts as plain standardisation.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(p: &mut Parameters, name: &str, channels: usize) -> Result<Self> {
         Ok(Self {
             gain: p.constant(&format!("{name}.weight"), &[channels], 1.0)?,
@@ -40,7 +43,10 @@ impl Norm {
         })
     }
 
-    /// Normalises, adds `residual` and rectifies if asked.
+    /// Normalises `x`, adds `residual` and rectifies if asked.
+    ///
+    /// # Errors
+    /// If `x` has another number of channels, or the residual another shape.
     pub fn forward(
         &self,
         x: &Activation,
@@ -80,6 +86,9 @@ pub enum PathNorm {
 
 impl PathNorm {
     /// Norms called `NAME.shared`, or `NAME.0` and `NAME.1`.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(p: &mut Parameters, name: &str, channels: usize, per_path: bool) -> Result<Self> {
         if !per_path {
             return Ok(Self::Shared(Box::new(Norm::new(
@@ -116,7 +125,7 @@ enum Kernels {
     PerPath([Var; PATHS]),
 }
 
-/// What each path adds to a convolution.
+/// Convolutions that each path adds to a shared one.
 #[derive(Debug)]
 enum Adapters {
     None,
@@ -148,6 +157,9 @@ impl AdaptedConv {
     /// `NAME.weight` (or `NAME.T.weight`), normal with variance `2 / fan-out`; adapters
     /// `NAME.adapter.T.weight`, with the series variant's norm `NAME.adapter.T.norm`. Parallel
     /// adapters start at zero: the adapted network begins as the shared one.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(
         p: &mut Parameters,
         name: &str,
@@ -211,6 +223,9 @@ impl AdaptedConv {
     ///
     /// A parallel 1x1 convolution of the same stride reads just the pixel under the kernel's
     /// centre, so it is added to the centre tap and costs no pass over the activations of its own.
+    ///
+    /// # Errors
+    /// If `x` has another number of channels.
     pub fn forward(&self, x: &Activation, path: usize, mode: Mode) -> Result<Activation> {
         let kernels = match &self.kernels {
             Kernels::Shared(kernels) => kernels,
@@ -244,7 +259,10 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `NAME.weight` (`[out, in]`), normal with variance `2 / in`, and `NAME.bias`, zero.
+    /// Makes the layer: `NAME.weight` (`[out, in]`), normal with variance `2 / in`, and `NAME.bias`, zero.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(
         p: &mut Parameters,
         name: &str,
@@ -257,7 +275,10 @@ impl Linear {
         })
     }
 
-    /// For use before a batch norm, which would subtract a bias again.
+    /// Makes a layer without a bias, for use before a batch norm, which would subtract the bias again.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn without_bias(
         p: &mut Parameters,
         name: &str,
@@ -268,7 +289,10 @@ impl Linear {
         Ok(Self { weight, bias: None })
     }
 
-    /// `x` is `[rows, in]`.
+    /// Returns `[rows, out]` of `x`, `[rows, in]`.
+    ///
+    /// # Errors
+    /// If `x` has another number of columns.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = x.matmul(&self.weight.t()?)?;
         match &self.bias {

@@ -11,7 +11,7 @@ mod spec;
 mod trunk;
 mod whitening;
 
-/// Where parameters lie.
+/// Device on which parameters lie.
 pub use candle_core::Device;
 use eigen::leading_eigen;
 pub use heads::{AugmentationHead, Projector, SiameseHeads};

@@ -41,12 +41,15 @@ impl Parameters {
         }
     }
 
-    /// Where the parameters are kept and computed with.
+    /// Returns the device on which the parameters are kept and computed with.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
     /// Adds a parameter drawn from a normal distribution.
+    ///
+    /// # Errors
+    /// If there is another parameter of this name, or the tensor cannot be made on the device.
     pub fn normal(&mut self, name: &str, shape: &[usize], deviation: f32) -> Result<Var> {
         let count: usize = shape.iter().product();
         let values = (0..count)
@@ -56,6 +59,9 @@ impl Parameters {
     }
 
     /// Adds a parameter with every value the same.
+    ///
+    /// # Errors
+    /// If there is another parameter of this name, or the tensor cannot be made on the device.
     pub fn constant(&mut self, name: &str, shape: &[usize], value: f32) -> Result<Var> {
         let count = shape.iter().product();
         self.insert(name, shape, vec![value; count])
@@ -113,6 +119,9 @@ impl Parameters {
 
     /// Copies all parameters and statistics out. Four-dimensional ones turn from `[out, kh, kw,
     /// in]` into `[out, in, kh, kw]`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read from the device.
     pub fn to_weights(&self) -> Result<Weights> {
         let mut weights = Weights::new();
         for (name, variable) in self.variables() {
@@ -138,6 +147,9 @@ impl Parameters {
 
     /// Sets every parameter and statistic that `weights` holds in its shape, and leaves the others as
     /// they are. Returns the names of the others.
+    ///
+    /// # Errors
+    /// If a tensor cannot be written to the device.
     pub fn load_known(&self, weights: &Weights) -> Result<Vec<String>> {
         let mut all = self.to_weights()?;
         let mut others = Vec::new();
@@ -152,6 +164,9 @@ impl Parameters {
     }
 
     /// Sets every parameter and statistic from `weights`, which may hold others too.
+    ///
+    /// # Errors
+    /// If a parameter is missing from `weights` or has another shape there.
     pub fn load(&self, weights: &Weights) -> Result<()> {
         let find = |name: &str, shape: &[usize]| match weights.get(name) {
             Some((found, values)) if found == shape => Ok(values),

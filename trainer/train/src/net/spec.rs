@@ -1,4 +1,4 @@
-//! The shape of a backbone: what a preset's TOML file says of the network.
+//! The shape of a backbone, as a preset's TOML file gives it.
 
 use mtslvr_pack::engine::{EQUIVARIANT, INPUT, INVARIANT, INVARIANT_SHARE};
 use mtslvr_runtime::space::{MAX_PARTS, PART_NAME_BYTES, Part, Parts, PartsError};
@@ -14,8 +14,11 @@ pub const PATH_OUTPUTS: [&str; PATHS] = [INVARIANT, EQUIVARIANT];
 /// Name of the output of a backbone with one path.
 pub const SINGLE_OUTPUT: &str = "features";
 
-/// Most values of a part that is learnt from a teacher.
+/// Most channels of a convolution, and most values of a part that is learned from a teacher.
 const MOST_VALUES: usize = 2048;
+
+/// Most stages of a trunk.
+const MOST_STAGES: usize = 8;
 
 /// A ResNet trunk over a one-channel log-mel patch (height = time, width = mel).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,10 +30,10 @@ pub struct BackboneSpec {
     pub stages: Vec<StageSpec>,
     /// The task-specific parts.
     pub adapters: AdapterSpec,
-    /// What makes an embedding of a path's features; without it the features are the embedding.
+    /// The layer from a path's features to its embedding; without it the features are the embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputSpec>,
-    /// Further parts of the embedding, which follow those of the paths and are learnt from teachers.
+    /// Further parts of the embedding, which follow those of the paths and are learned from teachers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<PartSpec>,
     /// Shares of parts in the similarity of two embeddings, by name, 0 to 1. Parts that are not named
@@ -39,7 +42,7 @@ pub struct BackboneSpec {
     pub shares: BTreeMap<String, f64>,
 }
 
-/// A part of the embedding that is learnt from a teacher: a linear layer on the last map's averages,
+/// A part of the embedding that is learned from a teacher: a linear layer on the last map's averages,
 /// whose deviations are levelled when training has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,7 +54,7 @@ pub struct PartSpec {
     /// Path whose last map it reads.
     #[serde(default)]
     pub path: usize,
-    /// How far the deviations of its principal directions are levelled, 0 to 1, as in
+    /// Exponent by which the deviations of its principal directions are levelled, 0 to 1, as in
     /// [`OutputSpec::whitening`].
     #[serde(default = "PartSpec::half")]
     pub whitening: f64,
@@ -63,7 +66,7 @@ impl PartSpec {
     }
 }
 
-/// From a path's features to its part of the embedding: a linear layer that is not trained but
+/// The layer from a path's features to its part of the embedding: a linear layer that is not trained but
 /// computed from the features of clean sounds when training has ended, see
 /// [`Whitening`](super::whitening::Whitening).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,7 +82,7 @@ pub struct OutputSpec {
     /// The same of the second path, if it has another number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equivariant_dim: Option<usize>,
-    /// How far their deviations are levelled, 0 to 1: each is divided by its deviation to this
+    /// Exponent by which their deviations are levelled, 0 to 1: each is divided by its deviation to this
     /// power.
     pub whitening: f64,
 }
@@ -114,11 +117,11 @@ pub struct StageSpec {
     pub stride: usize,
 }
 
-/// How the two paths differ inside the trunk.
+/// Differences of the two paths inside the trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterSpec {
-    /// What each path has of its own.
+    /// Layers that each path has of its own.
     pub kind: AdapterKind,
     /// First stage (0-based) in which the paths have something of their own; earlier stages and,
     /// unless it is 0, the stem are shared whole. `none` and `split` have no use for it.
@@ -126,7 +129,7 @@ pub struct AdapterSpec {
     pub from_stage: usize,
 }
 
-/// What the paths have of their own beside the trunk that they share. `C` is a shared 3x3
+/// Layers that the paths have of their own beside the trunk that they share. `C` is a shared 3x3
 /// convolution, `t` the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -233,37 +236,85 @@ impl BackboneSpec {
         }))
     }
 
-    /// Says what is wrong with a shape that patches of `frames` by `mels` cannot go through.
+    /// Refuses a shape that cannot be built, or that patches of `frames` by `mels` cannot go through.
+    ///
+    /// # Errors
+    /// A sentence that names the key, its value and what is expected.
     pub fn check(&self, frames: usize, mels: usize) -> Result<(), String> {
-        if let Some(output) = self.output {
-            let (_, width) = self.last_map(frames, mels);
-            if output.bands == 0 || width % output.bands != 0 {
-                return Err(format!(
-                    "backbone.output.bands is {}, and must divide the {width} mel positions of the last map",
-                    output.bands
-                ));
-            }
-            if output.dim == 0 {
-                return Err("backbone.output.dim is 0, expected at least 1".to_owned());
-            }
-            match (output.equivariant_dim, self.paths()) {
-                (Some(0), _) => {
-                    return Err(
-                        "backbone.output.equivariant_dim is 0, expected at least 1".to_owned()
-                    );
-                }
-                (Some(dim), 1) => {
-                    return Err(format!(
-                        "backbone.output.equivariant_dim is {dim}, but there is one path; leave it out"
-                    ));
-                }
-                _ => {}
-            }
-            check_whitening("backbone.output", output.whitening)?;
+        self.check_layers()?;
+        if let Some(output) = &self.output {
+            self.check_output(output, frames, mels)?;
         }
-        self.check_parts()
+        self.check_parts()?;
+        self.check_shares()
     }
 
+    /// Checks the sizes of the convolutions.
+    fn check_layers(&self) -> Result<(), String> {
+        if ![3, 5].contains(&self.stem.kernel) {
+            return Err(format!(
+                "backbone.stem.kernel is {}, expected 3 or 5",
+                self.stem.kernel
+            ));
+        }
+        if self.stages.is_empty() || self.stages.len() > MOST_STAGES {
+            return Err(format!(
+                "backbone.stages has {} entries, expected 1 to {MOST_STAGES}",
+                self.stages.len()
+            ));
+        }
+        let stem = ("stem", self.stem.width, self.stem.stride, 1);
+        let stages = self.stages.iter();
+        let stages = stages.map(|s| ("stages", s.width, s.stride, s.blocks));
+        for (table, width, stride, blocks) in std::iter::once(stem).chain(stages) {
+            if !(1..=MOST_VALUES).contains(&width)
+                || !(1..=4).contains(&stride)
+                || !(1..=64).contains(&blocks)
+            {
+                return Err(format!(
+                    "backbone.{table}: width {width}, stride {stride}, blocks {blocks}; expected width 1 to \
+                     {MOST_VALUES}, stride 1 to 4, blocks 1 to 64"
+                ));
+            }
+        }
+        let (from, stages) = (self.adapters.from_stage, self.stages.len());
+        if from >= stages {
+            return Err(format!(
+                "backbone.adapters.from_stage is {from}, but the last of {stages} stages is number {}: the paths \
+                 would have nothing of their own",
+                stages - 1
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks the layer behind the features, whose bands must divide the last map.
+    fn check_output(&self, output: &OutputSpec, frames: usize, mels: usize) -> Result<(), String> {
+        let (_, width) = self.last_map(frames, mels);
+        if output.bands == 0 || width % output.bands != 0 {
+            return Err(format!(
+                "backbone.output.bands is {}, and must divide the {width} mel positions of the last map",
+                output.bands
+            ));
+        }
+        if output.dim == 0 {
+            return Err("backbone.output.dim is 0, expected at least 1".to_owned());
+        }
+        match (output.equivariant_dim, self.paths()) {
+            (Some(0), _) => {
+                return Err("backbone.output.equivariant_dim is 0, expected at least 1".to_owned());
+            }
+            (Some(dim), 1) => {
+                return Err(format!(
+                    "backbone.output.equivariant_dim is {dim}, but there is one path; leave it out"
+                ));
+            }
+            _ => {}
+        }
+        check_whitening("backbone.output", output.whitening)
+    }
+
+    /// Checks the parts that are learned from teachers.
     fn check_parts(&self) -> Result<(), String> {
         let paths = self.path_outputs();
         if paths.len() + self.parts.len() > MAX_PARTS {
@@ -304,6 +355,12 @@ impl BackboneSpec {
             }
             check_whitening(&format!("backbone.parts: {name}"), part.whitening)?;
         }
+        Ok(())
+    }
+
+    /// Checks the shares of parts in the similarity.
+    fn check_shares(&self) -> Result<(), String> {
+        let paths = self.path_outputs();
         let all = paths.iter().copied();
         let all: Vec<&str> = all.chain(self.parts.iter().map(|p| &*p.name)).collect();
         if let Some(name) = self
@@ -350,7 +407,7 @@ impl BackboneSpec {
         }
     }
 
-    /// What the paths have of their own in stage `stage`; [`AdapterKind::None`] where it is shared
+    /// Returns the layers that the paths have of their own in stage `stage`; [`AdapterKind::None`] where it is shared
     /// whole.
     pub fn stage_kind(&self, stage: usize) -> AdapterKind {
         match self.adapters.kind {
@@ -360,15 +417,15 @@ impl BackboneSpec {
         }
     }
 
-    /// What the paths have of their own in the stem, which goes with the first stage; it has no
+    /// Returns the layers that the paths have of their own in the stem, which goes with the first stage; it has no
     /// 1x1 adapters.
     pub fn stem_kind(&self) -> AdapterKind {
         self.stage_kind(0).without_adapters()
     }
 
     /// Multiply-accumulates of the convolutions in one forward pass of all paths over a patch, as
-    /// training runs it: what the paths share is run once, and a parallel adapter costs nothing, as
-    /// it is added to its kernel's centre. What runs are matched by where compute is to be equal.
+    /// training runs it: what the paths share is run once, and a parallel adapter costs nothing, because
+    /// it is added to its kernel's centre. Runs of equal compute are matched by it.
     pub fn forward_macs(&self, frames: usize, mels: usize) -> u64 {
         let times = |kind: AdapterKind| match kind {
             AdapterKind::None => 1,
@@ -417,7 +474,7 @@ fn convolved((height, width): (usize, usize), kernel: usize, stride: usize) -> (
 }
 
 impl AdapterKind {
-    /// What is left of it at a convolution that has no 1x1 adapter: the stem and the shortcuts.
+    /// Returns the rest of it at a convolution that has no 1x1 adapter: the stem and the shortcuts.
     pub fn without_adapters(self) -> Self {
         match self {
             Self::Series | Self::Parallel => Self::BatchNorm,
@@ -427,173 +484,4 @@ impl AdapterKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec(kind: AdapterKind, from_stage: usize) -> BackboneSpec {
-        let stage = StageSpec {
-            width: 32,
-            blocks: 2,
-            stride: 2,
-        };
-        BackboneSpec {
-            stem: StemSpec {
-                width: 16,
-                kernel: 5,
-                stride: 2,
-            },
-            stages: vec![stage; 3],
-            adapters: AdapterSpec { kind, from_stage },
-            output: None,
-            parts: Vec::new(),
-            shares: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn work_counts_what_is_shared_once() {
-        let macs = |kind, from_stage| spec(kind, from_stage).forward_macs(61, 64);
-        let once = macs(AdapterKind::None, 0);
-        // By hand: the stem makes a map of 31 x 32, the stages 16 x 16, 8 x 8 and 4 x 4.
-        let stem = 25 * 16 * 31 * 32;
-        let first = (9 * (16 + 32 + 32 + 32) + 16) * 32 * 16 * 16;
-        let later = (9 * 4 * 32 + 32) * 32 * (8 * 8 + 4 * 4);
-        assert_eq!(once, stem + first + later);
-        assert_eq!(macs(AdapterKind::Split, 0), once);
-        assert_eq!(macs(AdapterKind::Separate, 0), 2 * once);
-        assert_eq!(macs(AdapterKind::Parallel, 0), 2 * once - stem);
-        assert_eq!(macs(AdapterKind::BatchNorm, 1), once + later);
-        let adapters = 2 * 4 * 32 * 32 * (16 * 16 + 8 * 8 + 4 * 4);
-        assert_eq!(macs(AdapterKind::Series, 0), 2 * once - stem + adapters);
-    }
-
-    #[test]
-    fn an_output_must_fit_the_last_map() {
-        let mut spec = spec(AdapterKind::Parallel, 0);
-        assert_eq!(spec.last_map(61, 64), (4, 4));
-        assert_eq!((spec.feature_dim(), spec.path_dim(0)), (32, 32));
-        let with = |bands, dim, whitening| OutputSpec {
-            bands,
-            dim,
-            equivariant_dim: None,
-            whitening,
-        };
-        spec.output = Some(with(2, 48, 0.5));
-        let dims = |spec: &BackboneSpec| [0, 1].map(|path| spec.path_dim(path));
-        assert_eq!((spec.feature_dim(), dims(&spec)), (64, [48, 48]));
-        assert_eq!(spec.check(61, 64), Ok(()));
-        let equivariant = |dim| OutputSpec {
-            equivariant_dim: Some(dim),
-            ..with(2, 48, 0.5)
-        };
-        spec.output = Some(equivariant(20));
-        assert_eq!((dims(&spec), spec.embedding_dim()), ([48, 20], 68));
-        assert_eq!(spec.check(61, 64), Ok(()));
-        spec.adapters.kind = AdapterKind::None;
-        let error = spec.check(61, 64).unwrap_err();
-        assert!(error.contains("there is one path"), "{error}");
-        spec.adapters.kind = AdapterKind::Parallel;
-        for (output, said) in [
-            (with(3, 48, 0.5), "bands is 3"),
-            (with(0, 48, 0.5), "bands is 0"),
-            (with(2, 0, 0.5), "dim is 0"),
-            (equivariant(0), "equivariant_dim is 0"),
-            (with(2, 48, 1.5), "whitening is 1.5"),
-        ] {
-            spec.output = Some(output);
-            let error = spec.check(61, 64).unwrap_err();
-            assert!(error.contains(said), "{error}");
-        }
-    }
-
-    fn taught(name: &str, dim: usize) -> PartSpec {
-        PartSpec {
-            name: name.into(),
-            dim,
-            path: 0,
-            whitening: 0.5,
-        }
-    }
-
-    fn shares(spec: &BackboneSpec) -> Vec<(String, usize, f32)> {
-        let parts = spec.embedding_parts().unwrap();
-        let parts = parts.as_slice().iter();
-        parts.map(|p| (p.name.to_owned(), p.len, p.share)).collect()
-    }
-
-    #[test]
-    fn parts_follow_the_paths_and_share_what_is_left() {
-        let mut spec = spec(AdapterKind::Split, 0);
-        assert_eq!(spec.embedding_dim(), 64);
-        let own = [
-            ("invariant".into(), 32, 0.7),
-            ("equivariant".into(), 32, 0.3),
-        ];
-        assert_eq!(shares(&spec), own);
-        spec.parts = vec![taught("events", 96), taught("speech", 40)];
-        assert_eq!(spec.check(61, 64), Ok(()));
-        assert_eq!(spec.embedding_dim(), 64 + 136);
-        let near = |spec: &BackboneSpec, expected: [f32; 4]| {
-            for ((name, _, share), expected) in shares(spec).iter().zip(expected) {
-                assert!((share - expected).abs() < 1e-6, "{name}: {share}");
-            }
-        };
-        near(&spec, [0.35, 0.15, 0.25, 0.25]);
-        spec.shares.insert("speech".into(), 0.4);
-        near(&spec, [0.28, 0.12, 0.2, 0.4]);
-        spec.adapters.kind = AdapterKind::None;
-        let single = shares(&spec);
-        assert_eq!(single[0], ("features".into(), 32, 0.3));
-        assert_eq!(single[1], ("events".into(), 96, 0.3));
-    }
-
-    #[test]
-    fn parts_that_cannot_be_are_named() {
-        let error = |change: &dyn Fn(&mut BackboneSpec)| {
-            let mut spec = spec(AdapterKind::Parallel, 0);
-            spec.parts = vec![taught("events", 96)];
-            change(&mut spec);
-            spec.check(61, 64).unwrap_err()
-        };
-        let renamed = |name: &str| error(&|spec| spec.parts.push(taught(name, 8)));
-        assert!(renamed("").contains("1 to 32 letters"));
-        assert!(renamed("a.b").contains("\"a.b\""));
-        assert!(renamed("events").contains("taken"));
-        assert!(renamed("invariant").contains("taken"));
-        assert!(renamed("log_mel").contains("taken"));
-        assert!(error(&|spec| spec.parts[0].dim = 0).contains("dim = 0"));
-        assert!(error(&|spec| spec.parts[0].path = 2).contains("path = 2"));
-        assert!(error(&|spec| spec.parts[0].whitening = 2.0).contains("whitening is 2"));
-        let seven = |spec: &mut BackboneSpec| {
-            spec.parts = (0..7).map(|i| taught(&format!("p{i}"), 8)).collect();
-        };
-        assert!(error(&seven).contains("at most 6"));
-        let share = |name: &'static str, share: f64| {
-            move |spec: &mut BackboneSpec| {
-                spec.shares.insert(name.into(), share);
-            }
-        };
-        assert!(error(&share("event", 0.1)).contains("invariant, equivariant, events"));
-        assert!(error(&share("events", 1.5)).contains("events is 1.5"));
-        let two = |spec: &mut BackboneSpec| {
-            share("events", 0.8)(spec);
-            share("invariant", 0.4)(spec);
-        };
-        assert!(error(&two).contains("at most 1"));
-        let three = |spec: &mut BackboneSpec| {
-            share("events", 0.3)(spec);
-            share("invariant", 0.3)(spec);
-            share("equivariant", 0.3)(spec);
-        };
-        assert!(error(&three).contains("expected 1"));
-    }
-
-    #[test]
-    fn provenance_keeps_the_shape() {
-        let spec = spec(AdapterKind::Parallel, 1);
-        let text = spec.add_to_provenance("mtslvr 0.1.0, seed 3");
-        assert!(text.starts_with("mtslvr 0.1.0, seed 3\n"));
-        assert_eq!(BackboneSpec::from_provenance(&text), Some(spec));
-        assert_eq!(BackboneSpec::from_provenance("made elsewhere"), None);
-    }
-}
+mod tests;

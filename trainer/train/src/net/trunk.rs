@@ -19,7 +19,7 @@ pub struct Trunk {
     split: Option<[Linear; PATHS]>,
     /// `whitening.PATH`: from features to the embedding, one for each path if there is any.
     whitening: Vec<Whitening>,
-    /// Parts of the embedding that are learnt from teachers.
+    /// Parts of the embedding that are learned from teachers.
     parts: Vec<TaughtPart>,
 }
 
@@ -30,7 +30,7 @@ struct TaughtPart {
     path: usize,
     linear: Linear,
     whitening: Whitening,
-    /// How far deviations are levelled.
+    /// Exponent by which deviations are levelled.
     exponent: f64,
 }
 
@@ -127,7 +127,10 @@ impl BasicBlock {
 }
 
 impl Trunk {
-    /// A trunk with fresh weights, its parameters added to `p` under the names that export knows.
+    /// Makes a trunk with fresh weights, and adds its parameters to `p` under the names that export knows.
+    ///
+    /// # Errors
+    /// If a parameter cannot be made on the device.
     pub fn new(spec: &BackboneSpec, p: &mut Parameters) -> Result<Self> {
         let stem = AdaptedConv::new(
             p,
@@ -197,8 +200,11 @@ impl Trunk {
         &self.spec
     }
 
-    /// The parts of the embedding in order, `[batch, dim]` each, from patches `[batch, frames, mels]`,
-    /// by the running statistics.
+    /// Returns the parts of the embedding in order, `[batch, dim]` each, from patches `[batch, frames,
+    /// mels]`, by the running statistics.
+    ///
+    /// # Errors
+    /// If the patches are too small for the trunk.
     pub fn forward(&self, patches: &Tensor) -> Result<Vec<Tensor>> {
         let averages = self.averages(patches, Mode::Evaluate)?;
         let mut embedding = self.path_features(&averages)?;
@@ -211,13 +217,19 @@ impl Trunk {
         Ok(embedding)
     }
 
-    /// Features of each path, `[batch, feature_dim]`, from patches `[batch, frames, mels]`: what the
-    /// paths' objectives are computed from.
+    /// Returns the features of each path, `[batch, feature_dim]`, from patches `[batch, frames, mels]`: the
+    /// paths' objectives are computed from them.
+    ///
+    /// # Errors
+    /// If the patches are too small for the trunk.
     pub fn features(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
         self.path_features(&self.averages(patches, mode)?)
     }
 
-    /// Features of each path from [`Self::averages`].
+    /// Returns the features of each path from [`Self::averages`].
+    ///
+    /// # Errors
+    /// If the averages have another length.
     pub fn path_features(&self, averages: &[Tensor]) -> Result<Vec<Tensor>> {
         match &self.split {
             None => Ok(averages.to_vec()),
@@ -230,6 +242,9 @@ impl Trunk {
 
     /// Part number `index` of [`BackboneSpec::parts`], `[batch, dim]`, from [`Self::averages`], before
     /// its deviations are levelled: what its teacher's objective is computed from.
+    ///
+    /// # Errors
+    /// If the averages have another length.
     pub fn part(&self, index: usize, averages: &[Tensor]) -> Result<Tensor> {
         let part = &self.parts[index];
         part.linear.forward(&averages[part.path])
@@ -238,8 +253,12 @@ impl Trunk {
     /// Averages of each path's last map over time and each band of mel, `[batch, feature_dim]`, from
     /// patches `[batch, frames, mels]`.
     ///
-    /// What the paths share, from the stem's convolution up to the first stage of their own, runs
+    /// The layers that the paths share, from the stem's convolution up to the first stage of their own, run
     /// once.
+    ///
+    /// # Errors
+    /// If the patches are too small for the trunk, or the mel positions of its last map are no multiple of
+    /// the bands.
     pub fn averages(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
         let input = Activation::new(&patches.unsqueeze(3)?)?;
         let mut x = self.each(&[input], self.stem.is_per_path(), |x, path| {
@@ -277,15 +296,21 @@ impl Trunk {
             .collect()
     }
 
-    /// Embeddings of patches (`frames * mels` values each) by the running statistics: the parts one
-    /// after the other, patch by patch.
+    /// Returns the embeddings of patches (`frames * mels` values each) by the running statistics: the parts
+    /// one after the other, patch by patch.
+    ///
+    /// # Errors
+    /// If a patch has another length.
     pub fn embed(&self, patches: &[Vec<f32>], frames: usize, mels: usize) -> Result<Vec<Vec<f32>>> {
         let batch = self.batch(patches, frames, mels)?;
         Tensor::cat(&self.forward(&batch)?, 1)?.to_vec2()
     }
 
-    /// Patches of `frames * mels` values as the `[batch, frames, mels]` that [`Self::forward`]
+    /// Returns patches of `frames * mels` values as the `[batch, frames, mels]` that [`Self::forward`]
     /// takes, on the trunk's device.
+    ///
+    /// # Errors
+    /// If a patch has another length.
     pub fn batch(
         &self,
         patches: &[impl AsRef<[f32]>],
@@ -301,6 +326,9 @@ impl Trunk {
 
     /// Sets what is measured and not trained from `batches` of clean patches: batch norm's running
     /// statistics to their means, then what makes embeddings of the features.
+    ///
+    /// # Errors
+    /// If the patches of a batch are too small for the trunk.
     pub fn settle<'t>(&self, batches: impl IntoIterator<Item = &'t Tensor> + Clone) -> Result<()> {
         for (index, batch) in batches.clone().into_iter().enumerate() {
             // A momentum of 1/n makes the running statistics the mean over the n batches so far.

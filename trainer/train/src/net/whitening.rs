@@ -40,7 +40,10 @@ impl Whitening {
         }
     }
 
-    /// `x` is `[rows, inputs]`.
+    /// Returns `[rows, outputs]` of `x`, `[rows, inputs]`.
+    ///
+    /// # Errors
+    /// If `x` has another number of columns.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let tensor = |buffer: &Buffer, shape: &[usize]| {
             let values = buffer.lock().expect("no panic while locked");

@@ -8,6 +8,9 @@ use candle_core::{Result, Tensor};
 ///
 /// Predictions and targets are `[rows, d]`; the targets have unit length. `counted` is `[rows]`, 1 for a
 /// row that counts and 0 for another; without it, all do. The loss is 0 where no row counts.
+///
+/// # Errors
+/// If the shapes differ.
 pub fn distillation(
     predictions: &Tensor,
     targets: &Tensor,

@@ -6,6 +6,9 @@ use candle_core::{Result, Tensor};
 /// `max(x, 0) - x * y + ln(1 + exp(-|x|))`, the form that does not overflow.
 ///
 /// Both arguments are `[views, operators]`.
+///
+/// # Errors
+/// If the shapes differ.
 pub fn augmentation_prediction(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let softplus = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     ((logits.relu()? - (logits * labels)?)? + softplus)?.mean_all()
@@ -15,6 +18,9 @@ pub fn augmentation_prediction(logits: &Tensor, labels: &Tensor) -> Result<Tenso
 /// operators that ran; 0 where none did. The published system declares this and leaves it out.
 ///
 /// All three arguments are `[views, operators]`; `labels` says which operators ran.
+///
+/// # Errors
+/// If the shapes differ.
 pub fn parameter_regression(
     predicted: &Tensor,
     parameters: &Tensor,
@@ -25,7 +31,10 @@ pub fn parameter_regression(
     errors / f64::from(count)
 }
 
-/// Share of labels that the logits' signs get right, 0 to 1.
+/// Returns the share of labels that the logits' signs get right, 0 to 1.
+///
+/// # Errors
+/// If the shapes differ.
 pub fn label_accuracy(logits: &Tensor, labels: &Tensor) -> Result<f32> {
     let (logits, labels) = (
         logits.flatten_all()?.to_vec1::<f32>()?,

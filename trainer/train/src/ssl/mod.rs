@@ -1,6 +1,7 @@
 //! Self-supervised objectives: NT-Xent and SimSiam, augmentation prediction, distillation, and their
 //! sum.
 
+mod config;
 mod distillation;
 mod mlap;
 mod nt_xent;
@@ -8,11 +9,10 @@ mod objective;
 mod sim_siam;
 mod teaching;
 
+pub use config::{ContrastiveLoss, ObjectiveConfig, SimSiamConfig, Task};
 pub use distillation::distillation;
 pub use mlap::{augmentation_prediction, label_accuracy, parameter_regression};
 pub use nt_xent::nt_xent;
-pub use objective::{
-    ContrastiveLoss, Loss, Objective, ObjectiveConfig, SimSiamConfig, Task, Views,
-};
+pub use objective::{Loss, Objective, Views};
 pub use sim_siam::{sim_siam, spread};
 pub use teaching::{Lesson, Subject, Taught, TeacherConfig};

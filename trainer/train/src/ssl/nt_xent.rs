@@ -8,6 +8,9 @@ use candle_core::{DType, Result, Tensor};
 /// view of `i`.
 ///
 /// `projections` is `[2N, d]`: the first views of all clips, then the second ones in the same order.
+///
+/// # Errors
+/// If the projections are no matrix of `2N` rows.
 pub fn nt_xent(projections: &Tensor, temperature: f64) -> Result<Tensor> {
     let (rows, _) = projections.dims2()?;
     let half = rows / 2;

@@ -7,6 +7,9 @@ use candle_core::{Result, Tensor, bail};
 ///
 /// Both arguments are `[2N, d]`: the first views of all clips, then the second ones in the same
 /// order.
+///
+/// # Errors
+/// If the shapes differ, or the number of rows is odd.
 pub fn sim_siam(projections: &Tensor, predictions: &Tensor) -> Result<Tensor> {
     let (rows, _) = projections.dims2()?;
     if projections.dims() != predictions.dims() || !rows.is_multiple_of(2) {
@@ -31,9 +34,12 @@ pub(super) fn unit_rows(x: &Tensor) -> Result<Tensor> {
     x.broadcast_div(&norm)
 }
 
-/// How far apart rows lie: the deviation of each value of their directions, times the square root
+/// Returns the spread of rows: the deviation of each value of their directions, times the square root
 /// of their length, mean over values. Near 1 where directions are spread evenly, 0 where all are the
 /// same, which is how a Siamese network collapses (Chen and He 2021, section 4.1).
+///
+/// # Errors
+/// If the rows are no matrix of `f32`.
 pub fn spread(projections: &Tensor) -> Result<f32> {
     let unit = unit_rows(&projections.detach())?;
     let (_, dim) = unit.dims2()?;

@@ -1,4 +1,4 @@
-//! Teachers: what a configuration says of one, and what one asks of the network.
+//! Teachers: their configuration, and the lessons that they give the network.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -20,11 +20,11 @@ pub struct TeacherConfig {
     /// takes one. Given on the command line with `--teacher NAME=FILE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The output of a model of waveforms that is learnt, `[batch, values]`.
+    /// The output of a model of waveforms that is learned, `[batch, values]`.
     pub output: String,
     /// Weight of its loss in the sum.
     pub weight: f64,
-    /// How far the deviations of the principal directions of what it says are levelled before the part
+    /// Exponent by which the deviations of the principal directions of its answers are levelled before the part
     /// learns them, 0 to 1.
     pub whitening: f64,
 }
@@ -48,11 +48,11 @@ pub struct Taught {
     pub name: String,
     /// Weight of its loss in the sum.
     pub weight: f64,
-    /// What is learnt from it.
+    /// The learners of its lessons.
     pub subject: Subject,
 }
 
-/// What is learnt from a teacher.
+/// The learners of a teacher's lessons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A part learns to tell what the teacher says: one lesson a batch.
@@ -62,7 +62,7 @@ pub enum Subject {
     Paths(Vec<usize>),
 }
 
-/// What is to be told of the views of a batch.
+/// Answers to learn for the views of a batch.
 #[derive(Clone, Debug)]
 pub struct Lesson {
     /// `[2N, dim]`, rows of unit length.

@@ -13,9 +13,9 @@ pub(super) struct Averages {
     seconds: f64,
     waited: f64,
     images: f64,
-    /// Of [`Averages::add`]'s values in their order.
+    /// Sums of [`Averages::add`]'s values in their order.
     sums: [f64; 8],
-    /// Of each teacher's loss, by its name.
+    /// Sum of each teacher's loss, by its name.
     teachers: BTreeMap<String, f64>,
     few_shot: Option<f64>,
 }

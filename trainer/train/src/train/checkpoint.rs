@@ -14,7 +14,7 @@ const NETWORK: &str = "network.";
 const OPTIMISER: &str = "optimiser.";
 const PROGRESS: &str = "progress";
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Optimiser steps taken.
@@ -28,6 +28,9 @@ pub struct Progress {
 }
 
 /// Writes everything that a resumed run needs.
+///
+/// # Errors
+/// If a tensor cannot be read from its device, or the file cannot be written.
 pub fn save(
     path: &Path,
     parameters: &Parameters,
@@ -52,6 +55,9 @@ pub fn save(
 }
 
 /// Reads a checkpoint into `parameters`.
+///
+/// # Errors
+/// If the file cannot be read, is no checkpoint, or is of another network.
 pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
     let mut network = Weights::new();
     let mut moments = Weights::new();
@@ -66,16 +72,11 @@ pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
         }
     }
     let counts: Vec<u64> = counts.iter().flatten().map(|&x| x as u64).collect();
-    let (step, optimiser_step, seconds, [best, stale]) = match counts[..] {
-        [step, optimiser_step, seconds, best, stale] => {
-            (step, optimiser_step, seconds, [best, stale])
-        }
-        // Before there were checks on held-out sets.
-        [step, optimiser_step, seconds] => (step, optimiser_step, seconds, [0, 0]),
-        _ => bail!(
+    let [step, optimiser_step, seconds, best, stale] = counts[..] else {
+        bail!(
             "{} is not a checkpoint: it has no progress record",
             path.display()
-        ),
+        );
     };
     let fit = || format!("{} does not fit this configuration", path.display());
     parameters.load(&network).with_context(fit)?;
@@ -92,6 +93,9 @@ pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
 }
 
 /// Writes plain weights, such as a finished run's `weights.safetensors`.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn save_weights(path: &Path, weights: Weights) -> Result<()> {
     let mut tensors = HashMap::new();
     add(&mut tensors, "", weights)?;
@@ -99,6 +103,9 @@ pub fn save_weights(path: &Path, weights: Weights) -> Result<()> {
 }
 
 /// Reads plain weights, in single or half precision.
+///
+/// # Errors
+/// If the file cannot be read, or holds tensors that are not `f32` or `f16`.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     read(path)?
         .iter()
@@ -121,6 +128,9 @@ const CONFIG: &str = "mtslvr.config";
 
 /// Writes `weights` with the configuration `config` (TOML) that they were trained with: matrices and
 /// kernels in half precision, the rest in single precision.
+///
+/// # Errors
+/// If a value does not fit into half precision, or the file cannot be written.
 pub fn save_half(path: &Path, weights: &Weights, config: &str) -> Result<()> {
     let mut tensors = HashMap::new();
     for (name, (shape, values)) in weights {
@@ -142,6 +152,9 @@ pub fn save_half(path: &Path, weights: &Weights, config: &str) -> Result<()> {
 }
 
 /// Reads the configuration that [`save_half`] wrote into a file of weights.
+///
+/// # Errors
+/// If the file cannot be read, or holds no configuration.
 pub fn load_config(path: &Path) -> Result<String> {
     let name = || format!("cannot read {}: expected a file of weights", path.display());
     let bytes = std::fs::read(path).with_context(name)?;

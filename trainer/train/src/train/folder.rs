@@ -36,7 +36,7 @@ impl RunFolder {
         self.root.join("metrics.csv")
     }
 
-    /// What `TrainRequest::resume` goes on from.
+    /// Checkpoint from which `TrainRequest::resume` goes on.
     pub fn checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.safetensors")
     }
@@ -61,7 +61,10 @@ impl RunFolder {
         self.root.join("weights.safetensors")
     }
 
-    /// The run's configuration and the weights it ended with.
+    /// Returns the run's configuration and the weights that it ended with.
+    ///
+    /// # Errors
+    /// If a file is missing or cannot be read.
     pub fn load(&self) -> Result<(RunConfig, Weights)> {
         let config = RunConfig::read(&self.config(), &[])?;
         if !self.weights().exists() {

@@ -1,4 +1,4 @@
-//! What a teacher says of windows, in a file that is only ever appended to, so that no window is heard
+//! The answers of a teacher on windows, in a file that is only ever appended to, so that no window is heard
 //! twice: not after Ctrl-C, not in the next run.
 //!
 //! The file is named by a hash of what decides its contents beside the clips, and begins with that as a
@@ -60,7 +60,7 @@ pub(super) fn hash_of(bytes: &[u8]) -> String {
         })
 }
 
-/// What decides the contents of a file of [`Heard`], beside the clips.
+/// Key of a file of [`Heard`]: all that decides its contents, beside the clips.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     /// [`hash_of`] the teacher's file.
@@ -69,7 +69,7 @@ pub(super) struct Origin {
     pub(super) output: String,
     /// Values that it says of a window.
     pub(super) dim: usize,
-    /// How windows are cut.
+    /// Rule by which windows are cut.
     pub(super) rule: WindowRule,
 }
 
@@ -87,7 +87,7 @@ impl Origin {
 pub(super) struct Heard {
     path: PathBuf,
     file: File,
-    /// Where the next record goes.
+    /// Offset of the next record.
     end: u64,
     dim: usize,
     clips: HashMap<ClipId, Entry>,
@@ -95,7 +95,7 @@ pub(super) struct Heard {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Where the values lie in the file.
+    /// Offset of the values in the file.
     at: u64,
     windows: usize,
 }

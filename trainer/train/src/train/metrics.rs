@@ -1,4 +1,4 @@
-//! What a run reports, one row per log interval, in `metrics.csv`.
+//! The report of a run, one row per log interval, in `metrics.csv`.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-/// One row: means over the steps since the row before. What a run does not measure is `NaN`.
+/// One row: means over the steps since the row before. Values that a run does not measure are `NaN`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricsRow {
     /// Optimiser steps taken.
@@ -124,6 +124,9 @@ pub struct MetricsLog {
 impl MetricsLog {
     /// Starts the file anew, with a column for each of `teachers`, or continues it after `resume_at`
     /// steps: later rows, written after the checkpoint that a run resumes from, are dropped.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
     pub fn open<'t>(
         path: &Path,
         teachers: impl IntoIterator<Item = &'t str>,
@@ -154,6 +157,9 @@ impl MetricsLog {
     }
 
     /// Appends a row.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn add(&mut self, row: MetricsRow) -> Result<()> {
         let cannot = "cannot append to metrics.csv";
         let values: BTreeMap<String, f64> = row.values().into_iter().collect();
@@ -168,13 +174,16 @@ impl MetricsLog {
         Ok(())
     }
 
-    /// Every row of the run so far.
+    /// Returns every row of the run.
     pub fn rows(&self) -> &[MetricsRow] {
         &self.rows
     }
 }
 
 /// Reads a `metrics.csv`; a line that was cut off is left out.
+///
+/// # Errors
+/// If the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<MetricsRow>> {
     let name = || format!("cannot read {}", path.display());
     let mut file = csv::Reader::from_path(path).with_context(name)?;
@@ -218,7 +227,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics.csv");
         let mut log = MetricsLog::open(&path, [], None).unwrap();
-        (1..=3).for_each(|i| log.add(row(i * 10)).unwrap());
+        for i in 1..=3 {
+            log.add(row(i * 10)).unwrap();
+        }
         let log = MetricsLog::open(&path, [], Some(20)).unwrap();
         assert_eq!(log.rows(), [row(10), row(20)]);
         assert_eq!(read(&path).unwrap(), log.rows());

@@ -96,7 +96,7 @@ impl AdamW {
         Ok(norm)
     }
 
-    /// Moments and step count, for a checkpoint: `NAME.first`, `NAME.second` and `step`.
+    /// Returns moments and step count, for a checkpoint: `NAME.first`, `NAME.second` and `step`.
     pub fn state(&self) -> (u64, Weights) {
         let mut state = Weights::new();
         for (name, moments) in &self.moments {
@@ -110,7 +110,10 @@ impl AdamW {
         (self.step, state)
     }
 
-    /// The optimiser whose [`AdamW::state`] this is, for the parameters it moved.
+    /// Makes the optimiser whose [`AdamW::state`] this is, for the parameters that it moves.
+    ///
+    /// # Errors
+    /// If a parameter has one moment and not the other, or moments of another length.
     pub fn from_state(step: u64, mut state: Weights, parameters: &Parameters) -> Result<Self> {
         let mut moments = BTreeMap::new();
         for (name, variable) in parameters.variables() {

@@ -1,4 +1,4 @@
-//! What a run may start from in place of random weights.
+//! Trained weights that a run may start from in place of random ones.
 
 use super::checkpoint;
 use super::config::RunConfig;
@@ -51,6 +51,9 @@ impl Start {
 
     /// Writes one file for [`Self::read`], with matrices and kernels in half precision and without the
     /// layers between paths and their teachers.
+    ///
+    /// # Errors
+    /// If a value does not fit into half precision, or the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut weights = self.weights.clone();
         weights.retain(|name, _| !name.starts_with("teacher."));

@@ -1,4 +1,4 @@
-//! What a part is to tell of each window: what its teacher said, as fewer values in which a cosine hears
+//! The targets of a part for each window: its teacher's answer, as fewer values in which a cosine hears
 //! more.
 
 use super::heard::{ClipId, Heard};
@@ -20,16 +20,16 @@ pub(super) struct Targets {
     dim: usize,
     /// Number of windows of the clips before each clip.
     first: Vec<usize>,
-    /// Of unit length, window after window, clip after clip.
+    /// Rows of unit length, window after window, clip after clip.
     rows: Vec<f32>,
 }
 
-/// How what a teacher says becomes targets.
+/// Reduction of a teacher's answers to targets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reduction {
     /// Principal directions that are kept.
     pub(super) dim: usize,
-    /// How far their deviations are levelled, 0 to 1.
+    /// Exponent by which their deviations are levelled, 0 to 1.
     pub(super) whitening: f64,
 }
 

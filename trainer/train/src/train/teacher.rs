@@ -13,7 +13,7 @@ use std::sync::Mutex;
 pub(super) struct ViewTeacher {
     model: String,
     engines: Mutex<Vec<OpenedBackbone>>,
-    /// Where the parts of its embedding lie.
+    /// Ranges of the parts of its embedding.
     parts: Vec<Range<usize>>,
 }
 
@@ -50,7 +50,7 @@ impl ViewTeacher {
         self.parts.iter().map(Range::len).collect()
     }
 
-    /// For each part, the directions of all clips' embeddings as seen from the base mean, clip after
+    /// Returns for each part the directions of all clips' embeddings as seen from the base mean, clip after
     /// clip, each of unit length; zeros where an embedding is the base mean itself.
     pub(super) fn directions(&self, clips: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let mut engines = self.engines.lock().expect("nothing panics holding it");

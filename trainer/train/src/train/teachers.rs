@@ -1,7 +1,7 @@
 //! The teachers of a run: opened, and what those of parts say of the training audio heard and reduced.
 
 use super::config::RunConfig;
-use super::run::Observer;
+use super::observer::Observer;
 use super::targets::{Reduction, Targets};
 use super::teacher::ViewTeacher;
 use super::window_teacher::{Lessons, WindowTeacher};
@@ -19,13 +19,13 @@ pub(super) const WAVEFORM_RATE: u32 = 16_000;
 /// Something to learn from.
 #[derive(Debug)]
 pub(super) enum Teacher {
-    /// Hears the views of each batch.
+    /// A teacher that hears the views of each batch.
     Views(ViewTeacher),
-    /// Has heard the clean windows of all clips.
+    /// The answers of a teacher that has heard the clean windows of all clips.
     Windows(Targets),
 }
 
-/// What is to be told of the views of a batch.
+/// Answers to learn for the views of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// Values of a row.
@@ -77,20 +77,20 @@ impl Teacher {
 /// All teachers of a run, in the order of their names.
 #[derive(Debug, Default)]
 pub(super) struct Teachers {
-    /// As the objective knows them.
+    /// Teachers as the objective knows them.
     pub(super) taught: Vec<Taught>,
-    /// As batches are made with them; none where Ctrl-C came before all windows were heard.
+    /// Teachers that answer batches; none where Ctrl-C came before all windows were heard.
     pub(super) teachers: Vec<Teacher>,
-    /// How views are cut, if there is a teacher that hears clean windows.
+    /// Rule by which views are cut, if there is a teacher that hears clean windows.
     pub(super) rule: Option<WindowRule>,
 }
 
-/// What teachers hear.
+/// Sounds that teachers hear.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sounds<'s> {
     /// Recordings at the frontend's sample rate.
     pub(super) clips: &'s [Samples],
-    /// How patches are made of them.
+    /// Parameters by which patches are made of them.
     pub(super) frontend: &'s FrontendConfig,
     /// Folder for what teachers say of clean windows.
     pub(super) folder: &'s Path,
@@ -108,6 +108,10 @@ impl Teachers {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let rate = sounds.frontend.sample_rate;
+        let rule = WindowRule {
+            samples: sounds.frontend.patch_samples(),
+            hop: ((config.data.window_hop * f64::from(rate)) as usize).max(1),
+        };
         let mut opened = Self::default();
         let mut lessons = None;
         let mut missed = false;
@@ -125,28 +129,14 @@ impl Teachers {
                     Subject::Paths(dims)
                 }
                 Some(part) => {
-                    ensure!(
-                        rate == WAVEFORM_RATE,
-                        "the teacher {name} hears sound at {WAVEFORM_RATE} Hz, but frontend.sample_rate is {rate}"
-                    );
-                    ensure!(
-                        sounds.clips.iter().any(|clip| !clip.is_empty()),
-                        "the teacher {name} hears recordings, and there are none: name folders of them with --data"
-                    );
-                    let rule = WindowRule {
-                        samples: sounds.frontend.patch_samples(),
-                        hop: ((config.data.window_hop * f64::from(rate)) as usize).max(1),
-                    };
+                    check_sounds(name, sounds)?;
                     opened.rule = Some(rule);
                     let lessons = lessons
                         .get_or_insert_with(|| Lessons::new(sounds.clips, rule, sounds.folder));
-                    let part = config
-                        .backbone
-                        .parts
-                        .iter()
-                        .find(|known| known.name == *part);
-                    let part =
-                        part.with_context(|| format!("the teacher {name} teaches no part"))?;
+                    let mut parts = config.backbone.parts.iter();
+                    let part = parts
+                        .find(|known| known.name == *part)
+                        .with_context(|| format!("the teacher {name} teaches no part"))?;
                     let listener = WindowTeacher {
                         name,
                         model,
@@ -173,4 +163,18 @@ impl Teachers {
         }
         Ok(opened)
     }
+}
+
+/// Refuses sounds that the teacher `name` of a part cannot hear.
+fn check_sounds(name: &str, sounds: Sounds<'_>) -> Result<()> {
+    let rate = sounds.frontend.sample_rate;
+    ensure!(
+        rate == WAVEFORM_RATE,
+        "the teacher {name} hears sound at {WAVEFORM_RATE} Hz, but frontend.sample_rate is {rate}"
+    );
+    ensure!(
+        sounds.clips.iter().any(|clip| !clip.is_empty()),
+        "the teacher {name} hears recordings, and there are none: name folders of them with --data"
+    );
+    Ok(())
 }

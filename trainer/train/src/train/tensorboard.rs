@@ -47,12 +47,15 @@ struct Value {
 #[derive(Debug)]
 pub struct EventLog {
     file: File,
-    /// When training would have begun, had it run in one piece until now.
+    /// Time at which training would have begun, had it run in one piece until now.
     begun: f64,
 }
 
 impl EventLog {
     /// Writes the file anew, with the rows that a resumed run already has.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn open(path: &Path, rows: &[MetricsRow]) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let trained = rows.last().map_or(0.0, |row| row.seconds);
@@ -74,6 +77,9 @@ impl EventLog {
     }
 
     /// Appends a row; values that are not numbers are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn add(&mut self, row: &MetricsRow) -> Result<()> {
         let finite = row.values().into_iter().filter(|(_, v)| v.is_finite());
         let value = finite.map(|(tag, value)| Value {

@@ -12,7 +12,7 @@ pub(crate) struct WindowRule {
     pub(crate) hop: usize,
 }
 
-/// Where a window was cut.
+/// Place that a window was cut from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     /// Index of the clip.

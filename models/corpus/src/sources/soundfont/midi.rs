@@ -9,7 +9,7 @@ pub struct Note {
     pub key: u8,
     /// Velocity, 1 to 127.
     pub force: u8,
-    /// How long the key is held.
+    /// Time for which the key is held.
     pub seconds: f64,
 }
 

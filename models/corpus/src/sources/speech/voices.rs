@@ -286,7 +286,7 @@ impl Voice {
     }
 }
 
-/// How a word is said.
+/// Speed and pitch of a word.
 struct Manner(u64);
 
 impl Manner {

@@ -1,4 +1,4 @@
-//! What is told of a model.
+//! Inspection of a model.
 
 use crate::export::{random, write};
 use crate::net::AdapterKind;

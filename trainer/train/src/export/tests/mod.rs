@@ -1,4 +1,4 @@
-//! What the exporter writes, read, packed and looked into.
+//! The exporter's files, read, packed and looked into.
 
 mod inspecting;
 mod packing;

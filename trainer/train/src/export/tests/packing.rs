@@ -1,4 +1,4 @@
-//! What packing makes of backbones of every form.
+//! Packing of backbones of every form.
 
 use crate::export::{random, write};
 use crate::net::{AdapterKind, OutputSpec};

@@ -1,4 +1,4 @@
-//! What the reader makes of files that the writer wrote.
+//! The reader on files that the writer wrote.
 
 use crate::export::{random, write};
 use crate::net::{AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, StageSpec, StemSpec};

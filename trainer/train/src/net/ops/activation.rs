@@ -1,11 +1,12 @@
-//! What flows between the trunk's operators: values, and a place where their gradient is gathered.
+//! Activations: the values that flow between the trunk's operators, and a place where their gradient is gathered.
 //!
 //! candle's backward pass begins every gradient with zeros and adds each part to it by a copy: four
 //! passes over memory for each activation, a fifth of a training step. So on a CPU its graph has but
 //! one value for each activation, which keeps the backward pass in order; the gradient itself is
 //! handed from operator to operator, and parts are added in place.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use super::node::{Backward, node, passed};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
 
@@ -14,20 +15,23 @@ use std::sync::{Arc, Mutex};
 pub struct Activation {
     /// Apart from candle's graph on a CPU; elsewhere part of it.
     values: Tensor,
-    /// In candle's graph instead of the values: one value, which means nothing.
+    /// Stands for the values in candle's graph: one value, which means nothing.
     node: Tensor,
     gradient: Gradient,
 }
 
 impl Activation {
-    /// An operator's argument, contiguous.
+    /// Takes a tensor as the argument of an operator, made contiguous.
+    ///
+    /// # Errors
+    /// If the values are not `f32`.
     pub fn new(tensor: &Tensor) -> Result<Self> {
         let tensor = tensor.contiguous()?;
         if !tensor.device().is_cpu() {
             return Ok(Self::composed(tensor));
         }
         let gradient = Gradient::default();
-        let node = tensor.apply_op1(Enter(gradient.clone()))?;
+        let node = node(&[&tensor], Enter(gradient.clone()))?;
         Ok(Self {
             values: tensor.detach(),
             node,
@@ -35,7 +39,7 @@ impl Activation {
         })
     }
 
-    /// What candle's own operators made on another device than the CPU.
+    /// Wraps a result of candle's own operators on another device than the CPU.
     pub(super) fn composed(tensor: Tensor) -> Self {
         Self {
             node: tensor.clone(),
@@ -44,7 +48,7 @@ impl Activation {
         }
     }
 
-    /// What a hand-written operator made.
+    /// Wraps a result of a hand-written operator.
     pub(super) fn made(values: Tensor, node: Tensor, gradient: Gradient) -> Self {
         Self {
             values,
@@ -53,7 +57,10 @@ impl Activation {
         }
     }
 
-    /// For candle's operators.
+    /// Returns the values as a tensor for candle's own operators.
+    ///
+    /// # Errors
+    /// If candle cannot add the node to its graph.
     pub fn tensor(&self) -> Result<Tensor> {
         if !self.values.device().is_cpu() {
             return Ok(self.values.clone());
@@ -79,7 +86,10 @@ impl Activation {
         self.values.dims()
     }
 
-    /// `self + other`, of the same shape.
+    /// Returns `self + other`; both have the same shape.
+    ///
+    /// # Errors
+    /// If the shapes differ.
     pub fn add(&self, other: &Self) -> Result<Self> {
         let values = (&self.values + &other.values)?;
         if !values.device().is_cpu() {
@@ -90,7 +100,7 @@ impl Activation {
             terms: [self.gradient.clone(), other.gradient.clone()],
             sum: gradient.clone(),
         };
-        let node = self.node.apply_op2(&other.node, op)?;
+        let node = node(&[&self.node, &other.node], op)?;
         Ok(Self::made(values, node, gradient))
     }
 }
@@ -127,38 +137,24 @@ impl Gradient {
     }
 }
 
-/// The value of a [node](Activation::node), and its gradient.
-pub(super) fn placeholder() -> Result<(CpuStorage, Shape)> {
-    Ok((CpuStorage::F32(vec![0.0]), Shape::from(1)))
-}
-
-/// The gradient of a [node](Activation::node).
-pub(super) fn passed(node: &Tensor) -> Result<Option<Tensor>> {
-    match node.track_op() {
-        true => Ok(Some(node.zeros_like()?)),
-        false => Ok(None),
-    }
-}
-
-/// From candle's graph.
+/// Takes values from candle's graph.
 struct Enter(Gradient);
 
-impl CustomOp1 for Enter {
-    fn name(&self) -> &'static str {
-        "enter"
-    }
+impl Backward for Enter {
+    const NAME: &'static str = "enter";
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        placeholder()
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        let gradient = self.0.take("enter")?;
-        Ok(Some(Tensor::from_vec(gradient, x.shape(), x.device())?))
+    fn backward(&self, arguments: &[&Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let x = arguments[0];
+        let gradient = self.0.take(Self::NAME)?;
+        Ok(vec![Some(Tensor::from_vec(
+            gradient,
+            x.shape(),
+            x.device(),
+        )?)])
     }
 }
 
-/// Back to candle's graph.
+/// Gives values back to candle's graph.
 struct Leave(Activation);
 
 impl CustomOp1 for Leave {
@@ -183,32 +179,14 @@ struct Sum {
     sum: Gradient,
 }
 
-impl CustomOp2 for Sum {
-    fn name(&self) -> &'static str {
-        "sum"
-    }
+impl Backward for Sum {
+    const NAME: &'static str = "sum";
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        placeholder()
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = self.sum.take("sum")?;
+    fn backward(&self, arguments: &[&Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let gradient = self.sum.take(Self::NAME)?;
         self.terms[0].add(gradient.clone());
         self.terms[1].add(gradient);
-        Ok((passed(a)?, passed(b)?))
+        arguments.iter().map(|term| passed(term)).collect()
     }
 }
 

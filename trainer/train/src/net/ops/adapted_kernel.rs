@@ -1,10 +1,13 @@
 //! A parallel adapter as part of the kernels that it runs beside.
 
-use super::with_values;
+use super::values::{values, with_values};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// `kernels` (`[out, k, k, in]`, `k` odd) with `adapter` (`[out, 1, 1, in]`) added to their centres: a
 /// 1x1 convolution of the same stride reads just the pixel under the kernel's centre.
+///
+/// # Errors
+/// If the shapes do not fit, or the sides of the kernels are even.
 pub fn add_to_centre(kernels: &Tensor, adapter: &Tensor) -> Result<Tensor> {
     let (&[out, height, width, channels], &[adapter_out, 1, 1, adapter_channels]) =
         (kernels.dims(), adapter.dims())
@@ -35,7 +38,7 @@ pub fn add_to_centre(kernels: &Tensor, adapter: &Tensor) -> Result<Tensor> {
 
 struct AddToCentre;
 
-/// Where the centres lie, one after the other: `channels` values each.
+/// Returns where the centres lie, one after the other: `channels` values each.
 fn centres(kernels: &[usize]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let (taps, channels) = (kernels[1] * kernels[2], kernels[3]);
     (0..kernels[0]).map(move |out| {
@@ -57,8 +60,8 @@ impl CustomOp2 for AddToCentre {
         la: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let name = "add_to_centre";
-        let mut sum = super::values(name, kernels, lk)?.to_vec();
-        let adapter = super::values(name, adapter, la)?;
+        let mut sum = values(name, kernels, lk)?.to_vec();
+        let adapter = values(name, adapter, la)?;
         let channels = lk.dims()[3].max(1);
         for (centre, adapter) in centres(lk.dims()).zip(adapter.chunks_exact(channels)) {
             for (sum, value) in sum[centre].iter_mut().zip(adapter) {

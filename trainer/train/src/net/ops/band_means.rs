@@ -1,12 +1,16 @@
 //! The features of a path: averages of its last map over time and bands of mel.
 
-use super::activation::{Activation, passed};
-use super::with_values;
+use super::activation::Activation;
+use super::node::passed;
+use super::values::with_values;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 /// Means of `x` (`[batch, height, width, channels]`) over all of the height and each of `bands` parts
 /// of the width, `[batch, channels * bands]`: a channel's bands lie side by side.
+///
+/// # Errors
+/// If `x` has not four axes, or its width is no multiple of `bands`.
 pub fn band_means(x: &Activation, bands: usize) -> Result<Tensor> {
     let &[batch, height, width, channels] = x.dims() else {
         bail!("band_means: expected [batch,h,w,c], got {:?}", x.dims());
@@ -31,7 +35,7 @@ pub fn band_means(x: &Activation, bands: usize) -> Result<Tensor> {
 struct BandMeans {
     x: Activation,
     bands: usize,
-    /// Of a band.
+    /// Columns of a band.
     columns: usize,
 }
 

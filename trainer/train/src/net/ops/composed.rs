@@ -5,8 +5,8 @@
 //! fails for some odd sizes. Unfolding is slices and a concatenation, whose backward passes are
 //! slices and sums.
 
-use super::batch_norm::BatchStatistics;
-use super::conv2d::{Conv2d, Geometry};
+use super::batch_norm::statistics::BatchStatistics;
+use super::conv2d::geometry::{Conv2d, Geometry};
 use candle_core::{DType, Result, Tensor};
 
 /// [`super::conv2d`], by candle's operators.

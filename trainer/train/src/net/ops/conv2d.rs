@@ -7,25 +7,25 @@
 
 mod direct;
 mod frame;
+pub(super) mod geometry;
 mod products;
 mod unfolded;
 mod vectors;
 
-use super::activation::{Activation, Gradient, passed, placeholder};
-use super::{composed, with_values};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+pub use geometry::Conv2d;
+
+use super::activation::{Activation, Gradient};
+use super::composed;
+use super::node::{Backward, node, passed};
+use super::values::with_values;
+use candle_core::{Result, Tensor};
+use geometry::Geometry;
 use vectors::Vectors;
 
-/// `y[b,oy,ox,o] = Σ x[b, oy*stride+ky-pad, ox*stride+kx-pad, i] * w[o,ky,kx,i]`, zeros outside.
-#[derive(Clone, Copy, Debug)]
-pub struct Conv2d {
-    /// Step between output positions, both ways.
-    pub stride: usize,
-    /// Zeros around the input, on every side.
-    pub padding: usize,
-}
-
 /// Convolves `x` (`[batch, height, width, in]`) with `weight` (`[out, kh, kw, in]`).
+///
+/// # Errors
+/// If the shapes do not fit each other.
 pub fn conv2d(x: &Activation, weight: &Tensor, op: Conv2d) -> Result<Activation> {
     if !weight.device().is_cpu() {
         return Ok(Activation::composed(composed::conv2d(
@@ -47,72 +47,8 @@ pub fn conv2d(x: &Activation, weight: &Tensor, op: Conv2d) -> Result<Activation>
         x: x.clone(),
         gradient: gradient.clone(),
     };
-    let node = x.node().apply_op2(&weight, step)?;
+    let node = node(&[x.node(), &weight], step)?;
     Ok(Activation::made(y, node, gradient))
-}
-
-/// All sizes of one convolution.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Geometry {
-    pub(super) batch: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
-    pub(super) out_channels: usize,
-    pub(super) kh: usize,
-    pub(super) kw: usize,
-    pub(super) out_height: usize,
-    pub(super) out_width: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
-}
-
-impl Geometry {
-    pub(super) fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
-        let (&[batch, height, width, channels], &[out_channels, kh, kw, in_channels]) = (x, w)
-        else {
-            bail!("conv2d: expected [batch,h,w,c] and [out,kh,kw,in], got {x:?} and {w:?}");
-        };
-        let (padded_h, padded_w) = (height + 2 * op.padding, width + 2 * op.padding);
-        if channels != in_channels || op.stride == 0 || padded_h < kh || padded_w < kw {
-            bail!(
-                "conv2d: input {x:?} does not fit weight {w:?} with stride {} and padding {}",
-                op.stride,
-                op.padding
-            );
-        }
-        Ok(Self {
-            batch,
-            height,
-            width,
-            channels,
-            out_channels,
-            kh,
-            kw,
-            out_height: (padded_h - kh) / op.stride + 1,
-            out_width: (padded_w - kw) / op.stride + 1,
-            stride: op.stride,
-            padding: op.padding,
-        })
-    }
-
-    /// Values of the patch under one output position.
-    pub(super) fn patch(&self) -> usize {
-        self.kh * self.kw * self.channels
-    }
-
-    fn out_rows(&self) -> usize {
-        self.out_height * self.out_width
-    }
-
-    fn image_len(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Whether the unfolded input is the input itself.
-    pub(super) fn is_pointwise(&self) -> bool {
-        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
-    }
 }
 
 /// `[batch, out height, out width, out]`.
@@ -147,31 +83,14 @@ struct Step {
     gradient: Gradient,
 }
 
-impl CustomOp2 for Step {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
+impl Backward for Step {
+    const NAME: &'static str = "conv2d";
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        placeholder()
-    }
-
-    fn bwd(
-        &self,
-        node: &Tensor,
-        w: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (g, dy) = (&self.geometry, self.gradient.take("conv2d")?);
-        let (dx, dw) = with_values("conv2d", self.x.values(), |x| {
-            with_values("conv2d", w, |w| {
+    fn backward(&self, arguments: &[&Tensor]) -> Result<Vec<Option<Tensor>>> {
+        let (node, w) = (arguments[0], arguments[1]);
+        let (g, dy) = (&self.geometry, self.gradient.take(Self::NAME)?);
+        let (dx, dw) = with_values(Self::NAME, self.x.values(), |x| {
+            with_values(Self::NAME, w, |w| {
                 Ok(rayon::join(
                     || node.track_op().then(|| input_gradient(g, w, &dy)),
                     || weight_gradient(g, x, &dy),
@@ -182,7 +101,7 @@ impl CustomOp2 for Step {
             self.x.gradient().add(dx);
         }
         let dw = Tensor::from_vec(dw, w.shape(), w.device())?;
-        Ok((passed(node)?, Some(dw)))
+        Ok(vec![passed(node)?, Some(dw)])
     }
 }
 

@@ -5,10 +5,10 @@
 //! Each sum is taken by one accumulator in one order, fused or not as the instruction set has it.
 //! Blocks depend on the sizes alone, so results are the same bits whatever the number of threads.
 
-use super::super::made_in_blocks;
-use super::Geometry;
 use super::frame::Frame;
+use super::geometry::Geometry;
 use super::vectors::{Vectors, channel_tiles};
+use crate::net::ops::loops::made_in_blocks;
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 

@@ -1,6 +1,6 @@
 //! Images with the zeros around them, so that no inner loop meets a border.
 
-use super::Geometry;
+use super::geometry::Geometry;
 use std::cell::RefCell;
 
 /// Zeros around an image.

@@ -1,7 +1,7 @@
 //! The gradient of a convolution's kernel: register tiles of kernel values, summed over positions.
 
-use super::Geometry;
 use super::frame::Frame;
+use super::geometry::Geometry;
 use super::vectors::{MOST_VECTORS, Vectors, channel_tiles};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -1,8 +1,8 @@
 //! Convolution as im2col over blocks of images and one matrix product per block: for channels that
 //! are no whole number of vectors.
 
-use super::super::{Loop, made_in_blocks, vectorised};
-use super::Geometry;
+use super::geometry::Geometry;
+use crate::net::ops::loops::{Loop, made_in_blocks, vectorised};
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -227,38 +227,45 @@ fn with_scratch<R>(length: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     })
 }
 
-/// `out = a · b`, all of it written; `a` is `m x k`, `b` is `k x n`, `out` row-major `m x n`. Zeros
-/// where `k` is 0.
+/// `out = left · right`, all of it written; `left` is `rows x inner`, `right` is `inner x columns`, `out`
+/// row-major `rows x columns`. Zeros where `inner` is 0.
 #[allow(unsafe_code)]
-fn multiply(out: &mut [MaybeUninit<f32>], a: Matrix, b: Matrix, (m, k, n): (usize, usize, usize)) {
+fn multiply(
+    out: &mut [MaybeUninit<f32>],
+    left: Matrix,
+    right: Matrix,
+    (rows, inner, columns): (usize, usize, usize),
+) {
     let span = |x: &Matrix, rows: usize, columns: usize| {
         (rows - 1) * x.row_stride + (columns - 1) * x.column_stride + 1
     };
-    if m == 0 || n == 0 || k == 0 {
+    if rows == 0 || columns == 0 || inner == 0 {
         out.fill(MaybeUninit::new(0.0));
         return;
     }
     assert!(
-        out.len() == m * n && a.values.len() >= span(&a, m, k) && b.values.len() >= span(&b, k, n)
+        out.len() == rows * columns
+            && left.values.len() >= span(&left, rows, inner)
+            && right.values.len() >= span(&right, inner, columns)
     );
     // SAFETY: the assertion bounds every element that the strides reach, and `out` is borrowed
     // mutably, so it overlaps neither operand.
     unsafe {
         gemm(
-            m,
-            n,
-            k,
+            rows,
+            columns,
+            inner,
             out.as_mut_ptr().cast(),
             1,
-            n as isize,
+            columns as isize,
             // What `out` held is not read.
             false,
-            a.values.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.values.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
+            left.values.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.values.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
             1.0,
             1.0,
             false,
@@ -295,7 +302,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], w: &[f32]) -> Vec<f32> {
     out
 }
 
-/// As memory to be written; what it holds is lost.
+/// Views values as memory to be written; their contents are lost.
 #[allow(unsafe_code)]
 fn as_uninit(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
     // SAFETY: the layout is the same, and the matrix products that this is for only put numbers in.

@@ -1,0 +1,76 @@
+//! The sizes of a convolution.
+
+use candle_core::{Result, bail};
+
+/// `y[b,oy,ox,o] = Σ x[b, oy*stride+ky-pad, ox*stride+kx-pad, i] * w[o,ky,kx,i]`, zeros outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2d {
+    /// Step between output positions, both ways.
+    pub stride: usize,
+    /// Zeros around the input, on every side.
+    pub padding: usize,
+}
+
+/// All sizes of one convolution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) batch: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) kh: usize,
+    pub(crate) kw: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
+impl Geometry {
+    pub(crate) fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
+        let (&[batch, height, width, channels], &[out_channels, kh, kw, in_channels]) = (x, w)
+        else {
+            bail!("conv2d: expected [batch,h,w,c] and [out,kh,kw,in], got {x:?} and {w:?}");
+        };
+        let (padded_h, padded_w) = (height + 2 * op.padding, width + 2 * op.padding);
+        if channels != in_channels || op.stride == 0 || padded_h < kh || padded_w < kw {
+            bail!(
+                "conv2d: input {x:?} does not fit weight {w:?} with stride {} and padding {}",
+                op.stride,
+                op.padding
+            );
+        }
+        Ok(Self {
+            batch,
+            height,
+            width,
+            channels,
+            out_channels,
+            kh,
+            kw,
+            out_height: (padded_h - kh) / op.stride + 1,
+            out_width: (padded_w - kw) / op.stride + 1,
+            stride: op.stride,
+            padding: op.padding,
+        })
+    }
+
+    /// Values of the patch under one output position.
+    pub(crate) fn patch(&self) -> usize {
+        self.kh * self.kw * self.channels
+    }
+
+    pub(crate) fn out_rows(&self) -> usize {
+        self.out_height * self.out_width
+    }
+
+    pub(crate) fn image_len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether the unfolded input is the input itself.
+    pub(crate) fn is_pointwise(&self) -> bool {
+        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
+    }
+}

@@ -1,0 +1,112 @@
+use super::*;
+
+#[test]
+fn every_preset_is_valid_and_survives_a_round_trip() {
+    for (name, _) in PRESETS {
+        let preset = RunConfig::preset(name).unwrap();
+        assert_eq!(
+            RunConfig::from_toml(&preset.to_toml().unwrap(), &[]).unwrap(),
+            preset,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_configuration_of_the_next_edge_s_has_the_trunk_of_its_preset() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let config = RunConfig::read(&folder.join("edge-s/train.toml"), &[]).unwrap();
+    let preset = RunConfig::preset("edge-s").unwrap();
+    assert_eq!(config.frontend, preset.frontend);
+    let trunk = |config: &RunConfig| {
+        let backbone = &config.backbone;
+        (backbone.stem, backbone.stages.clone(), backbone.adapters)
+    };
+    assert_eq!(trunk(&config), trunk(&preset));
+    let parts = config.backbone.embedding_parts().unwrap();
+    let parts = parts.as_slice().iter().map(|part| (part.name, part.len));
+    let expected = [
+        ("invariant", 128),
+        ("equivariant", 64),
+        ("events", 96),
+        ("speech", 96),
+    ];
+    assert_eq!(parts.collect::<Vec<_>>(), expected);
+    assert!(!config.environment.is_off());
+}
+
+#[test]
+fn overrides_reach_their_keys_and_wrong_ones_are_named() {
+    let text = PRESETS[0].1;
+    let set = |s: &str| RunConfig::from_toml(text, &[s.to_owned()]);
+    assert_eq!(set("train.minutes=5").unwrap().train.minutes, 5.0);
+    let loud = set("environment.background.probability=0.7").unwrap();
+    assert_eq!(loud.environment.background.probability, 0.7);
+    assert!(set("train.minutes=5").unwrap().environment.is_off());
+    assert_eq!(set("pairs.same=0.375").unwrap().pairs.same, 0.375);
+    assert_eq!(
+        set("backbone.adapters.kind=none")
+            .unwrap()
+            .backbone
+            .adapters
+            .kind,
+        crate::net::AdapterKind::None
+    );
+    for (setting, named) in [
+        ("train.minuts=5", "minuts"),
+        ("train.batch=1", "train.batch is 1"),
+        ("frontend.window=500", "power of two"),
+        ("pairs.same=1.2", "pairs.same is 1.2"),
+        ("pairs.same=0.8", "data.synth_share 0.3"),
+        ("pairs.kind_power=-1", "pairs.kind_power is -1"),
+        (
+            "environment.background.probability=7",
+            "environment.background.probability is 7",
+        ),
+        ("environment.backgrounds.probability=0.7", "backgrounds"),
+        ("nonsense", "table.key=value"),
+        ("backbone.parts=[{ name = \"a b\", dim = 3 }]", "\"a b\""),
+        ("objective.teachers.x.part=events", "none of backbone.parts"),
+        (
+            "objective.teachers.x.weight=-1.0",
+            "teachers.x.weight is -1",
+        ),
+        ("data.window_hop=0.0", "data.window_hop is 0"),
+    ] {
+        let message = format!("{:#}", set(setting).unwrap_err());
+        assert!(message.contains(named), "{message}");
+    }
+}
+#[test]
+fn teachers_are_tables_and_their_files_arguments() {
+    let settings = [
+        "backbone.parts=[{ name = \"events\", dim = 96 }]",
+        "objective.teachers.yamnet={ part = \"events\", weight = 2.0 }",
+    ];
+    let text = PRESETS[0].1;
+    let settings = settings.map(str::to_owned);
+    let mut config = RunConfig::from_toml(text, &settings).unwrap();
+    let models = ["yamnet=a=b.onnx".to_owned()];
+    config.name_teachers(&models).unwrap();
+    let set = [
+        &settings[..],
+        &["objective.teachers.yamnet.model=\"a=b.onnx\"".to_owned()],
+    ];
+    assert_eq!(RunConfig::from_toml(text, &set.concat()).unwrap(), config);
+    let kept = RunConfig::from_toml(&config.to_toml().unwrap(), &[]).unwrap();
+    assert_eq!(kept, config);
+
+    let mut error = |model: &str| {
+        let named = config.name_teachers(&[model.to_owned()]);
+        named.unwrap_err().to_string()
+    };
+    assert!(error("events=x.onnx").contains("its teachers are: yamnet"));
+    assert!(error("x.onnx").contains("NAME=FILE"));
+    let second = "objective.teachers.other={ part = \"events\" }".to_owned();
+    let both = RunConfig::from_toml(text, &[&settings[..], &[second]].concat());
+    let message = format!("{:#}", both.unwrap_err());
+    assert!(
+        message.contains("other and yamnet teach the same part"),
+        "{message}"
+    );
+}

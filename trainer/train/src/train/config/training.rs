@@ -1,0 +1,101 @@
+//! Optimiser, schedule, length and device of a run.
+
+use crate::range::check_range;
+use anyhow::{Context, Result};
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+/// The `[train]` table.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Decides initial weights, order of data and every augmentation.
+    pub seed: u64,
+    /// Pairs per step.
+    pub batch: usize,
+    /// Length in optimiser steps; `minutes` is used where it is 0.
+    pub steps: u64,
+    /// Length in minutes of training time.
+    pub minutes: f64,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Share of the run in which the learning rate rises from 0; it then falls along a cosine.
+    pub warmup: f64,
+    /// Decoupled weight decay, on convolutions and linear weights only.
+    pub weight_decay: f64,
+    /// Gradients longer than this are scaled down to it.
+    pub clip_norm: f64,
+    /// Share of a batch's statistics in the running ones of batch norm.
+    pub norm_momentum: f32,
+    /// A checkpoint is written this often.
+    pub checkpoint_seconds: f64,
+    /// Device that computes.
+    pub device: DeviceKind,
+}
+
+/// Device of the training steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// All cores of the processor.
+    #[default]
+    Cpu,
+    /// The first CUDA device, in a build with the feature `cuda` (`trainer/train/CUDA.md`).
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If there is no such device, or the program was built without it.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0).context(if cfg!(feature = "cuda") {
+                "train.device is cuda, and the first CUDA device cannot be opened: check that nvidia-smi \
+                 lists one and that the driver is as new as the build (trainer/train/CUDA.md), or set \
+                 train.device=cpu"
+            } else {
+                "train.device is cuda, which this program was built without: build it with `--features \
+                 cuda` (trainer/train/CUDA.md), or set train.device=cpu"
+            }),
+        }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            batch: 128,
+            steps: 0,
+            minutes: 20.0,
+            learning_rate: 2e-3,
+            warmup: 0.05,
+            weight_decay: 1e-4,
+            clip_norm: 5.0,
+            norm_momentum: 0.1,
+            checkpoint_seconds: 60.0,
+            device: DeviceKind::Cpu,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses values that are out of range.
+    pub(super) fn check(&self) -> Result<()> {
+        check_range("train.batch", self.batch as f64, 2.0, 65536.0)?;
+        check_range("train.learning_rate", self.learning_rate, 0.0, 10.0)?;
+        check_range("train.warmup", self.warmup, 0.0, 1.0)?;
+        check_range("train.weight_decay", self.weight_decay, 0.0, 10.0)?;
+        check_range("train.clip_norm", self.clip_norm, 1e-6, 1e9)?;
+        let momentum = f64::from(self.norm_momentum);
+        check_range("train.norm_momentum", momentum, 1e-4, 1.0)?;
+        if self.steps == 0 {
+            let name = "train.minutes (with train.steps = 0)";
+            check_range(name, self.minutes, 1e-3, 1e6)?;
+        }
+        Ok(())
+    }
+}
