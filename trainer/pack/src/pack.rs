@@ -72,6 +72,10 @@ pub enum PackError {
 ///
 /// Base mean, cohort and reference are measured with the packed model itself, so that centring
 /// matches what the device computes.
+///
+/// # Errors
+/// [`PackError`] if the clips give no patch or no statistics, or the quantised backbone does not fit the
+/// format.
 pub fn pack(
     graph: &Graph,
     clips: &[Vec<f32>],
@@ -140,6 +144,9 @@ fn separated(clips: &[Vec<f32>], step: usize, count: usize) -> [Vec<&Vec<f32>>; 
 }
 
 /// Patches from all over `clips`, evenly spread, as many as calibration of `graph` takes.
+///
+/// # Errors
+/// [`PackError`] if the clips give no patch, or the features of `graph` cannot be computed.
 pub fn spread_patches(graph: &Graph, clips: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, PackError> {
     let affordable = (CALIBRATION_MACS / graph.macs().max(1)) as usize;
     let count = affordable.clamp(FEWEST_PATCHES, CALIBRATION_PATCHES);

@@ -26,11 +26,17 @@ pub struct OrtBackbone {
 
 impl OrtBackbone {
     /// Loads the library, or says why that does not work. Opening a model does this by itself.
+    ///
+    /// # Errors
+    /// [`EngineError::Library`] if the library is absent, too old or another file.
     pub fn load_library() -> Result<(), EngineError> {
         environment().map(|_| ())
     }
 
     /// Opens an ONNX file that describes itself in its metadata.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the file cannot be read; also as [`Self::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
         let (model, bytes) = read_model(path.as_ref())?;
         Self::from_bytes(&bytes, &model, None)
@@ -38,6 +44,10 @@ impl OrtBackbone {
 
     /// Opens an ONNX model in memory; errors call it `model`. With `metadata`, that is used in
     /// place of the file's own (a foreign export has none).
+    ///
+    /// # Errors
+    /// [`EngineError`] if the library cannot be loaded, it cannot take the graph, or the metadata is missing
+    /// or does not fit the graph.
     pub fn from_bytes(
         bytes: &[u8],
         model: &str,

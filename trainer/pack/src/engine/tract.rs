@@ -20,6 +20,9 @@ pub struct TractBackbone {
 
 impl TractBackbone {
     /// Opens an ONNX file that describes itself in its metadata.
+    ///
+    /// # Errors
+    /// [`EngineError`] if the file cannot be read; also as [`Self::from_bytes`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EngineError> {
         let (model, bytes) = read_model(path.as_ref())?;
         Self::from_bytes(&bytes, &model, None)
@@ -27,6 +30,9 @@ impl TractBackbone {
 
     /// Opens an ONNX model in memory; errors call it `model`. With `metadata`, that is used in
     /// place of the file's own (a foreign export has none).
+    ///
+    /// # Errors
+    /// [`EngineError`] if tract cannot take the graph, or the metadata is missing or does not fit the graph.
     pub fn from_bytes(
         bytes: &[u8],
         model: &str,

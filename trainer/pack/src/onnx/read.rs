@@ -58,11 +58,17 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
 }
 
 /// Reads the metadata of an ONNX file; its graph need not be one that can be read.
+///
+/// # Errors
+/// [`ImportError`] if the bytes are no ONNX file, or an entry of the metadata cannot be read.
 pub fn read_metadata(bytes: &[u8]) -> Result<OnnxMetadata, ImportError> {
     metadata_of(&decode(bytes)?)
 }
 
 /// Returns the bytes of an ONNX file with its metadata entries replaced by `metadata`.
+///
+/// # Errors
+/// [`ImportError`] if the bytes are no ONNX file.
 pub fn with_metadata(bytes: &[u8], metadata: &OnnxMetadata) -> Result<Vec<u8>, ImportError> {
     let mut model = decode(bytes)?;
     for (key, value) in metadata.entries() {
