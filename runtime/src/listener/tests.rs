@@ -1,6 +1,6 @@
 use super::*;
 use crate::clip::embed_clip;
-use crate::fewshot::{HeadKind, Reference, StorageVec};
+use crate::fewshot::{ClassId, ClassifyError, HeadKind, Reference, StorageVec};
 use crate::space::test_space::parts;
 use crate::space::{BackboneId, EmbeddingSpace};
 use proptest::prelude::*;
