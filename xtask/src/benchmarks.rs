@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_tables_are_those_of_the_figures() {
         let document = read().unwrap();
-        let expected = with_tables(&document, &crate::figures::read().unwrap()).unwrap();
+        let expected = with_tables(&document, &crate::figures::committed().unwrap()).unwrap();
         assert!(
             document == expected,
             "runtime/BENCHMARKS.md differs from the figures: run `cargo xtask bench-firmware --board an386 --accept`"

@@ -4,6 +4,8 @@ use crate::bench_firmware::Measured;
 use crate::benchmarks::{self, Boards};
 use crate::workspace;
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -13,8 +15,37 @@ use xtask::board::Board;
 /// so that it is not lost again.
 const TOLERANCE_PERCENT: u64 = 2;
 
+/// The file of figures.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct File {
+    /// Compiler that the figures were made with: they depend on it.
+    compiler: String,
+    /// Figures by board.
+    boards: BTreeMap<String, Entry>,
+}
+
+/// Figures of a board.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Entry {
+    /// All that was measured: the tables of `runtime/BENCHMARKS.md` are made from it.
+    All(Box<Measured>),
+    /// Figures that may not grow, of a board without tables.
+    Limits(Figures),
+}
+
+impl Entry {
+    fn figures(&self) -> Figures {
+        match self {
+            Self::All(measured) => measured.figures(),
+            Self::Limits(figures) => *figures,
+        }
+    }
+}
+
 /// Figures that may not grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Figures {
     /// Instructions of a whole inference.
     pub instructions: u64,
@@ -66,8 +97,8 @@ impl Figures {
 /// Compares with the committed figures: growth is an error that says how to accept it. Returns what
 /// there is to say of figures that shrank.
 pub fn check(measured: &Measured) -> Result<String> {
-    let boards = read()?;
-    let Some(committed) = boards.get(measured.board.name()) else {
+    let file = read()?;
+    let Some(committed) = file.boards.get(measured.board.name()) else {
         bail!(
             "{} has no figures of the board {}: run `{}` and commit the file",
             path().display(),
@@ -83,11 +114,11 @@ pub fn check(measured: &Measured) -> Result<String> {
             path().display(),
             changes.grown.join("\n  ")
         );
-        if committed.compiler != measured.compiler {
+        if file.compiler != measured.compiler {
             let _ = writeln!(
                 message,
                 "The figures were made with {}, this is {}: that may be why.",
-                committed.compiler, measured.compiler
+                file.compiler, measured.compiler
             );
         }
         bail!("{message}If this is meant to be, run `{accepting}` and commit the file.");
@@ -104,16 +135,18 @@ pub fn check(measured: &Measured) -> Result<String> {
 
 /// Writes the measured figures to the file, and the tables of `runtime/BENCHMARKS.md` after them.
 pub fn accept(measured: Measured) -> Result<()> {
-    let mut boards = if path().is_file() {
+    let mut file = if path().is_file() {
         read()?
     } else {
-        Boards::new()
+        File::default()
     };
-    boards.insert(measured.board.name().to_owned(), measured);
-    let text = serde_json::to_string_pretty(&boards)? + "\n";
+    file.compiler.clone_from(&measured.compiler);
+    let name = measured.board.name().to_owned();
+    file.boards.insert(name, Entry::All(Box::new(measured)));
+    let text = serde_json::to_string_pretty(&file)? + "\n";
     fs::write(path(), text).with_context(|| path().display().to_string())?;
     eprintln!("wrote {}", path().display());
-    benchmarks::write(&boards)
+    benchmarks::write(&with_tables(file))
 }
 
 fn accepting(board: Board) -> String {
@@ -127,8 +160,23 @@ fn path() -> PathBuf {
     workspace::root().join("firmware-examples/bench/figures.json")
 }
 
-/// Reads the committed figures.
-pub fn read() -> Result<Boards> {
+/// Returns the boards that tables are made of.
+fn with_tables(file: File) -> Boards {
+    let all = file.boards.into_iter();
+    all.filter_map(|(name, entry)| match entry {
+        Entry::All(measured) => Some((name, *measured)),
+        Entry::Limits(_) => None,
+    })
+    .collect()
+}
+
+/// Reads the committed figures of the boards that tables are made of.
+#[cfg(test)]
+pub fn committed() -> Result<Boards> {
+    read().map(with_tables)
+}
+
+fn read() -> Result<File> {
     let text = fs::read_to_string(path()).with_context(|| path().display().to_string())?;
     serde_json::from_str(&text).with_context(|| path().display().to_string())
 }
