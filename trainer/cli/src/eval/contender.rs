@@ -4,7 +4,7 @@ use super::Accuracy;
 use super::tasks::TaskChoice;
 use crate::{progress, recordings, untrained};
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::DecodeCache;
+use mtslvr_audio::{DecodeCache, Samples};
 use mtslvr_evaluate::{
     ClipEmbedder, Controls, Evaluation, LoadedSet, RandomWeights, SetResult, Settings,
     evaluate_set, reference_audio,
@@ -83,7 +83,7 @@ impl Contender {
                     .clips
                     .iter(),
             )
-            .map(|clip| clip.to_vec())
+            .map(Samples::to_vec)
             .collect(),
         };
         let embedder = WaveformEmbedder::open(bytes, &name, frontend, &reference)?;

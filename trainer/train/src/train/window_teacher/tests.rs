@@ -2,7 +2,7 @@ use super::*;
 use crate::train::MetricsRow;
 use crate::train::windows::Cut;
 use mtslvr_pack::SHIPPED;
-use mtslvr_pack::engine::fitted;
+use mtslvr_pack::engine::{WaveformModel, fitted};
 use mtslvr_pack::onnx::pb;
 use prost::Message;
 
@@ -257,13 +257,34 @@ fn a_model_that_cannot_teach_a_part_is_named() {
     );
     let missing = error("gone.onnx", "embedding", 3);
     assert!(missing.contains("gone.onnx cannot be read"), "{missing}");
-    let backbone = SHIPPED[0].onnx.unwrap();
-    let file = written(folder, backbone);
-    let backbone = error(&file, "invariant", 3);
-    assert!(
-        backbone.contains("expected a waveform") && backbone.contains("teaches paths"),
-        "{backbone}"
-    );
     let file = written(folder, b"no model");
     assert!(error(&file, "embedding", 3).contains("teacher.onnx"));
+}
+
+#[test]
+fn a_backbone_teaches_a_part_by_its_name_or_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path();
+    let clips = samples(clips(4, 1000));
+    let go = AtomicBool::new(false);
+    let shipped = &SHIPPED[0];
+    let packed = folder.join("backbone.slvr");
+    std::fs::write(&packed, shipped.slvr).unwrap();
+    let heard = |file: &str| {
+        let lessons = Lessons::new(&clips, RULE, folder);
+        let mut listening = Listening {
+            heard: 0,
+            windows: 0,
+            stop: &go,
+            most: usize::MAX,
+        };
+        let targets = teacher(file, "embedding", 3).targets(&lessons, &go, &mut listening);
+        (targets.unwrap().unwrap(), listening.heard)
+    };
+    let (named, windows) = heard(shipped.name);
+    assert_eq!(named.dim(), 3);
+    assert_eq!(windows, named.windows());
+    // The same backbone has said it already, whatever it is called.
+    let (from_file, again) = heard(packed.to_str().unwrap());
+    assert_eq!((from_file.windows(), again), (named.windows(), 0));
 }
