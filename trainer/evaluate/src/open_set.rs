@@ -474,6 +474,7 @@ mod tests {
             let one = |&similarity| Answered {
                 right: true,
                 similarity,
+                plain: similarity,
                 chance: 0.0,
             };
             similarities.iter().map(one).collect()
