@@ -79,7 +79,7 @@ fn a_synthetic_set_goes_all_the_way() {
     let count = || {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     };
-    let mut engines = [trunk.clone(), trunk];
+    let mut engines = vec![trunk.clone(), trunk];
     let result = evaluate_set(&mut engines, &mut controls, &set, &settings, &count).unwrap();
     assert_eq!(counted.into_inner(), 24 * controls.rounds());
     // Patches of one synthesiser seed differ far more than their renders.
