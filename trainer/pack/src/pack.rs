@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn centres_and_reference_have_clips_of_their_own() {
         let clips: Vec<Vec<f32>> = (0..3_000).map(|i| vec![i as f32]).collect();
-        for (len, count) in [(3_000, 32), (700, 32), (512, 32), (20, 32), (4, 1)] {
+        for (len, count) in [(3_000_usize, 32), (700, 32), (512, 32), (20, 32), (4, 1)] {
             let step = len.div_ceil(STATISTICS_CLIPS);
             let [ordinary, compared] = separated(&clips[..len], step, count);
             assert!(!ordinary.is_empty() && !compared.is_empty());
