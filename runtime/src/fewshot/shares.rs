@@ -62,7 +62,7 @@ const GREATEST_LOGARITHM: f32 = 60.0;
 /// With `M = K + lambda I`, `K` the centred Gram matrix, the ridge head of all other examples is off at
 /// example `i` by `r_i / (lambda M^-1_ii - 1/m)`, where `r = (lambda M^-1 - 1 1'/m) Y` are the residuals
 /// of the head of all (Allen 1974). The likelihood of an example is the softmax of the scores that this
-/// leaves, at a temperature of [`TEMPERATURE`].
+/// leaves, at a temperature of 0.2.
 pub fn suited_to<'d>(
     metric: &Metric,
     examples: impl Iterator<Item = (u8, &'d [i8])> + Clone,

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Recordings {
     /// Samples of each recording.
     pub clips: Vec<Samples>,
+    /// The column `kind` of each recording, empty without one; no entries where there is no manifest.
+    pub kinds: Vec<String>,
     /// Groups of recordings of the same thing, by the column `same` of a manifest. Each group has two
     /// or more; no recording is in two groups.
     pub groups: Vec<Group>,
@@ -57,14 +59,17 @@ impl Recordings {
         loaded: impl IntoIterator<Item = (UnlabelledClip, Samples)>,
         manifests: Vec<Manifest>,
     ) -> Self {
-        let (mut clips, mut groups) = (Vec::new(), BTreeMap::new());
+        let (mut clips, mut kinds) = (Vec::new(), Vec::new());
+        let mut groups = BTreeMap::new();
         for (index, (clip, samples)) in loaded.into_iter().enumerate() {
             clips.push(samples);
+            let kind = clip.kind.unwrap_or_default();
+            kinds.push(kind.clone());
             if let Some((manifest, name)) = clip.same {
                 let group = groups.entry((manifest, name.clone()));
                 let group = group.or_insert_with(|| Group {
                     name,
-                    kind: clip.kind.unwrap_or_default(),
+                    kind,
                     members: Vec::new(),
                 });
                 group.members.push(Member {
@@ -76,6 +81,7 @@ impl Recordings {
         let groups = groups.into_values();
         Self {
             clips,
+            kinds,
             groups: groups.filter(|group| group.members.len() > 1).collect(),
             manifests,
         }

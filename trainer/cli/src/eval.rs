@@ -6,6 +6,11 @@ mod open_set;
 mod report;
 mod shares;
 mod tasks;
+#[cfg(feature = "train")]
+mod waveforms;
+#[cfg(not(feature = "train"))]
+#[path = "eval/no_waveforms.rs"]
+mod waveforms;
 
 use super::backbone::EngineChoice;
 use super::cache::CacheChoice;
@@ -69,13 +74,15 @@ struct Accuracy {
         num_args = 1..,
         help_heading = "Backbones",
         help = format!(
-            "Backbones to measure: each {}; or an .onnx model of waveforms [default: all shipped backbones]",
-            model_kinds()
+            "Backbones to measure: each {}{} [default: all shipped backbones]",
+            model_kinds(),
+            if cfg!(feature = "train") { "; or an .onnx model of waveforms" } else { "" }
         )
     )]
     models: Vec<ModelSource>,
     #[command(flatten, next_help_heading = "Backbones")]
     engine: EngineChoice,
+    #[cfg(feature = "train")]
     /// Recordings to level the embeddings of models of waveforms on [default: synthetic sounds]
     ///
     /// An ONNX model that takes sound at 16 kHz, [batch, samples], runs in ONNX Runtime. Its embeddings are

@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::sync::Arc;
-use weights::{Cumulative, group_weights};
+use weights::{Cumulative, group_weights, recording_weights};
 
 /// Draws of a background before noise stands in for it.
 const BACKGROUND_DRAWS: usize = 8;
@@ -33,8 +33,7 @@ const ENVIRONMENT_SEED: u64 = 0x656e_7669_726f_6e73;
 #[derive(Debug)]
 pub struct PairSource {
     recordings: Arc<Recordings>,
-    /// Running sum of the recordings' weights; a longer one is drawn more often, but less than in
-    /// proportion, so that a few long ones do not drown the rest.
+    /// Running sum of the recordings' weights.
     clips: Cumulative,
     /// The same of groups.
     groups: Cumulative,
@@ -129,7 +128,6 @@ impl PairSource {
     /// manifest's column `same` names no two recordings of one.
     pub fn new(recordings: Arc<Recordings>, config: &RunConfig) -> Result<Self> {
         let frontend = config.frontend.to_config();
-        let lengths = recordings.clips.iter().map(|clip| clip.len() as f64);
         let mut group_of = vec![None; recordings.clips.len()];
         for (index, group) in recordings.groups.iter().enumerate() {
             for member in &group.members {
@@ -137,8 +135,8 @@ impl PairSource {
             }
         }
         let source = Self {
-            clips: Cumulative::new(lengths.map(f64::sqrt)),
-            groups: Cumulative::new(group_weights(&recordings, config.pairs)),
+            clips: Cumulative::new(recording_weights(&recordings, config.data).into_iter()),
+            groups: Cumulative::new(group_weights(&recordings, config.pairs).into_iter()),
             group_of,
             data: config.data,
             pairs: config.pairs,

@@ -19,6 +19,10 @@ pub struct DataConfig {
     /// Step between views, seconds, where a teacher of a part has heard the recordings: they begin at multiples of it, or
     /// end where a recording ends.
     pub window_hop: f64,
+    /// The recordings of one kind (a manifest's column `kind`) are drawn in proportion to the sum of their
+    /// weights to this power: 1 leaves the weights as they are, the roots of lengths; 0 draws all kinds evenly.
+    /// Backgrounds are drawn by the same weights.
+    pub kind_power: f64,
 }
 
 impl Default for DataConfig {
@@ -28,6 +32,7 @@ impl Default for DataConfig {
             positive_offset: 0.5,
             synth_perturb: 0.1,
             window_hop: 0.5,
+            kind_power: 1.0,
         }
     }
 }
@@ -44,6 +49,7 @@ impl DataConfig {
             1.0,
         )?;
         check_range("data.window_hop", self.window_hop, 0.01, 3600.0)?;
+        check_range("data.kind_power", self.kind_power, 0.0, 1.0)?;
         Ok(())
     }
 }

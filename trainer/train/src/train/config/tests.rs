@@ -26,10 +26,11 @@ fn the_configuration_of_the_next_edge_s_has_the_trunk_of_its_preset() {
     let parts = config.backbone.embedding_parts().unwrap();
     let parts = parts.as_slice().iter().map(|part| (part.name, part.len));
     let expected = [
-        ("invariant", 128),
-        ("equivariant", 64),
-        ("events", 96),
-        ("speech", 96),
+        ("invariant", 96),
+        ("equivariant", 48),
+        ("events", 72),
+        ("speech", 72),
+        ("timbre", 96),
     ];
     assert_eq!(parts.collect::<Vec<_>>(), expected);
     assert!(!config.environment.is_off());

@@ -1,0 +1,84 @@
+//! Models of waveforms, which are measured beside backbones.
+
+use super::Accuracy;
+use super::contender::Subject;
+use crate::recordings;
+use anyhow::{Context, Result, ensure};
+use mtslvr_audio::{DecodeCache, Samples};
+use mtslvr_evaluate::{Controls, RandomWeights, reference_audio};
+use mtslvr_pack::engine::waveform_output;
+use mtslvr_pack::{Engine, ModelSource};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_train::train::{PRESETS, RunConfig};
+use mtslvr_train::waveform_embedder::{SAMPLE_RATE, WaveformEmbedder};
+
+/// Clips of `--reference` that embeddings are levelled on, at most.
+const REFERENCE_CLIPS: usize = 2000;
+
+/// Opens `model` if it is a model of waveforms; its embeddings are levelled on `--reference`.
+pub(super) fn open(
+    model: &ModelSource,
+    args: &Accuracy,
+    cache: &DecodeCache,
+) -> Result<Option<Subject>> {
+    let ModelSource::Path(path) = model else {
+        return Ok(None);
+    };
+    if path.extension().is_none_or(|ending| ending != "onnx") {
+        return Ok(None);
+    }
+    // Whoever opens it as a backbone says what is wrong with a file that cannot be read.
+    let Some(bytes) = std::fs::read(path)
+        .ok()
+        .filter(|bytes| waveform_output(bytes).is_some())
+    else {
+        return Ok(None);
+    };
+    let name = path.display().to_string();
+    ensure!(
+        matches!(args.engine.engine, None | Some(Engine::Ort)),
+        "{name}: a model of waveforms, which only ONNX Runtime runs; leave --engine out"
+    );
+    let frontend = controls_frontend()?;
+    let folders = &args.reference;
+    let reference: Vec<Vec<f32>> = match &folders[..] {
+        [] => reference_audio(SAMPLE_RATE),
+        _ => {
+            let recordings = recordings::load(folders, false, SAMPLE_RATE, cache)?;
+            spread(recordings.clips.iter())
+                .map(Samples::to_vec)
+                .collect()
+        }
+    };
+    let embedder = WaveformEmbedder::open(&bytes, &name, frontend, &reference)?;
+    let mut controls = Controls::new(&frontend, |_| {
+        Ok(RandomWeights::None("the model is one of waveforms"))
+    })?;
+    let levelled_on = match &folders[..] {
+        [] => "the built-in synthesiser's sounds (--reference names others)".to_owned(),
+        _ => format!("{} recordings", reference.len()),
+    };
+    controls.notes.push(format!(
+        "A model of waveforms: the mean over windows of a second, every half a second, centred, its principal \
+         directions levelled by half on {levelled_on}."
+    ));
+    Ok(Some(Subject {
+        name,
+        engine: Engine::Ort,
+        sample_rate: SAMPLE_RATE,
+        embedder: Box::new(embedder),
+        controls,
+    }))
+}
+
+/// Returns the features of the first preset, for the MFCC control beside a model that has none of its own.
+fn controls_frontend() -> Result<FrontendConfig> {
+    let preset = RunConfig::preset(PRESETS[0].0).context("the first preset")?;
+    Ok(preset.frontend.to_config())
+}
+
+/// Returns at most [`REFERENCE_CLIPS`] of `clips`, evenly spread over all.
+fn spread<T>(clips: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = T> {
+    let step = clips.len().div_ceil(REFERENCE_CLIPS).max(1);
+    clips.step_by(step)
+}
