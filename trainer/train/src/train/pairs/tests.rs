@@ -98,7 +98,6 @@ fn groups_are_drawn_by_size_and_kind_as_configured() {
     let recordings = load(directory.path());
     let weights = |settings: &[&str]| -> Vec<f64> {
         let weights = group_weights(&recordings, config(settings).pairs);
-        let weights: Vec<f64> = weights.collect();
         let sum: f64 = weights.iter().sum();
         weights.iter().map(|weight| weight / sum).collect()
     };
