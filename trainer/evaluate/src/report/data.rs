@@ -120,7 +120,7 @@ pub struct MapPoint {
 pub struct Spectrogram {
     /// Name of the sound.
     pub title: String,
-    /// A PNG as a data URI, see [`spectrogram_data_uri`].
+    /// A PNG as a data URI, see [`spectrogram_data_uri`](super::spectrogram_data_uri).
     pub image: String,
 }
 
