@@ -30,8 +30,8 @@ pub struct OperatorEffect {
     pub cosine: f64,
     /// Mean cosine of two different clips.
     pub random: f64,
-    /// Invariance by the two cosines: 1 where the operator changes nothing, 0 where a clip and its augmented self are as
-    /// unlike as two clips.
+    /// Invariance by the two cosines: 1 where the operator changes nothing, 0 where a clip and its augmented
+    /// self are as unlike as two clips. `None` where different clips are alike but for rounding.
     pub invariance: Option<f64>,
     /// Area under the ROC curve of a linear probe that tells augmented clips from clean ones, on
     /// clips that it was not fitted to: 0.5 is chance, 1 is perfect.
