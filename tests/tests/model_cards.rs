@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use xtask::document::{grouped, with_table};
 
-const BEGIN: &str = "<!-- facts -->\n";
-const END: &str = "<!-- end of facts -->\n";
+/// Name of the table in a card.
+const TABLE: &str = "facts";
 
 #[test]
 fn every_card_states_what_its_files_hold() {
@@ -18,46 +19,25 @@ fn every_card_states_what_its_files_hold() {
         let folder = folder(model.name);
         let card = folder.join("README.md");
         let text = fs::read_to_string(&card).unwrap();
-        let expected = with_facts(&text, &facts(&folder));
+        let facts = facts(&folder);
+        let expected = with_table(&text, TABLE, &facts).unwrap();
         if std::env::var_os("MTSLVR_WRITE_CARDS").is_some() {
             fs::write(&card, &expected).unwrap();
         } else {
             assert!(
                 text == expected,
                 "{}: the table of facts differs from the files; write it anew with MTSLVR_WRITE_CARDS=1 (see \
-                 tests/tests/model_cards.rs). Expected:\n{}",
-                card.display(),
-                facts(&folder)
+                 tests/tests/model_cards.rs). Expected:\n{facts}",
+                card.display()
             );
         }
     }
-}
-
-#[test]
-fn facts_are_replaced_between_their_markers() {
-    let card = format!("a\n{BEGIN}old\n{END}b\n");
-    assert_eq!(
-        with_facts(&card, "new\n"),
-        format!("a\n{BEGIN}new\n{END}b\n")
-    );
 }
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../models")
         .join(name)
-}
-
-/// Returns the card with other facts.
-///
-/// # Panics
-/// If the card has no markers.
-fn with_facts(card: &str, facts: &str) -> String {
-    let (before, rest) = card
-        .split_once(BEGIN)
-        .expect("a card has the marker of facts");
-    let (_, after) = rest.split_once(END).expect("facts have an end");
-    format!("{before}{BEGIN}{facts}{END}{after}")
 }
 
 /// Returns the table of what the model files in `folder` hold.
@@ -76,13 +56,14 @@ fn facts(folder: &Path) -> String {
         .parts
         .iter()
         .map(|part| {
-            let macs = grouped(part.macs as usize);
+            let macs = grouped(part.macs);
             format!(
                 "`{}` {} values, share {:.2}, {macs} multiply-accumulates",
                 part.name, part.len, part.share
             )
         })
         .collect();
+    let arena = model.ram.arena.expect("a packed model has a plan");
     let rows = [
         (
             "SHA-256 of `model.onnx`",
@@ -93,15 +74,18 @@ fn facts(folder: &Path) -> String {
         ("parts", parts.join("; ")),
         (
             "work for a second of sound, all parts",
-            format!("{} multiply-accumulates", grouped(model.macs as usize)),
+            format!("{} multiply-accumulates", grouped(model.macs)),
         ),
-        ("flash", format!("{} bytes", grouped(model.file_bytes))),
+        (
+            "flash",
+            format!("{} bytes", grouped(model.file_bytes as u64)),
+        ),
         (
             "RAM",
             format!(
                 "arena {} bytes, buffer for a clip {} bytes",
-                grouped(model.ram.arena.expect("a packed model has a plan")),
-                grouped(model.ram.clip_buffer)
+                grouped(arena as u64),
+                grouped(model.ram.clip_buffer as u64)
             ),
         ),
     ];
@@ -117,17 +101,4 @@ fn identity(model: &Inspection) -> &str {
     let hash = model.hash.as_ref().expect("a packed model has a hash");
     assert!(hash.verified);
     &hash.stated
-}
-
-/// Returns a number with commas between thousands.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

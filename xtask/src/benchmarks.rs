@@ -1,7 +1,6 @@
 //! The tables of microcontrollers in `runtime/BENCHMARKS.md`, made from the committed figures.
 
 use crate::bench_firmware::{Layer, Measured, memory_rows};
-use crate::document::{grouped, with_table};
 use crate::workspace;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -9,6 +8,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use xtask::board::Board;
+use xtask::document::{grouped, with_table};
 
 /// Head whose work the first table gives.
 const HEAD: &str = "ridge";

@@ -3,7 +3,6 @@
 mod aarch64;
 mod bench_firmware;
 mod benchmarks;
-mod document;
 mod elf;
 mod embedded;
 mod figures;

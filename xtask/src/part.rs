@@ -1,12 +1,12 @@
 //! The microcontrollers of real boards: their firmwares are built, and must fit.
 
-use crate::document::{grouped, with_table};
 use crate::embedded::{self, Toolchain};
 use crate::{elf, process, workspace};
 use anyhow::{Context, Result, ensure};
 use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
+use xtask::document::{grouped, with_table};
 
 /// A microcontroller that there is a firmware for.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub struct Part {
     rustflags: &'static str,
     /// Bytes of flash on its board.
     flash: u64,
-    /// Of those, the bytes that are for the profile.
+    /// Bytes of flash that hold the profile.
     store: u64,
     /// Bytes of RAM.
     ram: u64,
@@ -53,11 +53,11 @@ const LEAST_STACK: u64 = 24 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     part: Part,
-    /// Of flash, the model included.
+    /// Bytes of flash, the model included.
     flash: u64,
-    /// Of the model.
+    /// Bytes of the model.
     model: u64,
-    /// Of RAM, for statics.
+    /// Bytes of RAM for statics.
     ram: u64,
 }
 

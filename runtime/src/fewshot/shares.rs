@@ -28,7 +28,7 @@ pub enum Shares {
 
 impl Shares {
     /// Returns the choice where nobody makes one: [`Self::Task`] if `metric` compares more than two parts.
-    /// What one or two parts gain is not worth the work on a device.
+    /// With one or two parts the gain is not worth the work on a device.
     pub fn default_for(metric: &Metric) -> Self {
         match metric.shares().iter().filter(|share| **share > 0.0).count() {
             0..=2 => Self::Packed,

@@ -1,8 +1,8 @@
 //! The figures as tables in Markdown, as `cargo xtask bench-firmware` prints them.
 
 use super::{Layer, Measured};
-use crate::document::grouped;
 use std::fmt;
+use xtask::document::grouped;
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

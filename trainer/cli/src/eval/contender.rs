@@ -15,13 +15,13 @@ use mtslvr_runtime::backbone::Backbone;
 pub(super) struct Subject {
     /// Its name in tables.
     pub(super) name: String,
-    /// What runs it.
+    /// Engine that runs it.
     pub(super) engine: Engine,
     /// Rate at which it takes clips, Hz.
     pub(super) sample_rate: u32,
-    /// What makes its embeddings.
+    /// Makes its embeddings.
     pub(super) embedder: Box<dyn ClipEmbedder>,
-    /// What it is measured beside.
+    /// Controls that answer the same tasks.
     pub(super) controls: Controls,
 }
 

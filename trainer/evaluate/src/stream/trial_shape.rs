@@ -3,7 +3,7 @@
 use super::cast::CastShape;
 use super::compose::Scenery;
 
-/// What is heard in a stream, over which background, and where its sounds are taught.
+/// Sounds of a stream, the background under them, and where the sounds are enrolled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrialShape {
     /// Sounds.
