@@ -91,6 +91,16 @@ pub struct Settings {
 /// Whatever makes an embedding of each clip of a set: a backbone, as often as there are threads, or a
 /// model of waveforms.
 pub trait ClipEmbedder: std::fmt::Debug {
+    /// Embeds `clips`. `progress` is called once a clip.
+    ///
+    /// # Errors
+    /// The first failure, with the index of its clip.
+    fn embed(
+        &mut self,
+        clips: &[Vec<f32>],
+        progress: &(dyn Fn() + Sync),
+    ) -> Result<ClipFeatures, (usize, anyhow::Error)>;
+
     /// Embeds the clips of `set` and keeps the chosen parts. `progress` is called once a clip.
     ///
     /// # Errors
@@ -100,7 +110,18 @@ pub trait ClipEmbedder: std::fmt::Debug {
         set: &LoadedSet,
         choice: &FeatureChoice,
         progress: &(dyn Fn() + Sync),
-    ) -> Result<ClipFeatures>;
+    ) -> Result<ClipFeatures> {
+        let features = self.embed(&set.clips, progress).map_err(|(clip, error)| {
+            let class = &set.classes[set.candidates[clip].class];
+            anyhow!(
+                "set `{}`: a clip of class `{class}` cannot be embedded: {error}",
+                set.name
+            )
+        })?;
+        features
+            .choose(choice)
+            .map_err(|error| anyhow!("--parts {choice}: {error}"))
+    }
 }
 
 impl<B> ClipEmbedder for Vec<B>
@@ -108,13 +129,12 @@ where
     B: Backbone + Send + std::fmt::Debug,
     B::Error: Send,
 {
-    fn features(
+    fn embed(
         &mut self,
-        set: &LoadedSet,
-        choice: &FeatureChoice,
+        clips: &[Vec<f32>],
         progress: &(dyn Fn() + Sync),
-    ) -> Result<ClipFeatures> {
-        model_features(self, set, choice, progress)
+    ) -> Result<ClipFeatures, (usize, anyhow::Error)> {
+        embed_clips(self, clips, progress).map_err(|(clip, error)| (clip, anyhow!("{error}")))
     }
 }
 
@@ -234,26 +254,4 @@ pub fn evaluate_set(
         random: random.map(|r| r.mean),
         random_ci95: random.map(|r| r.ci95),
     })
-}
-
-fn model_features<B>(
-    engines: &mut [B],
-    set: &LoadedSet,
-    choice: &FeatureChoice,
-    progress: &(dyn Fn() + Sync),
-) -> Result<ClipFeatures>
-where
-    B: Backbone + Send,
-    B::Error: Send,
-{
-    let features = embed_clips(engines, &set.clips, progress).map_err(|(clip, error)| {
-        let class = &set.classes[set.candidates[clip].class];
-        anyhow!(
-            "set `{}`: a clip of class `{class}` cannot be embedded: {error}",
-            set.name
-        )
-    })?;
-    features
-        .choose(choice)
-        .map_err(|error| anyhow!("--parts {choice}: {error}"))
 }

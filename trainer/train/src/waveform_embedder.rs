@@ -2,8 +2,8 @@
 
 use crate::net::Levelling;
 use crate::train::WindowRule;
-use anyhow::{Context, Result, anyhow, ensure};
-use mtslvr_evaluate::{ClipEmbedder, ClipFeatures, FeatureChoice, LoadedSet};
+use anyhow::{Context, Result, ensure};
+use mtslvr_evaluate::{ClipEmbedder, ClipFeatures};
 use mtslvr_pack::engine::{EngineError, WaveformModel, waveform_output};
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
@@ -11,9 +11,6 @@ use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, OwnedSpace, Part, Parts}
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 use std::sync::Mutex;
-
-/// Sample rate that the models are fed at, Hz.
-pub const SAMPLE_RATE: u32 = 16_000;
 
 /// Seconds of sound in a window.
 const WINDOW_SECONDS: f64 = 1.0;
@@ -39,7 +36,7 @@ pub struct WaveformEmbedder {
 }
 
 impl WaveformEmbedder {
-    /// Opens an ONNX file whose embeddings are levelled over the clips of `reference`, at [`SAMPLE_RATE`].
+    /// Opens an ONNX file whose embeddings are levelled over the clips of `reference`, at [`WaveformModel::SAMPLE_RATE`].
     /// Errors call it `model`; `frontend` is that of the controls beside it.
     ///
     /// # Errors
@@ -54,7 +51,7 @@ impl WaveformEmbedder {
         let output = waveform_output(bytes).with_context(|| {
             format!("{model}: not a model of waveforms: expected one input, [batch, samples]")
         })?;
-        let samples = (WINDOW_SECONDS * f64::from(SAMPLE_RATE)) as usize;
+        let samples = (WINDOW_SECONDS * f64::from(WaveformModel::SAMPLE_RATE)) as usize;
         let rule = WindowRule {
             samples,
             hop: samples / 2,
@@ -96,27 +93,19 @@ impl WaveformEmbedder {
 }
 
 impl ClipEmbedder for WaveformEmbedder {
-    fn features(
+    fn embed(
         &mut self,
-        set: &LoadedSet,
-        choice: &FeatureChoice,
+        clips: &[Vec<f32>],
         progress: &(dyn Fn() + Sync),
-    ) -> Result<ClipFeatures> {
-        let said =
-            hear_all(&self.models, self.rule, &set.clips, progress).map_err(|(clip, error)| {
-                let class = &set.classes[set.candidates[clip].class];
-                anyhow!("set `{}`: a clip of class `{class}`: {error}", set.name)
-            })?;
-        let embedded = self
-            .levelling
-            .project(self.levelling.centre(said.view()).view());
-        let features = ClipFeatures {
+    ) -> Result<ClipFeatures, (usize, anyhow::Error)> {
+        let said = hear_all(&self.models, self.rule, clips, progress)
+            .map_err(|(clip, error)| (clip, error.into()))?;
+        let centred = self.levelling.centre(said.view());
+        let embedded = self.levelling.project(centred.view());
+        Ok(ClipFeatures {
             space: self.space.clone(),
             rows: embedded.iter().map(|&value| value as f32).collect(),
-        };
-        features
-            .choose(choice)
-            .map_err(|error| anyhow!("--parts {choice}: {error}"))
+        })
     }
 }
 
@@ -175,7 +164,7 @@ mod tests {
     use super::*;
     use crate::train::RunConfig;
     use crate::train::window_teacher::tests::{clips, model};
-    use mtslvr_evaluate::Candidate;
+    use mtslvr_evaluate::{Candidate, FeatureChoice, LoadedSet};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn frontend() -> FrontendConfig {

@@ -6,11 +6,14 @@ use crate::recordings;
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::{DecodeCache, Samples};
 use mtslvr_evaluate::{Controls, RandomWeights, reference_audio};
-use mtslvr_pack::engine::waveform_output;
+use mtslvr_pack::engine::{WaveformModel, waveform_output};
 use mtslvr_pack::{Engine, ModelSource};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_train::train::{PRESETS, RunConfig};
-use mtslvr_train::waveform_embedder::{SAMPLE_RATE, WaveformEmbedder};
+use mtslvr_train::waveform_embedder::WaveformEmbedder;
+
+/// Sample rate that the models take, Hz.
+const SAMPLE_RATE: u32 = WaveformModel::SAMPLE_RATE;
 
 /// Clips of `--reference` that embeddings are levelled on, at most.
 const REFERENCE_CLIPS: usize = 2000;

@@ -31,6 +31,9 @@ pub struct WaveformModel {
 }
 
 impl WaveformModel {
+    /// Sample rate of the waveforms, Hz.
+    pub const SAMPLE_RATE: u32 = 16_000;
+
     /// Opens a model in memory for windows of `window` samples and its output `output`; errors call it
     /// `model`. Runs it once on silence to learn the number of values.
     ///

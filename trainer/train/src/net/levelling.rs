@@ -1,10 +1,16 @@
 //! Principal directions of vectors, their deviations levelled.
 
 use super::leading_eigen;
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Share of the largest variance that is added to each: directions with next to none are not blown up.
-pub(crate) const RIDGE: f64 = 1e-3;
+const RIDGE: f64 = 1e-3;
+
+/// Returns what levels directions with these variances, largest first: `(v + RIDGE v_1)^(-exponent/2)`.
+pub(super) fn scales(variances: ArrayView1<'_, f64>, exponent: f64) -> Array1<f64> {
+    let ridge = RIDGE * variances[0].max(f64::MIN_POSITIVE);
+    variances.mapv(|v| (v.max(0.0) + ridge).powf(-exponent / 2.0))
+}
 
 /// `y = diag(v + RIDGE v_1)^(-w/2) V^T (x - mean)`: of the covariance of vectors, `V` are the principal
 /// directions that are kept, `v` their variances, and `w` is the exponent of levelling.
@@ -37,11 +43,9 @@ impl Levelling {
             return None;
         }
         let (variances, directions) = leading_eigen(covariance, dim);
-        let ridge = RIDGE * variances[0];
-        let scales = variances.mapv(|v| (v.max(0.0) + ridge).powf(-exponent / 2.0));
         Some(Self {
             mean,
-            projection: directions * &scales,
+            projection: directions * &scales(variances.view(), exponent),
             carried: variances.sum() / variance,
         })
     }

@@ -1,7 +1,7 @@
 //! Embeddings from features: principal directions, their deviations levelled.
 
 use super::eigen::symmetric_eigen;
-use super::levelling::RIDGE;
+use super::levelling::scales;
 use super::parameters::{Buffer, Parameters};
 use candle_core::{Result, Tensor};
 use ndarray::{Array1, Array2, Axis};
@@ -67,10 +67,9 @@ impl Whitening {
         centred -= &mean;
         let covariance = centred.t().dot(&centred) / rows.len() as f64;
         let (variances, directions) = symmetric_eigen(covariance);
-        let ridge = RIDGE * variances[0].max(f64::MIN_POSITIVE);
+        let scales = scales(variances.view(), exponent);
         let levelled = Array2::from_shape_fn((self.dim, self.inputs), |(row, i)| {
-            let variance = variances[row].max(0.0) + ridge;
-            directions[[i, row]] * variance.powf(-exponent / 2.0)
+            directions[[i, row]] * scales[row]
         });
         let weight = cosine_transform(self.dim).dot(&levelled);
         let bias: Array1<f64> = -weight.dot(&mean);

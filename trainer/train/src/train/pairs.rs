@@ -135,8 +135,8 @@ impl PairSource {
             }
         }
         let source = Self {
-            clips: Cumulative::new(recording_weights(&recordings, config.data).into_iter()),
-            groups: Cumulative::new(group_weights(&recordings, config.pairs).into_iter()),
+            clips: Cumulative::new(recording_weights(&recordings, config.data)),
+            groups: Cumulative::new(group_weights(&recordings, config.pairs)),
             group_of,
             data: config.data,
             pairs: config.pairs,

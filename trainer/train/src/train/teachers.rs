@@ -9,12 +9,13 @@ use super::windows::{Cut, WindowRule};
 use crate::ssl::{Subject, Taught};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::Samples;
+use mtslvr_pack::engine::WaveformModel;
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Sample rate that models of waveforms hear, Hz.
-pub(super) const WAVEFORM_RATE: u32 = 16_000;
+/// Sample rate that teachers of parts hear, Hz.
+pub(super) const WAVEFORM_RATE: u32 = WaveformModel::SAMPLE_RATE;
 
 /// Something to learn from.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ pub(super) struct Cumulative {
 
 impl Cumulative {
     /// Weighs each index.
-    pub(super) fn new(weights: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn new(weights: impl IntoIterator<Item = f64>) -> Self {
         let mut sum = 0.0;
-        let sums = weights.map(|weight| {
+        let sums = weights.into_iter().map(|weight| {
             sum += weight;
             sum
         });

@@ -95,6 +95,15 @@ struct Listening<'s> {
     most: usize,
 }
 
+fn listening(stop: &AtomicBool, most: usize) -> Listening<'_> {
+    Listening {
+        heard: 0,
+        windows: 0,
+        stop,
+        most,
+    }
+}
+
 impl Observer for Listening<'_> {
     fn step(&mut self, _done: f64, _row: &MetricsRow) {}
     fn hearing(&mut self, _teacher: &str, heard: usize, windows: usize) {
@@ -170,12 +179,6 @@ fn interrupt_and_go_on() {
     // A clip that is there twice is heard once; an empty one is not heard.
     clips.extend([clips[19].clone(), Vec::new()]);
     let clips = samples(clips);
-    let listening = |stop, most| Listening {
-        heard: 0,
-        windows: 0,
-        stop,
-        most,
-    };
     let go = AtomicBool::new(false);
     let folders = ["whole", "parts"].map(|name| directory.path().join(name));
     let lessons = folders
@@ -238,12 +241,7 @@ fn a_model_that_cannot_teach_a_part_is_named() {
     let go = AtomicBool::new(false);
     let error = |file: &str, output: &str, dim: usize| {
         let lessons = Lessons::new(&clips, RULE, folder);
-        let mut listening = Listening {
-            heard: 0,
-            windows: 0,
-            stop: &go,
-            most: usize::MAX,
-        };
+        let mut listening = listening(&go, usize::MAX);
         let targets = teacher(file, output, dim).targets(&lessons, &go, &mut listening);
         format!("{:#}", targets.unwrap_err())
     };
@@ -272,12 +270,7 @@ fn a_backbone_teaches_a_part_by_its_name_or_its_file() {
     std::fs::write(&packed, shipped.slvr).unwrap();
     let heard = |file: &str| {
         let lessons = Lessons::new(&clips, RULE, folder);
-        let mut listening = Listening {
-            heard: 0,
-            windows: 0,
-            stop: &go,
-            most: usize::MAX,
-        };
+        let mut listening = listening(&go, usize::MAX);
         let targets = teacher(file, "embedding", 3).targets(&lessons, &go, &mut listening);
         (targets.unwrap().unwrap(), listening.heard)
     };
