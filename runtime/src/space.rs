@@ -223,9 +223,12 @@ impl<'m> EmbeddingSpace<'m> {
     /// Adds directions of ordinary sounds, or takes them away. The reference must have been measured
     /// with the same ones.
     ///
-    /// Returns `None` if a direction is not as long as an embedding.
+    /// Returns `None` if a direction is not as long as an embedding, or has weights of other parts.
     pub fn with_cohort(self, cohort: Option<Cohort<'m>>) -> Option<Self> {
-        let fits = cohort.is_none_or(|cohort| cohort.dim() == self.dim());
+        let parts = self.parts.as_slice().len();
+        let fits = cohort.is_none_or(|cohort| {
+            cohort.dim() == self.dim() && [0, parts].contains(&cohort.weights_of(0).len())
+        });
         fits.then_some(Self { cohort, ..self })
     }
 
@@ -281,6 +284,9 @@ impl<'m> EmbeddingSpace<'m> {
             cohort: self
                 .cohort
                 .map_or(Vec::new(), |cohort| cohort.as_slice().to_vec()),
+            cohort_weights: self
+                .cohort
+                .map_or(Vec::new(), |cohort| cohort.weights().to_vec()),
         }
     }
 }
@@ -297,6 +303,8 @@ pub struct OwnedSpace {
     reference: Reference,
     /// Directions of the cohort, one after the other; empty for none.
     cohort: Vec<i8>,
+    /// Rows of weights of the parts, one for each direction; empty for none.
+    cohort_weights: Vec<u8>,
 }
 
 #[cfg(feature = "std")]
@@ -325,7 +333,10 @@ impl OwnedSpace {
             parts,
             base_mean: &self.base_mean,
             reference: self.reference,
-            cohort: Cohort::new(&self.cohort, self.base_mean.len()),
+            cohort: Cohort::new(&self.cohort, self.base_mean.len()).map(|cohort| {
+                let weighted = cohort.with_weights(&self.cohort_weights, self.parts.len());
+                weighted.unwrap_or(cohort)
+            }),
         }
     }
 }

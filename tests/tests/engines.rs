@@ -119,7 +119,7 @@ fn check(case: &Case) -> Result<()> {
         spec,
         weights: &weights,
         frontend: &frontend,
-        clips: &clips[..24],
+        audio: &clips[..24].to_vec().into(),
         cohort: 0,
         name: case.name,
         provenance: "seeded random weights, for tests",

@@ -107,6 +107,7 @@ impl Layer {
             base_mean: vec![0.0; to],
             reference: None,
             cohort: Vec::new(),
+            cohort_weights: Vec::new(),
             version_counter: None,
         })
     }

@@ -307,7 +307,7 @@ impl<'b> Learner<'b> {
             Shares::Packed => packed,
             Shares::Task => {
                 let labelled = labels.iter().copied().zip(rows.clone());
-                let metric = suited_to(&packed, labelled, self.kind.penalty(), gram);
+                let metric = suited_to(&packed, cohort, labelled, self.kind.penalty(), gram);
                 metric.gram(rows, gram)?;
                 metric
             }

@@ -1,4 +1,4 @@
-//! How ordinary a sound is: its similarity to a cohort.
+//! Compares a sound with a cohort: how ordinary it is, and which direction is most like it.
 
 use super::Metric;
 use crate::model::Cohort;
@@ -25,6 +25,20 @@ impl Metric {
         let count = cohort.len().min(NEAREST);
         nearest.iter().take(count).sum::<f32>() / count as f32
     }
+
+    /// Returns the index of the direction of `cohort` that is most like `query`, the first of equals.
+    ///
+    /// It takes `3 len dim` multiply-accumulates of int8 values.
+    pub fn nearest(&self, cohort: &Cohort<'_>, query: &[i8]) -> usize {
+        let (mut index, mut best) = (0, f32::NEG_INFINITY);
+        for (at, direction) in cohort.iter().enumerate() {
+            let similarity = self.similarity(direction, query);
+            if similarity > best {
+                (index, best) = (at, similarity);
+            }
+        }
+        index
+    }
 }
 
 #[cfg(test)]
@@ -42,6 +56,15 @@ mod tests {
         assert_eq!(level(&[127, 0], &[127, 0]), 1.0);
         assert_eq!(level(&[127, 0, 0, 127], &[127, 0]), 0.5);
         assert_eq!(level(&[127, 0, -127, 0], &[127, 0]), 0.0);
+    }
+
+    #[test]
+    fn the_first_of_equals_is_the_nearest() {
+        let metric = Metric::new(&parts(&[2]));
+        let cohort = Cohort::new(&[127, 0, 0, 127, 0, 127], 2).unwrap();
+        assert_eq!(metric.nearest(&cohort, &[20, 127]), 1);
+        assert_eq!(metric.nearest(&cohort, &[127, -20]), 0);
+        assert_eq!(metric.nearest(&cohort, &[0, 0]), 0);
     }
 
     proptest! {

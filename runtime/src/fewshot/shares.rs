@@ -2,6 +2,7 @@
 
 use super::Metric;
 use super::linalg::{centre_gram, cholesky, solve_factored};
+use crate::model::Cohort;
 use crate::space::MAX_PARTS;
 
 /// Chooses how much each part of an embedding counts when a head tells the classes apart.
@@ -13,12 +14,15 @@ use crate::space::MAX_PARTS;
 pub enum Shares {
     /// The shares packed with the backbone.
     Packed,
-    /// Shares chosen at each fit from the examples of the classes: those with which the examples are
-    /// recognised when they are left out one at a time.
+    /// Shares chosen at each fit from the examples of the classes.
     ///
-    /// The grid is every part alone, the packed shares, and points between. A choice is soft: the
-    /// mean of the grid, weighted by the likelihood of each point. Classes with one example say nothing;
-    /// where there is no class with two, the packed shares remain. The shares depend on the examples
+    /// First by the kind of sound: the mean of the weights that the cohort has at the direction nearest to
+    /// each example ([`Cohort::weights_of`]), learnt on sounds that were recorded more than once. Without such
+    /// weights these are the packed shares. Then by the task itself, where a class has two examples: the
+    /// shares with which the examples are recognised when they are left out one at a time.
+    ///
+    /// The grid is every part alone, the shares by kind, and points between. A choice is soft: the
+    /// mean of the grid, weighted by the likelihood of each point. The shares depend on the examples
     /// that take part alone, so they need not be stored.
     ///
     /// A fit takes at most `3 (3 p + 1) m^2 / 2` times the values of an embedding in multiply-accumulates
@@ -55,9 +59,9 @@ const GREATEST_LOGARITHM: f32 = 60.0;
 /// Returns the metric whose shares suit the task ([`Shares::Task`]), for examples with their labels, which
 /// come in order.
 ///
-/// `metric` holds the packed shares, `gram` is room for the square of the number of examples, and
-/// `lambda` is the penalty of the ridge head that judges. Where the room is too short, or `lambda` is no
-/// penalty, the packed shares remain.
+/// `metric` holds the packed shares, `cohort` the weights of kinds of sound, `gram` is room for the square
+/// of the number of examples, and `lambda` is the penalty of the ridge head that judges. Where the room is
+/// too short, or `lambda` is no penalty, the shares by kind remain.
 ///
 /// With `M = K + lambda I`, `K` the centred Gram matrix, the ridge head of all other examples is off at
 /// example `i` by `r_i / (lambda M^-1_ii - 1/m)`, where `r = (lambda M^-1 - 1 1'/m) Y` are the residuals
@@ -65,10 +69,12 @@ const GREATEST_LOGARITHM: f32 = 60.0;
 /// leaves, at a temperature of 0.2.
 pub fn suited_to<'d>(
     metric: &Metric,
+    cohort: Option<Cohort<'_>>,
     examples: impl Iterator<Item = (u8, &'d [i8])> + Clone,
     lambda: f32,
     gram: &mut [f32],
 ) -> Metric {
+    let metric = &by_kind(metric, cohort, examples.clone().map(|(_, example)| example));
     let step = examples.clone().count().div_ceil(MOST_EXAMPLES).max(1);
     let judged = examples.step_by(step);
     let mut labels = [0; MOST_EXAMPLES];
@@ -109,8 +115,33 @@ pub fn suited_to<'d>(
     metric.with_shares(&mean.map(|sum| sum / total))
 }
 
-/// Returns the points of the grid: the packed shares, and of each part with a share those between them and
-/// that part alone. A backbone that compares by one part alone has no choice.
+/// Returns the metric whose shares are the mean of the weights at the direction of `cohort` nearest to each
+/// example, each row of weights by its sum. Without weights, or without examples, it is `metric`.
+fn by_kind<'d>(
+    metric: &Metric,
+    cohort: Option<Cohort<'_>>,
+    examples: impl Iterator<Item = &'d [i8]>,
+) -> Metric {
+    let Some(cohort) = cohort.filter(|cohort| !cohort.weights().is_empty()) else {
+        return *metric;
+    };
+    let (mut shares, mut count) = ([0.0; MAX_PARTS], 0.0);
+    for example in examples {
+        let weights = cohort.weights_of(metric.nearest(&cohort, example));
+        let sum: f32 = weights.iter().map(|&weight| f32::from(weight)).sum();
+        for (share, &weight) in shares.iter_mut().zip(weights) {
+            *share += f32::from(weight) / sum;
+        }
+        count += 1.0;
+    }
+    if count == 0.0 {
+        return *metric;
+    }
+    metric.with_shares(&shares.map(|share| share / count))
+}
+
+/// Returns the points of the grid: the shares of `metric`, and of each part with a share those between them
+/// and that part alone. A backbone that compares by one part alone has no choice.
 fn grid(metric: &Metric) -> impl Iterator<Item = [f32; MAX_PARTS]> {
     let packed = metric.shares();
     let in_use = move |part: &usize| packed[*part] > 0.0;

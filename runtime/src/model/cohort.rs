@@ -1,12 +1,16 @@
 //! Directions of ordinary sounds, packed with a model. A query is compared with them as well as with
 //! the sounds that were taught.
 
-/// Directions of ordinary sounds: int8, as [`crate::fewshot::direction`] makes them.
+/// Directions of ordinary sounds: int8, as [`crate::fewshot::direction`] makes them. Each may say how much
+/// the parts of an embedding should count when sounds near it are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Cohort<'a> {
     directions: &'a [i8],
     dim: usize,
+    /// Rows of `parts` weights, one for each direction; empty if there are none.
+    weights: &'a [u8],
+    parts: usize,
 }
 
 impl<'a> Cohort<'a> {
@@ -14,7 +18,36 @@ impl<'a> Cohort<'a> {
     /// is one.
     pub fn new(directions: &'a [i8], dim: usize) -> Option<Self> {
         let whole = directions.len().checked_rem(dim) == Some(0);
-        (whole && !directions.is_empty()).then_some(Self { directions, dim })
+        (whole && !directions.is_empty()).then_some(Self {
+            directions,
+            dim,
+            weights: &[],
+            parts: 0,
+        })
+    }
+
+    /// Adds weights of the parts that suit sounds near each direction: a row of `parts` for each, one row
+    /// after the other. `None` unless there is one row for each direction and none is all zeros.
+    pub fn with_weights(self, weights: &'a [u8], parts: usize) -> Option<Self> {
+        let fits = parts > 0 && self.len().checked_mul(parts) == Some(weights.len());
+        let counts = |row: &[u8]| row.iter().any(|&weight| weight > 0);
+        (fits && weights.chunks_exact(parts).all(counts)).then_some(Self {
+            weights,
+            parts,
+            ..self
+        })
+    }
+
+    /// Returns the weights of the parts, a row for each direction; empty if there are none.
+    pub fn weights(&self) -> &'a [u8] {
+        self.weights
+    }
+
+    /// Returns the weights of the parts at direction `index`; empty if there are none.
+    pub fn weights_of(&self, index: usize) -> &'a [u8] {
+        let from = index.saturating_mul(self.parts);
+        let row = from..from.saturating_add(self.parts);
+        self.weights.get(row).unwrap_or(&[])
     }
 
     /// Returns the number of directions, at least 1.
@@ -58,5 +91,23 @@ mod tests {
         assert_eq!((cohort.len(), cohort.dim()), (2, 2));
         assert_eq!(cohort.get(1), Some(&values[2..]));
         assert_eq!(cohort.get(2), None);
+    }
+
+    #[test]
+    fn every_direction_has_a_row_of_weights_or_none_has() {
+        let cohort = Cohort::new(&[1, 2, 3, 4], 2).unwrap();
+        assert_eq!(cohort.weights_of(0), []);
+        for (weights, parts) in [
+            (&[1, 2, 3][..], 2),
+            (&[], 0),
+            (&[1, 2], 2),
+            (&[1, 0, 0, 0], 2),
+        ] {
+            assert_eq!(cohort.with_weights(weights, parts), None, "{weights:?}");
+        }
+        let weighted = cohort.with_weights(&[1, 0, 2, 3], 2).unwrap();
+        assert_eq!(weighted.weights_of(1), [2, 3]);
+        assert_eq!(weighted.weights_of(2), []);
+        assert_eq!(weighted.weights_of(usize::MAX), []);
     }
 }

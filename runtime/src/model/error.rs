@@ -87,10 +87,10 @@ pub enum OpenError {
         part: u16,
     },
     /// Base mean or reference are not made of finite numbers in their ranges and order, or the cohort not
-    /// of directions.
+    /// of directions, or no part has a weight at one of them.
     #[error(
         "base mean or reference holds a number that is not finite, in range and in order, or the cohort \
-         a direction whose parts do not peak at 127"
+         a direction whose parts do not peak at 127 or have no weight"
     )]
     Statistics,
     /// No operators, or more than [`MAX_OPS`].

@@ -69,6 +69,10 @@ fn cohort(dim: usize) -> Vec<i8> {
         .collect()
 }
 
+fn cohort_weights(parts: usize) -> Vec<u8> {
+    (1..=3 * parts).map(|i| 40 * i as u8).collect()
+}
+
 fn plain() -> AlignedBytes {
     build(&network(Plan::SMALL, 41)).unwrap()
 }
@@ -77,6 +81,7 @@ fn full() -> AlignedBytes {
     let mut spec = network(Plan::SMALL, 41);
     spec.reference = Some(reference());
     spec.cohort = cohort(spec.base_mean.len());
+    spec.cohort_weights = cohort_weights(spec.parts.len());
     spec.version_counter = Some(0x0102_0304_0506_0708);
     let unknown = Section {
         kind: 0x7FFF,
@@ -116,6 +121,12 @@ fn sections_that_a_file_may_have_are_read() {
     assert_eq!(directions.as_slice(), cohort(dim));
     assert_eq!(directions.get(2), Some(&cohort(dim)[2 * dim..]));
     assert_eq!(directions.get(3), None);
+    let parts = model.space().parts().as_slice().len();
+    assert_eq!(directions.weights(), cohort_weights(parts));
+    assert_eq!(
+        directions.weights_of(2),
+        &cohort_weights(parts)[2 * parts..]
+    );
 
     let file = read(PLAIN);
     let model = Model::open(&file).unwrap();

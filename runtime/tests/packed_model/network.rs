@@ -298,6 +298,7 @@ pub fn network(plan: Plan, seed: u64) -> ModelSpec {
         base_mean: (0..dim).map(|_| random.unit()).collect(),
         reference: None,
         cohort: Vec::new(),
+        cohort_weights: Vec::new(),
         version_counter: None,
     };
     calibrate(&mut spec);

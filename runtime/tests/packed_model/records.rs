@@ -199,6 +199,26 @@ fn embeddings_that_cannot_be() {
         seal(&mut file);
         assert_eq!(Model::open(&file).unwrap_err(), E::SectionLen(S::Cohort));
     }
+    // Weights of fewer parts than there are, and a direction near which none has any.
+    let mut spec = network(SMALL, 21);
+    let parts = spec.parts.len();
+    spec.cohort = vec![127; 2 * spec.base_mean.len()];
+    spec.cohort_weights = vec![1; 2 * parts];
+    let file = build(&spec).unwrap();
+    let cohort = Model::open(&file).unwrap().cohort().unwrap();
+    assert_eq!(cohort.weights(), spec.cohort_weights);
+    let mut fewer = build(&spec).unwrap();
+    let record = contents::<{ field::cohort::LEN }>(&mut fewer, S::Cohort, 0);
+    field::cohort::PARTS.set(record, parts as u16 - 1);
+    seal(&mut fewer);
+    assert_eq!(Model::open(&fewer).unwrap_err(), E::SectionLen(S::Cohort));
+    let mut none = build(&spec).unwrap();
+    for part in 0..parts {
+        let at = field::cohort::LEN + spec.cohort.len() + part;
+        *contents::<1>(&mut none, S::Cohort, at) = [0];
+    }
+    seal(&mut none);
+    assert_eq!(Model::open(&none).unwrap_err(), E::Statistics);
     // A part without its peak, and a value beyond it.
     for value in [126, -128] {
         let mut spec = network(SMALL, 21);

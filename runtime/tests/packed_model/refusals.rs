@@ -47,6 +47,14 @@ fn lists_of_the_wrong_length() {
         error.to_string(),
         "model: cohort has 47 entries, 46 expected"
     );
+    let error = refusal(|spec| {
+        spec.cohort = vec![127; 46];
+        spec.cohort_weights = vec![1; 2 * spec.parts.len() + 1];
+    });
+    assert!(
+        error.to_string().starts_with("model: cohort's weights has"),
+        "{error}"
+    );
     assert_eq!(
         refusal(|spec| spec.ops.clear()),
         BuildError::OpCount { found: 0 }

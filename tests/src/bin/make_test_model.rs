@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         spec: &config.backbone,
         weights: &weights,
         frontend: &frontend,
-        clips: &clips,
+        audio: &clips.into(),
         cohort: 0,
         name: "edge-s-untrained",
         provenance: "seeded random weights, for tests",

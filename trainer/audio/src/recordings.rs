@@ -4,6 +4,12 @@ use super::samples::Samples;
 use super::unlabelled_clip::{Manifest, UnlabelledClip};
 use std::collections::BTreeMap;
 
+/// Most things of a kind that [`Recordings::things_by_kind`] gives.
+const MOST_THINGS: usize = 128;
+
+/// Most clips of a thing.
+const MOST_CLIPS: usize = 4;
+
 /// Decoded recordings at one sample rate.
 #[derive(Clone, Debug, Default)]
 pub struct Recordings {
@@ -87,6 +93,47 @@ impl Recordings {
         }
     }
 
+    /// Returns clips of one thing, by kind: a list of kinds, each a list of things, each a list of its clips.
+    /// There are 2 to 4 clips of a thing, of up to `2 length` samples, and at most 128 things of a kind.
+    ///
+    /// The things of a kind are its groups. Where it has fewer than two, they are its recordings that hold
+    /// two windows of `length` samples or more, and the clips are windows that do not overlap.
+    pub fn things_by_kind(&self, length: usize) -> Vec<Vec<Vec<Vec<f32>>>> {
+        let mut groups: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();
+        for group in &self.groups {
+            groups.entry(&group.kind).or_default().push(group);
+        }
+        let mut long: BTreeMap<&str, Vec<&Samples>> = BTreeMap::new();
+        for (index, clip) in self.clips.iter().enumerate() {
+            let kind = self.kinds.get(index).map_or("", String::as_str);
+            if length > 0 && clip.len() >= 2 * length {
+                long.entry(kind).or_default().push(clip);
+            }
+        }
+        let grouped = |kind: &str| groups.get(kind).is_some_and(|groups| groups.len() > 1);
+        let start = |clip: &Samples| clip.cut(0, clip.len().min(2 * length));
+        let of_group = |group: &&Group| -> Vec<Vec<f32>> {
+            let members = spread(&group.members, MOST_CLIPS);
+            members
+                .map(|member| start(&self.clips[member.clip]))
+                .collect()
+        };
+        let windows = |clip: &&Samples| -> Vec<Vec<f32>> {
+            let count = (clip.len() / length).min(MOST_CLIPS);
+            let apart = clip.len() / count;
+            (0..count).map(|at| clip.cut(at * apart, length)).collect()
+        };
+        let from_groups = groups
+            .iter()
+            .filter(|(kind, _)| grouped(kind))
+            .map(|(_, groups)| spread(groups, MOST_THINGS).map(of_group).collect());
+        let from_windows = long
+            .iter()
+            .filter(|(kind, _)| !grouped(kind))
+            .map(|(_, clips)| spread(clips, MOST_THINGS).map(windows).collect());
+        from_groups.chain(from_windows).collect()
+    }
+
     /// Returns the number of samples of all recordings together.
     pub fn total_samples(&self) -> usize {
         self.clips.iter().map(Samples::len).sum()
@@ -96,6 +143,11 @@ impl Recordings {
     pub fn grouped(&self) -> usize {
         self.groups.iter().map(|group| group.members.len()).sum()
     }
+}
+
+/// Returns up to `most` of `all`, evenly spread.
+fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
+    all.iter().step_by(all.len().div_ceil(most).max(1))
 }
 
 impl From<Vec<Vec<f32>>> for Recordings {
@@ -111,6 +163,38 @@ impl From<Vec<Vec<f32>>> for Recordings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn things_are_groups_or_else_windows_of_one_recording() {
+        let clip = |len: usize| Samples::from(vec![0.5; len]);
+        let member = |clip: usize| Member { clip, source: None };
+        let group = |name: &str, clips: &[usize]| Group {
+            name: name.into(),
+            kind: "word".into(),
+            members: clips.iter().copied().map(member).collect(),
+        };
+        let kinds = [
+            "word", "word", "word", "word", "word", "rain", "rain", "rain",
+        ];
+        let recordings = Recordings {
+            clips: [3, 90, 4, 5, 6, 45, 9, 1_000].map(clip).to_vec(),
+            kinds: kinds.map(str::to_owned).to_vec(),
+            groups: vec![group("yes", &[0, 1]), group("no", &[2, 3, 4])],
+            manifests: Vec::new(),
+        };
+        let lengths: Vec<Vec<Vec<usize>>> = recordings
+            .things_by_kind(10)
+            .iter()
+            .map(|things| {
+                let lengths = |clips: &Vec<Vec<f32>>| clips.iter().map(Vec::len).collect();
+                things.iter().map(lengths).collect()
+            })
+            .collect();
+        let words = vec![vec![3, 20], vec![4, 5, 6]];
+        let rain = vec![vec![10; 4], vec![10; 4]];
+        assert_eq!(lengths, [words, rain]);
+        assert!(Recordings::default().things_by_kind(10).is_empty());
+    }
 
     #[test]
     fn partners_are_of_another_source_where_there_is_one() {

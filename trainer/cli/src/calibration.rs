@@ -2,8 +2,8 @@
 
 use super::recordings;
 use anyhow::Result;
-use mtslvr_audio::DecodeCache;
-use mtslvr_audio::calibration_clips;
+use mtslvr_audio::{DecodeCache, Samples, calibration_clips};
+use mtslvr_pack::CalibrationAudio;
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::path::PathBuf;
 
@@ -25,18 +25,20 @@ pub(super) struct CalibrationChoice {
 
 impl CalibrationChoice {
     /// Loads the recordings, or makes synthetic sounds where no folder was named.
-    pub(super) fn clips(
+    pub(super) fn audio(
         &self,
         frontend: &FrontendConfig,
         cache: &DecodeCache,
-    ) -> Result<Vec<Vec<f32>>> {
+    ) -> Result<CalibrationAudio> {
         if self.calibrate.is_empty() {
             eprintln!("No --calibrate: calibrating on synthetic sounds.");
-            return Ok(calibration_clips(frontend));
+            return Ok(calibration_clips(frontend).into());
         }
         let (folders, rate) = (&self.calibrate, frontend.sample_rate);
         let recordings = recordings::load(folders, self.no_gpl, rate, cache)?;
-        let clips = recordings.clips.into_iter();
-        Ok(clips.map(|samples| samples.to_vec()).collect())
+        Ok(CalibrationAudio {
+            kinds: recordings.things_by_kind(frontend.patch_samples()),
+            clips: recordings.clips.iter().map(Samples::to_vec).collect(),
+        })
     }
 }

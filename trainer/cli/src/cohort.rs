@@ -9,7 +9,9 @@ pub(super) struct CohortChoice {
     ///
     /// The device compares every sound with them, too: one that is like ordinary audio must be the more
     /// like a class. They are found in the audio that int8 is calibrated on. Each takes as many bytes of
-    /// flash as an embedding has values.
+    /// flash as an embedding has values. Where recordings of one thing are known (the column `same` of a
+    /// manifest) or are long enough to be cut, each centre also learns how much the parts of an embedding
+    /// should count for sounds near it.
     #[arg(
         long = "cohort",
         value_name = "N",

@@ -11,13 +11,12 @@ use super::training_bar::TrainingBar;
 use advice::Standing;
 use anyhow::{Result, ensure};
 use mtslvr_audio::DecodeCache;
-use mtslvr_audio::calibration_mix;
 use mtslvr_evaluate::report::bytes;
 use mtslvr_pack::inspect::Inspection;
 use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES, Engine, ModelSource, SHIPPED};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_train::export::{ExportRequest, Exported, export_run, write_shipped};
+use mtslvr_train::export::{ExportRequest, Exported, calibration_audio, export_run, write_shipped};
 use mtslvr_train::train::{RunConfig, TrainRequest, Trained, train};
 use sounds::Sounds;
 use std::path::PathBuf;
@@ -198,12 +197,12 @@ impl Args {
         println!(
             "2. Exporting to ONNX and packing into int8. The same patches go through every engine:"
         );
-        let clips = calibration_mix(&trained.frontend, &sounds.training.clips);
+        let audio = calibration_audio(&trained.frontend, &sounds.training);
         let exported = export_run(&ExportRequest {
             spec: &trained.config.backbone,
             weights: &trained.weights,
             frontend: &trained.frontend,
-            clips: &clips,
+            audio: &audio,
             cohort: DEFAULT_CENTRES,
             name: "demo",
             provenance: &format!(

@@ -54,14 +54,14 @@ impl Args {
         }
         let Start { config, weights } = start;
         let frontend = config.frontend.to_config();
-        let clips = self.calibration.clips(&frontend, &self.cache.open()?)?;
+        let audio = self.calibration.audio(&frontend, &self.cache.open()?)?;
         let name = self.name.unwrap_or_else(|| name_of(&self.run));
         let provenance = provenance(&name, config.train.seed);
         let exported = export_run(&ExportRequest {
             spec: &config.backbone,
             weights: &weights,
             frontend: &frontend,
-            clips: &clips,
+            audio: &audio,
             cohort: self.cohort.centres(),
             name: &name,
             provenance: &provenance,

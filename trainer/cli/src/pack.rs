@@ -73,13 +73,13 @@ impl Args {
         let bytes = std::fs::read(&self.onnx).with_context(|| format!("cannot read {file}"))?;
         let frontend = self.frontend_description()?;
         let graph = onnx::read(&bytes, frontend.as_ref()).with_context(|| file.clone())?;
-        let clips = self
+        let audio = self
             .calibration
-            .clips(&graph.frontend, &self.cache.open()?)?;
-        let packed = pack(&graph, &clips, &self.options(&graph)).with_context(|| file.clone())?;
+            .audio(&graph.frontend, &self.cache.open()?)?;
+        let packed = pack(&graph, &audio, &self.options(&graph)).with_context(|| file.clone())?;
         // Nothing is written before all engines agree.
-        let verification =
-            compare(&bytes, frontend, &graph, &packed, &clips).with_context(|| file.clone())?;
+        let verification = compare(&bytes, frontend, &graph, &packed, &audio.clips)
+            .with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
             .with_context(|| format!("cannot write {}", self.out.display()))?;
         self.print(packed.len(), verification)

@@ -2,6 +2,8 @@
 
 use super::features::ClipFeatures;
 use mtslvr_runtime::fewshot::{Metric, direction};
+use mtslvr_runtime::model::Cohort;
+use mtslvr_runtime::space::OwnedSpace;
 use std::ops::Range;
 
 /// Directions of clips from the base mean, row after row, with the metric that compares them.
@@ -12,6 +14,8 @@ pub struct Directions {
     /// Place and share of each part.
     shares: Vec<(Range<usize>, f32)>,
     values: Vec<i8>,
+    /// The space that they lie in.
+    space: OwnedSpace,
 }
 
 impl Directions {
@@ -31,7 +35,13 @@ impl Directions {
             metric: Metric::new(parts),
             shares: shares.collect(),
             values,
+            space: features.space.clone(),
         }
+    }
+
+    /// Returns the cohort of the backbone, if it brings one along.
+    pub fn cohort(&self) -> Option<Cohort<'_>> {
+        self.space.as_space().cohort()
     }
 
     /// Returns the number of clips.

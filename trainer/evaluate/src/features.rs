@@ -148,15 +148,18 @@ impl ClipFeatures {
             parts.copied().collect()
         };
         let base_mean = kept(space.base_mean());
-        let directions: Option<Vec<i8>> = space.cohort().map(|cohort| {
+        let fewer = space.cohort().map(|cohort| {
             let of = |row: &[i8]| -> Vec<i8> {
                 let parts = chosen.iter().flat_map(|(_, range)| &row[range.clone()]);
                 parts.copied().collect()
             };
-            cohort.iter().flat_map(of).collect()
+            let directions: Vec<i8> = cohort.iter().flat_map(of).collect();
+            (directions, weights_of(cohort, space, &chosen))
         });
-        let cohort = directions.as_deref();
-        let cohort = cohort.and_then(|values| Cohort::new(values, base_mean.len()));
+        let cohort = fewer.as_ref().and_then(|(directions, weights)| {
+            let cohort = Cohort::new(directions, base_mean.len())?;
+            Some(cohort.with_weights(weights, chosen.len()).unwrap_or(cohort))
+        });
         let fewer = EmbeddingSpace::new(
             space.backbone(),
             *space.frontend(),
@@ -170,6 +173,31 @@ impl ClipFeatures {
             rows: self.rows.chunks(self.dim()).flat_map(kept).collect(),
         })
     }
+}
+
+/// Returns the columns of the cohort's weights that belong to the `chosen` parts. A direction near which none
+/// of them has a weight gets equal ones.
+fn weights_of(
+    cohort: Cohort<'_>,
+    space: EmbeddingSpace<'_>,
+    chosen: &[(&Part<'_>, Range<usize>)],
+) -> Vec<u8> {
+    let parts = space.parts().as_slice();
+    let is_chosen = |part: &Part<'_>| chosen.iter().any(|(chosen, _)| chosen.name == part.name);
+    let row = |weights: &[u8]| -> Vec<u8> {
+        let kept = parts
+            .iter()
+            .zip(weights)
+            .filter(|(part, _)| is_chosen(part));
+        let kept: Vec<u8> = kept.map(|(_, weight)| *weight).collect();
+        match kept.iter().all(|&weight| weight == 0) {
+            true => vec![1; kept.len()],
+            false => kept,
+        }
+    };
+    (0..cohort.len())
+        .flat_map(|index| row(cohort.weights_of(index)))
+        .collect()
 }
 
 /// Embeds `clips` with one thread for each engine. `progress` is called once a finished clip, from
@@ -317,6 +345,24 @@ mod tests {
         };
         let with = with.choose(&FeatureChoice::part("second")).unwrap();
         assert_eq!(with.space.as_space().cohort(), Cohort::new(&[9, 127], 2));
+        let directions = [127, 9, 127, 127, 127, 0];
+        let cohort = Cohort::new(&directions, 3).unwrap();
+        let cohort = cohort.with_weights(&[200, 55, 255, 0], 2);
+        let with = ClipFeatures {
+            space: one
+                .space
+                .as_space()
+                .with_cohort(cohort)
+                .unwrap()
+                .into_owned(),
+            ..one.clone()
+        };
+        let with = with.choose(&FeatureChoice::part("second")).unwrap();
+        let weighted = Cohort::new(&[9, 127, 127, 0], 2).unwrap();
+        assert_eq!(
+            with.space.as_space().cohort(),
+            weighted.with_weights(&[55, 1], 1)
+        );
         let missing = second.choose(&"second+first".parse().unwrap()).unwrap_err();
         assert!(
             missing.contains("`first`") && missing.contains("second"),

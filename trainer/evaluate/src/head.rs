@@ -166,7 +166,9 @@ impl Head {
                     Shares::Task => {
                         let labelled = labels.iter().copied().zip(rows.clone());
                         let lambda = kind.penalty();
-                        fewshot::suited_to(&directions.metric, labelled, lambda, &mut gram)
+                        let cohort = directions.cohort();
+                        let packed = &directions.metric;
+                        fewshot::suited_to(packed, cohort, labelled, lambda, &mut gram)
                     }
                 };
                 metric.gram(rows.clone(), &mut gram)?;

@@ -2,6 +2,8 @@
 
 use mtslvr_runtime::fewshot::{Metric, direction};
 use mtslvr_runtime::space::Parts;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -54,13 +56,13 @@ impl Space<'_> {
     /// Draws directions that are far from each other: each with a probability that grows with its distance
     /// from those drawn before.
     fn first_centres(&self, count: usize) -> Vec<Vec<i8>> {
-        let mut random = SplitMix(SEED);
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let mut centres: Vec<Vec<i8>> = Vec::new();
         // The square of the distance of unit vectors is twice what their similarity lacks of 1.
         let mut lacking = vec![1.0_f64; self.directions.len()];
         for _ in 0..count {
             let total: f64 = lacking.iter().sum();
-            let mut left = random.share() * total;
+            let mut left = random.random::<f64>() * total;
             let drawn = lacking.iter().position(|lacking| {
                 left -= lacking;
                 left < 0.0
@@ -115,21 +117,6 @@ impl Space<'_> {
                 *centre = moved;
             }
         }
-    }
-}
-
-/// Steele, Lea and Flood's generator: enough for a draw that anyone can repeat.
-struct SplitMix(u64);
-
-impl SplitMix {
-    /// Returns a number from 0 to below 1.
-    fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        (mixed >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

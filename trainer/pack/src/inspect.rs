@@ -113,6 +113,8 @@ pub struct Statistics {
     pub unrelated_similarity: [f32; 8],
     /// Directions of ordinary sounds that a query is compared with; ONNX holds none.
     pub cohort: usize,
+    /// Whether each of these says how much the parts count for sounds near it.
+    pub cohort_weights: bool,
 }
 
 /// One operator.
@@ -199,6 +201,7 @@ impl Inspection {
                 .collect(),
             statistics: Some(Statistics {
                 cohort: space.cohort().map_or(0, |cohort| cohort.len()),
+                cohort_weights: space.cohort().is_some_and(|c| !c.weights().is_empty()),
                 ..statistics(space.base_mean(), space.reference())
             }),
             operators,
@@ -291,6 +294,7 @@ fn statistics(base_mean: &[f32], reference: &Reference) -> Statistics {
         base_mean_norm: base_mean.iter().map(|v| v * v).sum::<f32>().sqrt(),
         unrelated_similarity: *reference.quantiles(),
         cohort: 0,
+        cohort_weights: false,
     }
 }
 

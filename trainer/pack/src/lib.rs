@@ -16,6 +16,8 @@ pub mod graph;
 pub mod inspect;
 #[cfg(feature = "onnx")]
 pub mod interpret;
+#[cfg(feature = "onnx")]
+mod kinds;
 pub mod memory_plan;
 #[cfg(feature = "onnx")]
 pub mod onnx;
@@ -35,7 +37,7 @@ pub use opened::{
     BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE, open_backbone,
 };
 #[cfg(feature = "onnx")]
-pub use pack::{PackError, PackOptions, pack, spread_patches};
+pub use pack::{CalibrationAudio, Kind, PackError, PackOptions, pack, spread_patches};
 #[cfg(feature = "onnx")]
 pub use quantise::{Labels, quantise};
 pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};

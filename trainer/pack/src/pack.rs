@@ -3,6 +3,7 @@
 use super::calibration::{RangeRule, calibrate};
 use super::cohort::centres;
 use super::graph::Graph;
+use super::kinds;
 use super::quantise::{Labels, quantise};
 use super::statistics::{EmbeddingStatistics, StatisticsError, directions, embed, reference};
 use crate::builder::{BuildError, build};
@@ -46,6 +47,29 @@ pub struct PackOptions {
     pub cohort: usize,
 }
 
+/// Clips of one kind of sound: a list of things, each a list of clips of that thing.
+pub type Kind = Vec<Vec<Vec<f32>>>;
+
+/// Sounds that a packed model is measured on: samples at the frontend's rate.
+#[derive(Clone, Debug, Default)]
+pub struct CalibrationAudio {
+    /// Ordinary audio, for ranges, base mean, cohort and reference; at least two clips.
+    pub clips: Vec<Vec<f32>>,
+    /// Recordings of which it is known that they are of one thing, by kind: for the weights of the parts. None
+    /// where that is not known.
+    pub kinds: Vec<Kind>,
+}
+
+impl From<Vec<Vec<f32>>> for CalibrationAudio {
+    /// Takes clips of which nothing else is known.
+    fn from(clips: Vec<Vec<f32>>) -> Self {
+        Self {
+            clips,
+            kinds: Vec::new(),
+        }
+    }
+}
+
 /// Explains why a backbone cannot be packed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,20 +91,20 @@ pub enum PackError {
     Statistics(#[from] StatisticsError),
 }
 
-/// Packs `graph`, calibrated on `clips` (samples at the frontend's rate, at least two): the bytes
-/// of a `.slvr`.
+/// Packs `graph`, calibrated on `audio`: the bytes of a `.slvr`.
 ///
-/// Base mean, cohort and reference are measured with the packed model itself, so that centring
-/// matches what the device computes.
+/// Base mean, cohort, its weights and reference are measured with the packed model itself, so that
+/// centring matches what the device computes.
 ///
 /// # Errors
 /// [`PackError`] if the clips give no patch or no statistics, or the quantised backbone does not fit the
 /// format.
 pub fn pack(
     graph: &Graph,
-    clips: &[Vec<f32>],
+    audio: &CalibrationAudio,
     options: &PackOptions,
 ) -> Result<AlignedBytes, PackError> {
+    let clips = &audio.clips;
     let folded;
     let graph = if options.fold {
         let mut own = graph.clone();
@@ -119,6 +143,16 @@ pub fn pack(
         spec.cohort = centres(&of(&ordinary)?, parts, options.cohort);
         let cohort = Cohort::new(&spec.cohort, mean.len());
         spec.reference = Some(reference(&of(&compared)?, parts, cohort));
+        if let Some(cohort) = &cohort {
+            let thing = |clips: &Vec<Vec<f32>>| of(&clips.iter().collect::<Vec<_>>());
+            let kind = |things: &Kind| things.iter().map(thing).collect::<Result<Vec<_>, _>>();
+            let kinds = audio
+                .kinds
+                .iter()
+                .map(kind)
+                .collect::<Result<Vec<_>, _>>()?;
+            spec.cohort_weights = kinds::weights(&kinds, parts, cohort);
+        }
     }
     Ok(build(&spec)?)
 }

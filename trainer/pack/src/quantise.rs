@@ -82,6 +82,7 @@ pub fn quantise(
         base_mean: statistics.base_mean.clone(),
         reference: Some(statistics.reference),
         cohort: Vec::new(),
+        cohort_weights: Vec::new(),
         version_counter: None,
     }
 }

@@ -15,7 +15,7 @@ fn packed() -> Metric {
 fn suited(rows: &[(u8, Row)]) -> [f32; MAX_PARTS] {
     let mut gram = vec![f32::NAN; rows.len() * rows.len()];
     let examples = rows.iter().map(|(label, row)| (*label, &row[..]));
-    suited_to(&packed(), examples, 0.3, &mut gram).shares()
+    suited_to(&packed(), None, examples, 0.3, &mut gram).shares()
 }
 
 /// A direction whose parts point at these angles.
@@ -55,16 +55,49 @@ fn one_example_a_class_leaves_the_packed_shares() {
     assert_eq!(suited(&[]), packed().shares());
 }
 
+/// Shares by kind, of a cohort with a direction for which the first part counts and one for which the last does.
+fn suited_by_kind(rows: &[(u8, Row)]) -> [f32; MAX_PARTS] {
+    let directions = [at([0.0, 0.0, 0.0]), at([180.0, 180.0, 180.0])];
+    let cohort = Cohort::new(directions.as_flattened(), DIM).unwrap();
+    let cohort = cohort.with_weights(&[200, 50, 0, 0, 0, 7], 3);
+    let mut gram = vec![f32::NAN; rows.len() * rows.len()];
+    let examples = rows.iter().map(|(label, row)| (*label, &row[..]));
+    suited_to(&packed(), cohort, examples, 0.3, &mut gram).shares()
+}
+
+#[test]
+fn one_example_a_class_has_the_shares_of_its_kind() {
+    let (near, far) = (at([10.0, -20.0, 5.0]), at([170.0, 190.0, 180.0]));
+    let close = |found: [f32; MAX_PARTS], expected: [f32; 3]| {
+        let expected = expected.into_iter().chain([0.0; MAX_PARTS - 3]);
+        let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f32::max) < 1e-6, "{found:?}");
+    };
+    close(suited_by_kind(&[(0, near)]), [0.8, 0.2, 0.0]);
+    close(suited_by_kind(&[(0, far), (1, far)]), [0.0, 0.0, 1.0]);
+    close(suited_by_kind(&[(0, near), (1, far)]), [0.4, 0.1, 0.5]);
+    assert_eq!(suited_by_kind(&[]), packed().shares());
+}
+
+#[test]
+fn several_examples_a_class_speak_beside_their_kind() {
+    // The kind of all examples says that the second part does not count, the examples that it does.
+    let rows: Vec<(u8, Row)> = told_by_the_second();
+    let by_kind = suited_by_kind(&[(0, rows[0].1), (1, rows[4].1), (2, rows[8].1)]);
+    let shares = suited_by_kind(&rows);
+    assert!(shares[1] > by_kind[1] + 0.2, "{by_kind:?} {shares:?}");
+}
+
 #[test]
 fn a_part_without_a_share_gets_none() {
     let rows = told_by_the_second();
     let mut gram = vec![0.0; rows.len() * rows.len()];
     let examples = rows.iter().map(|(label, row)| (*label, &row[..]));
     let two = packed().with_shares(&[0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0]);
-    let shares = suited_to(&two, examples.clone(), 0.3, &mut gram).shares();
+    let shares = suited_to(&two, None, examples.clone(), 0.3, &mut gram).shares();
     assert_eq!(shares[1], 0.0);
     let alone = packed().with_shares(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-    assert_eq!(suited_to(&alone, examples, 0.3, &mut gram), alone);
+    assert_eq!(suited_to(&alone, None, examples, 0.3, &mut gram), alone);
 }
 
 /// The likelihood as its definition has it: a ridge head for each example, fitted to the others.

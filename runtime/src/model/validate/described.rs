@@ -60,17 +60,28 @@ pub(super) fn cohort<'a>(sections: &Sections<'a>) -> Result<Option<Cohort<'a>>, 
     let Some(section) = sections.optional(kind) else {
         return Ok(None);
     };
-    let (record, directions) = section
+    let (record, contents) = section
         .split_first_chunk()
         .ok_or(OpenError::SectionLen(kind))?;
-    if field::cohort::RESERVED.get(record) != [0; 12] {
+    if field::cohort::RESERVED.get(record) != [0; 10] {
         return Err(OpenError::Reserved);
     }
     let header = CohortHeader::read(record);
-    let directions: &[i8] = bytemuck::cast_slice(directions);
-    let cohort = Cohort::new(directions, header.dim.into())
-        .filter(|cohort| cohort.len() == usize::from(header.count));
-    cohort.map(Some).ok_or(OpenError::SectionLen(kind))
+    let (dim, parts) = (usize::from(header.dim), usize::from(header.parts));
+    let len = usize::from(header.count).saturating_mul(dim);
+    let (directions, weights) = contents
+        .split_at_checked(len)
+        .ok_or(OpenError::SectionLen(kind))?;
+    let cohort = Cohort::new(bytemuck::cast_slice(directions), dim);
+    let cohort = cohort.ok_or(OpenError::SectionLen(kind))?;
+    if parts == 0 && weights.is_empty() {
+        return Ok(Some(cohort));
+    }
+    if weights.len() != cohort.len() * parts {
+        return Err(OpenError::SectionLen(kind));
+    }
+    let weighted = cohort.with_weights(weights, parts);
+    weighted.map(Some).ok_or(OpenError::Statistics)
 }
 
 /// Checks that the parts describe an embedding, and that each is as long as the tensor that holds it.
@@ -101,7 +112,12 @@ pub(super) fn check_statistics(model: &Model<'_>) -> Result<(), OpenError> {
     if model.base_mean.len() != dim {
         return Err(OpenError::SectionLen(SectionKind::BaseMean));
     }
-    if model.cohort.is_some_and(|cohort| cohort.dim() != dim) {
+    let parts = model.parts.len();
+    let misfit = |cohort: Cohort<'_>| {
+        let weights = cohort.weights_of(0).len();
+        cohort.dim() != dim || weights != 0 && weights != parts
+    };
+    if model.cohort.is_some_and(misfit) {
         return Err(OpenError::SectionLen(SectionKind::Cohort));
     }
     // Checked after the length, so that a part is never looked for beyond a direction's end.

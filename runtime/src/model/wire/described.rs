@@ -99,13 +99,16 @@ pub fn emit_frontend(config: &FrontendConfig) -> [u8; frontend::LEN] {
     record
 }
 
-/// The first bytes of the cohort section. The directions follow, int8, one after the other.
+/// The first bytes of the cohort section. The directions follow, int8, one after the other, then their
+/// rows of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CohortHeader {
     /// Number of directions.
     pub count: u16,
     /// Values of a direction.
     pub dim: u16,
+    /// Weights of a direction: as many as there are parts, or 0.
+    pub parts: u16,
 }
 
 impl CohortHeader {
@@ -117,6 +120,7 @@ impl CohortHeader {
         Self {
             count: cohort::COUNT.get(record),
             dim: cohort::DIM.get(record),
+            parts: cohort::PARTS.get(record),
         }
     }
 
@@ -125,6 +129,7 @@ impl CohortHeader {
         let mut record = [0; cohort::LEN];
         cohort::COUNT.set(&mut record, self.count);
         cohort::DIM.set(&mut record, self.dim);
+        cohort::PARTS.set(&mut record, self.parts);
         record
     }
 }
@@ -187,7 +192,11 @@ mod tests {
             scale: 10.0,
         };
         assert_eq!(read_frontend(&emit_frontend(&config)), config);
-        let cohort = CohortHeader { count: 1, dim: 2 };
+        let cohort = CohortHeader {
+            count: 1,
+            dim: 2,
+            parts: 3,
+        };
         assert_eq!(CohortHeader::read(&cohort.emit()), cohort);
         let signature = SignatureRecord {
             key_id: [1; 8],

@@ -197,8 +197,10 @@ pub mod cohort {
     pub const COUNT: Field<u16, 0> = Field::NEW;
     /// Values of a direction.
     pub const DIM: Field<u16, 2> = Field::NEW;
+    /// Weights of a direction.
+    pub const PARTS: Field<u16, 4> = Field::NEW;
     /// Reserved.
-    pub const RESERVED: Field<[u8; 12], 4> = Field::NEW;
+    pub const RESERVED: Field<[u8; 10], 6> = Field::NEW;
     /// Bytes of the cohort's header.
     pub const LEN: usize = 16;
 }

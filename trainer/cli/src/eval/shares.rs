@@ -19,7 +19,8 @@ pub(super) struct SharesChoice {
 enum Which {
     /// As much as the model says
     Packed,
-    /// As much as suits the examples of each task; as the model says where a class has one example
+    /// As much as suits the examples of each task: their kind of sound, as the model has learnt it, and, with
+    /// two or more examples of a class, the shares that recognise each example by the others
     Task,
 }
 

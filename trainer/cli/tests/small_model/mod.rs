@@ -23,7 +23,7 @@ pub fn model(folder: &Path) -> (PathBuf, PathBuf) {
         spec: &config.backbone,
         weights: &parameters.to_weights().unwrap(),
         frontend: &frontend,
-        clips: &calibration_clips(&frontend)[..8],
+        audio: &calibration_clips(&frontend)[..8].to_vec().into(),
         cohort: 0,
         name: "small",
         provenance: "seeded random weights, for tests",

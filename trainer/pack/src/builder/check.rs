@@ -71,6 +71,15 @@ fn check_embedding(spec: &ModelSpec, shapes: &[Shape]) -> Result<(), BuildError>
     check_length(None, "base mean", spec.base_mean.len(), dim)?;
     let directions = spec.cohort.len() / dim;
     check_length(None, "cohort", spec.cohort.len(), directions * dim)?;
+    if !spec.cohort_weights.is_empty() {
+        let weights = spec.cohort_weights.len();
+        check_length(
+            None,
+            "cohort's weights",
+            weights,
+            directions * spec.parts.len(),
+        )?;
+    }
     check_size(None, "cohort", directions, u16::MAX.into())
 }
 

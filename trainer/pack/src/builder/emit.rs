@@ -93,9 +93,14 @@ fn described(spec: &ModelSpec) -> Vec<Section> {
         let header = CohortHeader {
             count: (spec.cohort.len() / dim) as u16,
             dim: dim as u16,
+            parts: match spec.cohort_weights.is_empty() {
+                true => 0,
+                false => spec.parts.len() as u16,
+            },
         };
         let mut contents = header.emit().to_vec();
         contents.extend_from_slice(bytemuck::cast_slice(&spec.cohort));
+        contents.extend_from_slice(&spec.cohort_weights);
         sections.push(Section::optional(SectionKind::Cohort, contents));
     }
     for (kind, text) in [

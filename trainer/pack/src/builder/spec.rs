@@ -27,6 +27,8 @@ pub struct ModelSpec {
     pub reference: Option<Reference>,
     /// Directions of ordinary sounds, int8, one after the other; empty for none.
     pub cohort: Vec<i8>,
+    /// Weights of the parts near each of these directions, a row for each; empty for none.
+    pub cohort_weights: Vec<u8>,
     /// A number that grows from one release of a model to the next, if that is counted.
     pub version_counter: Option<u64>,
 }

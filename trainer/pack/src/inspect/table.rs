@@ -114,7 +114,15 @@ impl Inspection {
         let tails: Vec<String> = tails.collect();
         writeln!(f, "reference   of unrelated pairs, {}", tails.join(", "))?;
         if s.cohort > 0 {
-            writeln!(f, "cohort      {} directions of ordinary sounds", s.cohort)?;
+            let weights = match s.cohort_weights {
+                true => ", with weights of the parts",
+                false => "",
+            };
+            writeln!(
+                f,
+                "cohort      {} directions of ordinary sounds{weights}",
+                s.cohort
+            )?;
         }
         Ok(())
     }

@@ -7,13 +7,12 @@ use super::measure::{Sets, Wanted, features, measure};
 use super::plan::{Cell, Plan, forward_macs};
 use super::summary::Summary;
 use super::table;
-use crate::export::{ExportRequest, Exported, export_run};
+use crate::export::{ExportRequest, Exported, calibration_audio, export_run};
 use crate::net::{Parameters, Trunk};
 use crate::train::{Observer, RunConfig, RunFolder, TrainRequest, Trained, read_metrics, train};
 use crate::trunk_backbone::TrunkBackbone;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
-use mtslvr_audio::calibration_mix;
 use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{MfccStandardiser, reference_audio};
 use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES};
@@ -183,12 +182,12 @@ fn run_cell(
 /// Writes the models of a cell into its folder.
 fn export(request: &Request, cell: &Cell, out: &Path, trained: &Trained) -> Result<Exported> {
     let label = request.plan.variants[cell.variant].label();
-    let clips = calibration_mix(&trained.frontend, &request.audio.training.clips);
+    let audio = calibration_audio(&trained.frontend, &request.audio.training);
     export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,
         frontend: &trained.frontend,
-        clips: &clips,
+        audio: &audio,
         cohort: DEFAULT_CENTRES,
         name: &cell.folder,
         provenance: &format!(

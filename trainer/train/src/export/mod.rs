@@ -7,5 +7,5 @@ mod run;
 mod tests;
 mod write;
 
-pub use run::{ExportRequest, Exported, export_run, write_shipped};
+pub use run::{ExportRequest, Exported, calibration_audio, export_run, write_shipped};
 pub use write::{WriteError, write};

@@ -5,14 +5,14 @@ use crate::net::{BackboneSpec, Parameters, Trunk, Weights};
 use anyhow::{Context, Result};
 use candle_core::Device;
 use mtslvr_audio::atomic_file::write_bytes;
-use mtslvr_audio::calibration_clips;
+use mtslvr_audio::{Recordings, calibration_clips, calibration_mix};
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FloatEngine, open_float};
 use mtslvr_pack::graph::Graph;
 use mtslvr_pack::verify::{Subject, Verification, verify};
 use mtslvr_pack::{
-    EmbeddingStatistics, ONNX_FILE, PackOptions, SLVR_FILE, ShippedModel, onnx, pack,
-    spread_patches,
+    CalibrationAudio, EmbeddingStatistics, ONNX_FILE, PackOptions, SLVR_FILE, ShippedModel, onnx,
+    pack, spread_patches,
 };
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,8 @@ pub struct ExportRequest<'r> {
     pub weights: &'r Weights,
     /// Its features.
     pub frontend: &'r FrontendConfig,
-    /// Clips at the frontend's sample rate, for ranges and statistics; at least two.
-    pub clips: &'r [Vec<f32>],
+    /// Sounds for ranges and statistics.
+    pub audio: &'r CalibrationAudio,
     /// Centres of ordinary audio that the packed model brings along, 0 for none
     /// ([`PackOptions::cohort`]).
     pub cohort: usize,
@@ -77,7 +77,8 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
     open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE)?;
     let backbone =
         || open_float(FloatEngine::BUILT_IN, &bare, ONNX_FILE).expect("has just been opened");
-    let onnx_bytes = write(&EmbeddingStatistics::measure(backbone, request.clips)?)?;
+    let clips = &request.audio.clips;
+    let onnx_bytes = write(&EmbeddingStatistics::measure(backbone, clips)?)?;
 
     let graph = onnx::read(&onnx_bytes, None)?;
     let options = PackOptions {
@@ -87,9 +88,9 @@ pub fn export_run(request: &ExportRequest<'_>) -> Result<Exported> {
         range: RangeRule::default(),
         cohort: request.cohort,
     };
-    let slvr_bytes = pack(&graph, request.clips, &options)?;
+    let slvr_bytes = pack(&graph, request.audio, &options)?;
 
-    let patches = verified_patches(&graph, request.clips)?;
+    let patches = verified_patches(&graph, clips)?;
     let candle = candle_embeddings(request, &patches)?;
     let subject = Subject {
         onnx: &onnx_bytes,
@@ -120,6 +121,15 @@ pub fn write_shipped(model: &ShippedModel, out: &Path) -> Result<Exported> {
     };
     let verification = verify(&subject, &patches, None)?;
     write_models(float, model.slvr, verification, out)
+}
+
+/// Returns the sounds that a network is exported with: synthetic ones, as many recordings if there are any, and
+/// what is known of recordings of one thing.
+pub fn calibration_audio(frontend: &FrontendConfig, recordings: &Recordings) -> CalibrationAudio {
+    CalibrationAudio {
+        clips: calibration_mix(frontend, &recordings.clips),
+        kinds: recordings.things_by_kind(frontend.patch_samples()),
+    }
 }
 
 /// The patches of `clips` that go through every engine.

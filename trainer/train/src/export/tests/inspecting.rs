@@ -22,7 +22,7 @@ fn both_forms_of_a_model_tell_the_same_of_it() {
         cohort: 4,
     };
     let clips = &calibration_clips(&frontend)[..8];
-    let packed = pack(&graph, clips, &options).unwrap();
+    let packed = pack(&graph, &clips.to_vec().into(), &options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let inspect = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);

@@ -4,7 +4,7 @@ use crate::export::{random, write};
 use crate::net::{AdapterKind, OutputSpec};
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::verify::{Subject, verify};
-use mtslvr_pack::{PackError, PackOptions, onnx, pack, spread_patches};
+use mtslvr_pack::{CalibrationAudio, PackError, PackOptions, onnx, pack, spread_patches};
 use mtslvr_runtime::model::Model;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -52,7 +52,7 @@ fn exported(kind: AdapterKind, from_stage: usize, seed: u64) -> Vec<u8> {
 
 #[test]
 fn packed_embeddings_follow_the_float_ones() {
-    let clips = clips(24);
+    let audio = CalibrationAudio::from(clips(24));
     for (kind, from_stage, fold) in [
         (AdapterKind::Parallel, 0, false),
         (AdapterKind::Parallel, 0, true),
@@ -67,9 +67,9 @@ fn packed_embeddings_follow_the_float_ones() {
         for seed in 0..3 {
             let onnx = exported(kind, from_stage, seed);
             let graph = onnx::read(&onnx, None).unwrap();
-            let patches = spread_patches(&graph, &clips).unwrap();
+            let patches = spread_patches(&graph, &audio.clips).unwrap();
             for range in [RangeRule::Full, RangeRule::LeastError] {
-                let slvr = pack(&graph, &clips, &options(fold, range)).unwrap();
+                let slvr = pack(&graph, &audio, &options(fold, range)).unwrap();
                 let subject = Subject {
                     onnx: &onnx,
                     metadata: None,
@@ -92,10 +92,10 @@ fn packed_embeddings_follow_the_float_ones() {
 
 #[test]
 fn sharing_saves_flash_against_folding() {
-    let clips = clips(4);
+    let audio = clips(4).into();
     let graph = onnx::read(&exported(AdapterKind::Parallel, 0, 2), None).unwrap();
     let len = |fold| {
-        pack(&graph, &clips, &options(fold, RangeRule::Full))
+        pack(&graph, &audio, &options(fold, RangeRule::Full))
             .unwrap()
             .len()
     };
@@ -125,7 +125,7 @@ fn channels_without_variance_or_gain_do_not_break_packing() {
     let onnx = write(&spec, &weights, &random::frontend(), &statistics, "").unwrap();
     let graph = onnx::read(&onnx, None).unwrap();
     for range in [RangeRule::Full, RangeRule::LeastError] {
-        pack(&graph, &clips(4), &options(false, range)).unwrap();
+        pack(&graph, &clips(4).into(), &options(false, range)).unwrap();
     }
 }
 
@@ -133,9 +133,9 @@ fn channels_without_variance_or_gain_do_not_break_packing() {
 fn silence_and_too_little_audio_are_told() {
     let graph = onnx::read(&exported(AdapterKind::Parallel, 0, 1), None).unwrap();
     let options = options(false, RangeRule::LeastError);
-    let none = pack(&graph, &[], &options).unwrap_err();
+    let none = pack(&graph, &CalibrationAudio::default(), &options).unwrap_err();
     assert!(matches!(none, PackError::NoPatches));
-    let one = pack(&graph, &clips(1), &options).unwrap_err();
+    let one = pack(&graph, &clips(1).into(), &options).unwrap_err();
     assert!(one.to_string().contains("at least 2"), "{one}");
-    pack(&graph, &vec![vec![0.0; 16_000]; 3], &options).unwrap();
+    pack(&graph, &vec![vec![0.0; 16_000]; 3].into(), &options).unwrap();
 }
