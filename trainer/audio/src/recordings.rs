@@ -17,6 +17,8 @@ pub struct Recordings {
     pub clips: Vec<Samples>,
     /// The column `kind` of each recording, empty without one; no entries where there is no manifest.
     pub kinds: Vec<String>,
+    /// The column `group` of each recording, its voice, kit or the like, as `kinds`.
+    pub sources: Vec<String>,
     /// Groups of recordings of the same thing, by the column `same` of a manifest. Each group has two
     /// or more; no recording is in two groups.
     pub groups: Vec<Group>,
@@ -65,12 +67,13 @@ impl Recordings {
         loaded: impl IntoIterator<Item = (UnlabelledClip, Samples)>,
         manifests: Vec<Manifest>,
     ) -> Self {
-        let (mut clips, mut kinds) = (Vec::new(), Vec::new());
+        let (mut clips, mut kinds, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         let mut groups = BTreeMap::new();
         for (index, (clip, samples)) in loaded.into_iter().enumerate() {
             clips.push(samples);
             let kind = clip.kind.unwrap_or_default();
             kinds.push(kind.clone());
+            sources.push(clip.group.clone().unwrap_or_default());
             if let Some((manifest, name)) = clip.same {
                 let group = groups.entry((manifest, name.clone()));
                 let group = group.or_insert_with(|| Group {
@@ -88,6 +91,7 @@ impl Recordings {
         Self {
             clips,
             kinds,
+            sources,
             groups: groups.filter(|group| group.members.len() > 1).collect(),
             manifests,
         }
@@ -111,11 +115,10 @@ impl Recordings {
             }
         }
         let grouped = |kind: &str| groups.get(kind).is_some_and(|groups| groups.len() > 1);
-        let start = |clip: &Samples| clip.cut(0, clip.len().min(2 * length));
         let of_group = |group: &&Group| -> Vec<Vec<f32>> {
             let members = spread(&group.members, MOST_CLIPS);
             members
-                .map(|member| start(&self.clips[member.clip]))
+                .map(|member| self.start(member.clip, length))
                 .collect()
         };
         let windows = |clip: &&Samples| -> Vec<Vec<f32>> {
@@ -132,6 +135,35 @@ impl Recordings {
             .filter(|(kind, _)| !grouped(kind))
             .map(|(_, clips)| spread(clips, MOST_THINGS).map(windows).collect());
         from_groups.chain(from_windows).collect()
+    }
+
+    /// Returns clips of one source (a voice, a kit), by kind, in the form of [`Self::things_by_kind`]. Kinds with
+    /// fewer than two sources of two recordings are left out.
+    pub fn sources_by_kind(&self, length: usize) -> Vec<Vec<Vec<Vec<f32>>>> {
+        let mut kinds: BTreeMap<&str, BTreeMap<&str, Vec<usize>>> = BTreeMap::new();
+        let described = self.kinds.iter().zip(&self.sources).enumerate();
+        for (clip, (kind, source)) in described.filter(|(_, (_, source))| !source.is_empty()) {
+            let sources = kinds.entry(kind).or_default();
+            sources.entry(source).or_default().push(clip);
+        }
+        let several = |clips: &Vec<usize>| clips.len() > 1;
+        let repeated = kinds
+            .into_values()
+            .map(|sources| sources.into_values().filter(several).collect())
+            .filter(|sources: &Vec<Vec<usize>>| sources.len() > 1);
+        let of_source = |clips: &Vec<usize>| -> Vec<Vec<f32>> {
+            let clips = spread(clips, MOST_CLIPS);
+            clips.map(|&clip| self.start(clip, length)).collect()
+        };
+        repeated
+            .map(|sources| spread(&sources, MOST_THINGS).map(of_source).collect())
+            .collect()
+    }
+
+    /// Returns the first `2 length` samples of a recording, or all if it has fewer.
+    fn start(&self, clip: usize, length: usize) -> Vec<f32> {
+        let clip = &self.clips[clip];
+        clip.cut(0, clip.len().min(2 * length))
     }
 
     /// Returns the number of samples of all recordings together.
@@ -179,20 +211,23 @@ mod tests {
         let recordings = Recordings {
             clips: [3, 90, 4, 5, 6, 45, 9, 1_000].map(clip).to_vec(),
             kinds: kinds.map(str::to_owned).to_vec(),
+            sources: ["a", "b", "a", "b", "", "c", "c", "c"]
+                .map(str::to_owned)
+                .to_vec(),
             groups: vec![group("yes", &[0, 1]), group("no", &[2, 3, 4])],
             manifests: Vec::new(),
         };
-        let lengths: Vec<Vec<Vec<usize>>> = recordings
-            .things_by_kind(10)
-            .iter()
-            .map(|things| {
-                let lengths = |clips: &Vec<Vec<f32>>| clips.iter().map(Vec::len).collect();
-                things.iter().map(lengths).collect()
-            })
-            .collect();
+        let lengths = |kinds: &[Vec<Vec<Vec<f32>>>]| -> Vec<Vec<Vec<usize>>> {
+            let clips = |clips: &Vec<Vec<f32>>| clips.iter().map(Vec::len).collect();
+            let things = |things: &Vec<Vec<Vec<f32>>>| things.iter().map(clips).collect();
+            kinds.iter().map(things).collect()
+        };
         let words = vec![vec![3, 20], vec![4, 5, 6]];
         let rain = vec![vec![10; 4], vec![10; 4]];
-        assert_eq!(lengths, [words, rain]);
+        assert_eq!(lengths(&recordings.things_by_kind(10)), [words, rain]);
+        // The rain has one source.
+        let voices = vec![vec![3, 4], vec![20, 5]];
+        assert_eq!(lengths(&recordings.sources_by_kind(10)), [voices]);
         assert!(Recordings::default().things_by_kind(10).is_empty());
     }
 

@@ -38,6 +38,7 @@ impl CalibrationChoice {
         let recordings = recordings::load(folders, self.no_gpl, rate, cache)?;
         Ok(CalibrationAudio {
             kinds: recordings.things_by_kind(frontend.patch_samples()),
+            sources: recordings.sources_by_kind(frontend.patch_samples()),
             clips: recordings.clips.iter().map(Samples::to_vec).collect(),
         })
     }

@@ -58,6 +58,8 @@ pub struct CalibrationAudio {
     /// Recordings of which it is known that they are of one thing, by kind: for the weights of the parts. None
     /// where that is not known.
     pub kinds: Vec<Kind>,
+    /// Recordings of which it is known that they are of one source, such as a voice, by kind.
+    pub sources: Vec<Kind>,
 }
 
 impl From<Vec<Vec<f32>>> for CalibrationAudio {
@@ -65,7 +67,7 @@ impl From<Vec<Vec<f32>>> for CalibrationAudio {
     fn from(clips: Vec<Vec<f32>>) -> Self {
         Self {
             clips,
-            kinds: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -146,12 +148,9 @@ pub fn pack(
         if let Some(cohort) = &cohort {
             let thing = |clips: &Vec<Vec<f32>>| of(&clips.iter().collect::<Vec<_>>());
             let kind = |things: &Kind| things.iter().map(thing).collect::<Result<Vec<_>, _>>();
-            let kinds = audio
-                .kinds
-                .iter()
-                .map(kind)
-                .collect::<Result<Vec<_>, _>>()?;
-            spec.cohort_weights = kinds::weights(&kinds, parts, cohort);
+            let embedded = |kinds: &[Kind]| kinds.iter().map(kind).collect::<Result<Vec<_>, _>>();
+            let (kinds, sources) = (embedded(&audio.kinds)?, embedded(&audio.sources)?);
+            spec.cohort_weights = kinds::weights(&kinds, &sources, parts, cohort);
         }
     }
     Ok(build(&spec)?)

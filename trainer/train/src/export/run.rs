@@ -129,6 +129,7 @@ pub fn calibration_audio(frontend: &FrontendConfig, recordings: &Recordings) -> 
     CalibrationAudio {
         clips: calibration_mix(frontend, &recordings.clips),
         kinds: recordings.things_by_kind(frontend.patch_samples()),
+        sources: recordings.sources_by_kind(frontend.patch_samples()),
     }
 }
 
