@@ -12,15 +12,67 @@ const BLOCK: usize = 1024;
 /// # Panics
 /// If a rate is 0.
 pub fn resample(samples: &[f32], from: u32, to: u32) -> Vec<f32> {
-    if from == to || samples.is_empty() {
-        return samples.to_vec();
+    let mut resampler = AlignedResampler::new(from, to);
+    let mut out = Vec::new();
+    resampler.push(samples, &mut out);
+    resampler.finish(&mut out);
+    out
+}
+
+/// Converts the rate of a recording that comes in pieces. All samples together are aligned in time with
+/// those that came, and there are `len * to / from` of them, rounded up.
+pub(super) struct AlignedResampler {
+    stream: StreamResampler,
+    /// Samples that came.
+    taken: u64,
+    /// Samples that were given.
+    given: u64,
+    /// Samples at the start that are the resampler's delay.
+    to_drop: usize,
+}
+
+impl AlignedResampler {
+    /// Starts a conversion from `from` to `to` Hz.
+    ///
+    /// # Panics
+    /// If a rate is 0.
+    pub fn new(from: u32, to: u32) -> Self {
+        let stream = StreamResampler::new(from, to);
+        let resampler = stream.resampler.as_ref();
+        Self {
+            to_drop: resampler.map_or(0, Resampler::output_delay),
+            stream,
+            taken: 0,
+            given: 0,
+        }
     }
-    let mut resampler = resampler(from, to);
-    let input = InterleavedSlice::new(samples, 1, samples.len()).expect("one channel fills it");
-    resampler
-        .process_all(&input, samples.len(), None)
-        .expect("buffers are sized by the resampler")
-        .take_data()
+
+    /// Takes samples and appends those that are due to `out`.
+    pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) {
+        self.taken += samples.len() as u64;
+        let due = self.stream.push(samples);
+        let dropped = self.to_drop.min(due.len());
+        self.to_drop -= dropped;
+        self.given += (due.len() - dropped) as u64;
+        out.extend_from_slice(&due[dropped..]);
+    }
+
+    /// Appends the samples that are left to `out`: the last ones of the recording.
+    pub fn finish(&mut self, out: &mut Vec<f32>) {
+        let Some(resampler) = &self.stream.resampler else {
+            return;
+        };
+        let taken = self.taken;
+        let expected = (resampler.resample_ratio() * taken as f64).ceil() as u64;
+        let silence = vec![0.0; resampler.input_frames_max()];
+        while self.given < expected {
+            self.push(&silence, out);
+        }
+        // What came last may hold more than is left.
+        let surplus = (self.given - expected) as usize;
+        out.truncate(out.len() - surplus.min(out.len()));
+        (self.taken, self.given) = (taken, expected);
+    }
 }
 
 /// Converts the rate of a stream. The output lags behind by half a block, some 40 ms.
