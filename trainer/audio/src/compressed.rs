@@ -118,7 +118,8 @@ impl StreamSource {
             decoder(parameters, container).ok_or_else(|| unread(&codec::name(parameters)))?;
         let promised = match container {
             // They count in units of their own, or frames that only fill the decoder.
-            Container::Mp4 | Container::Matroska | Container::Adts => None,
+            Container::Mp4 | Container::Matroska | Container::Adts | Container::Caf => None,
+            _ if parameters.codec == CODEC_ID_OPUS => None,
             _ => track.num_frames,
         };
         let track = track.id;

@@ -90,13 +90,16 @@ impl Kind {
             [0xff, b, ..] if b & 0xe0 == 0xe0 && b & 0x18 != 0x08 && b & 0x06 == 0x02 => {
                 Some(Self::Read(Container::Mp3))
             }
+            [0xff, b, ..] if b & 0xe0 == 0xe0 && b & 0x18 != 0x08 && b & 0x06 == 0x04 => {
+                Some(Self::Named("MPEG layer II"))
+            }
             _ => None,
         }
     }
 }
 
 /// First bytes of formats that hold sound and are not read.
-const NAMED: [(&[u8], &str); 20] = [
+pub(super) const NAMED: [(&[u8], &str); 20] = [
     (b"#!AMR", "AMR"),
     (b"#!SILK", "SILK"),
     (
@@ -106,7 +109,7 @@ const NAMED: [(&[u8], &str); 20] = [
     (b".RMF", "RealMedia"),
     (b".snd", "AU"),
     (b"2BIT", "AVR"),
-    (b"Creative Voice File", "VOC"),
+    (b"Creative Voice ", "VOC"),
     (b"DSD ", "DSD (DSF)"),
     (b"FRM8", "DSD (DSDIFF)"),
     (b"FORM", "IFF"),
