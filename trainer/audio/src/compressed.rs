@@ -4,6 +4,7 @@ use super::container::Container;
 use super::error::AudioError;
 use super::flac;
 use super::interleaved::{Layout, Source};
+#[cfg(feature = "containers")]
 use super::opus::{self, Opus};
 use super::region::{Region, end_before_tags};
 use super::{codec, ogg_pages};
@@ -46,6 +47,7 @@ pub(super) struct StreamSource {
 
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
+    #[cfg(feature = "containers")]
     Opus(Box<Opus>),
 }
 
@@ -258,6 +260,7 @@ impl Decoder {
                     rate: buffer.spec().rate(),
                 })
             }
+            #[cfg(feature = "containers")]
             Self::Opus(decoder) => {
                 let trimmed = packet.trim_end.get() as usize;
                 let frames = decoder.decode(&packet.data, trimmed);
@@ -273,7 +276,12 @@ impl Decoder {
 }
 
 /// Makes the decoder of a track, if there is one.
+#[cfg_attr(
+    not(feature = "containers"),
+    expect(unused_variables, reason = "for Opus")
+)]
 fn decoder(parameters: &AudioCodecParameters, container: Container) -> Option<Decoder> {
+    #[cfg(feature = "containers")]
     if parameters.codec == CODEC_ID_OPUS {
         let channels = parameters.channels.as_ref().map_or(2, |c| c.count());
         let header = parameters.extra_data.as_deref();

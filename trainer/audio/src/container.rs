@@ -32,6 +32,16 @@ impl Container {
             Self::Caf => "CAF",
         }
     }
+
+    /// Tells whether this build reads it.
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Wav | Self::Flac | Self::Ogg | Self::Mp3 => true,
+            Self::Adts | Self::Mp4 | Self::Matroska | Self::Aiff | Self::Caf => {
+                cfg!(feature = "containers")
+            }
+        }
+    }
 }
 
 /// Format of a file.

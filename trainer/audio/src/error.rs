@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 /// Formats that are read, for messages.
-pub(super) const READ: &str = "WAV, FLAC, MP3, AAC, ALAC, Vorbis, Opus, AIFF, CAF or WebM";
+pub(super) const READ: &str = match cfg!(feature = "containers") {
+    true => "WAV, FLAC, MP3, AAC, ALAC, Vorbis, Opus, AIFF, CAF or WebM",
+    false => "WAV, FLAC, MP3 or Ogg Vorbis",
+};
 
 /// Explains why audio could not be read or written. Every message names the file, what was found, what was
 /// expected and what to do.

@@ -17,7 +17,7 @@ mod decode;
 mod embed;
 mod error;
 mod flac;
-#[cfg(test)]
+#[cfg(all(test, feature = "containers"))]
 mod formats_tests;
 mod interleaved;
 mod labelled;
@@ -26,6 +26,7 @@ mod manifest;
 mod mix;
 mod noise;
 mod ogg_pages;
+#[cfg(feature = "containers")]
 mod opus;
 mod reader;
 mod recordings;

@@ -96,6 +96,12 @@ impl Reader {
         }
         let source: Box<dyn Source> = match Kind::of(&text) {
             Some(Kind::Read(Container::Wav)) => Box::new(WavSource::open(path, file, start)?),
+            Some(Kind::Read(container)) if !container.is_built_in() => {
+                return Err(AudioError::Unsupported {
+                    path: path.to_owned(),
+                    found: format!("{} (in this build, without `containers`)", container.name()),
+                });
+            }
             Some(Kind::Read(container)) => {
                 Box::new(StreamSource::open(path, file, container, start)?)
             }
