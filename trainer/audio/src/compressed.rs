@@ -13,6 +13,8 @@ use std::io::ErrorKind::UnexpectedEof;
 use std::io::{Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "containers")]
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
@@ -283,7 +285,7 @@ impl Decoder {
 fn decoder(parameters: &AudioCodecParameters, container: Container) -> Option<Decoder> {
     #[cfg(feature = "containers")]
     if parameters.codec == CODEC_ID_OPUS {
-        let channels = parameters.channels.as_ref().map_or(2, |c| c.count());
+        let channels = parameters.channels.as_ref().map_or(2, Channels::count);
         let header = parameters.extra_data.as_deref();
         let opus = Opus::new(header, container == Container::Mp4, channels).ok()?;
         return Some(Decoder::Opus(Box::new(opus)));

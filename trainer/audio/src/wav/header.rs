@@ -154,7 +154,7 @@ impl Chunks<'_> {
     /// Returns the place of the next chunk if one ends before byte `position`. Chunks begin at even
     /// bytes, but some writers leave the byte of padding out.
     fn behind_padding(&mut self, position: u64) -> Result<u64, AudioError> {
-        if position % 2 == 0 {
+        if position.is_multiple_of(2) {
             return Ok(position);
         }
         let next = self.bytes(position, 5)?;

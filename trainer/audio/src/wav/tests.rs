@@ -7,7 +7,7 @@ use std::fs;
 const RATE: u32 = 16_000;
 
 /// A chunk: its name, its length as stated and its contents.
-fn chunk(name: &[u8; 4], stated: u32, body: &[u8]) -> Vec<u8> {
+fn chunk(name: &[u8], stated: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = name.to_vec();
     bytes.extend(stated.to_le_bytes());
     bytes.extend(body);
@@ -15,7 +15,7 @@ fn chunk(name: &[u8; 4], stated: u32, body: &[u8]) -> Vec<u8> {
 }
 
 /// A chunk that states its length, and its byte of padding if that is odd.
-fn whole(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn whole(name: &[u8], body: &[u8]) -> Vec<u8> {
     let mut bytes = chunk(name, body.len() as u32, body);
     if body.len() % 2 == 1 {
         bytes.push(0);
@@ -47,7 +47,7 @@ fn extensible(tag: u16, channels: u16, frame: u16, bits: u16, valid: u16) -> Vec
 }
 
 /// A file of the chunks given; `stated` is its length as stated.
-fn file(magic: &[u8; 4], stated: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
+fn file(magic: &[u8], stated: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = chunk(magic, stated, b"WAVE");
     bytes.extend(chunks.concat());
     bytes
