@@ -2,6 +2,12 @@
 
 use std::path::PathBuf;
 
+/// Formats that are read, for messages.
+pub(super) const READ: &str = match cfg!(feature = "containers") {
+    true => "WAV, FLAC, MP3, AAC, ALAC, Vorbis, Opus, AIFF, CAF or WebM",
+    false => "WAV, FLAC, MP3 or Ogg Vorbis",
+};
+
 /// Explains why audio could not be read or written. Every message names the file, what was found, what was
 /// expected and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -18,19 +24,19 @@ pub enum AudioError {
         source: std::io::Error,
     },
     /// The file is empty.
-    #[error("{path}: the file has 0 bytes; expected a recording; remove it or copy it again", path = path.display())]
+    #[error("{path}: the file has 0 bytes; expected a recording; copy it again from where it was recorded", path = path.display())]
     EmptyFile {
         /// The file.
         path: PathBuf,
     },
     /// A valid sound file holds no samples.
-    #[error("{path}: holds 0 samples; expected at least 1; remove it or record it again", path = path.display())]
+    #[error("{path}: holds 0 samples; expected at least 1; record it again, and let the recorder finish", path = path.display())]
     NoSamples {
         /// The file.
         path: PathBuf,
     },
     /// The first bytes are those of no format that is read here.
-    #[error("{path}: not audio that can be read: it starts with {found}; expected WAV, FLAC, Ogg Vorbis or MP3; convert it (for example `ffmpeg -i IN OUT.flac`) or move it out of the folder", path = path.display())]
+    #[error("{path}: not audio that can be read: it starts with {found}; expected {READ}; convert it (for example `ffmpeg -i IN OUT.flac`) or move it out of the folder", path = path.display())]
     NotAudio {
         /// The file.
         path: PathBuf,
@@ -38,7 +44,7 @@ pub enum AudioError {
         found: String,
     },
     /// The container is known, but not the codec or sample format in it.
-    #[error("{path}: {found} is not supported; expected WAV (8, 16, 24 or 32 bit integer, 32 bit float), FLAC, Ogg Vorbis or MP3; convert it, for example with `ffmpeg -i IN OUT.flac`", path = path.display())]
+    #[error("{path}: {found} is not read; expected {READ}; convert it, for example with `ffmpeg -i IN OUT.flac`", path = path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -56,7 +62,7 @@ pub enum AudioError {
         expected: String,
     },
     /// Bytes in the middle cannot be decoded.
-    #[error("{path}: damaged: {found}; expected a stream that decodes from start to end; copy it again or remove it", path = path.display())]
+    #[error("{path}: damaged: {found}; expected a stream that decodes from start to end; copy it again, or save what is whole with `ffmpeg -i IN OUT.flac`", path = path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -70,7 +76,7 @@ pub enum AudioError {
         path: PathBuf,
     },
     /// The sample rate is outside the range of recordings.
-    #[error("{path}: the sample rate is {found} Hz; expected 8000 to 192000 Hz; resample it first, or correct its header", path = path.display())]
+    #[error("{path}: the sample rate is {found} Hz; expected 1000 to 768000 Hz; correct the header, for example with `sox -r RATE IN OUT.wav`", path = path.display())]
     SampleRate {
         /// The file.
         path: PathBuf,
@@ -78,14 +84,42 @@ pub enum AudioError {
         found: u32,
     },
     /// A float sample is not a number, or far outside full scale.
-    #[error("{path}: sample {index} is {value}; expected finite samples with full scale at 1; export the recording again, normalised", path = path.display())]
+    #[error("{path}: sample {index} is {value}; expected finite samples with full scale at 1; export it again with full scale at 1 and without gaps, for example as 16-bit PCM", path = path.display())]
     SampleValue {
         /// The file.
         path: PathBuf,
         /// Index of the sample, all channels counted.
-        index: usize,
+        index: u64,
         /// Its value.
         value: f32,
+    },
+    /// The channels cancel each other, so that their average is nearly silent.
+    #[error("{path}: its {channels} channels cancel each other for most of its length, and one is to be chosen; channel {loudest} is the loudest (counted from 0); write it alone with `ffmpeg -i IN -af pan=mono|c0=c{loudest} OUT.flac`", path = path.display())]
+    Cancelled {
+        /// The file.
+        path: PathBuf,
+        /// Number of its channels.
+        channels: usize,
+        /// The loudest of them, counted from 0.
+        loudest: usize,
+    },
+    /// The file decodes to more than the budget allows.
+    #[error("{path}: its {bytes} bytes decode to more than {limit} {what}; expected a recording of fewer; cut it into parts, or set {variable}=N in the environment to read up to N samples", path = path.display(), variable = crate::budget::VARIABLE)]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        bytes: u64,
+        /// Greatest number allowed.
+        limit: u64,
+        /// Counted quantity.
+        what: &'static str,
+    },
+    /// The budget in the environment is not a number.
+    #[error("{variable} is \"{found}\"; expected a whole number of samples, such as 20000000000; correct it or unset it", variable = crate::budget::VARIABLE)]
+    Budget {
+        /// Its value.
+        found: String,
     },
     /// A data set's folder is missing, or is no folder.
     #[error("{path}: no such folder; expected {expected}; check the spelling, or make one with `mtslvr synth DIR`", path = path.display())]

@@ -1,24 +1,36 @@
 //! Reads recordings, and makes synthetic sounds, as mono samples: `f32` with full scale at 1.
 //!
-//! [`load`] reads one file of any supported format. [`LabelledSet`] and [`UnlabelledSet`] find the
+//! [`load`] reads one file of any supported format, and a [`Reader`] gives it piece by piece in constant
+//! memory; a [`Budget`] limits both. [`LabelledSet`] and [`UnlabelledSet`] find the
 //! clips of a data set and load them on all cores; [`synth`] makes sounds where there is no data.
 //! [`Recordings`] holds the training audio in memory, 16 bits a sample (115 MB an hour at 16 kHz), so
 //! that a training step needs neither disk nor decoder. A [`DecodeCache`] keeps recordings on disk in
 //! the same form for the next run.
 
 pub mod atomic_file;
+mod budget;
 mod cache;
+mod codec;
 mod compressed;
 mod container;
 mod decode;
+mod embed;
 mod error;
+mod flac;
+#[cfg(all(test, feature = "containers"))]
+mod formats_tests;
 mod interleaved;
 mod labelled;
 mod loading;
 mod manifest;
+mod mix;
 mod noise;
 mod ogg_pages;
+#[cfg(feature = "containers")]
+mod opus;
+mod reader;
 mod recordings;
+mod region;
 mod resample;
 mod samples;
 pub mod synth;
@@ -27,12 +39,15 @@ mod unlabelled;
 mod unlabelled_clip;
 mod wav;
 
+pub use budget::Budget;
 pub use cache::DecodeCache;
 pub use decode::{describe_start, load};
+pub use embed::{EmbedError, embed};
 pub use error::AudioError;
 pub use labelled::{LabelledClip, LabelledSet};
 pub use loading::Skipped;
 pub use noise::Noise;
+pub use reader::Reader;
 pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;

@@ -1,12 +1,12 @@
 //! Loads many files on all cores.
 
 use super::cache::DecodeCache;
-use super::container::Container;
+use super::container::{Kind, is_extension_of_sound};
 use super::error::AudioError;
+use super::region::Beginning;
 use super::samples::Samples;
 use rayon::prelude::*;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -77,16 +77,21 @@ pub(super) fn is_recording(path: &Path) -> bool {
         .extension()
         .and_then(|extension| extension.to_str())
         .unwrap_or_default();
-    match extension.to_ascii_lowercase().as_str() {
-        "wav" | "wave" | "flac" | "ogg" | "oga" | "mp3" => return true,
-        // Two bytes of MPEG sync prove too little against a name that says something else.
-        "csv" | "txt" | "md" | "json" | "toml" | "xml" | "html" | "png" | "jpg" | "pdf" => {
-            return false;
-        }
-        _ => (),
+    if is_extension_of_sound(extension) {
+        return true;
     }
-    let mut start = [0; 12];
+    // A few bytes prove too little against a name that says something else.
+    if OTHERS.contains(&extension.to_ascii_lowercase().as_str()) {
+        return false;
+    }
     File::open(path)
-        .and_then(|mut file| file.read(&mut start))
-        .is_ok_and(|read| Container::of(&start[..read]).is_some())
+        .and_then(|mut file| Beginning::find(&mut file))
+        .is_ok_and(|beginning| Kind::of(&beginning.bytes).is_some())
 }
+
+/// Ends of the names of files that hold no sound.
+const OTHERS: [&str; 30] = [
+    "avif", "bin", "bmp", "c", "csv", "dat", "gif", "h", "heic", "html", "jpeg", "jpg", "js",
+    "json", "log", "md", "npy", "onnx", "pdf", "png", "py", "rs", "sh", "slvr", "toml", "tsv",
+    "txt", "xml", "yaml", "zip",
+];

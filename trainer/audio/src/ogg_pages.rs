@@ -12,11 +12,11 @@ use std::path::Path;
 const HEADER: usize = 27;
 const END_OF_STREAM: u8 = 4;
 
-/// Walks the pages of `file` from its start, and leaves it at its start.
+/// Walks the pages of `file` from byte `start` on.
 ///
 /// # Errors
 /// [`AudioError::Truncated`] if the last page is incomplete or is not marked as the last.
-pub(super) fn check_complete(path: &Path, file: &mut File) -> Result<(), AudioError> {
+pub(super) fn check_complete(path: &Path, file: &mut File, start: u64) -> Result<(), AudioError> {
     let io = |source| AudioError::Io {
         path: path.to_owned(),
         action: "read",
@@ -28,7 +28,7 @@ pub(super) fn check_complete(path: &Path, file: &mut File) -> Result<(), AudioEr
         expected: "an Ogg stream whose last page is complete and marked as the last".to_owned(),
     };
     let length = file.seek(SeekFrom::End(0)).map_err(io)?;
-    let (mut position, mut pages, mut flags) = (0, 0u32, 0);
+    let (mut position, mut pages, mut flags) = (start, 0u32, 0);
     while position + HEADER as u64 <= length {
         file.seek(SeekFrom::Start(position)).map_err(io)?;
         let mut header = [0; HEADER];
@@ -50,6 +50,5 @@ pub(super) fn check_complete(path: &Path, file: &mut File) -> Result<(), AudioEr
     if flags & END_OF_STREAM == 0 {
         return Err(truncated(format!("{pages} pages without an end mark")));
     }
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::unlabelled_clip::{Manifest, UnlabelledClip};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-const LAYOUT: &str = "WAV, FLAC, Ogg Vorbis or MP3 files, in it or in folders below";
+const LAYOUT: &str = "files of WAV, FLAC, MP3, AAC, ALAC, Vorbis, Opus, AIFF, CAF or WebM, in it or in folders below";
 
 /// Name of a folder's manifest.
 const MANIFEST: &str = "manifest.csv";

@@ -21,7 +21,8 @@ const INTERRUPTED: i32 = 130;
 
 /// Write the embedding of every recording in a folder to a file
 ///
-/// Recordings are WAV, FLAC, Ogg Vorbis or MP3 files of any rate, in the folder and all folders below.
+/// Recordings are files of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM at any rate, in the folder and
+/// all folders below.
 /// One that is longer than the model's window is cut into windows, whose embeddings are averaged. The
 /// rows of the file are sorted by path. All cores are used.
 ///

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// Teach a sound from one to five clips of it
 ///
-/// A clip is a short recording of one sound: a WAV, FLAC, Ogg Vorbis or MP3 file, or `-` for raw 16-bit
-/// PCM on standard input, one channel, at the model's rate. Trim it to the sound, because silence is
+/// A clip is a short recording of one sound: a file of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM,
+/// or `-` for raw 16-bit PCM on standard input, one channel, at the model's rate. Trim it to the sound, because silence is
 /// learned with it.
 ///
 /// Each clip is checked first: it must be loud, clean and long enough, like the other examples of its
@@ -220,17 +220,12 @@ fn read(paths: &[PathBuf], backbone: &mut BackboneInUse) -> Result<Vec<Clip>> {
     let bar = progress::files(paths.len() as u64, "listening");
     let clips = paths.iter().map(|path| {
         let piped = path.as_os_str() == "-";
-        let (samples, source) = if piped {
-            (Capture::pcm(std::io::stdin()).all()?, None)
+        let clip = if piped {
+            let samples = Capture::pcm(std::io::stdin()).all()?;
+            Clip::new("standard input".to_owned(), None, &samples, backbone)
         } else {
-            (audio::load(path, rate)?, SourceClip::of(path).ok())
+            Clip::read(path, audio::Reader::open(path, rate)?, backbone)
         };
-        let source_name = if piped {
-            "standard input".to_owned()
-        } else {
-            path.display().to_string()
-        };
-        let clip = Clip::new(source_name, source, &samples, backbone);
         bar.inc(1);
         clip
     });
@@ -240,6 +235,22 @@ fn read(paths: &[PathBuf], backbone: &mut BackboneInUse) -> Result<Vec<Clip>> {
 }
 
 impl Clip {
+    /// Measures and embeds the recording at `path`, which `reader` gives.
+    fn read(path: &Path, reader: audio::Reader, backbone: &mut BackboneInUse) -> Result<Self> {
+        let source_name = path.display().to_string();
+        let recording = Recording::read(&mut backbone.engine, reader);
+        let recording = recording.map_err(|error| match error {
+            // Its message names the file.
+            audio::EmbedError::Audio(error) => anyhow!(error),
+            error => anyhow!("{source_name}: {error}"),
+        })?;
+        Ok(Self {
+            source: SourceClip::of(path).ok(),
+            source_name,
+            recording,
+        })
+    }
+
     /// Measures and embeds `samples`.
     fn new(
         source_name: String,

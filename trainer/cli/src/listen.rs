@@ -36,7 +36,7 @@ use std::time::Duration;
     )
 )]
 pub(super) struct Args {
-    /// Recording (WAV, FLAC, Ogg Vorbis or MP3), or - for PCM on standard input
+    /// Recording (WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM), or - for PCM on standard input
     #[arg(required_unless_present = "mic", conflicts_with = "mic")]
     file: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Input")]

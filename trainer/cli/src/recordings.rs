@@ -41,8 +41,8 @@ pub(super) fn load(
     if recordings.clips.is_empty() {
         let folders: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
         bail!(
-            "{}: none of the {} recordings can be read; expected WAV, FLAC, Ogg Vorbis or MP3; the \
-             lines above say what is wrong with each",
+            "{}: none of the {} recordings can be read; the lines above \
+             say what is wrong with each",
             folders.join(", "),
             skipped.len()
         );

@@ -49,7 +49,8 @@ pub(super) struct Args {
 struct Audio {
     /// Folders of recordings to train on [default: synthetic sounds]
     ///
-    /// Takes WAV, FLAC, Ogg Vorbis and MP3 files of any rate, in these folders and all folders below.
+    /// Takes files of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM at any rate, in these folders and all
+    /// folders below.
     /// Synthetic sounds are mixed in; without --data there is nothing else. A manifest.csv in a folder may
     /// say which recordings are of one thing (columns path and same, for pairs.same) and which are held
     /// out (column split).

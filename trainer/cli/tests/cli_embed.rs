@@ -284,7 +284,7 @@ fn what_cannot_be_read_is_named_skipped_and_counted() {
     recordings(&dir);
     std::fs::write(dir.join("b/notes.wav"), "no audio").unwrap();
     let whole = std::fs::read(dir.join("a.wav")).unwrap();
-    std::fs::write(dir.join("cut.wav"), &whole[..whole.len() / 2]).unwrap();
+    std::fs::write(dir.join("cut.wav"), &whole[..30]).unwrap();
     let out = root.path().join("x.npy");
     let output = succeeds(&mut embed(&dir, &out, &slvr));
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,7 +1,7 @@
 //! Embeds a whole folder of recordings on all cores, in memory that does not grow with the folder. An
 //! interrupted run continues where it stopped.
 //!
-//! Each core decodes one recording, embeds it and drops it. The embedding is appended to a [`Journal`]
+//! Each core embeds one recording as it is decoded. The embedding is appended to a [`Journal`]
 //! at once; [`write_npy`] and [`write_csv`] then make the result from the journal.
 
 mod journal;
@@ -11,9 +11,8 @@ pub use journal::{Journal, JournalError, Origin, Stamp};
 pub use output::{Value, names_path, write_csv, write_npy};
 
 use anyhow::{Context, Result, anyhow};
-use mtslvr_audio::{self as audio, AudioError, UnlabelledClip, UnlabelledSet};
+use mtslvr_audio::{self as audio, AudioError, EmbedError, Reader, UnlabelledClip, UnlabelledSet};
 use mtslvr_runtime::backbone::Backbone;
-use mtslvr_runtime::clip::embed_clip;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -173,20 +172,22 @@ fn embed_one<B: Backbone>(
     sample_rate: u32,
 ) -> Result<Result<(Stamp, Vec<f32>), AudioError>> {
     // The stamp is taken before reading: a file that changes while it is read is read again next time.
-    let read = || {
+    let open = || {
         let stamp = Stamp::of(path).map_err(|source| AudioError::Io {
             path: path.to_owned(),
             action: "read",
             source,
         })?;
-        Ok((stamp, audio::load(path, sample_rate)?))
+        Ok((stamp, Reader::open(path, sample_rate)?))
     };
-    let (stamp, samples) = match read() {
-        Ok(read) => read,
+    let (stamp, reader) = match open() {
+        Ok(opened) => opened,
         Err(error) => return Ok(Err(error)),
     };
-    let embedding = embed_clip(engine, &samples)
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("{} cannot be embedded", path.display()))?;
-    Ok(Ok((stamp, embedding)))
+    match audio::embed(engine, reader) {
+        Ok((embedding, _)) => Ok(Ok((stamp, embedding))),
+        Err(EmbedError::Audio(error)) => Ok(Err(error)),
+        Err(error) => Err(anyhow!("{error}"))
+            .with_context(|| format!("{} cannot be embedded", path.display())),
+    }
 }

@@ -10,7 +10,6 @@ use mtslvr_audio as audio;
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
 };
-use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 
 /// Embed every example again from its clip, under another backbone
@@ -154,8 +153,8 @@ impl Reembedded<'_> {
         backbone: &mut BackboneInUse,
     ) -> Result<ClassId> {
         let path = clip.path.display();
-        let samples = audio::load(&clip.path, backbone.sample_rate())?;
-        let embedding = embed_clip(&mut backbone.engine, &samples)
+        let reader = audio::Reader::open(&clip.path, backbone.sample_rate())?;
+        let (embedding, _) = audio::embed(&mut backbone.engine, reader)
             .map_err(|error| anyhow!("{path}: {error}"))?;
         let class = match class.role() {
             Role::Sound => self.learner.enrol(class.name(), &embedding),

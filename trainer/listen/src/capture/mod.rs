@@ -9,7 +9,7 @@ mod sound;
 pub use error::CaptureError;
 pub use sound::SoundCutter;
 
-use mtslvr_audio as audio;
+use mtslvr_audio::Reader;
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -51,23 +51,38 @@ impl Capture {
         Self::spawn(move |chunks| pcm::read(input, &chunks))
     }
 
-    /// Decodes the recording at `path` and converts it to `sample_rate` Hz; with `real_time`, no faster
+    /// Decodes the recording at `path`, piece by piece, and converts it to `sample_rate` Hz; with `real_time`, no faster
     /// than it would play.
     ///
     /// # Errors
-    /// As [`audio::load`].
+    /// As [`Reader::open`]. What is wrong further on in the recording comes from [`Self::next`].
     pub fn file(path: &Path, sample_rate: u32, real_time: bool) -> Result<Self, CaptureError> {
-        let samples = audio::load(path, sample_rate)?;
+        let reader = Reader::open(path, sample_rate)?;
         Ok(Self::spawn(move |chunks| {
-            for chunk in samples.chunks(CHUNK) {
-                if real_time {
-                    let seconds = chunk.len() as f64 / f64::from(sample_rate);
-                    std::thread::sleep(Duration::from_secs_f64(seconds));
+            let mut samples = Vec::new();
+            for piece in reader {
+                match piece {
+                    Ok(mut piece) => samples.append(&mut piece),
+                    Err(error) => {
+                        // The listener may have gone, here and below.
+                        let _ = chunks.send(Ok(samples));
+                        let _ = chunks.send(Err(error.into()));
+                        return;
+                    }
                 }
-                if chunks.send(Ok(chunk.to_vec())).is_err() {
-                    break;
+                let whole = samples.len() / CHUNK * CHUNK;
+                let left = samples.split_off(whole);
+                for chunk in std::mem::replace(&mut samples, left).chunks(CHUNK) {
+                    if real_time {
+                        let seconds = chunk.len() as f64 / f64::from(sample_rate);
+                        std::thread::sleep(Duration::from_secs_f64(seconds));
+                    }
+                    if chunks.send(Ok(chunk.to_vec())).is_err() {
+                        return;
+                    }
                 }
             }
+            let _ = chunks.send(Ok(samples));
         }))
     }
 

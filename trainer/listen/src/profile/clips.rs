@@ -12,7 +12,8 @@ use mtslvr_runtime::fewshot::persist::fingerprint;
 use mtslvr_runtime::model::Crc32;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Recordings by the fingerprint of their example.
@@ -81,7 +82,16 @@ impl SourceClip {
 }
 
 fn checksum(path: &Path) -> io::Result<u32> {
-    Ok(Crc32::new().update(&std::fs::read(path)?).finish())
+    let mut file = File::open(path)?;
+    let (mut checksum, mut bytes) = (Crc32::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut bytes) {
+            Ok(0) => return Ok(checksum.finish()),
+            Ok(count) => checksum = checksum.update(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 impl ClipLog {

@@ -2,6 +2,7 @@
 
 use super::error::ProfileError;
 use super::place::ClassLabel;
+use mtslvr_audio::{EmbedError, Reader, embed};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};
@@ -27,6 +28,22 @@ impl Recording {
             levels: clip::levels(samples),
             sample_rate: backbone.space().frontend().sample_rate,
             embedding: embed_clip(backbone, samples)?,
+        })
+    }
+
+    /// Embeds the recording that `reader` gives, in memory that does not grow with it.
+    ///
+    /// # Errors
+    /// If it cannot be read to its end, or the backbone fails.
+    pub fn read<B: Backbone>(
+        backbone: &mut B,
+        reader: Reader,
+    ) -> Result<Self, EmbedError<B::Error>> {
+        let (embedding, levels) = embed(backbone, reader)?;
+        Ok(Self {
+            levels,
+            sample_rate: backbone.space().frontend().sample_rate,
+            embedding,
         })
     }
 

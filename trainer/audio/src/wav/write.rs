@@ -1,0 +1,36 @@
+//! Writes recordings.
+
+use crate::error::AudioError;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Writes mono `samples` (full scale at 1, clipped beyond) as 16-bit PCM at `rate` Hz.
+///
+/// # Errors
+/// [`AudioError::Io`] if the file cannot be written.
+pub fn write_wav(path: &Path, samples: &[f32], rate: u32) -> Result<(), AudioError> {
+    let write = || -> io::Result<()> {
+        let too_long = |_| io::Error::other("a WAV file holds at most 4 GB");
+        let length = u32::try_from(2 * samples.len()).map_err(too_long)?;
+        let mut out = BufWriter::new(File::create(path)?);
+        out.write_all(b"RIFF")?;
+        out.write_all(&length.saturating_add(36).to_le_bytes())?;
+        out.write_all(b"WAVEfmt \x10\0\0\0\x01\0\x01\0")?;
+        out.write_all(&rate.to_le_bytes())?;
+        out.write_all(&rate.saturating_mul(2).to_le_bytes())?;
+        out.write_all(b"\x02\0\x10\0data")?;
+        out.write_all(&length.to_le_bytes())?;
+        for &sample in samples {
+            // `as` saturates: that is the clipping.
+            let value = (sample * 32_768.0).round() as i16;
+            out.write_all(&value.to_le_bytes())?;
+        }
+        out.flush()
+    };
+    write().map_err(|source| AudioError::Io {
+        path: path.to_owned(),
+        action: "written",
+        source,
+    })
+}
