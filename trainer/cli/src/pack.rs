@@ -70,7 +70,7 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let file = self.onnx.display().to_string();
-        let bytes = std::fs::read(&self.onnx).with_context(|| format!("cannot read {file}"))?;
+        let bytes = onnx::load(&self.onnx).with_context(|| file.clone())?;
         let frontend = self.frontend_description()?;
         let graph = onnx::read(&bytes, frontend.as_ref()).with_context(|| file.clone())?;
         let clips = self

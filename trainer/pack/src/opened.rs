@@ -215,7 +215,7 @@ impl BackboneFile {
             }
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
-            (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(read()?)),
+            (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(load_onnx(path)?)),
             _ => return Err(OpenBackboneError::Kind(path.to_owned())),
         };
         Ok(Self {
@@ -308,6 +308,27 @@ pub fn open_backbone(
     engine: Option<Engine>,
 ) -> Result<OpenedBackbone, OpenBackboneError> {
     BackboneFile::read(path, engine)?.backbone()
+}
+
+/// Reads an ONNX file, and the files beside it that hold its weights.
+#[cfg(feature = "onnx")]
+fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
+    crate::onnx::load(path).map_err(|error| match error {
+        crate::onnx::ImportError::Read { path, source } => OpenBackboneError::Read { path, source },
+        error => OpenBackboneError::Engine(EngineError::Graph {
+            model: path.display().to_string(),
+            reason: error.to_string(),
+        }),
+    })
+}
+
+/// Reads an ONNX file, which no engine of this program runs.
+#[cfg(not(feature = "onnx"))]
+fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
+    std::fs::read(path).map_err(|source| OpenBackboneError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Inspects an ONNX model; the error is a sentence.

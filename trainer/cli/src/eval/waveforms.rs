@@ -31,7 +31,7 @@ pub(super) fn open(
         return Ok(None);
     }
     // Whoever opens it as a backbone says what is wrong with a file that cannot be read.
-    let Some(bytes) = std::fs::read(path)
+    let Some(bytes) = mtslvr_pack::onnx::load(path)
         .ok()
         .filter(|bytes| waveform_output(bytes).is_some())
     else {
