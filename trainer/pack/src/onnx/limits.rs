@@ -8,6 +8,8 @@ use super::error::ImportError;
 pub struct Limits {
     /// Bytes of the file, and of the files beside it that hold its weights, together.
     pub bytes: u64,
+    /// Nodes, constants and descriptions of values in a graph, before it is decoded.
+    pub entries: u64,
     /// Nodes of the graph.
     pub nodes: usize,
     /// Values of one tensor.
@@ -23,6 +25,7 @@ impl Limits {
     /// seconds a patch.
     pub const DEFAULT: Self = Self {
         bytes: 1 << 30,
+        entries: 200_000,
         nodes: 20_000,
         elements: 1 << 28,
         patch_elements: 1 << 28,

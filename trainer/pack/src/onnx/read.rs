@@ -80,7 +80,53 @@ pub(super) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
     if bytes.is_empty() {
         return Err(ImportError::NotOnnx("the file is empty".into()));
     }
+    // An empty node takes two bytes in the file and a hundred times that in memory.
+    let entries = fields(bytes).filter(|(tag, _)| *tag == 7);
+    let entries = entries.flat_map(|(_, graph)| fields(graph)).count();
+    Limits::check(
+        "entries of a graph",
+        entries as u64,
+        Limits::DEFAULT.entries,
+    )?;
     pb::ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))
+}
+
+/// Visits the fields of a protobuf message that have a length, with their tags, up to a fault.
+fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    std::iter::from_fn(move || {
+        loop {
+            let key = varint(&mut rest)?;
+            let len = match key & 7 {
+                0 => {
+                    varint(&mut rest)?;
+                    continue;
+                }
+                1 => 8,
+                5 => 4,
+                2 => usize::try_from(varint(&mut rest)?).ok()?,
+                _ => return None,
+            };
+            let (field, after) = rest.split_at_checked(len)?;
+            rest = after;
+            if key & 7 == 2 {
+                return Some((key >> 3, field));
+            }
+        }
+    })
+}
+
+/// Reads a number of at most ten bytes, seven bits in each.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in 0..10 {
+        let (&byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u64::from(byte & 0x7f) << (7 * shift);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 pub(super) fn metadata_of(model: &pb::ModelProto) -> Result<OnnxMetadata, ImportError> {

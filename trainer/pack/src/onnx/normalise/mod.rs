@@ -29,6 +29,8 @@ pub struct Checked {
     pub bytes: Vec<u8>,
     /// How its input is made; a norm of the input has become part of it.
     pub frontend: FrontendDescription,
+    /// Names of the outputs, and the values that each gives for a patch.
+    pub outputs: Vec<(String, usize)>,
 }
 
 /// Normalises an ONNX file for an engine. `frontend` overrides the frontend in the file's metadata.
@@ -46,10 +48,16 @@ pub fn checked(
     let frontend = frontend.ok_or(ImportError::NoFrontend)?;
     let normal = normalise(&mut model, frontend, &Limits::DEFAULT)?;
     let frontend = normal.frontend;
+    let width = |name: &String| {
+        let shape = normal.shapes.get(name).map_or(&[][..], Vec::as_slice);
+        (name.clone(), count(shape.get(1..).unwrap_or_default()))
+    };
+    let outputs = normal.outputs.iter().map(width).collect();
     model.graph = Some(normal.into_graph()?);
     Ok(Checked {
         bytes: model.encode_to_vec(),
         frontend,
+        outputs,
     })
 }
 

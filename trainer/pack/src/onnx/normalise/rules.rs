@@ -539,7 +539,7 @@ impl Pass<'_> {
         }
         if let Some((inner, pads, value)) = self.padded(&source.input[0])
             && value == 0.0
-            && self.add_pads(&mut source, &pads)
+            && add_pads(&mut source, &pads)
         {
             source.input[0] = inner;
         }
@@ -568,28 +568,6 @@ impl Pass<'_> {
         (outer && inner).then(|| (maker.input[0].clone(), pads, value))
     }
 
-    /// Adds pads to those of a window; `false` if the node finds its pads by itself.
-    fn add_pads(&self, node: &mut pb::NodeProto, more: &[i64]) -> bool {
-        let automatic = find(node, "auto_pad").map_or(&b""[..], |a| &a.s);
-        if !matches!(automatic, b"" | b"NOTSET" | b"VALID") {
-            return false;
-        }
-        let own = match (automatic, ints(node, "pads")) {
-            (b"VALID", _) | (_, None | Some([])) => vec![0; more.len()],
-            (_, Some(pads)) if pads.len() == more.len() => pads.to_vec(),
-            _ => return false,
-        };
-        let sum: Vec<i64> = own
-            .iter()
-            .zip(more)
-            .map(|(a, b)| a.saturating_add(*b))
-            .collect();
-        node.attribute
-            .retain(|a| !matches!(a.name.as_str(), "pads" | "auto_pad"));
-        node.attribute.push(onnx::ints("pads", &sum));
-        true
-    }
-
     /// Takes a Pad into the pool behind it, and gives a pool or norm of one dimension two.
     fn over_maps(&mut self, mut source: pb::NodeProto, made: &[usize]) -> Result<(), ImportError> {
         let shape = self.shape_of(&source.input[0]);
@@ -602,7 +580,7 @@ impl Pass<'_> {
             }
             let output = std::mem::take(&mut source.output[0]);
             let inner = self.fresh_name(&output, "map");
-            source.output[0] = inner.clone();
+            source.output[0].clone_from(&inner);
             self.emit(source)?;
             return self.reshape(&output, &inner, made);
         }
@@ -631,7 +609,7 @@ impl Pass<'_> {
                 }
                 _ => false,
             };
-            if exact && small && own && self.add_pads(&mut joined, &pads) {
+            if exact && small && own && add_pads(&mut joined, &pads) {
                 joined.input[0] = inner;
                 source = joined;
             }
@@ -710,7 +688,7 @@ impl Pass<'_> {
         source.input[0] = map;
         source.input[1] = kernels;
         let inner = self.fresh_name(&output, "map");
-        source.output[0] = inner.clone();
+        source.output[0].clone_from(&inner);
         let made = self
             .infer(&source)?
             .and_then(|shapes| shapes.into_iter().next());
@@ -804,7 +782,7 @@ impl Pass<'_> {
         let product = self.fresh_name(&output, "product");
         let mut inner = source;
         inner.input[0] = flat;
-        inner.output[0] = product.clone();
+        inner.output[0].clone_from(&product);
         let width = made.last().copied().unwrap_or(0);
         self.product(inner, &[shape[0], width])?;
         self.reshape(&output, &product, made)
@@ -838,4 +816,26 @@ fn widen_window(node: &mut pb::NodeProto, axis: usize) {
             })
             .collect();
     }
+}
+
+/// Adds pads to those of a window; `false` if the node finds its pads by itself.
+fn add_pads(node: &mut pb::NodeProto, more: &[i64]) -> bool {
+    let automatic = find(node, "auto_pad").map_or(&b""[..], |a| &a.s);
+    if !matches!(automatic, b"" | b"NOTSET" | b"VALID") {
+        return false;
+    }
+    let own = match (automatic, ints(node, "pads")) {
+        (b"VALID", _) | (_, None | Some([])) => vec![0; more.len()],
+        (_, Some(pads)) if pads.len() == more.len() => pads.to_vec(),
+        _ => return false,
+    };
+    let sum: Vec<i64> = own
+        .iter()
+        .zip(more)
+        .map(|(a, b)| a.saturating_add(*b))
+        .collect();
+    node.attribute
+        .retain(|a| !matches!(a.name.as_str(), "pads" | "auto_pad"));
+    node.attribute.push(onnx::ints("pads", &sum));
+    true
 }

@@ -413,6 +413,7 @@ fn any_opset_batch_and_form_of_the_input_is_taken() {
     }
     for input in [&[0, frames, mels, 1][..], &[2, frames, mels]] {
         let mut file = network_of(input, same);
+        file.opset = 11;
         file.nodes[0].input[0] = "map".into();
         let inner = match input.len() {
             4 => rules::node(
@@ -734,11 +735,12 @@ fn norms_join_wherever_that_is_exact() {
         )
     };
     let by_hand = |values: &[f32], channels: usize| -> Vec<f32> {
-        let (s, b) = (numbers(2, channels), numbers(3, channels));
-        let (m, v) = (numbers(4, channels), numbers(5, channels));
+        let (scale, bias) = (numbers(2, channels), numbers(3, channels));
+        let (mean, variance) = (numbers(4, channels), numbers(5, channels));
         let value = |(at, x): (usize, &f32)| {
             let c = at % channels;
-            (s[c].abs() + 0.5) * (x - m[c]) / (v[c] * v[c] + 0.1 + 1e-5).sqrt() + b[c]
+            (scale[c].abs() + 0.5) * (x - mean[c]) / (variance[c] * variance[c] + 0.1 + 1e-5).sqrt()
+                + bias[c]
         };
         values.iter().enumerate().map(value).collect()
     };
@@ -984,6 +986,13 @@ fn what_asks_for_too_much_is_refused_before_it_is_computed() {
         }
         assert!(started.elapsed().as_secs() < 5, "{name}");
     }
+    let mut crowd = vec![0x3a, 0x80, 0x89, 0x7a];
+    crowd.extend([0x0a, 0].repeat(1_000_000));
+    let text = read(&crowd, Some(&frontend(Layout::TimeMel))).unwrap_err();
+    assert!(
+        text.to_string().contains("1000000 entries of a graph"),
+        "{text}"
+    );
     let few = Limits {
         nodes: 3,
         ..Limits::DEFAULT
