@@ -319,7 +319,7 @@ impl Pass<'_> {
                 return Ok(false);
             };
             let axes: Vec<usize> = axes.iter().map(|&axis| order[axis]).collect();
-            self.reduce(op, &moved.input[0].clone(), &axes, &turned)?;
+            self.reduce(source, &moved.input[0].clone(), &axes, &turned)?;
             let kept = self.fresh_name(output, "kept");
             self.transpose(&kept, &turned, &order)?;
             let kept = self.resolved(&kept);
@@ -379,16 +379,18 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    /// Appends a reduction that keeps its axes.
+    /// Appends a reduction as `source` is one, which keeps its axes.
     fn reduce(
         &mut self,
-        op: &str,
+        source: &pb::NodeProto,
         data: &str,
         axes: &[usize],
         output: &str,
     ) -> Result<(), ImportError> {
         let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
+        let op = source.op_type.as_str();
         let mut made = node(op, &[data], output, vec![onnx::int("keepdims", 1)]);
+        made.name.clone_from(&source.name);
         // The axes became an input in operator set 13 for sums, and in 18 for all others.
         let since = if op == "ReduceSum" { 13 } else { 18 };
         if self.opset >= since {
@@ -436,8 +438,11 @@ impl Pass<'_> {
         if over.is_empty() && averages {
             return self.reshape(&output, &from, made);
         }
+        if from == data && int(&source, "keepdims", 1) != 0 {
+            return self.emit(source);
+        }
         let kept = self.fresh_name(&output, "kept");
-        self.reduce(&source.op_type, &from, &over, &kept)?;
+        self.reduce(&source, &from, &over, &kept)?;
         self.reshape(&output, &kept, made)
     }
 
@@ -770,7 +775,9 @@ impl Pass<'_> {
             let kernels = Constant { dims, ..kernels };
             let kernels = self.new_constant(&output, "kernels", kernels);
             let map = self.fresh_name(&output, "map");
-            self.emit(node("Conv", &[&inner, &kernels], &map, vec![]))?;
+            let mut made = node("Conv", &[&inner, &kernels], &map, vec![]);
+            made.name.clone_from(&source.name);
+            self.emit(made)?;
             return self.transpose(&output, &map, &order);
         }
         if count(&shape[1..rank - 1]) != 1 {
