@@ -6,12 +6,14 @@
 
 mod flash_load;
 mod model_open;
+mod onnx_read;
 mod snapshot_import;
 mod taught;
 mod wav_read;
 
 pub use flash_load::{flash_image, flash_load};
 pub use model_open::model_open;
+pub use onnx_read::onnx_read;
 pub use snapshot_import::snapshot_import;
 pub use wav_read::wav_read;
 

@@ -1,6 +1,6 @@
 //! The targets' bodies on their seeds and on damaged copies, without a fuzzer.
 
-use mtslvr_fuzz::{flash_image, flash_load, model_open, snapshot_import, wav_read};
+use mtslvr_fuzz::{flash_image, flash_load, model_open, onnx_read, snapshot_import, wav_read};
 
 /// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.
 fn damage(seed: &[u8], rounds: usize, target: fn(&[u8])) {
@@ -39,6 +39,14 @@ fn models() {
     damage(plain, 3_000, model_open);
     let every_section = include_bytes!("../../../runtime/tests/golden/v1-sections.slvr");
     damage(every_section, 3_000, model_open);
+}
+
+#[test]
+fn graphs() {
+    let pair = include_bytes!("../../../trainer/pack/src/onnx/fixtures/foreign_pair.onnx");
+    damage(pair, 2_000, onnx_read);
+    let other = include_bytes!("../../../trainer/pack/src/onnx/fixtures/unsupported.onnx");
+    damage(other, 2_000, onnx_read);
 }
 
 #[test]

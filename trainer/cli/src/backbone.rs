@@ -1,7 +1,12 @@
 //! The options that name a backbone and the engine that runs it.
 
-use mtslvr_pack::engine::FloatEngine;
+#[cfg(feature = "train")]
+use anyhow::Context;
+use anyhow::Result;
+use mtslvr_pack::engine::{FloatEngine, FrontendDescription};
 use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenBackboneError, model_kinds};
+#[cfg(feature = "train")]
+use std::path::PathBuf;
 
 /// The option `--model`, flattened into the arguments of a subcommand.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -54,6 +59,48 @@ fn engine_help() -> String {
     format!("Engine that runs the backbone [default: packed{float}]")
 }
 
+/// The option `--frontend`, flattened into the arguments of a subcommand.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct FrontendChoice {
+    /// Description of the input of an .onnx model [default: as the model's metadata says]
+    ///
+    /// A TOML file, needed for models of other programs, with the keys sample_rate, window, hop, mels,
+    /// frames, f_min, f_max, floor, mean, scale and layout ("time-mel" or "mel-time").
+    #[cfg(feature = "train")]
+    #[arg(long, value_name = "FILE.toml")]
+    frontend: Option<PathBuf>,
+}
+
+impl FrontendChoice {
+    /// Reads the description, if one was given.
+    #[cfg(feature = "train")]
+    pub(super) fn description(&self) -> Result<Option<FrontendDescription>> {
+        let Some(path) = &self.frontend else {
+            return Ok(None);
+        };
+        let name = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let description = FrontendDescription::parse(&text).with_context(|| name.to_string())?;
+        Ok(Some(description))
+    }
+
+    /// Returns `None`: this program runs no .onnx models.
+    #[cfg(not(feature = "train"))]
+    pub(super) fn description(&self) -> Result<Option<FrontendDescription>> {
+        Ok(None)
+    }
+
+    /// Opens a model with this description of its input.
+    pub(super) fn open(&self, model: &ModelSource, engine: Option<Engine>) -> Result<BackboneFile> {
+        let description = self.description()?;
+        let file = BackboneFile::open(model, engine)?;
+        Ok(match &description {
+            Some(description) => file.described(description)?,
+            None => file,
+        })
+    }
+}
+
 /// Both options, flattened into the arguments of a subcommand.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct BackboneChoice {
@@ -67,5 +114,10 @@ impl BackboneChoice {
     /// Opens the backbone that was asked for.
     pub(super) fn open(&self) -> Result<BackboneFile, OpenBackboneError> {
         BackboneFile::open(&self.model.source(), self.engine.engine)
+    }
+
+    /// Opens the backbone that was asked for, with a description of its input.
+    pub(super) fn open_with(&self, frontend: &FrontendChoice) -> Result<BackboneFile> {
+        frontend.open(&self.model.source(), self.engine.engine)
     }
 }

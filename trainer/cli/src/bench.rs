@@ -7,13 +7,13 @@ mod quantised;
 mod quantised;
 mod report;
 
-use super::backbone::ModelChoice;
+use super::backbone::{FrontendChoice, ModelChoice};
 use super::examples::examples;
 use super::{interrupt, progress};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::calibration_clips;
 use mtslvr_evaluate::timing::{Spread, interleaved};
-use mtslvr_pack::engine::EngineError;
+use mtslvr_pack::engine::{EngineError, FrontendDescription};
 use mtslvr_pack::{BackboneFile, Engine, OpenBackboneError, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip;
@@ -44,6 +44,8 @@ const QUANTISED: &str = "ort-int8";
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelChoice,
+    #[command(flatten)]
+    frontend: FrontendChoice,
     /// Rounds to time; each round times every engine four times
     #[arg(long, value_name = "N", default_value_t = 250)]
     rounds: usize,
@@ -121,8 +123,9 @@ impl Args {
     /// be opened is an error.
     fn open(&self) -> Result<(Vec<TimedEngine>, Vec<Absent>)> {
         let (mut engines, mut absent) = (Vec::new(), Vec::new());
+        let frontend = self.frontend.description()?;
         for engine in [Engine::Packed, Engine::Tract, Engine::Ort] {
-            match self.open_in(engine) {
+            match self.open_in(engine, frontend.as_ref()) {
                 Ok(opened) => engines.extend(opened),
                 Err(error) if is_absence(&error) => absent.push(Absent {
                     name: engine.name(),
@@ -157,8 +160,15 @@ impl Args {
     }
 
     /// Opens the model in `engine`, in the packed one once for each instruction set asked for.
-    fn open_in(&self, engine: Engine) -> Result<Vec<TimedEngine>, OpenBackboneError> {
-        let file = BackboneFile::open(&self.model.source(), Some(engine))?;
+    fn open_in(
+        &self,
+        engine: Engine,
+        frontend: Option<&FrontendDescription>,
+    ) -> Result<Vec<TimedEngine>, OpenBackboneError> {
+        let mut file = BackboneFile::open(&self.model.source(), Some(engine))?;
+        if let (Some(frontend), true) = (frontend, engine != Engine::Packed) {
+            file = file.described(frontend)?;
+        }
         if engine != Engine::Packed {
             return Ok(vec![TimedEngine {
                 label: Label {

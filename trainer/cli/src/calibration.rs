@@ -24,6 +24,11 @@ pub(super) struct CalibrationChoice {
 }
 
 impl CalibrationChoice {
+    /// Returns whether no recordings were named.
+    pub(super) fn is_synthetic(&self) -> bool {
+        self.calibrate.is_empty()
+    }
+
     /// Loads the recordings, or makes synthetic sounds where no folder was named.
     pub(super) fn audio(
         &self,

@@ -1,6 +1,6 @@
 //! `mtslvr embed`: writes the embeddings of a folder of recordings as a table.
 
-use super::backbone::BackboneChoice;
+use super::backbone::{BackboneChoice, FrontendChoice};
 use super::command_line::CommandLine;
 use super::examples::examples;
 use super::{interrupt, progress};
@@ -48,6 +48,8 @@ pub(super) struct Args {
     out: PathBuf,
     #[command(flatten)]
     backbone: BackboneChoice,
+    #[command(flatten)]
+    frontend: FrontendChoice,
     /// Parts of the embedding to write: all, or names joined with +, such as invariant+equivariant
     ///
     /// `mtslvr inspect MODEL` lists the parts of a model.
@@ -96,7 +98,7 @@ impl Args {
         let format = self.format()?;
         let stop = interrupt::on_ctrl_c()?;
         let recordings = Recordings::find(&self.dir)?;
-        let file = self.backbone.open()?;
+        let file = self.backbone.open_with(&self.frontend)?;
         let mut engines = file.backbones()?;
         let values = self.values(&engines[0], file.name())?;
         let partial = partial_path(&self.out);

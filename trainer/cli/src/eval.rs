@@ -12,7 +12,7 @@ mod waveforms;
 #[path = "eval/no_waveforms.rs"]
 mod waveforms;
 
-use super::backbone::EngineChoice;
+use super::backbone::{EngineChoice, FrontendChoice};
 use super::cache::CacheChoice;
 use super::examples::examples;
 use super::sets;
@@ -82,11 +82,14 @@ struct Accuracy {
     models: Vec<ModelSource>,
     #[command(flatten, next_help_heading = "Backbones")]
     engine: EngineChoice,
+    #[command(flatten, next_help_heading = "Backbones")]
+    frontend: FrontendChoice,
     #[cfg(feature = "train")]
-    /// Recordings to level the embeddings of models of waveforms on [default: synthetic sounds]
+    /// Recordings to level the embeddings of models of other programs on [default: synthetic sounds]
     ///
     /// An ONNX model that takes sound at 16 kHz, [batch, samples], runs in ONNX Runtime. Its embeddings are
-    /// centred and levelled on up to 2000 of these recordings. Do not name recordings that are measured.
+    /// centred and levelled on up to 2000 of these recordings; those of a model with --frontend are centred.
+    /// Do not name recordings that are measured.
     #[arg(
         long,
         value_name = "DIR",

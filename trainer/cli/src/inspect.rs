@@ -1,8 +1,9 @@
 //! `mtslvr inspect`: shows the cost and the contents of a model.
 
+use super::backbone::FrontendChoice;
 use super::examples::examples;
 use anyhow::Result;
-use mtslvr_pack::{BackboneFile, Engine, ModelSource, model_kinds};
+use mtslvr_pack::{Engine, ModelSource, model_kinds};
 
 /// Show the flash, memory and work that a model needs, and what is in it
 ///
@@ -19,6 +20,8 @@ pub(super) struct Args {
         model_kinds()
     ))]
     model: ModelSource,
+    #[command(flatten)]
+    frontend: FrontendChoice,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -32,7 +35,7 @@ impl Args {
             ModelSource::Path(path) if !path.is_dir() => None,
             _ => Some(Engine::Packed),
         };
-        let inspection = BackboneFile::open(&self.model, engine)?.inspect()?;
+        let inspection = self.frontend.open(&self.model, engine)?.inspect()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&inspection)?);
         } else {

@@ -1,9 +1,15 @@
 //! Opens a trained backbone: from an `.onnx`, a `.slvr` or a run folder, or one that is part of the
 //! program.
 
-use super::engine::{EngineError, FloatBackbone, FloatEngine, open_float};
+#[cfg(feature = "onnx")]
+use super::engine::part_outputs;
+use super::engine::{EngineError, FloatBackbone, FloatEngine, FrontendDescription, open_float};
 use super::inspect::Inspection;
+#[cfg(feature = "onnx")]
+use super::onnx;
 use super::shipped::{ModelSource, ShippedModel, model_kinds};
+#[cfg(feature = "onnx")]
+use super::statistics::EmbeddingStatistics;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 use mtslvr_runtime::nn::arch::InstructionSet;
@@ -84,6 +90,9 @@ pub enum OpenBackboneError {
         /// Fault that was found.
         reason: String,
     },
+    /// A packed model says itself how its input is made.
+    #[error("{0}: a packed model holds its own frontend; --frontend is for .onnx models")]
+    OwnFrontend(String),
     /// The engine runs the other kind of file.
     #[error("{path}: the {engine:?} engine runs {expected} files")]
     OtherEngine {
@@ -123,6 +132,8 @@ pub struct BackboneFile {
     name: String,
     engine: Engine,
     bytes: Bytes,
+    /// The ONNX file with placeholders for the statistics that it lacks.
+    complete: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -171,6 +182,7 @@ impl BackboneFile {
             name: model.name.to_owned(),
             engine,
             bytes,
+            complete: None,
         })
     }
 
@@ -215,14 +227,83 @@ impl BackboneFile {
             }
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
-            (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(read()?)),
+            (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(load_onnx(path)?)),
             _ => return Err(OpenBackboneError::Kind(path.to_owned())),
         };
         Ok(Self {
             name: path.display().to_string(),
             engine,
             bytes,
+            complete: None,
         })
+    }
+
+    /// Says how the input of an ONNX model of another program is made, in place of its own metadata.
+    /// Where it lacks a base mean and a reference, its backbones have placeholders for them until
+    /// [`Self::measure`]; embeddings do not depend on them.
+    ///
+    /// # Errors
+    /// [`OpenBackboneError::OwnFrontend`] for a packed model; [`OpenBackboneError::Engine`] if the model
+    /// cannot be read, or this program was built without ONNX.
+    #[cfg(feature = "onnx")]
+    pub fn described(mut self, frontend: &FrontendDescription) -> Result<Self, OpenBackboneError> {
+        let Bytes::Onnx(bytes) = &mut self.bytes else {
+            return Err(OpenBackboneError::OwnFrontend(self.name));
+        };
+        let described = describe(bytes, frontend).map_err(|error| EngineError::Graph {
+            model: self.name.clone(),
+            reason: error.to_string(),
+        })?;
+        (*bytes, self.complete) = described;
+        Ok(self)
+    }
+
+    /// As above, for a program that runs no ONNX.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(feature = "onnx"))]
+    pub fn described(self, _: &FrontendDescription) -> Result<Self, OpenBackboneError> {
+        Err(match self.bytes {
+            Bytes::Packed(_) => OpenBackboneError::OwnFrontend(self.name),
+            Bytes::Onnx(_) => OpenBackboneError::Engine(EngineError::NotBuilt {
+                model: self.name,
+                engine: self.engine.name(),
+            }),
+        })
+    }
+
+    /// Returns whether the statistics of its embeddings are placeholders.
+    pub fn is_unmeasured(&self) -> bool {
+        self.complete.is_some()
+    }
+
+    /// Measures the statistics of an unmeasured model on `clips`, samples at its rate.
+    ///
+    /// # Errors
+    /// If the model does not run, or there are fewer than two clips with sound.
+    #[cfg(feature = "onnx")]
+    pub fn measure(&mut self, clips: &[Vec<f32>]) -> Result<(), OpenBackboneError> {
+        let unusable = |model: &str, reason: String| {
+            let model = model.to_owned();
+            OpenBackboneError::Engine(EngineError::Graph { model, reason })
+        };
+        let (Some(complete), Bytes::Onnx(bytes)) = (&self.complete, &self.bytes) else {
+            return Ok(());
+        };
+        // The first says what is wrong with the model.
+        self.backbone()?;
+        let backbone = || self.backbone().expect("opened before");
+        let statistics = EmbeddingStatistics::measure(backbone, clips)
+            .map_err(|error| unusable(&self.name, error.to_string()))?;
+        let measured = onnx::read_metadata(complete).and_then(|mut metadata| {
+            metadata.base_mean = Some(statistics.base_mean);
+            metadata.reference = Some(statistics.reference);
+            onnx::with_metadata(bytes, &metadata)
+        });
+        let measured = measured.map_err(|error| unusable(&self.name, error.to_string()))?;
+        (self.bytes, self.complete) = (Bytes::Onnx(measured), None);
+        Ok(())
     }
 
     /// Returns the file's path or the shipped backbone's name, which opens the same model again.
@@ -293,6 +374,7 @@ impl BackboneFile {
                     Engine::Ort => FloatEngine::Ort,
                     Engine::Packed => FloatEngine::BUILT_IN,
                 };
+                let bytes = self.complete.as_ref().unwrap_or(bytes);
                 OpenedBackbone::Float(open_float(engine, bytes, &self.name)?)
             }
         })
@@ -308,6 +390,52 @@ pub fn open_backbone(
     engine: Option<Engine>,
 ) -> Result<OpenedBackbone, OpenBackboneError> {
     BackboneFile::read(path, engine)?.backbone()
+}
+
+/// Puts `frontend` into the metadata of an ONNX file. Returns the file, and the file with placeholders
+/// for the statistics that it lacks.
+#[cfg(feature = "onnx")]
+fn describe(
+    bytes: &[u8],
+    frontend: &FrontendDescription,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), onnx::ImportError> {
+    let mut metadata = onnx::read_metadata(bytes)?;
+    metadata.frontend = Some(*frontend);
+    let described = onnx::with_metadata(bytes, &metadata)?;
+    if metadata.base_mean.is_some() && metadata.reference.is_some() {
+        return Ok((described, None));
+    }
+    let outputs = onnx::checked(bytes, Some(frontend))?.outputs;
+    let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
+    let parts =
+        part_outputs(&names, metadata.parts.as_deref()).map_err(onnx::ImportError::Interface)?;
+    let dim = parts.iter().map(|part| outputs[part.index].1).sum();
+    let placeholders = EmbeddingStatistics::unmeasured(dim);
+    metadata.base_mean.get_or_insert(placeholders.base_mean);
+    metadata.reference.get_or_insert(placeholders.reference);
+    let complete = onnx::with_metadata(bytes, &metadata)?;
+    Ok((described, Some(complete)))
+}
+
+/// Reads an ONNX file, and the files beside it that hold its weights.
+#[cfg(feature = "onnx")]
+fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
+    onnx::load(path).map_err(|error| match error {
+        onnx::ImportError::Read { path, source } => OpenBackboneError::Read { path, source },
+        error => OpenBackboneError::Engine(EngineError::Graph {
+            model: path.display().to_string(),
+            reason: error.to_string(),
+        }),
+    })
+}
+
+/// Reads an ONNX file, which no engine of this program runs.
+#[cfg(not(feature = "onnx"))]
+fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
+    std::fs::read(path).map_err(|source| OpenBackboneError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Inspects an ONNX model; the error is a sentence.

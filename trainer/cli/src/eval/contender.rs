@@ -37,7 +37,7 @@ impl Contender {
     pub(super) fn open(model: &ModelSource, args: &Accuracy, cache: &DecodeCache) -> Result<Self> {
         let subject = match waveforms::open(model, args, cache)? {
             Some(subject) => subject,
-            None => backbone(model, args)?,
+            None => backbone(model, args, cache)?,
         };
         Ok(Self {
             notes: subject.controls.notes.clone(),
@@ -93,8 +93,9 @@ impl Contender {
     }
 }
 
-fn backbone(model: &ModelSource, args: &Accuracy) -> Result<Subject> {
-    let file = BackboneFile::open(model, args.engine.engine)?;
+fn backbone(model: &ModelSource, args: &Accuracy, cache: &DecodeCache) -> Result<Subject> {
+    let mut file = args.frontend.open(model, args.engine.engine)?;
+    measure(&mut file, args, cache)?;
     let engines = file.backbones()?;
     let frontend = *engines[0].space().frontend();
     let controls = Controls::new(&frontend, |reference| {
@@ -107,4 +108,21 @@ fn backbone(model: &ModelSource, args: &Accuracy) -> Result<Subject> {
         embedder: Box::new(engines),
         controls,
     })
+}
+
+/// Measures the mean of the embeddings of a model of another program, which tasks are centred on.
+#[cfg(feature = "train")]
+fn measure(file: &mut BackboneFile, args: &Accuracy, cache: &DecodeCache) -> Result<()> {
+    if !file.is_unmeasured() {
+        return Ok(());
+    }
+    let rate = file.backbone()?.space().frontend().sample_rate;
+    let clips = waveforms::reference_clips(&args.reference, rate, cache)?;
+    Ok(file.measure(&clips)?)
+}
+
+/// Measures nothing: this program runs packed models, which are measured.
+#[cfg(not(feature = "train"))]
+fn measure(_: &mut BackboneFile, _: &Accuracy, _: &DecodeCache) -> Result<()> {
+    Ok(())
 }

@@ -11,6 +11,7 @@ use mtslvr_pack::{Engine, ModelSource};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_train::train::{PRESETS, RunConfig};
 use mtslvr_train::waveform_embedder::WaveformEmbedder;
+use std::path::PathBuf;
 
 /// Sample rate that the models take, Hz.
 const SAMPLE_RATE: u32 = WaveformModel::SAMPLE_RATE;
@@ -31,7 +32,7 @@ pub(super) fn open(
         return Ok(None);
     }
     // Whoever opens it as a backbone says what is wrong with a file that cannot be read.
-    let Some(bytes) = std::fs::read(path)
+    let Some(bytes) = mtslvr_pack::onnx::load(path)
         .ok()
         .filter(|bytes| waveform_output(bytes).is_some())
     else {
@@ -44,15 +45,7 @@ pub(super) fn open(
     );
     let frontend = controls_frontend()?;
     let folders = &args.reference;
-    let reference: Vec<Vec<f32>> = match &folders[..] {
-        [] => reference_audio(SAMPLE_RATE),
-        _ => {
-            let recordings = recordings::load(folders, false, SAMPLE_RATE, cache)?;
-            spread(recordings.clips.iter())
-                .map(Samples::to_vec)
-                .collect()
-        }
-    };
+    let reference = reference_clips(folders, SAMPLE_RATE, cache)?;
     let embedder = WaveformEmbedder::open(&bytes, &name, frontend, &reference)?;
     let mut controls = Controls::new(&frontend, |_| {
         Ok(RandomWeights::None("the model is one of waveforms"))
@@ -84,4 +77,19 @@ fn controls_frontend() -> Result<FrontendConfig> {
 fn spread<T>(clips: impl ExactSizeIterator<Item = T>) -> impl Iterator<Item = T> {
     let step = clips.len().div_ceil(REFERENCE_CLIPS).max(1);
     clips.step_by(step)
+}
+
+/// Returns the clips that models of other programs are centred on: from `folders`, or synthetic sounds
+/// where none is named.
+pub(super) fn reference_clips(
+    folders: &[PathBuf],
+    rate: u32,
+    cache: &DecodeCache,
+) -> Result<Vec<Vec<f32>>> {
+    if folders.is_empty() {
+        return Ok(reference_audio(rate));
+    }
+    let recordings = recordings::load(folders, false, rate, cache)?;
+    let clips = spread(recordings.clips.iter());
+    Ok(clips.map(Samples::to_vec).collect())
 }

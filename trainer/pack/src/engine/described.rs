@@ -5,8 +5,11 @@ use super::onnx_metadata::{
     KEY_BASE_MEAN, KEY_FRONTEND, KEY_REFERENCE, Layout, MetadataError, OnnxMetadata,
 };
 use super::parts::PartOutput;
+#[cfg(any(feature = "tract", feature = "ort"))]
+use crate::onnx::{self, ImportError};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, OwnedSpace, Part, Parts};
 use sha2::{Digest, Sha256};
+#[cfg(any(feature = "tract", feature = "ort"))]
 use std::path::Path;
 
 /// The facts about a model beside its graph: all that an engine needs to feed it and to read its outputs.
@@ -119,12 +122,52 @@ impl Described {
     }
 }
 
-/// Reads the file of a model: the name that errors call it, and its bytes.
-#[cfg_attr(not(any(feature = "tract", feature = "ort")), allow(dead_code))]
+/// Reads the file of a model, and the files that hold its weights: the name that errors call it, and
+/// its bytes.
+#[cfg(any(feature = "tract", feature = "ort"))]
 pub(super) fn read_model(path: &Path) -> Result<(String, Vec<u8>), EngineError> {
     let model = path.display().to_string();
-    match std::fs::read(path) {
+    match onnx::load(path) {
         Ok(bytes) => Ok((model, bytes)),
-        Err(source) => Err(EngineError::Read { model, source }),
+        Err(ImportError::Read { source, .. }) => Err(EngineError::Read { model, source }),
+        Err(error) => Err(unusable(&model, &error)),
+    }
+}
+
+/// Prepares the model in `bytes` for an engine: normalised and checked, with the metadata that describes
+/// it, which is `given` or its own.
+#[cfg(any(feature = "tract", feature = "ort"))]
+pub(super) fn prepared(
+    bytes: &[u8],
+    model: &str,
+    given: Option<OnnxMetadata>,
+) -> Result<(Vec<u8>, OnnxMetadata), EngineError> {
+    let mut metadata = match given {
+        Some(given) => given,
+        None => match onnx::read_metadata(bytes) {
+            Ok(metadata) => metadata,
+            Err(ImportError::Metadata(source)) => {
+                let model = model.to_owned();
+                return Err(EngineError::Metadata { model, source });
+            }
+            Err(error) => return Err(unusable(model, &error)),
+        },
+    };
+    let Some(frontend) = metadata.frontend else {
+        return Err(EngineError::Metadata {
+            model: model.to_owned(),
+            source: MetadataError::Missing(KEY_FRONTEND),
+        });
+    };
+    let checked = onnx::checked(bytes, Some(&frontend)).map_err(|error| unusable(model, &error))?;
+    metadata.frontend = Some(checked.frontend);
+    Ok((checked.bytes, metadata))
+}
+
+#[cfg(any(feature = "tract", feature = "ort"))]
+fn unusable(model: &str, error: &ImportError) -> EngineError {
+    EngineError::Graph {
+        model: model.to_owned(),
+        reason: error.to_string(),
     }
 }

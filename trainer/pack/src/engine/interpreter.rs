@@ -33,12 +33,16 @@ impl InterpretedBackbone {
             model: model.to_owned(),
             reason,
         };
-        let metadata = match metadata {
+        let mut metadata = match metadata {
             Some(given) => given,
             None => onnx::read_metadata(bytes).map_err(|error| unusable(error.to_string()))?,
         };
         let graph = onnx::read(bytes, metadata.frontend.as_ref())
             .map_err(|error| unusable(error.to_string()))?;
+        // A norm of the input has become part of the frontend.
+        if let Some(frontend) = &mut metadata.frontend {
+            frontend.config = graph.frontend;
+        }
         let outputs = graph.outputs.iter();
         let names: Vec<String> = outputs.map(|output| output.name.clone()).collect();
         let shares = graph.outputs.iter().map(|o| (o.name.clone(), o.share));

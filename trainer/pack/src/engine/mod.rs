@@ -7,6 +7,8 @@
 
 mod described;
 mod error;
+#[cfg(feature = "tract")]
+mod guard;
 #[cfg(feature = "onnx")]
 mod interpreter;
 mod onnx_metadata;

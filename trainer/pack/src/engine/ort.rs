@@ -1,6 +1,6 @@
 //! Runs the exported ONNX model in ONNX Runtime, whose shared library is loaded at run time.
 
-use super::described::{Described, read_model};
+use super::described::{Described, prepared, read_model};
 use super::error::EngineError;
 use super::onnx_metadata::OnnxMetadata;
 use super::parts::part_outputs;
@@ -57,21 +57,10 @@ impl OrtBackbone {
             model: model.to_owned(),
             reason,
         };
-        let session = open_session(bytes, model)?;
-        let metadata = match metadata {
-            Some(given) => given,
-            None => {
-                let held = session
-                    .metadata()
-                    .map_err(|error| graph_error(error.to_string()))?;
-                OnnxMetadata::read(|key| held.custom(key)).map_err(|source| {
-                    EngineError::Metadata {
-                        model: model.to_owned(),
-                        source,
-                    }
-                })?
-            }
-        };
+        // A library that is missing is said first.
+        environment()?;
+        let (graph, metadata) = prepared(bytes, model, metadata)?;
+        let session = open_session(&graph, model)?;
         let [input] = session.inputs() else {
             return Err(graph_error(format!(
                 "it has {} inputs, expected one",

@@ -1,7 +1,8 @@
 //! Runs the exported ONNX model in tract: pure Rust, nothing to install.
 
-use super::described::{Described, read_model};
+use super::described::{Described, prepared, read_model};
 use super::error::EngineError;
+use super::guard::guarded;
 use super::onnx_metadata::{KEY_FRONTEND, Layout, MetadataError, OnnxMetadata};
 use super::parts::part_outputs;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
@@ -38,6 +39,17 @@ impl TractBackbone {
         model: &str,
         metadata: Option<OnnxMetadata>,
     ) -> Result<Self, EngineError> {
+        let (graph, metadata) = prepared(bytes, model, metadata)?;
+        guarded(model, || Self::from_checked(bytes, &graph, model, metadata))
+    }
+
+    /// Opens the normalised model `graph`, which stands in for `bytes`.
+    fn from_checked(
+        bytes: &[u8],
+        graph: &[u8],
+        model: &str,
+        metadata: OnnxMetadata,
+    ) -> Result<Self, EngineError> {
         let graph_error = |reason: String| EngineError::Graph {
             model: model.to_owned(),
             reason,
@@ -45,19 +57,8 @@ impl TractBackbone {
         let tract_error = |error: TractError| graph_error(format!("{error:#}"));
         let framework = tract_onnx::onnx();
         let proto = framework
-            .proto_model_for_read(&mut &bytes[..])
-            .map_err(|error| graph_error(format!("not an ONNX file ({error:#})")))?;
-        let metadata = match metadata {
-            Some(given) => given,
-            None => OnnxMetadata::read(|key| {
-                let entry = proto.metadata_props.iter().find(|entry| entry.key == key)?;
-                Some(entry.value.clone())
-            })
-            .map_err(|source| EngineError::Metadata {
-                model: model.to_owned(),
-                source,
-            })?,
-        };
+            .proto_model_for_read(&mut &graph[..])
+            .map_err(tract_error)?;
         let graph = proto
             .graph
             .as_ref()
@@ -120,7 +121,10 @@ impl Backbone for TractBackbone {
         let arranged = self.described.arrange(patch);
         let input =
             Tensor::from_shape(&self.described.input_shape(1), &arranged).map_err(run_error)?;
-        let outputs = self.plan.run(tvec!(input.into())).map_err(run_error)?;
+        let model = &self.described.model;
+        let outputs = guarded(model, || {
+            self.plan.run(tvec!(input.into())).map_err(run_error)
+        })?;
         let values = self.outputs.iter().map(|&index| {
             let output = outputs[index].try_as_plain_ram().map_err(run_error)?;
             output.as_slice::<f32>().map_err(run_error)

@@ -1,11 +1,12 @@
 //! Errors of reading ONNX files.
 
 use crate::engine::{KEY_FRONTEND, MetadataError};
+use std::path::PathBuf;
 
 /// Operators that can be read, for error messages.
 pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul, Div (by constants), \
-     Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, Flatten, Reshape, Squeeze, \
-     Identity, Dropout, Constant";
+     Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, and all that only changes a \
+     shape, an order of axes or nothing";
 
 /// Explains why an ONNX file cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,42 @@ pub enum ImportError {
         name: String,
         /// Contents found.
         reason: String,
+    },
+    /// Weights in another file cannot be read.
+    #[error("`{tensor}` lies in another file, `{location}`: {reason}")]
+    External {
+        /// Name of the constant.
+        tensor: String,
+        /// Location of its values, as the model states it.
+        location: String,
+        /// Obstacle.
+        reason: String,
+    },
+    /// The file cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Message of the operating system.
+        source: std::io::Error,
+    },
+    /// The model asks for more than [`Limits`](super::Limits) allow.
+    #[error("it has or needs {found} {what}; at most {most} are taken")]
+    Limit {
+        /// Quantity that is too large.
+        what: &'static str,
+        /// Its size.
+        found: u64,
+        /// Largest size that is taken.
+        most: u64,
+    },
+    /// An engine cannot be given a node whose results are not known beforehand.
+    #[error("node `{node}`: the size of what the operator {op} makes cannot be checked")]
+    Unchecked {
+        /// Name of the node.
+        node: String,
+        /// Its operator.
+        op: String,
     },
     /// The graph's inputs or outputs are not those of a backbone.
     #[error("{0}")]

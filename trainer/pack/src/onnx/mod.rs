@@ -3,17 +3,23 @@
 mod adapter;
 mod attributes;
 mod error;
+mod external;
 mod file;
+mod limits;
+mod normalise;
 mod path;
 pub mod proto;
 mod quantised;
 mod read;
 mod tensor;
-#[cfg(test)]
+#[cfg(all(test, feature = "tract"))]
 mod tests;
 
 pub use error::{ImportError, SUPPORTED};
+pub use external::load;
 pub use file::{file, int, ints, value_info};
+pub use limits::Limits;
+pub use normalise::{Checked, checked};
 /// The messages that an ONNX file is made of.
 pub use proto as pb;
 pub use quantised::write_quantised;

@@ -9,10 +9,12 @@ mod layers;
 mod maps;
 
 use super::error::ImportError;
-use super::pb::{GraphProto, NodeProto};
+use super::normalise::{Normal, node_name};
+use super::pb::NodeProto;
+use super::read::needed;
 use super::tensor::Constant;
 use crate::builder::Activation;
-use crate::engine::{FrontendDescription, Layout};
+use crate::engine::Layout;
 use crate::graph::{GraphBuilder, Op, OpKind};
 use mtslvr_runtime::nn::Shape;
 use std::collections::HashMap;
@@ -28,13 +30,15 @@ struct Value {
     shape: Shape,
     /// Whether the graph has it as `[batch, values]`.
     flat: bool,
+    /// The tensor that the pending operator only scales and shifts, channel by channel: whoever reads
+    /// the value may do that in its own weights.
+    norm_of: Option<usize>,
 }
 
 /// State of reading one output.
 pub(super) struct OutputReader<'g, 'b> {
     nodes: &'g [NodeProto],
-    makers: HashMap<&'g str, usize>,
-    constants: &'g HashMap<&'g str, Constant>,
+    constants: &'g HashMap<String, Constant>,
     input: &'g str,
     layout: Layout,
     values: HashMap<&'g str, Value>,
@@ -43,33 +47,21 @@ pub(super) struct OutputReader<'g, 'b> {
 }
 
 impl<'g, 'b> OutputReader<'g, 'b> {
-    pub fn new(
-        graph: &'g GraphProto,
-        constants: &'g HashMap<&'g str, Constant>,
-        input: &'g str,
-        frontend: &FrontendDescription,
-        builder: &'b mut GraphBuilder,
-    ) -> Self {
-        let outputs = |(index, node): (usize, &'g NodeProto)| {
-            node.output.iter().map(move |name| (name.as_str(), index))
-        };
+    pub fn new(normal: &'g Normal, builder: &'b mut GraphBuilder) -> Self {
+        let config = &normal.frontend.config;
         let value = Value {
             tensor: Some(0),
             pending: None,
-            shape: Shape::new(
-                frontend.config.frames.into(),
-                frontend.config.mels.into(),
-                1,
-            ),
+            shape: Shape::new(config.frames.into(), config.mels.into(), 1),
             flat: false,
+            norm_of: None,
         };
         Self {
-            nodes: &graph.node,
-            makers: graph.node.iter().enumerate().flat_map(outputs).collect(),
-            constants,
-            input,
-            layout: frontend.layout,
-            values: HashMap::from([(input, value)]),
+            nodes: &normal.nodes,
+            constants: &normal.constants,
+            input: &normal.input,
+            layout: normal.frontend.layout,
+            values: HashMap::from([(normal.input.as_str(), value)]),
             uses: HashMap::new(),
             graph: builder,
         }
@@ -77,7 +69,9 @@ impl<'g, 'b> OutputReader<'g, 'b> {
 
     /// Adds the operators that make the graph's output `output`, and returns the tensor that holds it.
     pub fn read(mut self, output: &'g str) -> Result<usize, ImportError> {
-        let order = self.ancestors(output)?;
+        let given =
+            |name: &str| name.is_empty() || name == self.input || self.constants.contains_key(name);
+        let order = needed(self.nodes, &[output.to_owned()], given)?;
         for &index in &order {
             for name in &self.nodes[index].input {
                 *self.uses.entry(name).or_default() += 1;
@@ -122,50 +116,6 @@ impl<'g, 'b> OutputReader<'g, 'b> {
         Ok(tensor)
     }
 
-    /// Returns the indices of the nodes that `output` needs, each after those it needs itself.
-    fn ancestors(&self, output: &'g str) -> Result<Vec<usize>, ImportError> {
-        let mut order = Vec::new();
-        let mut entered = vec![false; self.nodes.len()];
-        let mut left = vec![false; self.nodes.len()];
-        let missing = |name: &str| {
-            ImportError::Interface(format!("nothing in the graph makes the value `{name}`"))
-        };
-        let is_given =
-            |name: &str| name.is_empty() || name == self.input || self.constants.contains_key(name);
-        if is_given(output) {
-            return Ok(order);
-        }
-        let first = *self.makers.get(output).ok_or_else(|| missing(output))?;
-        let mut stack = vec![(first, 0)];
-        entered[first] = true;
-        while let Some((index, next)) = stack.pop() {
-            let node = &self.nodes[index];
-            let Some(name) = node.input.get(next) else {
-                left[index] = true;
-                order.push(index);
-                continue;
-            };
-            stack.push((index, next + 1));
-            if is_given(name) {
-                continue;
-            }
-            let maker = *self
-                .makers
-                .get(name.as_str())
-                .ok_or_else(|| missing(name))?;
-            if !entered[maker] {
-                entered[maker] = true;
-                stack.push((maker, 0));
-            } else if !left[maker] {
-                return Err(ImportError::Interface(format!(
-                    "node `{}` needs its own result",
-                    node_name(&self.nodes[maker])
-                )));
-            }
-        }
-        Ok(order)
-    }
-
     fn evaluate(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         if !matches!(node.domain.as_str(), "" | "ai.onnx") {
             return Err(NodeError::Unsupported);
@@ -181,7 +131,7 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             "GlobalAveragePool" => self.pool_all(node, [true, true], false),
             "ReduceMean" => self.reduce_mean(node),
             "MaxPool" | "AveragePool" => self.pool(node),
-            "Flatten" | "Reshape" | "Squeeze" => self.flatten(node),
+            "Flatten" | "Reshape" => self.flatten(node),
             _ => Err(NodeError::Unsupported),
         }
     }
@@ -224,6 +174,7 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             pending,
             shape: output,
             flat,
+            norm_of: None,
         }
     }
 
@@ -241,15 +192,6 @@ impl<'g, 'b> OutputReader<'g, 'b> {
         let tensor = self.graph.tensor(op);
         value.tensor = Some(tensor);
         Ok(tensor)
-    }
-}
-
-/// Returns a node's name, or else that of its output.
-fn node_name(node: &NodeProto) -> String {
-    if node.name.is_empty() {
-        node.output.first().cloned().unwrap_or_default()
-    } else {
-        node.name.clone()
     }
 }
 

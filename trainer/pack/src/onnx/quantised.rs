@@ -312,7 +312,7 @@ fn window(window: &Window) -> Vec<pb::AttributeProto> {
     ]
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ort"))]
 mod tests {
     use super::*;
     use crate::engine::{ORT_LIBRARY_VARIABLE, OrtBackbone};

@@ -1,10 +1,11 @@
 //! Reads an ONNX file, our own or another exporter's, as a [`Graph`].
 
 use super::error::ImportError;
+use super::limits::Limits;
+use super::normalise::{node_name, normalise};
 use super::path::OutputReader;
 use super::pb;
-use super::tensor::Constant;
-use crate::engine::{FrontendDescription, Layout, OnnxMetadata, part_outputs};
+use crate::engine::{FrontendDescription, OnnxMetadata, part_outputs};
 use crate::graph::{Graph, GraphBuilder, Output};
 use mtslvr_runtime::space::{Part, Parts};
 use prost::Message;
@@ -17,25 +18,19 @@ use std::collections::HashMap;
 /// [`ImportError`] if the packed engine cannot express the graph, or the file does not say how its
 /// input is made.
 pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Graph, ImportError> {
-    let model = decode(bytes)?;
+    let mut model = decode(bytes)?;
     let metadata = metadata_of(&model)?;
     let frontend = frontend
         .or(metadata.frontend.as_ref())
         .ok_or(ImportError::NoFrontend)?;
-    let graph = model
-        .graph
-        .as_ref()
-        .ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
-    let constants = constants(graph)?;
-    let input = input(graph, &constants, frontend)?;
-
-    let names: Vec<String> = graph.output.iter().map(|o| o.name.clone()).collect();
-    let parts = part_outputs(&names, metadata.parts.as_deref()).map_err(ImportError::Interface)?;
+    let normal = normalise(&mut model, frontend, &Limits::DEFAULT)?;
+    let names = &normal.outputs;
+    let parts = part_outputs(names, metadata.parts.as_deref()).map_err(ImportError::Interface)?;
     let mut builder = GraphBuilder::default();
     let mut outputs = Vec::new();
     for part in parts {
-        let reader = OutputReader::new(graph, &constants, input, frontend, &mut builder);
-        let tensor = reader.read(&graph.output[part.index].name)?;
+        let reader = OutputReader::new(&normal, &mut builder);
+        let tensor = reader.read(&names[part.index])?;
         outputs.push(Output {
             name: part.name,
             tensor,
@@ -43,7 +38,7 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
         });
     }
     let graph = Graph {
-        frontend: frontend.config,
+        frontend: normal.frontend.config,
         provenance: metadata.provenance,
         ops: builder.finish(),
         outputs,
@@ -81,110 +76,130 @@ pub fn with_metadata(bytes: &[u8], metadata: &OnnxMetadata) -> Result<Vec<u8>, I
     Ok(model.encode_to_vec())
 }
 
-fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
     if bytes.is_empty() {
         return Err(ImportError::NotOnnx("the file is empty".into()));
     }
+    // An empty node takes two bytes in the file and a hundred times that in memory.
+    let entries = fields(bytes).filter(|(tag, _)| *tag == 7);
+    let entries = entries.flat_map(|(_, graph)| fields(graph)).count();
+    Limits::check(
+        "entries of a graph",
+        entries as u64,
+        Limits::DEFAULT.entries,
+    )?;
     pb::ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))
 }
 
-fn metadata_of(model: &pb::ModelProto) -> Result<OnnxMetadata, ImportError> {
+/// Visits the fields of a protobuf message that have a length, with their tags, up to a fault.
+fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    std::iter::from_fn(move || {
+        loop {
+            let key = varint(&mut rest)?;
+            let len = match key & 7 {
+                0 => {
+                    varint(&mut rest)?;
+                    continue;
+                }
+                1 => 8,
+                5 => 4,
+                2 => usize::try_from(varint(&mut rest)?).ok()?,
+                _ => return None,
+            };
+            let (field, after) = rest.split_at_checked(len)?;
+            rest = after;
+            if key & 7 == 2 {
+                return Some((key >> 3, field));
+            }
+        }
+    })
+}
+
+/// Reads a number of at most ten bytes, seven bits in each.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in 0..10 {
+        let (&byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u64::from(byte & 0x7f) << (7 * shift);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+pub(super) fn metadata_of(model: &pb::ModelProto) -> Result<OnnxMetadata, ImportError> {
     Ok(OnnxMetadata::read(|key| {
         let entry = model.metadata_props.iter().find(|entry| entry.key == key)?;
         Some(entry.value.clone())
     })?)
 }
 
-/// Collects initialisers, Constant nodes, and Identity nodes of either, by name.
-fn constants(graph: &pb::GraphProto) -> Result<HashMap<&str, Constant>, ImportError> {
-    let mut constants = HashMap::new();
-    let error = |name: &str, reason| ImportError::Constant {
-        name: name.to_owned(),
-        reason,
-    };
-    for tensor in &graph.initializer {
-        let constant = Constant::read(tensor).map_err(|reason| error(&tensor.name, reason))?;
-        constants.insert(tensor.name.as_str(), constant);
-    }
-    for node in &graph.node {
-        let Some(output) = node.output.first() else {
-            continue;
-        };
-        match node.op_type.as_str() {
-            "Constant" => {
-                let attribute = node.attribute.first();
-                let constant = attribute
-                    .ok_or_else(|| "nothing".to_owned())
-                    .and_then(Constant::from_attribute)
-                    .map_err(|reason| error(output, reason))?;
-                constants.insert(output, constant);
-            }
-            "Identity" => {
-                let held = node.input.first().and_then(|i| constants.get(i.as_str()));
-                if let Some(constant) = held.cloned() {
-                    constants.insert(output, constant);
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(constants)
+/// Counts a node and those of the graphs in it.
+pub(super) fn count_nodes(node: &pb::NodeProto) -> u64 {
+    let graphs = node
+        .attribute
+        .iter()
+        .flat_map(|a| a.g.iter().chain(&a.graphs));
+    1 + graphs
+        .flat_map(|graph| &graph.node)
+        .map(count_nodes)
+        .sum::<u64>()
 }
 
-/// Returns the name of the one input; its shape must be that of the patches.
-fn input<'g>(
-    graph: &'g pb::GraphProto,
-    constants: &HashMap<&str, Constant>,
-    frontend: &FrontendDescription,
-) -> Result<&'g str, ImportError> {
-    use pb::tensor_shape_proto::dimension::Value as Dim;
-    let inputs: Vec<_> = graph
-        .input
-        .iter()
-        .filter(|input| !constants.contains_key(input.name.as_str()))
-        .collect();
-    let [input] = inputs[..] else {
-        return Err(ImportError::Interface(format!(
-            "it has {} inputs, expected one of log-mel patches",
-            inputs.len()
-        )));
-    };
-    let (frames, mels) = (frontend.config.frames as i64, frontend.config.mels as i64);
-    let expected = match frontend.layout {
-        Layout::TimeMel => [1, frames, mels],
-        Layout::MelTime => [1, mels, frames],
-    };
-    let shape = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
-        Some(pb::type_proto::Value::TensorType(tensor)) => tensor.shape.as_ref(),
-        None => None,
-    };
-    // Without a shape the file leaves it to the caller; open dimensions are left open too.
-    if let Some(shape) = shape {
-        let dims: Vec<Option<i64>> = shape
-            .dim
-            .iter()
-            .map(|dim| match dim.value {
-                Some(Dim::DimValue(value)) => Some(value),
-                _ => None,
-            })
-            .collect();
-        let fits = dims.len() == 4
-            && dims[1..]
-                .iter()
-                .zip(expected)
-                .all(|(dim, expected)| dim.is_none_or(|dim| dim == expected));
-        if !fits {
-            let shown: Vec<String> = dims
-                .iter()
-                .map(|dim| dim.map_or("?".into(), |dim| dim.to_string()))
-                .collect();
-            let [c, h, w] = expected;
-            return Err(ImportError::Interface(format!(
-                "its input `{}` is [{}], but the frontend makes [?, {c}, {h}, {w}]",
-                input.name,
-                shown.join(", ")
-            )));
+/// Returns the indices of the nodes that the `outputs` need, each after those it needs itself. Values
+/// that are `given` need none.
+pub(super) fn needed(
+    nodes: &[pb::NodeProto],
+    outputs: &[String],
+    given: impl Fn(&str) -> bool,
+) -> Result<Vec<usize>, ImportError> {
+    let mut makers = HashMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        for name in node.output.iter().filter(|name| !name.is_empty()) {
+            if makers.insert(name.as_str(), index).is_some() {
+                let reason = format!("the value `{name}` is made twice");
+                return Err(ImportError::Interface(reason));
+            }
         }
     }
-    Ok(&input.name)
+    let maker = |name: &str| {
+        makers.get(name).copied().ok_or_else(|| {
+            ImportError::Interface(format!("nothing in the graph makes the value `{name}`"))
+        })
+    };
+    let mut order = Vec::new();
+    let mut entered = vec![false; nodes.len()];
+    let mut left = vec![false; nodes.len()];
+    for output in outputs.iter().filter(|name| !given(name)) {
+        let first = maker(output)?;
+        if entered[first] {
+            continue;
+        }
+        entered[first] = true;
+        let mut stack = vec![(first, 0)];
+        while let Some((index, next)) = stack.pop() {
+            let Some(name) = nodes[index].input.get(next) else {
+                left[index] = true;
+                order.push(index);
+                continue;
+            };
+            stack.push((index, next + 1));
+            if given(name) {
+                continue;
+            }
+            let maker = maker(name)?;
+            if !entered[maker] {
+                entered[maker] = true;
+                stack.push((maker, 0));
+            } else if !left[maker] {
+                return Err(ImportError::Interface(format!(
+                    "node `{}` needs its own result",
+                    node_name(&nodes[maker])
+                )));
+            }
+        }
+    }
+    Ok(order)
 }

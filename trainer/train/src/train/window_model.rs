@@ -40,8 +40,7 @@ impl<'t> TeacherFile<'t> {
         let source = ModelSource::from(OsString::from(model));
         let of_waveforms = match &source {
             ModelSource::Path(path) if path.extension().is_some_and(|ending| ending == "onnx") => {
-                let bytes =
-                    std::fs::read(path).with_context(|| format!("{model} cannot be read"))?;
+                let bytes = mtslvr_pack::onnx::load(path).with_context(|| model.to_owned())?;
                 waveform_output(&bytes).map(|_| bytes)
             }
             _ => None,

@@ -3,10 +3,11 @@
 
 use super::{NodeError, OutputReader, Value};
 use crate::builder::Activation;
-use crate::graph::{Op, OpKind};
+use crate::graph::{Channels, Op, OpKind};
 use crate::onnx::adapter::{join_adapter, join_kernels};
 use crate::onnx::attributes;
 use crate::onnx::pb::NodeProto;
+use mtslvr_runtime::nn::Window;
 
 impl<'g> OutputReader<'g, '_> {
     /// `scale * (x - mean) / sqrt(var + epsilon) + bias`
@@ -117,6 +118,7 @@ impl<'g> OutputReader<'g, '_> {
                 return Ok(Value {
                     tensor: None,
                     pending: Some(joined),
+                    norm_of: None,
                     ..a
                 });
             }
@@ -172,17 +174,24 @@ impl<'g> OutputReader<'g, '_> {
             Some(op) if op.activation == Activation::Linear => {
                 op.activation = activation;
                 value.tensor = None;
+                value.norm_of = None;
                 Ok(value)
             }
-            // max(max(x, 0), 0)
-            Some(op) if op.activation == activation => Ok(value),
-            _ => Err(NodeError::Reason(
-                "an activation must follow a convolution, linear layer or sum".into(),
-            )),
+            _ => {
+                let channels = value.shape.channels;
+                let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
+                let mut alone = self.norm(node, 0, &ones, &zeros)?;
+                if let Some(op) = &mut alone.pending {
+                    op.activation = activation;
+                }
+                alone.norm_of = None;
+                Ok(alone)
+            }
         }
     }
 
-    /// Applies `gain * x + shift` to each channel of an input that is still a linear operator.
+    /// Applies `gain * x + shift` to each channel: in the operator before it if that is still linear, or
+    /// else in one of its own, which the next one may take over.
     pub(super) fn affine(
         &mut self,
         node: &'g NodeProto,
@@ -204,10 +213,82 @@ impl<'g> OutputReader<'g, '_> {
                 value.tensor = None;
                 Ok(value)
             }
-            _ => Err(NodeError::Reason(
-                "a norm or arithmetic with a constant must follow a convolution or linear layer"
-                    .into(),
-            )),
+            _ => self.norm(node, input, gain, shift),
+        }
+    }
+
+    /// Makes an operator that computes `gain * x + shift` of each channel of an input.
+    fn norm(
+        &mut self,
+        node: &'g NodeProto,
+        input: usize,
+        gain: &[f32],
+        shift: &[f32],
+    ) -> Result<Value, NodeError> {
+        let value = self.value(node, input)?.clone();
+        let source = self.tensor(&node.input[input])?;
+        Ok(self.norm_of(node, source, &value, gain, shift))
+    }
+
+    /// Makes the operator of [`Self::norm`] for the tensor `source`, which has the form of `value`.
+    pub(super) fn norm_of(
+        &mut self,
+        node: &NodeProto,
+        source: usize,
+        value: &Value,
+        gain: &[f32],
+        shift: &[f32],
+    ) -> Value {
+        let count = value.shape.channels;
+        let identity =
+            (0..count * count).map(|at| if at / count == at % count { 1.0 } else { 0.0 });
+        let kind = OpKind::Convolution {
+            input: source,
+            window: Window::square(1, 1, 0),
+            channels: Channels {
+                weights: identity.collect::<Vec<_>>().into(),
+                adapter: None,
+                gain: gain.to_vec(),
+                shift: shift.to_vec(),
+            },
+        };
+        let mut made = self.put(node, kind, value.shape, value.flat);
+        made.norm_of = Some(source);
+        made
+    }
+}
+
+/// The factor and constant of each channel that an operator behind a norm takes over.
+pub(super) struct Norm {
+    /// The tensor before the norm.
+    pub source: usize,
+    pub gain: Vec<f32>,
+    pub shift: Vec<f32>,
+}
+
+impl Norm {
+    /// Returns the norm that makes `value`, if nothing else does.
+    pub fn of(value: &Value) -> Option<Self> {
+        let channels = value.pending.as_ref()?.kind.channels()?;
+        Some(Self {
+            source: value.norm_of?,
+            gain: channels.gain.clone(),
+            shift: channels.shift.clone(),
+        })
+    }
+
+    /// Takes the norm into the weights behind it, whose innermost axis is the channels.
+    pub fn join(&self, weights: &mut [f32], shift: &mut [f32]) {
+        let row = weights.len() / shift.len().max(1);
+        for (kernel, shift) in weights.chunks_exact_mut(row.max(1)).zip(shift) {
+            let mut sum = f64::from(*shift);
+            for taps in kernel.chunks_exact_mut(self.gain.len()) {
+                for ((tap, gain), constant) in taps.iter_mut().zip(&self.gain).zip(&self.shift) {
+                    sum += f64::from(*tap) * f64::from(*constant);
+                    *tap *= gain;
+                }
+            }
+            *shift = sum as f32;
         }
     }
 }

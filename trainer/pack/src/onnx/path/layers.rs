@@ -1,5 +1,6 @@
 //! Reads the nodes that have kernels: convolutions and linear layers.
 
+use super::channels::Norm;
 use super::maps::window_output;
 use super::{NodeError, OutputReader, Value};
 use crate::engine::Layout;
@@ -78,20 +79,33 @@ impl<'g> OutputReader<'g, '_> {
                 }
             }
         }
+        let mut shift = self.bias(node, 2, outputs)?;
+        // Padding is zeros behind the norm, so that it must stay before a padded convolution.
+        let unpadded = window.padding == Window::square(1, 1, 0).padding;
+        let norm = Norm::of(&input).filter(|_| unpadded);
+        if let Some(norm) = &norm {
+            norm.join(&mut weights, &mut shift);
+        }
         let channels = Channels {
             weights: weights.into(),
             adapter: None,
             gain: vec![1.0; outputs],
-            shift: self.bias(node, 2, outputs)?,
+            shift,
         };
-        if let Some(composed) = self.compose_adapter(node, &window, &channels) {
+        if norm.is_none()
+            && let Some(composed) = self.compose_adapter(node, &window, &channels)
+        {
             return Ok(Value {
                 tensor: None,
                 pending: Some(composed),
+                norm_of: None,
                 ..input
             });
         }
-        let input = self.tensor(&node.input[0])?;
+        let input = match norm {
+            Some(norm) => norm.source,
+            None => self.tensor(&node.input[0])?,
+        };
         Ok(self.put(
             node,
             OpKind::Convolution {
@@ -184,13 +198,20 @@ impl<'g> OutputReader<'g, '_> {
         }
         // A MatMul has two inputs, so that it gets zeros.
         let bias = self.bias(node, 2, outputs)?;
+        let mut shift: Vec<f32> = bias.iter().map(|b| b * gemm.beta).collect();
+        let input = match Norm::of(&value) {
+            Some(norm) => {
+                norm.join(&mut weights, &mut shift);
+                norm.source
+            }
+            None => self.tensor(&node.input[0])?,
+        };
         let channels = Channels {
             weights: weights.into(),
             adapter: None,
             gain: vec![1.0; outputs],
-            shift: bias.iter().map(|b| b * gemm.beta).collect(),
+            shift,
         };
-        let input = self.tensor(&node.input[0])?;
         let kind = OpKind::Linear { input, channels };
         Ok(self.put(node, kind, Shape::new(1, 1, outputs), true))
     }

@@ -1,5 +1,6 @@
 //! Reads pools, means and the nodes that flatten a map.
 
+use super::channels::Norm;
 use super::{NodeError, OutputReader, Value};
 use crate::engine::Layout;
 use crate::graph::OpKind;
@@ -61,10 +62,7 @@ impl<'g> OutputReader<'g, '_> {
             ],
             ..Window::square(1, 1, 0)
         };
-        let [height, width] = window_output(&window, shape)?;
-        let input = self.tensor(&node.input[0])?;
-        let kind = OpKind::AveragePool { input, window };
-        Ok(self.put(node, kind, Shape::new(height, width, shape.channels), flat))
+        self.average(node, window, flat)
     }
 
     pub(super) fn pool(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
@@ -80,58 +78,66 @@ impl<'g> OutputReader<'g, '_> {
         };
         let window = attributes::window(node, kernel, shape, self.layout)?;
         let [height, width] = window_output(&window, shape)?;
-        let input = self.tensor(&node.input[0])?;
-        let kind = if node.op_type == "MaxPool" {
-            OpKind::MaxPool { input, window }
-        } else {
+        if node.op_type != "MaxPool" {
             let counts_padding = attributes::int(node, "count_include_pad", 0) != 0;
             if !counts_padding && window.padding != Window::square(1, 1, 0).padding {
                 return Err(NodeError::Reason(
                     "a padded average must have count_include_pad = 1".into(),
                 ));
             }
-            OpKind::AveragePool { input, window }
-        };
+            return self.average(node, window, false);
+        }
+        let input = self.tensor(&node.input[0])?;
+        let kind = OpKind::MaxPool { input, window };
         Ok(self.put(node, kind, Shape::new(height, width, shape.channels), false))
     }
 
-    /// Reads a node that makes `[batch, c * h * w]` of `[batch, c, h, w]`: Flatten, Reshape or Squeeze.
+    /// Makes an average. A norm before one without padding comes behind it, where fewer values are.
+    fn average(
+        &mut self,
+        node: &'g NodeProto,
+        window: Window,
+        flat: bool,
+    ) -> Result<Value, NodeError> {
+        let value = self.value(node, 0)?.clone();
+        let [height, width] = window_output(&window, value.shape)?;
+        let shape = Shape::new(height, width, value.shape.channels);
+        let unpadded = window.padding == Window::square(1, 1, 0).padding;
+        let norm = Norm::of(&value).filter(|_| unpadded);
+        let input = match &norm {
+            Some(norm) => norm.source,
+            None => self.tensor(&node.input[0])?,
+        };
+        let pooled = self.put(node, OpKind::AveragePool { input, window }, shape, flat);
+        Ok(match (norm, pooled.tensor) {
+            (Some(norm), Some(tensor)) => {
+                self.norm_of(node, tensor, &pooled, &norm.gain, &norm.shift)
+            }
+            _ => pooled,
+        })
+    }
+
+    /// Reads a Flatten of `[batch, c, h, w]` to `[batch, c * h * w]`, or a Reshape that undoes it. All
+    /// nodes that only change a shape are one of the two here.
     pub(super) fn flatten(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let mut value = self.value(node, 0)?.clone();
         let shape = value.shape;
-        let len = shape.len();
-        let fits = match node.op_type.as_str() {
-            "Flatten" => attributes::int(node, "axis", 1) == 1,
-            "Reshape" => matches!(
-                self.constant(node, 1)?.ints(),
-                Some(&[batch, width])
-                    if batch != width && (width == -1 || width == len as i64)
-                        && matches!(batch, -1..=1)
-            ),
-            _ => {
-                let axes = match attributes::ints(node, "axes") {
-                    Some(axes) => Some(axes.to_vec()),
-                    None if node.input.len() > 1 => {
-                        self.constant(node, 1)?.ints().map(<[i64]>::to_vec)
-                    }
-                    None => None,
-                };
-                let spatial = axes.is_some_and(|mut axes| {
-                    axes.iter_mut()
-                        .filter(|axis| **axis < 0)
-                        .for_each(|axis| *axis += 4);
-                    axes.sort_unstable();
-                    axes == [2, 3]
-                });
-                spatial && len == shape.channels
-            }
+        let flattens = node.op_type == "Flatten" && attributes::int(node, "axis", 1) == 1;
+        let undoes = || {
+            let sides = match self.layout {
+                Layout::TimeMel => [shape.height, shape.width],
+                Layout::MelTime => [shape.width, shape.height],
+            };
+            let map = [0, shape.channels as i64, sides[0] as i64, sides[1] as i64];
+            let target = self.constant(node, 1).ok().and_then(|target| target.ints());
+            value.flat && target == Some(&map[..])
         };
-        if !fits {
+        if !flattens && !undoes() {
             return Err(NodeError::Reason(
                 "only flattening to [batch, values] is supported".into(),
             ));
         }
-        value.flat = true;
+        value.flat = flattens;
         Ok(value)
     }
 }

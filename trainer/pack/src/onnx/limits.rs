@@ -1,0 +1,52 @@
+//! Limits to what a foreign ONNX file may ask for. They are checked before anything is computed or
+//! handed on.
+
+use super::error::ImportError;
+
+/// Most bytes, nodes, values and work of one model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the file, and of the files beside it that hold its weights, together.
+    pub bytes: u64,
+    /// Nodes, constants and descriptions of values in a graph, before it is decoded.
+    pub entries: u64,
+    /// Nodes of the graph.
+    pub nodes: usize,
+    /// Values of one tensor.
+    pub elements: usize,
+    /// Values of all tensors that one patch makes.
+    pub patch_elements: u64,
+    /// Multiply-accumulates, or comparisons of pools, for one patch.
+    pub work: u64,
+}
+
+impl Limits {
+    /// The limits of every command: 1 GiB of weights, and what a workstation computes in about ten
+    /// seconds a patch.
+    pub const DEFAULT: Self = Self {
+        bytes: 1 << 30,
+        entries: 200_000,
+        nodes: 20_000,
+        elements: 1 << 28,
+        patch_elements: 1 << 28,
+        work: 30_000_000_000,
+    };
+
+    /// Refuses `found` above `most`, both counts of `what`.
+    pub(super) fn check(what: &'static str, found: u64, most: u64) -> Result<(), ImportError> {
+        if found > most {
+            return Err(ImportError::Limit { what, found, most });
+        }
+        Ok(())
+    }
+}
+
+/// Multiplies `dims`; the largest number if the product cannot be counted.
+pub(super) fn count(dims: &[usize]) -> usize {
+    // A dimension of zero makes the product zero, whatever the others overflow to.
+    if dims.contains(&0) {
+        return 0;
+    }
+    dims.iter()
+        .fold(1usize, |product, &dim| product.saturating_mul(dim))
+}
