@@ -18,6 +18,7 @@ use crate::space::EmbeddingSpace;
 
 mod config;
 mod error;
+mod event_course;
 mod frame_handler;
 mod gate;
 mod stream_state;
@@ -27,8 +28,9 @@ mod window;
 pub use config::{ListenerConfig, ListenerConfigError};
 pub use error::{ListenError, ListenerError};
 pub use trigger::{Judgement, Trigger};
-pub use window::{Event, Window};
+pub use window::{Ended, Event, Window};
 
+use event_course::EventCourse;
 use frame_handler::FrameHandler;
 use gate::Gate;
 use stream_state::StreamState;
@@ -163,6 +165,7 @@ impl<'b> Listener<'b> {
                 ending: 0,
                 judged: 0,
                 judged_to: 0,
+                course: EventCourse::default(),
             },
         };
         listener.reset();
@@ -216,6 +219,7 @@ impl<'b> Listener<'b> {
         let mut handler = self.state.handler(learner, backbone, on_window)?;
         self.frontend.flush(|frame| handler.add(frame));
         handler.end();
+        handler.report_ended();
         let result = handler.result;
         self.reset();
         result

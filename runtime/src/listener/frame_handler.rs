@@ -43,7 +43,7 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
         let pushed = state.frames.pushed();
         state.ending = pushed.min(state.sounding + TRAIL);
         if pushed >= state.due {
-            self.window();
+            self.window(false);
         }
     }
 
@@ -55,14 +55,24 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
         }
         // What came since the last window changes little where it is less than half a hop.
         if state.judged == 0 || 2 * state.ending.saturating_sub(state.judged_to) >= state.hop {
-            self.window();
+            self.window(true);
         }
+        let end = self.state.samples_to(self.state.ending);
+        self.state.course.end(Some(end));
         self.state.onset = None;
         self.state.trigger.step(None, 0);
     }
 
-    /// Reports the window that is due, judged if it holds more of a sound than the one before.
-    fn window(&mut self) {
+    /// Reports an event whose end no window has reported.
+    pub fn report_ended(&mut self) {
+        if self.state.course.is_over() {
+            self.window(false);
+        }
+    }
+
+    /// Reports the window that is due, judged if it holds more of a sound than the one before. `last`
+    /// tells whether the sound ends with it.
+    fn window(&mut self, last: bool) {
         let state = &mut *self.state;
         let window = state.window();
         let (start, end) = (state.sample_of(window.start), state.samples_to(window.end));
@@ -88,6 +98,11 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
                         end,
                         confidence: judgement.confidence,
                     });
+                    let held = state.trigger.held();
+                    state.course.follow(&judgement, event.as_ref(), held, end);
+                    if last {
+                        state.course.end(Some(end));
+                    }
                     decision = Some(decided);
                     judged = Some(judgement);
                 }
@@ -106,6 +121,7 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
             decision,
             judgement: judged,
             event,
+            ended: state.course.take_ended(),
         });
         state.skip();
     }

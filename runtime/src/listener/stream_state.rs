@@ -1,5 +1,6 @@
 //! The state of a stream: the last frames, the background, the sound that is heard.
 
+use super::event_course::EventCourse;
 use super::gate::Gate;
 use super::trigger::Trigger;
 use crate::backbone::Backbone;
@@ -39,6 +40,7 @@ pub(super) struct StreamState<'b> {
     /// Windows of the sound that have been judged, and where the last of them ended.
     pub judged: u16,
     pub judged_to: u64,
+    pub course: EventCourse,
 }
 
 impl StreamState<'_> {
@@ -55,6 +57,7 @@ impl StreamState<'_> {
         self.ending = 0;
         self.judged = 0;
         self.judged_to = 0;
+        self.course = EventCourse::default();
     }
 
     /// Returns the frames of the window that is due: those of the sound that is heard, or else all that

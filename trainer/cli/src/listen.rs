@@ -2,6 +2,7 @@
 
 mod follower;
 mod output;
+mod verdict;
 
 use super::backbone::BackboneChoice;
 use super::examples::examples;
@@ -12,15 +13,16 @@ use follower::ProfileFollower;
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
-use output::Output;
+use output::{JSON_HELP, Output, Settings};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Recognise enrolled sounds in a recording, a pipe or the microphone
 ///
-/// Prints a line for each sound as soon as it is recognised. On a terminal, a panel below shows the
-/// level, the spectrogram and the scores. Changes of the profile count after a second, without a
+/// Prints a line for each sound: its beginning and duration, the score with the threshold that it is
+/// compared with, and the confidence. Where nothing is recognised, it says what came closest. On a
+/// terminal, a panel below shows the level, the spectrogram and the scores. Changes of the profile count after a second, without a
 /// restart. Ctrl-C ends listening.
 ///
 /// `-` reads raw 16-bit little-endian PCM on standard input, one channel, at the model's rate: 16 kHz
@@ -65,12 +67,12 @@ struct Input {
 /// Options on what counts as recognised.
 #[derive(Debug, clap::Args)]
 struct DecisionChoice {
-    /// Similarity to add to every threshold
+    /// Score to add to every threshold
     ///
     /// Above 0 there are fewer false alarms, below 0 fewer misses.
     #[arg(
         long,
-        value_name = "SIMILARITY",
+        value_name = "SCORE",
         default_value_t = ListenerConfig::DEFAULT.margin,
         allow_negative_numbers = true
     )]
@@ -85,17 +87,31 @@ struct DecisionChoice {
         allow_negative_numbers = true
     )]
     gate: f32,
+    /// Time after a sound in which the same sound is not reported again, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = ListenerConfig::DEFAULT.refractory)]
+    cooldown: f32,
+    /// Shortest sound that is reported, seconds
+    ///
+    /// A sound is then reported once it has lasted that long.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    min_duration: f64,
 }
 
 /// Options on what is printed.
 #[derive(Debug, clap::Args)]
 struct OutputChoice {
-    /// Print a line of JSON for each recognised sound, without the panel
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "Print lines of JSON instead of text, without the panel",
+        long_help = JSON_HELP
+    )]
     json: bool,
     /// Print lines of text, without the panel
     #[arg(long)]
     plain: bool,
+    /// Print how each window was judged, too
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Longest wait for samples before Ctrl-C is looked for and the panel is drawn.
@@ -115,12 +131,12 @@ impl Args {
         let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c()?;
         let (mut capture, live) = self.capture(frontend.sample_rate)?;
-        let OutputChoice { json, plain } = self.output;
-        let mut output = Output::new(&frontend, live, json, plain, follower.names());
+        let settings = self.settings(live);
+        let mut output = Output::new(&frontend, settings, follower.classes());
         loop {
             let heard = next(&mut capture, stop)?;
             if follower.refresh(&profile, &backbone, |warning| output.warn(warning)) {
-                output.rename(follower.names());
+                output.rename(follower.classes());
             }
             let engine = &mut backbone.engine;
             let result = match &heard {
@@ -146,7 +162,20 @@ impl Args {
         ListenerConfig {
             margin: self.decision.margin,
             gate: self.decision.gate,
+            refractory: self.decision.cooldown,
             ..ListenerConfig::DEFAULT
+        }
+    }
+
+    fn settings(&self, live: bool) -> Settings {
+        Settings {
+            live,
+            at_once: live || self.input.real_time,
+            json: self.output.json,
+            plain: self.output.plain,
+            explain: self.output.explain,
+            least_duration: self.decision.min_duration,
+            listener: self.config(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! `mtslvr enrol`, `mtslvr classes` and `mtslvr listen` as a user runs them, with the shipped backbone
 //! and sounds from `mtslvr synth`.
-#![cfg(feature = "train")]
 
 use mtslvr_audio::{load, write_wav};
 use serde_json::Value;
@@ -127,11 +126,23 @@ fn pcm(samples: &[f32]) -> Vec<u8> {
 }
 
 /// What `--json` printed.
-fn events(lines: &str) -> Vec<Value> {
+fn json_lines(lines: &str) -> Vec<Value> {
     lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// The lines of `listen --json` that are of this kind.
+fn lines_of(lines: &str, kind: &str) -> Vec<Value> {
+    let mut lines = json_lines(lines);
+    lines.retain(|line| line["event"] == kind);
+    lines
+}
+
+/// The sounds that `listen --json` recognised.
+fn events(lines: &str) -> Vec<Value> {
+    lines_of(lines, "begin")
 }
 
 fn classes_of(events: &[Value]) -> Vec<&str> {
@@ -157,6 +168,7 @@ fn taught_sounds_are_recognised_in_a_file_and_from_a_pipe_alike() {
         let start = event["start"].as_f64().unwrap();
         assert!((start - second).abs() < 0.7, "{event} at {second}");
         assert!(event["confidence"].as_f64().unwrap() > 0.3 && event.get("unix_time").is_none());
+        assert!(event["score"].as_f64().unwrap() >= event["threshold"].as_f64().unwrap());
     }
     let plain = bench.succeeds(&["listen", "scene.wav"]);
     assert_eq!(plain.lines().count(), 3, "{plain}");
@@ -183,14 +195,24 @@ fn taught_sounds_are_recognised_in_a_file_and_from_a_pipe_alike() {
         stdin.flush().unwrap();
         sent = now;
         let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        for key in ["class", "start", "end", "confidence"] {
+        for key in ["class", "start", "recognised", "score", "confidence"] {
             assert_eq!(event[key], expected[key], "{key}");
         }
         assert!(event["unix_time"].as_f64().unwrap() > 1e9);
+        let end: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(
+            (&end["event"], &end["start"]),
+            (&"end".into(), &event["start"])
+        );
     }
     // Half a sample at the end is no reason to fail.
     stdin.write_all(&[1]).unwrap();
     drop(stdin);
+    let summary: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (&summary["event"], &summary["sounds"]),
+        (&"summary".into(), &3.into())
+    );
     assert!(lines.next().is_none());
     assert!(child.wait().unwrap().success());
 
@@ -211,6 +233,95 @@ fn taught_sounds_are_recognised_in_a_file_and_from_a_pipe_alike() {
     assert!(piped(&fs::read(&wav).unwrap()).contains("-t raw"));
     assert!(piped(b"").contains("0 bytes"));
     bench.fails(&["listen", "gone.wav"], &["gone.wav"]);
+}
+
+/// The score that is shown is the one that the threshold is compared with.
+#[test]
+fn what_is_shown_is_what_decides() {
+    let bench = Bench::new();
+    bench.enrol("chime", 0, 0..5);
+    bench.enrol("beep", 1, 0..5);
+    write_wav(&bench.path("scene.wav"), &bench.scene(&[0, 1]), RATE).unwrap();
+    let listen =
+        |args: &[&str]| bench.succeeds(&[&["listen", "scene.wav", "--json"], args].concat());
+    let begun = events(&listen(&[]));
+    let ended = lines_of(&listen(&[]), "end");
+    assert_eq!(classes_of(&begun), classes_of(&ended));
+    let number = |line: &Value, key: &str| line[key].as_f64().unwrap();
+    for (begin, end) in begun.iter().zip(&ended) {
+        let length = number(end, "end") - number(end, "start");
+        assert!(
+            (length - number(end, "duration")).abs() < 1e-3 && length > 0.1,
+            "{end}"
+        );
+        assert!(number(end, "score") >= number(begin, "score"));
+    }
+    // A margin below the lead leaves it, one above takes it away.
+    let best = number(&ended[0], "score") - number(&ended[0], "threshold");
+    let with = |margin: f64| {
+        let margin = margin.to_string();
+        events(&listen(&["--margin", &margin]))
+    };
+    assert!(classes_of(&with(best - 0.01)).contains(&"chime"));
+    assert!(!classes_of(&with(best + 0.01)).contains(&"chime"));
+
+    // Where nothing is found, the nearest miss is named, and its number is right.
+    let lines = listen(&["--margin", "1"]);
+    let summary = lines_of(&lines, "summary");
+    let closest = &summary[0]["closest"];
+    let missed = number(closest, "threshold") - number(closest, "score");
+    assert!(
+        (missed - number(closest, "missed_by")).abs() < 1e-4,
+        "{closest}"
+    );
+    assert!(events(&listen(&["--margin", &(1.0 - missed - 0.001).to_string()])).len() == 1);
+    let output = bench
+        .mtslvr(&["listen", "scene.wav", "--margin", "1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("Closest was") && said.contains("missed by"),
+        "{said}"
+    );
+
+    // Every window is explained, and no field goes without its line in the help.
+    let lines = listen(&["--explain", "--margin", "0.2"]);
+    let windows = lines_of(&lines, "window");
+    let verdicts: Vec<&str> = windows
+        .iter()
+        .map(|w| w["verdict"].as_str().unwrap())
+        .collect();
+    assert!(
+        verdicts.contains(&"quiet") && verdicts.contains(&"below-threshold"),
+        "{verdicts:?}"
+    );
+    let help = bench.succeeds(&["listen", "--help"]);
+    let all = json_lines(&(lines + &listen(&[])));
+    for key in all.iter().flat_map(|line| line.as_object().unwrap().keys()) {
+        assert!(key == "event" || help.contains(key.as_str()), "{key}");
+    }
+    let text = bench.succeeds(&["listen", "scene.wav", "--explain"]);
+    assert!(
+        text.contains("quiet") && text.contains("recognised"),
+        "{text}"
+    );
+
+    // A sound that is too short for --min-duration is none.
+    let long = number(&ended[0], "duration").max(number(&ended[1], "duration")) + 0.1;
+    assert!(events(&listen(&["--min-duration", &long.to_string()])).is_empty());
+    assert_eq!(
+        events(&listen(&["--min-duration", "0.05"])).len(),
+        begun.len()
+    );
+    let nothing = bench.path("nothing.wav");
+    write_wav(&nothing, &bench.scene(&[])[..], RATE).unwrap();
+    let output = bench
+        .mtslvr(&["listen", "nothing.wav", "--gate", "30"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("0 sounds"), "{said}");
 }
 
 #[test]
@@ -346,7 +457,7 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
     }
     let args = ["enrol", "chime", "quiet.wav", "good.wav", "--json"];
     let output = bench.fails(&args, &["1 of 2", "--force"]);
-    let outcomes = events(std::str::from_utf8(&output.stdout).unwrap());
+    let outcomes = json_lines(std::str::from_utf8(&output.stdout).unwrap());
     assert_eq!(
         (&outcomes[0]["enrolled"], &outcomes[1]["enrolled"]),
         (&false.into(), &true.into())
@@ -480,6 +591,7 @@ fn a_write_that_is_cut_short_leaves_the_profile_as_it_was() {
     bench.enrol("beep", 1, 0..1);
 }
 
+#[cfg(feature = "train")]
 #[test]
 fn another_backbone_is_refused_and_its_examples_learnt_again() {
     let bench = Bench::new();
