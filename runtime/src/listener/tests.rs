@@ -233,6 +233,39 @@ fn every_event_ends_where_its_sound_does() {
     assert!(last.end.abs_diff(cut.len() as u64) < 2048, "{last:?}");
 }
 
+/// A finder finds the very samples that the listener judges.
+#[test]
+fn a_finder_finds_what_the_listener_judges() {
+    let samples = scene();
+    let (told, _) = listen(LOUD, &samples, &[usize::MAX]);
+    let mut buffer = vec![f32::NAN; SoundFinder::buffer_len(&CONFIG)];
+    let mut finder = SoundFinder::new(&LOUD, CONFIG, &mut buffer).unwrap();
+    let mut found = Vec::new();
+    for chunk in samples.chunks(777) {
+        finder.push(chunk, |sound| found.push(sound));
+    }
+    found.extend(finder.finish());
+    let known = |sound: &&FoundSound| sound.start > seconds(19.0) as u64;
+    let late: Vec<_> = found.iter().filter(known).collect();
+    assert_eq!(late.len(), 4, "{found:?}");
+    for event in events(&told) {
+        let own = late.iter().filter(|sound| sound.start == event.start);
+        let ended = told.iter().filter_map(|window| window.ended);
+        let ended = ended.filter(|ended| ended.start == event.start);
+        let ends: Vec<u64> = ended.map(|ended| ended.end).collect();
+        assert_eq!(
+            own.map(|sound| sound.end).collect::<Vec<_>>(),
+            ends,
+            "{event:?}"
+        );
+    }
+    let short = &mut buffer[1..];
+    assert!(matches!(
+        SoundFinder::new(&LOUD, CONFIG, short),
+        Err(ListenerError::BufferTooShort { .. })
+    ));
+}
+
 #[test]
 fn every_frame_is_told_once() {
     let (told, _) = listen(LOUD, &scene(), &[usize::MAX]);

@@ -470,12 +470,17 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
         "{found} {limit}"
     );
     assert_eq!(bench.classes(), [("chime".to_owned(), 1)]);
-    // The very sound under another name.
-    bench.fails(
-        &["enrol", "beep", "good.wav"],
-        &["too like chime", "1.00", "0.98"],
-    );
-    bench.succeeds(&["enrol", "beep", "good.wav", "quiet.wav", "--force"]);
+    // The very recording under another name, in whatever file.
+    fs::copy(bench.path("good.wav"), bench.path("copy.wav")).unwrap();
+    for file in ["good.wav", "copy.wav"] {
+        let named = ["an example of chime already", "beep", "rename chime"];
+        bench.fails(&["enrol", "beep", file], &named);
+        bench.fails(&["enrol", "beep", file, "--force"], &named);
+    }
+    // Nearly the very sound.
+    write("again.wav", 0.5, usize::MAX);
+    bench.fails(&["enrol", "beep", "again.wav"], &["too like chime", "0.98"]);
+    bench.succeeds(&["enrol", "beep", "again.wav", "quiet.wav", "--force"]);
     bench.fails(&["enrol", "beep", "silent.wav", "--force"], &["silent"]);
     assert_eq!(
         bench.classes(),
@@ -496,6 +501,140 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
     if !cfg!(feature = "mic") {
         bench.fails(&["listen", "--mic"], &["--features mic", "arecord"]);
     }
+}
+
+/// Noise of a quiet room, as long as `seconds`.
+fn room(seconds: f32) -> Vec<f32> {
+    let noise = |n: u32| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0;
+    let length = (seconds * RATE as f32) as u32;
+    (0..length).map(|n| 0.001 * noise(n)).collect()
+}
+
+/// Adds a tap: a tone that dies away within `seconds`, at `hertz`.
+fn add_tap(samples: &mut [f32], from: f32, seconds: f32, hertz: f32) {
+    let first = (from * RATE as f32) as usize;
+    let length = seconds * RATE as f32;
+    let taps = samples.iter_mut().skip(first).take(length as usize);
+    for (n, sample) in taps.enumerate() {
+        let (time, fade) = (n as f32 / RATE as f32, 1.0 - n as f32 / length);
+        let phase = std::f32::consts::TAU * hertz * time;
+        *sample += 0.3 * fade * fade * (phase.sin() + 0.5 * (2.7 * phase).sin());
+    }
+}
+
+/// A sound is found in a clip that is not trimmed, also a very short one, and found again in the place.
+#[test]
+fn what_is_taught_is_cut_as_it_is_heard() {
+    let bench = Bench::new();
+    let write = |name: &str, samples: &[f32]| {
+        write_wav(&bench.path(name), samples, RATE).unwrap();
+    };
+    let chime = load(Path::new(&bench.clips(0)[0]), RATE).unwrap();
+    let mut long = room(5.0);
+    long.iter_mut()
+        .skip(32_000)
+        .zip(&chime)
+        .for_each(|(to, sample)| *to += sample);
+    write("long.wav", &long);
+    let said = bench.succeeds(&["enrol", "chime", "long.wav"]);
+    assert!(
+        said.contains("of 5.0 s, from 2.0 s on") || said.contains("from 1.9 s on"),
+        "{said}"
+    );
+    for (name, seconds, hertz) in [
+        ("tap", 0.04, 900.0),
+        ("click", 0.06, 3100.0),
+        ("knock", 0.1, 320.0),
+    ] {
+        // One clip with much around it, and one that is trimmed.
+        let mut around = room(5.0);
+        add_tap(&mut around, 3.0, seconds, hertz);
+        let mut trimmed = vec![0.0; (seconds * RATE as f32) as usize];
+        add_tap(&mut trimmed, 0.0, seconds, 1.03 * hertz);
+        write("around.wav", &around);
+        write("trimmed.wav", &trimmed);
+        let said = bench.succeeds(&["enrol", name, "around.wav", "trimmed.wav"]);
+        assert!(
+            said.contains("of 5.0 s") && said.contains("2 examples"),
+            "{said}"
+        );
+    }
+    let mut scene = room(16.0);
+    scene
+        .iter_mut()
+        .skip(4 * RATE as usize)
+        .zip(&chime)
+        .for_each(|(to, sample)| *to += sample);
+    add_tap(&mut scene, 8.0, 0.04, 910.0);
+    add_tap(&mut scene, 10.5, 0.06, 3150.0);
+    add_tap(&mut scene, 13.0, 0.1, 325.0);
+    write("scene.wav", &scene);
+    let found = events(&bench.succeeds(&["listen", "scene.wav", "--json"]));
+    assert_eq!(
+        classes_of(&found),
+        ["chime", "tap", "click", "knock"],
+        "{found:?}"
+    );
+
+    // A long take, first as one example and then as three.
+    let mut take = room(9.0);
+    for from in [1.0, 4.0, 7.0] {
+        add_tap(&mut take, from, 0.08, 1700.0 + 20.0 * from);
+    }
+    write("take.wav", &take);
+    let said = bench.succeeds(&["enrol", "pling", "take.wav"]);
+    assert!(said.contains("one of 3 sounds"), "{said}");
+    let lines = bench.succeeds(&["enrol", "pling", "take.wav", "--split", "--json"]);
+    let lines = json_lines(&lines);
+    let enrolled = lines.iter().filter(|line| line["enrolled"] == true).count();
+    assert_eq!((lines.len(), enrolled), (3, 2), "{lines:?}");
+    let help = bench.succeeds(&["enrol", "--help"]);
+    for key in lines
+        .iter()
+        .flat_map(|line| line.as_object().unwrap().keys())
+    {
+        assert!(help.contains(key.as_str()), "{key}");
+    }
+    // Each is embedded again from its part of the take.
+    let before = bench.list();
+    bench.succeeds(&["classes", "reembed"]);
+    assert_eq!(bench.list()["classes"], before["classes"]);
+
+    // A recording of the room holds none, unless it is wanted as it is.
+    let empty = room(5.0);
+    write(
+        "empty.wav",
+        &empty.iter().map(|s| 4.0 * s).collect::<Vec<_>>(),
+    );
+    bench.fails(
+        &["enrol", "fan", "empty.wav"],
+        &["empty.wav", "stands out", "--whole"],
+    );
+    bench.succeeds(&["enrol", "fan", "empty.wav", "--whole"]);
+}
+
+/// Another sound among the examples is named with numbers.
+#[test]
+fn examples_that_do_not_resemble_each_other_are_reported() {
+    let bench = Bench::new();
+    let (good, other) = (bench.clips(0), bench.clips(2));
+    let said = |args: &[&str]| {
+        let output = bench.mtslvr(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let good: Vec<&str> = good.iter().map(String::as_str).collect();
+    let quiet = said(&[&["enrol", "chime"], &good[..4]].concat());
+    assert!(!quiet.contains("resemble"), "{quiet}");
+    let doubt = said(&["enrol", "chime", &other[0], "--force"]);
+    assert!(
+        doubt.contains("its 5 examples") && doubt.contains("Example 5"),
+        "{doubt}"
+    );
+    assert!(
+        doubt.contains("classes delete chime --example 5"),
+        "{doubt}"
+    );
 }
 
 /// American spelling teaches the same profile.

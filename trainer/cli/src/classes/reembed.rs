@@ -7,9 +7,11 @@ use super::super::progress;
 use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
+use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
 };
+use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 
@@ -155,8 +157,16 @@ impl Reembedded<'_> {
     ) -> Result<ClassId> {
         let path = clip.path.display();
         let samples = audio::load(&clip.path, backbone.sample_rate())?;
-        let embedding = embed_clip(&mut backbone.engine, &samples)
-            .map_err(|error| anyhow!("{path}: {error}"))?;
+        let take;
+        let part = match clip.cut {
+            Some(cut) => {
+                take = Take::new(&samples, backbone.engine.space().frontend())?;
+                take.samples(cut)
+            }
+            None => &samples,
+        };
+        let embedding =
+            embed_clip(&mut backbone.engine, part).map_err(|error| anyhow!("{path}: {error}"))?;
         let class = match class.role() {
             Role::Sound => self.learner.enrol(class.name(), &embedding),
             role => self.learner.enrol_role(role, &embedding),

@@ -5,9 +5,11 @@ mod error;
 mod microphone;
 mod pcm;
 mod sound;
+mod take;
 
 pub use error::CaptureError;
 pub use sound::SoundCutter;
+pub use take::{Cut, Take};
 
 use mtslvr_audio as audio;
 use std::io::Read;

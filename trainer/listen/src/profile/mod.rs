@@ -11,6 +11,7 @@ mod explain;
 mod file;
 mod memory;
 mod place;
+mod resemblance;
 mod teach;
 
 pub use clips::{ClipLog, ClipState, SourceClip};
@@ -19,4 +20,5 @@ pub use explain::{Explained, decibels};
 pub use file::{LockedProfile, Profile, Snapshot};
 pub use memory::Memory;
 pub use place::{ClassLabel, default_path};
+pub use resemblance::Resemblance;
 pub use teach::{Lesson, NotLearnt, Recording, teach};
