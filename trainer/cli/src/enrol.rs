@@ -157,7 +157,7 @@ impl Args {
             force: self.force,
         };
         let profile = self.profile.profile()?;
-        let mut backbone = BackboneInUse::open(&self.backbone)?;
+        let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
         // A profile of another backbone is refused before anyone makes a sound for nothing.
         if let Some(snapshot) = profile.read()? {
             backbone.check(&profile, &snapshot)?;
@@ -393,6 +393,7 @@ fn enrol(
     if outcomes.iter().any(|outcome| outcome.enrolled) {
         // The list first: an entry too many does no harm, and one too few loses a clip.
         log.write(&locked)?;
+        backbone.note().write(&locked)?;
         locked.write(&learner)?;
     }
     let class = lesson.label.find(learner.support());

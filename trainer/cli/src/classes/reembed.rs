@@ -19,7 +19,7 @@ use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 ///
 /// A profile belongs to the backbone that it was enrolled under. The clips must still be where they were
 /// when they were enrolled, unchanged. Names and thresholds stay; try the thresholds, because
-/// similarities differ between backbones.
+/// similarities differ between backbones. The profile then belongs to the new one: no command needs --model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Take your profile to edge-m" => "mtslvr classes reembed --model edge-m",
@@ -64,6 +64,7 @@ impl Reembed {
         };
         new.fill(old, &log, &mut backbone)?;
         self.check(&new, &profile, old.example_count())?;
+        backbone.note().write(&locked)?;
         new.write(&locked, &log)?;
         let support = new.learner.support();
         println!(

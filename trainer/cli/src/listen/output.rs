@@ -1,6 +1,9 @@
 //! Prints while listening: lines, lines of JSON, or lines above a panel.
 
+use super::exec::Hook;
+use super::labels::{Label, Labels};
 use super::verdict::{Closest, Known, Outcome, Verdict, verdict};
+use anyhow::{Error, Result};
 use mtslvr_listen::profile::ProfileError;
 use mtslvr_listen::view::View;
 use mtslvr_runtime::fewshot::ClassId;
@@ -17,6 +20,7 @@ Print lines of JSON instead of text, without the panel
 A line with \"event\": \"begin\" comes as soon as a sound is recognised, one with \"end\" when it is over, \
 and a \"summary\" last; --explain adds one with \"window\" for each window. Times are seconds from the \
 beginning of the stream. Fields:
+  file: path of the recording; not there for a microphone or a pipe
   class: name of the sound, or (negatives) or (background)
   start, end: beginning and end of the sound or window
   duration: length of the sound
@@ -33,8 +37,11 @@ beginning of the stream. Fields:
 
 /// Prints events, and counts what was heard for the summary.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct Output<'r> {
     form: Form,
+    reactions: &'r mut Reactions,
+    /// The first failure of a reaction.
+    failure: Option<Error>,
     settings: Settings,
     /// The classes, by their ids.
     classes: Vec<Known>,
@@ -54,9 +61,20 @@ pub(super) struct Output {
     rejected: u64,
 }
 
+/// Reactions to a recognised sound beside printing it.
+#[derive(Debug)]
+pub(super) struct Reactions {
+    pub(super) labels: Option<Labels>,
+    pub(super) hook: Option<Hook>,
+}
+
 /// Settings of what is printed, and of what it is compared with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Settings {
+    /// Path of the recording, if it is one.
+    pub(super) file: Option<String>,
+    /// Whether it is one of several.
+    pub(super) several: bool,
     /// Whether the input happens now, and is not a recording.
     pub(super) live: bool,
     /// Whether a text line is printed as soon as a sound is recognised, not when it is over.
@@ -132,8 +150,13 @@ fn shown(classes: &[Known]) -> Vec<String> {
     classes.iter().map(|class| class.label.clone()).collect()
 }
 
-impl Output {
-    pub(super) fn new(frontend: &FrontendConfig, settings: Settings, classes: Vec<Known>) -> Self {
+impl<'r> Output<'r> {
+    pub(super) fn new(
+        frontend: &FrontendConfig,
+        settings: Settings,
+        classes: Vec<Known>,
+        reactions: &'r mut Reactions,
+    ) -> Self {
         let form = if settings.json {
             Form::Json
         } else {
@@ -142,8 +165,10 @@ impl Output {
                 .flatten();
             view.map_or(Form::Plain, |view| Form::View(Box::new(view)))
         };
-        Self {
+        let mut output = Self {
             form,
+            reactions,
+            failure: None,
             settings,
             classes,
             sample_rate: frontend.sample_rate,
@@ -156,7 +181,22 @@ impl Output {
             loudest: f32::NEG_INFINITY,
             closest: None,
             rejected: 0,
+        };
+        if let Some(file) = output.settings.file.clone()
+            && output.settings.several
+            && !output.settings.json
+        {
+            output.say(&format!("{file}:"));
         }
+        output
+    }
+
+    /// Returns the first failure to write labels or to start a command.
+    ///
+    /// # Errors
+    /// That failure.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn rename(&mut self, classes: Vec<Known>) {
@@ -208,8 +248,8 @@ impl Output {
 
     /// Explains the window where that is asked for, and remembers the nearest miss.
     fn explain(&mut self, window: &Window) {
-        let config = &self.settings.listener;
-        let verdict = verdict(window, &self.classes, config);
+        let config = self.settings.listener;
+        let verdict = verdict(window, &self.classes, &config);
         let start = self.seconds(window.start);
         if let Some(missed_by) = verdict.missed_by
             && verdict.verdict == Outcome::BelowThreshold
@@ -232,7 +272,7 @@ impl Output {
         }
         let end = self.seconds(window.end);
         let line = if self.settings.json {
-            json(&Line::Window {
+            self.json(&Line::Window {
                 start,
                 end,
                 level: window.level,
@@ -260,6 +300,7 @@ impl Output {
     fn begin(&mut self, begun: Begun) {
         self.events += 1;
         self.going = Some(begun);
+        self.react(&begun);
         let Begun {
             event,
             score,
@@ -268,8 +309,8 @@ impl Output {
         let class = self.name(event.class);
         let start = self.seconds(event.start);
         let confidence = event.confidence;
-        let line = match self.settings {
-            Settings { json: true, .. } => json(&Line::Begin {
+        let line = match &self.settings {
+            Settings { json: true, .. } => self.json(&Line::Begin {
                 class,
                 start,
                 recognised: self.seconds(event.end),
@@ -297,13 +338,28 @@ impl Output {
         let Some(begun) = self.going.take() else {
             return;
         };
-        let class = self.name(ended.class);
+        let class = self.name(ended.class).to_owned();
+        let class = class.as_str();
         let (start, end) = (self.seconds(ended.start), self.seconds(ended.end));
         let duration = end - start;
         let (score, confidence) = (ended.similarity, ended.confidence);
         let threshold = begun.threshold;
-        let line = match self.settings {
-            Settings { json: true, .. } => json(&Line::End {
+        let label = Label {
+            file: self.settings.file.as_deref().unwrap_or_default(),
+            class,
+            start,
+            end,
+            score,
+            threshold,
+            confidence,
+        };
+        if let Some(labels) = &mut self.reactions.labels
+            && let Err(error) = labels.add(&label)
+        {
+            self.failure.get_or_insert(error);
+        }
+        let line = match &self.settings {
+            Settings { json: true, .. } => self.json(&Line::End {
                 class,
                 start,
                 end,
@@ -322,6 +378,42 @@ impl Output {
             ),
         };
         self.say(&line);
+    }
+
+    /// Returns a line of JSON, with the recording that it is about.
+    fn json(&self, line: &Line) -> String {
+        #[derive(Serialize)]
+        struct OfFile<'a> {
+            #[serde(flatten)]
+            line: &'a Line<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file: Option<&'a str>,
+        }
+        let line = OfFile {
+            line,
+            file: self.settings.file.as_deref(),
+        };
+        serde_json::to_string(&line).expect("strings and numbers are JSON")
+    }
+
+    /// Starts the command for an event.
+    fn react(&mut self, begun: &Begun) {
+        let variables = [
+            ("MTSLVR_CLASS", self.name(begun.event.class).to_owned()),
+            (
+                "MTSLVR_FILE",
+                self.settings.file.clone().unwrap_or_default(),
+            ),
+            ("MTSLVR_START", self.seconds(begun.event.start).to_string()),
+            ("MTSLVR_SCORE", begun.score.to_string()),
+            ("MTSLVR_THRESHOLD", begun.threshold.to_string()),
+            ("MTSLVR_CONFIDENCE", begun.event.confidence.to_string()),
+        ];
+        if let Some(hook) = &mut self.reactions.hook
+            && let Err(error) = hook.start(&variables)
+        {
+            self.failure.get_or_insert(error);
+        }
     }
 
     fn name(&self, class: ClassId) -> &str {
@@ -375,7 +467,7 @@ impl Output {
         }
         let seconds = self.seconds(self.samples);
         if matches!(self.form, Form::Json) {
-            let line = json(&Line::Summary {
+            let line = self.json(&Line::Summary {
                 seconds,
                 sounds: self.events,
                 windows: self.windows,
@@ -401,7 +493,7 @@ impl Output {
 
     /// Says what came closest where nothing was recognised.
     fn why_nothing(&self) -> String {
-        let Settings { listener, .. } = self.settings;
+        let listener = &self.settings.listener;
         match &self.closest {
             _ if self.judged == 0 => format!(
                 "Nothing stood out from the background: the most was {:.1} dB, and {:.1} dB are needed \
@@ -425,8 +517,4 @@ impl Output {
 /// Returns what decided an event, under the names that everything else uses.
 fn measured(score: f32, threshold: f32, confidence: f32) -> String {
     format!("(score {score:.2}, threshold {threshold:.2}, confidence {confidence:.2})")
-}
-
-fn json(line: &Line) -> String {
-    serde_json::to_string(line).expect("strings and numbers are JSON")
 }

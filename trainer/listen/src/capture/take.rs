@@ -110,6 +110,17 @@ impl Take {
         Ok(())
     }
 
+    /// Returns the recording between stretches of the place, as the gate hears it; empty if it holds no
+    /// sound.
+    pub fn stream(&self) -> &[f32] {
+        &self.samples
+    }
+
+    /// Returns where the recording begins in [`Self::stream`], seconds.
+    pub fn begins(&self) -> f64 {
+        self.before as f64 / self.rate
+    }
+
     /// Returns the sounds in their order.
     pub fn cuts(&self) -> &[Cut] {
         &self.cuts

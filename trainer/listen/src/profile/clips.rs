@@ -152,6 +152,11 @@ impl ClipLog {
         self.clips.get(&fingerprint(example))
     }
 
+    /// Tells whether the recording at `path` is among them, wherever it was when it was enrolled.
+    pub fn holds(&self, path: &Path) -> bool {
+        checksum(path).is_ok_and(|crc32| self.clips.values().any(|clip| clip.crc32 == crc32))
+    }
+
     /// Forgets recordings of examples that are not in `support`.
     pub fn retain(&mut self, support: &SupportSet) {
         let classes = support.classes().iter();

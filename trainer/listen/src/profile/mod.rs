@@ -5,6 +5,7 @@
 //! a second file beside it, remembers which recording each example was made of, so that everything can
 //! be learnt again under another backbone.
 
+mod backbone_note;
 mod clips;
 mod error;
 mod explain;
@@ -14,6 +15,7 @@ mod place;
 mod resemblance;
 mod teach;
 
+pub use backbone_note::BackboneNote;
 pub use clips::{ClipLog, ClipState, SourceClip};
 pub use error::ProfileError;
 pub use explain::{Explained, decibels};
