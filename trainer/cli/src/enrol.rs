@@ -233,6 +233,25 @@ impl Args {
     }
 }
 
+/// Makes the sound in the clip at `path` an example of `label`, and returns the outcome in words.
+pub(super) fn learn(
+    profile: &Profile,
+    backbone: &mut BackboneInUse,
+    label: ClassLabel,
+    path: &Path,
+) -> Result<String> {
+    let lesson = Lesson {
+        label,
+        limits: Limits::default(),
+        force: false,
+    };
+    let clips = read(&[path.to_owned()], backbone, false, false)?;
+    let (outcomes, _, doubt) = enrol(profile, backbone, &lesson, &clips)?;
+    let mut sentences: Vec<String> = outcomes.iter().map(Outcome::sentence).collect();
+    sentences.extend(doubt);
+    Ok(sentences.join("\n"))
+}
+
 /// Returns the first word as a sound's name. A file there is a forgotten name.
 fn name_of_sound(word: &Path) -> Result<&str> {
     let name = word

@@ -2,6 +2,7 @@
 
 mod exec;
 mod follower;
+pub(super) mod keeper;
 mod labels;
 mod output;
 mod verdict;
@@ -13,6 +14,7 @@ use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Context, Result, anyhow, ensure};
 use exec::Hook;
 use follower::ProfileFollower;
+use keeper::Keeper;
 use labels::Labels;
 use mtslvr_listen::capture::{Capture, Heard, PcmShape};
 use mtslvr_runtime::backbone::Backbone;
@@ -56,6 +58,8 @@ pub(super) struct Args {
     input: Input,
     #[command(flatten, next_help_heading = "Decision")]
     decision: DecisionChoice,
+    #[command(flatten, next_help_heading = "Capture")]
+    capture: CaptureChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
     profile: ProfileChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
@@ -114,6 +118,25 @@ struct DecisionChoice {
     min_duration: f64,
 }
 
+/// Options on the sounds that are kept.
+#[derive(Debug, clap::Args)]
+struct CaptureChoice {
+    /// Folder to keep the sounds in that were recognised, or nearly, for `mtslvr review` [default: none]
+    #[arg(long, value_name = "DIR")]
+    capture: Option<PathBuf>,
+    /// Most megabytes to keep; the oldest sounds are deleted
+    #[arg(long, value_name = "MB", default_value_t = 50, requires = "capture")]
+    capture_limit: u64,
+    /// Score below the threshold from which on a sound is nearly recognised
+    #[arg(
+        long,
+        value_name = "SCORE",
+        default_value_t = 0.1,
+        requires = "capture"
+    )]
+    near: f32,
+}
+
 /// Options on what is printed.
 #[derive(Debug, clap::Args)]
 struct OutputChoice {
@@ -161,7 +184,7 @@ impl Args {
         let several = inputs.len() > 1;
         let mut unreadable = 0;
         for input in inputs {
-            let mut capture = match self.capture(&input, frontend.sample_rate) {
+            let mut capture = match self.open(&input, frontend.sample_rate) {
                 // One recording that cannot be read is no reason to leave the others.
                 Err(error) if several => {
                     eprintln!("{error:#}");
@@ -251,7 +274,14 @@ impl Args {
         Ok(Reactions {
             labels: labels.map(Labels::create).transpose()?,
             hook: self.output.exec.clone().map(Hook::new),
+            keeper: self.keeper()?,
         })
+    }
+
+    fn keeper(&self) -> Result<Option<Keeper>> {
+        let limit = self.capture.capture_limit.saturating_mul(1_000_000);
+        let folder = self.capture.capture.as_ref();
+        folder.map(|folder| Keeper::new(folder, limit)).transpose()
     }
 
     fn config(&self) -> ListenerConfig {
@@ -277,12 +307,13 @@ impl Args {
             plain: self.output.plain,
             explain: self.output.explain,
             least_duration: self.decision.min_duration,
+            near: self.capture.near,
             listener: self.config(),
         }
     }
 
     /// Opens an input.
-    fn capture(&self, input: &Source, sample_rate: u32) -> Result<Capture> {
+    fn open(&self, input: &Source, sample_rate: u32) -> Result<Capture> {
         let shape = PcmShape {
             rate: self.input.rate.unwrap_or(sample_rate),
             channels: self.input.channels.into(),

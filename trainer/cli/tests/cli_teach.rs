@@ -854,6 +854,95 @@ fn sounds_are_passed_on() {
     );
 }
 
+/// Events and near misses are kept within a limit, and the profile learns from the answers.
+#[test]
+fn captured_sounds_are_reviewed() {
+    let bench = Bench::new();
+    bench.enrol("chime", 0, 0..3);
+    bench.enrol("beep", 1, 0..3);
+    write_wav(&bench.path("scene.wav"), &bench.scene(&[0, 1, 2]), RATE).unwrap();
+    bench.succeeds(&["listen", "scene.wav", "--capture", "kept"]);
+    let clips = || -> Vec<PathBuf> {
+        let mut paths = sorted(&bench.path("kept"));
+        paths.retain(|path| path.extension().unwrap() == "wav");
+        paths
+    };
+    let first = clips();
+    assert!(first.len() >= 2, "{first:?}");
+    let seconds = load(&first[0], RATE).unwrap().len() as f32 / RATE as f32;
+    assert!((0.5..4.0).contains(&seconds), "{seconds}");
+    let list = bench.succeeds(&["review", "kept", "--list"]);
+    assert!(
+        list.contains("taken for chime") && list.contains("no answer yet"),
+        "{list}"
+    );
+    // Everything is a near miss where no score is enough.
+    let near = [
+        "listen",
+        "scene.wav",
+        "--capture",
+        "near",
+        "--margin",
+        "1",
+        "--near",
+        "2",
+    ];
+    bench.succeeds(&near);
+    let list = bench.succeeds(&["review", "near", "--list"]);
+    assert!(list.contains("nearly taken for chime"), "{list}");
+
+    let answer = |answers: &str| {
+        let mut child = bench
+            .mtslvr(&["review", "kept"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(answers.as_bytes())
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = answer("right\nnone\nquit\n");
+    assert!(
+        said.contains("enrolled as chime") && said.contains("(negatives)"),
+        "{said}"
+    );
+    let classes = bench.classes();
+    assert!(classes.contains(&("chime".to_owned(), 4)), "{classes:?}");
+    assert!(
+        classes.contains(&("negatives".to_owned(), 1)),
+        "{classes:?}"
+    );
+    let list = bench.succeeds(&["review", "kept", "--list"]);
+    assert!(
+        list.contains(": right") && list.contains(": none"),
+        "{list}"
+    );
+    // Within a limit of one megabyte, the oldest go.
+    for _ in 0..8 {
+        bench.succeeds(&[
+            "listen",
+            "scene.wav",
+            "--capture",
+            "kept",
+            "--capture-limit",
+            "1",
+        ]);
+    }
+    let sizes = clips()
+        .iter()
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum::<u64>();
+    assert!(sizes <= 1_000_000 && !clips().is_empty(), "{sizes}");
+    bench.fails(&["review", "gone"], &["gone"]);
+}
+
 /// A profile is used with its own backbone, and its last change can be taken back.
 #[test]
 fn a_profile_keeps_its_backbone_and_its_last_change() {

@@ -1,6 +1,7 @@
 //! Prints while listening: lines, lines of JSON, or lines above a panel.
 
 use super::exec::Hook;
+use super::keeper::{Keeper, Kept};
 use super::labels::{Label, Labels};
 use super::verdict::{Closest, Known, Outcome, Verdict, verdict};
 use anyhow::{Error, Result};
@@ -57,6 +58,8 @@ pub(super) struct Output<'r> {
     /// Largest level of a window, dB.
     loudest: f32,
     closest: Option<Closest>,
+    /// The sound that is heard, while sounds are kept.
+    near: Option<Near>,
     /// Windows that were taken for negatives or background, or were nearer to a negative.
     rejected: u64,
 }
@@ -66,6 +69,7 @@ pub(super) struct Output<'r> {
 pub(super) struct Reactions {
     pub(super) labels: Option<Labels>,
     pub(super) hook: Option<Hook>,
+    pub(super) keeper: Option<Keeper>,
 }
 
 /// Settings of what is printed, and of what it is compared with.
@@ -85,6 +89,8 @@ pub(super) struct Settings {
     pub(super) explain: bool,
     /// Shortest sound that is printed, seconds.
     pub(super) least_duration: f64,
+    /// How far below its threshold a score may be for the sound to be kept.
+    pub(super) near: f32,
     pub(super) listener: ListenerConfig,
 }
 
@@ -93,6 +99,16 @@ enum Form {
     Plain,
     Json,
     View(Box<View>),
+}
+
+/// A sound that may be nearly recognised.
+#[derive(Debug)]
+struct Near {
+    onset: u64,
+    /// Whether an event began in it.
+    recognised: bool,
+    /// Its best window below the threshold.
+    kept: Option<Kept>,
 }
 
 /// An event with what decided it.
@@ -180,8 +196,12 @@ impl<'r> Output<'r> {
             judged: 0,
             loudest: f32::NEG_INFINITY,
             closest: None,
+            near: None,
             rejected: 0,
         };
+        if let Some(keeper) = &mut output.reactions.keeper {
+            keeper.begin(frontend.sample_rate);
+        }
         if let Some(file) = output.settings.file.clone()
             && output.settings.several
             && !output.settings.json
@@ -208,6 +228,9 @@ impl<'r> Output<'r> {
 
     pub(super) fn hear(&mut self, samples: &[f32]) {
         self.samples += samples.len() as u64;
+        if let Some(keeper) = &mut self.reactions.keeper {
+            keeper.hear(samples);
+        }
         if let Form::View(view) = &mut self.form {
             view.hear(samples);
         }
@@ -221,6 +244,9 @@ impl<'r> Output<'r> {
             view.window(window);
         }
         self.explain(window);
+        if self.reactions.keeper.is_some() {
+            self.follow_near(window);
+        }
         let own = |ended: &Ended| {
             let begins = window.event;
             begins.is_some_and(|event| (event.class, event.start) == (ended.class, ended.start))
@@ -243,6 +269,62 @@ impl<'r> Output<'r> {
             self.end(&ended);
         } else {
             self.begin_if_due(window.end);
+        }
+    }
+
+    /// Follows a sound that is nearly recognised, and keeps it when it is over.
+    fn follow_near(&mut self, window: &Window) {
+        if self.near.as_ref().map(|near| near.onset) != window.onset {
+            if let Some(kept) = self.near.take().and_then(|near| near.kept) {
+                self.keep(&kept);
+            }
+            self.near = window.onset.map(|onset| Near {
+                onset,
+                recognised: false,
+                kept: None,
+            });
+        }
+        let Some(near) = &mut self.near else {
+            return;
+        };
+        if window.event.is_some() {
+            // The event is kept at its end.
+            near.recognised = true;
+            near.kept = None;
+        }
+        let config = self.settings.listener;
+        let verdict = verdict(window, &self.classes, &config);
+        let missed_by = verdict
+            .missed_by
+            .filter(|missed| *missed <= self.settings.near);
+        let Some((missed_by, score)) = missed_by.zip(verdict.score) else {
+            return;
+        };
+        let best = near.kept.as_ref().is_none_or(|kept| score > kept.score);
+        if best && !near.recognised && verdict.verdict == Outcome::BelowThreshold {
+            let kept = Kept {
+                kind: "near-miss".to_owned(),
+                class: verdict.class.unwrap_or_default().to_owned(),
+                start: self.seconds(window.start),
+                end: self.seconds(window.end),
+                score,
+                threshold: score + missed_by,
+                file: self.settings.file.clone(),
+                unix_time: Kept::now(),
+                answer: None,
+            };
+            if let Some(near) = &mut self.near {
+                near.kept = Some(kept);
+            }
+        }
+    }
+
+    /// Keeps the sound of an event or a near miss.
+    fn keep(&mut self, kept: &Kept) {
+        if let Some(keeper) = &mut self.reactions.keeper
+            && let Err(error) = keeper.keep(kept)
+        {
+            self.failure.get_or_insert(error);
         }
     }
 
@@ -344,6 +426,20 @@ impl<'r> Output<'r> {
         let duration = end - start;
         let (score, confidence) = (ended.similarity, ended.confidence);
         let threshold = begun.threshold;
+        if self.reactions.keeper.is_some() {
+            let kept = Kept {
+                kind: "event".to_owned(),
+                class: class.to_owned(),
+                start,
+                end,
+                score,
+                threshold,
+                file: self.settings.file.clone(),
+                unix_time: Kept::now(),
+                answer: None,
+            };
+            self.keep(&kept);
+        }
         let label = Label {
             file: self.settings.file.as_deref().unwrap_or_default(),
             class,
@@ -462,6 +558,9 @@ impl<'r> Output<'r> {
 
     /// Removes the panel and prints a summary. `invalid` samples were taken as silence.
     pub(super) fn finish(mut self, invalid: u32) {
+        if let Some(kept) = self.near.take().and_then(|near| near.kept) {
+            self.keep(&kept);
+        }
         if invalid > 0 {
             eprintln!("{invalid} samples were not numbers and were taken as silence.");
         }
