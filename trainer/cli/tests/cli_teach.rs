@@ -548,9 +548,10 @@ fn what_is_taught_is_cut_as_it_is_heard() {
         add_tap(&mut around, 3.0, seconds, hertz);
         let mut trimmed = vec![0.0; (seconds * RATE as f32) as usize];
         add_tap(&mut trimmed, 0.0, seconds, 1.03 * hertz);
-        write("around.wav", &around);
-        write("trimmed.wav", &trimmed);
-        let said = bench.succeeds(&["enrol", name, "around.wav", "trimmed.wav"]);
+        let [long, short] = ["around", "trimmed"].map(|kind| format!("{name}-{kind}.wav"));
+        write(&long, &around);
+        write(&short, &trimmed);
+        let said = bench.succeeds(&["enrol", name, &long, &short]);
         assert!(
             said.contains("of 5.0 s") && said.contains("2 examples"),
             "{said}"
