@@ -298,7 +298,9 @@ mod tests {
             gate.reset();
             let mut frames = noise(3000, config.scale);
             for frame in &mut frames[1000..] {
-                frame.iter_mut().for_each(|value| *value += rise * unit);
+                for value in frame.iter_mut() {
+                    *value += rise * unit;
+                }
             }
             for frame in &mut frames[1400..1430] {
                 frame[20] += 25.0 * unit;
@@ -342,7 +344,9 @@ mod tests {
             found.map(|(at, _)| at).collect::<Vec<usize>>()
         };
         let louder = |frame: &mut [f32; 64], level: f32| {
-            frame.iter_mut().for_each(|value| *value += level * unit);
+            for value in frame.iter_mut() {
+                *value += level * unit;
+            }
         };
         let found = onsets(&|at, frame| {
             louder(frame, 20.0);

@@ -228,7 +228,7 @@ fn every_event_ends_where_its_sound_does() {
     let last = told
         .iter()
         .filter_map(|window| window.ended)
-        .last()
+        .next_back()
         .unwrap();
     assert!(last.end.abs_diff(cut.len() as u64) < 2048, "{last:?}");
 }

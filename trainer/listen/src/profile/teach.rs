@@ -5,7 +5,7 @@ use super::place::ClassLabel;
 use crate::capture::{Cut, Take};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
-use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role, direction};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Limits, Refusal, Role, direction};
 
 /// A recording, measured and embedded.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ fn class_of(learner: &Learner, embedding: &[f32]) -> Option<ClassId> {
     let mut wanted = vec![0; space.dim()];
     direction(embedding, space.base_mean(), space.parts(), &mut wanted).ok()?;
     let support = learner.support();
-    let mut classes = support.classes().iter().map(|class| class.id());
+    let mut classes = support.classes().iter().map(Class::id);
     classes.find(|class| support.examples(*class).any(|example| example == wanted))
 }
 
