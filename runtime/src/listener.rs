@@ -18,19 +18,26 @@ use crate::space::EmbeddingSpace;
 
 mod config;
 mod error;
+mod event_course;
 mod frame_handler;
 mod gate;
+mod sound_finder;
+mod sounds;
+mod steady;
 mod stream_state;
 mod trigger;
 mod window;
 
 pub use config::{ListenerConfig, ListenerConfigError};
 pub use error::{ListenError, ListenerError};
+pub use sound_finder::{FoundSound, SoundFinder};
 pub use trigger::{Judgement, Trigger};
-pub use window::{Event, Window};
+pub use window::{Ended, Event, Window};
 
+use event_course::EventCourse;
 use frame_handler::FrameHandler;
 use gate::Gate;
+use sounds::Sounds;
 use stream_state::StreamState;
 
 /// Listens to a stream in a buffer that the caller owns.
@@ -107,7 +114,7 @@ impl<'b> Listener<'b> {
         frontend
             .buffer_len()
             .saturating_add(frontend.patch_len().saturating_mul(2))
-            .saturating_add(frontend.mels as usize)
+            .saturating_add(Gate::room(frontend.mels as usize))
             .saturating_add(embedding_dim.saturating_mul(2))
             .saturating_add(classes)
     }
@@ -135,12 +142,12 @@ impl<'b> Listener<'b> {
         let (own, rest) = buffer.split_at_mut(frontend.buffer_len());
         let (rows, rest) = rest.split_at_mut(frontend.patch_len());
         let (patch, rest) = rest.split_at_mut(frontend.patch_len());
-        let (background, rest) = rest.split_at_mut(frontend.mels.into());
+        let (gate, rest) = rest.split_at_mut(Gate::room(frontend.mels.into()));
         let (embedding, rest) = rest.split_at_mut(embedding_dim);
         let (smoothed, rest) = rest.split_at_mut(embedding_dim);
         let frames = |seconds: f32| ((seconds * frontend.frames_per_second() + 0.5) as u32).max(1);
         let patch_frames = u32::from(frontend.frames);
-        let hold = frames(config.hold).min(patch_frames.div_ceil(2));
+        let hold = config.hold_frames(&frontend);
         let refractory = config.refractory * frontend.sample_rate as f32;
         let mut listener = Self {
             frontend: Frontend::new(frontend, own)?,
@@ -148,7 +155,7 @@ impl<'b> Listener<'b> {
                 frontend,
                 smoothing: config.smoothing,
                 hop: u64::from(frames(config.hop).min(patch_frames)),
-                gate: Gate::new(&frontend, config.gate, hold, background),
+                sounds: Sounds::new(Gate::new(&frontend, config.gate, hold, gate)),
                 trigger: Trigger::new(&config, refractory as u64),
                 frames: FrameRing::new(rows, frontend.mels.into()),
                 patch,
@@ -158,11 +165,9 @@ impl<'b> Listener<'b> {
                 reported: 0,
                 due: 0,
                 level: 0.0,
-                onset: None,
-                sounding: 0,
-                ending: 0,
                 judged: 0,
                 judged_to: 0,
+                course: EventCourse::default(),
             },
         };
         listener.reset();
@@ -216,6 +221,7 @@ impl<'b> Listener<'b> {
         let mut handler = self.state.handler(learner, backbone, on_window)?;
         self.frontend.flush(|frame| handler.add(frame));
         handler.end();
+        handler.report_ended();
         let result = handler.result;
         self.reset();
         result

@@ -1,5 +1,7 @@
 //! Settings of a listener.
 
+use crate::frontend::FrontendConfig;
+
 /// Settings of a [`Listener`](super::Listener). Times are rounded to whole frames, at least one.
 ///
 /// The defaults were chosen on streams composed of pretraining recordings; the project's
@@ -69,6 +71,12 @@ impl ListenerConfig {
         gate: 4.0,
         hold: 0.5,
     };
+
+    /// Returns the frames of `frontend` for which the gate stays open: [`Self::hold`].
+    pub(super) fn hold_frames(&self, frontend: &FrontendConfig) -> u32 {
+        let frames = (self.hold * frontend.frames_per_second() + 0.5) as u32;
+        frames.max(1).min(u32::from(frontend.frames).div_ceil(2))
+    }
 
     /// Checks every setting's range.
     ///

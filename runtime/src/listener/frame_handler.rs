@@ -1,17 +1,12 @@
 //! Handles each frame while samples are pushed: gate, windows, judgements, events.
 
 use super::error::ListenError;
+use super::sounds::Change;
 use super::stream_state::StreamState;
 use super::trigger::Judgement;
 use super::window::{Event, Window};
 use crate::backbone::Backbone;
 use crate::fewshot::{Class, ClassifyError, Decision, Learner, Role};
-
-/// Frames before the one that opens the gate which belong to the sound: its attack.
-const LEAD: u64 = 2;
-
-/// Frames after the last one that stands out which belong to the sound: its decay.
-const TRAIL: u64 = 2;
 
 /// A listener's state and its partners, borrowed for one call.
 pub(super) struct FrameHandler<'a, 's, 'l, B: Backbone, F> {
@@ -28,49 +23,59 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
         let state = &mut *self.state;
         let number = state.frames.pushed();
         state.frames.push(frame);
-        state.level = state.level.max(state.gate.push(frame));
-        if !state.gate.is_open() {
+        let (level, change) = state.sounds.hear(frame);
+        state.level = state.level.max(level);
+        if change != Change::Open {
             self.end();
-        } else if state.onset.is_none() {
-            state.onset = Some(number.saturating_sub(LEAD));
+        }
+        let state = &mut *self.state;
+        if state.sounds.count() {
             state.judged = 0;
             state.due = number + state.hop;
         }
-        let state = &mut *self.state;
-        if state.gate.stands_out() {
-            state.sounding = number + 1;
-        }
         let pushed = state.frames.pushed();
-        state.ending = pushed.min(state.sounding + TRAIL);
         if pushed >= state.due {
-            self.window();
+            self.window(false);
         }
     }
 
     /// Ends the sound that is heard, if one is.
     pub fn end(&mut self) {
         let state = &*self.state;
-        if state.onset.is_none() {
+        if state.sounds.onset().is_none() {
             return;
         }
         // What came since the last window changes little where it is less than half a hop.
-        if state.judged == 0 || 2 * state.ending.saturating_sub(state.judged_to) >= state.hop {
-            self.window();
+        if state.judged == 0
+            || 2 * state.sounds.ending().saturating_sub(state.judged_to) >= state.hop
+        {
+            self.window(true);
         }
-        self.state.onset = None;
+        let end = self.state.samples_to(self.state.sounds.ending());
+        self.state.course.end(Some(end));
+        self.state.sounds.end();
         self.state.trigger.step(None, 0);
     }
 
-    /// Reports the window that is due, judged if it holds more of a sound than the one before.
-    fn window(&mut self) {
+    /// Reports an event whose end no window has reported.
+    pub fn report_ended(&mut self) {
+        if self.state.course.is_over() {
+            self.window(false);
+        }
+    }
+
+    /// Reports the window that is due, judged if it holds more of a sound than the one before. `last`
+    /// tells whether the sound ends with it.
+    fn window(&mut self, last: bool) {
         let state = &mut *self.state;
         let window = state.window();
         let (start, end) = (state.sample_of(window.start), state.samples_to(window.end));
         let mut decision = None;
         let mut judged = None;
         let mut event = None;
-        let onset = state.onset.map(|onset| state.sample_of(onset));
-        let heard = onset.is_some() && (state.judged == 0 || state.ending > state.judged_to);
+        let onset = state.sounds.onset().map(|onset| state.sample_of(onset));
+        let heard =
+            onset.is_some() && (state.judged == 0 || state.sounds.ending() > state.judged_to);
         if heard {
             state.fill_patch(window);
             if let Err(error) = state.embed(self.backbone) {
@@ -88,6 +93,11 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
                         end,
                         confidence: judgement.confidence,
                     });
+                    let held = state.trigger.held();
+                    state.course.follow(&judgement, event.as_ref(), held, end);
+                    if last {
+                        state.course.end(Some(end));
+                    }
                     decision = Some(decided);
                     judged = Some(judgement);
                 }
@@ -106,6 +116,7 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
             decision,
             judgement: judged,
             event,
+            ended: state.course.take_ended(),
         });
         state.skip();
     }

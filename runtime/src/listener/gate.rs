@@ -4,6 +4,7 @@
 //! told by how far a frame is above the background, but by how much farther it is than the background's
 //! own frames usually are.
 
+use super::steady::Steady;
 use crate::frontend::FrontendConfig;
 
 /// Seconds in which the background is followed.
@@ -43,21 +44,28 @@ pub(super) struct Gate<'b> {
     hold: u32,
     /// Frames until it closes; 0 while closed.
     open: u32,
+    /// Finds out whether what the gate is open for is noise that has risen.
+    steady: Steady<'b>,
+    /// Whether a new sound begins with the newest frame while the gate is open.
+    onset: bool,
 }
 
 impl<'b> Gate<'b> {
+    /// Makes a gate in `room`, [`Self::room`] values.
     pub(super) fn new(
         config: &FrontendConfig,
         threshold: f32,
         hold: u32,
-        background: &'b mut [f32],
+        room: &'b mut [f32],
     ) -> Self {
         let frames = config.frames_per_second();
+        let decibels = 10.0 / (core::f32::consts::LN_10 * config.scale);
+        let (background, room) = room.split_at_mut(config.mels.into());
         let rate = |seconds: f32| (1.0 / (seconds * frames)).min(1.0);
         Self {
             background,
             usual: 0.0,
-            decibels: 10.0 / (core::f32::consts::LN_10 * config.scale),
+            decibels,
             follow: rate(FOLLOW),
             fall: rate(FALL),
             settled: 0,
@@ -65,7 +73,14 @@ impl<'b> Gate<'b> {
             threshold,
             hold,
             open: 0,
+            steady: Steady::new(room, decibels, frames),
+            onset: false,
         }
+    }
+
+    /// Returns the number of values that it needs room for, for frames of `mels` bands.
+    pub(super) const fn room(mels: usize) -> usize {
+        mels.saturating_mul(3)
     }
 
     /// Forgets the background.
@@ -74,6 +89,8 @@ impl<'b> Gate<'b> {
         self.usual = 0.0;
         self.settled = 0;
         self.open = 0;
+        self.steady.reset();
+        self.onset = false;
     }
 
     /// Takes a frame and returns how far it stands out, dB: its level less the usual one. The level is
@@ -88,7 +105,7 @@ impl<'b> Gate<'b> {
             let square = excess.max(0.0) * excess.max(0.0);
             above += square * square;
         }
-        let level = self.decibels * libm::sqrtf(libm::sqrtf(above / bands));
+        let level = self.decibels * fourth_root(above / bands);
         let stands_out = level - self.usual;
         let settling = self.settled < self.settling;
         if settling {
@@ -106,7 +123,33 @@ impl<'b> Gate<'b> {
         } else {
             self.open.saturating_sub(1)
         };
+        self.onset = false;
+        if self.open > 0 && !settling {
+            self.follow_steady(frame);
+        } else if self.open == 0 {
+            self.steady.reset();
+        }
         stands_out
+    }
+
+    /// Takes a frame while the gate is open. A sound that stays as it is becomes the background, and the
+    /// gate closes; one that stands out from a steady sound is a new sound over that background.
+    fn follow_steady(&mut self, frame: &[f32]) {
+        let above = self.steady.level_of(frame);
+        let usual = self.steady.usual().unwrap_or(self.usual);
+        self.onset = above.is_some_and(|level| level - usual >= self.threshold);
+        let stands_out = self.open == self.hold;
+        let noise = !self.onset && self.steady.add(frame, self.background, stands_out);
+        if noise || self.onset {
+            self.background.copy_from_slice(self.steady.mean());
+            self.usual = self.steady.usual().unwrap_or(self.usual);
+            self.steady.reset();
+        }
+        if noise {
+            self.open = 0;
+        } else if self.onset {
+            self.open = self.hold;
+        }
     }
 
     /// Moves the background by `rate` of its distance from `frame`, of which no more than `most`
@@ -117,6 +160,11 @@ impl<'b> Gate<'b> {
         }
     }
 
+    /// Tells whether a new sound begins with the newest frame while the gate is open for another.
+    pub(super) fn has_onset(&self) -> bool {
+        self.onset
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.open > 0
     }
@@ -125,6 +173,20 @@ impl<'b> Gate<'b> {
     pub(super) fn stands_out(&self) -> bool {
         self.open > 0 && self.open == self.hold
     }
+}
+
+/// Returns the sum over bands of the fourth powers of how far a frame is above the background.
+pub(super) fn level_above(frame: &[f32], background: &[f32]) -> f32 {
+    let mut above = 0.0;
+    for (background, value) in background.iter().zip(frame) {
+        let excess = (value - background).max(0.0);
+        above += excess * excess * (excess * excess);
+    }
+    above
+}
+
+pub(super) fn fourth_root(value: f32) -> f32 {
+    libm::sqrtf(libm::sqrtf(value))
 }
 
 #[cfg(test)]
@@ -155,8 +217,8 @@ mod tests {
 
     #[test]
     fn it_opens_for_what_stands_out_and_follows_the_background() {
-        let mut background = [f32::NAN; 4];
-        let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut background);
+        let mut room = [f32::NAN; 12];
+        let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut room);
         gate.reset();
         let quiet = [-1.0, 0.0, 0.5, 1.0];
         // Open until the background is known, and then for as long as it holds.
@@ -165,19 +227,19 @@ mod tests {
         let sound = [-0.6, 0.0, 0.5, 1.0];
         assert_eq!(open(&mut gate, &sound, 30), 30);
         assert_eq!(open(&mut gate, &quiet, 100), 9);
-        // A lasting sound, 35 dB louder, becomes the background at 1.2 dB a second; a quieter place in
-        // no time.
+        // A sound that stays as it is, 35 dB louder, becomes the background within two seconds; a
+        // quieter place in no time.
         let loud = quiet.map(|value| value + 2.0);
         let lasting = open(&mut gate, &loud, 6000);
-        assert!((1500..3000).contains(&lasting), "{lasting}");
+        assert!((100..200).contains(&lasting), "{lasting}");
         assert_eq!(open(&mut gate, &quiet, 300), 0);
         assert_eq!(open(&mut gate, &loud, 1), 1);
     }
 
     #[test]
     fn the_level_is_the_fourth_power_mean_of_what_is_above_in_decibels() {
-        let mut background = [0.0; 4];
-        let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut background);
+        let mut room = [0.0; 12];
+        let mut gate = Gate::new(&CONFIG, 4.0, 10, &mut room);
         gate.reset();
         open(&mut gate, &[0.0; 4], 300);
         // A factor of 10 in power is ln(10) * scale in a feature; what is below does not count.
@@ -204,8 +266,8 @@ mod tests {
     #[test]
     fn it_closes_in_noise_and_opens_for_a_tone_in_it() {
         let config = FrontendConfig { mels: 64, ..CONFIG };
-        let mut background = [0.0; 64];
-        let mut gate = Gate::new(&config, 3.0, 10, &mut background);
+        let mut room = [0.0; 192];
+        let mut gate = Gate::new(&config, 3.0, 10, &mut room);
         gate.reset();
         let mut frames = noise(6000, config.scale);
         // 25 dB above the noise of its band, 7 dB above all of it.
@@ -223,5 +285,84 @@ mod tests {
         assert!(count(300..5000) < 10, "{}", count(300..5000));
         assert!(count(5000..5030) > 20, "{}", count(5000..5030));
         assert_eq!(count(5030..6000), 0);
+    }
+    /// Noise that rises by 10, 20 or 30 dB is the background within two seconds, and a tone in it opens
+    /// the gate again.
+    #[test]
+    fn it_follows_noise_that_rises() {
+        let config = FrontendConfig { mels: 64, ..CONFIG };
+        let unit = core::f32::consts::LN_10 * config.scale / 10.0;
+        for rise in [10.0, 20.0, 30.0] {
+            let mut room = [0.0; 192];
+            let mut gate = Gate::new(&config, 4.0, 50, &mut room);
+            gate.reset();
+            let mut frames = noise(3000, config.scale);
+            for frame in &mut frames[1000..] {
+                for value in frame.iter_mut() {
+                    *value += rise * unit;
+                }
+            }
+            for frame in &mut frames[1400..1430] {
+                frame[20] += 25.0 * unit;
+            }
+            let opens: Vec<bool> = frames
+                .iter()
+                .map(|frame| {
+                    gate.push(frame);
+                    gate.is_open()
+                })
+                .collect();
+            let count =
+                |range: core::ops::Range<usize>| opens[range].iter().filter(|o| **o).count();
+            let rest = count(1200..1400);
+            assert!(count(1000..1010) == 10 && rest < 60, "{rise}: {rest}");
+            assert!(count(1400..1430) > 20, "{rise}");
+            assert!(count(1500..3000) < 150, "{rise}: {}", count(1500..3000));
+        }
+    }
+
+    /// A tone over noise that has risen a second ago, and is not the background yet, is a sound of its
+    /// own; what fades away, or changes all the time, is not cut into sounds.
+    #[test]
+    fn a_new_sound_in_a_steady_one_is_an_onset() {
+        let config = FrontendConfig { mels: 64, ..CONFIG };
+        let unit = core::f32::consts::LN_10 * config.scale / 10.0;
+        let onsets = |change: &dyn Fn(usize, &mut [f32; 64])| {
+            let mut room = [0.0; 192];
+            let mut gate = Gate::new(&config, 4.0, 50, &mut room);
+            gate.reset();
+            let mut frames = noise(1400, config.scale);
+            frames
+                .iter_mut()
+                .enumerate()
+                .skip(1000)
+                .for_each(|(at, frame)| change(at - 1000, frame));
+            let found = frames.iter().enumerate().filter(|(_, frame)| {
+                gate.push(&frame[..]);
+                gate.has_onset()
+            });
+            found.map(|(at, _)| at).collect::<Vec<usize>>()
+        };
+        let louder = |frame: &mut [f32; 64], level: f32| {
+            for value in frame.iter_mut() {
+                *value += level * unit;
+            }
+        };
+        let found = onsets(&|at, frame| {
+            louder(frame, 20.0);
+            if (120..140).contains(&at) {
+                frame[20] += 25.0 * unit;
+            }
+        });
+        assert!(
+            found.first().is_some_and(|at| (1120..1130).contains(at)),
+            "{found:?}"
+        );
+        // A gong that fades by 12 dB a second, and a second stroke of it.
+        let found = onsets(&|at, frame| louder(frame, (30.0 - 0.12 * (at % 150) as f32).max(0.0)));
+        assert!(found.is_empty(), "{found:?}");
+        // Syllables.
+        let found = onsets(&|at, frame| louder(frame, if at / 15 % 2 == 0 { 25.0 } else { 8.0 }));
+        assert!(found.is_empty(), "{found:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The state of a stream: the last frames, the background, the sound that is heard.
 
-use super::gate::Gate;
+use super::event_course::EventCourse;
+use super::sounds::Sounds;
 use super::trigger::Trigger;
 use crate::backbone::Backbone;
 use crate::clip::{FrameRing, repeat_until_full};
@@ -14,7 +15,7 @@ pub(super) struct StreamState<'b> {
     pub smoothing: u16,
     /// Frames from one window to the next.
     pub hop: u64,
-    pub gate: Gate<'b>,
+    pub sounds: Sounds<'b>,
     pub trigger: Trigger,
     /// The last frames, as many as a patch has.
     pub frames: FrameRing<'b>,
@@ -29,40 +30,32 @@ pub(super) struct StreamState<'b> {
     pub due: u64,
     /// How far the most prominent frame since the last window stood out, dB.
     pub level: f32,
-    /// The first frame of the sound that is heard.
-    pub onset: Option<u64>,
-    /// The frame after the last one that stood out.
-    pub sounding: u64,
-    /// The frame after the sound's last. The frames that follow while the gate is held open are
-    /// background again, which no example of the sound holds.
-    pub ending: u64,
     /// Windows of the sound that have been judged, and where the last of them ended.
     pub judged: u16,
     pub judged_to: u64,
+    pub course: EventCourse,
 }
 
 impl StreamState<'_> {
     /// Forgets the stream.
     pub fn reset(&mut self) {
-        self.gate.reset();
+        self.sounds.reset();
         self.trigger.reset();
         self.frames.clear();
         self.reported = 0;
         self.due = self.hop;
         self.level = 0.0;
-        self.onset = None;
-        self.sounding = 0;
-        self.ending = 0;
         self.judged = 0;
         self.judged_to = 0;
+        self.course = EventCourse::default();
     }
 
     /// Returns the frames of the window that is due: those of the sound that is heard, or else all that
     /// came since the last window.
     pub fn window(&self) -> Range<u64> {
         let pushed = self.frames.pushed();
-        let (first, end) = match self.onset {
-            Some(onset) => (onset, self.ending),
+        let (first, end) = match self.sounds.onset() {
+            Some(onset) => (onset, self.sounds.ending()),
             None => (self.reported, pushed),
         };
         let kept = pushed.saturating_sub(self.frontend.frames.into());
@@ -93,7 +86,7 @@ impl StreamState<'_> {
     pub fn embed<B: Backbone>(&mut self, backbone: &mut B) -> Result<(), B::Error> {
         backbone.embed(self.patch, self.embedding)?;
         self.judged = self.judged.saturating_add(1);
-        self.judged_to = self.ending;
+        self.judged_to = self.sounds.ending();
         let weight = 1.0 / f32::from(self.judged.min(self.smoothing));
         for (mean, value) in self.smoothed.iter_mut().zip(&*self.embedding) {
             // The first value replaces the mean of an earlier sound, which may be anything.

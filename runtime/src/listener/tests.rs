@@ -129,6 +129,7 @@ struct Told {
     level: u32,
     similarity: Option<u32>,
     event: Option<Event>,
+    ended: Option<Ended>,
 }
 
 impl From<&Window<'_>> for Told {
@@ -140,6 +141,7 @@ impl From<&Window<'_>> for Told {
             level: window.level.to_bits(),
             similarity: window.decision.map(|d| d.similarity.to_bits()),
             event: window.event,
+            ended: window.ended,
         }
     }
 }
@@ -206,6 +208,65 @@ fn enrolled_sounds_are_events_and_others_are_not() {
 }
 
 #[test]
+fn every_event_ends_where_its_sound_does() {
+    let (told, _) = listen(LOUD, &scene(), &[usize::MAX]);
+    let began = events(&told);
+    let ended: Vec<Ended> = told.iter().filter_map(|window| window.ended).collect();
+    assert_eq!(began.len(), ended.len(), "{began:?} {ended:?}");
+    for ((event, ended), length) in began.iter().zip(&ended).zip([0.4, 2.0, 0.15]) {
+        assert_eq!((event.class, event.start), (ended.class, ended.start));
+        let found = (ended.end - ended.start) as f32 / CONFIG.sample_rate as f32;
+        assert!(
+            (-0.3..0.1).contains(&(found - length)),
+            "{ended:?}: {found} s"
+        );
+        assert!(ended.confidence >= event.confidence && ended.end >= event.end);
+    }
+    // One that lasts to the end of the stream is over with it.
+    let cut = &scene()[..seconds(24.0)];
+    let (told, _) = listen(LOUD, cut, &[usize::MAX]);
+    let last = told
+        .iter()
+        .filter_map(|window| window.ended)
+        .next_back()
+        .unwrap();
+    assert!(last.end.abs_diff(cut.len() as u64) < 2048, "{last:?}");
+}
+
+/// A finder finds the very samples that the listener judges.
+#[test]
+fn a_finder_finds_what_the_listener_judges() {
+    let samples = scene();
+    let (told, _) = listen(LOUD, &samples, &[usize::MAX]);
+    let mut buffer = vec![f32::NAN; SoundFinder::buffer_len(&CONFIG)];
+    let mut finder = SoundFinder::new(&LOUD, CONFIG, &mut buffer).unwrap();
+    let mut found = Vec::new();
+    for chunk in samples.chunks(777) {
+        finder.push(chunk, |sound| found.push(sound));
+    }
+    found.extend(finder.finish());
+    let known = |sound: &&FoundSound| sound.start > seconds(19.0) as u64;
+    let late: Vec<_> = found.iter().filter(known).collect();
+    assert_eq!(late.len(), 4, "{found:?}");
+    for event in events(&told) {
+        let own = late.iter().filter(|sound| sound.start == event.start);
+        let ended = told.iter().filter_map(|window| window.ended);
+        let ended = ended.filter(|ended| ended.start == event.start);
+        let ends: Vec<u64> = ended.map(|ended| ended.end).collect();
+        assert_eq!(
+            own.map(|sound| sound.end).collect::<Vec<_>>(),
+            ends,
+            "{event:?}"
+        );
+    }
+    let short = &mut buffer[1..];
+    assert!(matches!(
+        SoundFinder::new(&LOUD, CONFIG, short),
+        Err(ListenerError::BufferTooShort { .. })
+    ));
+}
+
+#[test]
 fn every_frame_is_told_once() {
     let (told, _) = listen(LOUD, &scene(), &[usize::MAX]);
     let frames: usize = told.iter().map(|w| w.frames.len() / DIM).sum();
@@ -229,7 +290,9 @@ proptest! {
 fn a_short_stream_is_judged_at_its_end() {
     let clip = tone(500.0, 0.1, 0.3);
     let (told, embedded) = listen(LOUD, &clip, &[100]);
-    assert_eq!((told.len(), embedded), (1, 1));
+    // The second window only says that the event is over.
+    assert_eq!((told.len(), embedded), (2, 1));
+    assert!(told[1].ended.is_some());
     assert_eq!(events(&told)[0].class, ClassId::new(0));
     let (told, embedded) = listen(LOUD, &[], &[1]);
     assert!(told.is_empty() && embedded == 0);

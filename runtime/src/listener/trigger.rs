@@ -57,6 +57,11 @@ impl Trigger {
         self.last = None;
     }
 
+    /// Returns the class of the event that goes on.
+    pub fn held(&self) -> Option<ClassId> {
+        self.held
+    }
+
     /// Takes the judgement of a window that ends at sample `now`, or `None` when the sound has ended,
     /// and tells whether an event of the judgement's class begins.
     pub fn step(&mut self, judgement: Option<Judgement>, now: u64) -> bool {

@@ -9,12 +9,30 @@ use crate::fewshot::{ClassId, Decision};
 pub struct Event {
     /// The class, as the learner knows it.
     pub class: ClassId,
-    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened.
+    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened, or
+    /// the beginning of the window that decided if the sound is longer than a patch.
     pub start: u64,
     /// Sample at which the sound was recognised: the end of the window that decided.
     pub end: u64,
     /// Confidence, 0 to 1: the share of strange sounds that would be less like the class (one minus
     /// [`Decision::chance`]).
+    pub confidence: f32,
+}
+
+/// A recognised sound is over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ended {
+    /// The class of its [`Event`].
+    pub class: ClassId,
+    /// Sample at which it began: [`Event::start`].
+    pub start: u64,
+    /// Sample at which it ended: where the sound ended, or the end of the last window in which it was
+    /// recognised if the sound went on as another.
+    pub end: u64,
+    /// Largest similarity of its windows.
+    pub similarity: f32,
+    /// Confidence of that window: see [`Event::confidence`].
     pub confidence: f32,
 }
 
@@ -46,4 +64,7 @@ pub struct Window<'w> {
     pub judgement: Option<Judgement>,
     /// The event that begins with this window.
     pub event: Option<Event>,
+    /// The event that ended with this window, or since the window before. Where it is the event that
+    /// begins with this window, that is all of it.
+    pub ended: Option<Ended>,
 }

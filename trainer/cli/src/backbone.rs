@@ -25,6 +25,11 @@ impl ModelChoice {
         self.model.as_ref()
     }
 
+    /// Chooses `model`.
+    pub(super) fn of(model: ModelSource) -> Self {
+        Self { model: Some(model) }
+    }
+
     /// Returns the model that was named or the default. The default is always the shipped backbone,
     /// even where the folder that the program runs in holds a file of its name.
     pub(super) fn source(&self) -> ModelSource {
@@ -111,6 +116,11 @@ pub(super) struct BackboneChoice {
 }
 
 impl BackboneChoice {
+    /// Tells whether a model or an engine was named.
+    pub(super) fn is_named(&self) -> bool {
+        self.model.named().is_some() || self.engine.engine.is_some()
+    }
+
     /// Opens the backbone that was asked for.
     pub(super) fn open(&self) -> Result<BackboneFile, OpenBackboneError> {
         BackboneFile::open(&self.model.source(), self.engine.engine)

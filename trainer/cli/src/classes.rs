@@ -1,9 +1,13 @@
 //! `mtslvr classes`: shows and changes the enrolled classes.
 
 mod backup;
+mod calibrate;
 mod change;
+mod heard;
 mod reembed;
 mod table;
+mod test;
+mod undo;
 
 use super::examples::examples;
 use anyhow::{Context, Result};
@@ -36,6 +40,9 @@ enum Command {
     Export(backup::Export),
     Import(backup::Import),
     Reembed(reembed::Reembed),
+    Test(test::Test),
+    Calibrate(calibrate::Calibrate),
+    Undo(undo::Undo),
 }
 
 impl Args {
@@ -51,6 +58,9 @@ impl Args {
             Command::Export(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Reembed(args) => args.run(),
+            Command::Test(args) => args.run(),
+            Command::Calibrate(args) => args.run(),
+            Command::Undo(args) => args.run(),
         }
     }
 }

@@ -8,10 +8,10 @@ use super::profile::{BackboneInUse, ProfileChoice};
 use super::progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_audio as audio;
-use mtslvr_listen::capture::Capture;
+use mtslvr_listen::capture::{Capture, Take};
 use mtslvr_listen::profile::{
-    ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, SourceClip, decibels,
-    teach,
+    ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,
+    decibels, teach,
 };
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits};
@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 /// Teach a sound from one to five clips of it
 ///
 /// A clip is a short recording of one sound: a file of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM,
-/// or `-` for raw 16-bit PCM on standard input, one channel, at the model's rate. Trim it to the sound, because silence is
-/// learned with it.
+/// or `-` for raw 16-bit PCM on standard input, one channel, at the model's rate. It need not be trimmed: the
+/// sound in it is found as `listen` will find it, and the answer says which part was used. Where there are
+/// several sounds, the one with the most energy is; --split makes each an example.
 ///
 /// Each clip is checked first: it must be loud, clean and long enough, like the other examples of its
 /// sound and unlike other sounds. A clip that fails is explained and left out; the others are enrolled.
@@ -41,7 +42,8 @@ use std::path::{Path, PathBuf};
         mtslvr enrol [OPTIONS] <--negative|--background> <CLIP...|--mic>",
     after_help = examples!(
         "Teach a sound from two clips" => "mtslvr enrol kettle kettle1.wav kettle2.wav",
-        "Teach a sound three times at the microphone" => "mtslvr enrol doorbell --mic --count 3",
+        "Teach a sound from all its repetitions in a recording" =>
+            "mtslvr enrol doorbell afternoon.wav --split",
         "Say that a sound was taken for one of yours and is not" =>
             "mtslvr enrol --negative not-the-kettle.wav",
     )
@@ -52,18 +54,76 @@ pub(super) struct Args {
     words: Vec<PathBuf>,
     #[command(flatten, next_help_heading = "Class")]
     class: NamelessChoice,
-    /// Enrol clips that the checks refuse, too; silence is always refused
+    /// Enrol clips that the checks refuse, too; silence and examples of other classes are always refused
     #[arg(long, help_heading = "Class")]
     force: bool,
+    #[command(flatten, next_help_heading = "Sounds in a clip")]
+    cutting: Cutting,
     #[command(flatten, next_help_heading = "Microphone")]
     microphone: microphone::MicrophoneChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
     profile: ProfileChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
     backbone: BackboneChoice,
-    /// Print a line of JSON for each clip instead of text
-    #[arg(long, help_heading = "Output")]
+    #[arg(
+        long,
+        help_heading = "Output",
+        help = "Print a line of JSON for each clip instead of text",
+        long_help = JSON_HELP
+    )]
     json: bool,
+}
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print a line of JSON for each clip instead of text
+
+With --split there is a line for each sound in a clip. Fields:
+  clip: path of the clip
+  class: name of the sound, or (negatives) or (background)
+  enrolled: whether it is a new example
+  seconds: length of the part that was used
+  peak_db: level of the loudest sample, dB of full scale; null for silence
+  start, of: where that part begins, and how long the clip is, seconds; not there for a whole clip
+  sounds: number of sounds that were found in the clip
+  reason: one word on why it was not enrolled, such as known, too-quiet or no-sound
+  found, limit, unit: the value that was measured for that, and the limit
+  text: the same in words
+
+A class whose examples do not resemble each other is reported on standard error.";
+
+/// Options on which parts of a clip are used.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct Cutting {
+    /// Make each sound in a clip an example
+    #[arg(long, conflicts_with_all = ["whole", "mic"])]
+    split: bool,
+    /// Use clips as they are, silence and all
+    #[arg(long, conflicts_with = "mic")]
+    whole: bool,
+}
+
+impl Cutting {
+    /// Returns what becomes an example of `label`. Background is taken as it is.
+    fn used(self, label: ClassLabel<'_>) -> Used {
+        match self {
+            Self { split: true, .. } => Used::EachSound,
+            Self { whole: true, .. } => Used::Whole,
+            Self { .. } if label == ClassLabel::Background => Used::Whole,
+            Self { .. } => Used::MainSound,
+        }
+    }
+}
+
+/// Parts of a clip that become examples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Used {
+    /// The clip as it is.
+    Whole,
+    /// The sound with the most energy.
+    MainSound,
+    /// Each sound.
+    EachSound,
 }
 
 /// The two classes without a name.
@@ -83,6 +143,8 @@ struct Clip {
     source_name: String,
     source: Option<SourceClip>,
     recording: Recording,
+    /// Sounds that were found in the clip; none were looked for if it is used whole.
+    sounds: Option<usize>,
 }
 
 /// The outcome for a clip; `--json` prints it.
@@ -95,6 +157,15 @@ struct Outcome {
     seconds: f32,
     /// Level of the loudest sample, decibels of full scale; null for silence.
     peak_db: Option<f32>,
+    /// Beginning of the part that was used, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<f32>,
+    /// Length of the whole clip, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<f32>,
+    /// Sounds that were found in the clip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sounds: Option<usize>,
     #[serde(flatten)]
     why_not: Option<Explained>,
 }
@@ -109,7 +180,7 @@ impl Args {
             force: self.force,
         };
         let profile = self.profile.profile()?;
-        let mut backbone = BackboneInUse::open(&self.backbone)?;
+        let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
         // A profile of another backbone is refused before anyone makes a sound for nothing.
         if let Some(snapshot) = profile.read()? {
             backbone.check(&profile, &snapshot)?;
@@ -117,10 +188,13 @@ impl Args {
         let clips = if self.microphone.is_asked_for() {
             self.microphone.record(&mut backbone, label)?
         } else {
-            read(paths, &mut backbone)?
+            read(paths, &mut backbone, self.cutting.used(label))?
         };
-        let (outcomes, examples) = enrol(&profile, &backbone, &lesson, &clips)?;
+        let (outcomes, examples, doubt) = enrol(&profile, &backbone, &lesson, &clips)?;
         self.print(&profile, &outcomes, label, examples)?;
+        if let Some(doubt) = doubt {
+            eprintln!("{doubt}");
+        }
         check(&outcomes)
     }
 
@@ -181,6 +255,25 @@ impl Args {
     }
 }
 
+/// Makes the sound in the clip at `path` an example of `label`, and returns the outcome in words.
+pub(super) fn learn(
+    profile: &Profile,
+    backbone: &mut BackboneInUse,
+    label: ClassLabel,
+    path: &Path,
+) -> Result<String> {
+    let lesson = Lesson {
+        label,
+        limits: Limits::default(),
+        force: false,
+    };
+    let clips = read(&[path.to_owned()], backbone, Used::MainSound)?;
+    let (outcomes, _, doubt) = enrol(profile, backbone, &lesson, &clips)?;
+    let mut sentences: Vec<String> = outcomes.iter().map(Outcome::sentence).collect();
+    sentences.extend(doubt);
+    Ok(sentences.join("\n"))
+}
+
 /// Returns the first word as a sound's name. A file there is a forgotten name.
 fn name_of_sound(word: &Path) -> Result<&str> {
     let name = word
@@ -215,23 +308,28 @@ fn check(outcomes: &[Outcome]) -> Result<()> {
 }
 
 /// Reads and embeds the clips: all of them, or none and an error.
-fn read(paths: &[PathBuf], backbone: &mut BackboneInUse) -> Result<Vec<Clip>> {
+fn read(paths: &[PathBuf], backbone: &mut BackboneInUse, used: Used) -> Result<Vec<Clip>> {
     let rate = backbone.engine.space().frontend().sample_rate;
     let bar = progress::files(paths.len() as u64, "listening");
     let clips = paths.iter().map(|path| {
         let piped = path.as_os_str() == "-";
-        let clip = if piped {
+        let clips = if piped {
             let samples = Capture::pcm(std::io::stdin()).all()?;
-            Clip::new("standard input".to_owned(), None, &samples, backbone)
+            Clip::of("standard input", None, &samples, used, backbone)
+        } else if used == Used::Whole {
+            // In constant memory, whatever its length.
+            Clip::read(path, audio::Reader::open(path, rate)?, backbone).map(|clip| vec![clip])
         } else {
-            Clip::read(path, audio::Reader::open(path, rate)?, backbone)
+            let (samples, source) = (audio::load(path, rate)?, SourceClip::of(path).ok());
+            let name = path.display().to_string();
+            Clip::of(&name, source.as_ref(), &samples, used, backbone)
         };
         bar.inc(1);
-        clip
+        clips
     });
-    let clips = clips.collect();
+    let clips: Result<Vec<Vec<Clip>>> = clips.collect();
     bar.finish_and_clear();
-    clips
+    Ok(clips?.into_iter().flatten().collect())
 }
 
 impl Clip {
@@ -248,6 +346,7 @@ impl Clip {
             source: SourceClip::of(path).ok(),
             source_name,
             recording,
+            sounds: None,
         })
     }
 
@@ -264,18 +363,60 @@ impl Clip {
             source_name,
             source,
             recording,
+            sounds: None,
         })
+    }
+
+    /// Embeds what is `used` of `samples`, in which the sounds are found as the listener will find them. A
+    /// recording without one is kept whole, to be refused.
+    fn of(
+        source_name: &str,
+        source: Option<&SourceClip>,
+        samples: &[f32],
+        used: Used,
+        backbone: &mut BackboneInUse,
+    ) -> Result<Vec<Self>> {
+        if used == Used::Whole {
+            let whole = Self::new(source_name.to_owned(), source.cloned(), samples, backbone)?;
+            return Ok(vec![whole]);
+        }
+        let take = Take::new(samples, backbone.engine.space().frontend())?;
+        let count = take.cuts().len();
+        let cuts: Vec<_> = match take.main() {
+            _ if used == Used::EachSound && count > 0 => take.cuts().to_vec(),
+            Some(cut) => vec![cut],
+            None => {
+                let mut whole = Self::new(source_name.to_owned(), None, samples, backbone)?;
+                whole.sounds = Some(0);
+                return Ok(vec![whole]);
+            }
+        };
+        let clip = |cut| {
+            let recording = Recording::of_cut(&mut backbone.engine, samples, &take, cut);
+            let recording = recording.map_err(|error| anyhow!("{source_name}: {error}"))?;
+            let source = source.cloned();
+            Ok(Self {
+                source_name: source_name.to_owned(),
+                source: source.map(|source| SourceClip {
+                    cut: Some(cut),
+                    ..source
+                }),
+                recording,
+                sounds: Some(count),
+            })
+        };
+        cuts.into_iter().map(clip).collect()
     }
 }
 
 /// Enrols the clips and writes the profile, unless no clip is enrolled. Returns the outcome for each
-/// clip, and how many examples the class has then.
+/// clip, how many examples the class has then, and a doubt whether they are of one sound.
 fn enrol(
     profile: &Profile,
     backbone: &BackboneInUse,
     lesson: &Lesson,
     clips: &[Clip],
-) -> Result<(Vec<Outcome>, usize)> {
+) -> Result<(Vec<Outcome>, usize, Option<String>)> {
     let locked = profile.lock()?;
     let mut memory = backbone.memory();
     let mut learner = memory.learner();
@@ -286,6 +427,15 @@ fn enrol(
     for clip in clips {
         let taught = teach(&mut learner, lesson, &clip.recording)
             .with_context(|| format!("{}: nothing was enrolled", clip.source_name))?;
+        let taught = match taught {
+            // Too quiet and too short say more.
+            Ok(class) if clip.sounds == Some(0) && !lesson.force => {
+                let last = learner.support().examples(class).len() - 1;
+                learner.support_mut().remove_example(class, last)?;
+                Err(NotLearnt::NoSound)
+            }
+            taught => taught,
+        };
         if let (Ok(class), Some(source)) = (taught, &clip.source)
             && let Some(example) = learner.support().examples(class).last()
         {
@@ -296,11 +446,35 @@ fn enrol(
     if outcomes.iter().any(|outcome| outcome.enrolled) {
         // The list first: an entry too many does no harm, and one too few loses a clip.
         log.write(&locked)?;
+        backbone.note().write(&locked)?;
         locked.write(&learner)?;
     }
     let class = lesson.label.find(learner.support());
     let examples = class.map_or(0, |class| learner.support().examples(class).len());
-    Ok((outcomes, examples))
+    let doubt = class
+        .filter(|_| matches!(lesson.label, ClassLabel::Sound(_)))
+        .and_then(|class| doubt(&learner, class, lesson.label, &log));
+    Ok((outcomes, examples, doubt))
+}
+
+/// Says by numbers that the examples of a class do not resemble each other, if they do not.
+fn doubt(learner: &Learner, class: ClassId, label: ClassLabel, log: &ClipLog) -> Option<String> {
+    let alike = Resemblance::of(learner, class).filter(Resemblance::is_doubtful)?;
+    let least = alike.least();
+    let example = learner.support().examples(class).nth(least);
+    let clip = example.and_then(|example| log.get(example));
+    let clip = clip.map_or_else(String::new, |clip| format!(", {}", clip.path.display()));
+    Some(format!(
+        "{label}: its {} examples do not all resemble each other: left out in turn, they score {:.2} on \
+         average. Example {}{clip} scores {:.2}, and one in four unrelated sounds scores more than {:.2}. If \
+         it is another sound, delete it with `mtslvr classes delete {label} --example {}`.",
+        alike.left_out.len(),
+        alike.mean(),
+        least + 1,
+        alike.left_out[least],
+        alike.unrelated,
+        least + 1
+    ))
 }
 
 impl Outcome {
@@ -318,6 +492,12 @@ impl Outcome {
             enrolled: taught.is_ok(),
             seconds: clip.recording.seconds(),
             peak_db: (peak > 0.0).then(|| decibels(peak)),
+            start: clip
+                .recording
+                .cut()
+                .map(|(cut, _)| cut.start.max(0.0) as f32),
+            of: clip.recording.cut().map(|(_, of)| of),
+            sounds: clip.sounds,
             why_not: why.map(|why| Explained::new(&why, lesson, learner.support())),
         }
     }
@@ -331,7 +511,17 @@ impl Outcome {
             None => {
                 let peak = self.peak_db.unwrap_or(f32::NEG_INFINITY);
                 let seconds = self.seconds;
-                format!("{clip}: enrolled as {class} ({seconds:.2} s, peak {peak:.0} dB)")
+                let part = match (self.start, self.of) {
+                    (Some(start), Some(of)) if seconds < of - 0.05 => {
+                        format!("{seconds:.1} of {of:.1} s, from {start:.1} s on")
+                    }
+                    _ => format!("{seconds:.2} s"),
+                };
+                let others = match self.sounds {
+                    Some(sounds) if sounds > 1 => format!("; one of {sounds} sounds in it"),
+                    _ => String::new(),
+                };
+                format!("{clip}: enrolled as {class} ({part}, peak {peak:.0} dB{others})")
             }
         }
     }

@@ -39,6 +39,7 @@ mod profile;
 mod progress;
 #[cfg(feature = "train")]
 mod recordings;
+mod review;
 mod sets;
 mod stream;
 mod synth;
@@ -96,6 +97,7 @@ enum Command {
     Enrol(enrol::Args),
     Listen(listen::Args),
     Classes(classes::Args),
+    Review(review::Args),
     Synth(synth::Args),
     #[cfg(feature = "train")]
     Train(train::Args),
@@ -123,6 +125,7 @@ impl Cli {
             Command::Demo(args) => args.run(),
             Command::Enrol(args) => args.run(),
             Command::Listen(args) => args.run(),
+            Command::Review(args) => args.run(),
             Command::Classes(args) => args.run(),
             Command::Synth(args) => args.run(),
             #[cfg(feature = "train")]

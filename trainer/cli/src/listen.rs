@@ -1,48 +1,66 @@
 //! `mtslvr listen`: recognises enrolled sounds in a stream.
 
+mod exec;
 mod follower;
+pub(super) mod keeper;
+mod labels;
 mod output;
+mod verdict;
 
 use super::backbone::BackboneChoice;
 use super::examples::examples;
 use super::interrupt;
 use super::profile::{BackboneInUse, ProfileChoice};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
+use exec::Hook;
 use follower::ProfileFollower;
-use mtslvr_listen::capture::{Capture, Heard};
+use keeper::Keeper;
+use labels::Labels;
+use mtslvr_listen::capture::{Capture, Heard, PcmShape};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
-use output::Output;
+use output::{JSON_HELP, Output, Reactions, Settings};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Recognise enrolled sounds in a recording, a pipe or the microphone
 ///
-/// Prints a line for each sound as soon as it is recognised. On a terminal, a panel below shows the
-/// level, the spectrogram and the scores. Changes of the profile count after a second, without a
+/// Prints a line for each sound: its beginning and duration, the score with the threshold that it is
+/// compared with, and the confidence. Where nothing is recognised, it says what came closest. On a
+/// terminal, a panel below shows the level, the spectrogram and the scores. Changes of the profile count after a second, without a
 /// restart. Ctrl-C ends listening.
 ///
-/// `-` reads raw 16-bit little-endian PCM on standard input, one channel, at the model's rate: 16 kHz
-/// for the shipped backbones.
+/// `-` reads raw 16-bit little-endian PCM on standard input, one channel at the model's rate, 16 kHz for the
+/// shipped backbones, unless --rate and --channels say otherwise. Several recordings, and all those in a
+/// folder, are heard one after the other, each as a stream of its own.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "mtslvr listen [OPTIONS] <FILE|-|--mic>",
+    override_usage = "mtslvr listen [OPTIONS] <FILE...|DIR...|-|--mic>",
     after_help = examples!(
-        "Listen to a recording" => "mtslvr listen kitchen.wav",
+        "Listen to the recordings of a day, and label the sounds" =>
+            "mtslvr listen day/ --labels day.csv",
         "Listen to the microphone through ALSA" =>
             "arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -",
-        "Listen for a program, with fewer false alarms" => "mtslvr listen --mic --json --margin 0.1",
+        "Run a command for each sound" =>
+            "mtslvr listen --mic --exec 'notify-send \"$MTSLVR_CLASS\"'",
     )
 )]
 pub(super) struct Args {
-    /// Recording (WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM), or - for PCM on standard input
-    #[arg(required_unless_present = "mic", conflicts_with = "mic")]
-    file: Option<PathBuf>,
+    /// Recordings (WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM) or folders of them, or - for PCM on
+    /// standard input
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "mic",
+        conflicts_with = "mic"
+    )]
+    files: Vec<PathBuf>,
     #[command(flatten, next_help_heading = "Input")]
     input: Input,
     #[command(flatten, next_help_heading = "Decision")]
     decision: DecisionChoice,
+    #[command(flatten, next_help_heading = "Capture")]
+    capture: CaptureChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
     profile: ProfileChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
@@ -58,19 +76,25 @@ struct Input {
     #[arg(long)]
     mic: bool,
     /// Play a recording at its own speed instead of as fast as possible
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "files")]
     real_time: bool,
+    /// Samples a second of PCM on standard input [default: the model's]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1000..=768_000))]
+    rate: Option<u32>,
+    /// Channels of PCM on standard input; they are averaged
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    channels: u16,
 }
 
 /// Options on what counts as recognised.
 #[derive(Debug, clap::Args)]
 struct DecisionChoice {
-    /// Similarity to add to every threshold
+    /// Score to add to every threshold
     ///
     /// Above 0 there are fewer false alarms, below 0 fewer misses.
     #[arg(
         long,
-        value_name = "SIMILARITY",
+        value_name = "SCORE",
         default_value_t = ListenerConfig::DEFAULT.margin,
         allow_negative_numbers = true
     )]
@@ -85,17 +109,59 @@ struct DecisionChoice {
         allow_negative_numbers = true
     )]
     gate: f32,
+    /// Time after a sound in which the same sound is not reported again, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = ListenerConfig::DEFAULT.refractory)]
+    cooldown: f32,
+    /// Shortest sound that is reported, seconds
+    ///
+    /// A sound is then reported once it has lasted that long.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    min_duration: f64,
+}
+
+/// Options on the sounds that are kept.
+#[derive(Debug, clap::Args)]
+struct CaptureChoice {
+    /// Folder to keep the sounds in that were recognised, or nearly, for `mtslvr review` [default: none]
+    #[arg(long, value_name = "DIR")]
+    capture: Option<PathBuf>,
+    /// Most megabytes to keep; the oldest sounds are deleted
+    #[arg(long, value_name = "MB", default_value_t = 50, requires = "capture")]
+    capture_limit: u64,
+    /// Score below the threshold from which on a sound is nearly recognised
+    #[arg(
+        long,
+        value_name = "SCORE",
+        default_value_t = 0.1,
+        requires = "capture"
+    )]
+    near: f32,
 }
 
 /// Options on what is printed.
 #[derive(Debug, clap::Args)]
 struct OutputChoice {
-    /// Print a line of JSON for each recognised sound, without the panel
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "Print lines of JSON instead of text, without the panel",
+        long_help = JSON_HELP
+    )]
     json: bool,
     /// Print lines of text, without the panel
     #[arg(long)]
     plain: bool,
+    /// Print how each window was judged, too
+    #[arg(long)]
+    explain: bool,
+    /// File to write the sounds to: an Audacity label track, or CSV if it is called .csv [default: none]
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Command of the shell to run for each sound, as soon as it is recognised [default: none]
+    ///
+    /// It has MTSLVR_CLASS, MTSLVR_FILE, MTSLVR_START, MTSLVR_SCORE, MTSLVR_THRESHOLD and MTSLVR_CONFIDENCE
+    /// in its environment. `listen` does not wait for it before the end.
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
 }
 
 /// Longest wait for samples before Ctrl-C is looked for and the panel is drawn.
@@ -105,7 +171,8 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let mut backbone = BackboneInUse::open(&self.backbone)?;
+        let inputs = self.inputs()?;
+        let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
         let mut memory = backbone.memory();
         let mut follower = ProfileFollower::new(&profile, &backbone, &mut memory)?;
         let space = backbone.engine.space();
@@ -114,54 +181,180 @@ impl Args {
         let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
         let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c()?;
-        let (mut capture, live) = self.capture(frontend.sample_rate)?;
-        let OutputChoice { json, plain } = self.output;
-        let mut output = Output::new(&frontend, live, json, plain, follower.names());
-        loop {
-            let heard = next(&mut capture, stop)?;
-            if follower.refresh(&profile, &backbone, |warning| output.warn(warning)) {
-                output.rename(follower.names());
-            }
-            let engine = &mut backbone.engine;
-            let result = match &heard {
-                Heard::Samples(samples) => {
-                    output.hear(samples);
-                    listener.push(follower.learner(), engine, samples, |w| output.window(w))
+        let mut reactions = self.reactions(inputs.len())?;
+        let several = inputs.len() > 1;
+        let mut unreadable = 0;
+        for input in inputs {
+            let mut capture = match self.open(&input, frontend.sample_rate) {
+                // One recording that cannot be read is no reason to leave the others.
+                Err(error) if several => {
+                    eprintln!("{error:#}");
+                    unreadable += 1;
+                    continue;
                 }
-                Heard::Nothing => Ok(()),
-                // A sound that is not over yet is decided on at the end.
-                Heard::End => listener.finish(follower.learner(), engine, |w| output.window(w)),
+                capture => capture?,
             };
-            result.map_err(|error| anyhow!("{error}"))?;
-            if heard == Heard::End {
+            let settings = self.settings(&input, several);
+            let mut output = Output::new(&frontend, settings, follower.classes(), &mut reactions);
+            loop {
+                let heard = next(&mut capture, stop)?;
+                if follower.refresh(&profile, &backbone, |warning| output.warn(warning)) {
+                    output.rename(follower.classes());
+                }
+                let engine = &mut backbone.engine;
+                let result = match &heard {
+                    Heard::Samples(samples) => {
+                        output.hear(samples);
+                        listener.push(follower.learner(), engine, samples, |w| output.window(w))
+                    }
+                    Heard::Nothing => Ok(()),
+                    // A sound that is not over yet is decided on at the end.
+                    Heard::End => listener.finish(follower.learner(), engine, |w| output.window(w)),
+                };
+                result.map_err(|error| anyhow!("{error}"))?;
+                output.check()?;
+                if heard == Heard::End {
+                    break;
+                }
+                output.draw();
+            }
+            output.finish(listener.invalid_samples());
+            if stop.load(Ordering::Relaxed) {
                 break;
             }
-            output.draw();
         }
-        output.finish(listener.invalid_samples());
+        if let Some(hook) = &mut reactions.hook {
+            hook.finish();
+        }
+        ensure!(unreadable == 0, "{unreadable} recordings could not be read");
         Ok(())
+    }
+
+    /// Lists what is listened to: the recordings in a folder by their names.
+    fn inputs(&self) -> Result<Vec<Source>> {
+        if self.input.mic {
+            return Ok(vec![Source::Microphone]);
+        }
+        let mut inputs = Vec::new();
+        for path in &self.files {
+            if path == Path::new("-") {
+                inputs.push(Source::Pcm);
+            } else if path.is_dir() {
+                let before = inputs.len();
+                inputs.extend(recordings(path)?.into_iter().map(Source::File));
+                ensure!(
+                    inputs.len() > before,
+                    "{}: holds no recordings; expected WAV, FLAC, Ogg Vorbis or MP3 files",
+                    path.display()
+                );
+            } else {
+                inputs.push(Source::File(path.clone()));
+            }
+        }
+        let live = inputs
+            .iter()
+            .filter(|input| !matches!(input, Source::File(_)));
+        ensure!(
+            inputs.len() == 1 || live.count() == 0,
+            "`-` is given beside recordings; expected the one or the others"
+        );
+        Ok(inputs)
+    }
+
+    /// Opens the file of labels and prepares the command.
+    fn reactions(&self, inputs: usize) -> Result<Reactions> {
+        let labels = self.output.labels.as_deref();
+        if let Some(path) = labels {
+            ensure!(
+                inputs == 1 || Labels::is_csv(path),
+                "--labels {}: {inputs} recordings are given, and a label track is of one; expected the \
+                 name of a .csv file",
+                path.display()
+            );
+        }
+        Ok(Reactions {
+            labels: labels.map(Labels::create).transpose()?,
+            hook: self.output.exec.clone().map(Hook::new),
+            keeper: self.keeper()?,
+        })
+    }
+
+    fn keeper(&self) -> Result<Option<Keeper>> {
+        let limit = self.capture.capture_limit.saturating_mul(1_000_000);
+        let folder = self.capture.capture.as_ref();
+        folder.map(|folder| Keeper::new(folder, limit)).transpose()
     }
 
     fn config(&self) -> ListenerConfig {
         ListenerConfig {
             margin: self.decision.margin,
             gate: self.decision.gate,
+            refractory: self.decision.cooldown,
             ..ListenerConfig::DEFAULT
         }
     }
 
-    /// Opens the input, and tells whether it happens now.
-    fn capture(&self, sample_rate: u32) -> Result<(Capture, bool)> {
-        Ok(match &self.file {
-            None if self.input.mic => (Capture::microphone(sample_rate)?, true),
-            None => bail!("no input; expected a recording, `-` or --mic"),
-            Some(file) if file == Path::new("-") => (Capture::pcm(std::io::stdin()), true),
-            Some(file) => {
-                let capture = Capture::file(file, sample_rate, self.input.real_time)?;
-                (capture, false)
-            }
+    fn settings(&self, input: &Source, several: bool) -> Settings {
+        let live = !matches!(input, Source::File(_));
+        Settings {
+            file: match input {
+                Source::File(path) => Some(path.display().to_string()),
+                _ => None,
+            },
+            several,
+            live,
+            at_once: live || self.input.real_time,
+            json: self.output.json,
+            plain: self.output.plain,
+            explain: self.output.explain,
+            least_duration: self.decision.min_duration,
+            near: self.capture.near,
+            listener: self.config(),
+        }
+    }
+
+    /// Opens an input.
+    fn open(&self, input: &Source, sample_rate: u32) -> Result<Capture> {
+        let shape = PcmShape {
+            rate: self.input.rate.unwrap_or(sample_rate),
+            channels: self.input.channels.into(),
+        };
+        Ok(match input {
+            Source::Microphone => Capture::microphone(sample_rate)?,
+            Source::Pcm => Capture::pcm_of(std::io::stdin(), shape, sample_rate),
+            Source::File(file) => Capture::file(file, sample_rate, self.input.real_time)?,
         })
     }
+}
+
+/// One thing to listen to.
+#[derive(Clone, Debug)]
+enum Source {
+    Microphone,
+    /// PCM on standard input.
+    Pcm,
+    File(PathBuf),
+}
+
+/// Returns the recordings in a folder, by their names.
+fn recordings(folder: &Path) -> Result<Vec<PathBuf>> {
+    const KINDS: [&str; 5] = ["wav", "flac", "ogg", "oga", "mp3"];
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.with_context(|| format!("{}: cannot be read", folder.display()))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let extension = path.extension().unwrap_or_default();
+        if path.is_file()
+            && KINDS
+                .iter()
+                .any(|kind| extension.eq_ignore_ascii_case(kind))
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Returns the next samples, or the end after Ctrl-C.

@@ -1,13 +1,17 @@
 //! The profile and the backbone of the commands that enrol and listen, and whether they fit together.
 
-use super::backbone::BackboneChoice;
+use super::backbone::{BackboneChoice, EngineChoice, ModelChoice};
 use super::command_line::CommandLine;
 use anyhow::Result;
-use mtslvr_listen::profile::{ClipLog, ClipState, Memory, Profile, ProfileError, Snapshot};
-use mtslvr_pack::OpenedBackbone;
+use clap::ValueEnum;
+use mtslvr_listen::profile::{
+    BackboneNote, ClipLog, ClipState, Memory, Profile, ProfileError, Snapshot,
+};
+use mtslvr_pack::{Engine, ModelSource, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::space::BackboneId;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The option `--profile`, flattened into the arguments of a subcommand.
@@ -47,6 +51,70 @@ impl BackboneInUse {
             engine: file.backbone()?,
             choice: choice.clone(),
         })
+    }
+
+    /// Opens the backbone that was asked for, or else the one that `profile` was enrolled under, if that is
+    /// known: a shipped backbone, or one that was named when it was enrolled. Otherwise the default.
+    ///
+    /// # Errors
+    /// If the profile or the backbone cannot be read.
+    pub(super) fn open_for(choice: &BackboneChoice, profile: &Profile) -> Result<Self> {
+        let snapshot = if choice.is_named() {
+            None
+        } else {
+            profile.read()?
+        };
+        let id = snapshot.map(|snapshot| snapshot.header().backbone);
+        let own = id.and_then(|id| Self::with_id(id, profile));
+        own.map_or_else(|| Self::open(choice), Ok)
+    }
+
+    /// Returns the backbone with this id, if it is the one that the note beside `profile` names, or a
+    /// shipped one.
+    fn with_id(id: BackboneId, profile: &Profile) -> Option<Self> {
+        let noted = BackboneNote::read(profile).map(|note| BackboneChoice {
+            model: ModelChoice::of(ModelSource::from(OsString::from(note.model))),
+            engine: EngineChoice {
+                engine: note
+                    .engine
+                    .and_then(|name| Engine::from_str(&name, true).ok()),
+            },
+        });
+        let shipped = ModelSource::all_shipped()
+            .into_iter()
+            .map(|model| BackboneChoice {
+                model: ModelChoice::of(model),
+                engine: EngineChoice::default(),
+            });
+        let mut opened = noted
+            .into_iter()
+            .chain(shipped)
+            .filter_map(|c| Self::open(&c).ok());
+        opened.find(|backbone| backbone.id() == id)
+    }
+
+    /// Returns the note to keep beside a profile that is enrolled under this backbone.
+    pub(super) fn note(&self) -> BackboneNote {
+        let model = match self.choice.model.source() {
+            ModelSource::Path(path) => std::path::absolute(&path)
+                .unwrap_or(path)
+                .display()
+                .to_string(),
+            shipped @ ModelSource::Shipped(_) => shipped.to_string(),
+        };
+        BackboneNote {
+            model,
+            engine: self
+                .choice
+                .engine
+                .engine
+                .map(|engine| engine.name().to_owned()),
+        }
+    }
+
+    /// Returns the name of the model that `profile` belongs to, if that is known.
+    pub(super) fn name_for(id: BackboneId, profile: &Profile) -> Option<String> {
+        Self::with_id(id, profile).map(|backbone| backbone.note().model)
     }
 
     fn id(&self) -> BackboneId {

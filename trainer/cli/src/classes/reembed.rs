@@ -7,16 +7,19 @@ use super::super::progress;
 use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
+use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
 };
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 
 /// Embed every example again from its clip, under another backbone
 ///
 /// A profile belongs to the backbone that it was enrolled under. The clips must still be where they were
 /// when they were enrolled, unchanged. Names and thresholds stay; try the thresholds, because
-/// similarities differ between backbones.
+/// similarities differ between backbones. The profile then belongs to the new one: no command needs --model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Take your profile to edge-m" => "mtslvr classes reembed --model edge-m",
@@ -61,6 +64,7 @@ impl Reembed {
         };
         new.fill(old, &log, &mut backbone)?;
         self.check(&new, &profile, old.example_count())?;
+        backbone.note().write(&locked)?;
         new.write(&locked, &log)?;
         let support = new.learner.support();
         println!(
@@ -153,9 +157,17 @@ impl Reembedded<'_> {
         backbone: &mut BackboneInUse,
     ) -> Result<ClassId> {
         let path = clip.path.display();
-        let reader = audio::Reader::open(&clip.path, backbone.sample_rate())?;
-        let (embedding, _) = audio::embed(&mut backbone.engine, reader)
-            .map_err(|error| anyhow!("{path}: {error}"))?;
+        let samples = audio::load(&clip.path, backbone.sample_rate())?;
+        let take;
+        let part = match clip.cut {
+            Some(cut) => {
+                take = Take::new(&samples, backbone.engine.space().frontend())?;
+                take.samples(cut)
+            }
+            None => &samples,
+        };
+        let embedding =
+            embed_clip(&mut backbone.engine, part).map_err(|error| anyhow!("{path}: {error}"))?;
         let class = match class.role() {
             Role::Sound => self.learner.enrol(class.name(), &embedding),
             role => self.learner.enrol_role(role, &embedding),

@@ -1,7 +1,7 @@
 //! `mtslvr classes list`: the profile as a table or as JSON.
 
 use super::super::examples::examples;
-use super::super::profile::ProfileChoice;
+use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::existing;
 use anyhow::Result;
 use mtslvr_listen::profile::{ClassLabel, ClipLog, ClipState, Memory};
@@ -36,6 +36,8 @@ struct Listing {
     profile: PathBuf,
     /// Id of the backbone that it was enrolled under, in hexadecimal.
     backbone: String,
+    /// Name or path of that backbone; null if it is not known.
+    model: Option<String>,
     /// Threshold of sounds without one of their own; null for the backbone's.
     threshold: Option<f32>,
     classes: Vec<Listed>,
@@ -82,6 +84,7 @@ impl List {
         let listing = Listing {
             profile: profile.path().to_owned(),
             backbone: snapshot.header().backbone.to_string(),
+            model: BackboneInUse::name_for(snapshot.header().backbone, &profile),
             threshold: support.default_threshold(),
             classes: support
                 .classes()

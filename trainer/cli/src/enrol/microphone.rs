@@ -3,10 +3,11 @@
 use super::super::interrupt;
 use super::super::profile::BackboneInUse;
 use super::Clip;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::write_wav;
 use mtslvr_listen::capture::{Capture, Heard, SoundCutter};
 use mtslvr_listen::profile::{ClassLabel, SourceClip};
+use mtslvr_runtime::backbone::Backbone;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -98,13 +99,13 @@ impl MicrophoneChoice {
     fn record_sounds(
         &self,
         microphone: &mut Microphone,
-        backbone: &mut BackboneInUse,
+        backbone: &BackboneInUse,
         label: ClassLabel,
     ) -> Result<Vec<Vec<f32>>> {
         let count = usize::from(self.count);
-        let (mut memory, mut buffer) = (backbone.memory(), Vec::new());
-        let mut cutter =
-            SoundCutter::new(&mut backbone.engine, &mut memory, &mut buffer, self.seconds)?;
+        let frontend = *backbone.engine.space().frontend();
+        let mut buffer = Vec::new();
+        let mut cutter = SoundCutter::new(&frontend, &mut buffer, self.seconds)?;
         eprintln!("Quiet, please: listening to the background for two seconds ...");
         let (mut sounds, mut asked) = (Vec::new(), None);
         while sounds.len() < count {
@@ -113,7 +114,7 @@ impl MicrophoneChoice {
                 eprintln!("{label}, {} of {count}: now!", sounds.len() + 1);
             }
             let samples = microphone.next()?;
-            sounds.extend(cutter.push(&samples).map_err(|error| anyhow!("{error}"))?);
+            sounds.extend(cutter.push(&samples));
         }
         Ok(sounds)
     }

@@ -1,9 +1,10 @@
 //! A learner that follows the profile while another process changes it.
 
 use super::super::profile::BackboneInUse;
+use super::verdict::Known;
 use anyhow::{Result, bail};
-use mtslvr_listen::profile::{ClassLabel, Memory, Profile, ProfileError};
-use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role};
+use mtslvr_listen::profile::{Memory, Profile, ProfileError};
+use mtslvr_runtime::fewshot::{Learner, Role};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two looks at the profile's file.
@@ -101,11 +102,10 @@ impl<'m> ProfileFollower<'m> {
         self.learner.support().class_capacity()
     }
 
-    /// Returns the ids and names of the classes, in their order.
-    pub(super) fn names(&self) -> Vec<(ClassId, String)> {
+    /// Returns the classes as they are named to people, in their order.
+    pub(super) fn classes(&self) -> Vec<Known> {
         let classes = self.learner.support().classes().iter();
-        let name = |class: &Class| ClassLabel::of(class.role(), class.name()).to_string();
-        classes.map(|class| (class.id(), name(class))).collect()
+        classes.map(Known::of).collect()
     }
 }
 

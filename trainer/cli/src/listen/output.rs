@@ -1,27 +1,97 @@
 //! Prints while listening: lines, lines of JSON, or lines above a panel.
 
+use super::exec::Hook;
+use super::keeper::{Keeper, Kept};
+use super::labels::{Label, Labels};
+use super::verdict::{Closest, Known, Outcome, Verdict, verdict};
+use anyhow::{Error, Result};
 use mtslvr_listen::profile::ProfileError;
 use mtslvr_listen::view::View;
 use mtslvr_runtime::fewshot::ClassId;
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::listener::{Event, Window};
+use mtslvr_runtime::listener::{Ended, Event, ListenerConfig, Window};
 use serde::Serialize;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Help on the fields of `--json`: every field of every line.
+pub(super) const JSON_HELP: &str = "\
+Print lines of JSON instead of text, without the panel
+
+A line with \"event\": \"begin\" comes as soon as a sound is recognised, one with \"end\" when it is over, \
+and a \"summary\" last; --explain adds one with \"window\" for each window. Times are seconds from the \
+beginning of the stream. Fields:
+  file: path of the recording; not there for a microphone or a pipe
+  class: name of the sound, or (negatives) or (background)
+  start, end: beginning and end of the sound or window
+  duration: length of the sound
+  recognised: moment at which the sound was recognised
+  score: how like the class it is, the best of the sound in \"end\"
+  threshold: the score that is needed, --margin included
+  confidence: share of strange sounds that would be less like the class, 0 to 1
+  unix_time: the present moment in seconds since 1970; not there for a recording
+  level, gate: how far the window stands out from the background and must, dB
+  verdict: recognised, below-threshold, negative, background, near-a-negative or quiet
+  missed_by: threshold less score, where that is above 0
+  seconds, sounds, windows, judged: length of the stream, and how much there was
+  closest: class, start, score, threshold and missed_by of the nearest miss; null without one";
+
 /// Prints events, and counts what was heard for the summary.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct Output<'r> {
     form: Form,
-    /// Names of the classes, by their ids.
-    names: Vec<(ClassId, String)>,
+    reactions: &'r mut Reactions,
+    /// The first failure of a reaction.
+    failure: Option<Error>,
+    settings: Settings,
+    /// The classes, by their ids.
+    classes: Vec<Known>,
     sample_rate: u32,
-    /// Whether the input happens now, and is not a recording.
-    live: bool,
+    /// Recognised and not printed yet: shorter than the least duration so far.
+    pending: Option<Begun>,
+    /// The event that goes on, as it was printed.
+    going: Option<Begun>,
     samples: u64,
     events: u64,
     windows: u64,
     judged: u64,
+    /// Largest level of a window, dB.
+    loudest: f32,
+    closest: Option<Closest>,
+    /// The sound that is heard, while sounds are kept.
+    near: Option<Near>,
+    /// Windows that were taken for negatives or background, or were nearer to a negative.
+    rejected: u64,
+}
+
+/// Reactions to a recognised sound beside printing it.
+#[derive(Debug)]
+pub(super) struct Reactions {
+    pub(super) labels: Option<Labels>,
+    pub(super) hook: Option<Hook>,
+    pub(super) keeper: Option<Keeper>,
+}
+
+/// Settings of what is printed, and of what it is compared with.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// Path of the recording, if it is one.
+    pub(super) file: Option<String>,
+    /// Whether it is one of several.
+    pub(super) several: bool,
+    /// Whether the input happens now, and is not a recording.
+    pub(super) live: bool,
+    /// Whether a text line is printed as soon as a sound is recognised, not when it is over.
+    pub(super) at_once: bool,
+    pub(super) json: bool,
+    pub(super) plain: bool,
+    /// Whether every window is explained.
+    pub(super) explain: bool,
+    /// Shortest sound that is printed, seconds.
+    pub(super) least_duration: f64,
+    /// How far below its threshold a score may be for the sound to be kept.
+    pub(super) near: f32,
+    pub(super) listener: ListenerConfig,
 }
 
 #[derive(Debug)]
@@ -31,63 +101,136 @@ enum Form {
     View(Box<View>),
 }
 
-/// An event as `--json` prints it. Times are seconds from the stream's beginning.
+/// A sound that may be nearly recognised.
+#[derive(Debug)]
+struct Near {
+    onset: u64,
+    /// Whether an event began in it.
+    recognised: bool,
+    /// Its best window below the threshold.
+    kept: Option<Kept>,
+}
+
+/// An event with what decided it.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    event: Event,
+    score: f32,
+    threshold: f32,
+}
+
+/// A line of JSON; see [`JSON_HELP`].
 #[derive(Serialize)]
-struct Detection<'n> {
-    class: &'n str,
-    /// Beginning of the sound.
-    start: f64,
-    /// Moment at which it was recognised.
-    end: f64,
-    /// Share of strange sounds that would be less like the class, 0 to 1.
-    confidence: f32,
-    /// The same moment in seconds since 1970; absent for a recording.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unix_time: Option<f64>,
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Line<'n> {
+    Begin {
+        class: &'n str,
+        start: f64,
+        recognised: f64,
+        score: f32,
+        threshold: f32,
+        confidence: f32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unix_time: Option<f64>,
+    },
+    End {
+        class: &'n str,
+        start: f64,
+        end: f64,
+        duration: f64,
+        score: f32,
+        threshold: f32,
+        confidence: f32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unix_time: Option<f64>,
+    },
+    Window {
+        start: f64,
+        end: f64,
+        level: f32,
+        gate: f32,
+        #[serde(flatten)]
+        verdict: Verdict<'n>,
+    },
+    Summary {
+        seconds: f64,
+        sounds: u64,
+        windows: u64,
+        judged: u64,
+        closest: Option<&'n Closest>,
+    },
 }
 
 /// Returns the names as the panel shows them, in the classes' order.
-fn shown(names: &[(ClassId, String)]) -> Vec<String> {
-    names.iter().map(|(_, name)| name.clone()).collect()
+fn shown(classes: &[Known]) -> Vec<String> {
+    classes.iter().map(|class| class.label.clone()).collect()
 }
 
-impl Output {
+impl<'r> Output<'r> {
     pub(super) fn new(
         frontend: &FrontendConfig,
-        live: bool,
-        json: bool,
-        plain: bool,
-        names: Vec<(ClassId, String)>,
+        settings: Settings,
+        classes: Vec<Known>,
+        reactions: &'r mut Reactions,
     ) -> Self {
-        let form = if json {
+        let form = if settings.json {
             Form::Json
         } else {
-            let view = (!plain)
-                .then(|| View::new(frontend, shown(&names)))
+            let view = (!settings.plain)
+                .then(|| View::new(frontend, shown(&classes)))
                 .flatten();
             view.map_or(Form::Plain, |view| Form::View(Box::new(view)))
         };
-        Self {
+        let mut output = Self {
             form,
-            names,
+            reactions,
+            failure: None,
+            settings,
+            classes,
             sample_rate: frontend.sample_rate,
-            live,
+            pending: None,
+            going: None,
             samples: 0,
             events: 0,
             windows: 0,
             judged: 0,
+            loudest: f32::NEG_INFINITY,
+            closest: None,
+            near: None,
+            rejected: 0,
+        };
+        if let Some(keeper) = &mut output.reactions.keeper {
+            keeper.begin(frontend.sample_rate);
         }
+        if let Some(file) = output.settings.file.clone()
+            && output.settings.several
+            && !output.settings.json
+        {
+            output.say(&format!("{file}:"));
+        }
+        output
     }
 
-    pub(super) fn rename(&mut self, names: Vec<(ClassId, String)>) {
+    /// Returns the first failure to write labels or to start a command.
+    ///
+    /// # Errors
+    /// That failure.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn rename(&mut self, classes: Vec<Known>) {
         if let Form::View(view) = &mut self.form {
-            view.rename(shown(&names));
+            view.rename(shown(&classes));
         }
-        self.names = names;
+        self.classes = classes;
     }
 
     pub(super) fn hear(&mut self, samples: &[f32]) {
         self.samples += samples.len() as u64;
+        if let Some(keeper) = &mut self.reactions.keeper {
+            keeper.hear(samples);
+        }
         if let Form::View(view) = &mut self.form {
             view.hear(samples);
         }
@@ -96,42 +239,299 @@ impl Output {
     pub(super) fn window(&mut self, window: &Window) {
         self.windows += 1;
         self.judged += u64::from(window.embedding.is_some());
+        self.loudest = self.loudest.max(window.level);
         if let Form::View(view) = &mut self.form {
             view.window(window);
         }
-        if let Some(event) = window.event {
-            self.events += 1;
-            self.event(&event);
+        self.explain(window);
+        if self.reactions.keeper.is_some() {
+            self.follow_near(window);
+        }
+        let own = |ended: &Ended| {
+            let begins = window.event;
+            begins.is_some_and(|event| (event.class, event.start) == (ended.class, ended.start))
+        };
+        let (with_it, earlier) = match window.ended {
+            Some(ended) if own(&ended) => (Some(ended), None),
+            ended => (None, ended),
+        };
+        if let Some(ended) = earlier {
+            self.end(&ended);
+        }
+        if let Some((event, judgement)) = window.event.zip(window.judgement) {
+            self.pending = Some(Begun {
+                event,
+                score: judgement.similarity,
+                threshold: judgement.threshold + self.settings.listener.margin,
+            });
+        }
+        if let Some(ended) = with_it {
+            self.end(&ended);
+        } else {
+            self.begin_if_due(window.end);
         }
     }
 
-    fn event(&mut self, event: &Event) {
-        let seconds = |sample: u64| sample as f64 / f64::from(self.sample_rate);
-        let mut names = self.names.iter();
-        let class = names.find(|(id, _)| *id == event.class);
-        let class = class.map_or("", |(_, name)| name);
-        let (start, end) = (seconds(event.start), seconds(event.end));
-        let line = match self.form {
-            Form::Json => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-                let detection = Detection {
-                    class,
-                    start,
-                    end,
-                    confidence: event.confidence,
-                    unix_time: now.filter(|_| self.live).map(|now| now.as_secs_f64()),
-                };
-                serde_json::to_string(&detection).expect("strings and numbers are JSON")
+    /// Follows a sound that is nearly recognised, and keeps it when it is over.
+    fn follow_near(&mut self, window: &Window) {
+        if self.near.as_ref().map(|near| near.onset) != window.onset {
+            if let Some(kept) = self.near.take().and_then(|near| near.kept) {
+                self.keep(&kept);
             }
-            Form::Plain | Form::View(_) => {
+            self.near = window.onset.map(|onset| Near {
+                onset,
+                recognised: false,
+                kept: None,
+            });
+        }
+        let Some(near) = &mut self.near else {
+            return;
+        };
+        if window.event.is_some() {
+            // The event is kept at its end.
+            near.recognised = true;
+            near.kept = None;
+        }
+        let config = self.settings.listener;
+        let verdict = verdict(window, &self.classes, &config);
+        let missed_by = verdict
+            .missed_by
+            .filter(|missed| *missed <= self.settings.near);
+        let Some((missed_by, score)) = missed_by.zip(verdict.score) else {
+            return;
+        };
+        let best = near.kept.as_ref().is_none_or(|kept| score > kept.score);
+        if best && !near.recognised && verdict.verdict == Outcome::BelowThreshold {
+            let kept = Kept {
+                kind: "near-miss".to_owned(),
+                class: verdict.class.unwrap_or_default().to_owned(),
+                start: self.seconds(window.start),
+                end: self.seconds(window.end),
+                score,
+                threshold: score + missed_by,
+                file: self.settings.file.clone(),
+                unix_time: Kept::now(),
+                answer: None,
+            };
+            if let Some(near) = &mut self.near {
+                near.kept = Some(kept);
+            }
+        }
+    }
+
+    /// Keeps the sound of an event or a near miss.
+    fn keep(&mut self, kept: &Kept) {
+        if let Some(keeper) = &mut self.reactions.keeper
+            && let Err(error) = keeper.keep(kept)
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Explains the window where that is asked for, and remembers the nearest miss.
+    fn explain(&mut self, window: &Window) {
+        let config = self.settings.listener;
+        let verdict = verdict(window, &self.classes, &config);
+        let start = self.seconds(window.start);
+        if let Some(missed_by) = verdict.missed_by
+            && verdict.verdict == Outcome::BelowThreshold
+            && self
+                .closest
+                .as_ref()
+                .is_none_or(|c| missed_by < c.missed_by)
+        {
+            self.closest = Some(Closest {
+                class: verdict.class.unwrap_or_default().to_owned(),
+                start,
+                score: verdict.score.unwrap_or_default(),
+                threshold: verdict.threshold.unwrap_or_default(),
+                missed_by,
+            });
+        }
+        self.rejected += u64::from(verdict.verdict.is_rejection());
+        if !self.settings.explain {
+            return;
+        }
+        let end = self.seconds(window.end);
+        let line = if self.settings.json {
+            self.json(&Line::Window {
+                start,
+                end,
+                level: window.level,
+                gate: config.gate,
+                verdict,
+            })
+        } else {
+            let text = verdict.sentence(window.level, config.gate);
+            format!("  {start:7.2} to {end:7.2} s  {text}")
+        };
+        self.say(&line);
+    }
+
+    /// Prints the event that was recognised, once it is as long as it must be.
+    fn begin_if_due(&mut self, now: u64) {
+        let due = |begun: &mut Begun| {
+            let lasted = now.saturating_sub(begun.event.start) as f64;
+            lasted >= self.settings.least_duration * f64::from(self.sample_rate)
+        };
+        if let Some(begun) = self.pending.take_if(due) {
+            self.begin(begun);
+        }
+    }
+
+    fn begin(&mut self, begun: Begun) {
+        self.events += 1;
+        self.going = Some(begun);
+        self.react(&begun);
+        let Begun {
+            event,
+            score,
+            threshold,
+        } = begun;
+        let class = self.name(event.class);
+        let start = self.seconds(event.start);
+        let confidence = event.confidence;
+        let line = match &self.settings {
+            Settings { json: true, .. } => self.json(&Line::Begin {
+                class,
+                start,
+                recognised: self.seconds(event.end),
+                score,
+                threshold,
+                confidence,
+                unix_time: self.unix_time(),
+            }),
+            Settings { at_once: true, .. } => {
                 format!(
-                    "{start:9.2} s  {class}  (confidence {:.2})",
-                    event.confidence
+                    "{start:9.2} s  {class}  {}",
+                    measured(score, threshold, confidence)
                 )
             }
+            _ => return,
         };
+        self.say(&line);
+    }
+
+    /// Prints the end of an event.
+    fn end(&mut self, ended: &Ended) {
+        // One that is over and was too short is no event.
+        self.begin_if_due(ended.end);
+        self.pending = None;
+        let Some(begun) = self.going.take() else {
+            return;
+        };
+        let class = self.name(ended.class).to_owned();
+        let class = class.as_str();
+        let (start, end) = (self.seconds(ended.start), self.seconds(ended.end));
+        let duration = end - start;
+        let (score, confidence) = (ended.similarity, ended.confidence);
+        let threshold = begun.threshold;
+        if self.reactions.keeper.is_some() {
+            let kept = Kept {
+                kind: "event".to_owned(),
+                class: class.to_owned(),
+                start,
+                end,
+                score,
+                threshold,
+                file: self.settings.file.clone(),
+                unix_time: Kept::now(),
+                answer: None,
+            };
+            self.keep(&kept);
+        }
+        let label = Label {
+            file: self.settings.file.as_deref().unwrap_or_default(),
+            class,
+            start,
+            end,
+            score,
+            threshold,
+            confidence,
+        };
+        if let Some(labels) = &mut self.reactions.labels
+            && let Err(error) = labels.add(&label)
+        {
+            self.failure.get_or_insert(error);
+        }
+        let line = match &self.settings {
+            Settings { json: true, .. } => self.json(&Line::End {
+                class,
+                start,
+                end,
+                duration,
+                score,
+                threshold,
+                confidence,
+                unix_time: self.unix_time(),
+            }),
+            Settings { at_once: true, .. } => {
+                format!("{end:9.2} s  {class} ends after {duration:.2} s")
+            }
+            _ => format!(
+                "{start:9.2} s  {class}  for {duration:.2} s  {}",
+                measured(score, threshold, confidence)
+            ),
+        };
+        self.say(&line);
+    }
+
+    /// Returns a line of JSON, with the recording that it is about.
+    fn json(&self, line: &Line) -> String {
+        #[derive(Serialize)]
+        struct OfFile<'a> {
+            #[serde(flatten)]
+            line: &'a Line<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file: Option<&'a str>,
+        }
+        let line = OfFile {
+            line,
+            file: self.settings.file.as_deref(),
+        };
+        serde_json::to_string(&line).expect("strings and numbers are JSON")
+    }
+
+    /// Starts the command for an event.
+    fn react(&mut self, begun: &Begun) {
+        let variables = [
+            ("MTSLVR_CLASS", self.name(begun.event.class).to_owned()),
+            (
+                "MTSLVR_FILE",
+                self.settings.file.clone().unwrap_or_default(),
+            ),
+            ("MTSLVR_START", self.seconds(begun.event.start).to_string()),
+            ("MTSLVR_SCORE", begun.score.to_string()),
+            ("MTSLVR_THRESHOLD", begun.threshold.to_string()),
+            ("MTSLVR_CONFIDENCE", begun.event.confidence.to_string()),
+        ];
+        if let Some(hook) = &mut self.reactions.hook
+            && let Err(error) = hook.start(&variables)
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn name(&self, class: ClassId) -> &str {
+        let class = self.classes.iter().find(|known| known.id == class);
+        class.map_or("", |known| &known.label)
+    }
+
+    fn seconds(&self, sample: u64) -> f64 {
+        let seconds = sample as f64 / f64::from(self.sample_rate);
+        // Samples are finer than anyone wants to read.
+        (1e4 * seconds).round() / 1e4
+    }
+
+    fn unix_time(&self) -> Option<f64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        now.filter(|_| self.settings.live)
+            .map(|now| now.as_secs_f64())
+    }
+
+    fn say(&mut self, line: &str) {
         if let Form::View(view) = &mut self.form {
-            view.say(&line);
+            view.say(line);
         } else {
             // A reader that is gone ends the program by a signal.
             let mut out = std::io::stdout().lock();
@@ -157,23 +557,63 @@ impl Output {
     }
 
     /// Removes the panel and prints a summary. `invalid` samples were taken as silence.
-    pub(super) fn finish(self, invalid: u32) {
-        let json = matches!(self.form, Form::Json);
-        drop(self.form);
+    pub(super) fn finish(mut self, invalid: u32) {
+        if let Some(kept) = self.near.take().and_then(|near| near.kept) {
+            self.keep(&kept);
+        }
         if invalid > 0 {
             eprintln!("{invalid} samples were not numbers and were taken as silence.");
         }
-        if !json {
-            let events = match self.events {
-                1 => "1 sound".to_owned(),
-                n => format!("{n} sounds"),
-            };
-            eprintln!(
-                "{events} recognised in {:.1} s; the backbone ran for {} of {} windows.",
-                self.samples as f64 / f64::from(self.sample_rate),
-                self.judged,
-                self.windows
-            );
+        let seconds = self.seconds(self.samples);
+        if matches!(self.form, Form::Json) {
+            let line = self.json(&Line::Summary {
+                seconds,
+                sounds: self.events,
+                windows: self.windows,
+                judged: self.judged,
+                closest: self.closest.as_ref(),
+            });
+            self.say(&line);
+            return;
+        }
+        self.form = Form::Plain;
+        let events = match self.events {
+            1 => "1 sound".to_owned(),
+            n => format!("{n} sounds"),
+        };
+        eprintln!(
+            "{events} recognised in {seconds:.1} s; the backbone ran for {} of {} windows.",
+            self.judged, self.windows
+        );
+        if self.events == 0 {
+            eprintln!("{}", self.why_nothing());
         }
     }
+
+    /// Says what came closest where nothing was recognised.
+    fn why_nothing(&self) -> String {
+        let listener = &self.settings.listener;
+        match &self.closest {
+            _ if self.judged == 0 => format!(
+                "Nothing stood out from the background: the most was {:.1} dB, and {:.1} dB are needed \
+                 (--gate).",
+                self.loudest, listener.gate
+            ),
+            Some(closest) => format!(
+                "Closest was {} at {:.2} s: score {:.2}, threshold {:.2}, missed by {:.2}. If that was it, \
+                 enrol that sound, too, or lower the threshold (`mtslvr classes threshold`, --margin); \
+                 --explain shows every window.",
+                closest.class, closest.start, closest.score, closest.threshold, closest.missed_by
+            ),
+            None if self.rejected > 0 => "All that stood out was more like the negatives or the \
+                 background than like a sound; --explain shows every window."
+                .to_owned(),
+            None => "No window came to a decision; --explain shows every window.".to_owned(),
+        }
+    }
+}
+
+/// Returns what decided an event, under the names that everything else uses.
+fn measured(score: f32, threshold: f32, confidence: f32) -> String {
+    format!("(score {score:.2}, threshold {threshold:.2}, confidence {confidence:.2})")
 }

@@ -5,10 +5,10 @@ use super::trial_shape::{Taught, TrialShape};
 use crate::controls::LoadedSet;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_listen::capture::SoundCutter;
-use mtslvr_listen::profile::Memory;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use mtslvr_runtime::fewshot::{CLASS_NAME_BYTES, Learner, Role};
+use mtslvr_runtime::frontend::FrontendConfig;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -42,7 +42,7 @@ pub fn teach<B: Backbone>(
         let from = rng.random_range(0..=place.len().saturating_sub(length));
         &place[from..place.len().min(from + length)]
     };
-    let mut memory = Memory::for_backbone(backbone);
+    let frontend = *backbone.space().frontend();
     let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
     for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
         let name = class_name(&sets[set], class);
@@ -56,7 +56,7 @@ pub fn teach<B: Backbone>(
                 let over = recording.iter_mut().skip(before).zip(&samples);
                 over.for_each(|(to, sample)| *to += sample);
                 let (quiet, sounding) = recording.split_at(before);
-                samples = cut_out(quiet, sounding, backbone, &mut memory)
+                samples = cut_out(quiet, sounding, &frontend)
                     .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?
                     .unwrap_or_else(|| sounding[..samples.len()].to_vec());
             }
@@ -80,17 +80,11 @@ pub fn teach<B: Backbone>(
 }
 
 /// Returns the longest sound that stands out of `sounding`, heard after `quiet`, if there is one.
-fn cut_out<B: Backbone>(
-    quiet: &[f32],
-    sounding: &[f32],
-    backbone: &mut B,
-    memory: &mut Memory,
-) -> Result<Option<Vec<f32>>> {
+fn cut_out(quiet: &[f32], sounding: &[f32], frontend: &FrontendConfig) -> Result<Option<Vec<f32>>> {
     let mut buffer = Vec::new();
-    let mut cutter = SoundCutter::new(backbone, memory, &mut buffer, LONGEST)?;
-    let mut push = |samples| cutter.push(samples).map_err(|error| anyhow!("{error}"));
-    push(quiet)?;
-    Ok(push(sounding)?.into_iter().max_by_key(Vec::len))
+    let mut cutter = SoundCutter::new(frontend, &mut buffer, LONGEST)?;
+    cutter.push(quiet);
+    Ok(cutter.push(sounding).into_iter().max_by_key(Vec::len))
 }
 
 /// Returns the name of an enrolled class: set and class, cut to the length of a name.

@@ -5,9 +5,12 @@ mod error;
 mod microphone;
 mod pcm;
 mod sound;
+mod take;
 
 pub use error::CaptureError;
+pub use pcm::PcmShape;
 pub use sound::SoundCutter;
+pub use take::{Cut, Take};
 
 use mtslvr_audio::Reader;
 use std::io::Read;
@@ -48,7 +51,16 @@ pub enum Heard {
 impl Capture {
     /// Reads raw 16-bit little-endian PCM from `input`: one channel, assumed to be at the rate wanted.
     pub fn pcm(input: impl Read + Send + 'static) -> Self {
-        Self::spawn(move |chunks| pcm::read(input, &chunks))
+        Self::spawn(move |chunks| pcm::read(input, &chunks, |samples| samples))
+    }
+
+    /// Reads raw 16-bit little-endian PCM of another shape from `input` and converts it to one channel at
+    /// `sample_rate` Hz; several channels are averaged.
+    pub fn pcm_of(input: impl Read + Send + 'static, shape: PcmShape, sample_rate: u32) -> Self {
+        Self::spawn(move |chunks| {
+            let mut converter = pcm::Converter::new(shape, sample_rate);
+            pcm::read(input, &chunks, |samples| converter.push(&samples));
+        })
     }
 
     /// Decodes the recording at `path`, piece by piece, and converts it to `sample_rate` Hz; with `real_time`, no faster

@@ -1,15 +1,56 @@
 //! Reads raw PCM from a pipe.
 
 use super::{CaptureError, Chunk};
-use mtslvr_audio::describe_start;
+use mtslvr_audio::{StreamResampler, describe_start};
 use std::io::Read;
 use std::sync::mpsc::SyncSender;
 
 /// Most bytes read at once, 0.1 s at 16 kHz. Fewer are passed on without waiting for more.
 const READ: usize = 3200;
 
-/// Reads `input` to its end and sends its samples. A last byte that is half a sample is dropped.
-pub(super) fn read(mut input: impl Read, chunks: &SyncSender<Chunk>) {
+/// Rate and channels of PCM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcmShape {
+    /// Samples a second of each channel; above 0.
+    pub rate: u32,
+    /// Channels, whose samples take turns; above 0.
+    pub channels: usize,
+}
+
+/// Converts PCM of any shape to one channel at another rate.
+#[derive(Debug)]
+pub(super) struct Converter {
+    channels: usize,
+    /// Samples of a moment of which not all channels have come.
+    pending: Vec<f32>,
+    resampler: StreamResampler,
+}
+
+impl Converter {
+    pub fn new(shape: PcmShape, sample_rate: u32) -> Self {
+        Self {
+            channels: shape.channels,
+            pending: Vec::new(),
+            resampler: StreamResampler::new(shape.rate, sample_rate),
+        }
+    }
+
+    pub fn push(&mut self, samples: &[f32]) -> Vec<f32> {
+        self.pending.extend_from_slice(samples);
+        let moments = self.pending.chunks_exact(self.channels);
+        let count = self.channels as f32;
+        let mono: Vec<f32> = moments.map(|m| m.iter().sum::<f32>() / count).collect();
+        self.pending.drain(..mono.len() * self.channels);
+        self.resampler.push(&mono)
+    }
+}
+
+/// Reads `input` to its end and sends its samples, converted. A last byte that is half a sample is dropped.
+pub(super) fn read(
+    mut input: impl Read,
+    chunks: &SyncSender<Chunk>,
+    mut convert: impl FnMut(Vec<f32>) -> Vec<f32>,
+) {
     let (mut buffer, mut pending, mut total) = ([0; READ], Vec::new(), 0);
     let mut begun = false;
     let end = loop {
@@ -31,14 +72,17 @@ pub(super) fn read(mut input: impl Read, chunks: &SyncSender<Chunk>) {
                 break Some(CaptureError::Header { found });
             }
         }
-        if chunks.send(Ok(take_samples(&mut pending))).is_err() {
+        if chunks
+            .send(Ok(convert(take_samples(&mut pending))))
+            .is_err()
+        {
             return;
         }
     };
     let last = match end {
         Some(error) => Err(error),
         None if total < 2 => Err(CaptureError::Empty { bytes: total }),
-        None => Ok(take_samples(&mut pending)),
+        None => Ok(convert(take_samples(&mut pending))),
     };
     // The listener may have gone.
     let _ = chunks.send(last);
@@ -99,6 +143,27 @@ mod tests {
             expected
         );
         assert_eq!(Capture::pcm(Trickle(vec![0, 64])).all().unwrap(), [0.5]);
+    }
+
+    #[test]
+    fn channels_are_averaged_and_the_rate_is_converted() {
+        let sine = |n: usize| (0.4 * 32_767.0 * (n as f32 * 0.02).sin()) as i16;
+        let both = (0..48_000).flat_map(|n| [sine(n), sine(n)]);
+        let bytes: Vec<u8> = both.flat_map(i16::to_le_bytes).collect();
+        let shape = PcmShape {
+            rate: 48_000,
+            channels: 2,
+        };
+        let samples = Capture::pcm_of(Trickle(bytes), shape, 16_000)
+            .all()
+            .unwrap();
+        assert!(
+            (14_000..=16_000).contains(&samples.len()),
+            "{}",
+            samples.len()
+        );
+        let peak = samples.iter().fold(0.0, |peak: f32, s| peak.max(s.abs()));
+        assert!((peak - 0.4).abs() < 0.02, "{peak}");
     }
 
     #[test]

@@ -1,18 +1,13 @@
 //! Cuts single sounds out of a stream, as the listener finds them.
 
-use crate::profile::Memory;
-use mtslvr_runtime::backbone::Backbone;
-use mtslvr_runtime::fewshot::Learner;
-use mtslvr_runtime::listener::{ListenError, Listener, ListenerConfig, ListenerError};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::listener::{FoundSound, ListenerConfig, ListenerError, SoundFinder};
 
 /// Cuts a stream where a listener's gate opens and closes, so that an example is exactly what the
 /// listener will judge.
 #[derive(Debug)]
-pub struct SoundCutter<'b, B> {
-    backbone: &'b mut B,
-    /// A listener that knows nothing; only its gate matters.
-    learner: Learner<'b>,
-    listener: Listener<'b>,
+pub struct SoundCutter<'b> {
+    finder: SoundFinder<'b>,
     /// The last samples, the first of them being number `first` of the stream.
     kept: Vec<f32>,
     first: u64,
@@ -27,35 +22,29 @@ pub struct SoundCutter<'b, B> {
 enum State {
     /// The background is not known yet, and the gate is always open.
     Settling,
-    /// Nothing is heard.
-    Quiet,
-    /// A sound, from its first sample to the last so far.
-    Sound(u64, u64),
+    /// Nothing is heard, or a sound that is to be cut out.
+    Ready,
     /// The rest of a sound that was too long.
     Rest,
 }
 
-impl<'b, B: Backbone> SoundCutter<'b, B> {
-    /// Starts to cut the sounds that `backbone` would judge; a sound is cut after `seconds`. `memory`
-    /// is for this backbone; the contents of `buffer` do not matter.
+/// Samples after which it is looked whether a sound is too long.
+const STEP: usize = 256;
+
+impl<'b> SoundCutter<'b> {
+    /// Starts to cut the sounds that a listener with features of `frontend` would judge; a sound is cut
+    /// after `seconds`. The contents of `buffer` do not matter.
     ///
     /// # Errors
-    /// If the backbone's features cannot be computed.
+    /// If the features cannot be computed.
     pub fn new(
-        backbone: &'b mut B,
-        memory: &'b mut Memory,
+        frontend: &FrontendConfig,
         buffer: &'b mut Vec<f32>,
         seconds: f32,
     ) -> Result<Self, ListenerError> {
-        let space = backbone.space();
-        let frontend = *space.frontend();
-        let classes = Memory::CLASSES;
-        buffer.resize(Listener::buffer_len(&frontend, space.dim(), classes), 0.0);
-        let config = ListenerConfig::DEFAULT;
+        buffer.resize(SoundFinder::buffer_len(frontend), 0.0);
         Ok(Self {
-            listener: Listener::new(config, &space, classes, buffer)?,
-            learner: memory.learner(),
-            backbone,
+            finder: SoundFinder::new(&ListenerConfig::DEFAULT, *frontend, buffer)?,
             kept: Vec::new(),
             first: 0,
             most: (seconds * frontend.sample_rate as f32) as u64,
@@ -66,50 +55,49 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
 
     /// Tells whether the background is known, and nothing is heard above it.
     pub fn is_quiet(&self) -> bool {
-        self.state == State::Quiet
+        self.state == State::Ready && self.finder.heard().is_none()
     }
 
     /// Takes samples and returns the sounds that ended in them.
-    ///
-    /// # Errors
-    /// If the backbone fails.
-    pub fn push(&mut self, samples: &[f32]) -> Result<Vec<Vec<f32>>, ListenError<B::Error>> {
-        self.kept.extend_from_slice(samples);
-        let mut windows = Vec::new();
-        self.listener
-            .push(&mut self.learner, self.backbone, samples, |window| {
-                windows.push((window.start, window.end, window.onset.is_some()));
-            })?;
+    pub fn push(&mut self, samples: &[f32]) -> Vec<Vec<f32>> {
         let mut sounds = Vec::new();
-        for (start, end, heard) in windows {
-            sounds.extend(self.window(start, end, heard));
+        for samples in samples.chunks(STEP) {
+            self.kept.extend_from_slice(samples);
+            let mut found = Vec::new();
+            self.finder.push(samples, |sound| found.push(sound));
+            for sound in found {
+                if self.state == State::Ready {
+                    sounds.extend(self.cut(sound));
+                }
+                self.state = State::Ready;
+            }
+            let heard = self.finder.heard();
+            if let Some(sound) = heard.filter(|sound| sound.end - sound.start >= self.most)
+                && self.state == State::Ready
+            {
+                sounds.extend(self.cut(sound));
+                self.state = State::Rest;
+            }
+            let so_far = self.first + self.kept.len() as u64;
+            let remembered = so_far.saturating_sub(self.memory);
+            let needed = heard.map_or(remembered, |sound| sound.start.min(remembered));
+            let needed = if self.state == State::Ready {
+                needed
+            } else {
+                remembered
+            };
+            let gone = needed.saturating_sub(self.first) as usize;
+            self.kept.drain(..gone);
+            self.first += gone as u64;
         }
-        let needed = match self.state {
-            State::Sound(start, _) => start,
-            _ => (self.first + self.kept.len() as u64).saturating_sub(self.memory),
-        };
-        let gone = needed.saturating_sub(self.first) as usize;
-        self.kept.drain(..gone);
-        self.first += gone as u64;
-        Ok(sounds)
+        sounds
     }
 
-    fn window(&mut self, start: u64, end: u64, heard: bool) -> Option<Vec<f32>> {
-        let most = self.most;
-        let (state, sound) = match self.state {
-            State::Settling | State::Rest if heard => (self.state, None),
-            State::Settling | State::Rest | State::Quiet if !heard => (State::Quiet, None),
-            State::Sound(from, to) if !heard => (State::Quiet, Some((from, to))),
-            // The gate has closed and opened again since the window before.
-            State::Sound(from, to) if start >= to => (State::Sound(start, end), Some((from, to))),
-            State::Sound(from, _) if end - from >= most => (State::Rest, Some((from, from + most))),
-            State::Sound(from, _) => (State::Sound(from, end), None),
-            _ => (State::Sound(start, end), None),
-        };
-        self.state = state;
-        let (from, to) = sound?;
+    /// Returns the samples of a sound, no more than it may have.
+    fn cut(&self, sound: FoundSound) -> Option<Vec<f32>> {
+        let end = sound.end.min(sound.start + self.most);
         let place = |sample: u64| sample.saturating_sub(self.first) as usize;
-        Some(self.kept.get(place(from)..place(to))?.to_vec())
+        Some(self.kept.get(place(sound.start)..place(end))?.to_vec())
     }
 }
 
@@ -117,6 +105,7 @@ impl<'b, B: Backbone> SoundCutter<'b, B> {
 mod tests {
     use super::*;
     use mtslvr_pack::{BackboneFile, ModelSource};
+    use mtslvr_runtime::backbone::Backbone;
 
     #[test]
     fn each_sound_is_cut_at_its_ends_and_the_long_one_short() {
@@ -135,13 +124,12 @@ mod tests {
             }
         }
         let file = BackboneFile::open(&ModelSource::default(), None).unwrap();
-        let mut backbone = file.backbone().unwrap();
-        let mut memory = Memory::for_backbone(&backbone);
+        let frontend = *file.backbone().unwrap().space().frontend();
         let mut buffer = Vec::new();
-        let mut cutter = SoundCutter::new(&mut backbone, &mut memory, &mut buffer, 1.5).unwrap();
+        let mut cutter = SoundCutter::new(&frontend, &mut buffer, 1.2).unwrap();
         let mut sounds = Vec::new();
         for samples in stream.chunks(1000) {
-            sounds.extend(cutter.push(samples).unwrap());
+            sounds.extend(cutter.push(samples));
         }
         assert!(cutter.is_quiet());
         let seconds: Vec<f32> = sounds
@@ -149,7 +137,7 @@ mod tests {
             .map(|s| s.len() as f32 / rate as f32)
             .collect();
         assert_eq!(seconds.len(), 3, "{seconds:?}");
-        for (found, expected) in seconds.iter().zip([0.4, 0.9, 1.5]) {
+        for (found, expected) in seconds.iter().zip([0.4, 0.9, 1.2]) {
             // Its ends are those of frames, two before and after it.
             assert!((-0.02..0.15).contains(&(found - expected)), "{seconds:?}");
         }

@@ -6,6 +6,7 @@
 
 use super::error::ProfileError;
 use super::file::{LockedProfile, Profile};
+use crate::capture::Cut;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_runtime::fewshot::SupportSet;
 use mtslvr_runtime::fewshot::persist::fingerprint;
@@ -23,12 +24,15 @@ pub struct ClipLog {
 }
 
 /// A recording as it was when it was enrolled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceClip {
     /// Its absolute path.
     pub path: PathBuf,
     /// CRC-32 of its bytes.
     pub crc32: u32,
+    /// The part that the example was made of; all of it if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Cut>,
 }
 
 /// State of a recording on disk.
@@ -68,6 +72,7 @@ impl SourceClip {
         Ok(Self {
             path: std::path::absolute(path)?,
             crc32: checksum(path)?,
+            cut: None,
         })
     }
 
@@ -155,6 +160,11 @@ impl ClipLog {
     /// Returns the recording that `example` was made of, if it is known.
     pub fn get(&self, example: &[i8]) -> Option<&SourceClip> {
         self.clips.get(&fingerprint(example))
+    }
+
+    /// Tells whether the recording at `path` is among them, wherever it was when it was enrolled.
+    pub fn holds(&self, path: &Path) -> bool {
+        checksum(path).is_ok_and(|crc32| self.clips.values().any(|clip| clip.crc32 == crc32))
     }
 
     /// Forgets recordings of examples that are not in `support`.

@@ -37,6 +37,25 @@ impl Explained {
                 "known",
                 format!("this very recording is an example of {label} already."),
             ),
+            NotLearnt::KnownAs(class) => {
+                let other = support.class(*class);
+                let other = other.map(|c| ClassLabel::of(c.role(), c.name()).to_string());
+                let other = other.unwrap_or_default();
+                Self::unmeasured(
+                    "known-as-another",
+                    format!(
+                        "this very recording is an example of {other} already, and nothing could tell \
+                         {other} and {label} apart by it. Delete it there first (`mtslvr classes list \
+                         --clips`), or rename {other}."
+                    ),
+                )
+            }
+            NotLearnt::NoSound => Self::unmeasured(
+                "no-sound",
+                "nothing in it stands out from its background. Start recording a moment before the \
+                 sound begins; --whole takes a clip of a steady sound as it is."
+                    .to_owned(),
+            ),
             NotLearnt::Refused(
                 refusal @ (Refusal::UnlikeItsClass { .. } | Refusal::LikeAnotherClass { .. }),
             ) => Self::of_similarity(refusal, lesson, support),
@@ -140,7 +159,10 @@ impl Explained {
 
     /// Tells whether `--force` would learn it nevertheless.
     pub fn can_be_forced(&self) -> bool {
-        !matches!(self.reason, "known" | "silent" | "no-direction")
+        !matches!(
+            self.reason,
+            "known" | "known-as-another" | "no-sound" | "silent" | "no-direction"
+        )
     }
 }
 

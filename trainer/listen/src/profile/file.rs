@@ -106,6 +106,11 @@ impl Profile {
         })
     }
 
+    /// Path of the note on the backbone.
+    pub(super) fn backbone_note(&self) -> PathBuf {
+        self.beside("backbone.json")
+    }
+
     /// Path of the list of recordings that the examples were made of.
     pub(super) fn clip_log(&self) -> PathBuf {
         self.beside("clips.json")
@@ -148,7 +153,30 @@ impl LockedProfile<'_> {
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write_snapshot(&self, snapshot: &Snapshot) -> Result<(), ProfileError> {
+        // A damaged profile is nothing to go back to.
+        if let Ok(Some(old)) = self.profile.read()
+            && old.bytes != snapshot.bytes
+        {
+            old.write(&self.profile.beside("before"))?;
+        }
         snapshot.write(&self.profile.path)
+    }
+
+    /// Takes back the last change, and returns what the profile holds again; `None` if no change is known.
+    /// Done twice, it changes nothing.
+    ///
+    /// # Errors
+    /// [`ProfileError`] if a file cannot be read or written.
+    pub fn undo(&self) -> Result<Option<Snapshot>, ProfileError> {
+        let path = self.profile.beside("before");
+        let before = match Snapshot::read(&path) {
+            Err(ProfileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            before => before?,
+        };
+        self.write_snapshot(&before)?;
+        Ok(Some(before))
     }
 }
 

@@ -5,18 +5,22 @@
 //! a second file beside it, remembers which recording each example was made of, so that everything can
 //! be learnt again under another backbone.
 
+mod backbone_note;
 mod clips;
 mod error;
 mod explain;
 mod file;
 mod memory;
 mod place;
+mod resemblance;
 mod teach;
 
+pub use backbone_note::BackboneNote;
 pub use clips::{ClipLog, ClipState, SourceClip};
 pub use error::ProfileError;
 pub use explain::{Explained, decibels};
 pub use file::{LockedProfile, Profile, Snapshot};
 pub use memory::Memory;
 pub use place::{ClassLabel, default_path};
+pub use resemblance::Resemblance;
 pub use teach::{Lesson, NotLearnt, Recording, teach};

@@ -2,10 +2,11 @@
 
 use super::error::ProfileError;
 use super::place::ClassLabel;
+use crate::capture::{Cut, Take};
 use mtslvr_audio::{EmbedError, Reader, embed};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::{self, ClipError, Levels, embed_clip};
-use mtslvr_runtime::fewshot::{ClassId, Learner, Limits, Refusal, Role};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Limits, Refusal, Role, direction};
 
 /// A recording, measured and embedded.
 #[derive(Clone, Debug)]
@@ -13,9 +14,35 @@ pub struct Recording {
     levels: Levels,
     sample_rate: u32,
     embedding: Vec<f32>,
+    /// The part of a longer recording that this is, and the length of that, seconds.
+    cut: Option<(Cut, f32)>,
 }
 
 impl Recording {
+    /// Embeds the part `cut` of the recording `samples`, in which `take` found the sounds.
+    ///
+    /// # Errors
+    /// If it is empty, or the backbone fails.
+    pub fn of_cut<B: Backbone>(
+        backbone: &mut B,
+        samples: &[f32],
+        take: &Take,
+        cut: Cut,
+    ) -> Result<Self, ClipError<B::Error>> {
+        let sample_rate = backbone.space().frontend().sample_rate;
+        Ok(Self {
+            levels: clip::levels(cut.of(samples, sample_rate)),
+            sample_rate,
+            embedding: embed_clip(backbone, take.samples(cut))?,
+            cut: Some((cut, samples.len() as f32 / sample_rate as f32)),
+        })
+    }
+
+    /// Returns the part of a longer recording that this is, and the length of that in seconds.
+    pub fn cut(&self) -> Option<(Cut, f32)> {
+        self.cut
+    }
+
     /// Embeds `samples`, which are at the rate of `backbone`'s features.
     ///
     /// # Errors
@@ -28,6 +55,7 @@ impl Recording {
             levels: clip::levels(samples),
             sample_rate: backbone.space().frontend().sample_rate,
             embedding: embed_clip(backbone, samples)?,
+            cut: None,
         })
     }
 
@@ -44,6 +72,7 @@ impl Recording {
             levels,
             sample_rate: backbone.space().frontend().sample_rate,
             embedding,
+            cut: None,
         })
     }
 
@@ -76,6 +105,10 @@ pub enum NotLearnt {
     Refused(Refusal),
     /// It is one of the examples already.
     Known,
+    /// It is an example of another class.
+    KnownAs(ClassId),
+    /// Nothing in it stands out from its background.
+    NoSound,
 }
 
 /// Makes `recording` an example and returns its class, unless there is a reason not to. The learner
@@ -83,7 +116,7 @@ pub enum NotLearnt {
 ///
 /// Negatives and background are checked by their samples only, because they may sound like anything;
 /// background may be as quiet as the place is. Digital silence, and an embedding without direction,
-/// cannot be forced.
+/// cannot be forced; neither can a recording that is an example of another class already.
 ///
 /// # Errors
 /// If there is no room for it, or the name is not valid.
@@ -92,6 +125,15 @@ pub fn teach(
     lesson: &Lesson,
     recording: &Recording,
 ) -> Result<Result<ClassId, NotLearnt>, ProfileError> {
+    if let Some(class) = class_of(learner, &recording.embedding) {
+        let own = lesson.label.find(learner.support()) == Some(class);
+        let known = if own {
+            NotLearnt::Known
+        } else {
+            NotLearnt::KnownAs(class)
+        };
+        return Ok(Err(known));
+    }
     if let Err(refusal) = check(learner, lesson, recording) {
         return Ok(Err(NotLearnt::Refused(refusal)));
     }
@@ -101,16 +143,17 @@ pub fn teach(
         ClassLabel::Negatives => learner.enrol_role(Role::Negatives, embedding),
         ClassLabel::Background => learner.enrol_role(Role::Background, embedding),
     };
-    let class = class.map_err(ProfileError::Enrol)?;
-    let examples: Vec<_> = learner.support().examples(class).collect();
-    if let Some((new, earlier)) = examples.split_last()
-        && earlier.contains(new)
-    {
-        let last = earlier.len();
-        learner.support_mut().remove_example(class, last)?;
-        return Ok(Err(NotLearnt::Known));
-    }
-    Ok(Ok(class))
+    Ok(Ok(class.map_err(ProfileError::Enrol)?))
+}
+
+/// Returns the class that has this very embedding for an example.
+fn class_of(learner: &Learner, embedding: &[f32]) -> Option<ClassId> {
+    let space = learner.space();
+    let mut wanted = vec![0; space.dim()];
+    direction(embedding, space.base_mean(), space.parts(), &mut wanted).ok()?;
+    let support = learner.support();
+    let mut classes = support.classes().iter().map(Class::id);
+    classes.find(|class| support.examples(*class).any(|example| example == wanted))
 }
 
 fn check(learner: &mut Learner, lesson: &Lesson, recording: &Recording) -> Result<(), Refusal> {

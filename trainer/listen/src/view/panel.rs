@@ -22,8 +22,8 @@ const MARGIN: usize = 8;
 
 /// Most columns for names.
 const NAME_WIDTH: usize = 20;
-/// Columns for the best class: similarity, threshold, unknown.
-const VERDICT_WIDTH: usize = 34;
+/// Columns for the best class: score, threshold, unknown.
+const VERDICT_WIDTH: usize = 40;
 /// Columns of a score's bar where there is no room for more.
 const LEAST_BAR: usize = 8;
 
@@ -213,7 +213,7 @@ impl Panel {
         if let Some(judged) = best {
             let (found, least) = (judged.similarity, judged.threshold);
             let word = if judged.recognised { "" } else { ": unknown" };
-            line += &format!("  similarity {found:.2} of {least:.2}{word}");
+            line += &format!("  score {found:.2}, threshold {least:.2}{word}");
         }
         console::truncate_str(&line, width, "…").into_owned()
     }
@@ -274,6 +274,7 @@ mod tests {
             }),
             judgement: None,
             event: None,
+            ended: None,
         });
         panel
     }
@@ -288,7 +289,7 @@ mod tests {
             "12 dB above",
             "8 kHz",
             "50 Hz",
-            "0.90  similarity 0.71 of 0.43",
+            "0.90  score 0.71, threshold 0.43",
             "off",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");

@@ -1,0 +1,338 @@
+//! `mtslvr classes calibrate`: thresholds from a recording of the place.
+
+use super::super::backbone::BackboneChoice;
+use super::super::examples::examples;
+use super::super::profile::{BackboneInUse, ProfileChoice};
+use super::existing;
+use super::heard::{Scored, hear};
+use anyhow::{Result, ensure};
+use mtslvr_listen::capture::{Capture, Heard};
+use mtslvr_listen::profile::Resemblance;
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Set thresholds from a recording of the place
+///
+/// The recording holds what is usually heard in the place, and none of the taught sounds. Each sound gets
+/// the threshold at which the recording's sounds would give no more false alarms than asked for: of all
+/// enabled sounds together, shared equally. Where the recording is too short to tell, the tail of its scores
+/// is continued as an exponential. No threshold is set below the one that counts without calibration,
+/// because the next hour may bring what the recording does not hold.
+///
+/// The answer says how many misses to expect, from the scores that the examples of a sound have when they
+/// are left out one at a time.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Calibrate on an afternoon in the kitchen" => "mtslvr classes calibrate kitchen.wav",
+    "Listen to the place for ten minutes" =>
+        "arecord -d 600 -f S16_LE -r 16000 -t raw | mtslvr classes calibrate -",
+    "See what one false alarm a day would cost" =>
+        "mtslvr classes calibrate kitchen.wav --false-alarms 1/d --dry-run",
+))]
+pub(super) struct Calibrate {
+    /// Recording without the taught sounds, or - for 16-bit PCM on standard input
+    recording: PathBuf,
+    /// False alarms to allow: a number for each hour (1/h) or day (2/d)
+    #[arg(long, value_name = "RATE", default_value = "1/h")]
+    false_alarms: Rate,
+    /// Print the thresholds without setting them
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    profile: ProfileChoice,
+    #[command(flatten)]
+    backbone: BackboneChoice,
+    #[arg(long, help = "Print JSON instead of text", long_help = JSON_HELP)]
+    json: bool,
+}
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print JSON instead of text. Fields:
+  hours: length of the recording
+  sounds: sounds that stood out in it
+  classes: for each enabled sound
+    class: its name
+    heard: sounds of the recording that were most like it
+    highest: the best score of those; null without one
+    before, threshold: its threshold before and now
+    false_alarms: false alarms an hour to expect of it now; null where nothing was like it
+    missed, examples: examples that would be missed when left out, of how many; null for a single one";
+
+/// A number of false alarms an hour.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    hourly: f64,
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/');
+        let rate = parts.and_then(|(count, unit)| {
+            let hours = match unit.trim() {
+                "h" | "hour" => 1.0,
+                "d" | "day" => 24.0,
+                _ => return None,
+            };
+            let count: f64 = count.trim().parse().ok()?;
+            (count.is_finite() && count > 0.0).then_some(count / hours)
+        });
+        let hourly =
+            rate.ok_or("expected a number above 0 for each hour or day, such as 1/h or 2/d")?;
+        Ok(Self { hourly })
+    }
+}
+
+/// Result for the whole profile.
+#[derive(Debug, Serialize)]
+struct Calibrated {
+    hours: f64,
+    sounds: usize,
+    classes: Vec<ClassResult>,
+}
+
+/// Result for a class.
+#[derive(Debug, Serialize)]
+struct ClassResult {
+    #[serde(skip)]
+    id: ClassId,
+    class: String,
+    heard: usize,
+    highest: Option<f32>,
+    before: f32,
+    threshold: f32,
+    false_alarms: Option<f64>,
+    missed: Option<usize>,
+    examples: usize,
+}
+
+/// Longest wait for samples.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+impl Calibrate {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let profile = self.profile.profile()?;
+        existing(&profile)?;
+        let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
+        let mut memory = backbone.memory();
+        let mut learner = memory.learner();
+        backbone.restore(&profile, &mut learner)?;
+        let sounds: Vec<ClassId> = enabled_sounds(&learner).map(Class::id).collect();
+        ensure!(
+            !sounds.is_empty(),
+            "{}: no enabled sound to calibrate; enrol one first: `mtslvr enrol NAME CLIP...`",
+            profile.path().display()
+        );
+        // Thresholds that are set do not matter: the present ones are replaced.
+        let before: Vec<f32> = enabled_sounds(&learner)
+            .map(|class| class.threshold().unwrap_or(f32::NAN))
+            .collect();
+        let mut scratch = vec![0.0; learner.scratch_len()];
+        learner.fit(&mut scratch)?;
+        let (heard, hours) = self.listen(&mut backbone, &mut learner)?;
+        let allowed = self.false_alarms.hourly * hours / sounds.len() as f64;
+        let default = learner.default_threshold();
+        let classes = sounds.iter().zip(before).map(|(id, before)| {
+            let of_class = |scored: &&Scored| scored.class == *id;
+            let scores = heard.scored.iter().filter(of_class);
+            let mut scores: Vec<f32> = scores.map(|scored| scored.score).collect();
+            scores.sort_by(|a, b| b.total_cmp(a));
+            let class = learner.support().class(*id)?;
+            let tail = Tail::of(&scores);
+            let wanted = tail.map_or(f32::NEG_INFINITY, |tail| tail.exceeded(allowed));
+            let threshold = wanted.max(default).min(1.0);
+            let alike = Resemblance::of(&learner, *id);
+            let missed = alike.map(|alike| {
+                let left_out = alike.left_out.iter();
+                left_out.filter(|score| **score < threshold).count()
+            });
+            Ok(ClassResult {
+                id: *id,
+                class: class.name().to_owned(),
+                heard: scores.len(),
+                highest: scores.first().copied(),
+                before: if before.is_nan() { default } else { before },
+                threshold,
+                false_alarms: tail.map(|tail| tail.count_above(threshold) / hours),
+                missed,
+                examples: class.examples(),
+            })
+        });
+        let classes = classes.collect::<Result<Vec<ClassResult>>>()?;
+        if !self.dry_run {
+            let locked = profile.lock()?;
+            let mut memory = backbone.memory();
+            let mut now = memory.learner();
+            backbone.restore(&profile, &mut now)?;
+            for class in &classes {
+                // One that was deleted meanwhile needs none.
+                let _ = now.set_class_threshold(class.id, Some(class.threshold));
+            }
+            locked.write(&now)?;
+        }
+        let result = Calibrated {
+            hours,
+            sounds: heard.sounds,
+            classes,
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&result)?);
+        } else {
+            self.print(&result);
+        }
+        Ok(())
+    }
+
+    /// Listens to the recording, and returns what was heard and its length in hours.
+    fn listen(
+        &self,
+        backbone: &mut BackboneInUse,
+        learner: &mut Learner,
+    ) -> Result<(super::heard::Sounds, f64)> {
+        let rate = backbone.sample_rate();
+        let mut capture = if self.recording == Path::new("-") {
+            Capture::pcm(std::io::stdin())
+        } else {
+            Capture::file(&self.recording, rate, false)?
+        };
+        let mut count = 0_u64;
+        let heard = hear(backbone, learner, || {
+            loop {
+                match capture.next(PATIENCE)? {
+                    Heard::Samples(samples) => {
+                        count += samples.len() as u64;
+                        return Ok(Some(samples));
+                    }
+                    Heard::Nothing => {}
+                    Heard::End => return Ok(None),
+                }
+            }
+        })?;
+        let hours = count as f64 / f64::from(rate) / 3600.0;
+        ensure!(
+            hours * 3600.0 >= 10.0,
+            "{}: lasts {:.1} s, and at least 10 s are needed; minutes are better, an hour is best",
+            self.recording.display(),
+            3600.0 * hours
+        );
+        Ok((heard, hours))
+    }
+
+    fn print(&self, result: &Calibrated) {
+        println!(
+            "{} sounds stood out in {:.1} minutes.",
+            result.sounds,
+            60.0 * result.hours
+        );
+        for class in &result.classes {
+            let heard = match (class.heard, class.highest) {
+                (0, _) | (_, None) => "nothing was most like it".to_owned(),
+                (count, Some(highest)) => {
+                    format!("{count} sounds were most like it, with scores up to {highest:.2}")
+                }
+            };
+            let alarms = class.false_alarms.map_or_else(String::new, |alarms| {
+                format!(", {alarms:.2} false alarms an hour to expect")
+            });
+            let misses = match class.missed {
+                None => "; misses are not known from a single example".to_owned(),
+                Some(missed) => {
+                    format!(
+                        "; {missed} of its {} examples would be missed if left out",
+                        class.examples
+                    )
+                }
+            };
+            println!(
+                "{}: threshold {:.2} (before {:.2}): {heard}{alarms}{misses}",
+                class.class, class.threshold, class.before
+            );
+        }
+        if self.dry_run {
+            println!("Nothing was set.");
+        }
+    }
+}
+
+fn enabled_sounds<'l>(learner: &'l Learner) -> impl Iterator<Item = &'l Class> {
+    let classes = learner.support().classes().iter();
+    classes.filter(|class| class.role() == Role::Sound && class.is_enabled())
+}
+
+/// The upper tail of some scores: a count above a score falls off exponentially.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tail {
+    /// The score that `count` scores reach.
+    from: f32,
+    count: f64,
+    /// Mean excess of those.
+    scale: f32,
+}
+
+/// Most scores that a tail is fitted to.
+const TAIL: usize = 10;
+
+/// Least scale of a tail: scores of one kind of sound differ by this much.
+const LEAST_SCALE: f32 = 0.02;
+
+impl Tail {
+    /// Fits the tail of scores in descending order; `None` if there are none.
+    fn of(scores: &[f32]) -> Option<Self> {
+        let count = scores.len().div_ceil(2).min(TAIL);
+        let from = *scores[..count].last()?;
+        let excess: f32 = scores[..count].iter().map(|score| score - from).sum();
+        Some(Self {
+            from,
+            count: count as f64,
+            scale: (excess / count as f32).max(LEAST_SCALE),
+        })
+    }
+
+    /// Returns the score that `count` scores exceed.
+    fn exceeded(&self, count: f64) -> f32 {
+        self.from + self.scale * (self.count / count.max(1e-9)).ln() as f32
+    }
+
+    /// Returns the number of scores above `score`, no more than the tail has.
+    fn count_above(&self, score: f32) -> f64 {
+        let along = f64::from((score - self.from) / self.scale);
+        self.count * (-along).exp().min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read() {
+        let hourly = |text: &str| text.parse::<Rate>().map(|rate| rate.hourly);
+        assert_eq!(hourly("1/h"), Ok(1.0));
+        assert_eq!(hourly("12/d"), Ok(0.5));
+        for wrong in ["", "1", "0/h", "-1/h", "x/h", "1/week"] {
+            assert!(hourly(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tail_goes_on_as_it_began() {
+        // The expected order statistics of 1000 exponential scores with a mean of 0.1.
+        let scores: Vec<f32> = (0..1000)
+            .map(|rank| 0.1 * (1000.0 / (f64::from(rank) + 0.5)).ln() as f32)
+            .collect();
+        let tail = Tail::of(&scores).unwrap();
+        for count in [5.0, 1.0, 0.1] {
+            let expected = 0.1 * (1000.0_f64 / count).ln() as f32;
+            assert!((tail.exceeded(count) - expected).abs() < 0.1, "{count}");
+            assert!((tail.count_above(tail.exceeded(count)) / count - 1.0).abs() < 0.01);
+        }
+        assert_eq!(Tail::of(&[]), None);
+        assert!(Tail::of(&[0.3]).unwrap().exceeded(0.5) > 0.3);
+    }
+}

@@ -1,0 +1,488 @@
+//! `mtslvr classes test`: how good a profile is on labelled clips.
+
+use super::super::backbone::BackboneChoice;
+use super::super::examples::examples;
+use super::super::profile::{BackboneInUse, ProfileChoice};
+use super::super::progress;
+use super::existing;
+use super::heard::{Scored, hear};
+use anyhow::{Context, Result, ensure};
+use mtslvr_audio::{self as audio, LabelledSet};
+use mtslvr_evaluate::Confusion;
+use mtslvr_evaluate::report::{
+    Fact, Figure, ModelFindings, Recognition, Report, Spectrogram, spectrogram_data_uri,
+};
+use mtslvr_listen::capture::Take;
+use mtslvr_listen::profile::ClipLog;
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::fewshot::{ClassId, Learner, Role};
+use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Test the profile on labelled clips
+///
+/// The clips are in folders, `DIR/<class>/<clip>`: a folder with the name of an enrolled sound holds clips of
+/// it, and every other folder holds strangers, which are right as "unknown". Each clip is heard as `listen`
+/// hears it. Clips that are examples of the profile are left out.
+///
+/// The answer is a table of what was taken for what, the hits and false accepts of each sound, those that
+/// other thresholds would give, and a threshold that would do better, if one would.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Test the profile" => "mtslvr classes test recordings",
+    "Write a page with pictures, too" => "mtslvr classes test recordings --out report",
+))]
+pub(super) struct Test {
+    /// Folder of folders of clips
+    dir: PathBuf,
+    /// Folder for report.html and results.json [default: none, print only]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[arg(long, help = "Print JSON instead of tables", long_help = JSON_HELP)]
+    json: bool,
+    #[command(flatten)]
+    profile: ProfileChoice,
+    #[command(flatten)]
+    backbone: BackboneChoice,
+}
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print JSON instead of tables. Fields:
+  confusion: rows (true sounds), columns (answers) and counts of clips
+  hits, known: clips of enrolled sounds that were recognised, of how many
+  false_accepts, strangers: strangers that were taken for a sound, of how many
+  left_out: clips that are examples of the profile
+  unheard: clips in which nothing stood out
+  classes: for each sound
+    class, threshold: its name and its threshold
+    hits, known: its clips that were recognised, of how many
+    false_accepts, others: other clips that were taken for it, of how many
+    steps: the same hits and false_accepts at other values of threshold
+    suggestion: a threshold that would do better; null if none would";
+
+/// Steps from the threshold that are tried.
+const STEPS: [f32; 9] = [-0.2, -0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15, 0.2];
+
+/// A clip that was heard.
+struct Heard {
+    /// Place of its class among the sounds; `None` for a stranger.
+    class: Option<usize>,
+    /// Scores of its sounds.
+    scored: Vec<Scored>,
+}
+
+/// An enabled sound of the profile.
+struct Sound {
+    id: ClassId,
+    name: String,
+    threshold: f32,
+}
+
+/// The result.
+#[derive(Debug, Serialize)]
+struct Tested {
+    confusion: Confusion,
+    hits: usize,
+    known: usize,
+    false_accepts: usize,
+    strangers: usize,
+    left_out: usize,
+    unheard: usize,
+    classes: Vec<ClassResult>,
+}
+
+/// The result of a sound.
+#[derive(Debug, Serialize)]
+struct ClassResult {
+    class: String,
+    threshold: f32,
+    hits: usize,
+    known: usize,
+    false_accepts: usize,
+    others: usize,
+    steps: Vec<Step>,
+    suggestion: Option<f32>,
+}
+
+/// Results at a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Step {
+    threshold: f32,
+    hits: usize,
+    false_accepts: usize,
+}
+
+impl Test {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let profile = self.profile.profile()?;
+        existing(&profile)?;
+        let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
+        let mut memory = backbone.memory();
+        let mut learner = memory.learner();
+        backbone.restore(&profile, &mut learner)?;
+        let mut scratch = vec![0.0; learner.scratch_len()];
+        let has_sound = learner
+            .support()
+            .classes()
+            .iter()
+            .any(|class| class.role() == Role::Sound && class.is_enabled());
+        ensure!(
+            has_sound,
+            "{}: no enabled sound to test; enrol one first: `mtslvr enrol NAME CLIP...`",
+            profile.path().display()
+        );
+        learner.fit(&mut scratch)?;
+        let sounds = sounds(&learner);
+        let set = LabelledSet::open(&self.dir)?;
+        let log = ClipLog::read(&profile)?;
+        let mut pictures = Pictures::default();
+        let (mut clips, mut left_out, mut unheard) = (Vec::new(), 0, 0);
+        let bar = progress::files(set.clips.len() as u64, "listening");
+        for clip in &set.clips {
+            bar.inc(1);
+            if log.holds(&clip.path) {
+                left_out += 1;
+                continue;
+            }
+            let samples = audio::load(&clip.path, backbone.sample_rate())?;
+            let frontend = *backbone.engine.space().frontend();
+            let take = Take::new(&samples, &frontend)?;
+            let mut stream = Some(take.stream().to_vec());
+            let mut heard = hear(&mut backbone, &mut learner, || Ok(stream.take()))?;
+            // Before the clip there is nothing but the place.
+            let begins = take.begins();
+            heard.scored.retain(|scored| scored.start >= begins - 0.1);
+            unheard += usize::from(take.cuts().is_empty());
+            let folder = &set.classes[clip.class];
+            let heard = Heard {
+                class: sounds.iter().position(|sound| sound.name == *folder),
+                scored: heard.scored,
+            };
+            if self.out.is_some() {
+                pictures.add(folder, &sounds, &heard, &samples, &frontend);
+            }
+            clips.push(heard);
+        }
+        bar.finish_and_clear();
+        ensure!(
+            !clips.is_empty(),
+            "{}: all {left_out} clips are examples of the profile; expected others to test it with",
+            self.dir.display()
+        );
+        let result = Tested::of(&sounds, &clips, left_out, unheard);
+        if let Some(folder) = &self.out {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("--out {}: cannot be made", folder.display()))?;
+            let threshold = learner.default_threshold();
+            let report = result.report(&backbone.name, threshold, pictures);
+            let [_, page] = report.write(folder)?;
+            eprintln!("{}", page.display());
+        }
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&result)?);
+        } else {
+            print!("{result}");
+        }
+        Ok(())
+    }
+}
+
+/// Returns the enabled sounds with their thresholds.
+fn sounds(learner: &Learner) -> Vec<Sound> {
+    let classes = learner.support().classes().iter();
+    let sounds = classes.filter(|class| class.role() == Role::Sound && class.is_enabled());
+    let sound = |class: &mtslvr_runtime::fewshot::Class| Sound {
+        id: class.id(),
+        name: class.name().to_owned(),
+        threshold: class.threshold().unwrap_or(learner.default_threshold()),
+    };
+    sounds.map(sound).collect()
+}
+
+impl Heard {
+    /// Returns the sound that the clip is taken for: of those that reach their threshold, the one that is
+    /// farthest above it.
+    fn answer(&self, sounds: &[Sound]) -> Option<usize> {
+        let scored = self.scored.iter().filter(|scored| scored.lead() >= 0.0);
+        let best = scored.max_by(|a, b| a.lead().total_cmp(&b.lead()))?;
+        sounds.iter().position(|sound| sound.id == best.class)
+    }
+
+    /// Returns its best score for a sound.
+    fn score(&self, sound: &Sound) -> Option<f32> {
+        let own = self.scored.iter().filter(|scored| scored.class == sound.id);
+        own.map(|scored| scored.score).reduce(f32::max)
+    }
+}
+
+impl Tested {
+    fn of(sounds: &[Sound], clips: &[Heard], left_out: usize, unheard: usize) -> Self {
+        let mut counts = vec![vec![0; sounds.len() + 1]; sounds.len() + 1];
+        for clip in clips {
+            let row = clip.class.unwrap_or(sounds.len());
+            counts[row][clip.answer(sounds).unwrap_or(sounds.len())] += 1;
+        }
+        let total = |row: usize| counts[row].iter().sum::<usize>();
+        let strangers = total(sounds.len());
+        let names = |last: &str| {
+            let names = sounds.iter().map(|sound| sound.name.clone());
+            names.chain([last.to_owned()]).collect::<Vec<String>>()
+        };
+        let classes = sounds.iter().enumerate();
+        Self {
+            hits: (0..sounds.len()).map(|at| counts[at][at]).sum(),
+            known: clips.len() - strangers,
+            false_accepts: strangers - counts[sounds.len()][sounds.len()],
+            strangers,
+            left_out,
+            unheard,
+            classes: classes
+                .map(|(at, sound)| ClassResult::of(at, sound, clips))
+                .collect(),
+            confusion: Confusion {
+                rows: names("strangers"),
+                columns: names("unknown"),
+                counts,
+            },
+        }
+    }
+
+    /// Makes the page.
+    fn report(&self, backbone: &str, threshold: f32, pictures: Pictures) -> Report {
+        let percent = |part: usize, whole: usize| {
+            format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64)
+        };
+        let figure = |part: usize, whole: usize, name: &str| Figure {
+            value: percent(part, whole),
+            name: name.to_owned(),
+            context: format!("{part} of {whole} clips"),
+        };
+        let mut facts = vec![Fact::new("Backbone", backbone)];
+        for class in &self.classes {
+            let text = format!(
+                "threshold {:.2}: {} of {} found, {} of {} others taken for it{}",
+                class.threshold,
+                class.hits,
+                class.known,
+                class.false_accepts,
+                class.others,
+                class
+                    .suggestion
+                    .map_or_else(String::new, |s| format!("; {s:.2} would do better"))
+            );
+            facts.push(Fact::new(&class.class, text));
+        }
+        Report {
+            title: "A profile on labelled clips".to_owned(),
+            summary: format!(
+                "{} clips of enrolled sounds and {} of strangers were heard as `mtslvr listen` hears them.",
+                self.known, self.strangers
+            ),
+            headline: vec![
+                figure(self.hits, self.known, "recognised"),
+                figure(self.false_accepts, self.strangers, "strangers accepted"),
+            ],
+            facts,
+            models: vec![ModelFindings {
+                label: backbone.to_owned(),
+                recognition: Some(Recognition {
+                    head: "ridge".to_owned(),
+                    threshold,
+                    recognised: self.hits,
+                    known: self.known,
+                    rejected: self.strangers - self.false_accepts,
+                    strangers: self.strangers,
+                    confusion: self.confusion.clone(),
+                }),
+                ..ModelFindings::default()
+            }],
+            spectrograms: pictures.0,
+            notes: self.notes(),
+            ..Report::default()
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.left_out > 0 {
+            let count = self.left_out;
+            notes.push(format!(
+                "{count} clips are examples of the profile and were left out."
+            ));
+        }
+        if self.unheard > 0 {
+            notes.push(format!("In {} clips nothing stood out.", self.unheard));
+        }
+        notes
+    }
+}
+
+impl ClassResult {
+    fn of(at: usize, sound: &Sound, clips: &[Heard]) -> Self {
+        let scores = |own: bool| -> Vec<f32> {
+            let clips = clips.iter().filter(|clip| (clip.class == Some(at)) == own);
+            clips
+                .map(|clip| clip.score(sound).unwrap_or(f32::NEG_INFINITY))
+                .collect()
+        };
+        let (own, others) = (scores(true), scores(false));
+        let reach = |scores: &[f32], threshold: f32| {
+            scores.iter().filter(|score| **score >= threshold).count()
+        };
+        let step = |threshold: f32| Step {
+            threshold,
+            hits: reach(&own, threshold),
+            false_accepts: reach(&others, threshold),
+        };
+        let now = step(sound.threshold);
+        Self {
+            class: sound.name.clone(),
+            threshold: sound.threshold,
+            hits: now.hits,
+            known: own.len(),
+            false_accepts: now.false_accepts,
+            others: others.len(),
+            steps: STEPS
+                .map(|by| step((sound.threshold + by).clamp(-1.0, 1.0)))
+                .to_vec(),
+            suggestion: suggestion(sound.threshold, &own, &others),
+        }
+    }
+}
+
+/// Returns the threshold with the largest difference of the shares of hits and false accepts, in the
+/// middle between the scores around it, if it is better than `now`.
+fn suggestion(now: f32, own: &[f32], others: &[f32]) -> Option<f32> {
+    if own.is_empty() || others.is_empty() {
+        return None;
+    }
+    let share = |scores: &[f32], threshold: f32| {
+        let reached = scores.iter().filter(|score| **score >= threshold);
+        reached.count() as f64 / scores.len() as f64
+    };
+    let value = |threshold: f32| share(own, threshold) - share(others, threshold);
+    let mut scores: Vec<f32> = own.iter().chain(others).copied().collect();
+    scores.retain(|score| score.is_finite());
+    scores.sort_by(f32::total_cmp);
+    let middles = scores.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
+    let best = middles.max_by(|a, b| value(*a).total_cmp(&value(*b)))?;
+    (value(best) > value(now) + 1e-9).then_some((100.0 * best).round() / 100.0)
+}
+
+/// Pictures of clips that were answered wrongly, and of one that was recognised for each sound.
+#[derive(Default)]
+struct Pictures(Vec<Spectrogram>);
+
+/// Most pictures on a page.
+const PICTURES: usize = 24;
+
+impl Pictures {
+    fn add(
+        &mut self,
+        folder: &str,
+        sounds: &[Sound],
+        heard: &Heard,
+        samples: &[f32],
+        frontend: &FrontendConfig,
+    ) {
+        let answer = heard.answer(sounds);
+        let taken = answer.map_or("unknown", |answer| &sounds[answer].name);
+        let title = if answer == heard.class {
+            format!("{folder}, right")
+        } else {
+            format!("{folder}, taken for {taken}")
+        };
+        let known = self.0.iter().any(|picture| picture.title == title);
+        if self.0.len() >= PICTURES || (known && answer == heard.class) {
+            return;
+        }
+        let mut buffer = vec![0.0; frontend.buffer_len()];
+        let mut frames = Vec::new();
+        let Ok(mut features) = Frontend::new(*frontend, &mut buffer) else {
+            return;
+        };
+        features.push(samples, |frame| frames.extend_from_slice(frame));
+        self.0.push(Spectrogram {
+            title,
+            image: spectrogram_data_uri(&frames, frontend.mels.into()),
+        });
+    }
+}
+
+/// Writes the tables.
+impl fmt::Display for Tested {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Confusion {
+            rows,
+            columns,
+            counts,
+        } = &self.confusion;
+        let width = |name: &String| name.chars().count();
+        let first = rows.iter().map(width).max().unwrap_or(0);
+        write!(f, "{:first$}", "")?;
+        columns
+            .iter()
+            .try_for_each(|name| write!(f, "  {name:>5}"))?;
+        writeln!(f)?;
+        for (name, counts) in rows.iter().zip(counts) {
+            write!(f, "{name:first$}")?;
+            for (column, count) in columns.iter().zip(counts) {
+                write!(f, "  {count:>width$}", width = width(column).max(5))?;
+            }
+            writeln!(f)?;
+        }
+        writeln!(
+            f,
+            "\n{} of {} clips of enrolled sounds recognised; {} of {} strangers accepted.",
+            self.hits, self.known, self.false_accepts, self.strangers
+        )?;
+        for note in self.notes() {
+            writeln!(f, "{note}")?;
+        }
+        for class in &self.classes {
+            writeln!(f, "\n{}: threshold {:.2}", class.class, class.threshold)?;
+            writeln!(
+                f,
+                "  threshold  found of {:<4} false accepts of {}",
+                class.known, class.others
+            )?;
+            for step in &class.steps {
+                let mark = if step.threshold == class.threshold {
+                    "  now"
+                } else {
+                    ""
+                };
+                writeln!(
+                    f,
+                    "  {:>9.2}  {:>13}  {:>16}{mark}",
+                    step.threshold, step.hits, step.false_accepts
+                )?;
+            }
+            if let Some(better) = class.suggestion {
+                let name = &class.class;
+                writeln!(
+                    f,
+                    "  better: `mtslvr classes threshold \"{name}\" {better:.2}`"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggestion_lies_between_hits_and_strangers() {
+        let better = suggestion(0.2, &[0.7, 0.8, 0.9], &[0.1, 0.3, 0.4, f32::NEG_INFINITY]);
+        assert_eq!(better, Some(0.55));
+        assert_eq!(suggestion(0.5, &[0.7, 0.8], &[0.1, 0.3]), None);
+        assert_eq!(suggestion(0.5, &[], &[0.1]), None);
+    }
+}

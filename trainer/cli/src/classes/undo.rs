@@ -1,0 +1,44 @@
+//! `mtslvr classes undo`: takes back the last change of a profile.
+
+use super::super::examples::examples;
+use super::super::profile::ProfileChoice;
+use super::existing;
+use anyhow::{Context, Result};
+
+/// Take back the last change of the profile
+///
+/// The profile is then as it was before the last command that changed it: enrol, delete, rename, import and
+/// all others. Another undo takes this one back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Take back the last change" => "mtslvr classes undo",
+    "Take back the last change of another profile" =>
+        "mtslvr classes undo --profile kitchen.mtss",
+))]
+pub(super) struct Undo {
+    #[command(flatten)]
+    profile: ProfileChoice,
+}
+
+impl Undo {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let profile = self.profile.profile()?;
+        existing(&profile)?;
+        let locked = profile.lock()?;
+        let before = locked.undo()?.with_context(|| {
+            format!(
+                "{}: there is no change to take back",
+                profile.path().display()
+            )
+        })?;
+        let header = before.header();
+        println!(
+            "{}: {} classes with {} examples again; another undo takes this one back",
+            profile.path().display(),
+            header.classes,
+            header.examples
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! `mtslvr review`: asks about kept sounds, and learns from the answers.
+
+use super::backbone::BackboneChoice;
+use super::enrol;
+use super::examples::examples;
+use super::listen::keeper::{Kept, clips};
+use super::profile::{BackboneInUse, ProfileChoice};
+use anyhow::{Context, Result, ensure};
+use mtslvr_listen::profile::{ClassLabel, Profile};
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Answer what captured sounds were, so that the profile learns from them
+///
+/// `mtslvr listen --capture DIR` keeps the sound of events and near misses. This command goes through those
+/// without an answer, the oldest first, and reads an answer to each from standard input:
+///
+/// `right` makes the sound an example of the sound that it was taken for, or nearly; `none` makes it a
+/// negative; any other word is the name of the sound that it was. An empty line leaves it for later, and
+/// `quit` ends. `mtslvr classes undo` takes the last one back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples!(
+    "Go through what was captured, and hear it" =>
+        "mtslvr review captured --play 'aplay -q'",
+    "See what was captured" => "mtslvr review captured --list",
+))]
+pub(super) struct Args {
+    /// Folder of `mtslvr listen --capture`
+    dir: PathBuf,
+    /// List the sounds with their answers, and ask nothing
+    #[arg(long)]
+    list: bool,
+    /// Program to play a clip with; its path is added [default: none]
+    #[arg(long, value_name = "COMMAND")]
+    play: Option<String>,
+    #[command(flatten)]
+    profile: ProfileChoice,
+    #[command(flatten)]
+    backbone: BackboneChoice,
+}
+
+impl Args {
+    /// Runs the subcommand.
+    pub(super) fn run(self) -> Result<()> {
+        let clips = clips(&self.dir)?;
+        let mut open = Vec::new();
+        for path in clips {
+            let kept = Kept::read(&path)?;
+            if self.list {
+                let answer = kept.answer.as_deref().unwrap_or("no answer yet");
+                println!("{}: {}: {answer}", path.display(), described(&kept));
+            } else if kept.answer.is_none() {
+                open.push((path, kept));
+            }
+        }
+        if self.list {
+            return Ok(());
+        }
+        ensure!(
+            !open.is_empty(),
+            "{}: no sound without an answer; capture some with `mtslvr listen --capture {}`",
+            self.dir.display(),
+            self.dir.display()
+        );
+        let profile = self.profile.profile()?;
+        let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
+        let count = open.len();
+        let mut answers = std::io::stdin().lock().lines();
+        for (number, (path, mut kept)) in (1..).zip(open) {
+            println!("{number} of {count}: {}", described(&kept));
+            self.play(&path)?;
+            print!("right, none, its name, or nothing to leave it: ");
+            std::io::stdout().flush()?;
+            let Some(answer) = answers.next() else {
+                println!();
+                break;
+            };
+            let answer = answer.context("standard input cannot be read")?;
+            let answer = answer.trim();
+            match answer {
+                "quit" => break,
+                "" => continue,
+                _ => {}
+            }
+            println!("{}", learn(&profile, &mut backbone, &path, &kept, answer)?);
+            kept.answer = Some(answer.to_owned());
+            kept.write(&path)?;
+        }
+        Ok(())
+    }
+
+    fn play(&self, path: &Path) -> Result<()> {
+        let Some(play) = &self.play else {
+            return Ok(());
+        };
+        let mut words = play.split_whitespace();
+        let program = words
+            .next()
+            .context("--play is empty; expected a program")?;
+        let status = Command::new(program).args(words).arg(path).status();
+        let status = status.with_context(|| format!("--play {play}: cannot be started"))?;
+        ensure!(status.success(), "--play {play}: failed with {status}");
+        Ok(())
+    }
+}
+
+/// Describes a kept sound.
+fn described(kept: &Kept) -> String {
+    let Kept {
+        class,
+        start,
+        score,
+        threshold,
+        ..
+    } = kept;
+    let kind = if kept.kind == "event" {
+        format!("taken for {class}")
+    } else {
+        format!("nearly taken for {class}")
+    };
+    let file = kept
+        .file
+        .as_ref()
+        .map_or_else(String::new, |file| format!(" of {file}"));
+    format!("{kind} at {start:.2} s{file} (score {score:.2}, threshold {threshold:.2})")
+}
+
+/// Makes the clip an example of what it was, and returns the outcome in words.
+fn learn(
+    profile: &Profile,
+    backbone: &mut BackboneInUse,
+    path: &Path,
+    kept: &Kept,
+    answer: &str,
+) -> Result<String> {
+    let label = match answer {
+        "right" => ClassLabel::Sound(&kept.class),
+        "none" => ClassLabel::Negatives,
+        name => ClassLabel::Sound(name),
+    };
+    enrol::learn(profile, backbone, label, path)
+}

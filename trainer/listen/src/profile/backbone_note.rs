@@ -1,0 +1,40 @@
+//! Remembers which model a profile was enrolled under, in a file beside it.
+
+use super::error::ProfileError;
+use super::file::{LockedProfile, Profile};
+use mtslvr_audio::atomic_file::write_bytes;
+use serde::{Deserialize, Serialize};
+
+/// The model and the engine of a profile, as a user named them. The snapshot holds only the backbone's id:
+/// that tells whether the note is right, and the note where the backbone is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackboneNote {
+    /// Name of a shipped backbone, or the absolute path of a file or run folder.
+    pub model: String,
+    /// Name of the engine, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+}
+
+impl BackboneNote {
+    /// Reads the note beside `profile`; `None` if there is none that can be read: the profile works without
+    /// it if its backbone is named.
+    pub fn read(profile: &Profile) -> Option<Self> {
+        let bytes = std::fs::read(profile.backbone_note()).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Writes it beside a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn write(&self, profile: &LockedProfile) -> Result<(), ProfileError> {
+        let path = profile.profile().backbone_note();
+        let json = serde_json::to_vec_pretty(self).expect("strings are JSON");
+        write_bytes(&path, &json).map_err(|source| ProfileError::Io {
+            path,
+            action: "written",
+            source,
+        })
+    }
+}
