@@ -284,6 +284,7 @@ mod tests {
     fn the_shipped_model_is_timed_in_every_engine_that_is_there() {
         let args = Args {
             model: ModelChoice::default(),
+            frontend: FrontendChoice::default(),
             rounds: 1,
             kernels: vec![InstructionSet::Portable, InstructionSet::best()],
             json: true,

@@ -10,9 +10,9 @@ use super::export::{name_of, provenance};
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::{Recordings, calibration_mix};
+use mtslvr_audio::Recordings;
 use mtslvr_pack::SHIPPED;
-use mtslvr_train::export::{ExportRequest, export_run};
+use mtslvr_train::export::{ExportRequest, calibration_audio, export_run};
 use mtslvr_train::net::Weights;
 use mtslvr_train::train::{
     MetricsRow, PRESETS, RunConfig, RunFolder, Start, TrainRequest, Trained, train,
@@ -325,12 +325,12 @@ fn export(
     centres: usize,
 ) -> Result<PathBuf> {
     let out = folder.root();
-    let clips = calibration_mix(&trained.frontend, &recordings.clips);
+    let audio = calibration_audio(&trained.frontend, recordings);
     let exported = export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,
         frontend: &trained.frontend,
-        clips: &clips,
+        audio: &audio,
         cohort: centres,
         name: &name_of(out),
         provenance: &provenance(&name_of(out), trained.config.train.seed),

@@ -154,7 +154,7 @@ impl ClipFeatures {
                 parts.copied().collect()
             };
             let directions: Vec<i8> = cohort.iter().flat_map(of).collect();
-            (directions, weights_of(cohort, space, &chosen))
+            (directions, weights_of(cohort, &space, &chosen))
         });
         let cohort = fewer.as_ref().and_then(|(directions, weights)| {
             let cohort = Cohort::new(directions, base_mean.len())?;
@@ -179,7 +179,7 @@ impl ClipFeatures {
 /// of them has a weight gets equal ones.
 fn weights_of(
     cohort: Cohort<'_>,
-    space: EmbeddingSpace<'_>,
+    space: &EmbeddingSpace<'_>,
     chosen: &[(&Part<'_>, Range<usize>)],
 ) -> Vec<u8> {
     let parts = space.parts().as_slice();
