@@ -14,6 +14,10 @@ const CONTRAST: f32 = 10.0;
 /// background and nothing else.
 const FAINT: f32 = -45.0;
 
+/// Longest recording that may be trimmed to its sound, seconds; a longer one in which nothing stands out holds
+/// none.
+const TRIMMED: f32 = 2.0;
+
 /// Seconds of the place before the recording, in which the gate learns it, and after it, in which the
 /// last sound ends.
 const BEFORE: f32 = 3.0;
@@ -49,14 +53,16 @@ impl Take {
     /// Finds the sounds in `samples`, which are at the rate of `frontend`.
     ///
     /// The gate hears the recording after three seconds of the place: of the recording's own quietest
-    /// stretch if that is 10 dB below its loudest moment, and of faint noise 45 dB below that moment.
+    /// stretch if that is 10 dB below its loudest moment, and of faint noise 45 dB below that moment. Where
+    /// nothing stands out from the stretch, a recording of up to two seconds was trimmed to a sound that fades,
+    /// and is heard after the faint noise alone.
     ///
     /// # Errors
     /// If the features cannot be computed.
     pub fn new(samples: &[f32], frontend: &FrontendConfig) -> Result<Self, ListenerError> {
         let rate = frontend.sample_rate as f32;
         let length = |seconds: f32| (seconds * rate) as usize;
-        let (before, after) = (length(BEFORE), length(AFTER));
+        let before = length(BEFORE);
         let mut take = Self {
             samples: Vec::new(),
             before,
@@ -70,11 +76,25 @@ impl Take {
         let stretch = quietest_stretch(samples, length(STRETCH));
         let own = stretch.filter(|own| decibels(loudest) - decibels(power(own)) >= CONTRAST);
         // A steady recording that is short was trimmed to its sound.
-        let is_long = samples.len() > length(2.0);
+        let is_long = samples.len() > length(TRIMMED);
         if loudest <= 0.0 || (own.is_none() && is_long && decibels(loudest) < FAINT) {
             return Ok(take);
         }
-        let place = own.unwrap_or(&[]);
+        take.hear(samples, own.unwrap_or(&[]), loudest, frontend)?;
+        if take.cuts.is_empty() && own.is_some() && !is_long {
+            take.hear(samples, &[], loudest, frontend)?;
+        }
+        Ok(take)
+    }
+
+    /// Finds the sounds in `samples` between stretches of `place` and faint noise below the power `loudest`.
+    fn hear(
+        &mut self,
+        samples: &[f32],
+        place: &[f32],
+        loudest: f32,
+        frontend: &FrontendConfig,
+    ) -> Result<(), ListenerError> {
         let mut state = 1_u32;
         let amplitude = (3.0 * loudest).sqrt() * 10_f32.powf(-PLACE / 20.0);
         let mut noise = || {
@@ -82,12 +102,12 @@ impl Take {
             amplitude * ((state >> 8) as f32 / 8_388_608.0 - 1.0)
         };
         let around = |count: usize| (0..count).map(|at| to_and_fro(place, at));
-        let all = around(before)
+        let after = (AFTER * frontend.sample_rate as f32) as usize;
+        let all = around(self.before)
             .chain(samples.iter().copied())
             .chain(around(after));
-        take.samples = all.map(|sample| sample + noise()).collect();
-        take.find(frontend)?;
-        Ok(take)
+        self.samples = all.map(|sample| sample + noise()).collect();
+        self.find(frontend)
     }
 
     fn find(&mut self, frontend: &FrontendConfig) -> Result<(), ListenerError> {
@@ -249,6 +269,15 @@ mod tests {
             assert_eq!(found.len(), 1, "{seconds}: {found:?}");
             assert!(found[0].1 >= f64::from(seconds) && found[0].1 < f64::from(seconds) + 0.2);
         }
+        // Trimmed to a sound that fades: its quiet end is no background.
+        let mut fading = vec![0.0; 9_600];
+        add_tone(&mut fading, 0.0, 0.6, 0.3);
+        for (n, sample) in fading.iter_mut().enumerate() {
+            *sample *= 10_f32.powf(-(n as f32) / 9_600.0);
+        }
+        let found = lengths(&fading);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].1 > 0.5, "{found:?}");
         // Three in one take, the second one the loudest.
         let mut clip = noise(8.0, 0.001);
         for (from, level) in [(1.0, 0.1), (3.0, 0.4), (6.0, 0.2)] {
