@@ -15,6 +15,10 @@ pub struct SoundCutter<'b> {
     most: u64,
     /// Samples that are kept while nothing is heard: the gate opens some time after a sound began.
     memory: u64,
+    /// Samples a second.
+    rate: u64,
+    /// Sounds that begin before this sample are the rest of one that was too long.
+    rest_until: u64,
     state: State,
 }
 
@@ -49,6 +53,8 @@ impl<'b> SoundCutter<'b> {
             first: 0,
             most: (seconds * frontend.sample_rate as f32) as u64,
             memory: 2 * u64::from(frontend.sample_rate),
+            rate: frontend.sample_rate.into(),
+            rest_until: 0,
             state: State::Settling,
         })
     }
@@ -66,13 +72,21 @@ impl<'b> SoundCutter<'b> {
             let mut found = Vec::new();
             self.finder.push(samples, |sound| found.push(sound));
             for sound in found {
-                if self.state == State::Ready {
-                    sounds.extend(self.cut(sound));
+                match self.state {
+                    // A steady sound becomes the background; what then stands out from it is no other sound.
+                    State::Ready if sound.start >= self.rest_until => {
+                        sounds.extend(self.cut(sound))
+                    }
+                    State::Rest => self.rest_until = sound.end + self.rate,
+                    State::Ready | State::Settling => {}
                 }
                 self.state = State::Ready;
             }
             let heard = self.finder.heard();
-            if let Some(sound) = heard.filter(|sound| sound.end - sound.start >= self.most)
+            let is_long = |sound: &FoundSound| {
+                sound.end - sound.start >= self.most && sound.start >= self.rest_until
+            };
+            if let Some(sound) = heard.filter(is_long)
                 && self.state == State::Ready
             {
                 sounds.extend(self.cut(sound));

@@ -52,7 +52,7 @@ pub enum ImportError {
         reason: String,
     },
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
