@@ -91,6 +91,10 @@ impl FrontendChoice {
 
     /// Returns `None`: this program runs no .onnx models.
     #[cfg(not(feature = "train"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "a program with training reads its option"
+    )]
     pub(super) fn description(&self) -> Result<Option<FrontendDescription>> {
         Ok(None)
     }

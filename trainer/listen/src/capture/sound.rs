@@ -75,7 +75,7 @@ impl<'b> SoundCutter<'b> {
                 match self.state {
                     // A steady sound becomes the background; what then stands out from it is no other sound.
                     State::Ready if sound.start >= self.rest_until => {
-                        sounds.extend(self.cut(sound))
+                        sounds.extend(self.cut(sound));
                     }
                     State::Rest => self.rest_until = sound.end + self.rate,
                     State::Ready | State::Settling => {}
