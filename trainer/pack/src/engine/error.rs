@@ -8,7 +8,7 @@ use mtslvr_runtime::backbone::EmbedError;
 #[non_exhaustive]
 pub enum EngineError {
     /// The file cannot be read.
-    #[error("{model}: cannot be read")]
+    #[error("{model}: cannot be read: {source}")]
     Read {
         /// The model.
         model: String,
