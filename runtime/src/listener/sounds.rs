@@ -23,7 +23,7 @@ pub(super) struct Sounds<'b> {
     ending: u64,
 }
 
-/// What a frame does to the sound that is heard.
+/// Effect of a frame on the sound that is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// The gate is closed: a sound ends, if one was heard.

@@ -70,6 +70,11 @@ impl<'b> Steady<'b> {
     pub fn reset(&mut self) {
         self.frames = 0;
         self.sounding = 0;
+        self.forget_blocks();
+    }
+
+    /// Forgets the steady blocks, and keeps the one that is being averaged.
+    fn forget_blocks(&mut self) {
         self.blocks = 0;
         self.levels = 0.0;
         self.measured = 0;
@@ -127,9 +132,7 @@ impl<'b> Steady<'b> {
         let alike = (self.decibels * difference / bands).abs() < LEVEL
             && self.decibels * fourth_root(square / bands) < BANDS;
         if !alike {
-            self.blocks = 0;
-            self.levels = 0.0;
-            self.measured = 0;
+            self.forget_blocks();
         }
         self.blocks += 1;
         let weight = 1.0 / f32::from(self.blocks);

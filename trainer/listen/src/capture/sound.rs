@@ -82,10 +82,10 @@ impl<'b> SoundCutter<'b> {
                 }
                 self.state = State::Ready;
             }
+            // The rest of a sound is not cut, so that its samples need not be kept.
             let heard = self.finder.heard();
-            let is_long = |sound: &FoundSound| {
-                sound.end - sound.start >= self.most && sound.start >= self.rest_until
-            };
+            let heard = heard.filter(|sound| sound.start >= self.rest_until);
+            let is_long = |sound: &FoundSound| sound.end - sound.start >= self.most;
             if let Some(sound) = heard.filter(is_long)
                 && self.state == State::Ready
             {
