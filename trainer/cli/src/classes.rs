@@ -10,9 +10,10 @@ mod test;
 mod undo;
 
 use super::examples::examples;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use mtslvr_listen::profile::{ClassLabel, Profile, Snapshot};
+use mtslvr_runtime::fewshot::{Class, Learner, Role};
 
 /// List and change the enrolled classes, and back up the profile
 ///
@@ -87,6 +88,22 @@ impl ClassChoice {
             None => ClassLabel::Background,
         }
     }
+}
+
+/// Returns the sounds that take part.
+fn enabled_sounds<'l>(learner: &'l Learner) -> impl Iterator<Item = &'l Class> {
+    let classes = learner.support().classes().iter();
+    classes.filter(|class| class.role() == Role::Sound && class.is_enabled())
+}
+
+/// Checks that there is an enabled sound to do `what` with.
+fn expect_sounds(profile: &Profile, learner: &Learner, what: &str) -> Result<()> {
+    ensure!(
+        enabled_sounds(learner).next().is_some(),
+        "{}: no enabled sound to {what}; enrol one first: `mtslvr enrol NAME CLIP...`",
+        profile.path().display()
+    );
+    Ok(())
 }
 
 /// Reads the profile; an error says what to do if there is none.

@@ -3,12 +3,12 @@
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
-use super::existing;
 use super::heard::{Scored, hear};
+use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_listen::profile::Resemblance;
-use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -124,11 +124,7 @@ impl Calibrate {
         let mut learner = memory.learner();
         backbone.restore(&profile, &mut learner)?;
         let sounds: Vec<ClassId> = enabled_sounds(&learner).map(Class::id).collect();
-        ensure!(
-            !sounds.is_empty(),
-            "{}: no enabled sound to calibrate; enrol one first: `mtslvr enrol NAME CLIP...`",
-            profile.path().display()
-        );
+        expect_sounds(&profile, &learner, "calibrate")?;
         // Thresholds that are set do not matter: the present ones are replaced.
         let before: Vec<f32> = enabled_sounds(&learner)
             .map(|class| class.threshold().unwrap_or(f32::NAN))
@@ -258,11 +254,6 @@ impl Calibrate {
             println!("Nothing was set.");
         }
     }
-}
-
-fn enabled_sounds<'l>(learner: &'l Learner) -> impl Iterator<Item = &'l Class> {
-    let classes = learner.support().classes().iter();
-    classes.filter(|class| class.role() == Role::Sound && class.is_enabled())
 }
 
 /// The upper tail of some scores: a count above a score falls off exponentially.

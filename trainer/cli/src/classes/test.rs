@@ -4,8 +4,8 @@ use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::progress;
-use super::existing;
 use super::heard::{Scored, hear};
+use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::{self as audio, LabelledSet};
 use mtslvr_evaluate::Confusion;
@@ -15,7 +15,7 @@ use mtslvr_evaluate::report::{
 use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::ClipLog;
 use mtslvr_runtime::backbone::Backbone;
-use mtslvr_runtime::fewshot::{ClassId, Learner, Role};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
 use serde::Serialize;
 use std::fmt;
@@ -125,16 +125,7 @@ impl Test {
         let mut learner = memory.learner();
         backbone.restore(&profile, &mut learner)?;
         let mut scratch = vec![0.0; learner.scratch_len()];
-        let has_sound = learner
-            .support()
-            .classes()
-            .iter()
-            .any(|class| class.role() == Role::Sound && class.is_enabled());
-        ensure!(
-            has_sound,
-            "{}: no enabled sound to test; enrol one first: `mtslvr enrol NAME CLIP...`",
-            profile.path().display()
-        );
+        expect_sounds(&profile, &learner, "test")?;
         learner.fit(&mut scratch)?;
         let sounds = sounds(&learner);
         let set = LabelledSet::open(&self.dir)?;
@@ -193,14 +184,12 @@ impl Test {
 
 /// Returns the enabled sounds with their thresholds.
 fn sounds(learner: &Learner) -> Vec<Sound> {
-    let classes = learner.support().classes().iter();
-    let sounds = classes.filter(|class| class.role() == Role::Sound && class.is_enabled());
-    let sound = |class: &mtslvr_runtime::fewshot::Class| Sound {
+    let sound = |class: &Class| Sound {
         id: class.id(),
         name: class.name().to_owned(),
         threshold: class.threshold().unwrap_or(learner.default_threshold()),
     };
-    sounds.map(sound).collect()
+    enabled_sounds(learner).map(sound).collect()
 }
 
 impl Heard {
