@@ -1,5 +1,6 @@
 //! `mtslvr eval`: measures few-shot accuracy, and with subcommands what lies behind it.
 
+#[cfg(feature = "train")]
 mod bias;
 mod contender;
 mod open_set;
@@ -62,6 +63,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Report {
     OpenSet(open_set::Args),
+    #[cfg(feature = "train")]
     Bias(bias::Args),
 }
 
@@ -144,6 +146,7 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         match self.report {
             Some(Report::OpenSet(args)) => args.run(),
+            #[cfg(feature = "train")]
             Some(Report::Bias(args)) => args.run(),
             None => self.accuracy.run(),
         }

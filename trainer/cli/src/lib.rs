@@ -41,6 +41,7 @@ mod progress;
 mod recordings;
 mod review;
 mod sets;
+#[cfg(feature = "train")]
 mod stream;
 mod synth;
 #[cfg(feature = "train")]
@@ -107,6 +108,7 @@ enum Command {
     Pack(pack::Args),
     Inspect(inspect::Args),
     Eval(Box<eval::Args>),
+    #[cfg(feature = "train")]
     Stream(Box<stream::Args>),
     Bench(bench::Args),
     Embed(embed::Args),
@@ -136,6 +138,7 @@ impl Cli {
             Command::Pack(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Eval(args) => args.run(),
+            #[cfg(feature = "train")]
             Command::Stream(args) => args.run(),
             Command::Bench(args) => args.run(),
             Command::Embed(args) => args.run(),

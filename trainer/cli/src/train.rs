@@ -10,9 +10,9 @@ use super::export::{name_of, provenance};
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::{Recordings, calibration_mix};
+use mtslvr_audio::Recordings;
 use mtslvr_pack::SHIPPED;
-use mtslvr_train::export::{ExportRequest, export_run};
+use mtslvr_train::export::{ExportRequest, calibration_audio, export_run};
 use mtslvr_train::net::Weights;
 use mtslvr_train::train::{
     MetricsRow, PRESETS, RunConfig, RunFolder, Start, TrainRequest, Trained, train,
@@ -81,12 +81,13 @@ struct Training {
     /// The presets in trainer/train/presets have the same form: copy one and change it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run folder or file of weights to start from [default: random weights]
+    /// Run folder, file of weights or edge-s, to start from [default: random weights]
     ///
-    /// The file is one that `mtslvr export RUN --weights FILE` wrote. The configuration is taken from it,
+    /// The file is one that `mtslvr export RUN --weights FILE` wrote; edge-s is the shipped backbone, whose
+    /// weights are part of the program. The configuration is taken from it,
     /// with 10 minutes at a quarter of the usual learning rate. Teachers that --teacher does not name are
     /// left out; their parts keep what they learned.
-    #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["config", "preset", "resume"])]
+    #[arg(long, value_name = "RUN|FILE|edge-s", conflicts_with_all = ["config", "preset", "resume"])]
     from: Option<PathBuf>,
     /// Length of the training, minutes [default: 20, or as in the configuration]
     #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
@@ -325,12 +326,12 @@ fn export(
     centres: usize,
 ) -> Result<PathBuf> {
     let out = folder.root();
-    let clips = calibration_mix(&trained.frontend, &recordings.clips);
+    let audio = calibration_audio(&trained.frontend, recordings);
     let exported = export_run(&ExportRequest {
         spec: &trained.config.backbone,
         weights: &trained.weights,
         frontend: &trained.frontend,
-        clips: &clips,
+        audio: &audio,
         cohort: centres,
         name: &name_of(out),
         provenance: &provenance(&name_of(out), trained.config.train.seed),
