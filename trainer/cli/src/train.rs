@@ -81,12 +81,13 @@ struct Training {
     /// The presets in trainer/train/presets have the same form: copy one and change it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Run folder or file of weights to start from [default: random weights]
+    /// Run folder, file of weights or edge-s, to start from [default: random weights]
     ///
-    /// The file is one that `mtslvr export RUN --weights FILE` wrote. The configuration is taken from it,
+    /// The file is one that `mtslvr export RUN --weights FILE` wrote; edge-s is the shipped backbone, whose
+    /// weights are part of the program. The configuration is taken from it,
     /// with 10 minutes at a quarter of the usual learning rate. Teachers that --teacher does not name are
     /// left out; their parts keep what they learned.
-    #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["config", "preset", "resume"])]
+    #[arg(long, value_name = "RUN|FILE|edge-s", conflicts_with_all = ["config", "preset", "resume"])]
     from: Option<PathBuf>,
     /// Length of the training, minutes [default: 20, or as in the configuration]
     #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]

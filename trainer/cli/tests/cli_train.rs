@@ -180,7 +180,10 @@ fn a_missing_folder_and_a_wrong_setting_are_sentences() {
         (&["--preset", "edge-xl"], "edge-s, edge-m, resnet18"),
         (&["--resume"], "no run to continue"),
         (&["--teacher", "events=x.onnx"], "no teacher events"),
-        (&["--from", "edge-s"], "not what is trained"),
+        (
+            &["--from", "edge-m"],
+            "edge-s, whose weights are part of the program",
+        ),
         (
             &["--set", "backbone.parts=[{ name = \"events\", dim = 8 }]"],
             "no teacher teaches the part events",

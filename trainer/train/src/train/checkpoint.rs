@@ -151,25 +151,26 @@ pub fn save_half(path: &Path, weights: &Weights, config: &str) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Reads the configuration that [`save_half`] wrote into a file of weights.
+/// Reads the bytes of a file that [`save_half`] wrote, called `name` in messages: the configuration and the
+/// weights.
 ///
 /// # Errors
-/// If the file cannot be read, or holds no configuration.
-pub fn load_config(path: &Path) -> Result<String> {
-    let name = || format!("cannot read {}: expected a file of weights", path.display());
-    let bytes = std::fs::read(path).with_context(name)?;
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).with_context(name)?;
-    let config = metadata
-        .metadata()
-        .as_ref()
-        .and_then(|held| held.get(CONFIG));
-    config.cloned().with_context(|| {
+/// If they are no such file, or do not say with which configuration the weights were trained.
+pub fn read_half(name: &str, bytes: &[u8]) -> Result<(String, Weights)> {
+    let what = || format!("cannot read {name}: expected a file of weights");
+    let (_, metadata) = SafeTensors::read_metadata(bytes).with_context(what)?;
+    let held = metadata.metadata().as_ref();
+    let config = held.and_then(|held| held.get(CONFIG)).with_context(|| {
         format!(
-            "{} does not say with which configuration its weights were trained; give the run folder, or a file \
-             that `mtslvr export RUN --weights FILE` wrote",
-            path.display()
+            "{name} does not say with which configuration its weights were trained; give the run folder, or a file \
+             that `mtslvr export RUN --weights FILE` wrote"
         )
-    })
+    })?;
+    let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).with_context(what)?;
+    let weights = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), plain(tensor)?)));
+    Ok((config.clone(), weights.collect::<Result<_>>()?))
 }
 
 fn plain(tensor: &Tensor) -> Result<(Vec<usize>, Vec<f32>)> {
