@@ -1,105 +1,143 @@
 //! Names of drums, the same for every kit.
 
-/// The drum that a kit calls `name`; `None` if that does not say which one.
+/// Returns the drum that a kit calls `name`; `None` if that does not say which one.
 pub fn by_name(name: &str) -> Option<String> {
-    // What stands in parentheses says who made it.
-    let name = match name.split_once('(') {
-        Some((before, _)) => before,
-        None => name,
-    }
-    .to_lowercase()
-    .replace("hi-hat", "hihat")
-    .replace("hi hat", "hihat");
-    let words: Vec<&str> = name
-        .split(|c: char| !c.is_alphanumeric())
-        .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
-        .filter(|word| !word.is_empty())
-        .collect();
-    let says = |any: &[&str]| words.iter().any(|word| any.contains(word));
-    // With words run together, as in "tomhi".
-    let has = |part: &str| name.contains(part);
-
-    let drum = if says(&["hh", "hat", "hihat", "chh", "ohh", "hats"]) || has("hihat") {
-        if says(&["pedal", "pd", "foot"]) {
-            "hihat_pedal"
-        } else if says(&["semi", "semiopen", "half"]) {
-            "hihat_half"
-        } else if says(&["open", "opened", "op", "ohh"]) {
-            "hihat_open"
-        } else if says(&["closed", "cl", "close", "chh"]) {
-            "hihat_closed"
-        } else {
-            return None;
-        }
-    } else if has("rimshot") {
+    let name = Name::of(name);
+    let drum = if name.says(&["hh", "hat", "hihat", "chh", "ohh", "hats"]) || name.has("hihat") {
+        hihat(&name)?
+    } else if name.has("rimshot") {
         "snare_rimshot"
-    } else if says(&["stick", "sidestick", "rim", "rimclick"]) {
+    } else if name.says(&["stick", "sidestick", "rim", "rimclick"]) {
         "side_stick"
-    } else if says(&["snare", "snares"]) {
-        if says(&["roll"]) {
+    } else if name.says(&["snare", "snares"]) {
+        if name.says(&["roll"]) {
             "snare_roll"
         } else {
             "snare"
         }
-    } else if says(&["kick", "bassdrum", "bd"]) || has("bass drum") {
+    } else if name.says(&["kick", "bassdrum", "bd"]) || name.has("bass drum") {
         "kick"
-    } else if has("tom") {
-        if says(&["floor", "low"]) {
-            "tom_low"
-        } else if says(&["mid", "middle"]) {
-            "tom_mid"
-        } else if says(&["high", "hi"]) || has("tomhi") {
-            "tom_high"
-        } else {
-            return None;
-        }
-    } else if says(&["ride"]) {
-        if says(&["crash"]) {
-            return None;
-        } else if says(&["bell", "cup"]) {
-            "ride_bell"
-        } else {
-            "ride"
-        }
-    } else if says(&["crash"]) || has("crash") {
+    } else if name.has("tom") {
+        tom(&name)?
+    } else if name.says(&["ride"]) {
+        ride(&name)?
+    } else if name.says(&["crash"]) || name.has("crash") {
         "crash"
-    } else if says(&["china", "chinese"]) {
+    } else if name.says(&["china", "chinese"]) {
         "china"
-    } else if says(&["djembe"]) {
+    } else if name.says(&["djembe"]) {
         // Its strokes differ as much as drums do.
         let strokes = ["slap", "tone", "bass"];
-        let stroke = words.iter().find(|word| strokes.contains(word))?;
+        let mut words = name.words.iter();
+        let stroke = words.find(|word| strokes.contains(&word.as_str()))?;
         return Some(format!("djembe_{stroke}"));
     } else {
-        let plain = [
-            "splash",
-            "cowbell",
-            "tambourine",
-            "clap",
-            "maracas",
-            "claves",
-            "shaker",
-            "whistle",
-            "conga",
-            "bongo",
-            "agogo",
-            "triangle",
-            "cabasa",
-            "guiro",
-            "castanets",
-        ];
-        let high = match () {
-            () if says(&["high", "hi"]) => "_high",
-            () if says(&["low", "lo"]) => "_low",
-            () => "",
-        };
-        let drum = plain.iter().find(|drum| {
-            let singular = drum.trim_end_matches('s');
-            says(&[drum, singular])
-        })?;
-        return Some(format!("{drum}{high}"));
+        return percussion(&name);
     };
     Some(drum.to_owned())
+}
+
+/// A name in lower case.
+struct Name {
+    text: String,
+    /// Its words without the numbers behind them.
+    words: Vec<String>,
+}
+
+impl Name {
+    fn of(name: &str) -> Self {
+        // What stands in parentheses says who made it.
+        let before = name.split_once('(').map_or(name, |(before, _)| before);
+        let text = before
+            .to_lowercase()
+            .replace("hi-hat", "hihat")
+            .replace("hi hat", "hihat");
+        let words = text
+            .split(|c: char| !c.is_alphanumeric())
+            .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        Self { text, words }
+    }
+
+    /// Whether one of its words is one of `any`.
+    fn says(&self, any: &[&str]) -> bool {
+        self.words.iter().any(|word| any.contains(&word.as_str()))
+    }
+
+    /// Whether it holds `part`, words run together included, as in "tomhi".
+    fn has(&self, part: &str) -> bool {
+        self.text.contains(part)
+    }
+}
+
+fn hihat(name: &Name) -> Option<&'static str> {
+    if name.says(&["pedal", "pd", "foot"]) {
+        Some("hihat_pedal")
+    } else if name.says(&["semi", "semiopen", "half"]) {
+        Some("hihat_half")
+    } else if name.says(&["open", "opened", "op", "ohh"]) {
+        Some("hihat_open")
+    } else if name.says(&["closed", "cl", "close", "chh"]) {
+        Some("hihat_closed")
+    } else {
+        None
+    }
+}
+
+fn tom(name: &Name) -> Option<&'static str> {
+    if name.says(&["floor", "low"]) {
+        Some("tom_low")
+    } else if name.says(&["mid", "middle"]) {
+        Some("tom_mid")
+    } else if name.says(&["high", "hi"]) || name.has("tomhi") {
+        Some("tom_high")
+    } else {
+        None
+    }
+}
+
+fn ride(name: &Name) -> Option<&'static str> {
+    if name.says(&["crash"]) {
+        None
+    } else if name.says(&["bell", "cup"]) {
+        Some("ride_bell")
+    } else {
+        Some("ride")
+    }
+}
+
+/// Returns the instrument that needs no more than its own word, and whether it is the high or the low one.
+fn percussion(name: &Name) -> Option<String> {
+    const INSTRUMENTS: [&str; 15] = [
+        "splash",
+        "cowbell",
+        "tambourine",
+        "clap",
+        "maracas",
+        "claves",
+        "shaker",
+        "whistle",
+        "conga",
+        "bongo",
+        "agogo",
+        "triangle",
+        "cabasa",
+        "guiro",
+        "castanets",
+    ];
+    let instrument = INSTRUMENTS
+        .iter()
+        .find(|instrument| name.says(&[instrument, instrument.trim_end_matches('s')]))?;
+    let pitch = if name.says(&["high", "hi"]) {
+        "_high"
+    } else if name.says(&["low", "lo"]) {
+        "_low"
+    } else {
+        ""
+    };
+    Some(format!("{instrument}{pitch}"))
 }
 
 /// First note that [`by_note`] names.

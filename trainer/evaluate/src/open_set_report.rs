@@ -55,7 +55,25 @@ impl OpenSetReport {
 
 impl fmt::Display for OpenSetReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = self.false_acceptance;
+        self.write_protocol(f)?;
+        self.write_separability(f)?;
+        self.write_calibration(f)?;
+        self.write_false_acceptances_by_set(f)?;
+        self.write_chances(f)?;
+        self.write_meaning(f)?;
+        if !self.notes.is_empty() {
+            writeln!(f, "\n## Notes\n")?;
+            for note in &self.notes {
+                writeln!(f, "- {note}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sections.
+impl OpenSetReport {
+    fn write_protocol(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "# Rejecting what was never enrolled\n\n\
@@ -83,7 +101,11 @@ impl fmt::Display for OpenSetReport {
             self.model,
             self.tasks,
             self.ways
-        )?;
+        )
+    }
+
+    fn write_separability(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.false_acceptance;
         writeln!(
             f,
             "\n## How separable they are\n\n\
@@ -101,45 +123,57 @@ impl fmt::Display for OpenSetReport {
             )?;
         }
         for shots in self.shots() {
-            writeln!(
-                f,
-                "\n{shots} example{} a class:\n\n\
-                 | set | closed | AUROC, same set | accuracy at {rate} %, same set | AUROC, other sets | accuracy at {rate} %, other sets |\n\
-                 |---|---|---|---|---|---|",
-                if shots == 1 { "" } else { "s" }
-            )?;
-            for result in self.with(shots) {
-                row(
-                    f,
-                    &result.name,
-                    result.closed,
-                    result.same_set,
-                    result.other_sets,
-                )?;
-            }
-            let separation = |of: fn(&OpenSetResult) -> Separation| Separation {
-                auroc: self.mean(shots, |result| of(result).auroc),
-                accuracy: self.mean(shots, |result| of(result).accuracy),
-            };
-            let closed = self.mean(shots, |result| result.closed);
-            let (same, other) = (separation(|r| r.same_set), separation(|r| r.other_sets));
-            row(f, "**mean**", closed, same, other)?;
-            if self.with(shots).all(OpenSetResult::has_cohort) {
-                let without = |kind: usize| {
-                    let of = |value: fn(&Separation) -> f64| {
-                        self.mean(shots, |result| {
-                            let without = result.without_cohort.as_ref();
-                            without.map_or(f64::NAN, |kinds| value(&kinds[kind]))
-                        })
-                    };
-                    Separation {
-                        auroc: of(|s| s.auroc),
-                        accuracy: of(|s| s.accuracy),
-                    }
-                };
-                row(f, "mean without the cohort", closed, without(0), without(1))?;
-            }
+            self.write_separations(f, shots)?;
         }
+        Ok(())
+    }
+
+    /// Writes the table of `shots` examples a class.
+    fn write_separations(&self, f: &mut fmt::Formatter<'_>, shots: usize) -> fmt::Result {
+        let rate = self.false_acceptance;
+        writeln!(
+            f,
+            "\n{shots} example{} a class:\n\n\
+             | set | closed | AUROC, same set | accuracy at {rate} %, same set | AUROC, other sets | accuracy at {rate} %, other sets |\n\
+             |---|---|---|---|---|---|",
+            if shots == 1 { "" } else { "s" }
+        )?;
+        for result in self.with(shots) {
+            row(
+                f,
+                &result.name,
+                result.closed,
+                result.same_set,
+                result.other_sets,
+            )?;
+        }
+        let separation = |of: fn(&OpenSetResult) -> Separation| Separation {
+            auroc: self.mean(shots, |result| of(result).auroc),
+            accuracy: self.mean(shots, |result| of(result).accuracy),
+        };
+        let closed = self.mean(shots, |result| result.closed);
+        let (same, other) = (separation(|r| r.same_set), separation(|r| r.other_sets));
+        row(f, "**mean**", closed, same, other)?;
+        if self.with(shots).all(OpenSetResult::has_cohort) {
+            let without = |kind: usize| {
+                let of = |value: fn(&Separation) -> f64| {
+                    self.mean(shots, |result| {
+                        let without = result.without_cohort.as_ref();
+                        without.map_or(f64::NAN, |kinds| value(&kinds[kind]))
+                    })
+                };
+                Separation {
+                    auroc: of(|s| s.auroc),
+                    accuracy: of(|s| s.accuracy),
+                }
+            };
+            row(f, "mean without the cohort", closed, without(0), without(1))?;
+        }
+        Ok(())
+    }
+
+    fn write_calibration(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.false_acceptance;
         writeln!(
             f,
             "\n## How well the threshold is calibrated\n\n\
@@ -176,6 +210,10 @@ impl fmt::Display for OpenSetReport {
                 )?;
             }
         }
+        Ok(())
+    }
+
+    fn write_false_acceptances_by_set(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\nBy set, false acceptances of the same set / of other sets:\n"
@@ -209,6 +247,10 @@ impl fmt::Display for OpenSetReport {
             }
             writeln!(f)?;
         }
+        Ok(())
+    }
+
+    fn write_chances(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\nThe chance that a decision states (`Decision::chance`, for unrelated strangers) against what is\n\
@@ -230,6 +272,10 @@ impl fmt::Display for OpenSetReport {
             }
             writeln!(f)?;
         }
+        Ok(())
+    }
+
+    fn write_meaning(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\n## What it means\n\n\
@@ -238,14 +284,7 @@ impl fmt::Display for OpenSetReport {
                several examples are enrolled, and pays in recognitions; with one or two classes it cannot know\n  \
                their kind, and a user's negatives are the remedy.\n\
              - Where one number per class is known better, it can be set and is kept (`set_class_threshold`)."
-        )?;
-        if !self.notes.is_empty() {
-            writeln!(f, "\n## Notes\n")?;
-            for note in &self.notes {
-                writeln!(f, "- {note}")?;
-            }
-        }
-        Ok(())
+        )
     }
 }
 
