@@ -21,6 +21,7 @@ mod error;
 mod event_course;
 mod frame_handler;
 mod gate;
+mod level;
 mod sound_finder;
 mod sounds;
 mod steady;

@@ -2,7 +2,7 @@
 
 use crate::arguments::{Argument, arguments};
 use crate::model::EMBEDDING_DIM;
-use crate::session::{CLASSES, EXAMPLES};
+use crate::sounds::{CLASSES, EXAMPLES};
 use core::fmt;
 use mtslvr_board::flash::{FlashError, HostFlash, PAGE};
 use mtslvr_board::say;

@@ -8,6 +8,7 @@ mod device;
 mod kept;
 mod model;
 mod session;
+mod sounds;
 
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
@@ -20,7 +21,7 @@ use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::model::{Aligned, Model};
-use session::SoundStorage;
+use sounds::SoundStorage;
 
 #[entry]
 fn main() -> ! {

@@ -3,20 +3,11 @@
 use crate::arguments::{Argument, arguments};
 use crate::device::{Device, Embedded, Purpose};
 use crate::kept::{Kept, KeptError};
-use crate::model::EMBEDDING_DIM;
+use crate::sounds::CLASSES;
 use core::fmt;
 use mtslvr_board::say;
-
-use mtslvr_runtime::fewshot::{ClassId, ClassifyError, Decision, HeadKind, Learner, Storage};
+use mtslvr_runtime::fewshot::{ClassId, ClassifyError, Decision, HeadKind, Learner};
 use mtslvr_runtime::model::Crc32;
-
-/// Most classes that can be enrolled.
-pub const CLASSES: usize = 8;
-/// Most examples that can be enrolled, of all classes together.
-pub const EXAMPLES: usize = 64;
-
-/// Room for the sounds that this device is taught.
-pub type SoundStorage = Storage<CLASSES, EXAMPLES, EMBEDDING_DIM>;
 
 /// The head that the command line asks for, or the default.
 pub fn head(line: &str) -> HeadKind {

@@ -4,6 +4,7 @@
 //! told by how far a frame is above the background, but by how much farther it is than the background's
 //! own frames usually are.
 
+use super::level::fourth_root;
 use super::steady::Steady;
 use crate::frontend::FrontendConfig;
 
@@ -173,20 +174,6 @@ impl<'b> Gate<'b> {
     pub(super) fn stands_out(&self) -> bool {
         self.open > 0 && self.open == self.hold
     }
-}
-
-/// Returns the sum over bands of the fourth powers of how far a frame is above the background.
-pub(super) fn level_above(frame: &[f32], background: &[f32]) -> f32 {
-    let mut above = 0.0;
-    for (background, value) in background.iter().zip(frame) {
-        let excess = (value - background).max(0.0);
-        above += excess * excess * (excess * excess);
-    }
-    above
-}
-
-pub(super) fn fourth_root(value: f32) -> f32 {
-    libm::sqrtf(libm::sqrtf(value))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! away are not alike from one block to the next. A tone is steady, too, but stands out in few bands, so
 //! that it is no noise.
 
-use super::gate::{fourth_root, level_above};
+use super::level::{fourth_root, level_above};
 
 /// Seconds of a block.
 const BLOCK: f32 = 0.25;

@@ -4,10 +4,7 @@
 //! takes constant memory, so a long recording costs time only; a file beyond these limits is far beyond
 //! any recording.
 
-use super::error::AudioError;
-
-/// Name of the variable that raises the limits.
-pub(super) const VARIABLE: &str = "MTSLVR_MAX_SAMPLES";
+use super::error::{AudioError, BUDGET_VARIABLE};
 
 /// Most that one file may decode to.
 ///
@@ -36,7 +33,7 @@ impl Budget {
     /// # Errors
     /// [`AudioError::Budget`] if the variable is not a whole number.
     pub fn from_environment() -> Result<Self, AudioError> {
-        let Some(text) = std::env::var_os(VARIABLE) else {
+        let Some(text) = std::env::var_os(BUDGET_VARIABLE) else {
             return Ok(Self::DEFAULT);
         };
         let text = text.to_string_lossy();

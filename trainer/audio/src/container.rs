@@ -148,3 +148,14 @@ pub(super) fn is_extension_of_sound(extension: &str) -> bool {
     let lower = extension.to_ascii_lowercase();
     EXTENSIONS.contains(&lower.as_str())
 }
+
+/// Shows the first bytes of a file: as text if they are text, otherwise in hexadecimal.
+pub fn describe_start(start: &[u8]) -> String {
+    let shown = &start[..start.len().min(8)];
+    if shown.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        format!("\"{}\"", String::from_utf8_lossy(shown))
+    } else {
+        let hex: Vec<_> = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("the bytes {}", hex.join(" "))
+    }
+}

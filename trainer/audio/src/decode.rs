@@ -27,17 +27,6 @@ pub fn load(path: &Path, sample_rate: u32) -> Result<Vec<f32>, AudioError> {
     Ok(samples)
 }
 
-/// Shows the first bytes of a file: as text if they are text, otherwise in hexadecimal.
-pub fn describe_start(start: &[u8]) -> String {
-    let shown = &start[..start.len().min(8)];
-    if shown.iter().all(|byte| (0x20..0x7f).contains(byte)) {
-        format!("\"{}\"", String::from_utf8_lossy(shown))
-    } else {
-        let hex: Vec<_> = shown.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("the bytes {}", hex.join(" "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::write_wav;

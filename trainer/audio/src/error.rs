@@ -8,6 +8,9 @@ pub(super) const READ: &str = match cfg!(feature = "containers") {
     false => "WAV, FLAC, MP3 or Ogg Vorbis",
 };
 
+/// Variable of the environment that raises the limits of decoding.
+pub(super) const BUDGET_VARIABLE: &str = "MTSLVR_MAX_SAMPLES";
+
 /// Explains why audio could not be read or written. Every message names the file, what was found, what was
 /// expected and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +107,7 @@ pub enum AudioError {
         loudest: usize,
     },
     /// The file decodes to more than the budget allows.
-    #[error("{path}: its {bytes} bytes decode to more than {limit} {what}; expected a recording of fewer; cut it into parts, or set {variable}=N in the environment to read up to N samples", path = path.display(), variable = crate::budget::VARIABLE)]
+    #[error("{path}: its {bytes} bytes decode to more than {limit} {what}; expected a recording of fewer; cut it into parts, or set {variable}=N in the environment to read up to N samples", path = path.display(), variable = BUDGET_VARIABLE)]
     TooLong {
         /// The file.
         path: PathBuf,
@@ -116,7 +119,7 @@ pub enum AudioError {
         what: &'static str,
     },
     /// The budget in the environment is not a number.
-    #[error("{variable} is \"{found}\"; expected a whole number of samples, such as 20000000000; correct it or unset it", variable = crate::budget::VARIABLE)]
+    #[error("{variable} is \"{found}\"; expected a whole number of samples, such as 20000000000; correct it or unset it", variable = BUDGET_VARIABLE)]
     Budget {
         /// Its value.
         found: String,

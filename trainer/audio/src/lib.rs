@@ -41,7 +41,8 @@ mod wav;
 
 pub use budget::Budget;
 pub use cache::DecodeCache;
-pub use decode::{describe_start, load};
+pub use container::describe_start;
+pub use decode::load;
 pub use embed::{EmbedError, embed};
 pub use error::AudioError;
 pub use labelled::{LabelledClip, LabelledSet};

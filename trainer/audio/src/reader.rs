@@ -2,8 +2,7 @@
 
 use super::budget::Budget;
 use super::compressed::StreamSource;
-use super::container::{Container, Kind};
-use super::decode::describe_start;
+use super::container::{Container, Kind, describe_start};
 use super::error::AudioError;
 use super::interleaved::Source;
 use super::mix::Mixer;

@@ -6,6 +6,7 @@ mod contender;
 mod open_set;
 mod report;
 mod shares;
+mod subject;
 mod tasks;
 #[cfg(feature = "train")]
 mod waveforms;

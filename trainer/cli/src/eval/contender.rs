@@ -1,29 +1,14 @@
 //! A model that is measured, beside controls of its own.
 
+use super::subject::Subject;
 use super::tasks::TaskChoice;
 use super::{Accuracy, waveforms};
 use crate::{progress, untrained};
 use anyhow::Result;
 use mtslvr_audio::DecodeCache;
-use mtslvr_evaluate::{
-    ClipEmbedder, Controls, Evaluation, LoadedSet, SetResult, Settings, evaluate_set,
-};
-use mtslvr_pack::{BackboneFile, Engine, ModelSource};
+use mtslvr_evaluate::{Controls, Evaluation, LoadedSet, SetResult, Settings, evaluate_set};
+use mtslvr_pack::{BackboneFile, ModelSource};
 use mtslvr_runtime::backbone::Backbone;
-
-/// A model that can be measured, with its controls.
-pub(super) struct Subject {
-    /// Its name in tables.
-    pub(super) name: String,
-    /// Engine that runs it.
-    pub(super) engine: Engine,
-    /// Rate at which it takes clips, Hz.
-    pub(super) sample_rate: u32,
-    /// Makes its embeddings.
-    pub(super) embedder: Box<dyn ClipEmbedder>,
-    /// Controls that answer the same tasks.
-    pub(super) controls: Controls,
-}
 
 /// A model that is measured.
 pub(super) struct Contender {

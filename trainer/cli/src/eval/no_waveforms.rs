@@ -1,7 +1,7 @@
 //! Stands in for models of waveforms in a program without training, which has no ONNX Runtime.
 
 use super::Accuracy;
-use super::contender::Subject;
+use super::subject::Subject;
 use anyhow::Result;
 use mtslvr_audio::DecodeCache;
 use mtslvr_pack::ModelSource;

@@ -1,7 +1,7 @@
 //! Models of waveforms, which are measured beside backbones.
 
 use super::Accuracy;
-use super::contender::Subject;
+use super::subject::Subject;
 use crate::recordings;
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::{DecodeCache, Samples};

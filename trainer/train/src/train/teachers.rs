@@ -4,18 +4,15 @@ use super::config::RunConfig;
 use super::observer::Observer;
 use super::targets::{Reduction, Targets};
 use super::teacher::ViewTeacher;
+use super::window_model::WAVEFORM_RATE;
 use super::window_teacher::{Lessons, WindowTeacher};
 use super::windows::{Cut, WindowRule};
 use crate::ssl::{Subject, Taught};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::Samples;
-use mtslvr_pack::engine::WaveformModel;
 use mtslvr_runtime::frontend::FrontendConfig;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-
-/// Sample rate that teachers of parts hear, Hz.
-pub(super) const WAVEFORM_RATE: u32 = WaveformModel::SAMPLE_RATE;
 
 /// Something to learn from.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
 //! Models that hear windows: public networks of waveforms, and backbones.
 
 use super::heard::hash_of;
-use super::teachers::WAVEFORM_RATE;
 use anyhow::{Context, Result, ensure};
 use mtslvr_pack::engine::{WaveformModel, waveform_output};
 use mtslvr_pack::{BackboneFile, ModelSource, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use std::ffi::OsString;
+
+/// Sample rate that teachers of parts hear, Hz.
+pub(super) const WAVEFORM_RATE: u32 = WaveformModel::SAMPLE_RATE;
 
 /// The file of a teacher, from which each thread opens a model of its own.
 #[derive(Debug)]
