@@ -18,7 +18,7 @@ type Heard = Vec<Notice<FlashFault>>;
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../../../models/edge-s/model.slvr"));
 
 /// Sizes for the backbone in [`MODEL`].
-const DIM: usize = 256;
+const DIM: usize = 352;
 const ARENA: usize = 32 * 1024;
 const LISTENER: usize = 12 * 1024;
 const SCRATCH: usize = store_scratch_len(CLASSES, EXAMPLES, DIM);

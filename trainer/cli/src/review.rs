@@ -3,7 +3,7 @@
 use super::backbone::BackboneChoice;
 use super::enrol;
 use super::examples::examples;
-use super::listen::keeper::{Kept, clips};
+use super::listen::keeper::{Kept, Kind, clips};
 use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Context, Result, ensure};
 use mtslvr_listen::profile::{ClassLabel, Profile};
@@ -114,7 +114,7 @@ fn described(kept: &Kept) -> String {
         threshold,
         ..
     } = kept;
-    let kind = if kept.kind == "event" {
+    let kind = if kept.kind == Kind::Event {
         format!("taken for {class}")
     } else {
         format!("nearly taken for {class}")

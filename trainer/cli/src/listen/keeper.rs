@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::write_wav;
+use mtslvr_runtime::clip;
+use mtslvr_runtime::fewshot::Limits;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,11 +19,20 @@ const LONGEST: f64 = 3.0;
 /// Seconds of the stream that are remembered.
 const MEMORY: f64 = 8.0;
 
+/// Why a sound was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// It was recognised.
+    Event,
+    /// Its score was just below the threshold.
+    NearMiss,
+}
+
 /// A sound that was kept, as the file beside its clip says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kept {
-    /// `event`, or `near-miss` for one below the threshold.
-    pub(crate) kind: String,
+    pub(crate) kind: Kind,
     pub(crate) class: String,
     /// Seconds from the beginning of the stream.
     pub(crate) start: f64,
@@ -81,7 +92,8 @@ impl Keeper {
         }
     }
 
-    /// Writes the clip of a sound and the file beside it, after making room for them.
+    /// Writes the clip of a sound and the file beside it, after making room for them. A near miss that
+    /// nothing could be learnt from, as it is too quiet or clipped, is left out.
     pub(super) fn keep(&mut self, kept: &Kept) -> Result<()> {
         let place = |seconds: f64| {
             let sample = (seconds * f64::from(self.rate)).max(0.0) as u64;
@@ -90,6 +102,11 @@ impl Keeper {
         let from = place(kept.start - BEFORE);
         let to = place(kept.end.min(kept.start + LONGEST) + AFTER);
         let samples = &self.samples[from..to.max(from)];
+        let levels = clip::levels(samples);
+        let unfit = Limits::default().check_levels(&levels, self.rate).is_err();
+        if kept.kind == Kind::NearMiss && unfit {
+            return Ok(());
+        }
         // 32 bits a sample, and the header.
         self.make_room(4 * samples.len() as u64 + 128)?;
         let millis = (1000.0 * kept.unix_time) as u64;

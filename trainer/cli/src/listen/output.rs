@@ -1,7 +1,7 @@
 //! Prints while listening: lines, lines of JSON, or lines above a panel.
 
 use super::exec::Hook;
-use super::keeper::{Keeper, Kept};
+use super::keeper::{Keeper, Kept, Kind};
 use super::labels::{Label, Labels};
 use super::verdict::{Closest, Known, Outcome, Verdict, verdict};
 use anyhow::{Error, Result};
@@ -303,7 +303,7 @@ impl<'r> Output<'r> {
         let best = near.kept.as_ref().is_none_or(|kept| score > kept.score);
         if best && !near.recognised && verdict.verdict == Outcome::BelowThreshold {
             let kept = Kept {
-                kind: "near-miss".to_owned(),
+                kind: Kind::NearMiss,
                 class: verdict.class.unwrap_or_default().to_owned(),
                 start: self.seconds(window.start),
                 end: self.seconds(window.end),
@@ -428,7 +428,7 @@ impl<'r> Output<'r> {
         let threshold = begun.threshold;
         if self.reactions.keeper.is_some() {
             let kept = Kept {
-                kind: "event".to_owned(),
+                kind: Kind::Event,
                 class: class.to_owned(),
                 start,
                 end,

@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(ort.space().frontend(), &frontend);
         assert_eq!(ort.space().parts(), space.parts());
         let sounds = calibration_clips(&frontend);
-        let mut embeddings = [vec![0.0; 256], vec![0.0; 256]];
+        let mut embeddings = [(); 2].map(|()| vec![0.0; space.dim()]);
         for sound in sounds.iter().take(4) {
             let mut patch = Vec::new();
             clip::patches(frontend, sound, |p| patch = p.to_vec()).unwrap();
