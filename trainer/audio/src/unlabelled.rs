@@ -1,5 +1,6 @@
 //! Finds recordings in folders of any shape, for training without labels.
 
+use crate::shown::ShowPath;
 use super::cache::DecodeCache;
 use super::error::AudioError;
 use super::loading::{Skipped, entries, is_recording, load_paths};
@@ -172,7 +173,7 @@ impl UnlabelledSet {
                 });
             }
             if !seen.insert(path.clone()) {
-                let found = format!("{} for the second time", path.display());
+                let found = format!("{} for the second time", path.shown());
                 return Err(row.error(found, "one line for each recording".into()));
             }
             self.keep(listed, found);

@@ -13,11 +13,13 @@ mod waveforms;
 #[path = "eval/no_waveforms.rs"]
 mod waveforms;
 
+use mtslvr_audio::ShowPath;
 use super::backbone::{EngineChoice, FrontendChoice};
 use super::cache::CacheChoice;
 use super::examples::examples;
 use super::sets;
 use anyhow::{Context, Result};
+use mtslvr_audio::atomic_file::write_bytes;
 use clap::Subcommand;
 use contender::Contender;
 use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings};
@@ -26,7 +28,6 @@ use serde::Serialize;
 use shares::SharesChoice;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::Write;
 use std::path::PathBuf;
 use tasks::{SetChoice, TaskChoice};
 
@@ -199,16 +200,15 @@ impl Accuracy {
         let json = serde_json::to_string_pretty(figures)?;
         match &self.json {
             Some(path) if path.as_os_str() == "-" => {
-                eprint!("{figures}");
-                // A reader that closes the pipe early has had what it wanted.
-                let _ = writeln!(std::io::stdout(), "{json}");
+                err!("{figures}");
+                outln!("{json}");
             }
             Some(path) => {
-                std::fs::write(path, json + "\n")
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                print!("{figures}");
+                write_bytes(path, (json + "\n").as_bytes())
+                    .with_context(|| format!("cannot write {}", path.shown()))?;
+                out!("{figures}");
             }
-            None => print!("{figures}"),
+            None => out!("{figures}"),
         }
         Ok(())
     }

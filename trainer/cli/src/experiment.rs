@@ -1,5 +1,6 @@
 //! `mtslvr experiment`: trains variants from several seeds under equal compute, and compares them.
 
+use mtslvr_audio::ShowPath;
 use super::cache::CacheChoice;
 use super::command_line::CommandLine;
 use super::examples::examples;
@@ -78,7 +79,7 @@ impl Args {
         let cells = plan.cells(&self.out)?;
         if self.list {
             for cell in &cells {
-                println!("{}", line(cell));
+                outln!("{}", line(cell));
             }
             return Ok(());
         }
@@ -89,7 +90,7 @@ impl Args {
             heard: self.cache.heard(&self.out),
             out: self.out.clone(),
         };
-        let summary = run(&request, interrupt::on_ctrl_c()?, &mut Lines::default())?;
+        let summary = run(&request, interrupt::on_ctrl_c(), &mut Lines::default())?;
         self.print(&summary)
     }
 
@@ -98,7 +99,7 @@ impl Args {
         let sets = LabelledSet::open_all(&self.data)?;
         let cache = self.cache.open()?;
         let training = if self.pretrain.is_empty() {
-            eprintln!("No --pretrain: training on synthetic sounds alone.");
+            errln!("No --pretrain: training on synthetic sounds alone.");
             Recordings::default()
         } else {
             recordings::load(&self.pretrain, self.no_gpl, sample_rate, &cache)?
@@ -112,16 +113,16 @@ impl Args {
 
     fn print(&self, summary: &Summary) -> Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(summary)?);
+            outln!("{}", serde_json::to_string_pretty(summary)?);
             return Ok(());
         }
         let table = self.out.join("table.md");
         let text = std::fs::read_to_string(&table)
-            .with_context(|| format!("cannot read {}", table.display()))?;
-        print!("{text}");
-        println!("\nThis is {}.", table.display());
+            .with_context(|| format!("cannot read {}", table.shown()))?;
+        out!("{text}");
+        outln!("\nThis is {}.", table.shown());
         if summary.finished < summary.cells {
-            println!(
+            outln!(
                 "Stopped after {} of {} runs. Continue with:\n{}",
                 summary.finished,
                 summary.cells,
@@ -165,7 +166,7 @@ impl Observer for Lines {
     fn note(&mut self, remark: &str) {
         match &mut self.bar {
             Some(bar) => bar.note(remark),
-            None => eprintln!("{remark}"),
+            None => errln!("{remark}"),
         }
     }
 }
@@ -173,7 +174,7 @@ impl Observer for Lines {
 impl Progress for Lines {
     fn cell(&mut self, index: usize, count: usize, label: &str, seed: u64) {
         self.bar = None;
-        eprintln!("[{index}/{count}] {label}, seed {seed}");
+        errln!("[{index}/{count}] {label}, seed {seed}");
     }
 
     fn measuring(&mut self, set: &str) {

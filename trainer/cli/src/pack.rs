@@ -1,5 +1,6 @@
 //! `mtslvr pack`: packs an ONNX model, of this program or another, into a `.slvr`.
 
+use mtslvr_audio::ShowPath;
 use super::backbone::FrontendChoice;
 use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
@@ -84,7 +85,7 @@ impl Args {
         let verification = compare(&bytes, frontend, &graph, &packed, &audio.clips)
             .with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
-            .with_context(|| format!("cannot write {}", self.out.display()))?;
+            .with_context(|| format!("cannot write {}", self.out.shown()))?;
         let warning = self.warning(&verification);
         self.print(packed.len(), verification, warning)
     }
@@ -94,7 +95,7 @@ impl Args {
         PackOptions {
             name: self.name.clone().unwrap_or_else(|| name_of(&self.onnx)),
             provenance: provenance
-                .unwrap_or_else(|| format!("packed from {}", self.onnx.display())),
+                .unwrap_or_else(|| format!("packed from {}", self.onnx.shown())),
             fold: self.fold,
             range: RangeRule::default(),
             cohort: self.cohort.centres(),
@@ -126,7 +127,7 @@ impl Args {
         warning: Option<String>,
     ) -> Result<()> {
         if let Some(warning) = &warning {
-            eprintln!("{warning}");
+            errln!("{warning}");
         }
         if self.json {
             let outcome = Outcome {
@@ -135,11 +136,11 @@ impl Args {
                 verification,
                 warning,
             };
-            println!("{}", serde_json::to_string_pretty(&outcome)?);
+            outln!("{}", serde_json::to_string_pretty(&outcome)?);
             return Ok(());
         }
-        print!("{verification}");
-        println!("{}: {bytes} bytes", self.out.display());
+        out!("{verification}");
+        outln!("{}: {bytes} bytes", self.out.shown());
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! `mtslvr synth`: makes a labelled set of synthetic sounds.
 
+use mtslvr_audio::ShowPath;
 use super::examples::examples;
 use anyhow::ensure;
 use mtslvr_audio::synth::write_dataset;
@@ -46,12 +47,12 @@ impl Args {
         ensure!(
             !in_use,
             "{}: the folder is not empty; expected a new or an empty one; name another folder",
-            dir.display()
+            dir.shown()
         );
         write_dataset(&dir, classes, clips, seconds, seed)?;
-        println!(
+        outln!(
             "{}: {classes} classes of {clips} clips, {seconds} s each (seed {seed})",
-            dir.display()
+            dir.shown()
         );
         Ok(())
     }

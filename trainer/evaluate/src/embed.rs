@@ -10,6 +10,7 @@ mod output;
 pub use journal::{Journal, JournalError, Origin, Stamp};
 pub use output::{Value, names_path, write_csv, write_npy};
 
+use mtslvr_audio::ShowPath;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_audio::{self as audio, AudioError, EmbedError, Reader, UnlabelledClip, UnlabelledSet};
 use mtslvr_runtime::backbone::Backbone;
@@ -188,6 +189,6 @@ fn embed_one<B: Backbone>(
         Ok((embedding, _)) => Ok(Ok((stamp, embedding))),
         Err(EmbedError::Audio(error)) => Ok(Err(error)),
         Err(error) => Err(anyhow!("{error}"))
-            .with_context(|| format!("{} cannot be embedded", path.display())),
+            .with_context(|| format!("{} cannot be embedded", path.shown())),
     }
 }

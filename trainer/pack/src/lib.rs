@@ -28,6 +28,7 @@ mod pack;
 mod quantise;
 mod shipped;
 mod statistics;
+mod work;
 #[cfg(all(feature = "onnx", feature = "ort"))]
 pub mod verify;
 
@@ -42,3 +43,4 @@ pub use pack::{CalibrationAudio, Kind, PackError, PackOptions, pack, spread_patc
 pub use quantise::{Labels, quantise};
 pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};
 pub use statistics::{EmbeddingStatistics, StatisticsError};
+pub use work::{WORK_VARIABLE, WorkError, WorkLimit};

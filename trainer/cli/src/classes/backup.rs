@@ -1,5 +1,6 @@
 //! The profile as a snapshot in a file: for a backup, another computer, or a device.
 
+use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
@@ -54,13 +55,13 @@ impl Export {
         ensure!(
             self.force || !self.file.exists(),
             "{}: exists already; give another name, or --force to replace it",
-            self.file.display()
+            self.file.shown()
         );
         snapshot.write(&self.file)?;
         let header = snapshot.header();
-        println!(
+        outln!(
             "{}: {} classes with {} examples, for the backbone {}",
-            self.file.display(),
+            self.file.shown(),
             header.classes,
             header.examples,
             header.backbone
@@ -82,9 +83,9 @@ impl Import {
         let locked = profile.lock()?;
         self.check_losses(&profile)?;
         locked.write_snapshot(&snapshot)?;
-        println!(
+        outln!(
             "{}: {} classes with {} examples",
-            profile.path().display(),
+            profile.path().shown(),
             header.classes,
             header.examples
         );
@@ -102,7 +103,7 @@ impl Import {
             classes == 0 || self.force,
             "{}: holds {classes} classes, which would be lost; back it up with `mtslvr classes export \
              FILE`, then give --force",
-            profile.path().display()
+            profile.path().shown()
         );
         Ok(())
     }

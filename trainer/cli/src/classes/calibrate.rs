@@ -1,5 +1,6 @@
 //! `mtslvr classes calibrate`: thresholds from a recording of the place.
 
+use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
@@ -178,7 +179,7 @@ impl Calibrate {
             classes,
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&result)?);
+            outln!("{}", serde_json::to_string_pretty(&result)?);
         } else {
             self.print(&result);
         }
@@ -214,14 +215,14 @@ impl Calibrate {
         ensure!(
             hours * 3600.0 >= 10.0,
             "{}: lasts {:.1} s, and at least 10 s are needed; minutes are better, an hour is best",
-            self.recording.display(),
+            self.recording.shown(),
             3600.0 * hours
         );
         Ok((heard, hours))
     }
 
     fn print(&self, result: &Calibrated) {
-        println!(
+        outln!(
             "{} sounds stood out in {:.1} minutes.",
             result.sounds,
             60.0 * result.hours
@@ -245,13 +246,13 @@ impl Calibrate {
                     )
                 }
             };
-            println!(
+            outln!(
                 "{}: threshold {:.2} (before {:.2}): {heard}{alarms}{misses}",
                 class.class, class.threshold, class.before
             );
         }
         if self.dry_run {
-            println!("Nothing was set.");
+            outln!("Nothing was set.");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `mtslvr classes reembed`: takes a profile to another backbone.
 
+use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
@@ -67,16 +68,16 @@ impl Reembed {
         backbone.note().write(&locked)?;
         new.write(&locked, &log)?;
         let support = new.learner.support();
-        println!(
+        outln!(
             "{}: {} examples of {} classes embedded again under {}; {} dropped",
-            profile.path().display(),
+            profile.path().shown(),
             support.example_count(),
             support.class_count(),
             backbone.name,
             new.missing.len()
         );
         if has_threshold(support) {
-            println!("The thresholds are the same: try them, because similarities have changed.");
+            outln!("The thresholds are the same: try them, because similarities have changed.");
         }
         Ok(())
     }
@@ -88,7 +89,7 @@ impl Reembed {
             return Ok(());
         }
         for missing in &new.missing {
-            eprintln!(
+            errln!(
                 "{}, example {}: {}",
                 missing.class, missing.number, missing.why
             );
@@ -100,7 +101,7 @@ impl Reembed {
         };
         bail!(
             "{}: {} of {examples} examples cannot be embedded again, and nothing was changed; {hint}",
-            profile.path().display(),
+            profile.path().shown(),
             new.missing.len(),
         )
     }
@@ -156,7 +157,7 @@ impl Reembedded<'_> {
         clip: &SourceClip,
         backbone: &mut BackboneInUse,
     ) -> Result<ClassId> {
-        let path = clip.path.display();
+        let path = clip.path.shown();
         let samples = audio::load(&clip.path, backbone.sample_rate())?;
         let take;
         let part = match clip.cut {
@@ -201,7 +202,7 @@ fn source<'l>(log: &'l ClipLog, example: &[i8]) -> Result<&'l SourceClip, String
     let clip = log
         .get(example)
         .ok_or("its clip is not known: it came from a microphone, a pipe or an import")?;
-    let path = clip.path.display();
+    let path = clip.path.shown();
     match clip.state() {
         ClipState::Kept => Ok(clip),
         ClipState::Changed => Err(format!("{path} has changed since it was enrolled")),

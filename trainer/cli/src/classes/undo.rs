@@ -1,5 +1,6 @@
 //! `mtslvr classes undo`: takes back the last change of a profile.
 
+use mtslvr_audio::ShowPath;
 use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
 use super::existing;
@@ -29,13 +30,13 @@ impl Undo {
         let before = locked.undo()?.with_context(|| {
             format!(
                 "{}: there is no change to take back",
-                profile.path().display()
+                profile.path().shown()
             )
         })?;
         let header = before.header();
-        println!(
+        outln!(
             "{}: {} classes with {} examples again; another undo takes this one back",
-            profile.path().display(),
+            profile.path().shown(),
             header.classes,
             header.examples
         );

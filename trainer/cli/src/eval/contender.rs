@@ -71,7 +71,7 @@ impl Contender {
                 result.left_out.join(", ")
             ));
         }
-        eprintln!(
+        errln!(
             "{}, {}: {:.1} ± {:.1}",
             result.name, self.subject.name, result.accuracy, result.ci95
         );

@@ -4,8 +4,13 @@ use super::checkpoint;
 use super::config::RunConfig;
 use super::tensorboard;
 use crate::net::Weights;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+
+/// A run folder that only this process writes into, until this is dropped or the process ends.
+#[derive(Debug)]
+pub struct FolderLock(#[expect(dead_code, reason = "held for its lock")] Option<File>);
 
 /// The files of a run.
 #[derive(Clone, Debug)]
@@ -24,6 +29,30 @@ impl RunFolder {
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Makes the folder, and keeps other processes from writing into it until the result is dropped.
+    ///
+    /// # Errors
+    /// If it cannot be made, or another process has it.
+    pub fn lock(&self) -> Result<FolderLock> {
+        let root = &self.root;
+        std::fs::create_dir_all(root)
+            .with_context(|| format!("cannot make the folder {}", root.display()))?;
+        // Elsewhere than on Unix a folder cannot be opened as a file.
+        if cfg!(not(unix)) {
+            return Ok(FolderLock(None));
+        }
+        let folder =
+            File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => bail!(
+                "{}: another `mtslvr` writes into this run folder; wait for it, or name another folder with --out",
+                root.display()
+            ),
+            // A file system without locks.
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(FolderLock(Some(folder))),
+        }
     }
 
     /// The configuration, every value filled in.
