@@ -58,7 +58,7 @@ impl DecodeCache {
         let Some((entry, key)) = self.entry(path, sample_rate) else {
             return decode();
         };
-        if let Some(samples) = fs::read(&entry).ok().and_then(|b| parse(&b, &key)) {
+        if let Some(samples) = fs::read(&entry).ok().and_then(|b| cached_samples(&b, &key)) {
             return Ok(samples);
         }
         let samples = decode()?;
@@ -124,8 +124,8 @@ fn serialise(samples: &Samples, key: &str) -> Vec<u8> {
     bytes
 }
 
-/// Returns the samples if the bytes are whole and belong to `key`.
-pub(crate) fn parse(bytes: &[u8], key: &str) -> Option<Samples> {
+/// Returns the samples of a cached recording's bytes if they are whole and belong to `key`.
+pub fn cached_samples(bytes: &[u8], key: &str) -> Option<Samples> {
     let (bytes, stated) = bytes.split_last_chunk()?;
     if Crc32::new().update(bytes).finish() != u32::from_le_bytes(*stated) {
         return None;
@@ -174,7 +174,7 @@ mod tests {
         let mut flipped = serialise(&other, &key);
         for at in 0..flipped.len() {
             flipped[at] ^= 4;
-            assert!(parse(&flipped, &key).is_none(), "{at}");
+            assert!(cached_samples(&flipped, &key).is_none(), "{at}");
             flipped[at] ^= 4;
         }
         fs::write(&entry, serialise(&other, "another recording")).unwrap();

@@ -3,6 +3,7 @@
 mod report;
 
 use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::write_bytes;
 use super::cache::CacheChoice;
 use super::cohort::CohortChoice;
 use super::command_line::CommandLine;
@@ -150,6 +151,9 @@ impl Args {
         // Another run may have begun before the lock was taken.
         self.output.check(&folder)?;
         let request = self.request(&folder)?;
+        let continuing = folder.continuing();
+        write_bytes(&continuing, format!("{}\n", self.resuming()).as_bytes())
+            .with_context(|| format!("cannot write {}", continuing.shown()))?;
         let stop = interrupt::on_ctrl_c();
         let mut bar = TrainingBar::new();
         let trained = train(&request, stop, &mut bar)?;

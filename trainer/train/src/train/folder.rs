@@ -70,6 +70,11 @@ impl RunFolder {
         self.root.join("checkpoint.safetensors")
     }
 
+    /// The command line that continues the run.
+    pub fn continuing(&self) -> PathBuf {
+        self.root.join("continue.txt")
+    }
+
     /// The weights that the run started from, if not from random ones.
     pub fn start(&self) -> PathBuf {
         self.root.join("start.safetensors")
@@ -97,9 +102,12 @@ impl RunFolder {
     pub fn load(&self) -> Result<(RunConfig, Weights)> {
         let config = RunConfig::read(&self.config(), &[])?;
         if !self.weights().exists() {
+            let command = std::fs::read_to_string(self.continuing())
+                .unwrap_or_else(|_| "mtslvr train --resume".to_owned());
             bail!(
-                "{} holds no weights.safetensors: the run has not ended; continue it with `mtslvr train --resume --out {0}` and the --data that it began with",
-                self.root.display()
+                "{} holds no weights.safetensors: the run has not ended; continue it with\n{}",
+                self.root.display(),
+                command.trim_end()
             );
         }
         Ok((config, checkpoint::load_weights(&self.weights())?))
