@@ -31,17 +31,41 @@ const TARGETS: [Target; 11] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
     target("flash_load", "flash", &["tests/fuzz/seeds/flash_load"]),
-    target("wav_read", "WAV of the firmware", &["tests/fuzz/seeds/wav_read"]),
-    target("journal_open", "journal", &["tests/fuzz/seeds/journal_open"]),
-    target("cache_read", "decode cache", &["tests/fuzz/seeds/cache_read"]),
-    target("manifest_read", "manifest", &["tests/fuzz/seeds/manifest_read"]),
+    target(
+        "wav_read",
+        "WAV of the firmware",
+        &["tests/fuzz/seeds/wav_read"],
+    ),
+    target(
+        "journal_open",
+        "journal",
+        &["tests/fuzz/seeds/journal_open"],
+    ),
+    target(
+        "cache_read",
+        "decode cache",
+        &["tests/fuzz/seeds/cache_read"],
+    ),
+    target(
+        "manifest_read",
+        "manifest",
+        &["tests/fuzz/seeds/manifest_read"],
+    ),
     Target {
         slow: true,
-        ..target("audio_read", "audio reader", &["trainer/audio/src/fixtures"])
+        ..target(
+            "audio_read",
+            "audio reader",
+            &["trainer/audio/src/fixtures"],
+        )
     },
     Target {
         slow: true,
-        ..target("onnx_read", "ONNX import", &["trainer/pack/src/onnx/fixtures"])
+        ..target(
+            "onnx_read",
+            "ONNX import",
+            &["trainer/pack/src/onnx/fixtures"],
+        )
     },
     Target {
         train: true,
@@ -49,7 +73,11 @@ const TARGETS: [Target; 11] = [
     },
     Target {
         train: true,
-        ..target("checkpoint_read", "checkpoint", &["tests/fuzz/seeds/checkpoint_read"])
+        ..target(
+            "checkpoint_read",
+            "checkpoint",
+            &["tests/fuzz/seeds/checkpoint_read"],
+        )
     },
 ];
 
@@ -135,7 +163,10 @@ pub fn fuzz(names: &[String], train: bool, runs: Runs) -> Result<String> {
             let count = if target.slow { runs.slow } else { runs.bytes };
             let outcome = run(target, &folder, count)?;
             eprintln!("{}: {} executions", target.name, outcome.executions);
-            outcomes.lock().expect("no panic while locked").push(outcome);
+            outcomes
+                .lock()
+                .expect("no panic while locked")
+                .push(outcome);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -234,7 +265,8 @@ pub fn write(table: &str) -> Result<()> {
 
 /// Makes a table in Markdown.
 fn table(outcomes: Vec<Outcome>) -> String {
-    let mut text = "| parser | executions | seconds | findings |\n|---|---:|---:|---:|\n".to_owned();
+    let mut text =
+        "| parser | executions | seconds | findings |\n|---|---:|---:|---:|\n".to_owned();
     for parser in TARGETS.map(|target| target.parser) {
         for outcome in outcomes.iter().filter(|outcome| outcome.parser == parser) {
             // Writing to a String cannot fail. A finding is an error, and no table.

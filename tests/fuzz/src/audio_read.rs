@@ -23,6 +23,9 @@ pub fn audio_read(bytes: &[u8]) {
         assert!(piece.iter().all(|sample| sample.is_finite()));
         count += piece.len() as u64;
         // A low rate gives up to 16 samples for each that is decoded.
-        assert!(count <= 16 * (BUDGET.decoded + 65_536), "the budget was not kept");
+        assert!(
+            count <= 16 * (BUDGET.decoded + 65_536),
+            "the budget was not kept"
+        );
     }
 }

@@ -32,6 +32,9 @@ pub fn cache_seed() -> Vec<u8> {
     bytes.extend([1_i16, -2, 3].map(i16::to_le_bytes).concat());
     let sum = Crc32::new().update(&bytes).finish();
     bytes.extend(sum.to_le_bytes());
-    assert!(cached_samples(&bytes, KEY).is_some(), "the format has changed");
+    assert!(
+        cached_samples(&bytes, KEY).is_some(),
+        "the format has changed"
+    );
     bytes
 }

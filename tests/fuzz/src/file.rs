@@ -10,7 +10,11 @@ static FOLDER: OnceLock<PathBuf> = OnceLock::new();
 pub fn folder() -> &'static PathBuf {
     FOLDER.get_or_init(|| {
         let memory = PathBuf::from("/dev/shm");
-        let root = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let root = if memory.is_dir() {
+            memory
+        } else {
+            std::env::temp_dir()
+        };
         let folder = root.join(format!("mtslvr-fuzz-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for the inputs");
         folder

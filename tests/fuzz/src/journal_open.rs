@@ -28,7 +28,13 @@ fn open(bytes: &[u8]) {
     let Ok(mut journal) = Journal::open(&path, &origin()) else {
         return;
     };
-    let (name, stamp) = (Path::new("new"), Stamp { size: 5, modified: 6 });
+    let (name, stamp) = (
+        Path::new("new"),
+        Stamp {
+            size: 5,
+            content: [6; 16],
+        },
+    );
     let appended = journal.append(name, stamp, &[1.0, 2.0, 3.0]);
     appended.expect("there is room");
     drop(journal);
@@ -44,7 +50,7 @@ pub fn journal_seed() -> Vec<u8> {
     let path = written("seed", b"");
     let mut journal = Journal::open(&path, &origin()).expect("an empty file is a new journal");
     for (name, size) in [("a.wav", 10), ("b/c.flac", 11)] {
-        let stamp = Stamp { size, modified: -7 };
+        let stamp = Stamp { size, content: [7; 16] };
         let appended = journal.append(Path::new(name), stamp, &[0.5, -1.0, f32::MIN]);
         appended.expect("there is room");
     }

@@ -1,8 +1,8 @@
 //! The targets' bodies on their seeds and on damaged copies, without a fuzzer.
 
 use mtslvr_fuzz::{
-    audio_read, cache_read, cache_seed, flash_image, flash_load, journal_open, journal_seed, manifest_read,
-    model_open, onnx_read, snapshot_import, wav_read,
+    audio_read, cache_read, cache_seed, flash_image, flash_load, journal_open, journal_seed,
+    manifest_read, model_open, onnx_read, snapshot_import, wav_read,
 };
 
 /// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.

@@ -236,7 +236,9 @@ fn clear_once(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(UNFINISHED_PREFIX.as_bytes())
+        if name
+            .as_encoded_bytes()
+            .starts_with(UNFINISHED_PREFIX.as_bytes())
             && entry.file_type().is_ok_and(|kind| kind.is_file())
             && let Ok(file) = File::open(entry.path())
             && file.try_lock().is_ok()
@@ -346,7 +348,9 @@ mod tests {
         assert_eq!(mode("new"), mode("plain"));
 
         symlink("nothing", at("dangling")).unwrap();
-        let pipe = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
         assert!(pipe.unwrap().success());
         for name in ["dangling", "pipe", "."] {
             let error = write_bytes(&at(name), b"").unwrap_err();

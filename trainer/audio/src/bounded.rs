@@ -19,10 +19,14 @@ pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     // A file may grow while it is read.
-    let read = File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let read = File::open(path)?
+        .take(most.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if read as u64 > most {
         let len = found.len().max(read as u64);
-        return Err(refused(format!("it has {len} bytes, and at most {most} are read")));
+        return Err(refused(format!(
+            "it has {len} bytes, and at most {most} are read"
+        )));
     }
     Ok(bytes)
 }

@@ -13,7 +13,7 @@ use mtslvr_runtime::model::Crc32;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -73,32 +73,38 @@ impl DecodeCache {
     /// recording cannot be read.
     fn entry(&self, path: &Path, sample_rate: u32) -> Option<(PathBuf, String)> {
         let folder = self.folder.as_ref()?;
-        let hash = hash_of(path)?;
+        let hash = hexadecimal(&file_hash(path).ok()?.1);
         let version = env!("CARGO_PKG_VERSION");
         let name = format!("{}-{sample_rate}.i16", &hash[..32]);
-        Some((
-            folder.join(name),
-            format!("{hash} {sample_rate} {version}"),
-        ))
+        Some((folder.join(name), format!("{hash} {sample_rate} {version}")))
     }
 }
 
-/// Returns the SHA-256 of a file's bytes, in hexadecimal digits.
-fn hash_of(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
+/// Returns the number of a file's bytes and their SHA-256.
+///
+/// # Errors
+/// [`io::Error`] if it cannot be read.
+pub fn file_hash(path: &Path) -> io::Result<(u64, [u8; 32])> {
+    let mut file = File::open(path)?;
     let (mut hash, mut bytes) = (Sha256::new(), vec![0; 1 << 16]);
+    let mut size = 0;
     loop {
-        match file.read(&mut bytes).ok()? {
-            0 => break,
-            read => hash.update(&bytes[..read]),
+        match file.read(&mut bytes)? {
+            0 => return Ok((size, hash.finalize().into())),
+            read => {
+                hash.update(&bytes[..read]);
+                size += read as u64;
+            }
         }
     }
-    let digits = hash.finalize().iter().fold(String::new(), |mut text, byte| {
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
-    });
-    Some(digits)
+    })
 }
 
 /// Returns size and time of change of a file.

@@ -43,7 +43,7 @@ mod wav;
 
 pub use bounded::read_bounded;
 pub use budget::Budget;
-pub use cache::{DecodeCache, cached_samples};
+pub use cache::{DecodeCache, cached_samples, file_hash};
 pub use decode::{describe_start, load};
 pub use embed::{EmbedError, embed};
 pub use error::AudioError;

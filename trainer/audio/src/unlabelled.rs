@@ -1,12 +1,12 @@
 //! Finds recordings in folders of any shape, for training without labels.
 
-use crate::shown::ShowPath;
 use super::cache::DecodeCache;
 use super::error::AudioError;
 use super::loading::{Skipped, entries, is_recording, load_paths};
 use super::manifest::{Row, Rows};
 use super::recordings::Recordings;
 use super::unlabelled_clip::{Manifest, UnlabelledClip};
+use crate::shown::ShowPath;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 

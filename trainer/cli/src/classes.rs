@@ -9,10 +9,10 @@ mod table;
 mod test;
 mod undo;
 
-use mtslvr_audio::ShowPath;
 use super::examples::examples;
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, Profile, Snapshot};
 use mtslvr_runtime::fewshot::{Class, Learner, Role};
 

@@ -5,13 +5,13 @@ mod page;
 mod sounds;
 mod tested;
 
-use mtslvr_audio::ShowPath;
 use super::examples::examples;
 use super::interrupt;
 use super::training_bar::TrainingBar;
 use advice::Standing;
 use anyhow::{Result, ensure};
 use mtslvr_audio::DecodeCache;
+use mtslvr_audio::ShowPath;
 use mtslvr_evaluate::report::bytes;
 use mtslvr_pack::inspect::Inspection;
 use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES, Engine, ModelSource, SHIPPED};
@@ -162,7 +162,8 @@ impl Args {
         let config = RunConfig::from_toml(&preset.to_toml()?, &settings)?;
         outln!(
             "1. Training. A backbone of preset {PRESET} trains for {:.0} s on {}, without labels.",
-            self.seconds, sounds.training_source
+            self.seconds,
+            sounds.training_source
         );
         let request = TrainRequest {
             config,

@@ -1,11 +1,11 @@
 //! `mtslvr embed`: writes the embeddings of a folder of recordings as a table.
 
-use mtslvr_audio::ShowPath;
 use super::backbone::{BackboneChoice, FrontendChoice};
 use super::command_line::CommandLine;
 use super::examples::examples;
 use super::{interrupt, progress};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_evaluate::FeatureChoice;
 use mtslvr_evaluate::embed::{
     Journal, Origin, Outcome, Recordings, Value, names_path, write_csv, write_npy,

@@ -2,13 +2,13 @@
 
 mod microphone;
 
-use mtslvr_audio::ShowPath;
 use super::backbone::BackboneChoice;
 use super::examples::examples;
 use super::profile::{BackboneInUse, ProfileChoice};
 use super::progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_audio as audio;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,

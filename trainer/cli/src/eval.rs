@@ -13,15 +13,15 @@ mod waveforms;
 #[path = "eval/no_waveforms.rs"]
 mod waveforms;
 
-use mtslvr_audio::ShowPath;
 use super::backbone::{EngineChoice, FrontendChoice};
 use super::cache::CacheChoice;
 use super::examples::examples;
 use super::sets;
 use anyhow::{Context, Result};
-use mtslvr_audio::atomic_file::write_bytes;
 use clap::Subcommand;
 use contender::Contender;
+use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings};
 use mtslvr_pack::{ModelSource, model_kinds};
 use serde::Serialize;

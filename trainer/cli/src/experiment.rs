@@ -1,15 +1,15 @@
 //! `mtslvr experiment`: trains variants from several seeds under equal compute, and compares them.
 
-use mtslvr_audio::ShowPath;
 use super::cache::CacheChoice;
 use super::command_line::CommandLine;
 use super::examples::examples;
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::{LabelledSet, Recordings};
 use mtslvr_train::experiment::{Audio, Cell, Plan, Progress, Request, Summary, run};
-use mtslvr_train::train::{MetricsRow, Observer};
+use mtslvr_train::train::{MetricsRow, Observer, RunFolder};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,6 +83,7 @@ impl Args {
             }
             return Ok(());
         }
+        let _lock = RunFolder::new(&self.out).lock()?;
         let audio = self.audio(cells[0].config.frontend.sample_rate)?;
         let request = Request {
             plan,

@@ -1,11 +1,11 @@
 //! `mtslvr export`: turns a finished run into ONNX and `.slvr`, checked in every engine.
 
-use mtslvr_audio::ShowPath;
 use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
 use super::cohort::CohortChoice;
 use super::examples::examples;
 use anyhow::Result;
+use mtslvr_audio::ShowPath;
 use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::train::Start;
 use std::path::{Path, PathBuf};

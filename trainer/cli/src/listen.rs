@@ -7,7 +7,6 @@ mod labels;
 mod output;
 mod verdict;
 
-use mtslvr_audio::ShowPath;
 use super::backbone::BackboneChoice;
 use super::examples::examples;
 use super::interrupt;
@@ -17,6 +16,7 @@ use exec::Hook;
 use follower::ProfileFollower;
 use keeper::Keeper;
 use labels::Labels;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard, PcmShape};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};

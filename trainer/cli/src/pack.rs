@@ -1,6 +1,5 @@
 //! `mtslvr pack`: packs an ONNX model, of this program or another, into a `.slvr`.
 
-use mtslvr_audio::ShowPath;
 use super::backbone::FrontendChoice;
 use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
@@ -8,6 +7,7 @@ use super::cohort::CohortChoice;
 use super::examples::examples;
 use super::export::name_of;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FrontendDescription, OnnxMetadata};
@@ -94,8 +94,7 @@ impl Args {
         let provenance = graph.provenance.clone();
         PackOptions {
             name: self.name.clone().unwrap_or_else(|| name_of(&self.onnx)),
-            provenance: provenance
-                .unwrap_or_else(|| format!("packed from {}", self.onnx.shown())),
+            provenance: provenance.unwrap_or_else(|| format!("packed from {}", self.onnx.shown())),
             fold: self.fold,
             range: RangeRule::default(),
             cohort: self.cohort.centres(),

@@ -1,12 +1,12 @@
 //! `mtslvr review`: asks about kept sounds, and learns from the answers.
 
-use mtslvr_audio::ShowPath;
 use super::backbone::BackboneChoice;
 use super::enrol;
 use super::examples::examples;
 use super::listen::keeper::{Kept, clips};
 use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, Profile};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};

@@ -91,7 +91,11 @@ mod tests {
     #[test]
     fn names_steer_nothing_and_a_full_disk_is_an_error() {
         let mut out = Vec::new();
-        write(&mut out, format_args!("{}\t{:>3}\n", "a\u{1b}[2J\u{202e}", "b")).unwrap();
+        write(
+            &mut out,
+            format_args!("{}\t{:>3}\n", "a\u{1b}[2J\u{202e}", "b"),
+        )
+        .unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "a\\u001b[2J\\u202e\t  b\n");
         let mut full = &mut [0_u8; 2][..];
         write(&mut full, format_args!("abc")).unwrap_err();

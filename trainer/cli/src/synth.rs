@@ -1,8 +1,8 @@
 //! `mtslvr synth`: makes a labelled set of synthetic sounds.
 
-use mtslvr_audio::ShowPath;
 use super::examples::examples;
 use anyhow::ensure;
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::synth::write_dataset;
 use std::path::PathBuf;
 

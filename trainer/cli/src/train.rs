@@ -2,8 +2,6 @@
 
 mod report;
 
-use mtslvr_audio::ShowPath;
-use mtslvr_audio::atomic_file::write_bytes;
 use super::cache::CacheChoice;
 use super::cohort::CohortChoice;
 use super::command_line::CommandLine;
@@ -13,6 +11,8 @@ use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::Recordings;
+use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::SHIPPED;
 use mtslvr_train::export::{ExportRequest, calibration_audio, export_run};
 use mtslvr_train::net::Weights;

@@ -28,9 +28,9 @@ mod pack;
 mod quantise;
 mod shipped;
 mod statistics;
-mod work;
 #[cfg(all(feature = "onnx", feature = "ort"))]
 pub mod verify;
+mod work;
 
 #[cfg(feature = "onnx")]
 pub use cohort::{DEFAULT_CENTRES, MOST_CENTRES, centres};

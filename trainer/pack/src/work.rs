@@ -70,7 +70,9 @@ pub enum WorkError {
         most: u64,
     },
     /// The limit in the environment is not a number.
-    #[error("{WORK_VARIABLE} is \"{0}\"; expected a whole number, such as 30000000000; correct it or unset it")]
+    #[error(
+        "{WORK_VARIABLE} is \"{0}\"; expected a whole number, such as 30000000000; correct it or unset it"
+    )]
     Variable(String),
     /// The file or the arena is too large.
     #[error("it has {found} bytes of {what}, and at most {most} are taken", most = WorkLimit::BYTES)]

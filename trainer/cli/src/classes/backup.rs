@@ -1,11 +1,11 @@
 //! The profile as a snapshot in a file: for a backup, another computer, or a device.
 
-use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::existing;
 use anyhow::{Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, Snapshot};
 use std::path::PathBuf;
 

@@ -1,12 +1,12 @@
 //! `mtslvr classes calibrate`: thresholds from a recording of the place.
 
-use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::heard::{Scored, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_listen::profile::Resemblance;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
@@ -248,7 +248,9 @@ impl Calibrate {
             };
             outln!(
                 "{}: threshold {:.2} (before {:.2}): {heard}{alarms}{misses}",
-                class.class, class.threshold, class.before
+                class.class,
+                class.threshold,
+                class.before
             );
         }
         if self.dry_run {

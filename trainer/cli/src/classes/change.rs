@@ -1,10 +1,10 @@
 //! Changes of single classes: names, examples, thresholds, and whether they count.
 
-use mtslvr_audio::ShowPath;
 use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
 use super::{ClassChoice, existing};
 use anyhow::{Context, Result, bail, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, Memory, Profile, composed, find_sound};
 use mtslvr_runtime::fewshot::{ClassId, SupportSet};
 

@@ -1,6 +1,5 @@
 //! `mtslvr classes reembed`: takes a profile to another backbone.
 
-use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
@@ -8,6 +7,7 @@ use super::super::progress;
 use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
@@ -91,7 +91,9 @@ impl Reembed {
         for missing in &new.missing {
             errln!(
                 "{}, example {}: {}",
-                missing.class, missing.number, missing.why
+                missing.class,
+                missing.number,
+                missing.why
             );
         }
         let hint = if empty {

@@ -1,10 +1,10 @@
 //! `mtslvr classes list`: the profile as a table or as JSON.
 
-use mtslvr_audio::ShowPath;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::existing;
 use anyhow::Result;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, ClipLog, ClipState, Memory};
 use mtslvr_runtime::fewshot::{Class, Role, SupportSet};
 use serde::Serialize;

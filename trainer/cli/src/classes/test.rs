@@ -1,6 +1,5 @@
 //! `mtslvr classes test`: how good a profile is on labelled clips.
 
-use mtslvr_audio::ShowPath;
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
@@ -8,6 +7,7 @@ use super::super::progress;
 use super::heard::{Scored, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::{self as audio, LabelledSet};
 use mtslvr_evaluate::Confusion;
 use mtslvr_evaluate::report::{

@@ -1,10 +1,10 @@
 //! `mtslvr classes undo`: takes back the last change of a profile.
 
-use mtslvr_audio::ShowPath;
 use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
 use super::existing;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 
 /// Take back the last change of the profile
 ///

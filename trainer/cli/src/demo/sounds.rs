@@ -1,8 +1,8 @@
 //! The sounds that the demo trains on, enrols and asks about; no clip that is tested is trained on.
 
-use mtslvr_audio::ShowPath;
 use crate::sets;
 use anyhow::{Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::synth::{Family, Patch};
 use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{Candidate, Episode, EpisodeSampler, EpisodeShape, LoadedSet};

@@ -235,7 +235,10 @@ fn measure(
     let width = width.max().unwrap_or(0);
     outln!(
         "   {:width$}  {:>11}  {:>11}  {:>11}",
-        "", "accuracy %", "MFCC", "random"
+        "",
+        "accuracy %",
+        "MFCC",
+        "random"
     );
     let mut evaluations = Vec::new();
     for backbone in backbones {

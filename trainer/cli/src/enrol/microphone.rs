@@ -1,10 +1,10 @@
 //! Records examples at the microphone.
 
-use mtslvr_audio::ShowPath;
 use super::super::interrupt;
 use super::super::profile::BackboneInUse;
 use super::Clip;
 use anyhow::{Context, Result, bail, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::write_wav;
 use mtslvr_listen::capture::{Capture, Heard, SoundCutter};
 use mtslvr_listen::profile::{ClassLabel, SourceClip};

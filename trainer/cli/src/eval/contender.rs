@@ -73,7 +73,10 @@ impl Contender {
         }
         errln!(
             "{}, {}: {:.1} ± {:.1}",
-            result.name, self.subject.name, result.accuracy, result.ci95
+            result.name,
+            self.subject.name,
+            result.accuracy,
+            result.ci95
         );
         self.results.push(result);
         Ok(())

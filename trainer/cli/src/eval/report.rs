@@ -1,9 +1,9 @@
 //! Everything that the two reports share: one backbone, embedded sets, and files to write.
 
-use mtslvr_audio::ShowPath;
 use crate::backbone::BackboneChoice;
 use crate::{progress, sets};
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::{DecodeCache, LabelledSet};
 use mtslvr_evaluate::EmbeddedSet;

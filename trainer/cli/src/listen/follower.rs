@@ -1,9 +1,9 @@
 //! A learner that follows the profile while another process changes it.
 
-use mtslvr_audio::ShowPath;
 use super::super::profile::BackboneInUse;
 use super::verdict::Known;
 use anyhow::{Result, bail};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, ProfileError};
 use mtslvr_runtime::fewshot::{Learner, Role};
 use std::time::{Duration, Instant, SystemTime};

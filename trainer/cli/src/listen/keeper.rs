@@ -1,7 +1,7 @@
 //! Keeps the sound of events and near misses, for `mtslvr review`.
 
-use mtslvr_audio::ShowPath;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::write_wav;
 use serde::{Deserialize, Serialize};

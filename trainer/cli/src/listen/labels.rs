@@ -1,7 +1,7 @@
 //! Writes recognised sounds as labels: for Audacity, or as CSV.
 
-use mtslvr_audio::{ShowPath, Shown};
 use anyhow::{Context, Result};
+use mtslvr_audio::{ShowPath, Shown};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

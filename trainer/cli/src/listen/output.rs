@@ -580,7 +580,8 @@ impl<'r> Output<'r> {
         };
         errln!(
             "{events} recognised in {seconds:.1} s; the backbone ran for {} of {} windows.",
-            self.judged, self.windows
+            self.judged,
+            self.windows
         );
         if self.events == 0 {
             errln!("{}", self.why_nothing());

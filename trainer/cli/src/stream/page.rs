@@ -1,7 +1,7 @@
 //! The files that `mtslvr stream --out` writes.
 
-use mtslvr_audio::ShowPath;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::stream::{StreamReport, trade_off};
 use std::io;

@@ -1,8 +1,8 @@
 //! Writes finished embeddings as a file for other programs.
 
-use mtslvr_audio::ShowPath;
 use super::journal::Journal;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::{Together, write_atomically};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -60,9 +60,7 @@ pub fn write_npy(
         })?;
         Ok(file.flush()?)
     };
-    let written = files
-        .write(path, rows)
-        .and_then(|()| Ok(files.commit()?));
+    let written = files.write(path, rows).and_then(|()| Ok(files.commit()?));
     written.with_context(|| format!("cannot write {}", path.shown()))
 }
 

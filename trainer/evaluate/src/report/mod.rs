@@ -22,8 +22,8 @@ pub use parts::{bytes, model_costs};
 pub use projection::{Projection, principal_components};
 pub use spectrogram::data_uri as spectrogram_data_uri;
 
-use mtslvr_audio::ShowPath;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use std::path::{Path, PathBuf};
 

@@ -55,8 +55,8 @@ fn recomposed(letters: &[(u8, char)]) -> String {
 pub fn find_sound(support: &SupportSet, name: &str) -> Option<ClassId> {
     let wanted = composed(name);
     let mut classes = support.classes().iter();
-    let found = classes
-        .find(|class| class.role() == Role::Sound && composed(class.name()) == wanted);
+    let found =
+        classes.find(|class| class.role() == Role::Sound && composed(class.name()) == wanted);
     found.map(|class| class.id())
 }
 
@@ -89,7 +89,10 @@ mod tests {
         });
         let mut learner = memory.learner();
         let (whole, parts) = ("T\u{fc}r", "Tu\u{308}r");
-        assert_eq!((composed(parts), composed("plain")), (whole.into(), "plain".into()));
+        assert_eq!(
+            (composed(parts), composed("plain")),
+            (whole.into(), "plain".into())
+        );
         for text in [
             "\u{1112}\u{1161}\u{11ab}",
             "a\u{323}\u{307}\u{302}b",

@@ -61,7 +61,9 @@ pub enum ImportError {
         source: std::io::Error,
     },
     /// The model asks for more than [`Limits`](super::Limits) allow.
-    #[error("it has or needs {found} {what}; at most {most} are taken; set {VARIABLE}=N in the environment to raise all limits N times")]
+    #[error(
+        "it has or needs {found} {what}; at most {most} are taken; set {VARIABLE}=N in the environment to raise all limits N times"
+    )]
     Limit {
         /// Quantity that is too large.
         what: &'static str,

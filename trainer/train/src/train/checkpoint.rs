@@ -353,7 +353,10 @@ mod tests {
         let refused = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
             let error = format!("{:#}", load(&path, &restored).unwrap_err());
-            assert!(error.contains("checkpoint.safetensors is damaged"), "{error}");
+            assert!(
+                error.contains("checkpoint.safetensors is damaged"),
+                "{error}"
+            );
             error
         };
         refused(&whole[..40]);
@@ -367,11 +370,17 @@ mod tests {
 
         // The one before is kept, and named.
         std::fs::write(&path, &whole).unwrap();
-        let later = Progress { step: 8, ..progress };
+        let later = Progress {
+            step: 8,
+            ..progress
+        };
         save(&path, &saved, &AdamW::default(), later).unwrap();
         assert_eq!(load(&path, &restored).unwrap().1, later);
         let error = refused(b"torn");
-        assert!(error.contains("mv '") && error.contains("checkpoint.before.safetensors"), "{error}");
+        assert!(
+            error.contains("mv '") && error.contains("checkpoint.before.safetensors"),
+            "{error}"
+        );
         std::fs::rename(before(&path), &path).unwrap();
         assert_eq!(load(&path, &restored).unwrap().1, progress);
     }

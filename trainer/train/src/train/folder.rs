@@ -43,8 +43,7 @@ impl RunFolder {
         if cfg!(not(unix)) {
             return Ok(FolderLock(None));
         }
-        let folder =
-            File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
+        let folder = File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) => bail!(
                 "{}: another `mtslvr` writes into this run folder; wait for it, or name another folder with --out",

@@ -128,8 +128,14 @@ fn configurations_beyond_the_budget_name_their_key() {
             "backbone.stages=[{ width = 16, blocks = 1, stride = 0 }]".to_owned(),
             "stride 0",
         ),
-        ("backbone.stem.width=9223372036854775807".to_owned(), "width 9223372036854775807"),
-        ("objective.projector_hidden=100000000".to_owned(), "projector_hidden"),
+        (
+            "backbone.stem.width=9223372036854775807".to_owned(),
+            "width 9223372036854775807",
+        ),
+        (
+            "objective.projector_hidden=100000000".to_owned(),
+            "projector_hidden",
+        ),
     ] {
         let message = RunConfig::from_toml(PRESETS[0].1, std::slice::from_ref(&setting));
         let message = format!("{:#}", message.expect_err(&setting));
