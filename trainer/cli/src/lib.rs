@@ -107,19 +107,18 @@ pub fn main() -> ExitCode {
     feature = "train",
     doc = "`mtslvr train` makes a backbone of your own, and `mtslvr demo` shows it all on synthetic sounds."
 )]
+///
+/// Exit status: 0 after success; 1 after an error; 2 for a command line that cannot be understood; 130
+/// after Ctrl-C, SIGTERM or SIGHUP.
 #[derive(Debug, Parser)]
 #[command(
     name = "mtslvr",
     version,
-    after_help = concat!(
-        examples!(
-            "Teach a sound, then listen for it" =>
-                "mtslvr enrol kettle kettle1.wav kettle2.wav"
-                "mtslvr listen kitchen.wav",
-            "Read the help of a command" => "mtslvr help enrol",
-        ),
-        "\n\n\x1b[1m\x1b[4mExit status:\x1b[0m\n  0 after success, 1 after an error, 2 for a command line that \
-         is wrong, 130 after Ctrl-C, SIGTERM or SIGHUP",
+    after_help = examples!(
+        "Teach a sound, then listen for it" =>
+            "mtslvr enrol kettle kettle1.wav kettle2.wav"
+            "mtslvr listen kitchen.wav",
+        "Read the help of a command" => "mtslvr help enrol",
     )
 )]
 pub struct Cli {
