@@ -318,3 +318,70 @@ fn what_cannot_be_used_is_refused_and_changes_nothing() {
         Err(ExportError::BufferTooShort { needed, found: 40 })
     );
 }
+
+/// Each is refused by its counts: comparing them in pairs would take minutes, on a device hours.
+#[test]
+fn counts_beyond_the_limits_are_refused_at_once() {
+    let mut a = room();
+    let mut from = learner(&mut a);
+    teach(&mut from);
+    let all = sections(&exported(&from));
+    let began = std::time::Instant::now();
+    let refused = |classes: Vec<u8>, thresholds: Option<Vec<u8>>| {
+        let mut all = all.clone();
+        all[2].2 = classes;
+        if let Some(thresholds) = thresholds {
+            all[4].2 = thresholds;
+        }
+        SnapshotHeader::read(&joined(&all)).unwrap_err()
+    };
+    let class = |id: u16| {
+        let name = format!("{id:032}");
+        let id = id.to_le_bytes();
+        [&[id[0], id[1], 0, 0, 1, 0, 32], name.as_bytes()].concat()
+    };
+    let many = (0..u16::MAX).flat_map(class);
+    let many: Vec<u8> = [0, 0].into_iter().chain(many).collect();
+    let (found, capacity) = (65_535, 256);
+    let error = RestoreError::TooManyClasses { found, capacity };
+    assert_eq!(refused(many, None), error);
+
+    let thresholds = [0; 4].into_iter().chain([0; 6].repeat(1_000_000));
+    let error = refused(all[2].2.clone(), Some(thresholds.collect()));
+    assert_eq!(error, RestoreError::Malformed);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
+fn names_that_cannot_be_shown_are_not_taught_and_not_restored() {
+    use mtslvr_runtime::fewshot::{EnrolError, SupportError};
+    let mut a = room();
+    let mut from = learner(&mut a);
+    let example = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+    for (name, error) in [
+        ("", SupportError::NameEmpty),
+        (" \u{a0}\u{3000}\u{200b}", SupportError::NameUnreadable),
+        (".", SupportError::NameUnreadable),
+        ("..", SupportError::NameUnreadable),
+        ("a\u{1b}[2J", SupportError::NameControl { code: 0x1b }),
+        ("a\u{9b}", SupportError::NameControl { code: 0x9b }),
+        ("\u{202e}gnp", SupportError::NameControl { code: 0x202e }),
+        ("\u{2066}a", SupportError::NameControl { code: 0x2066 }),
+    ] {
+        let refused = from.enrol(name, &example).unwrap_err();
+        assert!(
+            matches!(refused, EnrolError::Support(found) if found == error),
+            "{name:?}: {refused:?}"
+        );
+    }
+    let doorbell = from.enrol("doorbell", &example).unwrap();
+    let renamed = from.support_mut().rename(doorbell, "a\nb");
+    assert_eq!(renamed, Err(SupportError::NameControl { code: 0xa }));
+    let all = sections(&exported(&from));
+    for (at, byte) in [(9, 0x1b), (12, b'\n'), (16, 0x7f)] {
+        let mut all = all.clone();
+        all[2].2[at] = byte;
+        let error = SnapshotHeader::read(&joined(&all)).unwrap_err();
+        assert_eq!(error, RestoreError::Malformed);
+    }
+}

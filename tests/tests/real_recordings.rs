@@ -80,7 +80,7 @@ fn every_instruction_set_embeds_real_recordings_alike() -> Result<()> {
         .into_iter()
         .filter(|set| set.is_available());
     let mut backbones: Vec<_> = available
-        .map(|set| (set, file.backbone_on(set).expect("a packed model")))
+        .map(|set| (set, file.backbone_on(set).unwrap().expect("a packed model")))
         .collect();
     let mut compared = 0;
     for set in sets()? {

@@ -7,6 +7,7 @@ mod elf;
 mod embedded;
 mod figures;
 mod firmware;
+mod fuzz;
 mod onnxruntime;
 mod part;
 mod process;
@@ -39,6 +40,27 @@ enum Command {
     Test,
     /// Only sets up what `test` needs: compiler for boards, QEMU, ONNX Runtime.
     Setup,
+    /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
+    ///
+    /// Inputs that fail are kept in tests/fuzz/artifacts, and inputs that reach new code in
+    /// tests/fuzz/corpus.
+    Fuzz {
+        /// Targets; all of them if none is named.
+        #[arg(value_name = "TARGET")]
+        targets: Vec<String>,
+        /// Executions of each parser of bytes.
+        #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+        runs: u64,
+        /// Executions of the audio reader and the ONNX import.
+        #[arg(long, value_name = "N", default_value_t = 500_000)]
+        slow_runs: u64,
+        /// Leave out checkpoints and configurations, which take minutes more to build.
+        #[arg(long)]
+        no_train: bool,
+        /// Write the table of what was tried into tests/RELIABILITY.md.
+        #[arg(long)]
+        write: bool,
+    },
     /// Builds the QEMU example firmware around a packed model, and runs it if asked to.
     Firmware {
         /// The board.
@@ -114,6 +136,23 @@ fn run(command: Command) -> Result<ExitCode> {
             embedded::Toolchain::set_up(&Board::ALL)?;
             let library = onnxruntime::set_up()?;
             println!("ONNX Runtime: ORT_DYLIB_PATH={}", library.display());
+        }
+        Command::Fuzz {
+            targets,
+            runs,
+            slow_runs,
+            no_train,
+            write,
+        } => {
+            let runs = fuzz::Runs {
+                bytes: runs,
+                slow: slow_runs,
+            };
+            let table = fuzz::fuzz(&targets, !no_train, runs)?;
+            print!("{table}");
+            if write {
+                fuzz::write(&table)?;
+            }
         }
         Command::Firmware {
             board,

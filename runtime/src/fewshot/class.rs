@@ -9,6 +9,70 @@ pub const CLASS_NAME_BYTES: usize = 32;
 /// Name of a class.
 pub type ClassName = String<CLASS_NAME_BYTES>;
 
+/// Tells why a name cannot be taught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameFault {
+    Empty,
+    /// Blank, `.` or `..`.
+    Unreadable,
+    /// Holds this character, which [`steers`].
+    Control(u32),
+}
+
+impl NameFault {
+    /// Finds the first fault of `name`.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        if name.is_empty() {
+            return Some(Self::Empty);
+        }
+        if let Some(found) = name.chars().find(|found| steers(*found)) {
+            return Some(Self::Control(found.into()));
+        }
+        (matches!(name, "." | "..") || name.chars().all(is_blank)).then_some(Self::Unreadable)
+    }
+}
+
+/// Tells whether a character steers what shows it instead of being shown: the controls of a terminal
+/// (Unicode's category Cc), the separators of lines and paragraphs, and the marks, embeddings,
+/// overrides and isolates of the bidirectional algorithm (Unicode Standard Annex 9).
+///
+/// No name that is taught holds one. Whoever prints a name from elsewhere, such as that of a file,
+/// escapes them.
+pub const fn steers(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// Tells whether a character leaves nothing to see: spaces, fillers and characters without width.
+const fn is_blank(character: char) -> bool {
+    matches!(
+        character,
+        ' ' | '\u{a0}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{1680}'
+            | '\u{180b}'..='\u{180e}'
+            | '\u{2000}'..='\u{200f}'
+            | '\u{202f}'
+            | '\u{205f}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3000}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
 /// Identifies a class for as long as it exists.
 ///
 /// A class keeps its id when it is renamed or disabled, when another class is removed, and through

@@ -38,7 +38,7 @@ mod storage;
 mod strangers;
 mod support;
 
-pub use class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role};
+pub use class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role, steers};
 pub use decision::{Decision, best_score, softmax};
 pub(crate) use direction::is_direction;
 pub use direction::{DIRECTION_PEAK, DirectionError, direction};

@@ -1,6 +1,6 @@
 //! The examples that a device has been taught, by class.
 
-use super::class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role};
+use super::class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, NameFault, Role};
 use super::direction::is_direction;
 use crate::space::EmbeddingSpace;
 
@@ -49,6 +49,15 @@ pub enum SupportError {
     /// The name is empty.
     #[error("the class needs a name")]
     NameEmpty,
+    /// The name shows nothing, or is one of the folders `.` and `..`.
+    #[error("the name is blank, `.` or `..`: choose one that can be read")]
+    NameUnreadable,
+    /// The name has a character that steers a terminal or changes the direction of text.
+    #[error("the name has the control character U+{code:04X}: leave it out")]
+    NameControl {
+        /// The character's number in Unicode.
+        code: u32,
+    },
     /// Another class has the name.
     #[error("class {class} has this name: choose another one")]
     NameTaken {
@@ -425,10 +434,14 @@ impl<'b> SupportSet<'b> {
 }
 
 fn class_name(name: &str) -> Result<ClassName, SupportError> {
-    if name.is_empty() {
-        return Err(SupportError::NameEmpty);
+    match NameFault::of(name) {
+        Some(NameFault::Empty) => Err(SupportError::NameEmpty),
+        Some(NameFault::Unreadable) => Err(SupportError::NameUnreadable),
+        Some(NameFault::Control(code)) => Err(SupportError::NameControl { code }),
+        None => {
+            ClassName::try_from(name).map_err(|_| SupportError::NameTooLong { bytes: name.len() })
+        }
     }
-    ClassName::try_from(name).map_err(|_| SupportError::NameTooLong { bytes: name.len() })
 }
 
 fn check_threshold(threshold: Option<f32>) -> Result<(), SupportError> {

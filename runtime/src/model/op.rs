@@ -74,16 +74,30 @@ pub struct Op<'a> {
 impl Op<'_> {
     /// Counts the multiply-accumulates of one run, adapter included; the kernel counts in full where
     /// it covers padding. Operators that are neither convolution nor linear layer have none.
+    /// A number beyond 64 bits is counted as the largest.
     pub fn macs(&self) -> u64 {
         let input = self.input.shape;
         let taps = match self.kind {
             OpKind::Convolution => {
-                self.window.area() + usize::from(!self.tables.adapter.is_empty())
+                self.window.area() as u64 + u64::from(!self.tables.adapter.is_empty())
             }
-            OpKind::Linear => input.height * input.width,
+            OpKind::Linear => (input.height * input.width) as u64,
             OpKind::Add | OpKind::MaxPool | OpKind::AveragePool => 0,
         };
-        (taps * input.channels) as u64 * self.output.shape.len() as u64
+        taps.saturating_mul(input.channels as u64)
+            .saturating_mul(self.output.shape.len() as u64)
+    }
+
+    /// Counts the steps of one run: multiply-accumulates, the values that a pool compares or adds, and
+    /// the values that are written. A number beyond 64 bits is counted as the largest.
+    pub fn work(&self) -> u64 {
+        let written = self.output.shape.len() as u64;
+        let compared = match self.kind {
+            OpKind::MaxPool => self.window.area() as u64,
+            OpKind::AveragePool => (self.input.shape.height * self.input.shape.width) as u64,
+            OpKind::Convolution | OpKind::Linear | OpKind::Add => 1,
+        };
+        self.macs().saturating_add(written.saturating_mul(compared))
     }
 
     /// Tells whether the result is written over the second operand.

@@ -1,5 +1,5 @@
 //! Any content of the flash gives taught sounds or an error, and can be written over:
-//! `cargo +nightly fuzz run flash_load`.
+//! `cargo xtask fuzz flash_load`.
 //!
 //! Begin with the image that `tests/damaged_seeds.rs` makes in `tests/fuzz/corpus/flash_load`.
 #![cfg_attr(fuzzing, no_main)]

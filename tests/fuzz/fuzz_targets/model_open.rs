@@ -1,4 +1,4 @@
-//! Any bytes give a model that runs or an error: `cargo +nightly fuzz run model_open`.
+//! Any bytes give a model that runs or an error: `cargo xtask fuzz model_open`.
 //!
 //! Begin with `runtime/tests/golden/*.slvr` in `tests/fuzz/corpus/model_open`.
 #![cfg_attr(fuzzing, no_main)]

@@ -1,4 +1,4 @@
-//! Any bytes give a graph or an error: `cargo +nightly fuzz run onnx_read`.
+//! Any bytes give a graph or an error: `cargo xtask fuzz onnx_read`.
 //!
 //! Begin with `trainer/pack/src/onnx/fixtures/*.onnx` in `tests/fuzz/corpus/onnx_read`.
 #![cfg_attr(fuzzing, no_main)]

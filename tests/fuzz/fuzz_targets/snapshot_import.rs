@@ -1,5 +1,5 @@
 //! Any bytes give taught sounds or an error, and an error changes nothing:
-//! `cargo +nightly fuzz run snapshot_import`.
+//! `cargo xtask fuzz snapshot_import`.
 //!
 //! Begin with `runtime/tests/golden/snapshot-v1.mtss` in `tests/fuzz/corpus/snapshot_import`.
 #![cfg_attr(fuzzing, no_main)]

@@ -1,4 +1,4 @@
-//! Any bytes give samples or an error: `cargo +nightly fuzz run wav_read`.
+//! Any bytes give samples or an error: `cargo xtask fuzz wav_read`.
 //!
 //! Begin with a short WAV file in `tests/fuzz/corpus/wav_read`.
 #![cfg_attr(fuzzing, no_main)]

@@ -1,17 +1,34 @@
 //! Bodies of the fuzz targets: each is a function of any bytes, which must not panic.
 //!
-//! `fuzz_targets/` gives them to libFuzzer under `cargo +nightly fuzz run TARGET`. Built without it,
+//! `fuzz_targets/` gives them to libFuzzer under `cargo xtask fuzz TARGET`. Built without it,
 //! the same programs replay the files named on their command line, and `tests/` runs the bodies on
 //! the seeds and on damaged copies of them.
 
+mod audio_read;
+mod cache_read;
+#[cfg(feature = "train")]
+mod checkpoint_read;
+#[cfg(feature = "train")]
+mod config_read;
+mod file;
 mod flash_load;
+mod journal_open;
+mod manifest_read;
 mod model_open;
 mod onnx_read;
 mod snapshot_import;
 mod taught;
 mod wav_read;
 
+pub use audio_read::audio_read;
+pub use cache_read::{cache_read, cache_seed};
+#[cfg(feature = "train")]
+pub use checkpoint_read::checkpoint_read;
+#[cfg(feature = "train")]
+pub use config_read::config_read;
 pub use flash_load::{flash_image, flash_load};
+pub use journal_open::{journal_open, journal_seed};
+pub use manifest_read::manifest_read;
 pub use model_open::model_open;
 pub use onnx_read::onnx_read;
 pub use snapshot_import::snapshot_import;

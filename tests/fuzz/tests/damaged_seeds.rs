@@ -1,6 +1,9 @@
 //! The targets' bodies on their seeds and on damaged copies, without a fuzzer.
 
-use mtslvr_fuzz::{flash_image, flash_load, model_open, onnx_read, snapshot_import, wav_read};
+use mtslvr_fuzz::{
+    audio_read, cache_read, cache_seed, flash_image, flash_load, journal_open, journal_seed,
+    manifest_read, model_open, onnx_read, snapshot_import, wav_read,
+};
 
 /// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.
 fn damage(seed: &[u8], rounds: usize, target: fn(&[u8])) {
@@ -49,13 +52,17 @@ fn graphs() {
     damage(other, 2_000, onnx_read);
 }
 
-#[test]
-fn recordings() {
+fn wav() -> Vec<u8> {
     let mut wav = b"RIFF\0\0\0\0WAVEjunk\x05\0\0\0abcde\0fmt \x10\0\0\0".to_vec();
     wav.extend([1, 0, 2, 0, 0x80, 0x3e, 0, 0, 0, 0xfa, 0, 0, 4, 0, 16, 0]);
     wav.extend(b"data\xc8\0\0\0");
     wav.extend(0..200);
-    damage(&wav, 20_000, wav_read);
+    wav
+}
+
+#[test]
+fn recordings() {
+    damage(&wav(), 20_000, wav_read);
 }
 
 #[test]
@@ -75,5 +82,50 @@ fn flash() {
             (state >> 24) as u8
         });
         flash_load(&noise.collect::<Vec<u8>>());
+    }
+}
+
+#[test]
+fn recordings_of_every_format() {
+    for name in ["tone.flac", "tone.mp3", "tone.ogg", "tone.m4a", "tone.webm"] {
+        let seed = std::fs::read(fixture(&format!("trainer/audio/src/fixtures/{name}"))).unwrap();
+        damage(&seed, 20, audio_read);
+    }
+}
+
+#[test]
+fn files_of_the_program() {
+    damage(&journal_seed(), 2_000, journal_open);
+    damage(&cache_seed(), 20_000, cache_read);
+    damage(MANIFEST, 500, manifest_read);
+}
+
+const MANIFEST: &[u8] = b"class,clip,path,group,seconds,gpl,licence,split\n\
+    bell,1.wav,bell/1.wav,\"a \"\"b\"\"\",0.5,no,CC0,train\n\
+    bell,1.wav,bell/1.wav,,,yes,CC BY-SA 4.0,\n";
+
+fn fixture(path: &str) -> String {
+    format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Checks that the seeds in the repository are those that this code makes;
+/// `MTSLVR_WRITE_SEEDS=1` writes them instead.
+#[test]
+fn seeds_are_current() {
+    let seeds: [(&str, Vec<u8>); 5] = [
+        ("flash_load/life", flash_image()),
+        ("wav_read/short", wav()),
+        ("journal_open/two", journal_seed()),
+        ("cache_read/three", cache_seed()),
+        ("manifest_read/all", MANIFEST.to_vec()),
+    ];
+    for (name, bytes) in seeds {
+        let path = fixture(&format!("tests/fuzz/seeds/{name}"));
+        if std::env::var_os("MTSLVR_WRITE_SEEDS").is_some() {
+            std::fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+        } else {
+            assert!(std::fs::read(&path).unwrap() == bytes, "{path} is another");
+        }
     }
 }

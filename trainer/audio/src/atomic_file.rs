@@ -1,78 +1,28 @@
 //! Replaces files so that a crash leaves either the old file or the new one, never a part of it.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tempfile::{NamedTempFile, TempPath};
 
 /// Writes `path` by way of a temporary file beside it, which takes its name once it is whole and on the
 /// disk.
 ///
-/// When `write` fails, or the disk is full, or the power goes, the file that was there stays whole.
+/// When `write` fails, or the disk is full, or the power goes, the file that was there stays whole. Its
+/// mode and its owner are kept; a link is followed and stays a link.
 ///
 /// # Errors
 /// The error of `write`, or an [`io::Error`] if the folder does not let a file be made, synced or renamed
-/// in it.
+/// in it, if `path` is no regular file or a link to nothing, or if its owner cannot be kept.
 pub fn write_atomically<E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let directory = directory_of(path);
-    let temporary = tempfile::Builder::new()
-        .prefix(&unfinished(path))
-        .rand_bytes(RANDOM)
-        .tempfile_in(&directory)?
-        .into_temp_path();
-    write(&temporary)?;
-    File::open(&temporary)?.sync_all()?;
-    // Only its owner may read a temporary file; the final file follows the umask like any other.
-    #[cfg(unix)]
-    set_default_permissions(&directory, &temporary)?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // The rename is on the disk only when the directory is.
-    #[cfg(unix)]
-    File::open(&directory)?.sync_all()?;
-    Ok(())
-}
-
-/// Removes the unfinished files that killed writes of `path` left behind.
-///
-/// Call it only when no other process can be writing `path`: it would lose its file.
-///
-/// # Errors
-/// [`io::Error`] if the folder cannot be read, or a file in it cannot be removed.
-pub fn remove_unfinished(path: &Path) -> io::Result<()> {
-    let prefix = unfinished(path);
-    for entry in std::fs::read_dir(directory_of(path))? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
-        // Anything longer than the random letters belongs to another file, whose name begins like this
-        // one's.
-        let random = rest.map(|rest| rest.strip_suffix(PROBE).unwrap_or(rest));
-        if random.is_some_and(|r| r.len() == RANDOM && r.chars().all(char::is_alphanumeric)) {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the beginning of the names of temporary files for `path`; [`RANDOM`] letters follow.
-fn unfinished(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    format!(".unfinished-{}-", name.to_string_lossy())
-}
-
-/// Number of random letters in the name of a temporary file.
-const RANDOM: usize = 6;
-
-/// Ending of the file that is made only to learn which permissions a new file gets.
-const PROBE: &str = "-mode";
-
-fn directory_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+    let mut files = Together::default();
+    files.write(path, write)?;
+    Ok(files.commit()?)
 }
 
 /// Writes `bytes` to `path` as [`write_atomically`] does.
@@ -80,19 +30,241 @@ fn directory_of(path: &Path) -> PathBuf {
 /// # Errors
 /// [`io::Error`] if the folder does not let a file be made, written, synced or renamed in it.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_atomically(path, |temporary| std::fs::write(temporary, bytes))
+    write_atomically(path, |temporary| fs::write(temporary, bytes))
 }
 
-/// Gives `file` the permissions that a plainly created file has.
+/// Files that belong together: all of them are replaced, or none.
+///
+/// The file that is written last is the commit point. It is there only beside the others that were
+/// written with it: [`Self::commit`] takes the old one away before it replaces the others, and puts the
+/// new one in place at the end.
+#[derive(Debug, Default)]
+pub struct Together {
+    files: Vec<Unfinished>,
+}
+
+impl Together {
+    /// Writes a file under a temporary name and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// As [`write_atomically`]; no file has been replaced then.
+    pub fn write<E: From<io::Error>>(
+        &mut self,
+        path: &Path,
+        write: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let unfinished = Unfinished::new(path)?;
+        write(&unfinished.temporary)?;
+        File::open(&unfinished.temporary)?.sync_all()?;
+        self.files.push(unfinished);
+        Ok(())
+    }
+
+    /// Gives all files their names.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the folder does not let a file be renamed. Of several files, the last is then
+    /// missing.
+    pub fn commit(mut self) -> io::Result<()> {
+        let Some(last) = self.files.pop() else {
+            return Ok(());
+        };
+        if !self.files.is_empty() {
+            match fs::remove_file(&last.target) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => sync_folder(&last.target)?,
+            }
+        }
+        for file in self.files {
+            file.replace()?;
+        }
+        last.replace()
+    }
+}
+
+/// A file that does not have its name yet.
+#[derive(Debug)]
+struct Unfinished {
+    /// The file to replace, at the end of all links.
+    target: PathBuf,
+    temporary: TempPath,
+    /// Held until the file has its name, so that other processes leave it alone.
+    lock: File,
+}
+
+impl Unfinished {
+    /// Makes an empty temporary file with the mode and owner of the file at `path`, if there is one.
+    fn new(path: &Path) -> io::Result<Self> {
+        let (target, old) = resolved(path)?;
+        let folder = directory_of(&target);
+        clear_once(&folder);
+        loop {
+            let named = temporary_file(&target, &folder)?;
+            lock(named.as_file());
+            // Between its making and its lock another process may have taken it for a left-over.
+            if !named.path().exists() {
+                continue;
+            }
+            note(named.path(), true);
+            if let Some(old) = &old {
+                keep_owner_and_mode(named.as_file(), old)?;
+            }
+            let (lock, temporary) = named.into_parts();
+            return Ok(Self {
+                target,
+                temporary,
+                lock,
+            });
+        }
+    }
+
+    /// Puts the file in the place of the old one.
+    fn replace(self) -> io::Result<()> {
+        let name = self.temporary.to_path_buf();
+        let replaced = self.temporary.persist(&self.target);
+        note(&name, false);
+        drop(self.lock);
+        replaced.map_err(|error| error.error)?;
+        sync_folder(&self.target)
+    }
+}
+
+/// Follows links to the file that is to be replaced, and describes it if it is there.
+fn resolved(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
+    let refused = |what: &str| {
+        let text = format!("{what}, and is not replaced");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    };
+    let is_link = path.is_symlink();
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => refused("it is a folder"),
+        Ok(found) if !found.is_file() => refused("it is a pipe, a device or a socket"),
+        Ok(found) if is_link => Ok((path.canonicalize()?, Some(found))),
+        Ok(found) => Ok((path.to_owned(), Some(found))),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) if is_link => refused("it is a link to a file that is not there"),
+        Err(_) => Ok((path.to_owned(), None)),
+    }
+}
+
+fn temporary_file(target: &Path, folder: &Path) -> io::Result<NamedTempFile> {
+    let prefix = unfinished(target);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).rand_bytes(RANDOM);
+    // The final file follows the umask like any other.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// Gives `file` the owner and the mode of `old`, before there is anything in it to read.
 #[cfg(unix)]
-fn set_default_permissions(directory: &Path, file: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mut probe = file.as_os_str().to_owned();
-    probe.push(PROBE);
-    let probe = directory.join(probe);
-    let mode = File::create_new(&probe)?.metadata()?.permissions().mode();
-    std::fs::remove_file(&probe)?;
-    std::fs::set_permissions(file, PermissionsExt::from_mode(mode))
+fn keep_owner_and_mode(file: &File, old: &Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        fchown(file, Some(old.uid()), Some(old.gid())).map_err(|error| {
+            let text = format!(
+                "it belongs to user {} and group {}, which a new file cannot be given ({error})",
+                old.uid(),
+                old.gid()
+            );
+            io::Error::new(error.kind(), text)
+        })?;
+    }
+    file.set_permissions(old.permissions())
+}
+
+#[cfg(not(unix))]
+fn keep_owner_and_mode(_: &File, _: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Waits for the lock of `file`. Where a file system has none, nobody can take the file for a left-over.
+/// Elsewhere than on Unix a lock would keep this process itself from writing.
+fn lock(file: &File) {
+    if cfg!(unix) {
+        let _ = file.lock();
+    }
+}
+
+/// The rename is on the disk only when the directory is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory_of(path))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Temporary files of this process.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Folders that this process has cleared.
+static CLEARED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn note(path: &Path, there: bool) {
+    let Ok(mut unfinished) = UNFINISHED.lock() else {
+        return;
+    };
+    if there {
+        unfinished.insert(path.to_owned());
+    } else {
+        unfinished.remove(path);
+    }
+}
+
+/// Removes the temporary files of this process, which is about to end.
+pub fn remove_own_unfinished() {
+    if let Ok(unfinished) = UNFINISHED.lock() {
+        for path in unfinished.iter() {
+            // It may have its name by now, or be gone with an error.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes the unfinished files that killed processes left in `folder`, the first time that this process
+/// writes there. They are those whose lock nobody holds.
+fn clear_once(folder: &Path) {
+    let new = CLEARED
+        .lock()
+        .is_ok_and(|mut cleared| cleared.insert(folder.to_owned()));
+    // Without locks a left-over cannot be told from a file that is being written.
+    if !new || cfg!(not(unix)) {
+        return;
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        if name
+            .as_encoded_bytes()
+            .starts_with(UNFINISHED_PREFIX.as_bytes())
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// First letters of the names of temporary files.
+const UNFINISHED_PREFIX: &str = ".unfinished-";
+
+/// Returns the beginning of the names of temporary files for `path`; [`RANDOM`] letters follow.
+fn unfinished(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    format!("{UNFINISHED_PREFIX}{}-", name.to_string_lossy())
+}
+
+/// Number of random letters in the name of a temporary file.
+const RANDOM: usize = 6;
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 #[cfg(test)]
@@ -114,33 +286,76 @@ mod tests {
         write_bytes(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
+
     #[test]
-    fn leftovers_of_a_file_are_removed_and_nothing_else() {
+    fn what_a_killed_process_left_goes_and_what_another_writes_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("p.mtss");
-        let others = [
-            "p.mtss",
-            ".unfinished-p.mtss-other-a1B2c3",
-            ".unfinished-p.mtss.clips-a1B2c3",
-            ".unfinished-p.mtss-a1B2c3d",
-        ];
-        let leftovers = [
-            ".unfinished-p.mtss-a1B2c3",
-            ".unfinished-p.mtss-a1B2c3-mode",
-        ];
-        for name in others.iter().chain(&leftovers) {
-            std::fs::write(directory.path().join(name), b"half").unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let (left, held) = (".unfinished-weights-a1B2c3", ".unfinished-other-a1B2c3");
+        for name in [left, held, "kept"] {
+            fs::write(at(name), b"half").unwrap();
         }
-        // They are named as a write names its temporary file.
-        write_atomically::<io::Error>(&path, |temporary| {
-            let name = temporary.file_name().unwrap().to_str().unwrap();
-            assert!(name.starts_with(&unfinished(&path)), "{name}");
-            assert_eq!(name.len(), leftovers[0].len());
-            Ok(())
-        })
-        .unwrap();
-        remove_unfinished(&path).unwrap();
-        let there = |name: &&str| directory.path().join(name).exists();
-        assert!(others.iter().all(there) && !leftovers.iter().any(there));
+        let writer = File::open(at(held)).unwrap();
+        writer.lock().unwrap();
+        write_bytes(&at("weights"), b"new").unwrap();
+        let there = [left, held, "kept", "weights"].map(|name| at(name).exists());
+        assert_eq!(there, [!cfg!(unix), true, true, true]);
+    }
+
+    #[test]
+    fn of_files_that_belong_together_none_is_replaced_before_all_are_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let write = |text: &'static str| move |path: &Path| fs::write(path, text);
+        let read = |name: &str| fs::read_to_string(at(name)).unwrap();
+        let mut files = Together::default();
+        files.write(&at("names"), write("old names")).unwrap();
+        files.write(&at("rows"), write("old rows")).unwrap();
+        files.commit().unwrap();
+
+        let mut files = Together::default();
+        files.write(&at("names"), write("new names")).unwrap();
+        let full = |_: &Path| Err(io::Error::from(io::ErrorKind::StorageFull));
+        files.write(&at("rows"), full).unwrap_err();
+        drop(files);
+        assert_eq!([read("names"), read("rows")], ["old names", "old rows"]);
+
+        let mut files = Together::default();
+        files.write(&at("names"), write("new names")).unwrap();
+        files.write(&at("rows"), write("new rows")).unwrap();
+        files.commit().unwrap();
+        assert_eq!([read("names"), read("rows")], ["new names", "new rows"]);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn mode_and_links_stay_and_what_is_no_file_is_refused() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("private"), b"old").unwrap();
+        let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o777;
+        fs::set_permissions(at("private"), PermissionsExt::from_mode(0o600)).unwrap();
+        symlink("private", at("link")).unwrap();
+        write_bytes(&at("link"), b"new").unwrap();
+        assert!(at("link").is_symlink());
+        assert_eq!(fs::read(at("private")).unwrap(), b"new");
+        assert_eq!(mode("private"), 0o600);
+
+        fs::write(at("plain"), b"").unwrap();
+        write_bytes(&at("new"), b"").unwrap();
+        assert_eq!(mode("new"), mode("plain"));
+
+        symlink("nothing", at("dangling")).unwrap();
+        let pipe = std::process::Command::new("mkfifo")
+            .arg(at("pipe"))
+            .status();
+        assert!(pipe.unwrap().success());
+        for name in ["dangling", "pipe", "."] {
+            let error = write_bytes(&at(name), b"").unwrap_err();
+            assert!(error.to_string().contains("not replaced"), "{error}");
+        }
+        assert!(at("dangling").is_symlink() && !at("nothing").exists());
     }
 }

@@ -8,6 +8,7 @@
 //! the same form for the next run.
 
 pub mod atomic_file;
+mod bounded;
 mod budget;
 mod cache;
 mod codec;
@@ -33,14 +34,16 @@ mod recordings;
 mod region;
 mod resample;
 mod samples;
+mod shown;
 pub mod synth;
 mod synthetic;
 mod unlabelled;
 mod unlabelled_clip;
 mod wav;
 
+pub use bounded::read_bounded;
 pub use budget::Budget;
-pub use cache::DecodeCache;
+pub use cache::{DecodeCache, cached_samples, file_hash};
 pub use container::describe_start;
 pub use decode::load;
 pub use embed::{EmbedError, embed};
@@ -52,6 +55,7 @@ pub use reader::Reader;
 pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
+pub use shown::{ShowPath, Shown, ShownPath, write_shown};
 pub use synthetic::{calibration_clips, calibration_mix};
 pub use unlabelled::{Licences, UnlabelledSet};
 pub use unlabelled_clip::{Manifest, UnlabelledClip};

@@ -6,6 +6,7 @@ use super::loading::{Skipped, entries, is_recording, load_paths};
 use super::manifest::{Row, Rows};
 use super::recordings::Recordings;
 use super::unlabelled_clip::{Manifest, UnlabelledClip};
+use crate::shown::ShowPath;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -172,7 +173,7 @@ impl UnlabelledSet {
                 });
             }
             if !seen.insert(path.clone()) {
-                let found = format!("{} for the second time", path.display());
+                let found = format!("{} for the second time", path.shown());
                 return Err(row.error(found, "one line for each recording".into()));
             }
             self.keep(listed, found);

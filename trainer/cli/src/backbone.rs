@@ -3,6 +3,8 @@
 #[cfg(feature = "train")]
 use anyhow::Context;
 use anyhow::Result;
+#[cfg(feature = "train")]
+use mtslvr_audio::{ShowPath, read_bounded};
 use mtslvr_pack::engine::{FloatEngine, FrontendDescription};
 use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenBackboneError, model_kinds};
 #[cfg(feature = "train")]
@@ -83,8 +85,9 @@ impl FrontendChoice {
         let Some(path) = &self.frontend else {
             return Ok(None);
         };
-        let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let name = path.shown();
+        let bytes = read_bounded(path, 1 << 20).with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8(bytes).with_context(|| format!("cannot read {name}"))?;
         let description = FrontendDescription::parse(&text).with_context(|| name.to_string())?;
         Ok(Some(description))
     }

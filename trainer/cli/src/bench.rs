@@ -86,7 +86,7 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         ensure!(self.rounds > 0, "--rounds must be at least 1, not 0");
-        let stop = interrupt::on_ctrl_c()?;
+        let stop = interrupt::on_ctrl_c();
         let (engines, absent) = self.open()?;
         let frontend = common_frontend(&engines)?;
         let patch = synthetic_patch(&frontend)?;
@@ -100,7 +100,7 @@ impl Args {
         })?;
         bar.finish_and_clear();
         if rounds < self.rounds {
-            eprintln!("Stopped after {rounds} of {} rounds.", self.rounds);
+            errln!("Stopped after {rounds} of {} rounds.", self.rounds);
         }
         let report = Report {
             model: self.model.source().to_string(),
@@ -111,9 +111,9 @@ impl Args {
             absent,
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            outln!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            print!("{report}");
+            out!("{report}");
         }
         Ok(())
     }
@@ -183,17 +183,19 @@ impl Args {
             [] => &[InstructionSet::best()],
             asked => asked,
         };
-        let opened = sets.iter().filter_map(|&set| {
-            Some(TimedEngine {
+        let mut opened = Vec::new();
+        for &set in sets {
+            let backbone = file.backbone_on(set)?;
+            opened.extend(backbone.map(|backbone| TimedEngine {
                 label: Label {
                     name: engine.name(),
                     arithmetic: "int8",
                     kernels: Some(set.name()),
                 },
-                backbone: file.backbone_on(set)?,
-            })
-        });
-        Ok(opened.collect())
+                backbone,
+            }));
+        }
+        Ok(opened)
     }
 }
 

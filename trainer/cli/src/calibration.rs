@@ -36,7 +36,7 @@ impl CalibrationChoice {
         cache: &DecodeCache,
     ) -> Result<CalibrationAudio> {
         if self.calibrate.is_empty() {
-            eprintln!("No --calibrate: calibrating on synthetic sounds.");
+            errln!("No --calibrate: calibrating on synthetic sounds.");
             return Ok(calibration_clips(frontend).into());
         }
         let (folders, rate) = (&self.calibrate, frontend.sample_rate);

@@ -12,6 +12,7 @@ mod undo;
 use super::examples::examples;
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, Profile, Snapshot};
 use mtslvr_runtime::fewshot::{Class, Learner, Role};
 
@@ -101,7 +102,7 @@ fn expect_sounds(profile: &Profile, learner: &Learner, what: &str) -> Result<()>
     ensure!(
         enabled_sounds(learner).next().is_some(),
         "{}: no enabled sound to {what}; enrol one first: `mtslvr enrol NAME CLIP...`",
-        profile.path().display()
+        profile.path().shown()
     );
     Ok(())
 }
@@ -111,7 +112,7 @@ fn existing(profile: &Profile) -> Result<Snapshot> {
     profile.read()?.with_context(|| {
         format!(
             "{}: there is no profile yet; enrol a sound first: `mtslvr enrol NAME CLIP...`",
-            profile.path().display()
+            profile.path().shown()
         )
     })
 }

@@ -11,6 +11,7 @@ use super::training_bar::TrainingBar;
 use advice::Standing;
 use anyhow::{Result, ensure};
 use mtslvr_audio::DecodeCache;
+use mtslvr_audio::ShowPath;
 use mtslvr_evaluate::report::bytes;
 use mtslvr_pack::inspect::Inspection;
 use mtslvr_pack::{BackboneFile, DEFAULT_CENTRES, Engine, ModelSource, SHIPPED};
@@ -79,7 +80,7 @@ impl Args {
             None => Sounds::synthetic(rate, self.seed),
             Some(folder) => Sounds::from_folder(folder, rate, self.seed, trains)?,
         };
-        println!("A device that learns new sounds from one example each\n");
+        outln!("A device that learns new sounds from one example each\n");
         let (trained, exported) = if trains {
             let trained = self.train(config, &sounds)?;
             let exported = self.export(&trained, &sounds)?;
@@ -119,31 +120,31 @@ impl Args {
         let report = page::report(findings, self);
         let [results, html] = report.write(&self.out)?;
         let standings = findings.standings();
-        println!("\n{}", advice::verdict(&standings, self.data.is_none()));
-        println!(
+        outln!("\n{}", advice::verdict(&standings, self.data.is_none()));
+        outln!(
             "\nOpen {} for the whole report; its figures are in {}.",
-            html.display(),
-            results.display()
+            html.shown(),
+            results.shown()
         );
         let Exported { onnx, slvr, .. } = &findings.exported;
-        println!(
+        outln!(
             "The model's files are {} (float) and {} (int8).",
-            onnx.display(),
-            slvr.display()
+            onnx.shown(),
+            slvr.shown()
         );
-        println!("{}", advice::next_steps(&standings, self.data.as_deref()));
+        outln!("{}", advice::next_steps(&standings, self.data.as_deref()));
         Ok(())
     }
 
     /// Takes the smallest shipped backbone, where nothing is trained and exported.
     fn take_shipped(&self) -> Result<Exported> {
         let model = &SHIPPED[0];
-        println!(
+        outln!(
             "1. Training. Nothing is trained (--seconds 0): this is {}, a backbone that ships with the \
              program.\n",
             model.name
         );
-        println!(
+        outln!(
             "2. Exporting. Its ONNX file and its packed file, int8, are taken. The same patches go through every \
              engine:"
         );
@@ -159,9 +160,10 @@ impl Args {
             format!("train.seed={}", self.seed),
         ];
         let config = RunConfig::from_toml(&preset.to_toml()?, &settings)?;
-        println!(
+        outln!(
             "1. Training. A backbone of preset {PRESET} trains for {:.0} s on {}, without labels.",
-            self.seconds, sounds.training_source
+            self.seconds,
+            sounds.training_source
         );
         let request = TrainRequest {
             config,
@@ -173,10 +175,10 @@ impl Args {
             start: None,
         };
         let mut bar = TrainingBar::new();
-        let trained = train(&request, interrupt::on_ctrl_c()?, &mut bar)?;
+        let trained = train(&request, interrupt::on_ctrl_c(), &mut bar)?;
         bar.finish();
         if let (Some(first), Some(last)) = (trained.metrics.first(), trained.metrics.last()) {
-            println!(
+            outln!(
                 "   {} steps. Finding the two views of one sound: loss {:.2}, at first {:.2}. \
                  Naming the operators that changed a sound: {:.0} % right, at first {:.0} %.",
                 last.step,
@@ -187,14 +189,14 @@ impl Args {
             );
         }
         if trained.interrupted {
-            println!("   Stopped early: the rest uses what was learned until then.");
+            outln!("   Stopped early: the rest uses what was learned until then.");
         }
-        println!();
+        outln!();
         Ok(trained)
     }
 
     fn export(&self, trained: &Trained, sounds: &Sounds) -> Result<Exported> {
-        println!(
+        outln!(
             "2. Exporting to ONNX and packing into int8. The same patches go through every engine:"
         );
         let audio = calibration_audio(&trained.frontend, &sounds.training);
@@ -233,13 +235,13 @@ impl Findings {
 /// Prints how far the engines agree on a model.
 fn print_agreement(exported: &Exported) {
     for line in exported.verification.to_string().lines() {
-        println!("   {line}");
+        outln!("   {line}");
     }
 }
 
 /// Prints what a packed model takes on a device.
 fn print_costs(model: &Inspection) {
-    println!(
+    outln!(
         "   Packed, it takes {} of flash and {} of working memory, and {:.1} million \
          multiply-accumulates for each second of sound.\n",
         bytes(model.file_bytes),

@@ -5,6 +5,7 @@ use super::command_line::CommandLine;
 use super::examples::examples;
 use super::{interrupt, progress};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_evaluate::FeatureChoice;
 use mtslvr_evaluate::embed::{
     Journal, Origin, Outcome, Recordings, Value, names_path, write_csv, write_npy,
@@ -15,9 +16,6 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Exit status after Ctrl-C, as shells give it.
-const INTERRUPTED: i32 = 130;
 
 /// Write the embedding of every recording in a folder to a file
 ///
@@ -96,7 +94,7 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let started = Instant::now();
         let format = self.format()?;
-        let stop = interrupt::on_ctrl_c()?;
+        let stop = interrupt::on_ctrl_c();
         let recordings = Recordings::find(&self.dir)?;
         let file = self.backbone.open_with(&self.frontend)?;
         let mut engines = file.backbones()?;
@@ -109,16 +107,16 @@ impl Args {
         };
         let mut journal = Journal::open(&partial, &origin)?;
         let outcome = embed(&recordings, &mut engines, &mut journal, stop)
-            .with_context(|| format!("stopped; finished work is kept in {}", partial.display()))?;
+            .with_context(|| format!("stopped; finished work is kept in {}", partial.shown()))?;
         if outcome.interrupted {
-            eprintln!(
+            errln!(
                 "Stopped after {} of {} recordings; they are kept in {}. Continue with:\n{}",
                 outcome.finished.len(),
                 recordings.len(),
-                partial.display(),
+                partial.shown(),
                 CommandLine::of_this_process()
             );
-            std::process::exit(INTERRUPTED);
+            return Ok(());
         }
         let names = &outcome.finished;
         if names.is_empty() {
@@ -126,7 +124,7 @@ impl Args {
             bail!(
                 "{}: none of the {} recordings can be read, and nothing is written; the lines above \
                  say what is wrong with each",
-                self.dir.display(),
+                self.dir.shown(),
                 recordings.len(),
             );
         }
@@ -168,9 +166,9 @@ impl Args {
 
     fn print(&self, summary: &Summary) -> Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(summary)?);
+            outln!("{}", serde_json::to_string_pretty(summary)?);
         } else {
-            println!(
+            outln!(
                 "{}: {} recordings, {} values each, in {:.1} s; {} files skipped.",
                 summary.out,
                 summary.rows,
@@ -191,7 +189,7 @@ impl Args {
             Some("csv") => Format::Csv,
             _ => bail!(
                 "--out {}: expected a file name that ends in .npy or .csv",
-                self.out.display()
+                self.out.shown()
             ),
         };
         let folder = self
@@ -201,7 +199,7 @@ impl Args {
         ensure!(
             folder.is_none_or(Path::is_dir),
             "--out {}: its folder does not exist; make it first",
-            self.out.display()
+            self.out.shown()
         );
         Ok(format)
     }
@@ -221,7 +219,7 @@ fn embed<'r>(
     bar.finish_and_clear();
     let outcome = outcome?;
     for (_, error) in &outcome.skipped {
-        eprintln!("skipped: {error}");
+        errln!("skipped: {error}");
     }
     Ok(outcome)
 }

@@ -8,6 +8,7 @@ use super::profile::{BackboneInUse, ProfileChoice};
 use super::progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_audio as audio;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,
@@ -16,7 +17,6 @@ use mtslvr_listen::profile::{
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits};
 use serde::Serialize;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Teach a sound from one to five clips of it
@@ -193,7 +193,7 @@ impl Args {
         let (outcomes, examples, doubt) = enrol(&profile, &backbone, &lesson, &clips)?;
         self.print(&profile, &outcomes, label, examples)?;
         if let Some(doubt) = doubt {
-            eprintln!("{doubt}");
+            errln!("{doubt}");
         }
         check(&outcomes)
     }
@@ -217,7 +217,7 @@ impl Args {
             ensure!(
                 paths.is_empty(),
                 "{}: a clip and --mic are given; expected one or the other",
-                paths[0].display()
+                paths[0].shown()
             );
         } else {
             ensure!(
@@ -236,12 +236,11 @@ impl Args {
         label: ClassLabel,
         examples: usize,
     ) -> Result<()> {
-        let mut out = std::io::stdout().lock();
         for outcome in outcomes {
             if self.json {
-                writeln!(out, "{}", serde_json::to_string(outcome)?)?;
+                outln!("{}", serde_json::to_string(outcome)?);
             } else {
-                writeln!(out, "{}", outcome.sentence())?;
+                outln!("{}", outcome.sentence());
             }
         }
         if !self.json {
@@ -249,7 +248,7 @@ impl Args {
                 1 => "1 example".to_owned(),
                 n => format!("{n} examples"),
             };
-            writeln!(out, "{label} has {count} in {}", profile.path().display())?;
+            outln!("{label} has {count} in {}", profile.path().shown());
         }
         Ok(())
     }
@@ -278,7 +277,7 @@ pub(super) fn learn(
 fn name_of_sound(word: &Path) -> Result<&str> {
     let name = word
         .to_str()
-        .with_context(|| format!("the name {} is not Unicode; expected text", word.display()))?;
+        .with_context(|| format!("the name {} is not Unicode; expected text", word.shown()))?;
     ensure!(
         name != "-" && !Path::new(name).is_file(),
         "{name}: the first word is the sound's name, and this is a clip; \
@@ -463,7 +462,7 @@ fn doubt(learner: &Learner, class: ClassId, label: ClassLabel, log: &ClipLog) ->
     let least = alike.least();
     let example = learner.support().examples(class).nth(least);
     let clip = example.and_then(|example| log.get(example));
-    let clip = clip.map_or_else(String::new, |clip| format!(", {}", clip.path.display()));
+    let clip = clip.map_or_else(String::new, |clip| format!(", {}", clip.path.shown()));
     Some(format!(
         "{label}: its {} examples do not all resemble each other: left out in turn, they score {:.2} on \
          average. Example {}{clip} scores {:.2}, and one in four unrelated sounds scores more than {:.2}. If \

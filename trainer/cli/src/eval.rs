@@ -21,13 +21,14 @@ use super::sets;
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use contender::Contender;
+use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings};
 use mtslvr_pack::{ModelSource, model_kinds};
 use serde::Serialize;
 use shares::SharesChoice;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::Write;
 use std::path::PathBuf;
 use tasks::{SetChoice, TaskChoice};
 
@@ -200,16 +201,15 @@ impl Accuracy {
         let json = serde_json::to_string_pretty(figures)?;
         match &self.json {
             Some(path) if path.as_os_str() == "-" => {
-                eprint!("{figures}");
-                // A reader that closes the pipe early has had what it wanted.
-                let _ = writeln!(std::io::stdout(), "{json}");
+                err!("{figures}");
+                outln!("{json}");
             }
             Some(path) => {
-                std::fs::write(path, json + "\n")
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                print!("{figures}");
+                write_bytes(path, (json + "\n").as_bytes())
+                    .with_context(|| format!("cannot write {}", path.shown()))?;
+                out!("{figures}");
             }
-            None => print!("{figures}"),
+            None => out!("{figures}"),
         }
         Ok(())
     }

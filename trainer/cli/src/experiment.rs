@@ -6,9 +6,10 @@ use super::examples::examples;
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::{LabelledSet, Recordings};
 use mtslvr_train::experiment::{Audio, Cell, Plan, Progress, Request, Summary, run};
-use mtslvr_train::train::{MetricsRow, Observer};
+use mtslvr_train::train::{MetricsRow, Observer, RunFolder};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,10 +79,11 @@ impl Args {
         let cells = plan.cells(&self.out)?;
         if self.list {
             for cell in &cells {
-                println!("{}", line(cell));
+                outln!("{}", line(cell));
             }
             return Ok(());
         }
+        let _lock = RunFolder::new(&self.out).lock()?;
         let audio = self.audio(cells[0].config.frontend.sample_rate)?;
         let request = Request {
             plan,
@@ -89,7 +91,7 @@ impl Args {
             heard: self.cache.heard(&self.out),
             out: self.out.clone(),
         };
-        let summary = run(&request, interrupt::on_ctrl_c()?, &mut Lines::default())?;
+        let summary = run(&request, interrupt::on_ctrl_c(), &mut Lines::default())?;
         self.print(&summary)
     }
 
@@ -98,7 +100,7 @@ impl Args {
         let sets = LabelledSet::open_all(&self.data)?;
         let cache = self.cache.open()?;
         let training = if self.pretrain.is_empty() {
-            eprintln!("No --pretrain: training on synthetic sounds alone.");
+            errln!("No --pretrain: training on synthetic sounds alone.");
             Recordings::default()
         } else {
             recordings::load(&self.pretrain, self.no_gpl, sample_rate, &cache)?
@@ -112,16 +114,16 @@ impl Args {
 
     fn print(&self, summary: &Summary) -> Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(summary)?);
+            outln!("{}", serde_json::to_string_pretty(summary)?);
             return Ok(());
         }
         let table = self.out.join("table.md");
         let text = std::fs::read_to_string(&table)
-            .with_context(|| format!("cannot read {}", table.display()))?;
-        print!("{text}");
-        println!("\nThis is {}.", table.display());
+            .with_context(|| format!("cannot read {}", table.shown()))?;
+        out!("{text}");
+        outln!("\nThis is {}.", table.shown());
         if summary.finished < summary.cells {
-            println!(
+            outln!(
                 "Stopped after {} of {} runs. Continue with:\n{}",
                 summary.finished,
                 summary.cells,
@@ -165,7 +167,7 @@ impl Observer for Lines {
     fn note(&mut self, remark: &str) {
         match &mut self.bar {
             Some(bar) => bar.note(remark),
-            None => eprintln!("{remark}"),
+            None => errln!("{remark}"),
         }
     }
 }
@@ -173,7 +175,7 @@ impl Observer for Lines {
 impl Progress for Lines {
     fn cell(&mut self, index: usize, count: usize, label: &str, seed: u64) {
         self.bar = None;
-        eprintln!("[{index}/{count}] {label}, seed {seed}");
+        errln!("[{index}/{count}] {label}, seed {seed}");
     }
 
     fn measuring(&mut self, set: &str) {

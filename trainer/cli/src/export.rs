@@ -5,6 +5,7 @@ use super::calibration::CalibrationChoice;
 use super::cohort::CohortChoice;
 use super::examples::examples;
 use anyhow::Result;
+use mtslvr_audio::ShowPath;
 use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::train::Start;
 use std::path::{Path, PathBuf};
@@ -68,14 +69,14 @@ impl Args {
             out: self.out.as_deref().unwrap_or(&self.run),
         })?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&exported)?);
+            outln!("{}", serde_json::to_string_pretty(&exported)?);
             return Ok(());
         }
-        print!("{}", exported.verification);
+        out!("{}", exported.verification);
         let files = [&exported.onnx, &exported.slvr];
         for path in files.into_iter().chain(&self.weights) {
             let bytes = std::fs::metadata(path)?.len();
-            println!("{}: {bytes} bytes", path.display());
+            outln!("{}: {bytes} bytes", path.shown());
         }
         Ok(())
     }

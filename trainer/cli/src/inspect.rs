@@ -37,9 +37,9 @@ impl Args {
         };
         let inspection = self.frontend.open(&self.model, engine)?.inspect()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&inspection)?);
+            outln!("{}", serde_json::to_string_pretty(&inspection)?);
         } else {
-            print!("{inspection}");
+            out!("{inspection}");
         }
         Ok(())
     }

@@ -11,6 +11,11 @@
 //!
 //! Built without the feature `train`, there are only the subcommands that packed models are enough for.
 
+#![deny(clippy::print_stdout)]
+
+#[macro_use]
+mod stdout;
+
 mod backbone;
 mod bench;
 mod cache;
@@ -31,7 +36,7 @@ mod experiment;
 #[cfg(feature = "train")]
 mod export;
 mod inspect;
-mod interrupt;
+pub mod interrupt;
 mod listen;
 #[cfg(feature = "train")]
 mod pack;
@@ -56,6 +61,34 @@ mod untrained;
 
 use clap::{Parser, Subcommand};
 use examples::examples;
+use std::process::ExitCode;
+
+/// Runs the command line of this process and returns its exit status.
+///
+/// An error is one line on standard error. Whoever calls this watches for signals
+/// ([`interrupt::watch`]).
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => error.exit(),
+        // Help and version are what was asked for.
+        Err(help) => {
+            if let Err(error) = help.print() {
+                stdout::fail(&error);
+            }
+            return ExitCode::SUCCESS;
+        }
+    };
+    let outcome = cli.run();
+    if let Err(error) = &outcome {
+        errln!("error: {error:#}");
+    }
+    match outcome {
+        _ if interrupt::came() => ExitCode::from(interrupt::INTERRUPTED),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
 
 #[cfg_attr(
     feature = "train",
@@ -74,6 +107,9 @@ use examples::examples;
     feature = "train",
     doc = "`mtslvr train` makes a backbone of your own, and `mtslvr demo` shows it all on synthetic sounds."
 )]
+///
+/// Exit status: 0 after success; 1 after an error; 2 for a command line that cannot be understood; 130
+/// after Ctrl-C, SIGTERM or SIGHUP.
 #[derive(Debug, Parser)]
 #[command(
     name = "mtslvr",

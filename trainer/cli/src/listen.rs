@@ -16,6 +16,7 @@ use exec::Hook;
 use follower::ProfileFollower;
 use keeper::Keeper;
 use labels::Labels;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard, PcmShape};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
@@ -180,7 +181,7 @@ impl Args {
         let classes = follower.class_capacity();
         let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
         let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
-        let stop = interrupt::quietly_on_ctrl_c()?;
+        let stop = interrupt::quietly_on_ctrl_c();
         let mut reactions = self.reactions(inputs.len())?;
         let several = inputs.len() > 1;
         let mut unreadable = 0;
@@ -188,7 +189,7 @@ impl Args {
             let mut capture = match self.open(&input, frontend.sample_rate) {
                 // One recording that cannot be read is no reason to leave the others.
                 Err(error) if several => {
-                    eprintln!("{error:#}");
+                    errln!("{error:#}");
                     unreadable += 1;
                     continue;
                 }
@@ -245,7 +246,7 @@ impl Args {
                 ensure!(
                     inputs.len() > before,
                     "{}: holds no recordings; expected WAV, FLAC, Ogg Vorbis or MP3 files",
-                    path.display()
+                    path.shown()
                 );
             } else {
                 inputs.push(Source::File(path.clone()));
@@ -269,7 +270,7 @@ impl Args {
                 inputs == 1 || Labels::is_csv(path),
                 "--labels {}: {inputs} recordings are given, and a label track is of one; expected the \
                  name of a .csv file",
-                path.display()
+                path.shown()
             );
         }
         Ok(Reactions {
@@ -340,7 +341,7 @@ enum Source {
 fn recordings(folder: &Path) -> Result<Vec<PathBuf>> {
     const KINDS: [&str; 5] = ["wav", "flac", "ogg", "oga", "mp3"];
     let entries = std::fs::read_dir(folder);
-    let entries = entries.with_context(|| format!("{}: cannot be read", folder.display()))?;
+    let entries = entries.with_context(|| format!("{}: cannot be read", folder.shown()))?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry?.path();

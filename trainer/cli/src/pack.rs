@@ -7,6 +7,7 @@ use super::cohort::CohortChoice;
 use super::examples::examples;
 use super::export::name_of;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FrontendDescription, OnnxMetadata};
@@ -84,7 +85,7 @@ impl Args {
         let verification = compare(&bytes, frontend, &graph, &packed, &audio.clips)
             .with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
-            .with_context(|| format!("cannot write {}", self.out.display()))?;
+            .with_context(|| format!("cannot write {}", self.out.shown()))?;
         let warning = self.warning(&verification);
         self.print(packed.len(), verification, warning)
     }
@@ -93,8 +94,7 @@ impl Args {
         let provenance = graph.provenance.clone();
         PackOptions {
             name: self.name.clone().unwrap_or_else(|| name_of(&self.onnx)),
-            provenance: provenance
-                .unwrap_or_else(|| format!("packed from {}", self.onnx.display())),
+            provenance: provenance.unwrap_or_else(|| format!("packed from {}", self.onnx.shown())),
             fold: self.fold,
             range: RangeRule::default(),
             cohort: self.cohort.centres(),
@@ -126,7 +126,7 @@ impl Args {
         warning: Option<String>,
     ) -> Result<()> {
         if let Some(warning) = &warning {
-            eprintln!("{warning}");
+            errln!("{warning}");
         }
         if self.json {
             let outcome = Outcome {
@@ -135,11 +135,11 @@ impl Args {
                 verification,
                 warning,
             };
-            println!("{}", serde_json::to_string_pretty(&outcome)?);
+            outln!("{}", serde_json::to_string_pretty(&outcome)?);
             return Ok(());
         }
-        print!("{verification}");
-        println!("{}: {bytes} bytes", self.out.display());
+        out!("{verification}");
+        outln!("{}: {bytes} bytes", self.out.shown());
         Ok(())
     }
 }

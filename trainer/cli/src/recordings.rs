@@ -27,13 +27,13 @@ pub(super) fn load(
         set.load_all(sample_rate, cache, |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     for file in &skipped {
-        eprintln!("skipped: {file}");
+        errln!("skipped: {file}");
     }
     let held_out = match set.held_out {
         0 => String::new(),
         count => format!("{count} held out by the column `split`; "),
     };
-    eprintln!(
+    errln!(
         "{}; {held_out}{} files skipped.",
         describe(&recordings, sample_rate),
         skipped.len()

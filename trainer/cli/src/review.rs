@@ -6,8 +6,9 @@ use super::examples::examples;
 use super::listen::keeper::{Kept, Kind, clips};
 use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, Profile};
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,7 +50,7 @@ impl Args {
             let kept = Kept::read(&path)?;
             if self.list {
                 let answer = kept.answer.as_deref().unwrap_or("no answer yet");
-                println!("{}: {}: {answer}", path.display(), described(&kept));
+                outln!("{}: {}: {answer}", path.shown(), described(&kept));
             } else if kept.answer.is_none() {
                 open.push((path, kept));
             }
@@ -60,20 +61,19 @@ impl Args {
         ensure!(
             !open.is_empty(),
             "{}: no sound without an answer; capture some with `mtslvr listen --capture {}`",
-            self.dir.display(),
-            self.dir.display()
+            self.dir.shown(),
+            self.dir.shown()
         );
         let profile = self.profile.profile()?;
         let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
         let count = open.len();
         let mut answers = std::io::stdin().lock().lines();
         for (number, (path, mut kept)) in (1..).zip(open) {
-            println!("{number} of {count}: {}", described(&kept));
+            outln!("{number} of {count}: {}", described(&kept));
             self.play(&path)?;
-            print!("right, none, its name, or nothing to leave it: ");
-            std::io::stdout().flush()?;
+            out!("right, none, its name, or nothing to leave it: ");
             let Some(answer) = answers.next() else {
-                println!();
+                outln!();
                 break;
             };
             let answer = answer.context("standard input cannot be read")?;
@@ -83,7 +83,7 @@ impl Args {
                 "" => continue,
                 _ => {}
             }
-            println!("{}", learn(&profile, &mut backbone, &path, &kept, answer)?);
+            outln!("{}", learn(&profile, &mut backbone, &path, &kept, answer)?);
             kept.answer = Some(answer.to_owned());
             kept.write(&path)?;
         }

@@ -15,10 +15,10 @@ pub(super) fn load(set: &LabelledSet, sample_rate: u32, cache: &DecodeCache) -> 
     });
     bar.finish_and_clear();
     for file in &skipped {
-        eprintln!("skipped: {file}");
+        errln!("skipped: {file}");
     }
     if let Some(note) = missing(set, skipped.len()) {
-        eprintln!("{note} By class: {}.", by_class(set, &skipped));
+        errln!("{note} By class: {}.", by_class(set, &skipped));
     }
     (loaded, skipped.len())
 }

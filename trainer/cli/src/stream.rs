@@ -171,9 +171,9 @@ impl Args {
             page::write(folder, &report)?;
         }
         if self.output.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            outln!("{}", serde_json::to_string_pretty(&report)?);
         } else {
-            print!("{report}");
+            out!("{report}");
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::examples::examples;
 use anyhow::ensure;
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::synth::write_dataset;
 use std::path::PathBuf;
 
@@ -46,12 +47,12 @@ impl Args {
         ensure!(
             !in_use,
             "{}: the folder is not empty; expected a new or an empty one; name another folder",
-            dir.display()
+            dir.shown()
         );
         write_dataset(&dir, classes, clips, seconds, seed)?;
-        println!(
+        outln!(
             "{}: {classes} classes of {clips} clips, {seconds} s each (seed {seed})",
-            dir.display()
+            dir.shown()
         );
         Ok(())
     }

@@ -11,6 +11,8 @@ use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::Recordings;
+use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_pack::SHIPPED;
 use mtslvr_train::export::{ExportRequest, calibration_audio, export_run};
 use mtslvr_train::net::Weights;
@@ -145,8 +147,14 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         let folder = RunFolder::new(&self.output.out);
         self.output.check(&folder)?;
+        let _lock = folder.lock()?;
+        // Another run may have begun before the lock was taken.
+        self.output.check(&folder)?;
         let request = self.request(&folder)?;
-        let stop = interrupt::on_ctrl_c()?;
+        let continuing = folder.continuing();
+        write_bytes(&continuing, format!("{}\n", self.resuming()).as_bytes())
+            .with_context(|| format!("cannot write {}", continuing.shown()))?;
+        let stop = interrupt::on_ctrl_c();
         let mut bar = TrainingBar::new();
         let trained = train(&request, stop, &mut bar)?;
         bar.finish();
@@ -159,7 +167,7 @@ impl Args {
         };
         let outcome = Outcome::new(&folder, &trained, report);
         if self.output.json {
-            println!("{}", serde_json::to_string_pretty(&outcome)?);
+            outln!("{}", serde_json::to_string_pretty(&outcome)?);
         } else {
             self.print(&folder, &outcome);
         }
@@ -172,7 +180,7 @@ impl Args {
         let cache = self.audio.cache.open()?;
         let Audio { data, no_gpl, .. } = &self.audio;
         let recordings = if data.is_empty() {
-            eprintln!("No --data: training on synthetic sounds alone.");
+            errln!("No --data: training on synthetic sounds alone.");
             Recordings::default()
         } else {
             recordings::load(data, *no_gpl, config.frontend.sample_rate, &cache)?
@@ -192,21 +200,21 @@ impl Args {
     fn print(&self, folder: &RunFolder, outcome: &Outcome) {
         let out = self.output.out.as_path();
         if outcome.interrupted {
-            println!(
+            outln!(
                 "Stopped early; what was learned is kept. Continue with:\n{}",
                 self.resuming()
             );
         }
         match &outcome.report {
-            None => println!(
+            None => outln!(
                 "The weights are in {}. Make models of them with:\n{}",
-                folder.weights().display(),
+                folder.weights().shown(),
                 CommandLine::new(&["export"]).words([out])
             ),
-            Some(report) => println!(
+            Some(report) => outln!(
                 "The models and weights are in {}; {} shows how training went. Measure them with:\n{}",
-                out.display(),
-                report.display(),
+                out.shown(),
+                report.shown(),
                 CommandLine::new(&["eval", "--model"])
                     .words([out])
                     .words(SHIPPED.iter().map(|model| model.name))
@@ -281,14 +289,14 @@ impl Output {
                 checkpoint.exists(),
                 "{}: no such file, so there is no run to continue; name the run's folder with --out, \
                  or begin one without --resume",
-                checkpoint.display()
+                checkpoint.shown()
             );
         } else {
             ensure!(
                 !checkpoint.exists(),
                 "{}: the folder already holds a run; continue it with --resume, or name another \
                  folder with --out",
-                self.out.display()
+                self.out.shown()
             );
         }
         Ok(())

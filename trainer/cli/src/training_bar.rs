@@ -65,7 +65,7 @@ impl Observer for TrainingBar {
             self.bar.set_message(message);
         } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
             self.spoken = Some(Instant::now());
-            eprintln!("training {:>3.0} % {message}", done * 100.0);
+            errln!("training {:>3.0} % {message}", done * 100.0);
         }
     }
 
@@ -77,12 +77,12 @@ impl Observer for TrainingBar {
             self.bar.set_message(message);
         } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
             self.spoken = Some(Instant::now());
-            eprintln!("{message}");
+            errln!("{message}");
         }
     }
 
     fn note(&mut self, remark: &str) {
-        self.bar.suspend(|| eprintln!("{remark}"));
+        self.bar.suspend(|| errln!("{remark}"));
     }
 }
 

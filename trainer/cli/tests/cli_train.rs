@@ -325,7 +325,7 @@ fn a_stopped_run_prints_the_command_that_continues_it() {
         .unwrap()
         .read_to_string(&mut printed)
         .unwrap();
-    assert!(child.wait().unwrap().success(), "{printed}");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{printed}");
 
     let line = printed
         .lines()

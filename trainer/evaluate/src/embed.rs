@@ -11,6 +11,7 @@ pub use journal::{Journal, JournalError, Origin, Stamp};
 pub use output::{Value, names_path, write_csv, write_npy};
 
 use anyhow::{Context, Result, anyhow};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::{self as audio, AudioError, EmbedError, Reader, UnlabelledClip, UnlabelledSet};
 use mtslvr_runtime::backbone::Backbone;
 use std::path::{Path, PathBuf};
@@ -187,7 +188,8 @@ fn embed_one<B: Backbone>(
     match audio::embed(engine, reader) {
         Ok((embedding, _)) => Ok(Ok((stamp, embedding))),
         Err(EmbedError::Audio(error)) => Ok(Err(error)),
-        Err(error) => Err(anyhow!("{error}"))
-            .with_context(|| format!("{} cannot be embedded", path.display())),
+        Err(error) => {
+            Err(anyhow!("{error}")).with_context(|| format!("{} cannot be embedded", path.shown()))
+        }
     }
 }

@@ -262,7 +262,9 @@ impl Needs {
 
     /// Counts the multiply-accumulates of all operators.
     fn all(&self) -> u64 {
-        self.ops.iter().map(|(_, _, macs)| macs).sum()
+        self.ops
+            .iter()
+            .fold(0, |sum: u64, (_, _, macs)| sum.saturating_add(*macs))
     }
 
     /// Counts the multiply-accumulates of the operators that `tensor` needs.
@@ -272,7 +274,7 @@ impl Needs {
         let mut sum = 0;
         for (index, &(first, second, macs)) in self.ops.iter().enumerate().rev() {
             if needed[index + 1] {
-                sum += macs;
+                sum = macs.saturating_add(sum);
                 needed[first] = true;
                 needed[second.unwrap_or(first)] = true;
             }

@@ -30,6 +30,7 @@ mod shipped;
 mod statistics;
 #[cfg(all(feature = "onnx", feature = "ort"))]
 pub mod verify;
+mod work;
 
 #[cfg(feature = "onnx")]
 pub use cohort::{DEFAULT_CENTRES, MOST_CENTRES, centres};
@@ -42,3 +43,4 @@ pub use pack::{CalibrationAudio, Kind, PackError, PackOptions, pack, spread_patc
 pub use quantise::{Labels, quantise};
 pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};
 pub use statistics::{EmbeddingStatistics, StatisticsError};
+pub use work::{WORK_VARIABLE, WorkError, WorkLimit};

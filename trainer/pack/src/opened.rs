@@ -10,10 +10,12 @@ use super::onnx;
 use super::shipped::{ModelSource, ShippedModel, model_kinds};
 #[cfg(feature = "onnx")]
 use super::statistics::EmbeddingStatistics;
+use super::work::{WorkError, WorkLimit};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
 use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_runtime::space::EmbeddingSpace;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Engine that runs a backbone.
@@ -71,6 +73,14 @@ pub enum OpenBackboneError {
         /// Fault that was found.
         error: OpenError,
     },
+    /// A packed model asks for too much.
+    #[error("{path}: {error}")]
+    Work {
+        /// The file.
+        path: PathBuf,
+        /// Limit that it breaks.
+        error: WorkError,
+    },
     /// A float engine cannot take the model.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -126,7 +136,8 @@ pub enum OpenedBackbone {
     Packed(Box<PackedBackbone<'static, Vec<i8>>>),
 }
 
-/// A model file read once, from which each thread makes a backbone of its own.
+/// A model file read once, from which each thread makes a backbone of its own. One that asks for more
+/// than the [limit of the environment](WorkLimit::from_environment) makes none, but can be inspected.
 #[derive(Debug)]
 pub struct BackboneFile {
     name: String,
@@ -151,6 +162,42 @@ impl Bytes {
         })?;
         Ok(Self::Packed(Box::new(model)))
     }
+
+    /// Refuses a packed model that asks for too much; an ONNX model is checked as it is read.
+    fn check_work(&self) -> Result<(), WorkError> {
+        let Self::Packed(model) = self else {
+            return Ok(());
+        };
+        let arena = model.arena_len() as u64;
+        if arena > WorkLimit::BYTES {
+            let (what, found) = ("working memory", arena);
+            return Err(WorkError::Bytes { what, found });
+        }
+        let steps = model.ops().map(|op| op.work());
+        let steps = steps.fold(0, u64::saturating_add);
+        WorkLimit::from_environment()?.check(steps)
+    }
+}
+
+/// Reads a packed model's file, which ends.
+fn read_packed(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
+    let read = |source| OpenBackboneError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(read)?;
+    let mut file = file.take(WorkLimit::BYTES + 1);
+    file.read_to_end(&mut bytes).map_err(read)?;
+    let found = bytes.len() as u64;
+    if found > WorkLimit::BYTES {
+        let what = "file, or more,";
+        return Err(OpenBackboneError::Work {
+            path: path.to_owned(),
+            error: WorkError::Bytes { what, found },
+        });
+    }
+    Ok(bytes)
 }
 
 impl BackboneFile {
@@ -209,12 +256,6 @@ impl BackboneFile {
             }
             return Self::read(&model, engine);
         }
-        let read = || {
-            std::fs::read(path).map_err(|source| OpenBackboneError::Read {
-                path: path.to_owned(),
-                source,
-            })
-        };
         let other = |engine, expected| OpenBackboneError::OtherEngine {
             path: path.to_owned(),
             engine,
@@ -223,7 +264,7 @@ impl BackboneFile {
         let ending = path.extension().and_then(|ending| ending.to_str());
         let (engine, bytes) = match (ending, engine) {
             (Some("slvr"), None | Some(Engine::Packed)) => {
-                (Engine::Packed, Bytes::packed(&read()?, path)?)
+                (Engine::Packed, Bytes::packed(&read_packed(path)?, path)?)
             }
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
@@ -318,11 +359,24 @@ impl BackboneFile {
 
     /// Makes a backbone that runs on `set`, or on the portable set if this machine lacks it. `None` if the
     /// model is not a packed one.
-    pub fn backbone_on(&self, set: InstructionSet) -> Option<OpenedBackbone> {
-        match &self.bytes {
+    ///
+    /// # Errors
+    /// [`OpenBackboneError::Work`] if the model asks for too much.
+    pub fn backbone_on(
+        &self,
+        set: InstructionSet,
+    ) -> Result<Option<OpenedBackbone>, OpenBackboneError> {
+        self.check_work()?;
+        Ok(match &self.bytes {
             Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(**model, set))),
             Bytes::Onnx(_) => None,
-        }
+        })
+    }
+
+    fn check_work(&self) -> Result<(), OpenBackboneError> {
+        let path = PathBuf::from(&self.name);
+        let work = self.bytes.check_work();
+        work.map_err(|error| OpenBackboneError::Work { path, error })
     }
 
     /// Returns the packed model, if it is one.
@@ -362,9 +416,10 @@ impl BackboneFile {
     /// Makes a backbone.
     ///
     /// # Errors
-    /// [`OpenBackboneError`] if the engine is not built into this program or cannot run an ONNX model. A
-    /// packed model, checked when it was opened, gives no error.
+    /// [`OpenBackboneError`] if the engine is not built into this program or cannot run an ONNX model, or
+    /// if a packed model, which was checked when it was opened, asks for too much.
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
+        self.check_work()?;
         Ok(match &self.bytes {
             Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
             Bytes::Onnx(bytes) => {

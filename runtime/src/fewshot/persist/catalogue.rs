@@ -7,7 +7,7 @@ use super::layout::field::{class, classes, header, part, section, threshold, thr
 use super::layout::{INDEX_MAGIC, field::reference};
 use super::layout::{NO_THRESHOLD, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SectionKind};
 use crate::bytes::{Reader, Writer};
-use crate::fewshot::class::{Class, ClassId, ClassName, Role};
+use crate::fewshot::class::{Class, ClassId, ClassName, NameFault, Role};
 use crate::fewshot::support::SupportSet;
 use crate::model::Crc32;
 use crate::space::{BackboneId, Part, Parts};
@@ -304,42 +304,65 @@ impl<'a> Catalogue<'a> {
         Ok(catalogue)
     }
 
-    /// Checks that every class is as a support set would have made it, and counts.
+    /// Counts the classes and their examples, and checks that every class is as a support set would
+    /// have made it. The count comes first: what is compared in pairs is never more than
+    /// [`MOST_CLASSES`].
     fn check_classes(&mut self) -> Result<(), RestoreError> {
         let malformed = RestoreError::Malformed;
         let mut reader = Reader::new(self.classes);
         while !reader.rest().is_empty() {
-            let class = read_class(&mut reader).ok_or(malformed)?;
-            let mut before = self.classes().take(self.class_count);
-            let twice = before.any(|other| {
+            let record = reader.record::<{ class::LEN }>().ok_or(malformed)?;
+            let name_len = class::NAME_LEN.get(record).into();
+            reader.take(name_len).ok_or(malformed)?;
+            self.class_count += 1;
+        }
+        let (found, capacity) = (self.class_count, MOST_CLASSES);
+        if found > capacity {
+            return Err(RestoreError::TooManyClasses { found, capacity });
+        }
+        for (place, class) in self.records().enumerate() {
+            let class = class.ok_or(malformed)?;
+            let twice = self.records().take(place).flatten().any(|other| {
                 other.id == class.id || (other.role, &other.name) == (class.role, &class.name)
             });
-            let named = !class.name.is_empty();
-            let too_many = self.class_count >= MOST_CLASSES;
-            if too_many || twice || class.examples == 0 || named != (class.role == Role::Sound) {
+            let fault = NameFault::of(&class.name);
+            let right = match class.role {
+                Role::Sound => fault.is_none(),
+                Role::Negatives | Role::Background => fault == Some(NameFault::Empty),
+            };
+            if twice || class.examples == 0 || !right {
                 return Err(malformed);
             }
-            self.class_count += 1;
             self.example_count += class.examples();
         }
         Ok(())
     }
 
-    /// Checks that every threshold can be one and belongs to a class, no two to the same.
+    /// Checks that every threshold can be one and belongs to a class, no two to the same. More
+    /// thresholds than classes are refused before any is compared.
     fn check_thresholds(&self) -> Result<(), RestoreError> {
         let (records, rest) = self.thresholds.as_chunks::<{ threshold::LEN }>();
-        let is_sound = |(at, record): (usize, &[u8; threshold::LEN])| {
-            let id = |record| threshold::CLASS.get(record);
+        let id = |record: &[u8; threshold::LEN]| threshold::CLASS.get(record);
+        let is_right = |(at, record): (usize, &[u8; threshold::LEN])| {
             let in_range = as_threshold(threshold::THRESHOLD.get(record)).is_some();
-            let known = self.classes().any(|class| class.id.get() == id(record));
+            let mut classes = self.records().flatten();
+            let known = classes.any(|class| class.id.get() == id(record));
             let first = !records[..at].iter().any(|other| id(other) == id(record));
             in_range && known && first
         };
-        if rest.is_empty() && records.iter().enumerate().all(is_sound) {
+        let some = records.len() <= self.class_count && rest.is_empty();
+        if some && records.iter().enumerate().all(is_right) {
             Ok(())
         } else {
             Err(RestoreError::Malformed)
         }
+    }
+
+    /// Reads the records of the classes, which have no thresholds yet; `None` for one that cannot be
+    /// read.
+    fn records(&self) -> impl Iterator<Item = Option<Class>> + use<'a> {
+        let mut reader = Reader::new(self.classes);
+        (0..self.class_count).map(move |_| read_class(&mut reader))
     }
 
     /// Reads the classes, with their thresholds, up to the first that cannot be read: there is none

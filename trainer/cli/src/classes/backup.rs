@@ -5,6 +5,7 @@ use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::existing;
 use anyhow::{Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, Snapshot};
 use std::path::PathBuf;
 
@@ -54,13 +55,13 @@ impl Export {
         ensure!(
             self.force || !self.file.exists(),
             "{}: exists already; give another name, or --force to replace it",
-            self.file.display()
+            self.file.shown()
         );
         snapshot.write(&self.file)?;
         let header = snapshot.header();
-        println!(
+        outln!(
             "{}: {} classes with {} examples, for the backbone {}",
-            self.file.display(),
+            self.file.shown(),
             header.classes,
             header.examples,
             header.backbone
@@ -82,9 +83,9 @@ impl Import {
         let locked = profile.lock()?;
         self.check_losses(&profile)?;
         locked.write_snapshot(&snapshot)?;
-        println!(
+        outln!(
             "{}: {} classes with {} examples",
-            profile.path().display(),
+            profile.path().shown(),
             header.classes,
             header.examples
         );
@@ -102,7 +103,7 @@ impl Import {
             classes == 0 || self.force,
             "{}: holds {classes} classes, which would be lost; back it up with `mtslvr classes export \
              FILE`, then give --force",
-            profile.path().display()
+            profile.path().shown()
         );
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::heard::{Scored, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_listen::profile::Resemblance;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
@@ -178,7 +179,7 @@ impl Calibrate {
             classes,
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&result)?);
+            outln!("{}", serde_json::to_string_pretty(&result)?);
         } else {
             self.print(&result);
         }
@@ -214,14 +215,14 @@ impl Calibrate {
         ensure!(
             hours * 3600.0 >= 10.0,
             "{}: lasts {:.1} s, and at least 10 s are needed; minutes are better, an hour is best",
-            self.recording.display(),
+            self.recording.shown(),
             3600.0 * hours
         );
         Ok((heard, hours))
     }
 
     fn print(&self, result: &Calibrated) {
-        println!(
+        outln!(
             "{} sounds stood out in {:.1} minutes.",
             result.sounds,
             60.0 * result.hours
@@ -245,13 +246,15 @@ impl Calibrate {
                     )
                 }
             };
-            println!(
+            outln!(
                 "{}: threshold {:.2} (before {:.2}): {heard}{alarms}{misses}",
-                class.class, class.threshold, class.before
+                class.class,
+                class.threshold,
+                class.before
             );
         }
         if self.dry_run {
-            println!("Nothing was set.");
+            outln!("Nothing was set.");
         }
     }
 }

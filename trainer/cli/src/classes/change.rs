@@ -4,7 +4,8 @@ use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
 use super::{ClassChoice, existing};
 use anyhow::{Context, Result, bail, ensure};
-use mtslvr_listen::profile::{ClassLabel, Memory, Profile};
+use mtslvr_audio::ShowPath;
+use mtslvr_listen::profile::{ClassLabel, Memory, Profile, composed, find_sound};
 use mtslvr_runtime::fewshot::{ClassId, SupportSet};
 
 /// Give a sound another name
@@ -108,7 +109,7 @@ impl Rename {
         let profile = profile.profile()?;
         change(&profile, |support| {
             let class = find(support, ClassLabel::Sound(&name), &profile)?;
-            if let Some(other) = support.find(&new).filter(|other| *other != class) {
+            if let Some(other) = find_sound(support, &new).filter(|other| *other != class) {
                 let examples = support.examples(other).len();
                 bail!(
                     "{new}: a class with {examples} examples has this name already; choose another \
@@ -116,7 +117,7 @@ impl Rename {
                 );
             }
             support
-                .rename(class, &new)
+                .rename(class, &composed(&new))
                 .with_context(|| format!("\"{new}\""))?;
             Ok(format!("{name} is now {new}"))
         })
@@ -230,7 +231,7 @@ fn find(support: &SupportSet, label: ClassLabel, profile: &Profile) -> Result<Cl
         };
         format!(
             "{}: holds no class {label}; {expected}",
-            profile.path().display()
+            profile.path().shown()
         )
     })
 }
@@ -245,6 +246,6 @@ fn change(profile: &Profile, change: impl FnOnce(&mut SupportSet) -> Result<Stri
     snapshot.restore(&mut learner)?;
     let done = change(learner.support_mut())?;
     locked.write(&learner)?;
-    println!("{done}");
+    outln!("{done}");
     Ok(())
 }

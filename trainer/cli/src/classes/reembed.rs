@@ -7,6 +7,7 @@ use super::super::progress;
 use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
@@ -67,16 +68,16 @@ impl Reembed {
         backbone.note().write(&locked)?;
         new.write(&locked, &log)?;
         let support = new.learner.support();
-        println!(
+        outln!(
             "{}: {} examples of {} classes embedded again under {}; {} dropped",
-            profile.path().display(),
+            profile.path().shown(),
             support.example_count(),
             support.class_count(),
             backbone.name,
             new.missing.len()
         );
         if has_threshold(support) {
-            println!("The thresholds are the same: try them, because similarities have changed.");
+            outln!("The thresholds are the same: try them, because similarities have changed.");
         }
         Ok(())
     }
@@ -88,9 +89,11 @@ impl Reembed {
             return Ok(());
         }
         for missing in &new.missing {
-            eprintln!(
+            errln!(
                 "{}, example {}: {}",
-                missing.class, missing.number, missing.why
+                missing.class,
+                missing.number,
+                missing.why
             );
         }
         let hint = if empty {
@@ -100,7 +103,7 @@ impl Reembed {
         };
         bail!(
             "{}: {} of {examples} examples cannot be embedded again, and nothing was changed; {hint}",
-            profile.path().display(),
+            profile.path().shown(),
             new.missing.len(),
         )
     }
@@ -156,7 +159,7 @@ impl Reembedded<'_> {
         clip: &SourceClip,
         backbone: &mut BackboneInUse,
     ) -> Result<ClassId> {
-        let path = clip.path.display();
+        let path = clip.path.shown();
         let samples = audio::load(&clip.path, backbone.sample_rate())?;
         let take;
         let part = match clip.cut {
@@ -201,7 +204,7 @@ fn source<'l>(log: &'l ClipLog, example: &[i8]) -> Result<&'l SourceClip, String
     let clip = log
         .get(example)
         .ok_or("its clip is not known: it came from a microphone, a pipe or an import")?;
-    let path = clip.path.display();
+    let path = clip.path.shown();
     match clip.state() {
         ClipState::Kept => Ok(clip),
         ClipState::Changed => Err(format!("{path} has changed since it was enrolled")),

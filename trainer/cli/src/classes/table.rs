@@ -4,6 +4,7 @@ use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::existing;
 use anyhow::Result;
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{ClassLabel, ClipLog, ClipState, Memory};
 use mtslvr_runtime::fewshot::{Class, Role, SupportSet};
 use serde::Serialize;
@@ -94,9 +95,9 @@ impl List {
             with_clips: self.clips,
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&listing)?);
+            outln!("{}", serde_json::to_string_pretty(&listing)?);
         } else {
-            print!("{listing}");
+            out!("{listing}");
         }
         Ok(())
     }
@@ -130,13 +131,13 @@ fn listed(support: &SupportSet, class: &Class, log: &ClipLog) -> Listed {
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.classes.is_empty() {
-            return writeln!(f, "{}: no classes", self.profile.display());
+            return writeln!(f, "{}: no classes", self.profile.shown());
         }
         let default = match self.threshold {
             Some(threshold) => format!("{threshold}"),
             None => "the backbone's".to_owned(),
         };
-        writeln!(f, "{}", self.profile.display())?;
+        writeln!(f, "{}", self.profile.shown())?;
         writeln!(f, "backbone {}, threshold {default}\n", self.backbone)?;
         let width = |class: &Listed| console::measure_text_width(&class.label);
         let widest = self.classes.iter().map(width).max().unwrap_or(0).max(5);
@@ -172,7 +173,7 @@ impl fmt::Display for Listing {
 
 impl fmt::Display for Clip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.clip.display())?;
+        write!(f, "{}", self.clip.shown())?;
         match self.state {
             "kept" => Ok(()),
             state => write!(f, " ({state})"),

@@ -7,6 +7,7 @@ use super::super::progress;
 use super::heard::{Scored, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::{self as audio, LabelledSet};
 use mtslvr_evaluate::Confusion;
 use mtslvr_evaluate::report::{
@@ -162,21 +163,21 @@ impl Test {
         ensure!(
             !clips.is_empty(),
             "{}: all {left_out} clips are examples of the profile; expected others to test it with",
-            self.dir.display()
+            self.dir.shown()
         );
         let result = Tested::of(&sounds, &clips, left_out, unheard);
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder)
-                .with_context(|| format!("--out {}: cannot be made", folder.display()))?;
+                .with_context(|| format!("--out {}: cannot be made", folder.shown()))?;
             let threshold = learner.default_threshold();
             let report = result.report(&backbone.name, threshold, pictures);
             let [_, page] = report.write(folder)?;
-            eprintln!("{}", page.display());
+            errln!("{}", page.shown());
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&result)?);
+            outln!("{}", serde_json::to_string_pretty(&result)?);
         } else {
-            print!("{result}");
+            out!("{result}");
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
 use super::existing;
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 
 /// Take back the last change of the profile
 ///
@@ -29,13 +30,13 @@ impl Undo {
         let before = locked.undo()?.with_context(|| {
             format!(
                 "{}: there is no change to take back",
-                profile.path().display()
+                profile.path().shown()
             )
         })?;
         let header = before.header();
-        println!(
+        outln!(
             "{}: {} classes with {} examples again; another undo takes this one back",
-            profile.path().display(),
+            profile.path().shown(),
             header.classes,
             header.examples
         );

@@ -2,6 +2,7 @@
 
 use crate::sets;
 use anyhow::{Result, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::synth::{Family, Patch};
 use mtslvr_audio::{DecodeCache, LabelledSet, Recordings};
 use mtslvr_evaluate::{Candidate, Episode, EpisodeSampler, EpisodeShape, LoadedSet};
@@ -111,12 +112,12 @@ impl Sounds {
         let found = LabelledSet::open(folder)?;
         let (mut all, skipped) = sets::load(&found, sample_rate, &DecodeCache::NONE);
         if skipped > 0 {
-            eprintln!("{skipped} of {} files skipped.", found.clips.len());
+            errln!("{skipped} of {} files skipped.", found.clips.len());
         }
         ensure!(
             all.classes.len() >= 2,
             "{}: {} class found, expected at least 2; make a folder for each class (DIR/<class>/<clip>)",
-            folder.display(),
+            folder.shown(),
             all.classes.len()
         );
         let held_out = match trains {

@@ -100,7 +100,7 @@ fn teach(
     sounds: &Sounds,
 ) -> Result<Vec<(Directions, Recognition)>> {
     let names = sounds.enrolled();
-    println!("3. Teaching. One example each of {}.", names.join(", "));
+    outln!("3. Teaching. One example each of {}.", names.join(", "));
     let LoadedSet { clips, .. } = &sounds.set;
     for (name, examples) in names.iter().zip(&sounds.episode.support) {
         for &example in examples {
@@ -116,7 +116,7 @@ fn teach(
         .map(|backbone| recognise(&mut backbone.engines, sounds, &all, &|| bar.inc(1)))
         .collect::<Result<Vec<_>>>()?;
     bar.finish_and_clear();
-    println!(
+    outln!(
         "\n4. Recognising. Clips that were not heard before, and how many are answered rightly:"
     );
     let columns: Vec<(&str, &Recognition)> = backbones
@@ -124,8 +124,8 @@ fn teach(
         .zip(&taught)
         .map(|(backbone, (_, recognition))| (backbone.label.as_str(), recognition))
         .collect();
-    print!("{}", recognition_table(&columns));
-    println!(
+    out!("{}", recognition_table(&columns));
+    outln!(
         "   {} were never enrolled: the right answer to them is \"unknown\".\n",
         sounds.strangers_source
     );
@@ -215,7 +215,7 @@ fn measure(
     seed: u64,
 ) -> Result<Vec<Evaluation>> {
     let ways = sounds.set.classes.len().min(5);
-    println!(
+    outln!(
         "5. Measuring. {TASKS} tasks of {ways} sounds and one example each, drawn from the {} clips of the \
          test,\n   beside controls that learned nothing:",
         sounds.set.clips.len()
@@ -233,9 +233,12 @@ fn measure(
     };
     let width = backbones.iter().map(|b| b.label.chars().count());
     let width = width.max().unwrap_or(0);
-    println!(
+    outln!(
         "   {:width$}  {:>11}  {:>11}  {:>11}",
-        "", "accuracy %", "MFCC", "random"
+        "",
+        "accuracy %",
+        "MFCC",
+        "random"
     );
     let mut evaluations = Vec::new();
     for backbone in backbones {
@@ -251,7 +254,7 @@ fn measure(
             bar.inc(1);
         })?;
         bar.finish_and_clear();
-        println!(
+        outln!(
             "   {:width$}  {}  {}  {}",
             backbone.label,
             with_interval(Some(result.accuracy), Some(result.ci95)),
@@ -268,7 +271,7 @@ fn measure(
             controls.notes,
         ));
     }
-    println!("   {:width$}  {:5.1}", "chance", 100.0 / ways as f64);
+    outln!("   {:width$}  {:5.1}", "chance", 100.0 / ways as f64);
     Ok(evaluations)
 }
 

@@ -4,6 +4,7 @@ use super::super::interrupt;
 use super::super::profile::BackboneInUse;
 use super::Clip;
 use anyhow::{Context, Result, bail, ensure};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::write_wav;
 use mtslvr_listen::capture::{Capture, Heard, SoundCutter};
 use mtslvr_listen::profile::{ClassLabel, SourceClip};
@@ -51,7 +52,7 @@ impl MicrophoneChoice {
         self.check()?;
         let mut microphone = Microphone {
             capture: Capture::microphone(backbone.sample_rate())?,
-            stop: interrupt::quietly_on_ctrl_c()?,
+            stop: interrupt::quietly_on_ctrl_c(),
         };
         let sounds = if label == ClassLabel::Background {
             self.record_background(&mut microphone, backbone.sample_rate())?
@@ -75,7 +76,7 @@ impl MicrophoneChoice {
         );
         if let Some(folder) = &self.keep {
             std::fs::create_dir_all(folder)
-                .with_context(|| format!("--keep {}: cannot be made", folder.display()))?;
+                .with_context(|| format!("--keep {}: cannot be made", folder.shown()))?;
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl MicrophoneChoice {
     /// Records the place itself, cut into pieces of the length asked for.
     fn record_background(&self, microphone: &mut Microphone, rate: u32) -> Result<Vec<Vec<f32>>> {
         let count = usize::from(self.count);
-        eprintln!(
+        errln!(
             "Recording the background for {} s ...",
             self.seconds * f32::from(self.count)
         );
@@ -106,12 +107,12 @@ impl MicrophoneChoice {
         let frontend = *backbone.engine.space().frontend();
         let mut buffer = Vec::new();
         let mut cutter = SoundCutter::new(&frontend, &mut buffer, self.seconds)?;
-        eprintln!("Quiet, please: listening to the background for two seconds ...");
+        errln!("Quiet, please: listening to the background for two seconds ...");
         let (mut sounds, mut asked) = (Vec::new(), None);
         while sounds.len() < count {
             if cutter.is_quiet() && asked != Some(sounds.len()) {
                 asked = Some(sounds.len());
-                eprintln!("{label}, {} of {count}: now!", sounds.len() + 1);
+                errln!("{label}, {} of {count}: now!", sounds.len() + 1);
             }
             let samples = microphone.next()?;
             sounds.extend(cutter.push(&samples));

@@ -118,7 +118,7 @@ impl Args {
                 seed: self.tasks.seed,
             };
             for set in &with_shots(sets, shots, notes) {
-                eprintln!("{}, {shots} shots", set.name);
+                errln!("{}, {shots} shots", set.name);
                 match bias(set, &settings) {
                     Ok(result) => results.push(result),
                     Err(error) => notes.push(format!("{shots} examples: {error}.")),

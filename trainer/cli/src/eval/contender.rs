@@ -56,9 +56,12 @@ impl Contender {
                 result.left_out.join(", ")
             ));
         }
-        eprintln!(
+        errln!(
             "{}, {}: {:.1} ± {:.1}",
-            result.name, self.subject.name, result.accuracy, result.ci95
+            result.name,
+            self.subject.name,
+            result.accuracy,
+            result.ci95
         );
         self.results.push(result);
         Ok(())

@@ -117,7 +117,7 @@ impl Args {
             };
             let sets = with_shots(&all_sets, shots, &mut embedder.notes);
             for chosen in 0..sets.len() {
-                eprintln!("{}, {shots} shots", sets[chosen].name);
+                errln!("{}, {shots} shots", sets[chosen].name);
                 match open_set(&sets, chosen, &settings) {
                     Ok(result) => results.push(result),
                     // A set that is too small is no reason to lose the others.

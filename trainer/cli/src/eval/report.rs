@@ -3,6 +3,8 @@
 use crate::backbone::BackboneChoice;
 use crate::{progress, sets};
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::{DecodeCache, LabelledSet};
 use mtslvr_evaluate::EmbeddedSet;
 use mtslvr_pack::{BackboneFile, OpenedBackbone};
@@ -10,7 +12,6 @@ use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::space::OwnedSpace;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The options on what is written, flattened into the arguments of a report.
@@ -98,8 +99,7 @@ impl ReportOutput {
             let json = serde_json::to_string_pretty(report)? + "\n";
             json_to_standard_output = path.as_os_str() == "-";
             if json_to_standard_output {
-                // A reader that closes the pipe early has had what it wanted.
-                let _ = write!(std::io::stdout(), "{json}");
+                out!("{json}");
             } else {
                 save(path, json)?;
             }
@@ -107,12 +107,12 @@ impl ReportOutput {
         match &self.report {
             Some(path) => save(path, report.to_string())?,
             None if json_to_standard_output => {}
-            None => print!("{report}"),
+            None => out!("{report}"),
         }
         Ok(())
     }
 }
 
 fn save(path: &Path, text: String) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    write_bytes(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.shown()))
 }

@@ -3,6 +3,7 @@
 use super::super::profile::BackboneInUse;
 use super::verdict::Known;
 use anyhow::{Result, bail};
+use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, ProfileError};
 use mtslvr_runtime::fewshot::{Learner, Role};
 use std::time::{Duration, Instant, SystemTime};
@@ -44,12 +45,12 @@ impl<'m> ProfileFollower<'m> {
         ) {
             (0, _) => bail!(
                 "{}: no sound to listen for; enrol one first: `mtslvr enrol NAME CLIP...`",
-                profile.path().display()
+                profile.path().shown()
             ),
             (disabled, 0) => bail!(
                 "{}: all {disabled} sounds are disabled, expected one that is not; switch one on with \
                  `mtslvr classes enable NAME`",
-                profile.path().display()
+                profile.path().shown()
             ),
             _ => Ok(follower),
         }

@@ -1,6 +1,7 @@
 //! Keeps the sound of events and near misses, for `mtslvr review`.
 
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::write_wav;
 use mtslvr_runtime::clip;
@@ -63,7 +64,7 @@ impl Keeper {
     /// Makes the folder, if it is not there.
     pub(super) fn new(folder: &Path, limit: u64) -> Result<Self> {
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("--capture {}: cannot be made", folder.display()))?;
+            .with_context(|| format!("--capture {}: cannot be made", folder.shown()))?;
         Ok(Self {
             folder: folder.to_owned(),
             limit,
@@ -148,23 +149,23 @@ impl Kept {
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let path = path.with_extension("json");
         let bytes = std::fs::read(&path);
-        let bytes = bytes.with_context(|| format!("{}: cannot be read", path.display()))?;
+        let bytes = bytes.with_context(|| format!("{}: cannot be read", path.shown()))?;
         let kept = serde_json::from_slice(&bytes);
-        kept.with_context(|| format!("{}: not written by `mtslvr listen`", path.display()))
+        kept.with_context(|| format!("{}: not written by `mtslvr listen`", path.shown()))
     }
 
     /// Writes it beside the clip at `path`.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let path = path.with_extension("json");
         let json = serde_json::to_vec_pretty(self)?;
-        write_bytes(&path, &json).with_context(|| format!("{}: cannot be written", path.display()))
+        write_bytes(&path, &json).with_context(|| format!("{}: cannot be written", path.shown()))
     }
 }
 
 /// Returns the clips in `folder` that have a file beside them, the oldest first.
 pub(crate) fn clips(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder);
-    let entries = entries.with_context(|| format!("{}: cannot be read", folder.display()))?;
+    let entries = entries.with_context(|| format!("{}: cannot be read", folder.shown()))?;
     let mut clips = Vec::new();
     for entry in entries {
         let path = entry?.path();

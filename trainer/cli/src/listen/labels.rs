@@ -1,6 +1,7 @@
 //! Writes recognised sounds as labels: for Audacity, or as CSV.
 
 use anyhow::{Context, Result};
+use mtslvr_audio::{ShowPath, Shown};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ impl Labels {
     /// Makes the file, in the place of one that is there.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let file = File::create(path);
-        let file = file.with_context(|| format!("--labels {}: cannot be made", path.display()))?;
+        let file = file.with_context(|| format!("--labels {}: cannot be made", path.shown()))?;
         let mut labels = Self {
             path: path.to_owned(),
             file,
@@ -59,10 +60,10 @@ impl Labels {
             confidence,
         } = *label;
         let line = if self.csv {
-            let (file, class) = (quoted(file), quoted(class));
+            let [file, class] = [file, class].map(|name| quoted(&Shown(name).to_string()));
             format!("{file},{class},{start:.3},{end:.3},{score:.4},{threshold:.4},{confidence:.4}")
         } else {
-            let class = class.replace(['\t', '\n'], " ");
+            let class = Shown(class);
             format!("{start:.6}\t{end:.6}\t{class}")
         };
         self.line(&line)
@@ -70,7 +71,7 @@ impl Labels {
 
     fn line(&mut self, line: &str) -> Result<()> {
         let written = writeln!(self.file, "{line}");
-        written.with_context(|| format!("--labels {}: cannot be written", self.path.display()))
+        written.with_context(|| format!("--labels {}: cannot be written", self.path.shown()))
     }
 }
 

@@ -11,7 +11,6 @@ use mtslvr_runtime::fewshot::ClassId;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::listener::{Ended, Event, ListenerConfig, Window};
 use serde::Serialize;
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Help on the fields of `--json`: every field of every line.
@@ -533,9 +532,7 @@ impl<'r> Output<'r> {
         if let Form::View(view) = &mut self.form {
             view.say(line);
         } else {
-            // A reader that is gone ends the program by a signal.
-            let mut out = std::io::stdout().lock();
-            let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+            outln!("{line}");
         }
     }
 
@@ -546,7 +543,7 @@ impl<'r> Output<'r> {
         );
         match &mut self.form {
             Form::View(view) => view.say(&line),
-            Form::Plain | Form::Json => eprintln!("{line}"),
+            Form::Plain | Form::Json => errln!("{line}"),
         }
     }
 
@@ -562,7 +559,7 @@ impl<'r> Output<'r> {
             self.keep(&kept);
         }
         if invalid > 0 {
-            eprintln!("{invalid} samples were not numbers and were taken as silence.");
+            errln!("{invalid} samples were not numbers and were taken as silence.");
         }
         let seconds = self.seconds(self.samples);
         if matches!(self.form, Form::Json) {
@@ -581,12 +578,13 @@ impl<'r> Output<'r> {
             1 => "1 sound".to_owned(),
             n => format!("{n} sounds"),
         };
-        eprintln!(
+        errln!(
             "{events} recognised in {seconds:.1} s; the backbone ran for {} of {} windows.",
-            self.judged, self.windows
+            self.judged,
+            self.windows
         );
         if self.events == 0 {
-            eprintln!("{}", self.why_nothing());
+            errln!("{}", self.why_nothing());
         }
     }
 

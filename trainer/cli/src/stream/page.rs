@@ -1,6 +1,7 @@
 //! The files that `mtslvr stream --out` writes.
 
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_evaluate::stream::{StreamReport, trade_off};
 use std::io;
@@ -19,7 +20,7 @@ pub(super) fn write(folder: &Path, report: &StreamReport) -> Result<()> {
     let text = match std::fs::read_to_string(&page) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{BEGIN}\n{END}\n"),
-        Err(error) => return Err(error).context(format!("cannot read {}", page.display())),
+        Err(error) => return Err(error).context(format!("cannot read {}", page.shown())),
     };
     let json = serde_json::to_string_pretty(report)? + "\n";
     save(&page, &with_figures(&text, &report.to_string(), &page)?)?;
@@ -28,7 +29,7 @@ pub(super) fn write(folder: &Path, report: &StreamReport) -> Result<()> {
 }
 
 fn save(path: &Path, text: &str) -> Result<()> {
-    write_bytes(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+    write_bytes(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.shown()))
 }
 
 /// Returns `text` with `figures` in the place of everything between the marks.
@@ -39,7 +40,7 @@ fn with_figures(text: &str, figures: &str, path: &Path) -> Result<String> {
         format!(
             "{}: no place for the figures; expected the lines `{BEGIN}` and `{END}`; add them, or name \
              another folder with --out",
-            path.display()
+            path.shown()
         )
     })?;
     Ok(format!(

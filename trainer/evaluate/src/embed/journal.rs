@@ -2,17 +2,17 @@
 //!
 //! The file begins with a line of text that names the origin of its embeddings ([`Origin`]). Records
 //! follow, little-endian: the payload's length and its CRC-32 (4 bytes each), then the payload: the
-//! recording's size in bytes (8), the time of its last change in nanoseconds since 1970 (16), the
+//! recording's size in bytes (8), the first half of the SHA-256 of its bytes (16), the
 //! embedding (4 for each value), and the recording's name (the rest). When the journal is opened again,
 //! an incomplete record at its end is cut off.
 
+use mtslvr_audio::file_hash;
 use mtslvr_runtime::model::Crc32;
 use mtslvr_runtime::space::BackboneId;
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 /// Bytes in front of a payload.
 const PREFIX: usize = 8;
@@ -46,30 +46,25 @@ impl Origin {
     }
 }
 
-/// Size and time of change of a recording, by which a change is noticed.
+/// Size and hash of a recording, by which a change is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Bytes.
     pub size: u64,
-    /// Time of the last change, nanoseconds since 1970.
-    pub modified: i128,
+    /// The first half of the SHA-256 of the bytes.
+    pub content: [u8; 16],
 }
 
 impl Stamp {
     /// Reads the stamp of the file at `path`.
     ///
     /// # Errors
-    /// [`io::Error`] if there is no such file, or the system does not tell when it was changed.
+    /// [`io::Error`] if it cannot be read.
     pub fn of(path: &Path) -> io::Result<Self> {
-        let metadata = path.metadata()?;
-        let modified = match metadata.modified()?.duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_nanos() as i128,
-            Err(before) => -(before.duration().as_nanos() as i128),
-        };
-        Ok(Self {
-            size: metadata.len(),
-            modified,
-        })
+        let (size, hash) = file_hash(path)?;
+        let mut content = [0; 16];
+        content.copy_from_slice(&hash[..16]);
+        Ok(Self { size, content })
     }
 }
 
@@ -211,10 +206,10 @@ impl Journal {
                 return Ok(());
             }
             let (stamp, rest) = payload.split_at(STAMP);
-            let (size, modified) = stamp.split_at(8);
+            let (size, content) = stamp.split_at(8);
             let stamp = Stamp {
                 size: u64::from_le_bytes(size.try_into().expect("8 bytes")),
-                modified: i128::from_le_bytes(modified.try_into().expect("16 bytes")),
+                content: content.try_into().expect("16 bytes"),
             };
             let at = self.end + (PREFIX + STAMP) as u64;
             let name = String::from_utf8_lossy(&rest[4 * self.dim..]).into_owned();
@@ -244,7 +239,7 @@ impl Journal {
         assert_eq!(embedding.len(), self.dim, "length of the embedding");
         let mut record = vec![0; PREFIX];
         record.extend(stamp.size.to_le_bytes());
-        record.extend(stamp.modified.to_le_bytes());
+        record.extend(stamp.content);
         record.extend(embedding.iter().flat_map(|value| value.to_le_bytes()));
         // A name that is not Unicode is never found again: its recording is embedded again.
         record.extend(name.to_string_lossy().as_bytes());
@@ -332,7 +327,10 @@ mod tests {
     }
 
     fn stamp(size: u64) -> Stamp {
-        Stamp { size, modified: -5 }
+        Stamp {
+            size,
+            content: [5; 16],
+        }
     }
 
     fn three_records(path: &Path) {

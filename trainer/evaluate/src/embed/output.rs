@@ -2,7 +2,8 @@
 
 use super::journal::Journal;
 use anyhow::{Context, Result};
-use mtslvr_audio::atomic_file::write_atomically;
+use mtslvr_audio::ShowPath;
+use mtslvr_audio::atomic_file::{Together, write_atomically};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ pub fn names_path(npy: &Path) -> PathBuf {
 
 /// Writes NumPy's format 1.0: float32, little-endian, `[names, values]`, with a row for each of `names`
 /// in their order and a column for each of `values`; and beside it [`names_path`], a CSV file with the
-/// columns `row` and `path`.
+/// columns `row` and `path`. Where the `.npy` file is, it has the names that belong to it.
 ///
 /// # Errors
 /// If the journal cannot be read or one of the two files cannot be written.
@@ -37,16 +38,18 @@ pub fn write_npy(
     values: &[Value],
 ) -> Result<()> {
     let sidecar = names_path(path);
-    write_atomically(&sidecar, |neighbour| -> Result<()> {
-        let mut csv = csv::Writer::from_path(neighbour)?;
-        csv.write_record(["row", "path"])?;
-        for (row, name) in names.iter().enumerate() {
-            csv.write_record([&row.to_string(), &*name.to_string_lossy()])?;
-        }
-        Ok(csv.flush()?)
-    })
-    .with_context(|| format!("cannot write {}", sidecar.display()))?;
-    write_atomically(path, |neighbour| -> Result<()> {
+    let mut files = Together::default();
+    files
+        .write(&sidecar, |neighbour| -> Result<()> {
+            let mut csv = csv::Writer::from_path(neighbour)?;
+            csv.write_record(["row", "path"])?;
+            for (row, name) in names.iter().enumerate() {
+                csv.write_record([row.to_string(), name.shown().to_string()])?;
+            }
+            Ok(csv.flush()?)
+        })
+        .with_context(|| format!("cannot write {}", sidecar.shown()))?;
+    let rows = |neighbour: &Path| -> Result<()> {
         let mut file = BufWriter::new(File::create(neighbour)?);
         file.write_all(&npy_header(names.len(), values.len()))?;
         each(names, journal, |_, embedding| {
@@ -56,8 +59,9 @@ pub fn write_npy(
             Ok(())
         })?;
         Ok(file.flush()?)
-    })
-    .with_context(|| format!("cannot write {}", path.display()))
+    };
+    let written = files.write(path, rows).and_then(|()| Ok(files.commit()?));
+    written.with_context(|| format!("cannot write {}", path.shown()))
 }
 
 /// Writes a CSV file with the column `path` and one for each of `values`, such as `invariant_0`, and a
@@ -79,7 +83,7 @@ pub fn write_csv(
         let columns = values.iter().map(|value| value.name.as_str());
         csv.write_record(std::iter::once("path").chain(columns))?;
         each(names, journal, |name, embedding| {
-            let name = name.to_string_lossy().into_owned();
+            let name = name.shown().to_string();
             let row = values
                 .iter()
                 .map(|value| embedding[value.place].to_string());
@@ -87,7 +91,7 @@ pub fn write_csv(
         })?;
         Ok(csv.flush()?)
     })
-    .with_context(|| format!("cannot write {}", path.display()))
+    .with_context(|| format!("cannot write {}", path.shown()))
 }
 
 /// Reads one embedding after the other.

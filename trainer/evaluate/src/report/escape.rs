@@ -1,9 +1,10 @@
 //! Makes text and bytes safe for a page.
 
+use mtslvr_runtime::fewshot::steers;
 use std::fmt;
 
 /// Displays text with everything that HTML or SVG gives a meaning replaced, also inside quoted
-/// attributes, and control characters (which XML forbids) by the replacement character.
+/// attributes, and characters that XML forbids or that turn the direction of text shown by their numbers.
 pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -15,7 +16,7 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                c if c.is_control() && c != '\n' && c != '\t' => f.write_str("\u{fffd}")?,
+                c if steers(c) && c != '\n' && c != '\t' => write!(f, "\\u{:04x}", u32::from(c))?,
                 c => fmt::Write::write_char(f, c)?,
             }
         }
@@ -51,11 +52,11 @@ mod tests {
 
     #[test]
     fn markup_becomes_text() {
-        let hostile = "<script>alert('x')</script> & \"y\"\u{0}";
+        let hostile = "<script>alert('x')</script> & \"y\"\u{0}\u{202e}";
         let safe = Escaped(hostile).to_string();
         assert_eq!(
             safe,
-            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;y&quot;\u{fffd}"
+            "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;y&quot;\\u0000\\u202e"
         );
     }
 

@@ -23,6 +23,7 @@ pub use projection::{Projection, principal_components};
 pub use spectrogram::data_uri as spectrogram_data_uri;
 
 use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,7 @@ impl Report {
         for (name, text) in &files {
             let path = folder.join(name);
             write_bytes(&path, text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+                .with_context(|| format!("cannot write {}", path.shown()))?;
         }
         Ok(files.map(|(name, _)| folder.join(name)))
     }

@@ -1,8 +1,10 @@
 //! Remembers which model a profile was enrolled under, in a file beside it.
 
 use super::error::ProfileError;
+use super::file::MOST_BYTES;
 use super::file::{LockedProfile, Profile};
 use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::read_bounded;
 use serde::{Deserialize, Serialize};
 
 /// The model and the engine of a profile, as a user named them. The snapshot holds only the backbone's id:
@@ -20,7 +22,7 @@ impl BackboneNote {
     /// Reads the note beside `profile`; `None` if there is none that can be read: the profile works without
     /// it if its backbone is named.
     pub fn read(profile: &Profile) -> Option<Self> {
-        let bytes = std::fs::read(profile.backbone_note()).ok()?;
+        let bytes = read_bounded(&profile.backbone_note(), MOST_BYTES).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 

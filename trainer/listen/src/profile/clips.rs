@@ -5,9 +5,11 @@
 //! list is written before the profile, so that a crash in between costs nothing.
 
 use super::error::ProfileError;
+use super::file::MOST_BYTES;
 use super::file::{LockedProfile, Profile};
 use crate::capture::Cut;
 use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::read_bounded;
 use mtslvr_runtime::fewshot::SupportSet;
 use mtslvr_runtime::fewshot::persist::fingerprint;
 use mtslvr_runtime::model::Crc32;
@@ -106,7 +108,7 @@ impl ClipLog {
     /// [`ProfileError::Io`] or [`ProfileError::Clips`].
     pub fn read(profile: &Profile) -> Result<Self, ProfileError> {
         let path = profile.clip_log();
-        let bytes = match std::fs::read(&path) {
+        let bytes = match read_bounded(&path, MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => {

@@ -1,5 +1,6 @@
 //! Errors of profiles.
 
+use mtslvr_audio::ShowPath;
 use mtslvr_runtime::fewshot::persist::RestoreError;
 use mtslvr_runtime::fewshot::{EnrolError, SupportError};
 use mtslvr_runtime::space::BackboneId;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ProfileError {
     /// The operating system refused.
-    #[error("{path}: cannot be {action}: {source}", path = path.display())]
+    #[error("{path}: cannot be {action}: {source}", path = path.shown())]
     Io {
         /// The file.
         path: PathBuf,
@@ -28,7 +29,7 @@ pub enum ProfileError {
     #[error(
         "{path}: another process has held this lock for {seconds} s; expected it to be free within \
          moments; end that process, or give another --profile FILE",
-        path = path.display()
+        path = path.shown()
     )]
     Busy {
         /// The lock's file.
@@ -40,7 +41,7 @@ pub enum ProfileError {
     #[error(
         "{path}: {error}; restore it with `mtslvr classes import BACKUP`, or move it away and enrol \
          again",
-        path = path.display()
+        path = path.shown()
     )]
     Snapshot {
         /// The file.
@@ -52,7 +53,7 @@ pub enum ProfileError {
     #[error(
         "{path}: enrolled under the backbone {enrolled_under}, but {model} is {in_use}: \
          examples of one mean nothing under the other; {remedy}",
-        path = path.display()
+        path = path.shown()
     )]
     OtherBackbone {
         /// The profile.
@@ -70,7 +71,7 @@ pub enum ProfileError {
     #[error(
         "{path}: not a list of enrolled clips: {reason}; move it away: the profile works without it, \
          and its examples cannot be embedded again under another backbone",
-        path = path.display()
+        path = path.shown()
     )]
     Clips {
         /// The list.

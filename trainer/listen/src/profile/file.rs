@@ -2,7 +2,8 @@
 
 use super::error::ProfileError;
 use super::place::default_path;
-use mtslvr_audio::atomic_file::{remove_unfinished, write_bytes};
+use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::read_bounded;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
 use std::fs::{File, TryLockError};
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// Longest time to wait for the lock. A process holds it only for the moment of a change.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest file of a profile that is read, 64 MiB: 1024 examples of 65,535 values.
+pub(super) const MOST_BYTES: u64 = 1 << 26;
 
 /// Time between two attempts at the lock.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -77,6 +81,13 @@ impl Profile {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(io("made"))?;
         }
+        // Opening a pipe would wait for its reader.
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(io("locked")(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is not a regular file",
+            )));
+        }
         let mut options = File::options();
         let lock = options.create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(io("made"))?;
@@ -95,10 +106,6 @@ impl Profile {
                 }
                 Err(TryLockError::Error(source)) => return Err(io("locked")(source)),
             }
-        }
-        // Nobody else writes now, so unfinished files are left-overs of killed processes.
-        for path in [self.path.clone(), self.clip_log()] {
-            remove_unfinished(&path).map_err(io("cleared of unfinished writes"))?;
         }
         Ok(LockedProfile {
             profile: self,
@@ -193,7 +200,7 @@ impl Snapshot {
     /// # Errors
     /// [`ProfileError::Io`] or [`ProfileError::Snapshot`].
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
-        let bytes = std::fs::read(path).map_err(|source| ProfileError::Io {
+        let bytes = read_bounded(path, MOST_BYTES).map_err(|source| ProfileError::Io {
             path: path.to_owned(),
             action: "read",
             source,

@@ -1,6 +1,7 @@
 //! Finds the default profile, and names the classes in a profile.
 
 use super::error::ProfileError;
+use super::name::find_sound;
 use mtslvr_runtime::fewshot::{ClassId, Role, SupportSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -42,10 +43,10 @@ impl<'n> ClassLabel<'n> {
         }
     }
 
-    /// Returns the id of the class in `support`, if it is there.
+    /// Returns the id of the class in `support`, if it is there. Names are compared as [`find_sound`] does.
     pub fn find(&self, support: &SupportSet) -> Option<ClassId> {
         match self {
-            Self::Sound(name) => support.find(name),
+            Self::Sound(name) => find_sound(support, name),
             Self::Negatives => support.find_role(Role::Negatives),
             Self::Background => support.find_role(Role::Background),
         }

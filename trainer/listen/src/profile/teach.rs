@@ -1,6 +1,7 @@
 //! Makes an example of a recording, or says why not.
 
 use super::error::ProfileError;
+use super::name::as_taught;
 use super::place::ClassLabel;
 use crate::capture::{Cut, Take};
 use mtslvr_audio::{EmbedError, Reader, embed};
@@ -139,7 +140,10 @@ pub fn teach(
     }
     let embedding = &recording.embedding;
     let class = match lesson.label {
-        ClassLabel::Sound(name) => learner.enrol(name, embedding),
+        ClassLabel::Sound(name) => {
+            let name = as_taught(learner.support(), name);
+            learner.enrol(&name, embedding)
+        }
         ClassLabel::Negatives => learner.enrol_role(Role::Negatives, embedding),
         ClassLabel::Background => learner.enrol_role(Role::Background, embedding),
     };
@@ -173,7 +177,10 @@ fn check(learner: &mut Learner, lesson: &Lesson, recording: &Recording) -> Resul
     }
     limits.check_levels(&recording.levels, recording.sample_rate)?;
     match lesson.label {
-        ClassLabel::Sound(name) => limits.check_example(learner, name, &recording.embedding),
+        ClassLabel::Sound(name) => {
+            let name = as_taught(learner.support(), name);
+            limits.check_example(learner, &name, &recording.embedding)
+        }
         ClassLabel::Negatives | ClassLabel::Background => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of reading ONNX files.
 
+use super::limits::VARIABLE;
 use crate::engine::{KEY_FRONTEND, MetadataError};
 use std::path::PathBuf;
 
@@ -60,7 +61,9 @@ pub enum ImportError {
         source: std::io::Error,
     },
     /// The model asks for more than [`Limits`](super::Limits) allow.
-    #[error("it has or needs {found} {what}; at most {most} are taken")]
+    #[error(
+        "it has or needs {found} {what}; at most {most} are taken; set {VARIABLE}=N in the environment to raise all limits N times"
+    )]
     Limit {
         /// Quantity that is too large.
         what: &'static str,
@@ -69,6 +72,9 @@ pub enum ImportError {
         /// Largest size that is taken.
         most: u64,
     },
+    /// The limits in the environment are not a number.
+    #[error("{VARIABLE} is \"{0}\"; expected a whole number, such as 2; correct it or unset it")]
+    Variable(String),
     /// An engine cannot be given a node whose results are not known beforehand.
     #[error("node `{node}`: the size of what the operator {op} makes cannot be checked")]
     Unchecked {

@@ -20,7 +20,7 @@ use std::path::{Component, Path, PathBuf};
 /// [`ImportError`] if a file cannot be read, the model is no ONNX model, the files are larger than
 /// [`Limits::bytes`], or a location is not as above.
 pub fn load(path: &Path) -> Result<Vec<u8>, ImportError> {
-    load_within(path, &Limits::DEFAULT)
+    load_within(path, &Limits::from_environment()?)
 }
 
 /// Reads as [`load`] does, within `limits`.
@@ -48,7 +48,7 @@ fn load_within(path: &Path, limits: &Limits) -> Result<Vec<u8>, ImportError> {
     if tensors.is_empty() {
         return Ok(bytes);
     }
-    let mut folder = Folder::new(path, limits.bytes - bytes.len() as u64);
+    let mut folder = Folder::new(path, limits.bytes, bytes.len() as u64);
     for tensor in tensors {
         tensor.raw_data = folder.read(tensor)?;
         tensor.external_data.clear();
@@ -86,15 +86,17 @@ fn external_tensors<'g>(graph: &'g mut GraphProto, found: &mut Vec<&'g mut Tenso
 struct Folder {
     path: PathBuf,
     left: u64,
+    most: u64,
     open: HashMap<PathBuf, (File, u64)>,
 }
 
 impl Folder {
-    fn new(model: &Path, left: u64) -> Self {
+    fn new(model: &Path, most: u64, used: u64) -> Self {
         let parent = model.parent().filter(|path| !path.as_os_str().is_empty());
         Self {
             path: parent.unwrap_or(Path::new(".")).to_owned(),
-            left,
+            left: most - used,
+            most,
             open: HashMap::new(),
         }
     }
@@ -148,8 +150,8 @@ impl Folder {
         let left = self.left.checked_sub(length);
         self.left = left.ok_or(ImportError::Limit {
             what: "bytes",
-            found: Limits::DEFAULT.bytes.saturating_add(length),
-            most: Limits::DEFAULT.bytes,
+            found: self.most.saturating_add(length),
+            most: self.most,
         })?;
         Ok(bytes)
     }

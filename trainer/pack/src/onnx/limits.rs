@@ -3,6 +3,9 @@
 
 use super::error::ImportError;
 
+/// Name of the variable of the environment that multiplies [`Limits::DEFAULT`].
+pub const VARIABLE: &str = "MTSLVR_ONNX_LIMITS";
+
 /// Most bytes, nodes, values and work of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -31,6 +34,38 @@ impl Limits {
         patch_elements: 1 << 28,
         work: 30_000_000_000,
     };
+
+    /// Returns the default limits, each as many times as large as the environment says.
+    ///
+    /// # Errors
+    /// [`ImportError::Variable`] if the variable is not a whole number.
+    pub fn from_environment() -> Result<Self, ImportError> {
+        let Some(text) = std::env::var_os(VARIABLE) else {
+            return Ok(Self::DEFAULT);
+        };
+        let text = text.to_string_lossy();
+        let times: u32 = text
+            .trim()
+            .parse()
+            .map_err(|_| ImportError::Variable(text.clone().into_owned()))?;
+        let (whole, count) = (u64::from(times), times as usize);
+        let Self {
+            bytes,
+            entries,
+            nodes,
+            elements,
+            patch_elements,
+            work,
+        } = Self::DEFAULT;
+        Ok(Self {
+            bytes: bytes.saturating_mul(whole),
+            entries: entries.saturating_mul(whole),
+            nodes: nodes.saturating_mul(count),
+            elements: elements.saturating_mul(count),
+            patch_elements: patch_elements.saturating_mul(whole),
+            work: work.saturating_mul(whole),
+        })
+    }
 
     /// Refuses `found` above `most`, both counts of `what`.
     pub(super) fn check(what: &'static str, found: u64, most: u64) -> Result<(), ImportError> {

@@ -23,7 +23,7 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     let frontend = frontend
         .or(metadata.frontend.as_ref())
         .ok_or(ImportError::NoFrontend)?;
-    let normal = normalise(&mut model, frontend, &Limits::DEFAULT)?;
+    let normal = normalise(&mut model, frontend, &Limits::from_environment()?)?;
     let names = &normal.outputs;
     let parts = part_outputs(names, metadata.parts.as_deref()).map_err(ImportError::Interface)?;
     let mut builder = GraphBuilder::default();
@@ -86,7 +86,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
     Limits::check(
         "entries of a graph",
         entries as u64,
-        Limits::DEFAULT.entries,
+        Limits::from_environment()?.entries,
     )?;
     pb::ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx(error.to_string()))
 }

@@ -4,7 +4,7 @@ use super::write::write;
 use crate::net::{BackboneSpec, Parameters, Trunk, Weights};
 use anyhow::{Context, Result};
 use candle_core::Device;
-use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::atomic_file::Together;
 use mtslvr_audio::{Recordings, calibration_clips, calibration_mix};
 use mtslvr_pack::calibration::RangeRule;
 use mtslvr_pack::engine::{FloatEngine, open_float};
@@ -149,9 +149,16 @@ fn write_models(
     std::fs::create_dir_all(out)
         .with_context(|| format!("cannot make the folder {}", out.display()))?;
     let (onnx, slvr) = (out.join(ONNX_FILE), out.join(SLVR_FILE));
+    // A packed model beside another ONNX model would be taken for the same.
+    let mut files = Together::default();
     for (path, bytes) in [(&onnx, onnx_bytes), (&slvr, slvr_bytes)] {
-        write_bytes(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        files
+            .write(path, |neighbour| std::fs::write(neighbour, bytes))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
+    files
+        .commit()
+        .with_context(|| format!("cannot write into {}", out.display()))?;
     Ok(Exported {
         onnx,
         slvr,

@@ -20,6 +20,13 @@ const MOST_VALUES: usize = 2048;
 /// Most stages of a trunk.
 const MOST_STAGES: usize = 8;
 
+/// Most weights of a trunk: 1 GiB of them, with as much again twice for the optimiser.
+const MOST_WEIGHTS: u64 = 1 << 28;
+
+/// Most multiply-accumulates of a trunk for one patch, the limit of the models that are opened
+/// (`mtslvr_pack::WorkLimit`).
+const MOST_MACS: u64 = 30_000_000_000;
+
 /// A ResNet trunk over a one-channel log-mel patch (height = time, width = mel).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -242,6 +249,7 @@ impl BackboneSpec {
     /// A sentence that names the key, its value and what is expected.
     pub fn check(&self, frames: usize, mels: usize) -> Result<(), String> {
         self.check_layers()?;
+        self.check_budget(frames, mels)?;
         if let Some(output) = &self.output {
             self.check_output(output, frames, mels)?;
         }
@@ -284,6 +292,48 @@ impl BackboneSpec {
                  would have nothing of their own",
                 stages - 1
             ));
+        }
+        Ok(())
+    }
+
+    /// Checks weights and work of one path through the trunk before anything is allocated.
+    fn check_budget(&self, frames: usize, mels: usize) -> Result<(), String> {
+        let (mut weights, mut macs) = (0u64, 0u64);
+        let (mut height, mut width) = (frames as u64, mels as u64);
+        let mut add = |taps: usize, inputs: usize, outputs: usize, positions: u64| {
+            let layer = (taps * inputs) as u64 * outputs as u64;
+            weights = weights.saturating_add(layer);
+            macs = macs.saturating_add(layer.saturating_mul(positions));
+        };
+        let mut shrink = |stride: usize| {
+            height = height.div_ceil(stride as u64);
+            width = width.div_ceil(stride as u64);
+            height * width
+        };
+        let StemSpec {
+            width: mut channels,
+            kernel,
+            stride,
+        } = self.stem;
+        add(kernel * kernel, 1, channels, shrink(stride));
+        for stage in &self.stages {
+            let positions = shrink(stage.stride);
+            for _ in 0..stage.blocks {
+                add(9, channels, stage.width, positions);
+                add(9, stage.width, stage.width, positions);
+                channels = stage.width;
+            }
+        }
+        for (what, found, most) in [
+            ("weights", weights, MOST_WEIGHTS),
+            ("multiply-accumulates a patch", macs, MOST_MACS),
+        ] {
+            if found > most {
+                return Err(format!(
+                    "backbone: its stem and stages have {found} {what}, expected at most {most}; lower widths, \
+                     blocks, frontend.frames or frontend.mels, or raise a stride"
+                ));
+            }
         }
         Ok(())
     }

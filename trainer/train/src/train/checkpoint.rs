@@ -1,4 +1,7 @@
 //! A run's state on disk: one safetensors file, replaced atomically.
+//!
+//! Its metadata holds a checksum of all tensors with their names, types and shapes. The checkpoint before
+//! stays beside it ([`before`]): where one is damaged, the run goes on from there.
 
 use super::optimiser::AdamW;
 use crate::net::{Parameters, Weights};
@@ -6,9 +9,11 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use half::f16;
 use mtslvr_audio::atomic_file::write_atomically;
-use safetensors::SafeTensors;
-use std::collections::HashMap;
-use std::path::Path;
+use mtslvr_runtime::model::Crc32;
+use safetensors::{Dtype, SafeTensors, View};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
 
 const NETWORK: &str = "network.";
 const OPTIMISER: &str = "optimiser.";
@@ -27,7 +32,27 @@ pub struct Progress {
     pub stale: u64,
 }
 
-/// Writes everything that a resumed run needs.
+/// Returns the path at which the checkpoint before the one at `path` is kept.
+pub fn before(path: &Path) -> PathBuf {
+    path.with_extension("before.safetensors")
+}
+
+/// Keeps the checkpoint at `path`, if there is one, as the one [`before`].
+fn keep_before(path: &Path) -> io::Result<()> {
+    let before = before(path);
+    match std::fs::remove_file(&before) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Where a file system has no links, a copy does as well.
+    match std::fs::hard_link(path, &before) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) => std::fs::copy(path, &before).map(|_| ()),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Writes everything that a resumed run needs. The checkpoint that was there is kept as the one [`before`].
 ///
 /// # Errors
 /// If a tensor cannot be read from its device, or the file cannot be written.
@@ -51,18 +76,66 @@ pub fn save(
     ]
     .map(|x| x as i64);
     tensors.insert(PROGRESS.to_owned(), Tensor::new(&counts, &Device::Cpu)?);
+    keep_before(path).with_context(|| format!("cannot keep {} as it is", path.display()))?;
     write(path, &tensors)
 }
 
 /// Reads a checkpoint into `parameters`.
 ///
 /// # Errors
-/// If the file cannot be read, is no checkpoint, or is of another network.
+/// If the file cannot be read, is damaged or no checkpoint, or is of another network. The error for a
+/// damaged one says how to go back to the one [`before`].
 pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tensors = checked(&bytes).with_context(|| way_back(path))?;
+    load_from(path, tensors, parameters)
+}
+
+/// Reads the bytes of a checkpoint, whose checksum must be right.
+fn checked(bytes: &[u8]) -> Result<HashMap<String, Tensor>> {
+    let Some(stated) = stated_checksum(bytes)? else {
+        bail!("it has no checksum, so it is no checkpoint");
+    };
+    check_sum(bytes, &stated)?;
+    Ok(candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?)
+}
+
+/// Checks the bytes of a checkpoint: their structure and their checksum.
+///
+/// # Errors
+/// If they are no whole checkpoint.
+pub fn check(bytes: &[u8]) -> Result<()> {
+    checked(bytes).map(|_| ())
+}
+
+/// Says what to do with the damaged checkpoint at `path`.
+fn way_back(path: &Path) -> String {
+    let before = before(path);
+    let quoted = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"));
+    if before.exists() {
+        format!(
+            "{} is damaged; go back to the checkpoint before it with `mv {} {}`, then continue the run again",
+            path.display(),
+            quoted(&before),
+            quoted(path)
+        )
+    } else {
+        format!(
+            "{} is damaged, and there is no checkpoint before it; begin the run again in another folder",
+            path.display()
+        )
+    }
+}
+
+fn load_from(
+    path: &Path,
+    tensors: HashMap<String, Tensor>,
+    parameters: &Parameters,
+) -> Result<(AdamW, Progress)> {
     let mut network = Weights::new();
     let mut moments = Weights::new();
     let mut counts = None;
-    for (name, tensor) in read(path)? {
+    for (name, tensor) in tensors {
         if let Some(name) = name.strip_prefix(NETWORK) {
             network.insert(name.to_owned(), plain(&tensor)?);
         } else if let Some(name) = name.strip_prefix(OPTIMISER) {
@@ -105,7 +178,8 @@ pub fn save_weights(path: &Path, weights: Weights) -> Result<()> {
 /// Reads plain weights, in single or half precision.
 ///
 /// # Errors
-/// If the file cannot be read, or holds tensors that are not `f32` or `f16`.
+/// If the file cannot be read, its checksum is wrong, or it holds tensors that are not `f32` or `f16`. A
+/// file of another program has no checksum.
 pub fn load_weights(path: &Path) -> Result<Weights> {
     read(path)?
         .iter()
@@ -179,7 +253,14 @@ fn plain(tensor: &Tensor) -> Result<(Vec<usize>, Vec<f32>)> {
 }
 
 fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
-    candle_core::safetensors::load(path, &Device::Cpu).with_context(|| {
+    let read = || -> Result<_> {
+        let bytes = std::fs::read(path)?;
+        if let Some(stated) = stated_checksum(&bytes)? {
+            check_sum(&bytes, &stated)?;
+        }
+        Ok(candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?)
+    };
+    read().with_context(|| {
         format!(
             "cannot read {}: expected a safetensors file",
             path.display()
@@ -188,8 +269,16 @@ fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
 }
 
 fn write(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    let sorted: BTreeMap<&String, &Tensor> = tensors.iter().collect();
+    let sum = sorted.iter().fold(Crc32::new(), |sum, (name, tensor)| {
+        let (dtype, shape) = (View::dtype(tensor), View::shape(tensor));
+        summed(sum, name, dtype, shape, &View::data(tensor))
+    });
+    let sum = format!("{:08x}", sum.finish());
+    let metadata = HashMap::from([(CHECKSUM.to_owned(), sum)]);
     let written = write_atomically(path, |neighbour| {
-        candle_core::safetensors::save(tensors, neighbour).map_err(anyhow::Error::from)
+        safetensors::serialize_to_file(tensors, Some(metadata), neighbour)
+            .map_err(anyhow::Error::from)
     });
     written.with_context(|| {
         format!(
@@ -197,6 +286,41 @@ fn write(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
             path.display()
         )
     })
+}
+
+/// Key of the checksum in the metadata.
+const CHECKSUM: &str = "mtslvr.crc32";
+
+/// Returns the checksum that a safetensors file states, if it does.
+fn stated_checksum(bytes: &[u8]) -> Result<Option<String>> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let held = metadata.metadata().as_ref();
+    Ok(held.and_then(|held| held.get(CHECKSUM)).cloned())
+}
+
+fn check_sum(bytes: &[u8], stated: &str) -> Result<()> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let tensors: BTreeMap<_, _> = file.tensors().into_iter().collect();
+    let sum = tensors.iter().fold(Crc32::new(), |sum, (name, tensor)| {
+        summed(sum, name, tensor.dtype(), tensor.shape(), tensor.data())
+    });
+    let found = format!("{:08x}", sum.finish());
+    if found != stated {
+        bail!("its checksum is {found}, expected {stated}");
+    }
+    Ok(())
+}
+
+/// Adds a tensor to a checksum.
+fn summed(sum: Crc32, name: &str, dtype: Dtype, shape: &[usize], data: &[u8]) -> Crc32 {
+    let shape: Vec<u8> = shape
+        .iter()
+        .flat_map(|&dim| (dim as u64).to_le_bytes())
+        .collect();
+    sum.update(name.as_bytes())
+        .update(format!("{dtype:?}").as_bytes())
+        .update(&shape)
+        .update(data)
 }
 
 #[cfg(test)]
@@ -225,8 +349,39 @@ mod tests {
         assert_eq!(found, progress);
         assert_eq!(saved.to_weights().unwrap(), restored.to_weights().unwrap());
 
-        std::fs::write(&path, &std::fs::read(&path).unwrap()[..40]).unwrap();
-        let error = format!("{:#}", load(&path, &restored).unwrap_err());
-        assert!(error.contains("checkpoint.safetensors"), "{error}");
+        let whole = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let error = format!("{:#}", load(&path, &restored).unwrap_err());
+            assert!(
+                error.contains("checkpoint.safetensors is damaged"),
+                "{error}"
+            );
+            error
+        };
+        refused(&whole[..40]);
+        // Wherever a byte of a value changes, it is seen.
+        for at in (whole.len() - 200..whole.len()).step_by(7) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            let error = refused(&damaged);
+            assert!(error.contains("no checkpoint before it"), "{error}");
+        }
+
+        // The one before is kept, and named.
+        std::fs::write(&path, &whole).unwrap();
+        let later = Progress {
+            step: 8,
+            ..progress
+        };
+        save(&path, &saved, &AdamW::default(), later).unwrap();
+        assert_eq!(load(&path, &restored).unwrap().1, later);
+        let error = refused(b"torn");
+        assert!(
+            error.contains("mv '") && error.contains("checkpoint.before.safetensors"),
+            "{error}"
+        );
+        std::fs::rename(before(&path), &path).unwrap();
+        assert_eq!(load(&path, &restored).unwrap().1, progress);
     }
 }

@@ -14,6 +14,7 @@ use crate::augment::{AugmentConfig, EnvironmentConfig};
 use crate::net::BackboneSpec;
 use crate::ssl::ObjectiveConfig;
 use anyhow::{Context, Result, bail};
+use mtslvr_audio::read_bounded;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -23,6 +24,9 @@ pub const PRESETS: [(&str, &str); 3] = [
     ("edge-m", include_str!("../../presets/edge-m.toml")),
     ("resnet18", include_str!("../../presets/resnet18.toml")),
 ];
+
+/// Longest configuration that is read.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Everything that decides a run's outcome, apart from the recordings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,8 +80,9 @@ impl RunConfig {
     /// # Errors
     /// If the file cannot be read, is not TOML, names an unknown key, or holds a value that cannot be used.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let cannot = || format!("cannot read {}", path.display());
+        let bytes = read_bounded(path, MOST_BYTES).with_context(cannot)?;
+        let text = String::from_utf8(bytes).with_context(cannot)?;
         Self::from_toml(&text, overrides).with_context(|| format!("in {}", path.display()))
     }
 

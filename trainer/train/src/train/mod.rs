@@ -22,7 +22,7 @@ mod window_model;
 pub(crate) mod window_teacher;
 mod windows;
 
-pub use checkpoint::{load_weights, save_weights};
+pub use checkpoint::{check as check_checkpoint, load_weights, save_weights};
 pub use config::{
     DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, RunConfig,
     TrainConfig,

@@ -37,7 +37,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`ImportError`] if the file is no ONNX model of one patch, a node cannot be computed, an operator is
-/// unknown so that its shapes cannot be checked, or the model asks for more than [`Limits::DEFAULT`].
+/// unknown so that its shapes cannot be checked, or the model asks for more than [`Limits::from_environment`].
 pub fn checked(
     bytes: &[u8],
     frontend: Option<&FrontendDescription>,
@@ -46,7 +46,7 @@ pub fn checked(
     let metadata = metadata_of(&model)?;
     let frontend = frontend.or(metadata.frontend.as_ref());
     let frontend = frontend.ok_or(ImportError::NoFrontend)?;
-    let normal = normalise(&mut model, frontend, &Limits::DEFAULT)?;
+    let normal = normalise(&mut model, frontend, &Limits::from_environment()?)?;
     let frontend = normal.frontend;
     let width = |name: &String| {
         let shape = normal.shapes.get(name).map_or(&[][..], Vec::as_slice);

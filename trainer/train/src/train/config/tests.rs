@@ -110,3 +110,66 @@ fn teachers_are_tables_and_their_files_arguments() {
         "{message}"
     );
 }
+
+/// Each would take hours or more memory than there is, or end in a panic.
+#[test]
+fn configurations_beyond_the_budget_name_their_key() {
+    let wide = "{ width = 2048, blocks = 64, stride = 1 }";
+    for (setting, named) in [
+        (
+            format!("backbone.stages=[{wide}, {wide}, {wide}, {wide}]"),
+            "weights, expected at most 268435456",
+        ),
+        (
+            "frontend.frames=60000".to_owned(),
+            "multiply-accumulates a patch, expected at most 30000000000",
+        ),
+        (
+            "backbone.stages=[{ width = 16, blocks = 1, stride = 0 }]".to_owned(),
+            "stride 0",
+        ),
+        (
+            "backbone.stem.width=9223372036854775807".to_owned(),
+            "width 9223372036854775807",
+        ),
+        (
+            "objective.projector_hidden=100000000".to_owned(),
+            "projector_hidden",
+        ),
+    ] {
+        let message = RunConfig::from_toml(PRESETS[0].1, std::slice::from_ref(&setting));
+        let message = format!("{:#}", message.expect_err(&setting));
+        assert!(message.contains(named), "{setting}: {message}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.toml");
+    std::fs::write(&path, "# long\n".repeat(200_000)).unwrap();
+    let message = format!("{:#}", RunConfig::read(&path, &[]).unwrap_err());
+    assert!(message.contains("at most 1048576"), "{message}");
+}
+
+/// A byte of a preset is another: the text is refused or can be used.
+#[test]
+fn damaged_configurations_never_panic() {
+    let mut state = 5_u64;
+    // Knuth's linear congruential generator; the upper bits are the random ones.
+    let mut below = |end: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for _ in 0..500 {
+        let mut text = PRESETS[0].1.as_bytes().to_vec();
+        for _ in 0..=below(3) {
+            let at = below(text.len());
+            text[at] = b"0123456789-.e=[]\"\n a"[below(21)];
+        }
+        let Ok(text) = String::from_utf8(text) else {
+            continue;
+        };
+        if let Ok(config) = RunConfig::from_toml(&text, &[]) {
+            config.check().unwrap();
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Any bytes are a checkpoint or an error: `cargo xtask fuzz checkpoint_read`.
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mtslvr_fuzz::checkpoint_read(bytes));
+
+#[cfg(not(fuzzing))]
+fn main() {
+    mtslvr_fuzz::replay(mtslvr_fuzz::checkpoint_read);
+}

@@ -1,0 +1,484 @@
+//! What hostile files, full disks, signals and strange names come to, asked of the program itself.
+#![cfg(unix)]
+
+use mtslvr_audio::write_wav;
+use mtslvr_pack::builder::{
+    Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec, build,
+};
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::nn::{Quantisation, Shape, Window};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A folder to run in, which is the user's data folder, too.
+struct Room {
+    folder: TempDir,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A room with `sounds/<class>/<clip>.wav`.
+    fn with_sounds() -> Self {
+        let room = Self::new();
+        room.succeeds(&["synth", "sounds", "--classes", "2", "--clips", "4"]);
+        room
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn mtslvr(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
+        command
+            .args(args)
+            .current_dir(&self.folder)
+            .env("XDG_DATA_HOME", self.folder.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.mtslvr(args).output().unwrap()
+    }
+
+    #[track_caller]
+    fn succeeds(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs, and asserts that it fails with a sentence that holds every one of `named`.
+    #[track_caller]
+    fn fails(&self, args: &[&str], named: &[&str]) {
+        let output = self.run(args);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        for name in named {
+            assert!(
+                said.contains(name),
+                "{args:?} does not say {name:?}: {said}"
+            );
+        }
+    }
+
+    /// The clips, class after class.
+    fn clips(&self) -> Vec<String> {
+        let mut clips: Vec<String> = files(&self.at("sounds"))
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|ending| ending == "wav"))
+            .map(|path| path.to_str().unwrap().to_owned())
+            .collect();
+        clips.sort();
+        clips
+    }
+
+    /// Names of unfinished files anywhere in the room.
+    fn unfinished(&self) -> Vec<PathBuf> {
+        let mut found = files(self.folder.path());
+        found.retain(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with(".unfinished")
+        });
+        found
+    }
+}
+
+fn said(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_of_every_command() {
+    let room = Room::with_sounds();
+    let clips = room.clips();
+    let clip = clips[0].as_str();
+    room.succeeds(&["enrol", "ding", clip]);
+    let eval = [
+        "eval",
+        "--data",
+        "sounds",
+        "--ways",
+        "2",
+        "--tasks",
+        "2",
+        "--queries",
+        "1",
+    ];
+    let as_json = [&eval[..], &["--json", "-"]].concat();
+    let commands: &[&[&str]] = &[
+        &["--help"],
+        &["--version"],
+        &["help", "enrol"],
+        &["synth", "more", "--classes", "2", "--clips", "1"],
+        &["inspect", "edge-s"],
+        &["bench", "--rounds", "1"],
+        &["embed", "sounds", "--out", "e.csv"],
+        &["enrol", "dong", &clips[5]],
+        &["listen", clip, "--json"],
+        &["classes", "list"],
+        &["classes", "rename", "ding", "dung"],
+        &["classes", "undo"],
+        &["classes", "export", "backup.mtss"],
+        &["classes", "import", "backup.mtss", "--force"],
+        &eval,
+        &as_json,
+    ];
+    for args in commands {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = room.mtslvr(args).stdout(full).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(
+            said.contains("standard output cannot be written"),
+            "{args:?}: {said}"
+        );
+        // Whoever reads a pipe and goes has had what it wanted.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = room.mtslvr(args).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !said.contains("standard output") && !said.contains("panicked"),
+            "{said}"
+        );
+    }
+    assert_eq!(room.unfinished(), [] as [PathBuf; 0]);
+}
+
+/// Whether a process has its own answer to SIGINT; elsewhere than on Linux, whether it ran for long.
+fn watches_for_signals(pid: u32) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        std::thread::sleep(Duration::from_secs(2));
+        return true;
+    };
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    caught.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() >> 1 & 1 == 1)
+}
+
+#[test]
+fn every_signal_ends_a_command_in_order() {
+    let room = Room::new();
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let mut child = room
+            .mtslvr(&["bench", "--rounds", "1000000"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        while !watches_for_signals(child.id()) && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pid = child.id().to_string();
+        Command::new("kill").args([signal, &pid]).status().unwrap();
+        let began = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "{signal} did not end it"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(130),
+            "{signal}: {}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
+fn a_killed_write_leaves_nothing_behind_for_long() {
+    let room = Room::with_sounds();
+    room.succeeds(&["embed", "sounds", "--out", "e.npy"]);
+    // As a killed process leaves it.
+    fs::write(room.at(".unfinished-e.npy-a1B2c3"), b"half").unwrap();
+    room.succeeds(&["embed", "sounds", "--out", "e.npy"]);
+    assert_eq!(room.unfinished(), [] as [PathBuf; 0]);
+}
+
+/// Where the rows cannot be written, their names stay as they are.
+#[test]
+fn rows_and_their_names_are_replaced_together() {
+    let room = Room::with_sounds();
+    room.succeeds(&["embed", "sounds", "--out", "e.npy"]);
+    let names = fs::read(room.at("e.names.csv")).unwrap();
+    let more = room.at("sounds/another");
+    fs::create_dir(&more).unwrap();
+    fs::copy(&room.clips()[0], more.join("0.wav")).unwrap();
+    fs::rename(room.at("e.npy"), room.at("old.npy")).unwrap();
+    fs::create_dir(room.at("e.npy")).unwrap();
+    room.fails(
+        &["embed", "sounds", "--out", "e.npy"],
+        &["e.npy", "it is a folder"],
+    );
+    assert!(fs::read(room.at("e.names.csv")).unwrap() == names);
+    assert_eq!(room.unfinished(), [] as [PathBuf; 0]);
+    // What was embedded is not lost.
+    fs::remove_dir(room.at("e.npy")).unwrap();
+    let summary = room.succeeds(&["embed", "sounds", "--out", "e.npy", "--json"]);
+    assert!(summary.contains("\"kept\": 9"), "{summary}");
+}
+
+#[test]
+fn a_profile_keeps_its_mode_and_links_and_is_no_pipe() {
+    let room = Room::with_sounds();
+    let clips = room.clips();
+    room.succeeds(&["enrol", "ding", &clips[0], "--profile", "real.mtss"]);
+    fs::set_permissions(room.at("real.mtss"), PermissionsExt::from_mode(0o600)).unwrap();
+    symlink("real.mtss", room.at("link.mtss")).unwrap();
+    room.succeeds(&["enrol", "ding", &clips[1], "--profile", "link.mtss"]);
+    assert!(room.at("link.mtss").is_symlink());
+    let mode = fs::metadata(room.at("real.mtss"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    symlink("nowhere.mtss", room.at("dangling.mtss")).unwrap();
+    let made = Command::new("mkfifo").arg(room.at("pipe.mtss")).status();
+    assert!(made.unwrap().success());
+    let began = Instant::now();
+    for (profile, reason) in [
+        ("dangling.mtss", "a link to a file that is not there"),
+        ("pipe.mtss", "not a regular file"),
+        ("/dev/zero", "not a regular file"),
+    ] {
+        room.fails(
+            &["enrol", "ding", &clips[2], "--profile", profile],
+            &[profile, reason],
+        );
+    }
+    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(room.at("dangling.mtss").is_symlink());
+    room.fails(
+        &[
+            "classes",
+            "export",
+            "pipe.mtss",
+            "--force",
+            "--profile",
+            "real.mtss",
+        ],
+        &["pipe"],
+    );
+}
+
+#[test]
+fn names_that_steer_a_terminal_are_refused_and_escaped() {
+    let room = Room::with_sounds();
+    let clips = room.clips();
+    for (name, reason) in [
+        ("a\u{1b}[31mb", "U+001B"),
+        ("a\nb", "U+000A"),
+        ("gnp\u{202e}vaw", "U+202E"),
+        (" \u{3000} ", "blank"),
+        ("..", "blank, `.` or `..`"),
+    ] {
+        let output = room.run(&["enrol", name, &clips[0]]);
+        let said = said(&output);
+        assert!(
+            !output.status.success() && said.contains(reason),
+            "{name:?}: {said}"
+        );
+        assert!(
+            !said.contains('\u{1b}') && !said.contains('\u{202e}'),
+            "{said:?}"
+        );
+    }
+    room.fails(&["classes", "list"], &["no profile yet"]);
+
+    let strange = "sounds/\u{1b}]0;x\u{7}\u{202e}.wav";
+    fs::write(room.at(strange), b"not a sound").unwrap();
+    fs::copy(&clips[0], room.at("sounds/\u{202e}ok\n.wav")).unwrap();
+    let output = room.run(&["embed", "sounds", "--out", "e.npy"]);
+    let said = said(&output);
+    assert!(said.contains("\\u001b]0;x\\u0007\\u202e.wav"), "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said:?}");
+    let names = fs::read_to_string(room.at("e.names.csv")).unwrap();
+    assert!(names.contains("\\u202eok\\u000a.wav"), "{names}");
+    assert_eq!(names.lines().count(), 10, "{names}");
+}
+
+#[test]
+fn the_same_letters_are_the_same_name() {
+    let room = Room::with_sounds();
+    let clips = room.clips();
+    room.succeeds(&["enrol", "T\u{fc}r", &clips[0]]);
+    room.succeeds(&["enrol", "Tu\u{308}r", &clips[1]]);
+    let listed = room.succeeds(&["classes", "list", "--json"]);
+    assert_eq!(listed.matches("T\u{fc}r").count(), 1, "{listed}");
+    room.succeeds(&["classes", "rename", "Tu\u{308}r", "Gera\u{308}t"]);
+    let listed = room.succeeds(&["classes", "list"]);
+    assert!(listed.contains("Ger\u{e4}t"), "{listed}");
+}
+
+/// A valid model of 5.3e10 multiply-accumulates for a patch.
+fn slow_model() -> Vec<u8> {
+    let (width, frames, mels) = (64, 2_000, 128);
+    let quantisation = Quantisation {
+        scale: 0.05,
+        zero_point: 0,
+    };
+    let convolution = |input: usize, inputs: usize| OpSpec {
+        kind: OpKindSpec::Convolution {
+            input,
+            window: Window::square(7, 1, 3),
+            channels: ChannelRules {
+                weights: vec![1; 49 * inputs * width],
+                adapter: None,
+                scale: vec![0.01; width],
+                gain: vec![1.0; width],
+                shift: vec![0.0; width],
+            },
+        },
+        activation: Activation::Relu,
+        output: TensorSpec {
+            shape: Shape::new(frames, mels, width),
+            quantisation,
+        },
+    };
+    let pool = OpSpec {
+        kind: OpKindSpec::AveragePool {
+            input: 2,
+            window: Window {
+                kernel: [frames, mels],
+                ..Window::square(1, 1, 0)
+            },
+        },
+        activation: Activation::Linear,
+        output: TensorSpec {
+            shape: Shape::new(1, 1, width),
+            quantisation,
+        },
+    };
+    let spec = ModelSpec {
+        name: "slow".into(),
+        provenance: "a test".into(),
+        frontend: FrontendConfig {
+            sample_rate: 16_000,
+            window: 512,
+            hop: 256,
+            mels: mels as u16,
+            frames: frames as u16,
+            f_min: 60.0,
+            f_max: 7_800.0,
+            floor: 1e-6,
+            mean: -4.0,
+            scale: 0.25,
+        },
+        input: quantisation,
+        ops: vec![convolution(0, 1), convolution(1, width), pool],
+        parts: vec![PartSpec {
+            name: "features".into(),
+            tensor: 3,
+            share: 1.0,
+        }],
+        base_mean: vec![0.0; width],
+        reference: None,
+        cohort: Vec::new(),
+        cohort_weights: Vec::new(),
+        version_counter: None,
+    };
+    build(&spec).unwrap().to_vec()
+}
+
+#[test]
+fn a_model_that_would_run_for_hours_is_described_and_not_run() {
+    let room = Room::with_sounds();
+    fs::write(room.at("slow.slvr"), slow_model()).unwrap();
+    let described = room.succeeds(&["inspect", "slow.slvr"]);
+    assert!(described.contains("MAC         52"), "{described}");
+    let limit = ["slow.slvr", "at most 30,000,000,000", "MTSLVR_MAX_MACS=N"];
+    let clip = room.clips()[0].clone();
+    room.fails(&["enrol", "ding", &clip, "--model", "slow.slvr"], &limit);
+    room.fails(
+        &["embed", "sounds", "--out", "e.npy", "--model", "slow.slvr"],
+        &limit,
+    );
+    let mut bench = room.mtslvr(&["bench", "--model", "edge-s", "--rounds", "1"]);
+    let output = bench.env("MTSLVR_MAX_MACS", "1000").output().unwrap();
+    assert!(
+        said(&output).contains("at most 1,000 "),
+        "{}",
+        said(&output)
+    );
+}
+
+/// One sound that goes on for days does not end the others.
+#[test]
+fn a_recording_beyond_the_budget_is_left_out() {
+    let room = Room::with_sounds();
+    write_wav(&room.at("sounds/long.wav"), &vec![0.1; 400_000], 16_000).unwrap();
+    let mut embed = room.mtslvr(&["embed", "sounds", "--out", "e.npy"]);
+    let output = embed.env("MTSLVR_MAX_SAMPLES", "300000").output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("long.wav") && said.contains("300000"),
+        "{said}"
+    );
+    let names = fs::read_to_string(room.at("e.names.csv")).unwrap();
+    assert_eq!(names.lines().count(), 9, "{names}");
+}
+
+#[test]
+fn clips_of_equal_size_and_time_are_told_apart_by_the_cache() {
+    let room = Room::with_sounds();
+    let clips = room.clips();
+    let old = |path: &str| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1))
+            .unwrap();
+    };
+    clips.iter().for_each(|clip| old(clip));
+    let eval = [
+        "eval",
+        "--data",
+        "sounds",
+        "--ways",
+        "2",
+        "--tasks",
+        "5",
+        "--queries",
+        "1",
+    ];
+    let cached = [&eval[..], &["--cache", "kept"]].concat();
+    assert_eq!(room.succeeds(&eval), room.succeeds(&cached));
+    let [a, b] = [&clips[0], &clips[4]];
+    let (first, second) = (fs::read(a).unwrap(), fs::read(b).unwrap());
+    fs::write(a, second).unwrap();
+    fs::write(b, first).unwrap();
+    clips.iter().for_each(|clip| old(clip));
+    assert_eq!(room.succeeds(&eval), room.succeeds(&cached));
+}
