@@ -57,6 +57,6 @@ pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
 pub use shown::{ShowPath, Shown, ShownPath, write_shown};
 pub use synthetic::{calibration_clips, calibration_mix};
-pub use unlabelled::{Licences, UnlabelledSet};
+pub use unlabelled::{Licences, UnlabelledSet, recordings_below};
 pub use unlabelled_clip::{Manifest, UnlabelledClip};
 pub use wav::write_wav;

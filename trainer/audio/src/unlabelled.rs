@@ -251,6 +251,16 @@ fn is_gpl(row: &Row) -> Result<bool, AudioError> {
     }
 }
 
+/// Lists the recordings in `folder` and the folders below it, sorted by name; hidden ones are left out.
+///
+/// # Errors
+/// [`AudioError::Io`] if a folder cannot be read.
+pub fn recordings_below(folder: &Path) -> Result<Vec<PathBuf>, AudioError> {
+    let mut clips = Vec::new();
+    walk(folder, &mut HashSet::new(), &mut clips, &mut Vec::new())?;
+    Ok(clips.into_iter().map(|clip| clip.path).collect())
+}
+
 /// Finds the recordings and manifests in `folder` and below. `seen` keeps a link to a parent folder
 /// from causing an endless loop.
 fn walk(

@@ -123,11 +123,6 @@ pub(super) struct BackboneChoice {
 }
 
 impl BackboneChoice {
-    /// Tells whether a model or an engine was named.
-    pub(super) fn is_named(&self) -> bool {
-        self.model.named().is_some() || self.engine.engine.is_some()
-    }
-
     /// Opens the backbone that was asked for.
     pub(super) fn open(&self) -> Result<BackboneFile, OpenBackboneError> {
         BackboneFile::open(&self.model.source(), self.engine.engine)

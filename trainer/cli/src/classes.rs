@@ -23,7 +23,7 @@ use mtslvr_runtime::fewshot::{Class, Learner, Role};
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "See what is enrolled" => "mtslvr classes list",
-    "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.6",
+    "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.15",
     "Take the profile to another computer or device" => "mtslvr classes export backup.mtss",
 ))]
 pub(super) struct Args {
@@ -73,10 +73,10 @@ impl Args {
 struct ClassChoice {
     /// Name of the sound
     name: Option<String>,
-    /// Take the class of sounds that are none of yours instead of a sound
+    /// The negatives instead of a sound: what was enrolled with --negative
     #[arg(long)]
     negative: bool,
-    /// Take the class of the place when nothing happens instead of a sound
+    /// The background instead of a sound: what was enrolled with --background
     #[arg(long)]
     background: bool,
 }

@@ -19,18 +19,21 @@ use mtslvr_runtime::fewshot::{ClassId, Learner, Limits};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Teach a sound from one to five clips of it
+/// Teach a sound from a few clips of it
 ///
 /// A clip is a short recording of one sound: a file of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM,
-/// or `-` for raw 16-bit PCM on standard input, one channel, at the model's rate. It need not be trimmed: the
-/// sound in it is found as `listen` will find it, and the answer says which part was used. Where there are
-/// several sounds, the one with the most energy is; --split makes each an example.
+/// or `-` for raw 16-bit little-endian PCM on standard input, one channel, 16 kHz for the shipped backbones.
+/// One to five clips usually suffice. A clip need not be trimmed: the sound in it is found as `listen` will
+/// find it, and the answer says which part was used. If a clip holds several sounds, the one with the most
+/// energy is used; with --split, each becomes an example.
 ///
 /// Each clip is checked first: it must be loud, clean and long enough, like the other examples of its
-/// sound and unlike other sounds. A clip that fails is explained and left out; the others are enrolled.
+/// sound and unlike other sounds. A clip that fails is explained and left out; the others are enrolled. A file
+/// that cannot be read stops the command and leaves the profile as it was.
 ///
-/// Two classes have no name, and `listen` answers them with "unknown". --negative is for sounds that were
-/// taken for one of yours and are not. --background is for the sound of the place when nothing happens.
+/// Two classes have no name, and `listen` reports nothing for their sounds. --negative is for sounds that must
+/// not be recognised, such as those that were taken for one of yours. --background is for the usual sound of
+/// the place.
 ///
 /// Exit status: 0 if every clip is an example now; 1 if one was refused, or after an error, which
 /// leaves the profile as it was.
@@ -54,7 +57,7 @@ pub(super) struct Args {
     words: Vec<PathBuf>,
     #[command(flatten, next_help_heading = "Class")]
     class: NamelessChoice,
-    /// Enrol clips that the checks refuse, too; silence and examples of other classes are always refused
+    /// Enrol clips that the checks refuse, too; silence and examples of other sounds are always refused
     #[arg(long, help_heading = "Class")]
     force: bool,
     #[command(flatten, next_help_heading = "Sounds in a clip")]
@@ -129,10 +132,10 @@ enum Used {
 /// The two classes without a name.
 #[derive(Debug, clap::Args)]
 struct NamelessChoice {
-    /// Enrol the clips as sounds that are none of yours
+    /// Enrol the clips as sounds that must not be recognised
     #[arg(long, conflicts_with = "background")]
     negative: bool,
-    /// Enrol the clips as the sound of the place when nothing happens
+    /// Enrol the clips as the usual sound of the place
     #[arg(long)]
     background: bool,
 }

@@ -11,17 +11,18 @@ use super::backbone::BackboneChoice;
 use super::examples::examples;
 use super::interrupt;
 use super::profile::{BackboneInUse, ProfileChoice};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use exec::Hook;
 use follower::ProfileFollower;
 use keeper::Keeper;
 use labels::Labels;
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, recordings_below};
 use mtslvr_listen::capture::{Capture, Heard, PcmShape};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use output::{JSON_HELP, Output, Reactions, Settings};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use std::time::Duration;
 ///
 /// `-` reads raw 16-bit little-endian PCM on standard input, one channel at the model's rate, 16 kHz for the
 /// shipped backbones, unless --rate and --channels say otherwise. Several recordings, and all those in a
-/// folder, are heard one after the other, each as a stream of its own.
+/// folder and the folders below it, are heard one after the other, each as a stream of its own.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "mtslvr listen [OPTIONS] <FILE...|DIR...|-|--mic>",
@@ -79,12 +80,12 @@ struct Input {
     /// Play a recording at its own speed instead of as fast as possible
     #[arg(long, requires = "files")]
     real_time: bool,
-    /// Samples a second of PCM on standard input [default: the model's]
+    /// Sample rate of PCM on standard input, Hz [default: the model's]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1000..=768_000))]
     rate: Option<u32>,
-    /// Channels of PCM on standard input; they are averaged
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    channels: u16,
+    /// Channels of PCM on standard input; they are averaged [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    channels: Option<u16>,
 }
 
 /// Options on what counts as recognised.
@@ -92,44 +93,45 @@ struct Input {
 struct DecisionChoice {
     /// Score to add to every threshold
     ///
-    /// Above 0 there are fewer false alarms, below 0 fewer misses.
+    /// Above 0 there are fewer false alarms, below 0 fewer misses. Scores are between -1 and 1.
     #[arg(
         long,
         value_name = "SCORE",
         default_value_t = ListenerConfig::DEFAULT.margin,
-        allow_negative_numbers = true
+        value_parser = margin,
+        allow_hyphen_values = true
     )]
     margin: f32,
-    /// Level above the background from which a sound is looked at, dB
+    /// How far a sound must rise above the background to be judged, dB
     ///
-    /// `-inf` looks at everything, which takes more work.
+    /// `-inf` judges every window, which takes more work.
     #[arg(
         long,
         value_name = "DB",
         default_value_t = ListenerConfig::DEFAULT.gate,
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
     gate: f32,
     /// Time after a sound in which the same sound is not reported again, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = ListenerConfig::DEFAULT.refractory)]
+    #[arg(long, value_name = "SECONDS", default_value_t = ListenerConfig::DEFAULT.refractory, value_parser = seconds::<f32>, allow_hyphen_values = true)]
     cooldown: f32,
     /// Shortest sound that is reported, seconds
     ///
     /// A sound is then reported once it has lasted that long.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds::<f64>, allow_hyphen_values = true)]
     min_duration: f64,
 }
 
 /// Options on the sounds that are kept.
 #[derive(Debug, clap::Args)]
 struct CaptureChoice {
-    /// Folder to keep the sounds in that were recognised, or nearly, for `mtslvr review` [default: none]
+    /// Folder for clips of recognised sounds and near misses, for `mtslvr review` [default: none]
     #[arg(long, value_name = "DIR")]
     capture: Option<PathBuf>,
-    /// Most megabytes to keep; the oldest sounds are deleted
+    /// Largest size of that folder, MB; the oldest clips are deleted first
     #[arg(long, value_name = "MB", default_value_t = 50, requires = "capture")]
     capture_limit: u64,
-    /// Score below the threshold from which on a sound is nearly recognised
+    /// How far below its threshold a score may be for the sound to be kept as a near miss
     #[arg(
         long,
         value_name = "SCORE",
@@ -157,10 +159,10 @@ struct OutputChoice {
     /// File to write the sounds to: an Audacity label track, or CSV if it is called .csv [default: none]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Command of the shell to run for each sound, as soon as it is recognised [default: none]
+    /// Shell command to run for each sound, as soon as it is recognised [default: none]
     ///
     /// It has MTSLVR_CLASS, MTSLVR_FILE, MTSLVR_START, MTSLVR_SCORE, MTSLVR_THRESHOLD and MTSLVR_CONFIDENCE
-    /// in its environment. `listen` does not wait for it before the end.
+    /// in its environment. `listen` goes on meanwhile, and waits for running commands only before it ends.
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
 }
@@ -241,13 +243,14 @@ impl Args {
             if path == Path::new("-") {
                 inputs.push(Source::Pcm);
             } else if path.is_dir() {
-                let before = inputs.len();
-                inputs.extend(recordings(path)?.into_iter().map(Source::File));
+                let below = recordings_below(path)?;
                 ensure!(
-                    inputs.len() > before,
-                    "{}: holds no recordings; expected WAV, FLAC, Ogg Vorbis or MP3 files",
+                    !below.is_empty(),
+                    "{}: holds no recordings; expected files of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or \
+                     WebM",
                     path.shown()
                 );
+                inputs.extend(below.into_iter().map(Source::File));
             } else {
                 inputs.push(Source::File(path.clone()));
             }
@@ -258,6 +261,11 @@ impl Args {
         ensure!(
             inputs.len() == 1 || live.count() == 0,
             "`-` is given beside recordings; expected the one or the others"
+        );
+        let shaped = self.input.rate.is_some() || self.input.channels.is_some();
+        ensure!(
+            !shaped || matches!(inputs[..], [Source::Pcm]),
+            "--rate and --channels describe PCM on standard input (`-`); a recording states its own"
         );
         Ok(inputs)
     }
@@ -318,7 +326,7 @@ impl Args {
     fn open(&self, input: &Source, sample_rate: u32) -> Result<Capture> {
         let shape = PcmShape {
             rate: self.input.rate.unwrap_or(sample_rate),
-            channels: self.input.channels.into(),
+            channels: self.input.channels.unwrap_or(1).into(),
         };
         Ok(match input {
             Source::Microphone => Capture::microphone(sample_rate)?,
@@ -337,25 +345,20 @@ enum Source {
     File(PathBuf),
 }
 
-/// Returns the recordings in a folder, by their names.
-fn recordings(folder: &Path) -> Result<Vec<PathBuf>> {
-    const KINDS: [&str; 5] = ["wav", "flac", "ogg", "oga", "mp3"];
-    let entries = std::fs::read_dir(folder);
-    let entries = entries.with_context(|| format!("{}: cannot be read", folder.shown()))?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        let extension = path.extension().unwrap_or_default();
-        if path.is_file()
-            && KINDS
-                .iter()
-                .any(|kind| extension.eq_ignore_ascii_case(kind))
-        {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
+/// Reads the value of --margin.
+fn margin(text: &str) -> Result<f32, String> {
+    let margin = text.parse().ok();
+    margin
+        .filter(|margin| (-2.0..=2.0).contains(margin))
+        .ok_or_else(|| "expected a number from -2 to 2".to_owned())
+}
+
+/// Reads a length of time.
+fn seconds<T: FromStr + PartialOrd + Default>(text: &str) -> Result<T, String> {
+    let seconds = text.parse().ok();
+    seconds
+        .filter(|seconds| *seconds >= T::default())
+        .ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
 }
 
 /// Returns the next samples, or the end after Ctrl-C.

@@ -59,14 +59,19 @@ impl BackboneInUse {
     /// # Errors
     /// If the profile or the backbone cannot be read.
     pub(super) fn open_for(choice: &BackboneChoice, profile: &Profile) -> Result<Self> {
-        let snapshot = if choice.is_named() {
-            None
-        } else {
-            profile.read()?
+        let snapshot = match choice.model.named() {
+            Some(_) => None,
+            None => profile.read()?,
         };
         let id = snapshot.map(|snapshot| snapshot.header().backbone);
-        let own = id.and_then(|id| Self::with_id(id, profile));
-        own.map_or_else(|| Self::open(choice), Ok)
+        match id.and_then(|id| Self::with_id(id, profile)) {
+            Some(own) if choice.engine.engine.is_some() => Self::open(&BackboneChoice {
+                model: own.choice.model,
+                engine: choice.engine,
+            }),
+            Some(own) => Ok(own),
+            None => Self::open(choice),
+        }
     }
 
     /// Returns the backbone with this id, if it is the one that the note beside `profile` names, or a
@@ -142,15 +147,16 @@ impl BackboneInUse {
             return Ok(());
         }
         let remedy = self.reembedding(profile, snapshot)?;
+        let own = match Self::name_for(header.backbone, profile) {
+            Some(name) => format!("give --model {name}"),
+            None => "name the backbone that it was enrolled under (--model, --engine)".to_owned(),
+        };
         Err(ProfileError::OtherBackbone {
             path: profile.path().to_owned(),
             enrolled_under: Box::new(header.backbone),
             model: self.name.clone(),
             in_use: Box::new(self.id()),
-            remedy: format!(
-                "{remedy}, or name the backbone that it was enrolled under (--model, --engine), or \
-                 another --profile"
-            ),
+            remedy: format!("{remedy}, or {own}, or another --profile"),
         })
     }
 

@@ -12,14 +12,15 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Answer what captured sounds were, so that the profile learns from them
+/// Label captured sounds, so that the profile learns from them
 ///
 /// `mtslvr listen --capture DIR` keeps the sound of events and near misses. This command goes through those
 /// without an answer, the oldest first, and reads an answer to each from standard input:
 ///
-/// `right` makes the sound an example of the sound that it was taken for, or nearly; `none` makes it a
-/// negative; any other word is the name of the sound that it was. An empty line leaves it for later, and
-/// `quit` ends. `mtslvr classes undo` takes the last one back.
+/// `right` makes the clip an example of the sound that it was, or was nearly, recognised as; `none` makes it a
+/// negative; anything else is the name of the sound that it was, and a name that is not enrolled makes a new
+/// sound. An empty line leaves the clip for later, and `quit` ends. `mtslvr classes undo` removes the example
+/// that the last answer added; the clip is not asked about again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Go through what was captured, and hear it" =>
@@ -71,7 +72,7 @@ impl Args {
         for (number, (path, mut kept)) in (1..).zip(open) {
             outln!("{number} of {count}: {}", described(&kept));
             self.play(&path)?;
-            out!("right, none, its name, or nothing to leave it: ");
+            out!("right, none, its name, Enter to skip, or quit: ");
             let Some(answer) = answers.next() else {
                 outln!();
                 break;

@@ -306,6 +306,14 @@ impl StreamChoice {
                     classes.join(", ")
                 )
             })?;
+            let clips = sets[set].candidates.iter().zip(&sets[set].clips);
+            let mut samples = clips
+                .filter(|(candidate, _)| candidate.class == class)
+                .flat_map(|(_, clip)| clip.iter());
+            ensure!(
+                samples.any(|sample| *sample != 0.0),
+                "--background {name}: no clip of this class holds sound; name another class"
+            );
             background.push((set, class));
         }
         Ok(Material {

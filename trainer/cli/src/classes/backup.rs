@@ -12,6 +12,7 @@ use std::path::PathBuf;
 /// Copy the profile to a file, for a backup or a device
 ///
 /// The file is a snapshot: the classes with their examples, names and thresholds, without the clips.
+/// `classes reembed` cannot take an imported profile to another backbone.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Back up the profile" => "mtslvr classes export backup.mtss",

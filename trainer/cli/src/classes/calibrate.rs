@@ -18,10 +18,10 @@ use std::time::Duration;
 /// Set thresholds from a recording of the place
 ///
 /// The recording holds what is usually heard in the place, and none of the taught sounds. Each sound gets
-/// the threshold at which the recording's sounds would give no more false alarms than asked for: of all
-/// enabled sounds together, shared equally. Where the recording is too short to tell, the tail of its scores
-/// is continued as an exponential. No threshold is set below the one that counts without calibration,
-/// because the next hour may bring what the recording does not hold.
+/// the threshold at which the recording's sounds would give no more false alarms than asked for.
+/// --false-alarms is the total of all enabled sounds, shared equally. Where the recording is too short to
+/// tell, the rate is extrapolated from its highest scores; it needs ten seconds, and an hour is best. No threshold is set below the one that counts without calibration,
+/// because the recording may not hold every sound of the place.
 ///
 /// The answer says how many misses to expect, from the scores that the examples of a sound have when they
 /// are left out one at a time.
@@ -29,12 +29,12 @@ use std::time::Duration;
 #[command(after_help = examples!(
     "Calibrate on an afternoon in the kitchen" => "mtslvr classes calibrate kitchen.wav",
     "Listen to the place for ten minutes" =>
-        "arecord -d 600 -f S16_LE -r 16000 -t raw | mtslvr classes calibrate -",
+        "arecord -d 600 -f S16_LE -c 1 -r 16000 -t raw | mtslvr classes calibrate -",
     "See what one false alarm a day would cost" =>
         "mtslvr classes calibrate kitchen.wav --false-alarms 1/d --dry-run",
 ))]
 pub(super) struct Calibrate {
-    /// Recording without the taught sounds, or - for 16-bit PCM on standard input
+    /// Recording without the taught sounds, or - for 16-bit PCM on standard input, one channel at the model's rate
     recording: PathBuf,
     /// False alarms to allow: a number for each hour (1/h) or day (2/d)
     #[arg(long, value_name = "RATE", default_value = "1/h")]

@@ -74,16 +74,17 @@ pub(super) struct Enable {
 
 /// Set how similar a sound must be to be recognised
 ///
-/// A higher threshold rejects more sounds, a lower one accepts more. `none` takes a threshold back: then
-/// the threshold of all sounds counts (--default), and without that the one that the backbone computes
+/// The score of a sound, from -1 to 1, must reach the threshold. A higher one rejects more sounds, a lower one
+/// accepts more; most are near 0. `listen --explain` and `classes test` show scores beside thresholds. `none`
+/// removes a threshold: the default threshold (--default) then counts or, if none is set, the one computed
 /// from the examples.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "mtslvr classes threshold [OPTIONS] <NAME|--default> <VALUE|none>",
     after_help = examples!(
-        "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.6",
-        "Set the threshold of all other sounds" => "mtslvr classes threshold --default 0.5",
-        "Take it back" => "mtslvr classes threshold --default none",
+        "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.15",
+        "Set the default threshold" => "mtslvr classes threshold --default 0.1",
+        "Remove it" => "mtslvr classes threshold --default none",
     )
 )]
 pub(super) struct Threshold {
@@ -95,7 +96,7 @@ pub(super) struct Threshold {
         allow_negative_numbers = true
     )]
     words: Vec<String>,
-    /// Set the threshold of all sounds that have none of their own
+    /// Set the default threshold: that of sounds without one of their own
     #[arg(long)]
     default: bool,
     #[command(flatten)]

@@ -19,8 +19,9 @@ use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 /// Embed every example again from its clip, under another backbone
 ///
 /// A profile belongs to the backbone that it was enrolled under. The clips must still be where they were
-/// when they were enrolled, unchanged. Names and thresholds stay; try the thresholds, because
-/// similarities differ between backbones. The profile then belongs to the new one: no command needs --model.
+/// when they were enrolled, unchanged. Names and thresholds stay; check them with
+/// `classes test`, because scores differ between backbones. The profile then belongs to the new one: later
+/// commands use it without --model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Take your profile to edge-m" => "mtslvr classes reembed --model edge-m",

@@ -13,8 +13,13 @@ use std::path::PathBuf;
 
 /// List the classes with their examples and thresholds
 ///
-/// A threshold is how similar a sound must be to be recognised, from -1 to 1; `-` stands for that of
-/// all sounds.
+/// A threshold is the lowest score at which a sound is recognised, from -1 to 1; `-` stands for the default
+/// threshold. Where none is set, it is computed from the examples; `listen --explain` shows it.
+///
+/// Fields of --json: profile (path), backbone (its id), model (its name; null if it is not known), threshold (the
+/// default; null where it is computed), and for each of classes: name (null for negatives and background), role,
+/// enabled, threshold, and examples with the path of the clip and its state (kept, changed or gone; null for an
+/// example from a pipe, a microphone or an import).
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "See what is enrolled" => "mtslvr classes list",
@@ -135,10 +140,15 @@ impl fmt::Display for Listing {
         }
         let default = match self.threshold {
             Some(threshold) => format!("{threshold}"),
-            None => "the backbone's".to_owned(),
+            None => "computed from the examples".to_owned(),
         };
         writeln!(f, "{}", self.profile.shown())?;
-        writeln!(f, "backbone {}, threshold {default}\n", self.backbone)?;
+        let id = self.backbone.get(..16).unwrap_or(&self.backbone);
+        let backbone = match &self.model {
+            Some(model) => format!("{model} ({id})"),
+            None => id.to_owned(),
+        };
+        writeln!(f, "backbone {backbone}, default threshold {default}\n")?;
         let width = |class: &Listed| console::measure_text_width(&class.label);
         let widest = self.classes.iter().map(width).max().unwrap_or(0).max(5);
         writeln!(f, "{:widest$}  examples  threshold", "class")?;

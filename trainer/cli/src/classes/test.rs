@@ -25,7 +25,7 @@ use std::path::PathBuf;
 /// Test the profile on labelled clips
 ///
 /// The clips are in folders, `DIR/<class>/<clip>`: a folder with the name of an enrolled sound holds clips of
-/// it, and every other folder holds strangers, which are right as "unknown". Each clip is heard as `listen`
+/// it, and every other folder holds other sounds, for which "unknown" is the right answer. Each clip is heard as `listen`
 /// hears it. Clips that are examples of the profile are left out.
 ///
 /// The answer is a table of what was taken for what, the hits and false accepts of each sound, those that

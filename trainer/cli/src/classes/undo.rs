@@ -9,7 +9,7 @@ use mtslvr_audio::ShowPath;
 /// Take back the last change of the profile
 ///
 /// The profile is then as it was before the last command that changed it: enrol, delete, rename, import and
-/// all others. Another undo takes this one back.
+/// all others. Only the last change is kept: a second undo restores what the first took back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Take back the last change" => "mtslvr classes undo",

@@ -18,7 +18,7 @@ pub(super) const JSON_HELP: &str = "\
 Print lines of JSON instead of text, without the panel
 
 A line with \"event\": \"begin\" comes as soon as a sound is recognised, one with \"end\" when it is over, \
-and a \"summary\" last; --explain adds one with \"window\" for each window. Times are seconds from the \
+and a \"summary\" at the end of each recording; --explain adds one with \"window\" for each window. Times are seconds from the \
 beginning of the stream. Fields:
   file: path of the recording; not there for a microphone or a pipe
   class: name of the sound, or (negatives) or (background)
@@ -28,11 +28,12 @@ beginning of the stream. Fields:
   score: how like the class it is, the best of the sound in \"end\"
   threshold: the score that is needed, --margin included
   confidence: share of strange sounds that would be less like the class, 0 to 1
-  unix_time: the present moment in seconds since 1970; not there for a recording
-  level, gate: how far the window stands out from the background and must, dB
+  unix_time: time of the report, seconds since 1970; not there for a recording
+  level, gate: how far the window rises above the background, and how far it must to be judged, dB
   verdict: recognised, below-threshold, negative, background, near-a-negative or quiet
-  missed_by: threshold less score, where that is above 0
-  seconds, sounds, windows, judged: length of the stream, and how much there was
+  missed_by: threshold minus score, where that is above 0
+  seconds, sounds: length of the recording, and how many sounds were recognised in it
+  windows, judged: windows that were heard, and those that the backbone ran for
   closest: class, start, score, threshold and missed_by of the nearest miss; null without one";
 
 /// Prints events, and counts what was heard for the summary.
@@ -52,6 +53,8 @@ pub(super) struct Output<'r> {
     going: Option<Begun>,
     samples: u64,
     events: u64,
+    /// Recognised, but shorter than the least duration.
+    too_short: u64,
     windows: u64,
     judged: u64,
     /// Largest level of a window, dB.
@@ -191,6 +194,7 @@ impl<'r> Output<'r> {
             going: None,
             samples: 0,
             events: 0,
+            too_short: 0,
             windows: 0,
             judged: 0,
             loudest: f32::NEG_INFINITY,
@@ -415,7 +419,7 @@ impl<'r> Output<'r> {
     fn end(&mut self, ended: &Ended) {
         // One that is over and was too short is no event.
         self.begin_if_due(ended.end);
-        self.pending = None;
+        self.too_short += u64::from(self.pending.take().is_some());
         let Some(begun) = self.going.take() else {
             return;
         };
@@ -606,6 +610,10 @@ impl<'r> Output<'r> {
             None if self.rejected > 0 => "All that stood out was more like the negatives or the \
                  background than like a sound; --explain shows every window."
                 .to_owned(),
+            None if self.too_short > 0 => format!(
+                "Sounds that were recognised and lasted less than --min-duration {}: {}.",
+                self.settings.least_duration, self.too_short
+            ),
             None => "No window came to a decision; --explain shows every window.".to_owned(),
         }
     }

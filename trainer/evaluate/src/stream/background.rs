@@ -4,7 +4,7 @@ use super::level::Activity;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Seconds for which one recording fades into the next.
+/// Seconds for which one recording fades into the next; at most a quarter of a short one.
 const FADE: f32 = 0.5;
 /// Times that a recording is heard before the next, because a place stays the same for a while.
 const REPEATS: usize = 6;
@@ -14,7 +14,7 @@ const REPEATS: usize = 6;
 /// into each other at constant power.
 ///
 /// # Panics
-/// If all clips are silent or shorter than two fades.
+/// If all clips are silent.
 pub(super) fn background(
     clips: &[&[f32]],
     length: usize,
@@ -29,7 +29,7 @@ pub(super) fn background(
             let activity = Activity::of(clip, sample_rate);
             let piece = &clip[activity.extent];
             let own = piece.iter().map(|x| x * x).sum::<f32>() / piece.len().max(1) as f32;
-            (piece.len() > 2 * fade && own > 0.0).then(|| (piece, (power / own).sqrt()))
+            (own > 0.0).then(|| (piece, (power / own).sqrt()))
         })
         .collect();
     assert!(!pieces.is_empty(), "a background needs a recording");
@@ -37,6 +37,7 @@ pub(super) fn background(
     let mut at = 0;
     while at < length {
         let (piece, gain) = *pieces.choose(rng).expect("there are pieces");
+        let fade = fade.min(piece.len() / 4);
         for _ in 0..REPEATS {
             add_faded(&mut samples, at, piece, gain, fade);
             at += piece.len() - fade;
@@ -54,7 +55,7 @@ fn add_faded(samples: &mut [f32], at: usize, piece: &[f32], gain: f32, fade: usi
     for (i, (to, sample)) in room.iter_mut().zip(piece).enumerate() {
         let from_end = piece.len() - 1 - i;
         let inner = if at == 0 { from_end } else { i.min(from_end) };
-        let share = ((inner as f32 + 0.5) / fade as f32).min(1.0);
+        let share = ((inner as f32 + 0.5) / fade.max(1) as f32).min(1.0);
         *to += sample * gain * (share * std::f32::consts::FRAC_PI_2).sin();
     }
 }
@@ -80,5 +81,15 @@ mod tests {
             let power = second.iter().map(|x| x * x).sum::<f32>() / second.len() as f32;
             assert!((0.7e-4..1.4e-4).contains(&power), "{power}");
         }
+    }
+
+    #[test]
+    fn short_recordings_make_a_background_too() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let mut noise = Noise::new(&mut rng);
+        let clip: Vec<f32> = (0..8000).map(|_| 0.1 * noise.normal()).collect();
+        let samples = background(&[&clip], 64_000, 1e-4, 16_000, &mut rng);
+        let power = samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32;
+        assert!((0.7e-4..1.4e-4).contains(&power), "{power}");
     }
 }
