@@ -29,7 +29,7 @@ use std::time::Duration;
 #[command(after_help = examples!(
     "Calibrate on an afternoon in the kitchen" => "mtslvr classes calibrate kitchen.wav",
     "Listen to the place for ten minutes" =>
-        "arecord -d 600 -f S16_LE -c 1 -r 16000 -t raw | mtslvr classes calibrate -",
+        "arecord -d 600 -f S16_LE -r 16000 -t raw | mtslvr classes calibrate -",
     "See what one false alarm a day would cost" =>
         "mtslvr classes calibrate kitchen.wav --false-alarms 1/d --dry-run",
 ))]
