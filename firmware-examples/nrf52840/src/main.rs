@@ -26,7 +26,7 @@ use panic_probe as _;
 use static_cell::ConstStaticCell;
 
 /// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
-const STORE: Range<u32> = 0xf_0000..0x10_0000;
+const STORE: Range<u32> = 0xe_8000..0x10_0000;
 const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
 const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
 /// Samples that the microphone's DMA takes at once: 128 ms. While a page of flash is erased, for up

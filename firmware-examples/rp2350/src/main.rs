@@ -26,7 +26,7 @@ use static_cell::ConstStaticCell;
 /// Bytes of flash.
 const FLASH_LEN: usize = 4096 * 1024;
 /// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
-const STORE: Range<u32> = FLASH_LEN as u32 - 64 * 1024..FLASH_LEN as u32;
+const STORE: Range<u32> = FLASH_LEN as u32 - 96 * 1024..FLASH_LEN as u32;
 const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
 const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
 /// Milliseconds from one look at the microphone's ring to the next.
