@@ -30,7 +30,7 @@ const GOLDEN: &str = "runtime/tests/golden";
 const TARGETS: [Target; 11] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
-    target("flash_load", "flash", &["tests/fuzz/seeds/flash_load"]),
+    target("flash_load", "flash", &[]),
     target(
         "wav_read",
         "WAV of the firmware",

@@ -3,6 +3,7 @@
 use crate::taught::{CLASSES, DIM, EXAMPLES, learner, room, state, taught, use_it};
 use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, Loaded, flash_len, store_scratch_len};
 use mtslvr_simulated_flash::SimulatedFlash;
+use std::sync::OnceLock;
 
 const PAGE: usize = 512;
 const PAGES: usize = match flash_len(CLASSES, EXAMPLES, DIM, PAGE) {
@@ -18,10 +19,23 @@ fn store(image: Vec<u8>) -> Store {
     BlockingFlashStore::new(flash, 0..(PAGES * PAGE) as u32).expect("whole pages")
 }
 
-/// Loads what `bytes`, the first of the flash's, hold; saves and loads again.
+/// Loads what `bytes`, the first of the flash's, hold; saves and loads again. Then takes them as changes
+/// to the content of a flash after a short life, three bytes each: a place and its value.
 pub fn flash_load(bytes: &[u8]) {
+    static LIVED: OnceLock<Vec<u8>> = OnceLock::new();
     let mut image = bytes.to_vec();
     image.resize(PAGES * PAGE, 0xff);
+    load(image);
+    let mut image = LIVED.get_or_init(flash_image).clone();
+    for change in bytes.as_chunks::<3>().0 {
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]]));
+        let end = image.len();
+        image[at % end] = change[2];
+    }
+    load(image);
+}
+
+fn load(image: Vec<u8>) {
     let mut scratch = [0; SCRATCH];
     let (mut a, mut b) = (room(), room());
     let mut store = store(image);

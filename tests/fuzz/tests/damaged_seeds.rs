@@ -112,8 +112,7 @@ fn fixture(path: &str) -> String {
 /// `MTSLVR_WRITE_SEEDS=1` writes them instead.
 #[test]
 fn seeds_are_current() {
-    let seeds: [(&str, Vec<u8>); 5] = [
-        ("flash_load/life", flash_image()),
+    let seeds: [(&str, Vec<u8>); 4] = [
         ("wav_read/short", wav()),
         ("journal_open/two", journal_seed()),
         ("cache_read/three", cache_seed()),

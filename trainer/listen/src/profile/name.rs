@@ -1,6 +1,6 @@
 //! Spellings of the name of a sound: the same letters are the same name, however they are composed.
 
-use mtslvr_runtime::fewshot::{ClassId, Role, SupportSet};
+use mtslvr_runtime::fewshot::{Class, ClassId, Role, SupportSet};
 use std::borrow::Cow;
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
 
@@ -57,7 +57,7 @@ pub fn find_sound(support: &SupportSet, name: &str) -> Option<ClassId> {
     let mut classes = support.classes().iter();
     let found =
         classes.find(|class| class.role() == Role::Sound && composed(class.name()) == wanted);
-    found.map(|class| class.id())
+    found.map(Class::id)
 }
 
 /// Returns `name` as the sound of that name is spelt in `support`, or composed if there is none.
