@@ -18,10 +18,6 @@ use xtask::board::Board;
 use xtask::qemu;
 use xtask::report::{Line, Report};
 
-/// A layer whose figures other kernels have, and for which the runtime has no operator: depthwise
-/// 3x3, 32x32 map, 64 channels.
-const NOT_SUPPORTED: (&str, u64) = ("depthwise 3x3 32x32 64", 3 * 3 * 32 * 32 * 64);
-
 /// Model and board to measure.
 #[derive(Debug)]
 pub struct Request {
@@ -76,8 +72,8 @@ pub struct Layer {
     pub name: String,
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Instructions; none for a layer that the runtime does not support.
-    pub instructions: Option<u64>,
+    /// Instructions.
+    pub instructions: u64,
 }
 
 /// A layer over the maps of two paths, whose weights are the same.
@@ -183,12 +179,6 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
     let frontend = one(&counted, "frontend")?;
     let memory = one(&used, "memory")?;
     let model_bytes = memory.number("model")?;
-    let mut shapes = layers(&counted, "shape")?;
-    shapes.push(Layer {
-        name: NOT_SUPPORTED.0.to_owned(),
-        macs: NOT_SUPPORTED.1,
-        instructions: None,
-    });
     Ok(Measured {
         model: inference.get("name")?.to_owned(),
         board,
@@ -209,7 +199,7 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
             head_bytes: memory.number("head")?,
         },
         layers: layers(&counted, "layer")?,
-        shapes,
+        shapes: layers(&counted, "shape")?,
         paths: counted.of("paths").map(paths).collect::<Result<_>>()?,
         frontend: Frontend {
             set_up_instructions: frontend.number("set_up_instructions")?,
@@ -250,7 +240,7 @@ fn layers(report: &Report, kind: &str) -> Result<Vec<Layer>> {
         Ok(Layer {
             name: line.get("name")?.to_owned(),
             macs: line.number("macs")?,
-            instructions: Some(line.number("instructions")?),
+            instructions: line.number("instructions")?,
         })
     };
     report.of(kind).map(layer).collect()

@@ -6,8 +6,7 @@ use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{aarch64, elf, embedded, figures, firmware, fuzz, onnxruntime, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
-use mtslvr_kernel_cases::{Sweep, sweep};
-use mtslvr_runtime::nn::portable;
+use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -347,7 +346,7 @@ fn kernels(toolchain: Toolchain, board: Board) -> Result<()> {
     let model = firmware::model_or_shipped(None)?;
     let elf = firmware::build(toolchain, board, firmware::KERNELS, &model)?;
     let output = process::output(&mut qemu::command(board, &elf, &[KERNEL_CASES.to_string()]))?;
-    let Sweep::Agrees { crc32 } = sweep(KERNEL_CASES, portable::convolve, portable::linear) else {
+    let Sweep::Agrees { crc32 } = sweep(KERNEL_CASES, &Kernels::PORTABLE) else {
         bail!("the portable kernels differ from themselves");
     };
     let expected = format!("kernels cases={KERNEL_CASES} crc32={crc32:08x}");

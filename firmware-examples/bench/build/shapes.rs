@@ -13,6 +13,8 @@ use crate::input::Random;
 
 /// A layer to measure.
 pub struct Layer {
+    /// Whether each channel is convolved by itself.
+    depthwise: bool,
     kernel: usize,
     stride: usize,
     /// Height and width of the input.
@@ -20,8 +22,8 @@ pub struct Layer {
     channels: [usize; 2],
 }
 
-/// Those that the runtime has an operator for.
-pub const LAYERS: [Layer; 7] = [
+/// The layers.
+pub const LAYERS: [Layer; 8] = [
     Layer::new(3, 1, 32, [16, 16]),
     Layer::new(3, 1, 16, [32, 32]),
     Layer::new(3, 1, 8, [64, 64]),
@@ -29,11 +31,16 @@ pub const LAYERS: [Layer; 7] = [
     Layer::new(1, 1, 16, [64, 64]),
     Layer::new(1, 2, 32, [16, 32]),
     Layer::new(3, 2, 64, [1, 16]),
+    Layer {
+        depthwise: true,
+        ..Layer::new(3, 1, 32, [64, 64])
+    },
 ];
 
 impl Layer {
     const fn new(kernel: usize, stride: usize, side: usize, channels: [usize; 2]) -> Self {
         Self {
+            depthwise: false,
             kernel,
             stride,
             side,
@@ -44,6 +51,7 @@ impl Layer {
     /// What it is called: kernel, stride, input map, channels in and out.
     pub fn name(&self) -> String {
         let Self {
+            depthwise,
             kernel: k,
             stride,
             side,
@@ -53,6 +61,9 @@ impl Layer {
             1 => String::new(),
             stride => format!(" s{stride}"),
         };
+        if *depthwise {
+            return format!("depthwise {k}x{k}{stride} {side}x{side} {to}");
+        }
         format!("{k}x{k}{stride} {side}x{side} {from}->{to}")
     }
 
@@ -75,7 +86,15 @@ impl Layer {
         }
         let window = Window::square(self.kernel, self.stride, self.kernel / 2);
         let side = self.side.div_ceil(self.stride);
-        let kind = convolution(ops.len(), window, from, to, &mut random);
+        let kind = if self.depthwise {
+            OpKindSpec::Depthwise {
+                input: ops.len(),
+                window,
+                channels: rules(window.area(), to, &mut random),
+            }
+        } else {
+            convolution(ops.len(), window, from, to, &mut random)
+        };
         ops.push(op(kind, Activation::Relu, map(side, to)));
         let kind = OpKindSpec::AveragePool {
             input: ops.len(),
@@ -140,8 +159,16 @@ fn convolution(
     to: usize,
     random: &mut Random,
 ) -> OpKindSpec {
-    let row = window.area() * from;
-    let channels = ChannelRules {
+    OpKindSpec::Convolution {
+        input,
+        window,
+        channels: rules(window.area() * from, to, random),
+    }
+}
+
+/// Weights from -1 to 1, `row` for each of `to` channels, and gains for them.
+fn rules(row: usize, to: usize, random: &mut Random) -> ChannelRules {
+    ChannelRules {
         // Symmetric, as a quantiser makes them.
         weights: (0..to * row)
             .map(|_| ((random.next() >> 8) as i8).max(-127))
@@ -152,10 +179,5 @@ fn convolution(
         shift: (0..to)
             .map(|_| f32::from(random.next()) / 65_536.0)
             .collect(),
-    };
-    OpKindSpec::Convolution {
-        input,
-        window,
-        channels,
     }
 }

@@ -31,7 +31,11 @@ impl fmt::Display for Name<'_> {
         let op = self.0;
         write!(f, "{} {}", op.index, op.kind.name())?;
         let [height, width] = op.window.kernel;
-        if op.kind != OpKind::Linear && op.kind != OpKind::Add {
+        let has_window = matches!(
+            op.kind,
+            OpKind::Convolution | OpKind::Depthwise | OpKind::MaxPool | OpKind::AveragePool
+        );
+        if has_window {
             write!(f, " {height}x{width}")?;
         }
         if op.window.stride != [1, 1] {
@@ -46,7 +50,7 @@ impl fmt::Display for Name<'_> {
         if !op.tables.adapter.is_empty() {
             f.write_str(" + adapter")?;
         }
-        if op.second.is_some() && op.kind != OpKind::Add {
+        if op.second.is_some() && op.kind == OpKind::Convolution {
             f.write_str(" + residual")?;
         }
         Ok(())

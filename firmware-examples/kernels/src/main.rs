@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use embedded_alloc::LlffHeap;
 use mtslvr_board::{entry, say, semihosting};
-use mtslvr_kernel_cases::{Sweep, sweep};
+use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
 use mtslvr_runtime::nn::arch;
 
 /// Bytes for one case's operands at a time.
@@ -33,13 +33,19 @@ fn main() -> ! {
         say!("error: expected the number of cases");
         semihosting::exit(false);
     };
-    match sweep(cases, arch::convolve, arch::linear) {
+    let kernels = Kernels {
+        convolve: arch::convolve,
+        linear: arch::linear,
+        depthwise: arch::depthwise,
+        lookup: arch::lookup,
+    };
+    match sweep(cases, &kernels) {
         Sweep::Agrees { crc32 } => {
             say!("kernels cases={} crc32={:08x}", cases, crc32);
             semihosting::exit(true)
         }
-        Sweep::Differs { case, at } => {
-            say!("error: value {} differs: {:?}", at, case);
+        Sweep::Differs { seed, kind, at } => {
+            say!("error: value {} of {} differs in case {}", at, kind, seed);
             semihosting::exit(false)
         }
     }

@@ -1,7 +1,7 @@
 //! A program prepared for the instruction set of a host: its operators are found once, and its weights
 //! lie in the order in which the kernels read them.
 
-use super::run::{Moment, Observer, convolution, copy_addend, run_op};
+use super::run::{Moment, Observer, convolution, copy_addend, depthwise, product, run_op};
 use crate::model::{Model, Op, OpKind, proven};
 use crate::nn::arch::InstructionSet;
 use crate::nn::arch::host::{self, PaddedMap, RepackedConvolution, Repacker};
@@ -34,7 +34,7 @@ impl<'a> Repacked<'a> {
             let described = match op.kind {
                 OpKind::Convolution => Some(convolution(&op)),
                 OpKind::Linear => Some(as_convolution(&op)),
-                OpKind::Add | OpKind::MaxPool | OpKind::AveragePool => None,
+                _ => None,
             };
             RepackedOp {
                 op,
@@ -71,18 +71,30 @@ impl<'a> Repacked<'a> {
 impl RepackedOp<'_> {
     fn run(&self, arena: &mut [i8], instruction_set: InstructionSet, padded: &mut PaddedMap) {
         let op = &self.op;
-        let addition = op.tables.add.filter(|_| op.kind == OpKind::Add);
-        if self.convolution.is_none() && addition.is_none() {
+        let has_kernel = matches!(
+            op.kind,
+            OpKind::Convolution
+                | OpKind::Linear
+                | OpKind::Add
+                | OpKind::Depthwise
+                | OpKind::Multiply
+        );
+        if !has_kernel {
             run_op(arena, op);
             return;
         }
         copy_addend(arena, op);
         let ranges = [op.input.range(), op.output.range()];
         let [input, output] = proven(arena.get_disjoint_mut(ranges).ok());
-        if let Some(convolution) = &self.convolution {
-            convolution.run(input, output, padded);
-        } else if let Some(rule) = &addition {
-            host::add(instruction_set, rule, input, output);
+        match (&self.convolution, op.kind) {
+            (Some(convolution), _) => convolution.run(input, output, padded),
+            (None, OpKind::Depthwise) => {
+                host::depthwise(instruction_set, &depthwise(op), input, output);
+            }
+            (None, OpKind::Multiply) => {
+                host::multiply(instruction_set, &product(op), input, output);
+            }
+            (None, _) => host::add(instruction_set, &proven(op.tables.add), input, output),
         }
     }
 }
@@ -93,6 +105,7 @@ fn as_convolution<'a>(op: &Op<'a>) -> Convolution<'a> {
         kernel: [op.input.shape.height, op.input.shape.width],
         stride: [1, 1],
         padding: Padding::default(),
+        dilation: [1, 1],
     };
     Convolution {
         window,

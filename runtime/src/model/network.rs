@@ -8,8 +8,11 @@ use super::wire::{
 };
 use crate::nn::{AddRule, Layout, Requantisation};
 
+/// Values of a table: one for each int8 value.
+const TABLE_LEN: usize = 256;
+
 /// Largest kernel of a convolution, in either direction.
-const MAX_KERNEL: usize = 7;
+const MAX_KERNEL: usize = 15;
 
 /// A view of the network and the constants.
 #[derive(Clone, Copy)]
@@ -81,11 +84,18 @@ impl<'a> Network<'a> {
         };
         let input = operand(record.input)?;
         let second = match (record.second, kind) {
-            (NO_OPERAND, OpKind::Add) => return Err(missing),
+            (NO_OPERAND, OpKind::Add | OpKind::Multiply | OpKind::Concatenate) => {
+                return Err(missing);
+            }
             (NO_OPERAND, _) => None,
-            (tensor, OpKind::Add | OpKind::Convolution) => Some(operand(tensor)?),
+            (
+                tensor,
+                OpKind::Add | OpKind::Multiply | OpKind::Concatenate | OpKind::Convolution,
+            ) => Some(operand(tensor)?),
             _ => return Err(missing),
         };
+        // A product has no scales of its operands: its multiplier has both.
+        let scaled = second.filter(|_| kind != OpKind::Multiply);
         let output = self.tensor(index + 1).ok_or(missing)?;
         let mut found = Op {
             index,
@@ -95,6 +105,7 @@ impl<'a> Network<'a> {
             second,
             output,
             window: record.window,
+            first_channel: record.first_channel.into(),
             scratch: Scratch {
                 offset: record.scratch_at as usize,
                 len: record.scratch_len as usize,
@@ -105,7 +116,7 @@ impl<'a> Network<'a> {
                 bias: &[],
                 multipliers: &[],
                 requantisation: requantisation(kind, &record, second.is_some(), &output),
-                add: second.map(|second| add_rule(kind, &record, &input, &second, &output)),
+                add: scaled.map(|second| add_rule(kind, &record, &input, &second, &output)),
             },
         };
         self.find_tables(&mut found, &record)?;
@@ -116,20 +127,28 @@ impl<'a> Network<'a> {
     fn find_tables(&self, op: &mut Op<'a>, record: &OpRecord) -> Result<(), OpenError> {
         let index = op.index as u16;
         let (from, channels) = (op.input.shape, op.output.shape.channels);
+        // Also keeps the sizes below from overflowing.
+        let convolves = matches!(op.kind, OpKind::Convolution | OpKind::Depthwise);
+        if convolves && op.window.kernel.iter().any(|&size| size > MAX_KERNEL) {
+            return Err(OpenError::Window { op: index });
+        }
         let column = match op.kind {
-            OpKind::Convolution => {
-                // Also keeps the sizes below from overflowing.
-                if op.window.kernel.iter().any(|&size| size > MAX_KERNEL) {
-                    return Err(OpenError::Window { op: index });
-                }
-                op.layout.column_len(&op.window, from.channels)
-            }
+            OpKind::Convolution => op.layout.column_len(&op.window, from.channels),
+            OpKind::Depthwise => op.window.area(),
             OpKind::Linear => from.len(),
-            OpKind::AveragePool => {
+            OpKind::AveragePool | OpKind::Multiply => {
                 op.tables.multipliers = self.table(index, record.multipliers, 1)?;
                 return Ok(());
             }
-            OpKind::Add | OpKind::MaxPool => return Ok(()),
+            OpKind::Slopes => {
+                op.tables.multipliers = self.table(index, record.multipliers, channels + 1)?;
+                return Ok(());
+            }
+            OpKind::Lookup => {
+                op.tables.weights = self.table(index, record.weights, TABLE_LEN)?;
+                return Ok(());
+            }
+            OpKind::Add | OpKind::MaxPool | OpKind::Concatenate | OpKind::Slice => return Ok(()),
         };
         let bytes = op.layout.bytes(channels, column);
         op.tables.weights = self.table(index, record.weights, bytes)?;

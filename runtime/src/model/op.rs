@@ -20,15 +20,33 @@ pub enum OpKind {
     MaxPool = 4,
     /// Mean over windows.
     AveragePool = 5,
+    /// Convolution of each channel by itself.
+    Depthwise = 6,
+    /// A table's value for each value.
+    Lookup = 7,
+    /// Factors for values above and below zero, those below of each channel.
+    Slopes = 8,
+    /// Product of two tensors.
+    Multiply = 9,
+    /// The channels of two tensors, one behind the other.
+    Concatenate = 10,
+    /// Some of the channels.
+    Slice = 11,
 }
 
 impl OpKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 11] = [
         Self::Convolution,
         Self::Linear,
         Self::Add,
         Self::MaxPool,
         Self::AveragePool,
+        Self::Depthwise,
+        Self::Lookup,
+        Self::Slopes,
+        Self::Multiply,
+        Self::Concatenate,
+        Self::Slice,
     ];
 
     /// Returns the kind that a record names by this number.
@@ -44,7 +62,31 @@ impl OpKind {
             Self::Add => "add",
             Self::MaxPool => "max pool",
             Self::AveragePool => "average pool",
+            Self::Depthwise => "depthwise convolution",
+            Self::Lookup => "lookup",
+            Self::Slopes => "slopes",
+            Self::Multiply => "multiply",
+            Self::Concatenate => "concatenate",
+            Self::Slice => "slice",
         }
+    }
+
+    /// Tells whether its result may be written over its input: each value depends on that value alone.
+    pub(super) fn changes_values(self) -> bool {
+        matches!(self, Self::Lookup | Self::Slopes)
+    }
+
+    /// Tells whether it has a window that walks over its input.
+    pub(super) fn has_window(self) -> bool {
+        matches!(
+            self,
+            Self::Convolution | Self::Depthwise | Self::MaxPool | Self::AveragePool
+        )
+    }
+
+    /// Tells whether its second operand lies under its result before it runs.
+    pub(crate) fn takes_addend(self) -> bool {
+        matches!(self, Self::Convolution | Self::Add | Self::Multiply)
     }
 }
 
@@ -59,12 +101,14 @@ pub struct Op<'a> {
     pub layout: Layout,
     /// The tensor it reads.
     pub input: Tensor,
-    /// The tensor it adds, if it adds one.
+    /// The tensor that it adds, multiplies with or puts behind the first, if it does.
     pub second: Option<Tensor>,
     /// The tensor it writes, whose index is the operator's and one.
     pub output: Tensor,
-    /// Kernel, stride and padding; 1x1 where it has none.
+    /// Kernel, stride, padding and dilation; 1x1 where it has none.
     pub window: Window,
+    /// The first channel of a slice; 0 for all other operators.
+    pub first_channel: usize,
     /// The bytes of the arena that it may use while it runs.
     pub scratch: Scratch,
     /// The numbers it computes with.
@@ -78,11 +122,14 @@ impl Op<'_> {
     pub fn macs(&self) -> u64 {
         let input = self.input.shape;
         let taps = match self.kind {
+            OpKind::Depthwise => {
+                return (self.window.area() as u64).saturating_mul(self.output.shape.len() as u64);
+            }
             OpKind::Convolution => {
                 self.window.area() as u64 + u64::from(!self.tables.adapter.is_empty())
             }
             OpKind::Linear => (input.height * input.width) as u64,
-            OpKind::Add | OpKind::MaxPool | OpKind::AveragePool => 0,
+            _ => 0,
         };
         taps.saturating_mul(input.channels as u64)
             .saturating_mul(self.output.shape.len() as u64)
@@ -95,15 +142,22 @@ impl Op<'_> {
         let compared = match self.kind {
             OpKind::MaxPool => self.window.area() as u64,
             OpKind::AveragePool => (self.input.shape.height * self.input.shape.width) as u64,
-            OpKind::Convolution | OpKind::Linear | OpKind::Add => 1,
+            _ => 1,
         };
         self.macs().saturating_add(written.saturating_mul(compared))
     }
 
-    /// Tells whether the result is written over the second operand.
+    /// Tells whether the result is written over the second operand, or over the input where each value
+    /// depends on that value alone.
     pub fn runs_in_place(&self) -> bool {
-        self.second
-            .is_some_and(|second| second.offset == self.output.offset)
+        let under = if self.kind.changes_values() {
+            Some(self.input)
+        } else {
+            self.second.filter(|_| self.kind.takes_addend())
+        };
+        under.is_some_and(|under| {
+            under.offset == self.output.offset && under.shape == self.output.shape
+        })
     }
 }
 
@@ -111,17 +165,18 @@ impl Op<'_> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tables<'a> {
     /// Kernels, `[output channels][height][width][input channels]` in the order of the operator's
-    /// layout.
+    /// layout; `[height][width][channels]` for a depthwise convolution, the 256 values of a table.
     pub weights: &'a [i8],
     /// Adapter, `[output channels][input channels]` in the same order; empty for none.
     pub adapter: &'a [i8],
     /// Start of each accumulator.
     pub bias: &'a [i32],
-    /// Multiplier of each output channel; one for an average pool.
+    /// Multiplier of each output channel; one for an average pool or a product; those of
+    /// [`Slopes`](crate::nn::Slopes).
     pub multipliers: &'a [i32],
     /// Accumulator to int8; its clamp is also that of a maximum pool.
     pub requantisation: Requantisation,
-    /// The addition of the second operand.
+    /// The addition of the second operand, or the scales of what is concatenated.
     pub add: Option<AddRule>,
 }
 

@@ -35,6 +35,14 @@ impl Shape {
         }
     }
 
+    /// Returns whether a map of this shape, repeated where it has a single row, column or channel, has
+    /// the shape `whole`.
+    pub(crate) const fn repeats_to(&self, whole: Self) -> bool {
+        (self.height == whole.height || self.height == 1)
+            && (self.width == whole.width || self.width == 1)
+            && (self.channels == whole.channels || self.channels == 1)
+    }
+
     /// Returns whether any dimension is zero.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
@@ -83,6 +91,8 @@ pub struct Window {
     pub stride: [usize; 2],
     /// Rows and columns outside the map that the kernel may cover.
     pub padding: Padding,
+    /// Rows and columns from one place of the kernel to the next; 1 without dilation.
+    pub dilation: [usize; 2],
 }
 
 impl Window {
@@ -92,6 +102,7 @@ impl Window {
             kernel: [kernel, kernel],
             stride: [stride, stride],
             padding: Padding::same(padding),
+            dilation: [1, 1],
         }
     }
 
@@ -102,25 +113,48 @@ impl Window {
 
     /// Returns height and width of the output over a map of `height` x `width`.
     ///
-    /// Returns `None` where the window does not fit: kernel or stride is zero, the padding is as
-    /// wide as the kernel (a window could lie wholly outside), or the kernel is larger than the
-    /// padded map.
+    /// Returns `None` where the window does not fit: kernel, stride or dilation is zero, the padding is
+    /// as wide as the kernel with its gaps (a window could lie wholly outside), or that is larger than
+    /// the padded map.
     pub fn output_size(&self, height: usize, width: usize) -> Option<[usize; 2]> {
         let p = self.padding;
         Some([
-            steps(height, p.top, p.bottom, self.kernel[0], self.stride[0])?,
-            steps(width, p.left, p.right, self.kernel[1], self.stride[1])?,
+            steps(height, p.top, p.bottom, self.extent(0)?, self.stride[0])?,
+            steps(width, p.left, p.right, self.extent(1)?, self.stride[1])?,
         ])
+    }
+
+    /// Returns the position of a map of shape `map` under place `[ky, kx]` of the kernel at output `[oy,
+    /// ox]`, counted row by row; `None` outside the map.
+    #[inline(always)]
+    pub(super) fn source(
+        &self,
+        map: Shape,
+        [oy, ox]: [usize; 2],
+        [ky, kx]: [usize; 2],
+    ) -> Option<usize> {
+        // Above and left of the map this wraps around to what is surely outside.
+        let y = (oy * self.stride[0] + ky * self.dilation[0]).wrapping_sub(self.padding.top);
+        let x = (ox * self.stride[1] + kx * self.dilation[1]).wrapping_sub(self.padding.left);
+        (y < map.height && x < map.width).then(|| y * map.width + x)
+    }
+
+    /// Returns the rows (axis 0) or columns (axis 1) from the first place of the kernel to its last, both
+    /// counted.
+    fn extent(&self, axis: usize) -> Option<usize> {
+        let gaps = self.kernel[axis].checked_sub(1)?;
+        let dilation = Some(self.dilation[axis]).filter(|&step| step > 0)?;
+        gaps.checked_mul(dilation)?.checked_add(1)
     }
 }
 
-/// Positions of a kernel in one direction.
-fn steps(size: usize, before: usize, after: usize, kernel: usize, stride: usize) -> Option<usize> {
-    if kernel == 0 || stride == 0 || before >= kernel || after >= kernel {
+/// Positions of a kernel that reaches over `extent` places in one direction.
+fn steps(size: usize, before: usize, after: usize, extent: usize, stride: usize) -> Option<usize> {
+    if stride == 0 || before >= extent || after >= extent {
         return None;
     }
     let padded = size.checked_add(before)?.checked_add(after)?;
-    let room = padded.checked_sub(kernel)?;
+    let room = padded.checked_sub(extent)?;
     Some(room / stride + 1)
 }
 
@@ -137,5 +171,16 @@ mod tests {
         assert_eq!(Window::square(3, 1, 3).output_size(9, 9), None);
         assert_eq!(Window::square(3, 0, 1).output_size(9, 9), None);
         assert_eq!(Window::square(3, 1, 1).output_size(usize::MAX, 9), None);
+        let dilated = Window {
+            dilation: [4, 1],
+            ..Window::square(3, 1, 1)
+        };
+        assert_eq!(dilated.output_size(7, 9), Some([1, 9]));
+        assert_eq!(dilated.output_size(6, 9), None);
+        let nowhere = Window {
+            dilation: [0, 1],
+            ..dilated
+        };
+        assert_eq!(nowhere.output_size(9, 9), None);
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! No operator panics, and none reads or writes out of bounds, whatever it is called with. Each
 //! checks once, before it starts, that shapes, tables, buffers and bounds fit each other
-//! ([`Convolution::fits`], [`MaxPool::fits`], [`AveragePool::fits`]). Where they do not, it returns
+//! ([`Convolution::fits`], [`Depthwise::fits`], [`MaxPool::fits`], [`AveragePool::fits`], [`Slopes::fits`]). Where they do not, it returns
 //! and leaves the output as it is. Sums that do not fit 32 bits wrap around.
 //! [`Model::open`](crate::model::Model::open) proves for each operator of a model that it fits and
 //! that its sums do, so neither happens to an engine.
@@ -25,5 +25,7 @@ mod rules;
 
 pub use geometry::{Padding, Shape, Window};
 pub use layout::Layout;
-pub use operators::{AveragePool, Convolution, MaxPool};
-pub use rules::{ADD_FRACTION_BITS, AddRule, MAX_PRE_SHIFT, Quantisation, Requantisation};
+pub use operators::{AveragePool, Convolution, Depthwise, MaxPool, Slopes};
+pub use rules::{
+    ADD_FRACTION_BITS, AddRule, MAX_PRE_SHIFT, ProductRule, Quantisation, Requantisation,
+};

@@ -4,6 +4,12 @@ use super::geometry::{Shape, Window};
 use super::layout::Layout;
 use super::rules::{AddRule, Requantisation};
 
+/// Channels of a depthwise convolution that a kernel prepares at a time.
+pub(super) const DEPTHWISE_BLOCK: usize = 64;
+
+/// Places of a depthwise kernel that are taken at a time.
+pub(super) const DEPTHWISE_TAPS: usize = 3;
+
 /// Most values under a kernel: 1/32 of what can be counted leaves room for filling up its rows and
 /// for gathering it four times, 16 bits a value.
 const MOST_VALUES: usize = usize::MAX / 32;
@@ -66,6 +72,7 @@ impl Convolution<'_> {
             && self.weights.len() == bytes(self.layout.column_len(&self.window, input))
             && (self.adapter.is_empty()
                 || self.adapter.len() == bytes(self.layout.adapter_len(input))
+                    && self.window.dilation == [1, 1]
                     && self.centres_are_inside())
     }
 
@@ -102,6 +109,85 @@ impl Convolution<'_> {
     }
 }
 
+/// A convolution of each channel by itself: as many output channels as input channels.
+///
+/// `acc[c] = bias[c] + sum(x[c] * weights[c])`, then [`Requantisation::apply`] with `multipliers[c]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Depthwise<'a> {
+    /// Shape of the input map.
+    pub input: Shape,
+    /// Shape of the output map.
+    pub output: Shape,
+    /// Kernel, stride, padding and dilation.
+    pub window: Window,
+    /// Value of the input at positions outside the map.
+    pub input_zero_point: i8,
+    /// Kernels, `[kernel height][kernel width][channels]`.
+    pub weights: &'a [i8],
+    /// Start of each accumulator, `[channels]`. It includes `-zero_point * sum(weights)`.
+    pub bias: &'a [i32],
+    /// Multiplier of each channel, `[channels]`.
+    pub multipliers: &'a [i32],
+    /// Turns an accumulator into int8.
+    pub requantisation: Requantisation,
+}
+
+impl Depthwise<'_> {
+    /// Checks that shapes and tables fit each other, and that the maps and the scratch memory have the
+    /// lengths that the operator needs.
+    pub fn fits(&self, input: &[i8], output: &[i8], scratch: &[i8]) -> bool {
+        self.fits_maps(input, output)
+            && scratch.len() >= Self::scratch_len(&self.window, self.input.channels)
+    }
+
+    /// Checks what [`Self::fits`] does, but for the scratch memory.
+    #[inline(never)]
+    pub(super) fn fits_maps(&self, input: &[i8], output: &[i8]) -> bool {
+        let channels = self.input.channels;
+        let [height, width] = self.window.kernel;
+        let kernel = Shape::new(height, width, channels).checked_len();
+        kernel.is_some_and(|values| values <= MOST_VALUES && self.weights.len() == values)
+            && channels > 0
+            && self.bias.len() == channels
+            && self.multipliers.len() == channels
+            && self.requantisation.fits()
+            && pool_fits(&self.window, self.input, self.output, input, output)
+    }
+
+    /// Returns the bytes of scratch memory that it may use: for up to 64 channels at a time their weights
+    /// at 16 bits, biases, multipliers and one position of padding, and a place for each weight of a
+    /// kernel.
+    pub const fn scratch_len(window: &Window, channels: usize) -> usize {
+        let filled = channels.next_multiple_of(4);
+        let block = if filled < DEPTHWISE_BLOCK {
+            filled
+        } else {
+            DEPTHWISE_BLOCK
+        };
+        let taps = window.area().next_multiple_of(DEPTHWISE_TAPS);
+        block * (2 * taps + 9) + 4 * taps
+    }
+}
+
+/// Factors for values above and below zero: a PReLU with a slope for each channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Slopes<'a> {
+    /// Subtracted from every value.
+    pub input_zero_point: i8,
+    /// Multiplier of each channel's values below zero, then the one of all other values.
+    pub multipliers: &'a [i32],
+    /// Turns a value less the zero point into int8.
+    pub requantisation: Requantisation,
+}
+
+impl Slopes<'_> {
+    /// Checks that the rule can be applied, and that `values` are whole positions.
+    pub fn fits(&self, values: &[i8]) -> bool {
+        let channels = self.multipliers.len().saturating_sub(1);
+        channels > 0 && values.len().is_multiple_of(channels) && self.requantisation.fits()
+    }
+}
+
 /// A maximum over windows; positions outside the input do not take part.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool {
@@ -119,7 +205,9 @@ impl MaxPool {
     /// Checks that the shapes fit each other and the maps, and that the bounds are in order.
     pub fn fits(&self, input: &[i8], output: &[i8]) -> bool {
         let [lo, hi] = self.clamp;
-        pool_fits(&self.window, self.input, self.output, input, output) && lo <= hi
+        self.window.dilation == [1, 1]
+            && pool_fits(&self.window, self.input, self.output, input, output)
+            && lo <= hi
     }
 }
 
@@ -144,7 +232,8 @@ pub struct AveragePool {
 impl AveragePool {
     /// Checks that the shapes fit each other and the maps, and that a sum can be requantised.
     pub fn fits(&self, input: &[i8], output: &[i8]) -> bool {
-        pool_fits(&self.window, self.input, self.output, input, output)
+        self.window.dilation == [1, 1]
+            && pool_fits(&self.window, self.input, self.output, input, output)
             && self.requantisation.fits()
     }
 }

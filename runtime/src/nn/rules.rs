@@ -132,6 +132,34 @@ impl AddRule {
     }
 }
 
+/// Multiplies two int8 values, each with a scale of its own: `(a - a_zero_point) * (b - b_zero_point)`,
+/// requantised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ProductRule {
+    /// Zero point of the first factor.
+    pub a_zero_point: i8,
+    /// Zero point of the second factor.
+    pub b_zero_point: i8,
+    /// Multiplier of the product.
+    pub multiplier: i32,
+    /// Turns the product into int8.
+    pub requantisation: Requantisation,
+}
+
+impl ProductRule {
+    /// Multiplies `a` and `b`.
+    ///
+    /// # Panics
+    /// If the least result is greater than the greatest.
+    #[inline(always)]
+    pub fn apply(&self, a: i8, b: i8) -> i8 {
+        let centred = |value: i8, zero_point: i8| i32::from(value) - i32::from(zero_point);
+        let product = centred(a, self.a_zero_point) * centred(b, self.b_zero_point);
+        self.requantisation.apply(product, self.multiplier)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,11 +3,11 @@
 use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
 use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
-use mtslvr_runtime::model::{Model, Tables};
+use mtslvr_runtime::model::{Model, OpKind, Tables};
 use mtslvr_runtime::nn::{Layout, Window};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::network::{Plan, network, patches, rewire};
+use crate::network::{Plan, every_operator, network, patches, rewire};
 use crate::real_numbers::interpret;
 
 /// Embeddings of a few patches, and their int8 values.
@@ -36,27 +36,51 @@ fn the_engine_computes_the_described_network() {
             linear: seed > 3,
             ..Plan::SMALL
         };
-        let spec = network(plan, seed);
-        let (floats, _) = run(&spec);
-        let mut expected = Vec::new();
-        for patch in patches(spec.frontend.patch_len(), 4) {
-            let tensors = interpret(&spec, &patch);
-            for part in &spec.parts {
-                expected.extend(&tensors[part.tensor]);
-            }
-        }
-        assert_eq!(floats.len(), expected.len());
-        let mean = expected.iter().sum::<f64>() / expected.len() as f64;
-        let power: f64 = expected.iter().map(|x| (x - mean).powi(2)).sum();
-        let noise: f64 = floats
-            .iter()
-            .zip(&expected)
-            .map(|(&x, y)| (f64::from(x) - y).powi(2))
-            .sum();
         // Measured: 40.7 to 43.9 dB. One wrong zero point or shift costs more than 10.
-        let decibels = 10.0 * (power / noise).log10();
-        assert!(decibels > 37.0, "seed {seed}: {decibels:.1} dB");
+        assert_near(&network(plan, seed), 37.0);
     }
+}
+
+#[test]
+fn the_engine_computes_every_kind_of_operator() {
+    for seed in 1..=6 {
+        let spec = every_operator(seed);
+        let file = build(&spec).unwrap();
+        let model = Model::open(&file).unwrap();
+        let kinds: BTreeSet<u8> = model.ops().map(|op| op.kind as u8).collect();
+        let all: BTreeSet<u8> = (1..=11)
+            .filter(|&kind| kind != OpKind::Linear as u8)
+            .collect();
+        assert_eq!(kinds, all);
+        let tables = model.ops().filter(|op| op.kind == OpKind::Lookup);
+        let in_place: Vec<bool> = tables.map(|op| op.runs_in_place()).collect();
+        assert_eq!(in_place, [true, true]);
+        // Squares double the relative error.
+        assert_near(&spec, 26.0);
+    }
+}
+
+/// Asserts that the engine computes `spec`, with at least so many decibels between the values and their
+/// errors.
+fn assert_near(spec: &ModelSpec, least: f64) {
+    let (floats, _) = run(spec);
+    let mut expected = Vec::new();
+    for patch in patches(spec.frontend.patch_len(), 4) {
+        let tensors = interpret(spec, &patch);
+        for part in &spec.parts {
+            expected.extend(&tensors[part.tensor]);
+        }
+    }
+    assert_eq!(floats.len(), expected.len());
+    let mean = expected.iter().sum::<f64>() / expected.len() as f64;
+    let power: f64 = expected.iter().map(|x| (x - mean).powi(2)).sum();
+    let noise: f64 = floats
+        .iter()
+        .zip(&expected)
+        .map(|(&x, y)| (f64::from(x) - y).powi(2))
+        .sum();
+    let decibels = 10.0 * (power / noise).log10();
+    assert!(decibels > least, "{}: {decibels:.1} dB", spec.provenance);
 }
 
 /// Runs every kind of operator through the engine, with the kernels of every instruction set that this
@@ -65,7 +89,7 @@ fn the_engine_computes_the_described_network() {
 #[test]
 fn every_instruction_set_gives_the_same_bytes() {
     use mtslvr_runtime::nn::arch::InstructionSet;
-    for seed in 1..=4 {
+    for seed in 1..=5 {
         let plan = Plan {
             width: 4 + 6 * seed as usize,
             split_from: (seed % 3) as usize,
@@ -73,7 +97,11 @@ fn every_instruction_set_gives_the_same_bytes() {
             linear: seed > 2,
             ..Plan::SMALL
         };
-        let file = build(&network(plan, 40 + seed)).unwrap();
+        let spec = match seed {
+            4 => every_operator(seed),
+            _ => network(plan, 40 + seed),
+        };
+        let file = build(&spec).unwrap();
         let model = Model::open(&file).unwrap();
         let patch = &patches(model.frontend().patch_len(), 1)[0];
         let features = |set: InstructionSet| {

@@ -11,7 +11,7 @@ use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::model::wire::{SectionKind, SignatureRecord};
 use mtslvr_runtime::model::{AlignedBytes, Model, VERSION};
 
-use crate::network::{Plan, network, patches};
+use crate::network::{Plan, every_operator, network, patches};
 
 /// A model with the sections that every model has.
 const PLAIN: &str = "v1.slvr";
@@ -19,7 +19,13 @@ const PLAIN: &str = "v1.slvr";
 /// The same network with every section that a file may have, and one of a kind that is not known.
 const FULL: &str = "v1-sections.slvr";
 
-/// Outputs that both compute.
+/// A network with every kind of operator.
+const OPERATORS: &str = "v1-operators.slvr";
+
+/// Its outputs.
+const OPERATORS_OUTPUTS: &str = "v1-operators.outputs.bin";
+
+/// Outputs that the other two compute.
 const OUTPUTS: &str = "v1.outputs.bin";
 
 fn path(name: &str) -> PathBuf {
@@ -77,6 +83,10 @@ fn plain() -> AlignedBytes {
     build(&network(Plan::SMALL, 41)).unwrap()
 }
 
+fn operators() -> AlignedBytes {
+    build(&every_operator(41)).unwrap()
+}
+
 fn full() -> AlignedBytes {
     let mut spec = network(Plan::SMALL, 41);
     spec.reference = Some(reference());
@@ -102,6 +112,9 @@ fn files_of_this_version_compute_the_same_bytes() {
         assert!(outputs(&file) == expected, "{name}");
         assert!(Model::open(&file).unwrap().verify_hash(), "{name}");
     }
+    let file = read(OPERATORS);
+    assert!(outputs(&file) == std::fs::read(path(OPERATORS_OUTPUTS)).unwrap());
+    assert!(*operators() == *file);
     assert!(*plain() == *read(PLAIN));
     assert!(*full() == *read(FULL));
 }
@@ -143,4 +156,6 @@ fn write_golden() {
     std::fs::write(path(PLAIN), &*plain()).unwrap();
     std::fs::write(path(FULL), &*full()).unwrap();
     std::fs::write(path(OUTPUTS), outputs(&plain())).unwrap();
+    std::fs::write(path(OPERATORS), &*operators()).unwrap();
+    std::fs::write(path(OPERATORS_OUTPUTS), outputs(&operators())).unwrap();
 }

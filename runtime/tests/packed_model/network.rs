@@ -1,10 +1,11 @@
 //! Makes small random networks from a seed, and computes them in real numbers.
 
 use mtslvr_pack::builder::{
-    Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
+    Activation, ChannelRules, Curve, Function, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
 };
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::nn::{Quantisation, Shape, Window};
+use mtslvr_runtime::nn::{Padding, Quantisation, Shape, Window};
+use std::sync::Arc;
 
 use crate::real_numbers::interpret;
 
@@ -196,10 +197,16 @@ impl Writer<'_> {
 pub fn rewire(kind: &mut OpKindSpec, to: impl Fn(usize) -> usize) {
     match kind {
         OpKindSpec::Convolution { input, .. }
+        | OpKindSpec::Depthwise { input, .. }
         | OpKindSpec::Linear { input, .. }
+        | OpKindSpec::Lookup { input, .. }
+        | OpKindSpec::Slopes { input, .. }
+        | OpKindSpec::Slice { input, .. }
         | OpKindSpec::MaxPool { input, .. }
         | OpKindSpec::AveragePool { input, .. } => *input = to(*input),
-        OpKindSpec::Add { a, b } => (*a, *b) = (to(*a), to(*b)),
+        OpKindSpec::Add { a, b }
+        | OpKindSpec::Multiply { a, b }
+        | OpKindSpec::Concatenate { a, b } => (*a, *b) = (to(*a), to(*b)),
     }
 }
 
@@ -321,6 +328,146 @@ pub fn patches(len: usize, count: usize) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// A network with every kind of operator: dilated, depthwise and grouped convolutions, tables, slopes, gates,
+/// a map that is repeated in a sum, and channels that are joined and parted.
+pub fn every_operator(seed: u64) -> ModelSpec {
+    let mut spec = network(
+        Plan {
+            parts: 1,
+            linear: false,
+            stages: 1,
+            width: 12,
+            ..Plan::SMALL
+        },
+        seed,
+    );
+    let mut random = Random::new(seed ^ 0xDEAF);
+    // Without the pool at the end.
+    spec.ops.pop();
+    let map = spec.ops[spec.ops.len() - 1].output.shape;
+    let mut writer = Writer {
+        random: &mut random,
+        parts: 1,
+        layers: Vec::new(),
+        shapes: vec![map],
+    };
+    let top = every_operator_over(&mut writer, map);
+    let kept = spec.ops.len();
+    for ((layer, activation), &shape) in writer.layers.iter().zip(&writer.shapes[1..]) {
+        let mut kind = layer.map_channels(|rules| rules[0].clone());
+        rewire(&mut kind, |tensor| kept + tensor);
+        spec.ops.push(OpSpec {
+            kind,
+            activation: *activation,
+            output: TensorSpec {
+                shape,
+                quantisation: PLACEHOLDER,
+            },
+        });
+    }
+    spec.parts[0].tensor = kept + top;
+    let dim = writer.shapes[top].len();
+    spec.base_mean = vec![0.25; dim];
+    calibrate(&mut spec);
+    spec
+}
+
+/// Writes the operators of [`every_operator`] behind a map, tensor 0; returns the last tensor.
+fn every_operator_over(writer: &mut Writer<'_>, map: Shape) -> usize {
+    let lookup = |input, curve: Curve| OpKindSpec::Lookup {
+        input,
+        curve: Arc::new(curve),
+    };
+    let window = Window {
+        kernel: [3, 5],
+        stride: [1, 2],
+        padding: Padding {
+            top: 2,
+            bottom: 2,
+            left: 1,
+            right: 2,
+        },
+        dilation: [2, 1],
+    };
+    let [height, width] = window.output_size(map.height, map.width).unwrap();
+    let shape = Shape::new(height, width, map.channels);
+    let kind = OpKindSpec::Depthwise {
+        input: 0,
+        window,
+        channels: writer.rules(map.channels, window.area(), 0, true),
+    };
+    let filtered = writer.push(kind, Activation::Clip { lo: -2.0, hi: 3.0 }, shape);
+    let swish = lookup(filtered, Curve::Input.then(Function::HardSwish));
+    let swished = writer.push(swish, Activation::Linear, shape);
+    let dilated = Window {
+        dilation: [1, 2],
+        padding: Padding {
+            top: 1,
+            bottom: 1,
+            left: 2,
+            right: 2,
+        },
+        ..Window::square(3, 1, 0)
+    };
+    let convolved = writer.convolution(swished, 10, dilated, false, Activation::Linear);
+    let slopes = OpKindSpec::Slopes {
+        input: convolved,
+        slopes: (0..10).map(|c| c as f32 / 8.0 - 0.25).collect(),
+    };
+    let wide = Shape::new(height, width, 10);
+    let sloped = writer.push(slopes, Activation::Linear, wide);
+    // Gates of the channels.
+    let whole = Window {
+        kernel: [height, width],
+        ..Window::square(1, 1, 0)
+    };
+    let pool = OpKindSpec::MaxPool {
+        input: sloped,
+        window: whole,
+    };
+    let greatest = writer.push(pool, Activation::Linear, Shape::new(1, 1, 10));
+    let sigmoid = lookup(greatest, Curve::Input.then(Function::Sigmoid));
+    let gates = writer.push(sigmoid, Activation::Linear, Shape::new(1, 1, 10));
+    let product = OpKindSpec::Multiply {
+        a: sloped,
+        b: gates,
+    };
+    let gated = writer.push(product, Activation::Linear, wide);
+    // A mean over mel that is added everywhere, and channels that are parted and joined.
+    let row = Window {
+        kernel: [1, width],
+        ..Window::square(1, 1, 0)
+    };
+    let pool = OpKindSpec::AveragePool {
+        input: gated,
+        window: row,
+    };
+    let mean = writer.push(pool, Activation::Linear, Shape::new(height, 1, 10));
+    let sum = OpKindSpec::Add { a: gated, b: mean };
+    let summed = writer.push(sum, Activation::Relu, wide);
+    let slice = OpKindSpec::Slice {
+        input: summed,
+        first: 3,
+    };
+    let some = writer.push(slice, Activation::Linear, Shape::new(height, width, 6));
+    let joined = OpKindSpec::Concatenate {
+        a: some,
+        b: convolved,
+    };
+    let joined = writer.push(joined, Activation::Linear, Shape::new(height, width, 16));
+    let squared = OpKindSpec::Multiply {
+        a: joined,
+        b: joined,
+    };
+    let shape = Shape::new(height, width, 16);
+    let squared = writer.push(squared, Activation::Clip { lo: 0.0, hi: 4.0 }, shape);
+    let pool = OpKindSpec::AveragePool {
+        input: squared,
+        window: whole,
+    };
+    writer.push(pool, Activation::Linear, Shape::new(1, 1, 16))
+}
+
 /// Sets every tensor's quantisation to the range it takes on four [`patches`].
 fn calibrate(spec: &mut ModelSpec) {
     let mut ranges = vec![(0.0f64, 0.0f64); spec.ops.len() + 1];
@@ -341,7 +488,9 @@ fn calibrate(spec: &mut ModelSpec) {
         match index.checked_sub(1) {
             None => spec.input = quantisation,
             Some(op) => {
-                if let OpKindSpec::MaxPool { input, .. } = spec.ops[op].kind {
+                if let OpKindSpec::MaxPool { input, .. } | OpKindSpec::Slice { input, .. } =
+                    spec.ops[op].kind
+                {
                     quantisation = match input.checked_sub(1) {
                         None => spec.input,
                         Some(before) => spec.ops[before].output.quantisation,

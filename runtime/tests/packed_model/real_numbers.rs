@@ -55,7 +55,40 @@ pub fn interpret(spec: &ModelSpec, patch: &[f32]) -> Vec<Vec<f64>> {
                     let acc = row.iter().zip(x).map(|(&w, x)| f64::from(w) * x).sum();
                     affine(rules, o, acc)
                 }
-                OpKindSpec::Add { a, b } => tensors[*a][at] + tensors[*b][at],
+                OpKindSpec::Depthwise {
+                    input,
+                    window,
+                    channels: rules,
+                } => {
+                    let map = shapes[*input];
+                    let mut acc = 0.0;
+                    walk(window, map, oy, ox, |tap, pixel| {
+                        let w = rules.weights[o * window.area() + tap];
+                        acc += f64::from(w) * tensors[*input][pixel * map.channels + o];
+                    });
+                    affine(rules, o, acc)
+                }
+                OpKindSpec::Add { a, b } => {
+                    tensors[*a][at] + tensors[*b][repeated(shapes[*b], [oy, ox, o])]
+                }
+                OpKindSpec::Multiply { a, b } => {
+                    tensors[*a][at] * tensors[*b][repeated(shapes[*b], [oy, ox, o])]
+                }
+                OpKindSpec::Lookup { input, curve } => curve.at(tensors[*input][at]),
+                OpKindSpec::Slopes { input, slopes } => match tensors[*input][at] {
+                    x if x < 0.0 => x * f64::from(slopes[o]),
+                    x => x,
+                },
+                OpKindSpec::Concatenate { a, b } => {
+                    let [first, second] = [shapes[*a], shapes[*b]].map(|shape| shape.channels);
+                    match o.checked_sub(first) {
+                        None => tensors[*a][position * first + o],
+                        Some(o) => tensors[*b][position * second + o],
+                    }
+                }
+                OpKindSpec::Slice { input, first } => {
+                    tensors[*input][position * shapes[*input].channels + first + o]
+                }
                 OpKindSpec::MaxPool { input, window } => {
                     let mut greatest = f64::NEG_INFINITY;
                     walk(window, shapes[*input], oy, ox, |_, pixel| {
@@ -83,10 +116,18 @@ fn affine(rules: &ChannelRules, o: usize, acc: f64) -> f64 {
     f64::from(rules.gain[o]) * f64::from(rules.scale[o]) * acc + f64::from(rules.shift[o])
 }
 
+/// Returns the index of a value of a map that is repeated where it has a single row, column or channel.
+fn repeated(map: Shape, [y, x, c]: [usize; 3]) -> usize {
+    let at = |index: usize, size: usize| if size == 1 { 0 } else { index };
+    let pixel = at(y, map.height) * map.width + at(x, map.width);
+    pixel * map.channels + at(c, map.channels)
+}
+
 /// Calls `visit(kernel position, pixel)` for every pixel inside the map.
 fn walk(window: &Window, map: Shape, oy: usize, ox: usize, mut visit: impl FnMut(usize, usize)) {
     for tap in 0..window.area() {
         let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
+        let [ky, kx] = [ky * window.dilation[0], kx * window.dilation[1]];
         let y = (oy * window.stride[0] + ky).checked_sub(window.padding.top);
         let x = (ox * window.stride[1] + kx).checked_sub(window.padding.left);
         if let (Some(y), Some(x)) = (y, x)

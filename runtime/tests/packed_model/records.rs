@@ -5,11 +5,11 @@ use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::model::wire::{
     self, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord, field,
 };
-use mtslvr_runtime::model::{Model, OpenError};
+use mtslvr_runtime::model::{AlignedBytes, Model, OpKind, OpenError};
 use mtslvr_runtime::nn::Layout;
 use mtslvr_runtime::space::PartsError;
 
-use crate::network::network;
+use crate::network::{every_operator, network};
 use crate::opening::{SMALL, contents, refused, small};
 
 #[test]
@@ -46,8 +46,8 @@ fn records_that_cannot_be() {
         refused(|f| change(contents(f, S::Network, at)))
     };
     assert_eq!(
-        op(0, &|record| field::op::KIND.set(record, 9)),
-        E::Kind { op: 0, kind: 9 }
+        op(0, &|record| field::op::KIND.set(record, 99)),
+        E::Kind { op: 0, kind: 99 }
     );
     assert_eq!(
         op(0, &|record| field::op::LAYOUT.set(record, 2)),
@@ -66,7 +66,7 @@ fn records_that_cannot_be() {
         E::Table { op: 0 }
     );
     assert_eq!(
-        op(0, &|record| field::op::KERNEL.set(record, [8, 8])),
+        op(0, &|record| field::op::KERNEL.set(record, [16, 1])),
         E::Window { op: 0 }
     );
     assert_eq!(
@@ -80,11 +80,16 @@ fn records_that_cannot_be() {
     for unused in [
         op(0, &|record| field::op::ADD_MULTIPLIERS.set(record, [1, 0])),
         op(0, &|record| field::op::INNER_CLAMP.set(record, [0, 1])),
-        op(0, &|record| field::op::RESERVED.set(record, 1)),
         op(1, &|record| field::op::BIAS.set(record, 0)),
     ] {
         assert_eq!(unused, E::Reserved);
     }
+
+    // A pool has no dilation.
+    assert_eq!(
+        op(1, &|record| field::op::GAPS.set(record, [0, 1])),
+        E::Window { op: 1 }
+    );
 
     let tensor = |change: &dyn Fn(&mut [u8; TensorRecord::LEN])| {
         refused(|f| {
@@ -262,4 +267,64 @@ fn weights_that_cannot_be() {
         Model::open(&file).unwrap_err(),
         OpenError::Weights { op: 0 }
     );
+}
+
+/// Breaks a rule of each kind of operator that a small network does not have.
+#[test]
+fn operators_that_cannot_be() {
+    use OpenError as E;
+    let file = build(&every_operator(3)).unwrap();
+    let model = Model::open(&file).unwrap();
+    let network_at = {
+        let header = wire::Header::read(file.first_chunk().unwrap());
+        let record = file[header.table_at as usize..].first_chunk().unwrap();
+        wire::SectionRecord::read(record).offset as usize
+    };
+    let refused = |kind: OpKind, change: &dyn Fn(&mut [u8; OpRecord::LEN])| {
+        let op = model.ops().find(|op| op.kind == kind).unwrap().index;
+        let tensors = (model.op_count() + 1) * TensorRecord::LEN;
+        let at = network_at + NetworkHeader::LEN + tensors + op * OpRecord::LEN;
+        let mut changed = AlignedBytes::new(&file);
+        change(changed[at..].first_chunk_mut().unwrap());
+        seal(&mut changed);
+        (Model::open(&changed).unwrap_err(), op as u16)
+    };
+    let (error, op) = refused(OpKind::Depthwise, &|r| field::op::WEIGHTS.set(r, u32::MAX));
+    assert_eq!(error, E::Table { op });
+    let (error, op) = refused(OpKind::Depthwise, &|r| field::op::KERNEL.set(r, [3, 16]));
+    assert_eq!(error, E::Window { op });
+    let (error, op) = refused(OpKind::Depthwise, &|r| field::op::PRE.set(r, 15));
+    assert_eq!(error, E::Overflow { op });
+    let (error, op) = refused(OpKind::Depthwise, &|r| field::op::SCRATCH_LEN.set(r, 100));
+    assert_eq!(error, E::Placement { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Depthwise, &|r| field::op::GAPS.set(r, [0, 0]));
+    assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Lookup, &|r| {
+        field::op::WEIGHTS.set(r, u32::MAX - 15)
+    });
+    assert_eq!(error, E::Table { op });
+    let (error, _) = refused(OpKind::Lookup, &|r| field::op::CLAMP.set(r, [0, 1]));
+    assert_eq!(error, E::Reserved);
+    let (error, op) = refused(OpKind::Slopes, &|r| field::op::MULTIPLIERS.set(r, 4));
+    assert_eq!(error, E::Table { op });
+    let (error, op) = refused(OpKind::Multiply, &|r| field::op::SECOND.set(r, u16::MAX));
+    assert_eq!(error, E::Operand { op });
+    let (error, _) = refused(OpKind::Multiply, &|r| {
+        field::op::ADD_MULTIPLIERS.set(r, [1, 1])
+    });
+    assert_eq!(error, E::Reserved);
+    let (error, op) = refused(OpKind::Multiply, &|r| field::op::SECOND.set(r, 0));
+    assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Slice, &|r| field::op::FIRST_CHANNEL.set(r, 5));
+    assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Slice, &|r| {
+        field::op::FIRST_CHANNEL.set(r, u16::MAX)
+    });
+    assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Concatenate, &|r| field::op::SECOND.set(r, 1));
+    assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Concatenate, &|r| {
+        field::op::ADD_MULTIPLIERS.set(r, [i32::MAX, 1]);
+    });
+    assert_eq!(error, E::Overflow { op });
 }

@@ -28,48 +28,24 @@ pub struct ConvolutionCase {
 }
 
 impl ConvolutionCase {
-    /// A random convolution in `layout`: kernels of 1x1 to 7x7, strides of 1 to 3, any padding,
-    /// channel counts that fit no block and such that do, with and without adapter and residual.
+    /// A random convolution in `layout`: kernels of 1x1 to 7x7 and of up to 15 in one direction, strides
+    /// and dilations of 1 to 3, any padding, channel counts that fit no block and such that do, with and
+    /// without adapter and residual.
     pub fn random(layout: Layout, random: &mut Random) -> Self {
-        let kernel = match random.below(3) {
-            0 => [1 + random.below(7), 1 + random.below(7)],
-            _ => random.one_of(&[[1, 1], [3, 3], [3, 3], [5, 5]]),
-        };
-        let stride = match random.below(3) {
-            0 => [1 + random.below(3), 1 + random.below(3)],
-            _ => random.one_of(&[[1, 1], [2, 2]]),
-        };
-        let padding = match random.below(2) {
-            0 => Padding {
-                top: random.below(kernel[0]),
-                bottom: random.below(kernel[0]),
-                left: random.below(kernel[1]),
-                right: random.below(kernel[1]),
-            },
-            _ => Padding {
-                top: kernel[0] / 2,
-                bottom: kernel[0] / 2,
-                left: kernel[1] / 2,
-                right: kernel[1] / 2,
-            },
-        };
+        let window = random_window(random);
+        let extent = extent(&window);
         let channels = match random.below(2) {
             0 => 1 + random.below(9),
             _ => random.one_of(&[1, 4, 8, 12, 16, 20, 32]),
         };
         let input = Shape::new(
-            kernel[0] + random.below(7),
-            kernel[1] + random.below(14),
+            extent[0] + random.below(7),
+            extent[1] + random.below(14),
             channels,
         );
         let output_channels = match random.below(2) {
             0 => 1 + random.below(11),
             _ => random.one_of(&[4, 8, 16, 24, 32]),
-        };
-        let window = Window {
-            kernel,
-            stride,
-            padding,
         };
         Self::of_shape(layout, input, output_channels, window, random)
     }
@@ -91,7 +67,7 @@ impl ConvolutionCase {
         let output = Shape::new(height, width, channels);
         let centre_inside = (height - 1) * window.stride[0] < input.height
             && (width - 1) * window.stride[1] < input.width;
-        let with_adapter = centre_inside && random.below(2) == 1;
+        let with_adapter = centre_inside && window.dilation == [1, 1] && random.below(2) == 1;
         let mut adapter = Vec::new();
         if with_adapter {
             adapter = arranged(layout, channels, 1, input.channels, random);
@@ -152,6 +128,7 @@ impl ConvolutionCase {
             kernel: [input.height, input.width],
             stride: [1, 1],
             padding: Padding::default(),
+            dilation: [1, 1],
         };
         let channels = 1 + random.below(11);
         Self {
@@ -249,8 +226,9 @@ impl ConvolutionCase {
             for kx in 0..kernel_width {
                 for c in 0..channels {
                     // Above and left of the map this wraps to what is surely outside.
-                    let y = (y0 + ky).wrapping_sub(pad.top);
-                    let x = (x0 + kx).wrapping_sub(pad.left);
+                    let [down, right] = self.window.dilation;
+                    let y = (y0 + ky * down).wrapping_sub(pad.top);
+                    let x = (x0 + kx * right).wrapping_sub(pad.left);
                     let k = ky * row + kx * channels + c;
                     acc += value(y, x, c) * i64::from(kernel[k]);
                 }
@@ -269,6 +247,45 @@ impl ConvolutionCase {
         }
         acc
     }
+}
+
+/// A random window: most often a usual one, sometimes with gaps or long in one direction.
+pub(crate) fn random_window(random: &mut Random) -> Window {
+    let kernel = match random.below(8) {
+        0 | 1 => [1 + random.below(7), 1 + random.below(7)],
+        2 => [1, 1 + random.below(15)],
+        3 => [1 + random.below(15), 1],
+        _ => random.one_of(&[[1, 1], [3, 3], [3, 3], [5, 5]]),
+    };
+    let stride = match random.below(3) {
+        0 => [1 + random.below(3), 1 + random.below(3)],
+        _ => random.one_of(&[[1, 1], [2, 2]]),
+    };
+    let dilation = match random.below(4) {
+        0 => [1 + random.below(3), 1 + random.below(3)],
+        _ => [1, 1],
+    };
+    let padded = |[top, bottom, left, right]: [usize; 4]| Window {
+        kernel,
+        stride,
+        padding: Padding {
+            top,
+            bottom,
+            left,
+            right,
+        },
+        dilation,
+    };
+    let [height, width] = extent(&padded([0; 4]));
+    if random.below(2) == 0 {
+        return padded([height, height, width, width].map(|extent| random.below(extent)));
+    }
+    padded([height, height, width, width].map(|extent| extent / 2))
+}
+
+/// Height and width from the first place of the kernel to its last.
+pub(crate) fn extent(window: &Window) -> [usize; 2] {
+    core::array::from_fn(|axis| (window.kernel[axis] - 1) * window.dilation[axis] + 1)
 }
 
 /// Random weights in `layout`, of `groups` rows of `row` values for each channel.

@@ -5,11 +5,13 @@
 extern crate alloc;
 
 mod convolution;
+mod depthwise;
 mod random;
 mod sweep;
 mod wrong;
 
 pub use convolution::ConvolutionCase;
+pub use depthwise::DepthwiseCase;
 pub use random::Random;
-pub use sweep::{Sweep, sweep};
-pub use wrong::{odd_number, spoiled};
+pub use sweep::{Kernels, Sweep, sweep};
+pub use wrong::{odd_number, spoiled, spoiled_depthwise};

@@ -1,7 +1,7 @@
 //! Arguments that do not fit each other.
 
 use crate::Random;
-use mtslvr_runtime::nn::Convolution;
+use mtslvr_runtime::nn::{Convolution, Depthwise};
 
 /// Returns a number that code may not expect where `usual` is right.
 pub fn odd_number(random: &mut Random, usual: usize) -> usize {
@@ -23,7 +23,7 @@ pub fn odd_number(random: &mut Random, usual: usize) -> usize {
 pub fn spoiled<'a>(conv: &Convolution<'a>, random: &mut Random) -> Convolution<'a> {
     let mut conv = *conv;
     for _ in 0..=random.below(2) {
-        let number = match random.below(15) {
+        let number = match random.below(17) {
             0 => &mut conv.input.height,
             1 => &mut conv.input.width,
             2 => &mut conv.input.channels,
@@ -36,6 +36,8 @@ pub fn spoiled<'a>(conv: &Convolution<'a>, random: &mut Random) -> Convolution<'
             9 => &mut conv.window.stride[1],
             10 => &mut conv.window.padding.left,
             11 => &mut conv.window.padding.bottom,
+            14 => &mut conv.window.dilation[0],
+            15 => &mut conv.window.dilation[1],
             12 => {
                 conv.requantisation.pre = random.byte() as u8;
                 continue;
@@ -50,6 +52,39 @@ pub fn spoiled<'a>(conv: &Convolution<'a>, random: &mut Random) -> Convolution<'
                 conv.weights = &conv.weights[..lens[0]];
                 conv.adapter = &conv.adapter[..lens[1]];
                 conv.bias = &conv.bias[..lens[2]];
+                continue;
+            }
+        };
+        *number = odd_number(random, *number);
+    }
+    conv
+}
+
+/// Returns a depthwise convolution with one or two arguments changed, most often to something that does not
+/// fit.
+pub fn spoiled_depthwise<'a>(conv: &Depthwise<'a>, random: &mut Random) -> Depthwise<'a> {
+    let mut conv = *conv;
+    for _ in 0..=random.below(2) {
+        let number = match random.below(11) {
+            0 => &mut conv.input.height,
+            1 => &mut conv.input.channels,
+            2 => &mut conv.output.width,
+            3 => &mut conv.output.channels,
+            4 => &mut conv.window.kernel[0],
+            5 => &mut conv.window.stride[1],
+            6 => &mut conv.window.padding.left,
+            7 => &mut conv.window.dilation[1],
+            8 => {
+                conv.requantisation.pre = random.byte() as u8;
+                continue;
+            }
+            9 => {
+                (conv.requantisation.lo, conv.requantisation.hi) = (random.byte(), random.byte());
+                continue;
+            }
+            _ => {
+                conv.weights = &conv.weights[..random.below(conv.weights.len())];
+                conv.bias = &conv.bias[..random.below(conv.bias.len())];
                 continue;
             }
         };

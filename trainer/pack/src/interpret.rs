@@ -1,7 +1,7 @@
 //! Runs a [`Graph`] in floats and keeps every tensor, for calibration and to compare the packed engine
 //! with.
 
-use super::graph::{Graph, Op, OpKind};
+use super::graph::{Channels, Graph, Op, OpKind};
 use crate::builder::Activation;
 use mtslvr_runtime::nn::{Shape, Window};
 
@@ -14,7 +14,10 @@ pub fn interpret(graph: &Graph, patch: &[f32]) -> Vec<Vec<f32>> {
     let mut tensors = vec![patch.to_vec()];
     for op in &graph.ops {
         let (first, second) = op.kind.operands();
-        let second = second.map_or(&[][..], |tensor| &tensors[tensor]);
+        let second = match second {
+            Some(tensor) => (&tensors[tensor][..], graph.shape(tensor)),
+            None => (&[][..], Shape::new(0, 0, 0)),
+        };
         let mut output = run(op, graph.shape(first), &tensors[first], second);
         activate(op.activation, &mut output);
         tensors.push(output);
@@ -32,32 +35,49 @@ pub fn embed(graph: &Graph, patch: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-fn run(op: &Op, input: Shape, x: &[f32], second: &[f32]) -> Vec<f32> {
+/// Runs an operator over its input and its second operand, of which it is told the shapes.
+fn run(op: &Op, input: Shape, x: &[f32], second: (&[f32], Shape)) -> Vec<f32> {
     let mut output = Vec::with_capacity(op.output.len());
     match &op.kind {
         OpKind::Convolution {
             window, channels, ..
-        } => {
-            let row = window.area() * input.channels;
-            let mut taps = vec![0.0; row];
-            for position in positions(op.output) {
-                gather(x, input, window, position, &mut taps);
-                let centre = &taps[window.area() / 2 * input.channels..][..input.channels];
-                for (c, kernel) in channels.weights.chunks_exact(row).enumerate() {
-                    let mut sum = dot(kernel, &taps);
-                    if let Some(adapter) = &channels.adapter {
-                        sum += dot(&adapter[c * input.channels..][..input.channels], centre);
-                    }
-                    output.push(channels.gain[c] * sum + channels.shift[c]);
-                }
-            }
-        }
+        } => convolve(op.output, input, window, channels, x, &mut output),
+        OpKind::Depthwise {
+            window, channels, ..
+        } => depthwise(op.output, input, window, channels, x, &mut output),
         OpKind::Linear { channels, .. } => {
             for (c, kernel) in channels.weights.chunks_exact(input.len()).enumerate() {
                 output.push(channels.gain[c] * dot(kernel, x) + channels.shift[c]);
             }
         }
-        OpKind::Add { .. } => output.extend(x.iter().zip(second).map(|(a, b)| a + b)),
+        OpKind::Add { .. } => combine(op.output, x, second, &mut output, |a, b| a + b),
+        OpKind::Multiply { .. } => combine(op.output, x, second, &mut output, |a, b| a * b),
+        OpKind::Lookup { curve, .. } => {
+            output.extend(x.iter().map(|&x| curve.at(x.into()) as f32));
+        }
+        OpKind::Slopes { slopes, .. } => {
+            let slopes = slopes.iter().cycle();
+            let made = x
+                .iter()
+                .zip(slopes)
+                .map(|(x, slope)| x.max(0.0) + slope * x.min(0.0));
+            output.extend(made);
+        }
+        OpKind::Concatenate { .. } => {
+            let behind = op.output.channels - input.channels;
+            for (a, b) in x
+                .chunks_exact(input.channels)
+                .zip(second.0.chunks_exact(behind))
+            {
+                output.extend_from_slice(a);
+                output.extend_from_slice(b);
+            }
+        }
+        OpKind::Slice { first, .. } => {
+            for position in x.chunks_exact(input.channels) {
+                output.extend_from_slice(&position[*first..][..op.output.channels]);
+            }
+        }
         OpKind::MaxPool { window, .. } => pool(op.output, input, window, x, &mut output, |taps| {
             taps.fold(f32::NEG_INFINITY, f32::max)
         }),
@@ -71,6 +91,69 @@ fn run(op: &Op, input: Shape, x: &[f32], second: &[f32]) -> Vec<f32> {
     output
 }
 
+fn convolve(
+    shape: Shape,
+    input: Shape,
+    window: &Window,
+    channels: &Channels,
+    x: &[f32],
+    output: &mut Vec<f32>,
+) {
+    let row = window.area() * input.channels;
+    let mut taps = vec![0.0; row];
+    for position in positions(shape) {
+        gather(x, input, window, position, &mut taps);
+        let centre = &taps[window.area() / 2 * input.channels..][..input.channels];
+        for (c, kernel) in channels.weights.chunks_exact(row).enumerate() {
+            let mut sum = dot(kernel, &taps);
+            if let Some(adapter) = &channels.adapter {
+                sum += dot(&adapter[c * input.channels..][..input.channels], centre);
+            }
+            output.push(channels.gain[c] * sum + channels.shift[c]);
+        }
+    }
+}
+
+fn depthwise(
+    shape: Shape,
+    input: Shape,
+    window: &Window,
+    channels: &Channels,
+    x: &[f32],
+    output: &mut Vec<f32>,
+) {
+    let area = window.area();
+    let mut taps = vec![0.0; area * input.channels];
+    for position in positions(shape) {
+        gather(x, input, window, position, &mut taps);
+        for (c, kernel) in channels.weights.chunks_exact(area).enumerate() {
+            let values = taps[c..].iter().step_by(input.channels);
+            let sum: f32 = kernel.iter().zip(values).map(|(w, x)| w * x).sum();
+            output.push(channels.gain[c] * sum + channels.shift[c]);
+        }
+    }
+}
+
+/// Combines two maps value by value; the second is repeated where it has a single row, column or channel.
+fn combine(
+    whole: Shape,
+    x: &[f32],
+    (second, shape): (&[f32], Shape),
+    output: &mut Vec<f32>,
+    by: impl Fn(f32, f32) -> f32,
+) {
+    let at = |index: usize, size: usize| if size == 1 { 0 } else { index };
+    for (index, &a) in x.iter().enumerate() {
+        let (pixel, c) = (index / whole.channels, index % whole.channels);
+        let [y, x] = [pixel / whole.width, pixel % whole.width];
+        let pixel = at(y, shape.height) * shape.width + at(x, shape.width);
+        output.push(by(
+            a,
+            second[pixel * shape.channels + at(c, shape.channels)],
+        ));
+    }
+}
+
 fn positions(shape: Shape) -> impl Iterator<Item = [usize; 2]> {
     (0..shape.height).flat_map(move |y| (0..shape.width).map(move |x| [y, x]))
 }
@@ -82,8 +165,9 @@ fn source(
     position: [usize; 2],
     [dy, dx]: [usize; 2],
 ) -> Option<usize> {
-    let y = (position[0] * window.stride[0] + dy).checked_sub(window.padding.top)?;
-    let x = (position[1] * window.stride[1] + dx).checked_sub(window.padding.left)?;
+    let [down, right] = [dy * window.dilation[0], dx * window.dilation[1]];
+    let y = (position[0] * window.stride[0] + down).checked_sub(window.padding.top)?;
+    let x = (position[1] * window.stride[1] + right).checked_sub(window.padding.left)?;
     (y < input.height && x < input.width).then(|| (y * input.width + x) * input.channels)
 }
 

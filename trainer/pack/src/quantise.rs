@@ -50,7 +50,12 @@ pub fn quantise(
         let positions = positions(graph, op);
         let rules = op.kind.channels().map(|channels| {
             let (first, _) = op.kind.operands();
-            let means = calibration.tensors[first].channel_means.repeat(positions);
+            let means = &calibration.tensors[first].channel_means;
+            let means = match op.kind {
+                // A kernel sees one channel.
+                OpKind::Depthwise { .. } => Means::OfRow(means, positions),
+                _ => Means::OfWeight(means.repeat(positions)),
+            };
             rules(channels, scales.of_channels(channels), &means)
         });
         let observed = calibration.tensors[index + 1].quantisation();
@@ -111,16 +116,25 @@ fn of_output(
     let (first, second) = op.kind.operands();
     let from = quantisations[first];
     match &op.kind {
-        OpKind::Convolution { .. } | OpKind::Linear { .. } => {
+        OpKind::Convolution { .. } | OpKind::Depthwise { .. } | OpKind::Linear { .. } => {
             let factor = rules.map_or(0.0, greatest_factor);
             at_least(observed, factor * from.scale / GREATEST_FACTOR)
         }
-        OpKind::Add { .. } => {
+        OpKind::Multiply { .. } => {
+            let other = quantisations[second.unwrap_or(first)];
+            at_least(observed, from.scale * other.scale / GREATEST_FACTOR)
+        }
+        OpKind::Slopes { slopes, .. } => {
+            let steepest = slopes.iter().fold(1.0f32, |m, slope| m.max(slope.abs()));
+            at_least(observed, from.scale * steepest / GREATEST_FACTOR)
+        }
+        OpKind::Lookup { .. } => observed,
+        OpKind::Add { .. } | OpKind::Concatenate { .. } => {
             let other = quantisations[second.unwrap_or(first)];
             at_least(observed, (from.scale + other.scale) / GREATEST_ADDENDS)
         }
-        // A maximum is one of the input's own int8 values.
-        OpKind::MaxPool { .. } => from,
+        // The input's own int8 values.
+        OpKind::MaxPool { .. } | OpKind::Slice { .. } => from,
         OpKind::AveragePool { .. } => {
             at_least(observed, from.scale / positions as f32 / GREATEST_FACTOR)
         }
@@ -187,11 +201,12 @@ fn greatest_of(values: &Arc<[f32]>, c: usize, rows: usize) -> f32 {
 }
 
 /// Quantises the weights of an operator, whose inputs have these `means` under each weight.
-fn rules(channels: &Channels, scale: &[f32], means: &[f32]) -> ChannelRules {
+fn rules(channels: &Channels, scale: &[f32], means: &Means<'_>) -> ChannelRules {
     let weights = round(&channels.weights, scale);
     let adapter = channels.adapter.as_ref().map(|a| round(a, scale));
     let mut shift = channels.shift.clone();
     for (c, shift) in shift.iter_mut().enumerate() {
+        let means = &means.of(c)[..];
         let mut lost = lost(&channels.weights, &weights, scale, means, c);
         if let (Some(real), Some(rounded)) = (&channels.adapter, &adapter) {
             lost += self::lost(real, rounded, scale, means, c);
@@ -220,6 +235,24 @@ fn round(values: &[f32], scale: &[f32]) -> Vec<i8> {
         .zip(scale)
         .flat_map(|(row, scale)| row.iter().map(move |w| (w / scale).round() as i8))
         .collect()
+}
+
+/// Means of the inputs that weights meet.
+enum Means<'m> {
+    /// A mean for each weight of a row, the same for all rows.
+    OfWeight(Vec<f32>),
+    /// A mean for each row of so many weights.
+    OfRow(&'m [f32], usize),
+}
+
+impl Means<'_> {
+    /// Returns the means that the weights of channel `c` meet.
+    fn of(&self, c: usize) -> Vec<f32> {
+        match self {
+            Self::OfWeight(means) => means.clone(),
+            Self::OfRow(means, len) => vec![means[c]; *len],
+        }
+    }
 }
 
 /// Returns `sum((w - w_rounded) * mean(x))` of channel `c`. An adapter sees the means of one place.

@@ -5,7 +5,7 @@ use crate::model::error::OpenError;
 use crate::model::network::Network;
 use crate::model::op::{Op, OpKind};
 use crate::model::proven::proven;
-use crate::model::wire::{OpRecord, field};
+use crate::model::wire::OpRecord;
 use crate::nn::{Layout, MAX_PRE_SHIFT, Shape, Window};
 
 /// Checks operator `index`, but not its place in the arena.
@@ -13,9 +13,6 @@ pub(super) fn check(network: &Network<'_>, index: usize) -> Result<(), OpenError
     let op = network.op(index)?;
     check_shapes(&op)?;
     let record = proven(network.ops.get(index));
-    if field::op::RESERVED.get(record) != 0 {
-        return Err(OpenError::Reserved);
-    }
     check_unused(&op, &OpRecord::read(record))?;
     check_rules(&op)?;
     check_accumulators(&op)?;
@@ -24,72 +21,100 @@ pub(super) fn check(network: &Network<'_>, index: usize) -> Result<(), OpenError
 
 /// Checks that the output has the shape that the operator makes of its operands.
 fn check_shapes(op: &Op<'_>) -> Result<(), OpenError> {
-    let window_error = OpenError::Window {
-        op: op.index as u16,
-    };
     let (map, output) = (op.input.shape, op.output.shape);
-    let expected = match op.kind {
-        OpKind::Convolution | OpKind::MaxPool | OpKind::AveragePool => {
-            let size = op.window.output_size(map.height, map.width);
-            let [height, width] = size.ok_or(window_error)?;
-            let channels = match op.kind {
-                OpKind::Convolution => output.channels,
-                _ => map.channels,
-            };
-            Shape::new(height, width, channels)
-        }
-        OpKind::Linear | OpKind::Add => {
-            if op.window != Window::square(1, 1, 0) {
-                return Err(window_error);
-            }
-            match op.kind {
-                OpKind::Linear => Shape::new(1, 1, output.channels),
-                _ => map,
-            }
-        }
-    };
-    // A second operand is added value by value.
-    if output != expected || op.second.is_some_and(|second| second.shape != expected) {
+    let expected = expected_shape(op)?;
+    let second_fits = op.second.is_none_or(|second| match op.kind {
+        OpKind::Concatenate => [second.shape.height, second.shape.width] == [map.height, map.width],
+        // Added or multiplied value by value; what has one row, column or channel is repeated.
+        _ => second.shape.repeats_to(expected),
+    });
+    let slice_fits = op.kind != OpKind::Slice || op.first_channel + output.channels <= map.channels;
+    if output != expected || !second_fits || !slice_fits {
         return Err(OpenError::Shape {
             tensor: op.output.index as u16,
         });
     }
-    // The adapter reads input position `output position * stride`, which must exist.
+    // The adapter reads input position `output position * stride`, which must exist, and is a place of
+    // the kernel.
     let [stride_y, stride_x] = op.window.stride;
     let centre_inside =
         (output.height - 1) * stride_y < map.height && (output.width - 1) * stride_x < map.width;
-    if !op.tables.adapter.is_empty() && !centre_inside {
-        return Err(window_error);
+    let dilated = op.window.dilation != [1, 1];
+    if !op.tables.adapter.is_empty() && (dilated || !centre_inside) {
+        return Err(window_error(op));
     }
     Ok(())
+}
+
+/// Returns the shape that the output must have; where the operator chooses the number of channels, that
+/// of the output.
+fn expected_shape(op: &Op<'_>) -> Result<Shape, OpenError> {
+    let (map, channels) = (op.input.shape, op.output.shape.channels);
+    if !op.kind.has_window() && op.window != Window::square(1, 1, 0) {
+        return Err(window_error(op));
+    }
+    let pools = matches!(op.kind, OpKind::MaxPool | OpKind::AveragePool);
+    if pools && op.window.dilation != [1, 1] {
+        return Err(window_error(op));
+    }
+    Ok(match op.kind {
+        OpKind::Convolution | OpKind::Depthwise | OpKind::MaxPool | OpKind::AveragePool => {
+            let size = op.window.output_size(map.height, map.width);
+            let [height, width] = size.ok_or(window_error(op))?;
+            match op.kind {
+                OpKind::Convolution => Shape::new(height, width, channels),
+                _ => Shape::new(height, width, map.channels),
+            }
+        }
+        OpKind::Linear => Shape::new(1, 1, channels),
+        OpKind::Add | OpKind::Multiply | OpKind::Lookup | OpKind::Slopes => map,
+        OpKind::Concatenate => {
+            let more = op.second.map_or(0, |second| second.shape.channels);
+            Shape::new(map.height, map.width, map.channels + more)
+        }
+        OpKind::Slice => Shape::new(map.height, map.width, channels),
+    })
+}
+
+fn window_error(op: &Op<'_>) -> OpenError {
+    OpenError::Window {
+        op: op.index as u16,
+    }
 }
 
 /// Checks that the fields that the operator does not use hold the values that a writer leaves there.
 fn check_unused(op: &Op<'_>, record: &OpRecord) -> Result<(), OpenError> {
     let mut used = OpRecord {
         second: record.second,
+        first_channel: record.first_channel,
         scratch_at: record.scratch_at,
         scratch_len: record.scratch_len,
         clamp: record.clamp,
         ..OpRecord::bare(record.kind, record.layout, record.input, record.window)
     };
     match op.kind {
-        OpKind::Convolution | OpKind::Linear => {
+        OpKind::Convolution | OpKind::Depthwise | OpKind::Linear => {
             used.weights = record.weights;
             used.bias = record.bias;
             used.multipliers = record.multipliers;
             used.pre = record.pre;
         }
-        OpKind::AveragePool => {
+        OpKind::AveragePool | OpKind::Multiply | OpKind::Slopes => {
             used.multipliers = record.multipliers;
             used.pre = record.pre;
         }
-        OpKind::Add | OpKind::MaxPool => {}
+        // A table has its bounds in its values.
+        OpKind::Lookup => {
+            used.weights = record.weights;
+            used.clamp = [i8::MIN, i8::MAX];
+        }
+        OpKind::Slice => used.clamp = [i8::MIN, i8::MAX],
+        OpKind::Add | OpKind::MaxPool | OpKind::Concatenate => {}
     }
     if op.kind == OpKind::Convolution {
         used.adapter = record.adapter;
     }
-    if op.second.is_some() {
+    if op.tables.add.is_some() {
         used.add_multipliers = record.add_multipliers;
         if op.kind == OpKind::Convolution {
             used.inner_zero_point = record.inner_zero_point;
@@ -103,7 +128,7 @@ fn check_unused(op: &Op<'_>, record: &OpRecord) -> Result<(), OpenError> {
     }
 }
 
-/// Checks bounds of results, the shift, the sum's multipliers, and that a maximum keeps its scale.
+/// Checks bounds of results, the shift, the sum's multipliers, and that what is copied keeps its scale.
 fn check_rules(op: &Op<'_>) -> Result<(), OpenError> {
     let index = op.index as u16;
     let rule = &op.tables.requantisation;
@@ -115,7 +140,8 @@ fn check_rules(op: &Op<'_>) -> Result<(), OpenError> {
     if rule.pre > MAX_PRE_SHIFT || sum.is_some_and(|sum| !sum.fits()) {
         return Err(OpenError::Overflow { op: index });
     }
-    if op.kind == OpKind::MaxPool && op.input.quantisation != op.output.quantisation {
+    let copies = matches!(op.kind, OpKind::MaxPool | OpKind::Slice);
+    if copies && op.input.quantisation != op.output.quantisation {
         return Err(OpenError::Scale {
             tensor: op.output.index as u16,
         });
@@ -125,43 +151,61 @@ fn check_rules(op: &Op<'_>) -> Result<(), OpenError> {
 
 /// Proves that no input can overflow an accumulator of `op`, shifted, in any order of summation.
 fn check_accumulators(op: &Op<'_>) -> Result<(), OpenError> {
-    let tables = &op.tables;
-    let limit = (i32::MAX >> tables.requantisation.pre) as u64;
-    let overflow = Err(OpenError::Overflow {
-        op: op.index as u16,
-    });
-    match op.kind {
-        OpKind::Convolution | OpKind::Linear => {
-            let channels = op.layout.stored_channels(op.output.shape.channels);
-            let row = tables.weights.len() / channels;
-            let adapter_row = tables.adapter.len() / channels;
-            for (channel, bias) in tables.bias.iter().enumerate() {
-                let bias = u64::from(bias.unsigned_abs());
-                // No product is larger than 128 * 128; sums of the weights themselves are only
-                // needed where that does not settle it.
-                if bias + 128 * 128 * (row + adapter_row) as u64 <= limit {
-                    continue;
-                }
-                let weights = op.layout.channel(tables.weights, row, channel);
-                let adapter = op.layout.channel(tables.adapter, adapter_row, channel);
-                let sum: u64 = weights
-                    .chain(adapter)
-                    .map(|w| u64::from(w.unsigned_abs()))
-                    .sum();
-                if bias + 128 * sum > limit {
-                    return overflow;
-                }
-            }
-        }
+    let limit = (i32::MAX >> op.tables.requantisation.pre) as u64;
+    let fits = match op.kind {
+        OpKind::Convolution | OpKind::Linear => dense_sums_fit(op, limit),
+        OpKind::Depthwise => depthwise_sums_fit(op, limit),
         OpKind::AveragePool => {
-            if 255 * op.window.kernel[0] as u64 * op.window.kernel[1] as u64 > limit {
-                return overflow;
-            }
+            let [height, width] = op.window.kernel;
+            255 * height as u64 * width as u64 <= limit
         }
-        // Sums are checked with the rules.
-        OpKind::Add | OpKind::MaxPool => {}
+        OpKind::Multiply => 255 * 255 <= limit,
+        OpKind::Slopes => 255 <= limit,
+        // Sums of two are checked with the rules.
+        OpKind::Add | OpKind::MaxPool | OpKind::Lookup | OpKind::Concatenate | OpKind::Slice => {
+            true
+        }
+    };
+    if fits {
+        return Ok(());
     }
-    Ok(())
+    Err(OpenError::Overflow {
+        op: op.index as u16,
+    })
+}
+
+/// Tells whether no sum of a convolution or linear layer can be beyond `limit`.
+fn dense_sums_fit(op: &Op<'_>, limit: u64) -> bool {
+    let tables = &op.tables;
+    let channels = op.layout.stored_channels(op.output.shape.channels);
+    let row = tables.weights.len() / channels;
+    let adapter_row = tables.adapter.len() / channels;
+    tables.bias.iter().enumerate().all(|(channel, bias)| {
+        let bias = u64::from(bias.unsigned_abs());
+        // No product is larger than 128 * 128; sums of the weights themselves are only needed where that
+        // does not settle it.
+        if bias + 128 * 128 * (row + adapter_row) as u64 <= limit {
+            return true;
+        }
+        let weights = op.layout.channel(tables.weights, row, channel);
+        let adapter = op.layout.channel(tables.adapter, adapter_row, channel);
+        let sum: u64 = weights
+            .chain(adapter)
+            .map(|w| u64::from(w.unsigned_abs()))
+            .sum();
+        bias + 128 * sum <= limit
+    })
+}
+
+/// Tells whether no sum of a depthwise convolution can be beyond `limit`.
+fn depthwise_sums_fit(op: &Op<'_>, limit: u64) -> bool {
+    let channels = op.output.shape.channels;
+    let mut biases = op.tables.bias.iter().enumerate();
+    biases.all(|(channel, bias)| {
+        let column = op.tables.weights.iter().skip(channel).step_by(channels);
+        let sum: u64 = column.map(|w| u64::from(w.unsigned_abs())).sum();
+        u64::from(bias.unsigned_abs()) + 128 * sum <= limit
+    })
 }
 
 /// Checks the weights of pairs of channels. No value is beyond the range of an `i8`. The values that

@@ -7,6 +7,7 @@ use crate::model::op::{Op, OpKind};
 use crate::model::proven::proven;
 use crate::model::tensor::Tensor;
 use crate::model::view::Model;
+use crate::nn::Depthwise;
 
 /// Checks the place of every tensor and of every operator's scratch. Tensors lie inside the arena, as
 /// checked before.
@@ -24,6 +25,7 @@ pub(super) fn check(model: &Model<'_>) -> Result<(), OpenError> {
 fn check_scratch(op: &Op<'_>, arena_len: usize) -> Result<(), OpenError> {
     let needed = match op.kind {
         OpKind::Convolution => op.layout.scratch_len(&op.window, op.input.shape.channels),
+        OpKind::Depthwise => Depthwise::scratch_len(&op.window, op.input.shape.channels),
         _ => 0,
     };
     // In 64 bits: on a device the end may be beyond what it can address.
@@ -63,12 +65,19 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// Tells whether `output` may lie where `tensor` lies: operator `op` adds it for the last time, at
-/// exactly this place, and does not read it otherwise.
+/// Tells whether `output` may lie where `tensor` lies: operator `op` adds, multiplies or changes it for the
+/// last time, at exactly this place, and does not read it otherwise.
 fn takes_over(model: &Model<'_>, op: usize, tensor: &Tensor, output: &Tensor, last: usize) -> bool {
     let [input, second] = proven(model.network.operands(op));
-    second == Some(tensor.index)
-        && input != Some(tensor.index)
+    let kind = proven(model.network.op(op).ok()).kind;
+    let (under, other) = match kind.changes_values() {
+        true => (input, second),
+        false => (second, input),
+    };
+    (kind.changes_values() || kind.takes_addend())
+        && under == Some(tensor.index)
+        && other != Some(tensor.index)
+        && tensor.shape == output.shape
         && last == output.index
         && tensor.offset == output.offset
 }

@@ -121,8 +121,10 @@ pub mod op {
     pub const INNER_ZERO_POINT: Field<i8, 51> = Field::NEW;
     /// Least and greatest value between a convolution and its sum.
     pub const INNER_CLAMP: Field<[i8; 2], 52> = Field::NEW;
-    /// Reserved.
-    pub const RESERVED: Field<u16, 54> = Field::NEW;
+    /// Dilation less one: height, width; for all kinds but a slice.
+    pub const GAPS: Field<[u8; 2], 54> = Field::NEW;
+    /// The first channel of a slice.
+    pub const FIRST_CHANNEL: Field<u16, 54> = Field::NEW;
     /// Bytes of the record.
     pub const LEN: usize = 56;
 }

@@ -1,6 +1,7 @@
 //! The records of the network section.
 
 use super::field::{network, op, tensor};
+use crate::model::OpKind;
 use crate::nn::{Padding, Quantisation, Shape, Window};
 
 /// Stands for no second operand.
@@ -95,8 +96,10 @@ pub struct OpRecord {
     pub input: u16,
     /// Second operand, or [`NO_OPERAND`].
     pub second: u16,
-    /// Kernel below 2^16, stride and padding below 2^8.
+    /// Kernel below 2^16, stride and padding below 2^8, dilation from 1 to 2^8; none for a slice.
     pub window: Window,
+    /// The first channel of a slice; 0 for all other kinds.
+    pub first_channel: u16,
     /// Offset of the scratch in the arena.
     pub scratch_at: u32,
     /// Bytes of the scratch.
@@ -133,6 +136,7 @@ impl OpRecord {
             input,
             second: NO_OPERAND,
             window,
+            first_channel: 0,
             scratch_at: 0,
             scratch_len: 0,
             weights: NO_TABLE,
@@ -147,12 +151,16 @@ impl OpRecord {
         }
     }
 
-    /// Reads a record, whatever its reserved field is.
+    /// Reads a record.
     #[inline]
     pub fn read(record: &[u8; op::LEN]) -> Self {
         let [top, bottom, left, right] = op::PADDING.get(record).map(usize::from);
+        let kind = op::KIND.get(record);
+        // One field, used by a slice for another thing than by all other kinds.
+        let slices = kind == OpKind::Slice as u8;
+        let gaps = op::GAPS.get(record).map(|gap| usize::from(gap) + 1);
         Self {
-            kind: op::KIND.get(record),
+            kind,
             layout: op::LAYOUT.get(record),
             input: op::INPUT.get(record),
             second: op::SECOND.get(record),
@@ -165,6 +173,11 @@ impl OpRecord {
                     left,
                     right,
                 },
+                dilation: if slices { [1, 1] } else { gaps },
+            },
+            first_channel: match slices {
+                true => op::FIRST_CHANNEL.get(record),
+                false => 0,
             },
             scratch_at: op::SCRATCH_AT.get(record),
             scratch_len: op::SCRATCH_LEN.get(record),
@@ -207,6 +220,12 @@ impl OpRecord {
         op::CLAMP.set(&mut record, self.clamp);
         op::INNER_ZERO_POINT.set(&mut record, self.inner_zero_point);
         op::INNER_CLAMP.set(&mut record, self.inner_clamp);
+        if self.kind == OpKind::Slice as u8 {
+            op::FIRST_CHANNEL.set(&mut record, self.first_channel);
+        } else {
+            let gaps = self.window.dilation.map(|step| step.wrapping_sub(1) as u8);
+            op::GAPS.set(&mut record, gaps);
+        }
         record
     }
 }
@@ -245,7 +264,9 @@ mod tests {
                     left: 10,
                     right: 11,
                 },
+                dilation: [1, 256],
             },
+            first_channel: 0,
             scratch_at: 12,
             scratch_len: 13,
             weights: 14,
@@ -259,5 +280,10 @@ mod tests {
             inner_clamp: [-24, 25],
         };
         assert_eq!(OpRecord::read(&op.emit()), op);
+        let slice = OpRecord {
+            first_channel: 0x1234,
+            ..OpRecord::bare(OpKind::Slice as u8, 0, 1, Window::square(1, 1, 0))
+        };
+        assert_eq!(OpRecord::read(&slice.emit()), slice);
     }
 }

@@ -8,6 +8,8 @@
 #![cfg_attr(arm_dsp, allow(unsafe_code))]
 
 #[cfg(arm_dsp)]
+mod depthwise;
+#[cfg(arm_dsp)]
 mod dsp;
 #[cfg(arm_mve)]
 mod helium;
@@ -23,7 +25,7 @@ mod rows;
 #[cfg(feature = "std")]
 pub use instruction_set::InstructionSet;
 
-use super::operators::Convolution;
+use super::operators::{Convolution, Depthwise};
 use super::portable;
 
 /// Convolves `input` into `output`; see [`portable::convolve`].
@@ -43,6 +45,25 @@ pub fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch
         }
     }
     portable::convolve(conv, input, output, scratch);
+}
+
+/// Convolves each channel of `input` into that of `output`; see [`portable::depthwise`].
+///
+/// Where `scratch` does not begin at a multiple of four bytes, a slower kernel may have to do.
+pub fn depthwise(conv: &Depthwise<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {
+    #[cfg(arm_dsp)]
+    if conv.fits(input, output, scratch) && depthwise::depthwise(conv, input, output, scratch) {
+        return;
+    }
+    portable::depthwise(conv, input, output, scratch);
+}
+
+/// Replaces each value by that of a table; see [`portable::lookup`].
+pub fn lookup(table: &[i8], values: &mut [i8]) {
+    #[cfg(arm_mve)]
+    helium::lookup(table, values);
+    #[cfg(not(arm_mve))]
+    portable::lookup(table, values);
 }
 
 /// Computes a linear layer; see [`portable::linear`].

@@ -60,6 +60,9 @@ pub(in crate::nn) fn gather(
     ox: usize,
     scratch: &mut [i8],
 ) {
+    if conv.window.dilation != [1, 1] {
+        return gather_taps(conv, input, [oy, ox], scratch);
+    }
     let (channels, width) = (conv.input.channels, conv.input.width);
     let [kernel_height, kernel_width] = conv.window.kernel;
     let top = oy * conv.window.stride[0];
@@ -84,6 +87,28 @@ pub(in crate::nn) fn gather(
             let start = ((y - pad.top) * width + left + first - pad.left) * channels;
             let inside = &mut row[first * channels..last * channels];
             inside.copy_from_slice(&input[start..][..inside.len()]);
+        }
+    }
+}
+
+/// Does the work of [`gather`] for a kernel with gaps between its places, one place after another.
+#[inline(never)]
+fn gather_taps(conv: &Convolution<'_>, input: &[i8], position: [usize; 2], scratch: &mut [i8]) {
+    let (channels, window) = (conv.input.channels, &conv.window);
+    let [kernel_height, kernel_width] = window.kernel;
+    let rows = scratch.chunks_exact_mut(conv.layout.row_len(window, channels));
+    for (ky, row) in rows.enumerate().take(kernel_height) {
+        // A row may be longer than the kernel is wide, by a weight of zero.
+        row[kernel_width * channels..].fill(conv.input_zero_point);
+        for (kx, tap) in row
+            .chunks_exact_mut(channels)
+            .enumerate()
+            .take(kernel_width)
+        {
+            match window.source(conv.input, position, [ky, kx]) {
+                Some(at) => tap.copy_from_slice(&input[at * channels..][..channels]),
+                None => tap.fill(conv.input_zero_point),
+            }
         }
     }
 }

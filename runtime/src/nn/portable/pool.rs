@@ -100,6 +100,7 @@ mod tests {
                     left: left % kw,
                     right: right % kw,
                 },
+                dilation: [1, 1],
             };
             (Shape::new(kh + dh, kw + dw, channels), window)
         })

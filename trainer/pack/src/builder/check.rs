@@ -39,12 +39,19 @@ pub(super) fn check(spec: &ModelSpec) -> Result<(), BuildError> {
                 let row = window.area() * input.channels;
                 check_rules(index, channels, shape.channels, row, input.channels)?;
             }
+            OpKindSpec::Depthwise {
+                window, channels, ..
+            } => check_rules(index, channels, shape.channels, window.area(), 0)?,
             OpKindSpec::Linear { channels, .. } => {
                 check_rules(index, channels, shape.channels, input.len(), 0)?;
             }
-            OpKindSpec::MaxPool { .. }
-            | OpKindSpec::AveragePool { .. }
-            | OpKindSpec::Add { .. } => {}
+            OpKindSpec::Slopes { slopes, .. } => {
+                check_length(Some(index), "slopes", slopes.len(), shape.channels)?;
+            }
+            OpKindSpec::Slice { first, .. } => {
+                check_size(Some(index), "first channel", *first, u16::MAX.into())?;
+            }
+            _ => {}
         }
         shapes.push(shape);
     }
@@ -135,6 +142,9 @@ fn check_window(op: usize, window: &Window) -> Result<(), BuildError> {
     }
     for stride in window.stride {
         check_size(Some(op), "stride", stride, u8::MAX.into())?;
+    }
+    for dilation in window.dilation {
+        check_size(Some(op), "dilation", dilation, usize::from(u8::MAX) + 1)?;
     }
     for padding in [p.top, p.bottom, p.left, p.right] {
         check_size(Some(op), "padding", padding, u8::MAX.into())?;

@@ -5,13 +5,13 @@ use super::fusion::{self, Step};
 use super::integer::{self, Place};
 use super::planner::{Request, place};
 use super::tables::{Constants, Tables, layout};
-use super::{BuildError, ModelSpec, OpKindSpec};
+use super::{BuildError, Curve, ModelSpec, OpKindSpec};
 use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::model::wire::{
     CohortHeader, NO_OPERAND, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord,
     emit_frontend, field,
 };
-use mtslvr_runtime::nn::{Layout, Quantisation, Shape};
+use mtslvr_runtime::nn::{Depthwise, Layout, Quantisation, Shape};
 
 /// Writes the file of `spec`, which has been checked.
 pub(super) fn emit(spec: &ModelSpec) -> Result<Vec<u8>, BuildError> {
@@ -142,8 +142,6 @@ impl Emitter<'_> {
 
     /// Writes an operator's tables, and its record except for its place in the arena.
     fn op(&self, step: &Step<'_>, constants: &mut Constants) -> Result<OpRecord, BuildError> {
-        let place = Place { op: step.op };
-        let (from, to) = (self.quantisation(step.input), step.output.quantisation);
         let kind = step.kind.op_kind();
         let layout = match step.kind {
             OpKindSpec::Convolution { channels, .. } => layout(channels),
@@ -151,54 +149,132 @@ impl Emitter<'_> {
         };
         let window = step.kind.window();
         let mut record = OpRecord {
-            clamp: integer::clamp(step.activation, to, step.op)?,
+            clamp: integer::clamp(step.activation, step.output.quantisation, step.op)?,
+            first_channel: match step.kind {
+                OpKindSpec::Slice { first, .. } => *first as u16,
+                _ => 0,
+            },
             ..OpRecord::bare(kind as u8, layout as u8, step.input as u16, window)
         };
-        if kind == OpKind::Convolution {
-            let channels = self.shape(step.input).channels;
-            record.scratch_len = layout.scratch_len(&window, channels) as u32;
-        }
-        // Scale of the value that the second operand is added to: the input, or the convolution's
-        // result.
-        let mut addend = from;
-        match step.kind {
-            OpKindSpec::Convolution { channels, .. } | OpKindSpec::Linear { channels, .. } => {
-                let mut made = to;
-                if let Some(convolution) = step.fused {
-                    made = convolution.output.quantisation;
-                    addend = made;
-                    record.inner_zero_point = made.zero_point;
-                    record.inner_clamp = integer::clamp(convolution.activation, made, step.op)?;
-                }
-                let tables = Tables {
-                    rules: channels,
-                    layout,
-                    kernel_height: window.kernel[0],
-                    from,
-                    to: made,
-                };
-                tables.emit(place, &mut record, constants)?;
-            }
-            OpKindSpec::AveragePool { window, .. } => {
-                let factor =
-                    f64::from(from.scale) / f64::from(to.scale) / window.area().max(1) as f64;
-                record.pre = integer::pre_shift(&[factor], place)?;
-                let multiplier = (factor * integer::unit(record.pre)).round() as i32;
-                record.multipliers = constants.table(bytemuck::bytes_of(&multiplier));
-            }
-            OpKindSpec::Add { .. } | OpKindSpec::MaxPool { .. } => {}
+        let channels = self.shape(step.input).channels;
+        record.scratch_len = match kind {
+            OpKind::Convolution => layout.scratch_len(&window, channels) as u32,
+            OpKind::Depthwise => Depthwise::scratch_len(&window, channels) as u32,
+            _ => 0,
+        };
+        if step.kind.channels().is_some() {
+            self.weighted(step, layout, &mut record, constants)?;
+        } else {
+            self.unweighted(step, &mut record, constants)?;
         }
         if let Some(second) = step.second {
             record.second = second as u16;
-            let scales = [addend.scale, self.quantisation(second).scale];
-            record.add_multipliers = integer::addends(scales, to.scale, place)?;
+        }
+        if let Some(second) = step.second.filter(|_| kind != OpKind::Multiply) {
+            // The second operand is added to the input, or to a convolution's own result.
+            let first = step
+                .fused
+                .map_or(self.quantisation(step.input), |convolution| {
+                    convolution.output.quantisation
+                });
+            let scales = [first.scale, self.quantisation(second).scale];
+            let place = Place { op: step.op };
+            record.add_multipliers =
+                integer::addends(scales, step.output.quantisation.scale, place)?;
         }
         Ok(record)
     }
+
+    /// Writes the tables of an operator with weights.
+    fn weighted(
+        &self,
+        step: &Step<'_>,
+        layout: Layout,
+        record: &mut OpRecord,
+        constants: &mut Constants,
+    ) -> Result<(), BuildError> {
+        let Some(rules) = step.kind.channels() else {
+            return Ok(());
+        };
+        let mut made = step.output.quantisation;
+        if let Some(convolution) = step.fused {
+            made = convolution.output.quantisation;
+            record.inner_zero_point = made.zero_point;
+            record.inner_clamp = integer::clamp(convolution.activation, made, step.op)?;
+        }
+        let tables = Tables {
+            rules,
+            layout,
+            kernel_height: record.window.kernel[0],
+            from: self.quantisation(step.input),
+            to: made,
+        };
+        let place = Place { op: step.op };
+        match step.kind {
+            OpKindSpec::Depthwise { .. } => tables.emit_depthwise(place, record, constants),
+            _ => tables.emit(place, record, constants),
+        }
+    }
+
+    /// Writes the tables of an operator without weights.
+    fn unweighted(
+        &self,
+        step: &Step<'_>,
+        record: &mut OpRecord,
+        constants: &mut Constants,
+    ) -> Result<(), BuildError> {
+        let (from, to) = (self.quantisation(step.input), step.output.quantisation);
+        let step_ratio = f64::from(from.scale) / f64::from(to.scale);
+        let factors: Vec<f64> = match step.kind {
+            OpKindSpec::AveragePool { window, .. } => {
+                vec![step_ratio / window.area().max(1) as f64]
+            }
+            OpKindSpec::Multiply { b, .. } => {
+                let second = self.quantisation(step.second.unwrap_or(*b));
+                vec![f64::from(from.scale) * f64::from(second.scale) / f64::from(to.scale)]
+            }
+            OpKindSpec::Slopes { slopes, .. } => {
+                let below = slopes.iter().map(|&slope| step_ratio * f64::from(slope));
+                below.chain([step_ratio]).collect()
+            }
+            OpKindSpec::Lookup { curve, .. } => {
+                let table = table(curve, from, to, record.clamp);
+                record.weights = constants.table(bytemuck::cast_slice(&table));
+                record.clamp = [i8::MIN, i8::MAX];
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        multipliers(&factors, Place { op: step.op }, record, constants)
+    }
+}
+
+/// Writes the multipliers of `factors`, and the shift that they need.
+fn multipliers(
+    factors: &[f64],
+    place: Place,
+    record: &mut OpRecord,
+    constants: &mut Constants,
+) -> Result<(), BuildError> {
+    record.pre = integer::pre_shift(factors, place)?;
+    let unit = integer::unit(record.pre);
+    let multipliers = factors.iter().map(|factor| (factor * unit).round() as i32);
+    let multipliers: Vec<i32> = multipliers.collect();
+    record.multipliers = constants.table(bytemuck::cast_slice(&multipliers));
+    Ok(())
+}
+
+/// Returns the results of `curve` for all int8 values, in the order of the values as unsigned bytes.
+fn table(curve: &Curve, from: Quantisation, to: Quantisation, [lo, hi]: [i8; 2]) -> [i8; 256] {
+    core::array::from_fn(|byte| {
+        let x = i32::from(byte as u8 as i8) - i32::from(from.zero_point);
+        let y = curve.at(f64::from(x) * f64::from(from.scale));
+        to.quantise(y as f32).clamp(lo, hi)
+    })
 }
 
 /// Gives every tensor and scratch its place; returns the arena's length. An operator whose second
-/// operand is used for the last time writes over it.
+/// operand is used for the last time writes over it; so does one on each value by itself over its input.
 fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], parts: &[usize]) -> usize {
     let operand = |tensor: u16| (tensor != NO_OPERAND).then_some(usize::from(tensor));
     // Times as in `Model::lifetime`: parts are read when all operators have run.
@@ -222,8 +298,12 @@ fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], parts: &[usize]
         let op = index.checked_sub(1).map(|op| &ops[op]);
         let taken_over = op
             .filter(|op| op.input != op.second)
-            .and_then(|op| operand(op.second))
-            .filter(|&second| last_use[second] == index);
+            .and_then(|op| match OpKind::from_number(op.kind) {
+                Some(OpKind::Lookup | OpKind::Slopes) => operand(op.input),
+                Some(OpKind::Concatenate) => None,
+                _ => operand(op.second),
+            })
+            .filter(|&under| last_use[under] == index && tensors[under].shape == tensor.shape);
         if let Some(second) = taken_over {
             let request = request_of[second];
             requests[request].lifetime = *requests[request].lifetime.start()..=last;

@@ -5,6 +5,7 @@
 //! block that leaves two maps alive at a time instead of three.
 
 use super::{Activation, ModelSpec, OpKindSpec, OpSpec, TensorSpec};
+use mtslvr_runtime::nn::Shape;
 
 /// An operator of the packed program. Operands are packed tensors: 0 is the input, `i + 1` what
 /// packed operator `i` writes.
@@ -104,7 +105,10 @@ fn fused_into(spec: &ModelSpec, reads: &Reads, index: usize) -> Option<(usize, u
                 .checked_sub(1)
                 .is_some_and(|op| matches!(spec.ops[op].kind, OpKindSpec::Convolution { .. }));
             // Another reader would need the convolution's own result.
-            made_by_convolution && reads.count[tensor] == 1
+            made_by_convolution
+                && reads.count[tensor] == 1
+                // The other addend may be repeated, the convolution's own result not.
+                && spec.ops[tensor - 1].output.shape == spec.ops[index].output.shape
         })
 }
 
@@ -128,7 +132,13 @@ fn plain_step<'s>(spec: &'s ModelSpec, reads: &Reads, index: usize) -> Step<'s> 
     let op = &spec.ops[index];
     let (mut input, mut second) = op.kind.operands();
     // A sum can be written over its second operand: make that the one that is not needed any more.
+    let commutes = matches!(
+        op.kind,
+        OpKindSpec::Add { .. } | OpKindSpec::Multiply { .. }
+    );
     if let Some(b) = second
+        && commutes
+        && shape(spec, input) == shape(spec, b)
         && reads.last[b] > index
     {
         (input, second) = (b, Some(input));
@@ -142,4 +152,10 @@ fn plain_step<'s>(spec: &'s ModelSpec, reads: &Reads, index: usize) -> Step<'s> 
         activation: op.activation,
         fused: None,
     }
+}
+
+/// Returns the shape of a tensor of the description; `None` for the patch.
+fn shape(spec: &ModelSpec, tensor: usize) -> Option<Shape> {
+    let op = tensor.checked_sub(1)?;
+    Some(spec.ops[op].output.shape)
 }

@@ -5,6 +5,7 @@
 //! convolutions before them, places the tensors, writes the file and opens it again to check it.
 
 mod check;
+mod curve;
 mod emit;
 mod error;
 mod file;
@@ -14,6 +15,7 @@ mod planner;
 mod spec;
 mod tables;
 
+pub use curve::{Combination, Curve, Function};
 pub use error::BuildError;
 pub use file::{Section, add_section, seal};
 pub use planner::{Placement, Request, place};

@@ -1,9 +1,11 @@
 //! Describes a quantised network before it is packed.
 
+use super::curve::Curve;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
+use std::sync::Arc;
 
 /// A quantised network: operators over tensors, and which of these are the parts of an embedding.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +71,7 @@ pub struct TensorSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub enum OpKindSpec<C = ChannelRules> {
     /// A convolution. The kernels are
-    /// `[output channels][kernel height][kernel width][input channels]`, 1 to 7 in height and width.
+    /// `[output channels][kernel height][kernel width][input channels]`, 1 to 15 in height and width.
     Convolution {
         /// The tensor it reads.
         input: usize,
@@ -86,12 +88,58 @@ pub enum OpKindSpec<C = ChannelRules> {
         /// Weights and the rule of each output channel.
         channels: C,
     },
-    /// A sum of two tensors of one shape.
+    /// A convolution of each channel by itself: as many output channels as input channels. The kernels
+    /// are `[channel][kernel height][kernel width]`, 1 to 15 in height and width; there is no adapter.
+    Depthwise {
+        /// The tensor it reads.
+        input: usize,
+        /// Kernel, stride, padding and dilation; positions outside the map read as real zero.
+        window: Window,
+        /// Weights and the rule of each channel.
+        channels: C,
+    },
+    /// A sum of two tensors. The second has the first's shape, or is repeated along dimensions in which it
+    /// has a single row, column or channel.
     Add {
         /// One addend.
         a: usize,
         /// The other.
         b: usize,
+    },
+    /// A product of two tensors, whose shapes are as for a sum.
+    Multiply {
+        /// One factor.
+        a: usize,
+        /// The other.
+        b: usize,
+    },
+    /// A function of each value.
+    Lookup {
+        /// The tensor it reads.
+        input: usize,
+        /// The function.
+        curve: Arc<Curve>,
+    },
+    /// `x` above zero, `slope * x` below, with a slope for each channel.
+    Slopes {
+        /// The tensor it reads.
+        input: usize,
+        /// The slopes.
+        slopes: Arc<[f32]>,
+    },
+    /// The channels of two tensors of one height and width, one behind the other.
+    Concatenate {
+        /// The tensor whose channels come first.
+        a: usize,
+        /// The other.
+        b: usize,
+    },
+    /// As many channels as the output has, from one on. Its output's quantisation is that of its input.
+    Slice {
+        /// The tensor it reads.
+        input: usize,
+        /// The first channel.
+        first: usize,
     },
     /// A maximum over windows; padding does not take part. Its output's quantisation is that of
     /// its input. A 1x1 kernel makes it an activation alone.
@@ -116,7 +164,13 @@ impl<C> OpKindSpec<C> {
         match self {
             Self::Convolution { .. } => OpKind::Convolution,
             Self::Linear { .. } => OpKind::Linear,
+            Self::Depthwise { .. } => OpKind::Depthwise,
             Self::Add { .. } => OpKind::Add,
+            Self::Multiply { .. } => OpKind::Multiply,
+            Self::Lookup { .. } => OpKind::Lookup,
+            Self::Slopes { .. } => OpKind::Slopes,
+            Self::Concatenate { .. } => OpKind::Concatenate,
+            Self::Slice { .. } => OpKind::Slice,
             Self::MaxPool { .. } => OpKind::MaxPool,
             Self::AveragePool { .. } => OpKind::AveragePool,
         }
@@ -126,10 +180,16 @@ impl<C> OpKindSpec<C> {
     pub fn operands(&self) -> (usize, Option<usize>) {
         match *self {
             Self::Convolution { input, .. }
+            | Self::Depthwise { input, .. }
             | Self::Linear { input, .. }
+            | Self::Lookup { input, .. }
+            | Self::Slopes { input, .. }
+            | Self::Slice { input, .. }
             | Self::MaxPool { input, .. }
             | Self::AveragePool { input, .. } => (input, None),
-            Self::Add { a, b } => (a, Some(b)),
+            Self::Add { a, b } | Self::Multiply { a, b } | Self::Concatenate { a, b } => {
+                (a, Some(b))
+            }
         }
     }
 
@@ -137,25 +197,30 @@ impl<C> OpKindSpec<C> {
     pub fn window(&self) -> Window {
         match *self {
             Self::Convolution { window, .. }
+            | Self::Depthwise { window, .. }
             | Self::MaxPool { window, .. }
             | Self::AveragePool { window, .. } => window,
-            Self::Linear { .. } | Self::Add { .. } => Window::square(1, 1, 0),
+            _ => Window::square(1, 1, 0),
         }
     }
 
     /// Returns its weights, if it has any.
     pub fn channels(&self) -> Option<&C> {
         match self {
-            Self::Convolution { channels, .. } | Self::Linear { channels, .. } => Some(channels),
-            Self::Add { .. } | Self::MaxPool { .. } | Self::AveragePool { .. } => None,
+            Self::Convolution { channels, .. }
+            | Self::Depthwise { channels, .. }
+            | Self::Linear { channels, .. } => Some(channels),
+            _ => None,
         }
     }
 
     /// Returns its weights to change them, if it has any.
     pub fn channels_mut(&mut self) -> Option<&mut C> {
         match self {
-            Self::Convolution { channels, .. } | Self::Linear { channels, .. } => Some(channels),
-            Self::Add { .. } | Self::MaxPool { .. } | Self::AveragePool { .. } => None,
+            Self::Convolution { channels, .. }
+            | Self::Depthwise { channels, .. }
+            | Self::Linear { channels, .. } => Some(channels),
+            _ => None,
         }
     }
 
@@ -178,7 +243,27 @@ impl<C> OpKindSpec<C> {
                 input,
                 channels: form(channels),
             },
+            Self::Depthwise {
+                input,
+                window,
+                ref channels,
+            } => OpKindSpec::Depthwise {
+                input,
+                window,
+                channels: form(channels),
+            },
             Self::Add { a, b } => OpKindSpec::Add { a, b },
+            Self::Multiply { a, b } => OpKindSpec::Multiply { a, b },
+            Self::Lookup { input, ref curve } => OpKindSpec::Lookup {
+                input,
+                curve: curve.clone(),
+            },
+            Self::Slopes { input, ref slopes } => OpKindSpec::Slopes {
+                input,
+                slopes: slopes.clone(),
+            },
+            Self::Concatenate { a, b } => OpKindSpec::Concatenate { a, b },
+            Self::Slice { input, first } => OpKindSpec::Slice { input, first },
             Self::MaxPool { input, window } => OpKindSpec::MaxPool { input, window },
             Self::AveragePool { input, window } => OpKindSpec::AveragePool { input, window },
         }

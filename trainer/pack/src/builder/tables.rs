@@ -24,6 +24,36 @@ impl Tables<'_> {
         record: &mut OpRecord,
         constants: &mut Constants,
     ) -> Result<(), BuildError> {
+        let made = self.rules(place, record)?;
+        record.weights = self.arrange(&self.rules.weights, self.kernel_height, constants);
+        let adapter = self.rules.adapter.as_deref().unwrap_or_default();
+        if !adapter.is_empty() {
+            record.adapter = self.arrange(adapter, 1, constants);
+        }
+        made.emit(record, constants);
+        Ok(())
+    }
+
+    /// Writes weights `[place of the kernel][channel]`, bias and multipliers.
+    pub fn emit_depthwise(
+        &self,
+        place: Place,
+        record: &mut OpRecord,
+        constants: &mut Constants,
+    ) -> Result<(), BuildError> {
+        let made = self.rules(place, record)?;
+        let weights = &self.rules.weights;
+        let channels = self.rules.scale.len();
+        let area = weights.len() / channels;
+        let turned = (0..weights.len()).map(|at| weights[at % channels * area + at / channels]);
+        let turned: Vec<i8> = turned.collect();
+        record.weights = constants.table(bytemuck::cast_slice(&turned));
+        made.emit(record, constants);
+        Ok(())
+    }
+
+    /// Makes bias and multipliers, and sets the shift that they need.
+    fn rules(&self, place: Place, record: &mut OpRecord) -> Result<Made, BuildError> {
         let (rules, from, to) = (self.rules, self.from, self.to);
         let step = f64::from(from.scale) / f64::from(to.scale);
         let factors: Vec<f64> = (rules.scale.iter().zip(&rules.gain))
@@ -47,13 +77,7 @@ impl Tables<'_> {
             bias.push(channel.bias);
             multipliers.push(channel.multiplier);
         }
-        record.weights = self.arrange(&rules.weights, self.kernel_height, constants);
-        if !adapter.is_empty() {
-            record.adapter = self.arrange(adapter, 1, constants);
-        }
-        record.bias = constants.table(bytemuck::cast_slice(&bias));
-        record.multipliers = constants.table(bytemuck::cast_slice(&multipliers));
-        Ok(())
+        Ok(Made { bias, multipliers })
     }
 
     /// Writes kernels of `groups` rows each in the order of the layout.
@@ -65,6 +89,19 @@ impl Tables<'_> {
         let mut out = vec![0; self.layout.bytes(channels, len)];
         self.layout.arrange(kernels, channels, row, &mut out);
         constants.table(bytemuck::cast_slice(&out))
+    }
+}
+
+/// Tables with a number for each output channel.
+struct Made {
+    bias: Vec<i32>,
+    multipliers: Vec<i32>,
+}
+
+impl Made {
+    fn emit(&self, record: &mut OpRecord, constants: &mut Constants) {
+        record.bias = constants.table(bytemuck::cast_slice(&self.bias));
+        record.multipliers = constants.table(bytemuck::cast_slice(&self.multipliers));
     }
 }
 

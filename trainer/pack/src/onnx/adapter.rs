@@ -62,7 +62,8 @@ pub(super) fn join_adapter(main: &Op, tap: &Op) -> Option<Op> {
     };
     let [kh, kw] = window.kernel;
     let p = window.padding;
-    let centred = kh % 2 == 1
+    let centred = window.dilation == [1, 1]
+        && kh % 2 == 1
         && kw % 2 == 1
         && [p.top, p.bottom] == [kh / 2; 2]
         && [p.left, p.right] == [kw / 2; 2];

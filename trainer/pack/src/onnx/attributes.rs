@@ -30,18 +30,16 @@ pub fn window(
     input: Shape,
     layout: Layout,
 ) -> Result<Window, String> {
-    if pair(node, "dilations", 1)? != [1, 1] {
-        return Err("dilated windows are not supported".into());
-    }
     if int(node, "ceil_mode", 0) != 0 {
         return Err("ceil_mode is not supported".into());
     }
     let stride = pair(node, "strides", 1)?;
+    let dilation = pair(node, "dilations", 1)?;
     let size = match layout {
         Layout::TimeMel => [input.height, input.width],
         Layout::MelTime => [input.width, input.height],
     };
-    let [top, left, bottom, right] = padding(node, kernel, stride, size)?;
+    let [top, left, bottom, right] = padding(node, kernel, [stride, dilation], size)?;
     Ok(match layout {
         Layout::TimeMel => Window {
             kernel,
@@ -52,6 +50,7 @@ pub fn window(
                 left,
                 right,
             },
+            dilation,
         },
         Layout::MelTime => Window {
             kernel: [kernel[1], kernel[0]],
@@ -62,6 +61,7 @@ pub fn window(
                 left: top,
                 right: bottom,
             },
+            dilation: [dilation[1], dilation[0]],
         },
     })
 }
@@ -86,7 +86,7 @@ fn pair(node: &NodeProto, name: &str, default: usize) -> Result<[usize; 2], Stri
 fn padding(
     node: &NodeProto,
     kernel: [usize; 2],
-    stride: [usize; 2],
+    [stride, dilation]: [[usize; 2]; 2],
     size: [usize; 2],
 ) -> Result<[usize; 4], String> {
     let automatic = find(node, "auto_pad").map_or(&b"NOTSET"[..], |a| &a.s);
@@ -108,7 +108,8 @@ fn padding(
             let sides = |axis: usize| {
                 // Enough that the output has ceil(size / stride) positions.
                 let outputs = size[axis].div_ceil(stride[axis]);
-                let covered = (outputs - 1) * stride[axis] + kernel[axis];
+                let extent = (kernel[axis] - 1) * dilation[axis] + 1;
+                let covered = (outputs - 1) * stride[axis] + extent;
                 let total = covered.saturating_sub(size[axis]);
                 (total / 2, total - total / 2)
             };

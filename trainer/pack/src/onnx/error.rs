@@ -5,9 +5,10 @@ use crate::engine::{KEY_FRONTEND, MetadataError};
 use std::path::PathBuf;
 
 /// Operators that can be read, for error messages.
-pub const SUPPORTED: &str = "Conv, BatchNormalization, Relu, Clip, Add, Sub, Mul, Div (by constants), \
-     Gemm, MatMul, GlobalAveragePool, ReduceMean, AveragePool, MaxPool, and all that only changes a \
-     shape, an order of axes or nothing";
+pub const SUPPORTED: &str = "Conv, BatchNormalization, Add, Mul, Sub, Div (by constants), Gemm, MatMul, \
+     GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceMax, AveragePool, MaxPool, Concat, Slice, Split (of \
+     channels), PRelu, functions of one value (Relu, Clip, HardSwish, HardSigmoid, Sigmoid, Tanh, Gelu, \
+     LeakyRelu, Elu, Erf, ...), and all that only changes a shape, an order of axes or nothing";
 
 /// Explains why an ONNX file cannot be packed.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@
 //! same each time, and the graph takes them once.
 
 mod channels;
+mod elementwise;
 mod layers;
 mod maps;
 
@@ -125,14 +126,20 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             "Gemm" | "MatMul" => self.linear(node),
             "BatchNormalization" => self.batch_norm(node),
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node),
+            "Pow" | "Max" | "Min" => self.combination(node),
             "Relu" => self.activate(node, Activation::Relu),
             "Clip" => self.clip(node),
+            "PRelu" => self.slopes(node),
+            "Concat" => self.concatenate(node),
+            "Slice" => self.slice(node),
+            "Split" => self.split(node),
+            "Expand" => self.expand(node),
             "Identity" | "Dropout" => self.value(node, 0).cloned(),
-            "GlobalAveragePool" => self.pool_all(node, [true, true], false),
-            "ReduceMean" => self.reduce_mean(node),
+            "GlobalAveragePool" | "GlobalMaxPool" => self.pool_all(node, [true, true], false),
+            "ReduceMean" | "ReduceMax" => self.reduce(node),
             "MaxPool" | "AveragePool" => self.pool(node),
             "Flatten" | "Reshape" => self.flatten(node),
-            _ => Err(NodeError::Unsupported),
+            _ => self.function(node),
         }
     }
 

@@ -92,7 +92,14 @@ impl Writer {
                 };
                 let kernels = kernels(op, made);
                 let from = op.input.quantisation;
-                let weights = self.weights(name, op, &kernels);
+                let [height, width] = op.window.kernel;
+                let dims = [
+                    op.output.shape.channels,
+                    op.input.shape.channels,
+                    height,
+                    width,
+                ];
+                let weights = self.weights(name, dims, &kernels);
                 let bias = self.bias(name, &kernels, from);
                 let attributes = window(&op.window);
                 self.node("Conv", &[input, &weights, &bias], &value, attributes);
@@ -103,6 +110,48 @@ impl Writer {
                     self.node("Add", &[&convolved, &values[second.index]], &value, vec![]);
                     lo = rule.lo;
                 }
+            }
+            OpKind::Depthwise => {
+                let kernels = depthwise_kernels(op);
+                let dims = [
+                    op.output.shape.channels,
+                    1,
+                    op.window.kernel[0],
+                    op.window.kernel[1],
+                ];
+                let weights = self.weights(name, dims, &kernels);
+                let bias = self.bias(name, &kernels, op.input.quantisation);
+                let mut attributes = window(&op.window);
+                attributes.push(int("group", dims[0] as i64));
+                self.node("Conv", &[input, &weights, &bias], &value, attributes);
+            }
+            OpKind::Lookup => self.table(name, op, &value_of(input), &value),
+            OpKind::Slopes => {
+                let (above, below) = tables.multipliers.split_last().unwrap_or((&1, &[]));
+                let slopes = below.iter().map(|&below| below as f32 / *above as f32);
+                let bytes: Vec<u8> = slopes.flat_map(f32::to_le_bytes).collect();
+                let dims = [below.len(), 1, 1];
+                let name = format!("{name}/slopes");
+                let slopes = self.constant(name, &dims, DataType::Float, &bytes);
+                self.node("PRelu", &[input, &slopes], &value, vec![]);
+            }
+            OpKind::Multiply | OpKind::Concatenate => {
+                let second = &values[op.second.unwrap_or(op.input).index];
+                let (kind, attributes) = match op.kind {
+                    OpKind::Multiply => ("Mul", vec![]),
+                    _ => ("Concat", vec![int("axis", 1)]),
+                };
+                self.node(kind, &[input, second], &value, attributes);
+                lo = tables.add.map_or(lo, |rule| rule.lo);
+            }
+            OpKind::Slice => {
+                let end = op.first_channel + op.output.shape.channels;
+                let bounds = [("start", op.first_channel), ("end", end), ("axis", 1)];
+                let [start, end, axis] = bounds.map(|(what, at)| {
+                    let bytes = (at as i64).to_le_bytes();
+                    self.constant(format!("{name}/{what}"), &[1], DataType::Int64, &bytes)
+                });
+                self.node("Slice", &[input, &start, &end, &axis], &value, vec![]);
             }
             OpKind::Add => {
                 let second = op.second.unwrap_or(op.input);
@@ -118,6 +167,22 @@ impl Writer {
         }
         let value = self.rectified(value, lo, to);
         self.rounded(&value, name, to)
+    }
+
+    /// Writes a table: the real values of its results, taken by the quantised `input`, which is 128
+    /// greater here than in the packed model.
+    fn table(&mut self, name: &str, op: &Op<'_>, input: &str, value: &str) {
+        let results = (0..op.tables.weights.len()).map(|at| {
+            let result = op.tables.weights[at ^ 0x80];
+            op.output.quantisation.dequantise(result)
+        });
+        let bytes: Vec<u8> = results.flat_map(f32::to_le_bytes).collect();
+        let dims = [op.tables.weights.len()];
+        let table = self.constant(format!("{name}/table"), &dims, DataType::Float, &bytes);
+        let index = format!("{name}/index");
+        let to = int("to", DataType::Int32 as i64);
+        self.node("Cast", &[input], &index, vec![to]);
+        self.node("Gather", &[&table, &index], value, vec![int("axis", 0)]);
     }
 
     /// Returns `value`, with a ReLU behind it where the least result `lo` is real zero.
@@ -162,10 +227,8 @@ impl Writer {
     }
 
     /// Returns the dequantised weights of an operator.
-    fn weights(&mut self, name: &str, op: &Op<'_>, kernels: &Kernels) -> String {
-        let [height, width] = op.window.kernel;
-        let (outputs, inputs) = (op.output.shape.channels, op.input.shape.channels);
-        let dims = [outputs, inputs, height, width];
+    fn weights(&mut self, name: &str, dims: [usize; 4], kernels: &Kernels) -> String {
+        let outputs = dims[0];
         let bytes: Vec<u8> = kernels.weights.iter().map(|&w| w as u8).collect();
         let weights = self.constant(format!("{name}/weights"), &dims, DataType::Int8, &bytes);
         let zeros = vec![0; outputs];
@@ -246,6 +309,39 @@ impl Writer {
     }
 }
 
+/// Returns the name of the quantised form of a dequantised value.
+fn value_of(real: &str) -> String {
+    let name = real.strip_suffix("/real").unwrap_or(real);
+    format!("{name}/quantised")
+}
+
+/// Takes the kernels of a depthwise convolution.
+fn depthwise_kernels(op: &Op<'_>) -> Kernels {
+    let tables = &op.tables;
+    let (from, made) = (op.input.quantisation, op.output.quantisation);
+    let channels = op.output.shape.channels;
+    let mut kernels = Kernels {
+        weights: Vec::new(),
+        scale: Vec::new(),
+        bias: Vec::new(),
+    };
+    for (c, (&bias, &multiplier)) in tables.bias.iter().zip(tables.multipliers).enumerate() {
+        let pre = i32::from(tables.requantisation.pre);
+        let gain = f64::from(multiplier) * 2f64.powi(pre - 32) * f64::from(made.scale)
+            / f64::from(from.scale);
+        // Scales are positive, so a negative gain changes the sign of the weights.
+        let sign = if gain < 0.0 { -1 } else { 1 };
+        let column = tables.weights.iter().skip(c).step_by(channels);
+        let column: Vec<i32> = column.map(|&w| i32::from(w)).collect();
+        let constant = bias + i32::from(from.zero_point) * column.iter().sum::<i32>();
+        let signed = column.iter().map(|w| (sign * w).clamp(-128, 127) as i8);
+        kernels.weights.extend(signed);
+        kernels.scale.push(gain.abs().max(1e-30) as f32);
+        kernels.bias.push(sign * constant);
+    }
+    kernels
+}
+
 /// Folds an operator's adapter into its kernels, whose results have the quantisation of `made`.
 fn kernels(op: &Op<'_>, made: Quantisation) -> Kernels {
     let tables = &op.tables;
@@ -305,11 +401,17 @@ fn as_convolution<'m>(op: &Op<'m>) -> Op<'m> {
 fn window(window: &Window) -> Vec<pb::AttributeProto> {
     let pad = window.padding;
     let pads = [pad.top, pad.left, pad.bottom, pad.right].map(|pad| pad as i64);
-    vec![
+    let mut attributes = vec![
         ints("kernel_shape", &window.kernel.map(|size| size as i64)),
         ints("strides", &window.stride.map(|step| step as i64)),
         ints("pads", &pads),
-    ]
+    ];
+    // Pools of this operator set have no such attribute.
+    if window.dilation != [1, 1] {
+        let dilation = window.dilation.map(|step| step as i64);
+        attributes.push(ints("dilations", &dilation));
+    }
+    attributes
 }
 
 #[cfg(all(test, feature = "ort"))]

@@ -1,6 +1,6 @@
 //! Reads foreign files and compares the results.
 
-use super::{ImportError, read, read_metadata, with_metadata};
+use super::{ImportError, pb, read, read_metadata, with_metadata};
 use crate::engine::{FrontendDescription, Layout, OnnxMetadata, TractBackbone};
 use crate::graph::{Graph, OpKind};
 use crate::interpret;
@@ -8,6 +8,7 @@ use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use proptest::prelude::*;
+use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -151,14 +152,21 @@ fn short_name(kind: &OpKind) -> &'static str {
         OpKind::Add { .. } => "add",
         OpKind::MaxPool { .. } => "max",
         OpKind::AveragePool { .. } => "average",
+        other => other.op_kind().name(),
     }
 }
 
 #[test]
 fn errors_name_node_operator_and_what_is_supported() {
-    let text = error(UNSUPPORTED);
+    let mut unsupported = pb::ModelProto::decode(UNSUPPORTED).unwrap();
+    for node in &mut unsupported.graph.as_mut().unwrap().node {
+        if node.name == "squash" {
+            node.op_type = "Softmax".into();
+        }
+    }
+    let text = error(&unsupported.encode_to_vec());
     assert!(text.contains("`squash`"), "{text}");
-    assert!(text.contains("Sigmoid"), "{text}");
+    assert!(text.contains("Softmax"), "{text}");
     assert!(
         text.contains("supported are Conv, BatchNormalization"),
         "{text}"

@@ -48,6 +48,7 @@ impl<'a> Gather<'a> {
         let way = if channels.is_multiple_of(4) && aligned(input) && aligned(padding) {
             Way::Words
         } else if channels == 1
+            && conv.window.dilation == [1, 1]
             && conv.window.stride[1] == 2
             && conv.window.kernel[1] <= 2 * STEM_PAIRS
         {
@@ -71,9 +72,11 @@ impl<'a> Gather<'a> {
         if first.column + GATHERED_PIXELS <= self.conv.output.width {
             self.advance(GATHERED_PIXELS);
             match self.way {
-                Way::Words => return self.words_of_row(&first, out),
+                Way::Words if self.conv.window.dilation == [1, 1] => {
+                    return self.words_of_row(&first, out);
+                }
                 Way::Stem => return self.stem(&first, out),
-                Way::Values => self.next = first,
+                Way::Words | Way::Values => self.next = first,
             }
         }
         let positions = core::array::from_fn(|_| {
@@ -114,7 +117,7 @@ impl<'a> Gather<'a> {
     /// Returns the input's row under kernel row `ky`, if it is inside.
     #[inline(always)]
     fn row(&self, position: &Position, ky: usize) -> Option<usize> {
-        (position.top + ky)
+        (position.top + ky * self.conv.window.dilation[0])
             .checked_sub(self.conv.window.padding.top)
             .filter(|&y| y < self.conv.input.height)
     }
@@ -202,7 +205,8 @@ impl<'a> Gather<'a> {
         let taps = out.chunks_exact_mut(channels / 2 * GATHERED_PIXELS);
         for (kx, out) in taps.enumerate() {
             let places = core::array::from_fn(|i| {
-                let column = (positions[i].left + kx).wrapping_sub(conv.window.padding.left);
+                let column = (positions[i].left + kx * conv.window.dilation[1])
+                    .wrapping_sub(conv.window.padding.left);
                 match rows[i] {
                     Some(row) if column < width => {
                         self.input[(row * width + column) * channels..][..channels].as_ptr()
@@ -265,7 +269,8 @@ impl<'a> Gather<'a> {
         let row_len = conv.layout.row_len(&conv.window, channels);
         let value = |position: &Position, k: usize| -> i8 {
             let (ky, k) = (k / row_len, k % row_len);
-            let column = (position.left + k / channels).wrapping_sub(conv.window.padding.left);
+            let column = (position.left + k / channels * conv.window.dilation[1])
+                .wrapping_sub(conv.window.padding.left);
             match self.row(position, ky) {
                 Some(row) if column < width && k < kernel_width * channels => {
                     self.input[(row * width + column) * channels + k % channels]

@@ -14,6 +14,8 @@
 #![allow(unsafe_code)]
 
 mod clamp;
+#[cfg(not(arm_mve))]
+pub(super) mod depthwise;
 mod gather;
 mod outputs;
 #[cfg(not(arm_mve))]

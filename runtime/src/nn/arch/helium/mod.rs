@@ -4,6 +4,8 @@
 //! in the eight even registers; vectors.S has a drawing.
 #![allow(unsafe_code)]
 
+pub(super) mod depthwise;
+mod lookup;
 pub(super) mod rows;
 mod vectors;
 
@@ -11,6 +13,7 @@ use crate::nn::layout::{GATHERED_PIXELS, Layout};
 use crate::nn::operators::Convolution;
 use crate::nn::portable;
 use core::ops::Range;
+pub(super) use lookup::lookup;
 use rows::LANES;
 use vectors::add_vectors;
 

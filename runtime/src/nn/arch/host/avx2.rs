@@ -5,7 +5,7 @@
 
 use super::tile::{BLOCK, Tile, Walk};
 use crate::nn::portable;
-use crate::nn::rules::{ADD_FRACTION_BITS, AddRule, Quantisation};
+use crate::nn::rules::{ADD_FRACTION_BITS, AddRule, ProductRule, Quantisation};
 use core::arch::x86_64::*;
 
 /// Positions of a tile.
@@ -178,4 +178,10 @@ pub(super) fn quantise_all(quantisation: &Quantisation, values: &[f32], out: &mu
 #[target_feature(enable = "avx2")]
 pub(super) fn add(rule: &AddRule, a: &[i8], sum: &mut [i8]) {
     portable::add(rule, a, sum);
+}
+
+/// Multiplies two maps: the portable loop, compiled for AVX2.
+#[target_feature(enable = "avx2")]
+pub(super) fn multiply(rule: &ProductRule, a: &[i8], product: &mut [i8]) {
+    portable::multiply(rule, a, product);
 }

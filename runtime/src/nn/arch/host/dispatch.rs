@@ -10,7 +10,7 @@ use super::neon;
 use super::tile::{Tile, TileShape};
 use crate::nn::arch::instruction_set::InstructionSet;
 use crate::nn::portable;
-use crate::nn::rules::{AddRule, Quantisation};
+use crate::nn::rules::{AddRule, ProductRule, Quantisation};
 
 /// Computes a tile.
 ///
@@ -68,5 +68,17 @@ pub fn add(instruction_set: InstructionSet, rule: &AddRule, a: &[i8], sum: &mut 
             unsafe { avx2::add(rule, a, sum) }
         }
         _ => portable::add(rule, a, sum),
+    }
+}
+
+/// Multiplies two maps, as [`portable::multiply`], with `instruction_set` where it is available.
+pub fn multiply(instruction_set: InstructionSet, rule: &ProductRule, a: &[i8], product: &mut [i8]) {
+    match instruction_set {
+        #[cfg(target_arch = "x86_64")]
+        InstructionSet::Avx2 | InstructionSet::Avx512Vnni if instruction_set.is_available() => {
+            // SAFETY: both instruction sets include AVX2, and the machine has this one.
+            unsafe { avx2::multiply(rule, a, product) }
+        }
+        _ => portable::multiply(rule, a, product),
     }
 }

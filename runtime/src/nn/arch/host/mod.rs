@@ -32,6 +32,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod depthwise;
 mod dispatch;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -39,6 +40,7 @@ mod padded;
 mod repack;
 mod tile;
 
-pub use dispatch::{add, quantise_all};
+pub use depthwise::depthwise;
+pub use dispatch::{add, multiply, quantise_all};
 pub use padded::PaddedMap;
 pub use repack::{RepackedConvolution, Repacker};

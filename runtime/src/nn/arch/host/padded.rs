@@ -1,16 +1,29 @@
 //! A map with its padding around it.
 
 use super::tile::{Line, Operands};
-use crate::nn::geometry::{Padding, Shape};
+use crate::nn::geometry::{Padding, Shape, Window};
 
 /// Memory for padded maps, used for one map after another.
 #[derive(Clone, Debug, Default)]
 pub struct PaddedMap {
     lines: Vec<Line>,
+    /// The values under the kernel of each position, where the kernel has gaps.
+    gathered: Vec<i8>,
 }
 
 /// Bytes behind a map that kernels may read (and multiply by zero); a group less one value is fewer.
 const SLACK: usize = 8;
+
+/// Where the values under a kernel with gaps lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taps {
+    /// Shape of the input map.
+    pub input: Shape,
+    /// Shape of the output map.
+    pub output: Shape,
+    /// The kernel.
+    pub window: Window,
+}
 
 /// Places of the values in a padded map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +56,42 @@ impl PaddedShape {
 }
 
 impl PaddedMap {
+    /// Copies the values under the kernel of each position in, `[position][kh][kw][channels]`, where they
+    /// do not lie side by side. Returns what [`Self::fill`] does.
+    pub(super) fn gather(
+        &mut self,
+        shape: &PaddedShape,
+        taps: &Taps,
+        input: &[i8],
+        zero_point: i8,
+    ) -> &[u8] {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        let [kernel_height, kernel_width] = taps.window.kernel;
+        let channels = taps.input.channels;
+        for position in 0..taps.output.height * taps.output.width {
+            let position = [position / taps.output.width, position % taps.output.width];
+            for tap in 0..kernel_height * kernel_width {
+                let tap = [tap / kernel_width, tap % kernel_width];
+                match taps.window.source(taps.input, position, tap) {
+                    Some(at) => gathered.extend_from_slice(&input[at * channels..][..channels]),
+                    None => gathered.resize(gathered.len() + channels, zero_point),
+                }
+            }
+        }
+        self.gathered = gathered;
+        self.copy(shape, None, zero_point)
+    }
+
     /// Copies `input` in, with `zero_point` around it. Returns the map's bytes, at least
     /// [`PaddedShape::len`] and [`SLACK`] more.
     pub(super) fn fill(&mut self, shape: &PaddedShape, input: &[i8], zero_point: i8) -> &[u8] {
+        self.copy(shape, Some(input), zero_point)
+    }
+
+    /// Copies `input`, or what was gathered, with `zero_point` around it.
+    fn copy(&mut self, shape: &PaddedShape, input: Option<&[i8]>, zero_point: i8) -> &[u8] {
+        let input = input.unwrap_or(&self.gathered);
         let len = (shape.len() + SLACK).div_ceil(size_of::<Line>());
         if self.lines.len() < len {
             self.lines.resize(len, Line([0; 64]));

@@ -1,7 +1,7 @@
 //! Convolutions in the order in which the kernels of an instruction set read them.
 
 use super::dispatch;
-use super::padded::{PaddedMap, PaddedShape};
+use super::padded::{PaddedMap, PaddedShape, Taps};
 use super::tile::{BLOCK, Line, MOST_POSITIONS, Operands, Tile, TileShape, Walk, tile_shape};
 use crate::nn::arch::instruction_set::InstructionSet;
 use crate::nn::geometry::{Padding, Shape};
@@ -37,6 +37,8 @@ struct Table {
 pub struct RepackedConvolution {
     instruction_set: InstructionSet,
     padded: PaddedShape,
+    /// Where the values under a kernel with gaps lie: the map is then one of these values.
+    taps: Option<Taps>,
     zero_point: i8,
     channels: usize,
     /// Bytes from the start of the padded map to the first value under the kernel, of each position.
@@ -105,12 +107,25 @@ impl<'a> Repacker<'a> {
         }
         let operands = Operands::of(self.instruction_set);
         let (input, window) = (conv.input, &conv.window);
-        let padded = PaddedShape {
-            operands,
-            input,
-            padding: window.padding,
-        };
         let [kernel_height, kernel_width] = window.kernel;
+        let places = conv.output.height * conv.output.width;
+        let taps = (window.dilation != [1, 1]).then_some(Taps {
+            input,
+            output: conv.output,
+            window: *window,
+        });
+        let padded = match &taps {
+            None => PaddedShape {
+                operands,
+                input,
+                padding: window.padding,
+            },
+            Some(_) => PaddedShape {
+                operands,
+                input: Shape::new(places * kernel_height, kernel_width, input.channels),
+                padding: Padding::default(),
+            },
+        };
         let row = kernel_width * input.channels;
         let kernel = Lines {
             lines: self.table(
@@ -157,19 +172,21 @@ impl<'a> Repacker<'a> {
             values.resize(whole_blocks, 0);
             values
         };
-        let mut positions = Vec::with_capacity(conv.output.height * conv.output.width);
-        for oy in 0..conv.output.height {
-            for ox in 0..conv.output.width {
-                let y = oy * window.stride[0] * padded.row_step();
-                positions.push(y + ox * window.stride[1] * padded.position_bytes());
+        let positions = (0..places).map(|place| {
+            if taps.is_some() {
+                return place * kernel_height * padded.row_step();
             }
-        }
+            let [oy, ox] = [place / conv.output.width, place % conv.output.width];
+            let y = oy * window.stride[0] * padded.row_step();
+            y + ox * window.stride[1] * padded.position_bytes()
+        });
         RepackedConvolution {
             instruction_set: self.instruction_set,
             padded,
+            taps,
             zero_point: conv.input_zero_point,
             channels: conv.output.channels,
-            positions,
+            positions: positions.collect(),
             kernel,
             adapter,
             bias: filled(bias.collect()),
@@ -194,6 +211,7 @@ impl<'a> Repacker<'a> {
                 input: Shape::new(0, 0, 0),
                 padding: Padding::default(),
             },
+            taps: None,
             zero_point: 0,
             channels: 0,
             positions: Vec::new(),
@@ -269,13 +287,20 @@ impl RepackedConvolution {
     ///
     /// [`portable::convolve`]: crate::nn::portable::convolve
     pub fn run(&self, input: &[i8], output: &mut [i8], memory: &mut PaddedMap) {
+        let input_shape = self
+            .taps
+            .as_ref()
+            .map_or(self.padded.input, |taps| taps.input);
         if self.positions.is_empty()
-            || input.len() != self.padded.input.len()
+            || input.len() != input_shape.len()
             || output.len() != self.positions.len() * self.channels
         {
             return;
         }
-        let padded = memory.fill(&self.padded, input, self.zero_point);
+        let padded = match &self.taps {
+            None => memory.fill(&self.padded, input, self.zero_point),
+            Some(taps) => memory.gather(&self.padded, taps, input, self.zero_point),
+        };
         let blocks = self.channels.div_ceil(BLOCK);
         let mut block = 0;
         while block < blocks {

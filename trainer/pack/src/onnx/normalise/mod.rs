@@ -7,6 +7,8 @@
 
 mod fold;
 mod input;
+#[cfg(test)]
+mod operator_tests;
 mod rules;
 mod shapes;
 #[cfg(test)]

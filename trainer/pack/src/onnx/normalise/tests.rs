@@ -11,10 +11,10 @@ use mtslvr_runtime::frontend::FrontendConfig;
 use proptest::prelude::*;
 use prost::Message;
 
-const FRAMES: usize = 11;
-const MELS: usize = 8;
+pub(super) const FRAMES: usize = 11;
+pub(super) const MELS: usize = 8;
 
-fn frontend(layout: Layout) -> FrontendDescription {
+pub(super) fn frontend(layout: Layout) -> FrontendDescription {
     FrontendDescription {
         config: FrontendConfig {
             sample_rate: 16_000,
@@ -33,23 +33,23 @@ fn frontend(layout: Layout) -> FrontendDescription {
 }
 
 /// Numbers that look random, from -1 to 1.
-fn numbers(seed: usize, len: usize) -> Vec<f32> {
+pub(super) fn numbers(seed: usize, len: usize) -> Vec<f32> {
     let number = |at: usize| (((at + 7) * (seed + 3) * 7919) % 2003) as f32 / 1001.5 - 1.0;
     (0..len).map(number).collect()
 }
 
 /// A file under construction.
 #[derive(Clone)]
-struct File {
+pub(super) struct File {
     opset: i64,
-    input: Vec<i64>,
+    pub(super) input: Vec<i64>,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
     outputs: Vec<&'static str>,
 }
 
 impl File {
-    fn new(input: &[i64]) -> Self {
+    pub(super) fn new(input: &[i64]) -> Self {
         Self {
             opset: 17,
             input: input.to_vec(),
@@ -59,7 +59,7 @@ impl File {
         }
     }
 
-    fn node(
+    pub(super) fn node(
         mut self,
         op: &str,
         inputs: &[&str],
@@ -71,18 +71,25 @@ impl File {
         self
     }
 
-    fn floats(mut self, name: &str, dims: &[usize], values: Vec<f32>) -> Self {
+    pub(super) fn floats(mut self, name: &str, dims: &[usize], values: Vec<f32>) -> Self {
         self.constants
             .push(Constant::float(dims.to_vec(), values).write(name));
         self
     }
 
-    fn weights(self, name: &str, dims: &[usize]) -> Self {
+    /// Gives the node before another output.
+    pub(super) fn second_output(mut self, name: &str) -> Self {
+        let node = self.nodes.last_mut().unwrap();
+        node.output.push(name.into());
+        self
+    }
+
+    pub(super) fn weights(self, name: &str, dims: &[usize]) -> Self {
         let len = dims.iter().product();
         self.floats(name, dims, numbers(name.len(), len))
     }
 
-    fn whole(mut self, name: &str, values: &[i64]) -> Self {
+    pub(super) fn whole(mut self, name: &str, values: &[i64]) -> Self {
         self.constants
             .push(Constant::int(vec![values.len()], values.to_vec()).write(name));
         self
@@ -118,7 +125,7 @@ impl File {
         self.model().encode_to_vec()
     }
 
-    fn read(&self, layout: Layout) -> Result<Graph, ImportError> {
+    pub(super) fn read(&self, layout: Layout) -> Result<Graph, ImportError> {
         read(&self.bytes(), Some(&frontend(layout)))
     }
 }
@@ -137,7 +144,7 @@ fn set_batch(input: &mut pb::ValueInfoProto, batch: i64) {
 }
 
 /// Convolution, ReLU, [`middle`], convolution, ReLU and a mean; `middle` makes `b` of `a`.
-fn network(middle: impl Fn(File) -> File) -> File {
+pub(super) fn network(middle: impl Fn(File) -> File) -> File {
     network_of(&[0, 1, FRAMES as i64, MELS as i64], middle)
 }
 
@@ -164,7 +171,7 @@ fn network_of(input: &[i64], middle: impl Fn(File) -> File) -> File {
         )
 }
 
-fn patch() -> Vec<f32> {
+pub(super) fn patch() -> Vec<f32> {
     numbers(11, FRAMES * MELS)
 }
 
@@ -180,7 +187,12 @@ fn near(found: &[f32], expected: &[f32], name: &str) {
 }
 
 /// Runs a file in the packer's interpreter and, as an engine is given it, in tract.
-fn embedded(file: &File, layout: Layout, patch: &[f32], name: &str) -> (Vec<f32>, usize) {
+pub(super) fn embedded(
+    file: &File,
+    layout: Layout,
+    patch: &[f32],
+    name: &str,
+) -> (Vec<f32>, usize) {
     let graph = file
         .read(layout)
         .unwrap_or_else(|error| panic!("{name}: {error}"));

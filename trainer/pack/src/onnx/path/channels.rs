@@ -53,13 +53,18 @@ impl<'g> OutputReader<'g, '_> {
             self.constants.contains_key(name)
         };
         let op = node.op_type.as_str();
+        if let Some(value) = self.curve(node)? {
+            return Ok(value);
+        }
         let (data, first) = match (is_constant(0), is_constant(1)) {
+            (false, false) if op == "Mul" => return self.multiply(node),
             (false, false) if op == "Add" => return self.add(node),
             (false, true) => (0, false),
             (true, false) if op != "Div" => (1, true),
             _ => {
                 return Err(NodeError::Reason(
-                    "only sums of two values, and arithmetic of a value with a constant, are supported"
+                    "only sums and products of two values, and arithmetic of a value with a constant, are \
+                     supported"
                         .into(),
                 ));
             }
@@ -106,10 +111,13 @@ impl<'g> OutputReader<'g, '_> {
     pub(super) fn add(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let (a, b) = (self.value(node, 0)?.clone(), self.value(node, 1)?.clone());
         if a.shape != b.shape || a.flat != b.flat {
-            return Err(NodeError::Reason(format!(
-                "it adds {} and {}; sums of different shapes are not supported",
-                a.shape, b.shape
-            )));
+            let [whole, repeated] = self.repeated(node, [&a, &b])?;
+            let kind = OpKind::Add {
+                a: self.tensor(&node.input[whole])?,
+                b: self.tensor(&node.input[repeated])?,
+            };
+            let value = if whole == 0 { a } else { b };
+            return Ok(self.put(node, kind, value.shape, value.flat));
         }
         for (main, tap) in [(&a, &b), (&b, &a)] {
             if let (Some(main), Some(tap)) = (&main.pending, &tap.pending)
@@ -170,6 +178,9 @@ impl<'g> OutputReader<'g, '_> {
         activation: Activation,
     ) -> Result<Value, NodeError> {
         let mut value = self.value(node, 0)?.clone();
+        if let Some(value) = self.activated_curve(node, activation)? {
+            return Ok(value);
+        }
         match &mut value.pending {
             Some(op) if op.activation == Activation::Linear => {
                 op.activation = activation;
@@ -202,7 +213,10 @@ impl<'g> OutputReader<'g, '_> {
         let mut value = self.value(node, input)?.clone();
         match &mut value.pending {
             Some(Op {
-                kind: OpKind::Convolution { channels, .. } | OpKind::Linear { channels, .. },
+                kind:
+                    OpKind::Convolution { channels, .. }
+                    | OpKind::Depthwise { channels, .. }
+                    | OpKind::Linear { channels, .. },
                 activation: Activation::Linear,
                 ..
             }) => {

@@ -10,6 +10,9 @@ use crate::onnx::attributes;
 use crate::onnx::pb::NodeProto;
 use mtslvr_runtime::nn::{Shape, Window};
 
+/// Most groups of a convolution that is not depthwise: each takes three operators.
+const MOST_GROUPS: usize = 32;
+
 /// The attributes of a Gemm, `alpha x W + beta bias`; a MatMul has those of a plain product.
 struct Gemm {
     /// Whether the weights are `[outputs, inputs]`.
@@ -49,37 +52,32 @@ impl<'g> OutputReader<'g, '_> {
                 kernels.dims
             )));
         };
-        let group = attributes::int(node, "group", 1);
-        if group != 1 {
+        let groups = usize::try_from(attributes::int(node, "group", 1)).unwrap_or(0);
+        let fits = groups > 0
+            && inputs.checked_mul(groups) == Some(input.shape.channels)
+            && outputs.is_multiple_of(groups);
+        if input.flat || !fits || outputs * inputs * kh * kw == 0 {
             return Err(NodeError::Reason(format!(
-                "group is {group}, but only dense convolutions (group = 1) are supported"
-            )));
-        }
-        if input.flat || inputs != input.shape.channels || outputs * inputs * kh * kw == 0 {
-            return Err(NodeError::Reason(format!(
-                "its kernels have shape {:?} and do not fit its input of {} (time x mel x channels)",
+                "its kernels have shape {:?} in {groups} groups and do not fit its input of {} (time x mel x \
+                 channels)",
                 kernels.dims, input.shape
             )));
         }
         let window = attributes::window(node, [kh, kw], input.shape, self.layout)?;
         let [height, width] = window_output(&window, input.shape)?;
 
-        let at = |o: usize, i: usize, y: usize, x: usize| {
-            let (y, x) = match self.layout {
-                Layout::TimeMel => (y, x),
-                Layout::MelTime => (x, y),
-            };
-            values[((o * inputs + i) * kh + y) * kw + x]
-        };
-        let mut weights = Vec::with_capacity(values.len());
-        for o in 0..outputs {
-            for y in 0..window.kernel[0] {
-                for x in 0..window.kernel[1] {
-                    weights.extend((0..inputs).map(|i| at(o, i, y, x)));
-                }
-            }
-        }
+        let mut weights = self.channels_last(values, [outputs, inputs, kh, kw]);
         let mut shift = self.bias(node, 2, outputs)?;
+        if groups > 1 {
+            let channels = Channels {
+                weights: weights.into(),
+                adapter: None,
+                gain: vec![1.0; outputs],
+                shift,
+            };
+            let output = Shape::new(height, width, outputs);
+            return self.grouped(node, groups, window, channels, output);
+        }
         // Padding is zeros behind the norm, so that it must stay before a padded convolution.
         let unpadded = window.padding == Window::square(1, 1, 0).padding;
         let norm = Norm::of(&input).filter(|_| unpadded);
@@ -116,6 +114,90 @@ impl<'g> OutputReader<'g, '_> {
             Shape::new(height, width, outputs),
             false,
         ))
+    }
+
+    /// Brings kernels `[out, in, height, width]` into the order `[out][time][mel][in]`.
+    fn channels_last(&self, values: &[f32], [outputs, inputs, kh, kw]: [usize; 4]) -> Vec<f32> {
+        let [height, width] = match self.layout {
+            Layout::TimeMel => [kh, kw],
+            Layout::MelTime => [kw, kh],
+        };
+        let at = |o: usize, i: usize, y: usize, x: usize| {
+            let (y, x) = match self.layout {
+                Layout::TimeMel => (y, x),
+                Layout::MelTime => (x, y),
+            };
+            values[((o * inputs + i) * kh + y) * kw + x]
+        };
+        let mut weights = Vec::with_capacity(values.len());
+        for o in 0..outputs {
+            for y in 0..height {
+                for x in 0..width {
+                    weights.extend((0..inputs).map(|i| at(o, i, y, x)));
+                }
+            }
+        }
+        weights
+    }
+
+    /// Makes a convolution in groups of channels: a depthwise one where each group is one channel in and
+    /// out, or else a slice, a convolution and a concatenation for each.
+    fn grouped(
+        &mut self,
+        node: &'g NodeProto,
+        groups: usize,
+        window: Window,
+        channels: Channels,
+        output: Shape,
+    ) -> Result<Value, NodeError> {
+        let value = self.value(node, 0)?.clone();
+        let input = self.tensor(&node.input[0])?;
+        let (inputs, outputs) = (value.shape.channels / groups, output.channels / groups);
+        if inputs == 1 && outputs == 1 {
+            let kind = OpKind::Depthwise {
+                input,
+                window,
+                channels,
+            };
+            return Ok(self.put(node, kind, output, false));
+        }
+        if groups > MOST_GROUPS {
+            return Err(NodeError::Reason(format!(
+                "{groups} groups of {inputs} channels to {outputs}: only up to {MOST_GROUPS} are supported, \
+                 or groups of one channel in and out"
+            )));
+        }
+        let row = window.area() * inputs;
+        let mut maps = Vec::new();
+        for group in 0..groups {
+            let own = group * outputs..(group + 1) * outputs;
+            let some = self.some_channels(node, &value, input, group * inputs, inputs);
+            let some = some
+                .pending
+                .ok_or_else(|| "a value without an operator".to_owned())?;
+            let kind = OpKind::Convolution {
+                input: self.graph.tensor(some),
+                window,
+                channels: Channels {
+                    weights: channels.weights[own.start * row..own.end * row].into(),
+                    adapter: None,
+                    gain: channels.gain[own.clone()].to_vec(),
+                    shift: channels.shift[own].to_vec(),
+                },
+            };
+            let shape = Shape {
+                channels: outputs,
+                ..output
+            };
+            let made = self.put(node, kind, shape, false).pending;
+            let made = made.ok_or_else(|| "a value without an operator".to_owned())?;
+            maps.push((self.graph.tensor(made), outputs));
+        }
+        let like = Value {
+            shape: output,
+            ..value
+        };
+        self.joined(node, &like, maps)
     }
 
     /// Composes a 1x1 convolution and the one before it, if the result can join the convolution that it

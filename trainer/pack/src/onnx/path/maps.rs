@@ -9,7 +9,8 @@ use crate::onnx::pb::NodeProto;
 use mtslvr_runtime::nn::{Shape, Window};
 
 impl<'g> OutputReader<'g, '_> {
-    pub(super) fn reduce_mean(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
+    /// Reads a mean or maximum whose axes are given.
+    pub(super) fn reduce(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let axes = match attributes::ints(node, "axes") {
             Some(axes) => axes.to_vec(),
             None => self
@@ -26,7 +27,7 @@ impl<'g> OutputReader<'g, '_> {
                 3 | -1 => reduced[1] = true,
                 _ => {
                     return Err(NodeError::Reason(format!(
-                        "its axes are {axes:?}; only means over time and mel (2, 3) are supported"
+                        "its axes are {axes:?}; only time and mel (2, 3) can be reduced"
                     )));
                 }
             }
@@ -42,7 +43,7 @@ impl<'g> OutputReader<'g, '_> {
         self.pool_all(node, reduced, !keep)
     }
 
-    /// Reads a mean over all of time, mel or both.
+    /// Reads a mean or maximum over all of time, mel or both.
     pub(super) fn pool_all(
         &mut self,
         node: &'g NodeProto,
@@ -62,6 +63,12 @@ impl<'g> OutputReader<'g, '_> {
             ],
             ..Window::square(1, 1, 0)
         };
+        if matches!(node.op_type.as_str(), "GlobalMaxPool" | "ReduceMax") {
+            let [height, width] = window_output(&window, shape)?;
+            let input = self.tensor(&node.input[0])?;
+            let kind = OpKind::MaxPool { input, window };
+            return Ok(self.put(node, kind, Shape::new(height, width, shape.channels), flat));
+        }
         self.average(node, window, flat)
     }
 
@@ -77,6 +84,9 @@ impl<'g> OutputReader<'g, '_> {
             }
         };
         let window = attributes::window(node, kernel, shape, self.layout)?;
+        if window.dilation != [1, 1] {
+            return Err(NodeError::Reason("dilated pools are not supported".into()));
+        }
         let [height, width] = window_output(&window, shape)?;
         if node.op_type != "MaxPool" {
             let counts_padding = attributes::int(node, "count_include_pad", 0) != 0;

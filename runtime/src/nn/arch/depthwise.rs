@@ -1,0 +1,90 @@
+//! Depthwise convolutions on Cortex-M: for each output position, a list of the places under the kernel, and
+//! a kernel in assembly that walks over the channels of all of them.
+#![allow(unsafe_code)]
+
+#[cfg(not(arm_mve))]
+use super::dsp::depthwise::{Kernel, STEP, TAPS};
+#[cfg(arm_mve)]
+use super::helium::depthwise::{Kernel, STEP, TAPS};
+use crate::nn::operators::{DEPTHWISE_BLOCK, DEPTHWISE_TAPS, Depthwise};
+use crate::nn::portable;
+
+/// Convolves what [fits](Depthwise::fits). Returns `false` and does nothing if the scratch does not lie as
+/// the kernels need it.
+pub(super) fn depthwise(
+    conv: &Depthwise<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [i8],
+) -> bool {
+    let channels = conv.input.channels;
+    let words = scratch.len() / 4;
+    let Ok(scratch) = bytemuck::try_cast_slice_mut::<i8, u32>(&mut scratch[..4 * words]) else {
+        return false;
+    };
+    let whole = channels / STEP * STEP;
+    for first in (0..whole).step_by(DEPTHWISE_BLOCK) {
+        let count = DEPTHWISE_BLOCK.min(whole - first);
+        block(conv, input, output, scratch, first, count);
+    }
+    if whole < channels {
+        portable::some_channels(conv, input, output, whole..channels);
+    }
+    true
+}
+
+/// Computes `count` channels from `first` on, a multiple of [`STEP`] and no more than a block.
+fn block(
+    conv: &Depthwise<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [u32],
+    first: usize,
+    count: usize,
+) {
+    let channels = conv.input.channels;
+    let area = conv.window.area();
+    let (places, rest) = scratch.split_at_mut(area.next_multiple_of(DEPTHWISE_TAPS));
+    let (padding, rest) = rest.split_at_mut(count / 4);
+    padding.fill(u32::from(conv.input_zero_point as u8) * 0x0101_0101);
+    let padding = padding.as_ptr() as u32;
+    let places = &mut places[..area.next_multiple_of(TAPS)];
+    places.fill(padding);
+    let kernel = Kernel::new(conv, first, count, places, rest);
+    let [_, kernel_width] = conv.window.kernel;
+    let step = (conv.window.stride[1] * channels) as u32;
+    let mut outputs = output.chunks_exact_mut(channels);
+    for oy in 0..conv.output.height {
+        // Whether all places of the position before lie inside the map.
+        let mut inside = false;
+        for ox in 0..conv.output.width {
+            let Some(out) = outputs.next() else { return };
+            if inside && all_inside(conv, oy, ox) {
+                for place in &mut places[..area] {
+                    *place = place.wrapping_add(step);
+                }
+            } else {
+                inside = true;
+                for (tap, place) in places.iter_mut().enumerate().take(area) {
+                    let tap = [tap / kernel_width, tap % kernel_width];
+                    let source = conv.window.source(conv.input, [oy, ox], tap);
+                    inside &= source.is_some();
+                    *place = source.map_or(padding, |at| {
+                        input[at * channels + first..][..count].as_ptr() as u32
+                    });
+                }
+            }
+            // SAFETY: each place has `count` values: those of the input's channels from `first` on, or of
+            // the padding. So has `out`. The places are those that the kernel was made with.
+            unsafe { kernel.run(&mut out[first..first + count]) };
+        }
+    }
+    kernel.finish(output);
+}
+
+/// Tells whether the whole kernel lies inside the map at an output position.
+fn all_inside(conv: &Depthwise<'_>, oy: usize, ox: usize) -> bool {
+    let last = conv.window.kernel.map(|size| size - 1);
+    let inside = |tap| conv.window.source(conv.input, [oy, ox], tap).is_some();
+    inside([0, 0]) && inside(last)
+}
