@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// List the classes with their examples and thresholds
 ///
 /// A threshold is how similar a sound must be to be recognised, from -1 to 1; `-` stands for that of
-/// all sounds.
+/// all sounds, or for the one that is computed from the examples.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "See what is enrolled" => "mtslvr classes list",
@@ -134,7 +134,7 @@ impl fmt::Display for Listing {
         }
         let default = match self.threshold {
             Some(threshold) => format!("{threshold}"),
-            None => "the backbone's".to_owned(),
+            None => "computed from the examples".to_owned(),
         };
         writeln!(f, "{}", self.profile.display())?;
         writeln!(f, "backbone {}, threshold {default}\n", self.backbone)?;
