@@ -4,7 +4,8 @@
 //!
 //! Data flows like this: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
 //! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole
-//! recordings, [`listener`] all of it for a stream.
+//! recordings, [`listener`] all of it for a stream. [`verifier`] takes a second look at what a listener is
+//! about to recognise.
 //!
 //! # Panics
 //!
@@ -26,3 +27,4 @@ pub mod listener;
 pub mod model;
 pub mod nn;
 pub mod space;
+pub mod verifier;

@@ -15,6 +15,7 @@ use crate::clip::FrameRing;
 use crate::fewshot::Learner;
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
 use crate::space::EmbeddingSpace;
+use crate::verifier::Check;
 
 mod config;
 mod error;
@@ -22,6 +23,7 @@ mod event_course;
 mod frame_handler;
 mod gate;
 mod level;
+mod second_look;
 mod sound_finder;
 mod sounds;
 mod steady;
@@ -38,6 +40,7 @@ pub use window::{Ended, Event, Window};
 use event_course::EventCourse;
 use frame_handler::FrameHandler;
 use gate::Gate;
+use second_look::SecondLook;
 use sounds::Sounds;
 use stream_state::StreamState;
 
@@ -168,6 +171,7 @@ impl<'b> Listener<'b> {
                 level: 0.0,
                 judged: 0,
                 judged_to: 0,
+                second_look: SecondLook::default(),
                 course: EventCourse::default(),
             },
         };
@@ -188,7 +192,24 @@ impl<'b> Listener<'b> {
         samples: &[f32],
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
-        let mut handler = self.state.handler(learner, backbone, on_window)?;
+        self.push_verified(learner, &(), backbone, samples, on_window)
+    }
+
+    /// Takes samples, as [`Self::push`] does. A sound that is about to be recognised must also be accepted
+    /// by `check`, such as a [`Verifier`](crate::verifier::Verifier); one that is refused is looked at again
+    /// in its next window and at its end.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_verified<B: Backbone, C: Check>(
+        &mut self,
+        learner: &mut Learner,
+        check: &C,
+        backbone: &mut B,
+        samples: &[f32],
+        on_window: impl FnMut(&Window<'_>),
+    ) -> Result<(), ListenError<B::Error>> {
+        let mut handler = self.state.handler(learner, check, backbone, on_window)?;
         self.frontend.push(samples, |frame| handler.add(frame));
         handler.result
     }
@@ -204,7 +225,22 @@ impl<'b> Listener<'b> {
         samples: &[i16],
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
-        let mut handler = self.state.handler(learner, backbone, on_window)?;
+        self.push_i16_verified(learner, &(), backbone, samples, on_window)
+    }
+
+    /// Takes samples of 16-bit PCM, as [`Self::push_verified`] does.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_i16_verified<B: Backbone, C: Check>(
+        &mut self,
+        learner: &mut Learner,
+        check: &C,
+        backbone: &mut B,
+        samples: &[i16],
+        on_window: impl FnMut(&Window<'_>),
+    ) -> Result<(), ListenError<B::Error>> {
+        let mut handler = self.state.handler(learner, check, backbone, on_window)?;
         self.frontend.push_i16(samples, |frame| handler.add(frame));
         handler.result
     }
@@ -219,7 +255,21 @@ impl<'b> Listener<'b> {
         backbone: &mut B,
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
-        let mut handler = self.state.handler(learner, backbone, on_window)?;
+        self.finish_verified(learner, &(), backbone, on_window)
+    }
+
+    /// Ends the stream, as [`Self::finish`] does, where samples came by [`Self::push_verified`].
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn finish_verified<B: Backbone, C: Check>(
+        &mut self,
+        learner: &mut Learner,
+        check: &C,
+        backbone: &mut B,
+        on_window: impl FnMut(&Window<'_>),
+    ) -> Result<(), ListenError<B::Error>> {
+        let mut handler = self.state.handler(learner, check, backbone, on_window)?;
         self.frontend.flush(|frame| handler.add(frame));
         handler.end();
         handler.report_ended();
@@ -242,12 +292,13 @@ impl<'b> Listener<'b> {
 }
 
 impl<'b> StreamState<'b> {
-    fn handler<'a, 'l, B: Backbone, F>(
+    fn handler<'a, 'l, B: Backbone, C, F>(
         &'a mut self,
         learner: &'a mut Learner<'l>,
+        check: &'a C,
         backbone: &'a mut B,
         on_window: F,
-    ) -> Result<FrameHandler<'a, 'b, 'l, B, F>, ListenError<B::Error>> {
+    ) -> Result<FrameHandler<'a, 'b, 'l, B, C, F>, ListenError<B::Error>> {
         let space = backbone.space();
         if *space.frontend() != self.frontend || space.dim() != self.embedding.len() {
             return Err(ListenError::OtherBackbone);
@@ -255,6 +306,7 @@ impl<'b> StreamState<'b> {
         Ok(FrameHandler {
             state: self,
             learner,
+            check,
             backbone,
             on_window,
             result: Ok(()),

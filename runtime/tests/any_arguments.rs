@@ -173,7 +173,7 @@ proptest! {
             false_acceptance: rate,
             strangers: Strangers::Related,
         });
-        let _ = learner.default_threshold();
+        let _ = learner.threshold(ClassId::new(0));
         let mut enough = vec![0.0; learner.scratch_len()];
         for scratch in [&mut enough, &mut scratch.clone()] {
             let _ = learner.fit(scratch);

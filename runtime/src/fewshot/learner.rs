@@ -1,5 +1,7 @@
 //! Support set, fitted head and decision in one object.
 
+use super::class_scores::ClassScores;
+use super::gram::Gram;
 use super::storage::{HeadMut, StorageMut};
 use super::strangers::StrangerStatistics;
 use super::{
@@ -198,15 +200,37 @@ impl<'b> Learner<'b> {
         Ok(self.support.enrol_role(role, self.query)?)
     }
 
-    /// Returns the smallest similarity at which a query belongs to a class that has no threshold of its
-    /// own. If the user has set none, [`Self::calibration`] derives it from the classes at the last
-    /// fit; before any fit, as for a single class.
-    pub fn default_threshold(&self) -> f32 {
-        let own = self.support.default_threshold();
-        own.unwrap_or_else(|| {
+    /// Returns the smallest similarity at which a query belongs to a class: its own threshold if the user
+    /// has set one, or that of all classes ([`SupportSet::default_threshold`]) if the user has set that.
+    /// Otherwise [`Self::calibration`] derives it from the examples at the last fit: see [`Calibration`].
+    /// Before a fit, and for a class that takes no part, it is as for a single example.
+    pub fn threshold(&self, class: ClassId) -> f32 {
+        let mut classes = self.support.classes().iter();
+        let place = classes.position(|other| other.id() == class);
+        self.threshold_at(place.unwrap_or(self.support.class_count()))
+    }
+
+    /// Returns the threshold of the class at `place`.
+    fn threshold_at(&self, place: usize) -> f32 {
+        let class = self.support.classes().get(place);
+        let set = class.and_then(Class::threshold);
+        set.or(self.support.default_threshold()).unwrap_or_else(|| {
+            let takes_part = self.fitted.is_some() && class.is_some_and(Class::is_enabled);
+            let scores = match takes_part {
+                true => &self.head.scores[self.rank(place)],
+                false => &ClassScores::NONE,
+            };
+            let reference = self.space().reference();
             self.strangers()
-                .threshold(self.space().reference(), self.calibration)
+                .threshold(scores, reference, self.calibration)
         })
+    }
+
+    /// Returns the number of classes that take part and come before `place`.
+    fn rank(&self, place: usize) -> usize {
+        enabled_places(&self.support)
+            .take_while(|other| *other != place)
+            .count()
     }
 
     /// Returns how the threshold of classes for which none was set is calibrated.
@@ -224,7 +248,7 @@ impl<'b> Learner<'b> {
             .map_or(StrangerStatistics::NONE, |fitted| fitted.strangers)
     }
 
-    /// Sets [`Self::default_threshold`]; no new fit is needed.
+    /// Sets the threshold of all classes that have none of their own; no new fit is needed.
     ///
     /// # Errors
     /// Those of [`SupportSet::set_default_threshold`].
@@ -288,21 +312,22 @@ impl<'b> Learner<'b> {
         for (class, length) in (0..=u8::MAX).zip(&mut self.head.lengths[..classes]) {
             *length = length_of_sum(gram, labels, class);
         }
-        // A bit for each enabled class, by its place among those, that can be recognised.
-        let mut sounds = [0_u64; 4];
-        for (label, place) in enabled_places(&self.support).enumerate() {
-            let is_sound = self.support.classes()[place].role() == Role::Sound;
-            sounds[label / 64] |= u64::from(is_sound) << (label % 64);
+        // The coefficients are not fitted yet: their room holds the levels meanwhile.
+        let levels = &mut self.head.duals[..examples];
+        for (to, example) in levels.iter_mut().zip(rows.clone()) {
+            *to = level(cohort, &packed, example);
         }
-        let is_sound = |label: u8| sounds[usize::from(label / 64)] >> (label % 64) & 1 == 1;
+        let similarities = Gram::new(gram, labels, &self.head.lengths[..classes]);
+        let roles = Roles::of(&self.support);
         let strangers = StrangerStatistics::of(
-            gram,
-            labels,
-            &self.head.lengths[..classes],
-            is_sound,
-            rows.clone().map(|example| level(cohort, &packed, example)),
+            &similarities,
+            |label| roles.of_label(label) == Role::Sound,
+            levels,
             self.support.space().reference(),
         );
+        for (label, scores) in (0..=u8::MAX).zip(&mut self.head.scores[..classes]) {
+            *scores = ClassScores::of(&similarities, label, |label| roles.of_label(label), levels);
+        }
         let metric = match self.shares {
             Shares::Packed => packed,
             Shares::Task => {
@@ -399,9 +424,7 @@ impl<'b> Learner<'b> {
         let class = &self.support.classes()[best];
         let level = level(self.space().cohort(), &self.metric, query);
         let similarity = (self.similarity_to_class(best, query) - level).clamp(-1.0, 1.0);
-        let threshold = class
-            .threshold()
-            .unwrap_or_else(|| self.default_threshold());
+        let threshold = self.threshold_at(best);
         let known = class.role() == Role::Sound
             && similarity >= threshold
             && !self.is_nearer_to_a_negative(best, query);
@@ -422,10 +445,7 @@ impl<'b> Learner<'b> {
     /// Returns the similarity of `query` and the mean of the examples of the class at `place`, which is
     /// enabled; zero if those cancel out.
     fn similarity_to_class(&self, place: usize, query: &[i8]) -> f32 {
-        let rank = enabled_places(&self.support)
-            .take_while(|other| *other != place)
-            .count();
-        self.cosine_to_sum(place, query, self.head.lengths[rank])
+        self.cosine_to_sum(place, query, self.head.lengths[self.rank(place)])
     }
 
     /// Returns the similarity of the last [`Self::set_query`] and the mean of the examples of the class
@@ -469,6 +489,42 @@ impl<'b> Learner<'b> {
     pub(super) fn set_query(&mut self, embedding: &[f32]) -> Result<(), DirectionError> {
         let space = self.support.space();
         direction(embedding, space.base_mean(), space.parts(), self.query)
+    }
+}
+
+/// The role of each class that takes part, by its label.
+struct Roles {
+    /// A bit for each label.
+    sounds: [u64; 4],
+    background: [u64; 4],
+}
+
+impl Roles {
+    fn of(support: &SupportSet<'_>) -> Self {
+        let mut roles = Self {
+            sounds: [0; 4],
+            background: [0; 4],
+        };
+        for (label, place) in enabled_places(support).enumerate() {
+            let bits = match support.classes()[place].role() {
+                Role::Sound => &mut roles.sounds,
+                Role::Background => &mut roles.background,
+                Role::Negatives => continue,
+            };
+            bits[label / 64] |= 1 << (label % 64);
+        }
+        roles
+    }
+
+    fn of_label(&self, label: u8) -> Role {
+        let is_set = |bits: &[u64; 4]| bits[usize::from(label / 64)] >> (label % 64) & 1 == 1;
+        if is_set(&self.sounds) {
+            Role::Sound
+        } else if is_set(&self.background) {
+            Role::Background
+        } else {
+            Role::Negatives
+        }
     }
 }
 

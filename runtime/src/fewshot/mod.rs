@@ -5,8 +5,9 @@
 //! of directions ([`Metric`]): a linear head is fitted to the matrix of them ([`fit`]), and a query's
 //! similarities to the examples give a score for each class ([`scores`]) and a [`Decision`]: the class
 //! with the best score, or *unknown* if the query is too unlike that class. How unlike is too unlike, a
-//! threshold says. The user sets it, or it is calibrated ([`Calibration`]) by how alike unrelated
-//! sounds are ([`Reference`], packed with the backbone) and how alike the enrolled ones are. A backbone
+//! threshold says. The user sets it, or it is calibrated for each class ([`Calibration`]) by how alike
+//! unrelated sounds are ([`Reference`], packed with the backbone), by the scores of the class's own examples,
+//! each left out once, and by those of the negatives and the background. A backbone
 //! that brings a [`Cohort`](crate::model::Cohort) of ordinary sounds along lowers every similarity by how
 //! ordinary the query is. How much each part of an embedding counts can be chosen for each task
 //! ([`Shares`]).
@@ -19,9 +20,11 @@
 //! that keeps a solution to 1e-4.
 
 mod class;
+mod class_scores;
 mod decision;
 mod direction;
 mod fit_error;
+mod gram;
 mod head;
 mod learner;
 mod level;

@@ -1,11 +1,12 @@
 //! The memory of a learner, in one piece that the caller owns.
 
 use super::class::Class;
+use super::class_scores::ClassScores;
 
 /// Room for `CLASSES` classes with `EXAMPLES` examples in all, of `DIM` values each, and for the
 /// head fitted to them.
 ///
-/// It takes `EXAMPLES * (DIM + 4 * CLASSES)` bytes and a little more, to the byte
+/// It takes `EXAMPLES * (DIM + 4 * CLASSES)` bytes and a little more for each class, to the byte
 /// `size_of::<Storage<..>>()`: 19 KiB for 8 classes with 8 examples each of 256 values. Put a large
 /// one in a `static`. [`StorageVec`] is for sizes known at run time only.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Storage<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize
     duals: [[f32; EXAMPLES]; CLASSES],
     biases: [f32; CLASSES],
     lengths: [f32; CLASSES],
+    scores: [ClassScores; CLASSES],
     query: [i8; DIM],
 }
 
@@ -31,6 +33,7 @@ impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
             duals: [[0.0; EXAMPLES]; CLASSES],
             biases: [0.0; CLASSES],
             lengths: [0.0; CLASSES],
+            scores: [ClassScores::NONE; CLASSES],
             query: [0; DIM],
         }
     }
@@ -45,6 +48,7 @@ impl<const CLASSES: usize, const EXAMPLES: usize, const DIM: usize>
                 duals: self.duals.as_flattened_mut(),
                 biases: &mut self.biases,
                 lengths: &mut self.lengths,
+                scores: &mut self.scores,
             },
             query: &mut self.query,
         }
@@ -78,6 +82,8 @@ pub(super) struct HeadMut<'b> {
     pub biases: &'b mut [f32],
     /// Length of the sum of each class's examples, as unit vectors.
     pub lengths: &'b mut [f32],
+    /// Scores of each class's examples and of strangers, for its threshold.
+    pub scores: &'b mut [ClassScores],
 }
 
 /// A [`Storage`] of a size chosen at run time, on the heap.
@@ -90,6 +96,7 @@ pub struct StorageVec {
     duals: Vec<f32>,
     biases: Vec<f32>,
     lengths: Vec<f32>,
+    scores: Vec<ClassScores>,
     query: Vec<i8>,
 }
 
@@ -104,6 +111,7 @@ impl StorageVec {
             duals: vec![0.0; examples * classes],
             biases: vec![0.0; classes],
             lengths: vec![0.0; classes],
+            scores: vec![ClassScores::NONE; classes],
             query: vec![0; dim],
         }
     }
@@ -118,6 +126,7 @@ impl StorageVec {
                 duals: &mut self.duals,
                 biases: &mut self.biases,
                 lengths: &mut self.lengths,
+                scores: &mut self.scores,
             },
             query: &mut self.query,
         }
@@ -131,6 +140,6 @@ mod tests {
     /// A board with 256 KB of RAM has 64 KiB for it, less arena and frontend.
     #[test]
     fn eight_classes_of_eight_examples_fit_in_their_share() {
-        assert!(size_of::<Storage<8, 64, 256>>() <= 19_500);
+        assert!(size_of::<Storage<8, 64, 256>>() <= 19_600);
     }
 }

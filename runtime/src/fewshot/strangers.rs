@@ -1,5 +1,7 @@
 //! How sure an answer must be for sounds of none of the classes to be rejected.
 
+use super::class_scores::{ClassScores, Spread};
+use super::gram::Gram;
 use super::reference::{Reference, normal_exceeded_by, normal_share_above};
 
 /// Chooses the sounds of none of the classes that a threshold is calibrated for.
@@ -19,7 +21,8 @@ pub enum Strangers {
 
 /// Calibrates the threshold of classes that have none of their own.
 ///
-/// Rates measured on real recordings are in the project's `models/reports/open-set.md`.
+/// Rates measured on real recordings are in the project's `models/reports`: `stream.md` has false alarms an
+/// hour, `open-set.md` shares of single clips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Calibration {
@@ -30,13 +33,30 @@ pub struct Calibration {
     pub strangers: Strangers,
 }
 
-impl Default for Calibration {
-    /// One in twenty unrelated sounds.
-    fn default() -> Self {
+impl Calibration {
+    /// Number of windows of a sound that are judged as if each was a sound of its own: a sound is judged
+    /// each half second while it lasts, and what its windows are like differs little.
+    const WINDOWS: f32 = 1.5;
+
+    /// Aims at `false_alarms` an hour in a room in which `sounds` sounds an hour are heard that belong to
+    /// none of the classes.
+    ///
+    /// ```
+    /// use mtslvr_runtime::fewshot::Calibration;
+    /// assert_eq!(Calibration::hourly(1.0, 180.0), Calibration::default());
+    /// ```
+    pub fn hourly(false_alarms: f32, sounds: f32) -> Self {
         Self {
-            false_acceptance: 0.05,
+            false_acceptance: (false_alarms / (Self::WINDOWS * sounds)).clamp(0.0, 1.0),
             strangers: Strangers::default(),
         }
+    }
+}
+
+impl Default for Calibration {
+    /// One false alarm an hour in a room with 180 other sounds an hour.
+    fn default() -> Self {
+        Self::hourly(1.0, 180.0)
     }
 }
 
@@ -60,75 +80,46 @@ const PRIOR_SHARE: f32 = 0.5;
 const SPARED: f32 = 0.05;
 
 impl StrangerStatistics {
-    /// Computes the statistics from the Gram matrix of the examples and their labels, which come in
-    /// order. Of each label, `lengths` holds the length of the sum of its examples, zero if they cancel
-    /// out, and `is_sound` tells whether a stranger can be taken for it. `levels` gives each example's
-    /// level in the cohort, zero if there is none.
+    /// Computes the statistics from the similarities of the examples. `is_sound` tells of each label
+    /// whether a stranger can be taken for it, and `levels` are the examples' levels in the cohort, zeros if
+    /// there is none.
     ///
     /// A stranger is compared with the mean direction of each of `n` sounds. Were these orthogonal, it
     /// would have `n` chances; were they one, a single chance. With the similarities `c` of the means,
     /// those below zero counted as zero, `n^2 / sum(c)` is taken, which is exact for both and for `n`
     /// sounds in equal clusters of any size.
     pub fn of(
-        gram: &[f32],
-        labels: &[u8],
-        lengths: &[f32],
+        gram: &Gram<'_>,
         is_sound: impl Fn(u8) -> bool,
-        levels: impl Iterator<Item = f32>,
+        levels: &[f32],
         reference: &Reference,
     ) -> Self {
-        let n = labels.len();
-        let groups = || {
-            let mut end = 0;
-            labels.chunk_by(|a, b| a == b).map(move |group| {
-                end += group.len();
-                (group[0], end - group.len()..end)
-            })
-        };
-        let sounds = || groups().filter(|(label, _)| is_sound(*label));
-        let length = |label: u8| lengths[usize::from(label)];
-        let to_mean = |example: usize, (label, members): (u8, core::ops::Range<usize>)| {
-            let along: f32 = gram[example * n..][members].iter().sum();
-            if length(label) > 0.0 {
-                along / length(label)
-            } else {
-                0.0
-            }
-        };
-
+        let sounds = || gram.groups().filter(|(label, _)| is_sound(*label));
         let (mut count, mut alike) = (0.0_f32, 0.0_f32);
         for (label, members) in sounds() {
             count += 1.0;
-            for other in sounds() {
-                let along: f32 = members.clone().map(|x| to_mean(x, other.clone())).sum();
-                if length(label) > 0.0 {
-                    alike += (along / length(label)).max(0.0);
+            for (other, _) in sounds() {
+                let along: f32 = members.clone().map(|x| gram.to_mean(x, other)).sum();
+                if gram.length(label) > 0.0 {
+                    alike += (along / gram.length(label)).max(0.0);
                 }
             }
         }
-        // Welford's method: sums of squares would lose the deviation of similarities near 1.
-        let (mut seen, mut mean, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
-        let mut levels = levels;
-        for (label, members) in groups() {
-            for example in members {
-                let level = levels.next().unwrap_or(0.0);
-                let others = sounds().filter(|(other, _)| *other != label);
-                let likest = others.map(|other| to_mean(example, other)).reduce(f32::max);
-                if let Some(likest) = likest.map(|likest| likest - level) {
-                    seen += 1.0;
-                    let from_mean = likest - mean;
-                    mean += from_mean / seen;
-                    squares += from_mean * (likest - mean);
-                }
+        let mut likest_scores = Spread::NONE;
+        for (example, level) in levels.iter().enumerate() {
+            let others = sounds().filter(|(other, _)| *other != gram.label(example));
+            let likest = others.map(|(other, _)| gram.to_mean(example, other));
+            if let Some(likest) = likest.reduce(f32::max) {
+                likest_scores.push(likest - level);
             }
         }
-        let related = (seen >= 2.0).then(|| {
+        let related = (likest_scores.count >= 2.0).then(|| {
             let [median, .., twentieth] = reference.quantiles()[..4] else {
-                return [mean, 0.0];
+                return [likest_scores.mean, 0.0];
             };
             let prior = PRIOR_SHARE * (twentieth - median) / normal_exceeded_by(0.05);
-            let square = (squares + PRIOR_WEIGHT * prior * prior) / (seen - 1.0 + PRIOR_WEIGHT);
-            [mean, libm::sqrtf(square)]
+            let deviation = likest_scores.deviation(prior, PRIOR_WEIGHT);
+            [likest_scores.mean, deviation]
         });
         Self {
             independent: if alike > 0.0 {
@@ -146,25 +137,41 @@ impl StrangerStatistics {
         related: None,
     };
 
-    /// Returns the similarity to the best class below which a sound is a stranger, -1 to 1.
+    /// Returns the score that the sounds which a calibration is for exceed at its rate, -1 to 1, and the
+    /// probability with which they exceed it for each class alone.
     ///
     /// Where the enrolled sounds are alike, all of one voice for instance, even the strangers that the
     /// reference knows are less alike than they are to each other. A known sound is more like its class
     /// than they are, so that a threshold at their lower quantile of [`SPARED`] rejects few of those:
-    /// the threshold for unrelated strangers is never below it.
-    pub fn threshold(&self, reference: &Reference, calibration: Calibration) -> f32 {
+    /// the score for unrelated strangers is never below it.
+    pub fn exceeded(&self, reference: &Reference, calibration: Calibration) -> [f32; 2] {
         let rate = calibration.false_acceptance.clamp(0.0, 1.0);
         // One of `n` independent comparisons exceeds what each does with the share `1 - (1 - rate)^(1/n)`.
         let each = -libm::expm1f(libm::log1pf(-rate) / self.independent);
         let unrelated = reference.similarity_exceeded_by(each);
         let Some([mean, deviation]) = self.related.filter(|_| rate > 0.0) else {
-            return unrelated;
+            return [unrelated, each];
         };
         let deviations = match calibration.strangers {
             Strangers::Unrelated => -normal_exceeded_by(SPARED),
             Strangers::Related => normal_exceeded_by(rate),
         };
-        unrelated.max(mean + deviations * deviation).min(1.0)
+        [unrelated.max(mean + deviations * deviation).min(1.0), each]
+    }
+
+    /// Returns the threshold of a class with these scores, -1 to 1. A rate of nothing gives 1.
+    pub fn threshold(
+        &self,
+        scores: &ClassScores,
+        reference: &Reference,
+        calibration: Calibration,
+    ) -> f32 {
+        let [exceeded, each] = self.exceeded(reference, calibration);
+        if each > 0.0 {
+            scores.threshold(exceeded, each)
+        } else {
+            1.0
+        }
     }
 
     /// Returns the probability, 0 to 1, that a stranger is as like its best class as `similarity`. At
@@ -192,6 +199,12 @@ mod tests {
         Reference::new([0.0, 0.17, 0.36, 0.48, 0.6, 0.68, 0.75, 0.83]).unwrap()
     }
 
+    /// One in twenty unrelated sounds.
+    const TWENTIETH: Calibration = Calibration {
+        false_acceptance: 0.05,
+        strangers: Strangers::Unrelated,
+    };
+
     /// Of unit vectors in a plane, at `degrees`, one class each unless `labels` say otherwise.
     fn statistics(degrees: &[f32], labels: &[u8]) -> StrangerStatistics {
         let gram: Vec<f32> = degrees
@@ -211,13 +224,10 @@ mod tests {
                 square.max(0.0).sqrt()
             })
             .collect();
-        let levels = core::iter::empty();
         StrangerStatistics::of(
-            &gram,
-            labels,
-            &lengths,
+            &Gram::new(&gram, labels, &lengths),
             |label| label != 9,
-            levels,
+            &vec![0.0; labels.len()],
             &reference(),
         )
     }
@@ -238,14 +248,14 @@ mod tests {
 
     #[test]
     fn more_classes_ask_for_more_likeness() {
-        let calibration = Calibration::default();
-        let one = statistics(&[0.0], &[0]).threshold(&reference(), calibration);
-        let two = statistics(&[0.0, 90.0], &[0, 1]).threshold(&reference(), calibration);
+        let calibration = TWENTIETH;
+        let one = statistics(&[0.0], &[0]).exceeded(&reference(), calibration)[0];
+        let two = statistics(&[0.0, 90.0], &[0, 1]).exceeded(&reference(), calibration)[0];
         assert!((one - 0.48).abs() < 1e-5);
         // Half of five in a hundred, 2.5 in a hundred, lies between the quantiles of 5 and 2.
         assert!(two > 0.55 && two < 0.6, "{two}");
         assert!(
-            (StrangerStatistics::NONE.threshold(&reference(), calibration) - 0.48).abs() < 1e-5
+            (StrangerStatistics::NONE.exceeded(&reference(), calibration)[0] - 0.48).abs() < 1e-5
         );
     }
 
@@ -253,22 +263,22 @@ mod tests {
     fn related_strangers_are_measured_on_each_other() {
         let related = Calibration {
             strangers: Strangers::Related,
-            ..Calibration::default()
+            ..TWENTIETH
         };
         // Classes 20 degrees apart: strangers of their kind are as like one of them.
         let near = statistics(&[0.0, 20.0, 40.0], &[0, 1, 2]);
         let [mean, deviation] = near.related.unwrap();
         assert!((mean - 20.0_f32.to_radians().cos()).abs() < 1e-4 && deviation > 0.01);
-        assert!(near.threshold(&reference(), related) > mean);
+        assert!(near.exceeded(&reference(), related)[0] > mean);
         // Nor are unrelated ones as like them as they are to each other.
-        let unrelated = near.threshold(&reference(), Calibration::default());
+        let unrelated = near.exceeded(&reference(), TWENTIETH)[0];
         assert!(unrelated > 0.65 && unrelated < mean, "{unrelated}");
         // A single class knows nothing of its kind.
         let alone = statistics(&[0.0, 10.0], &[0, 0]);
         assert_eq!(alone.related, None);
         assert_eq!(
-            alone.threshold(&reference(), related),
-            alone.threshold(&reference(), Calibration::default())
+            alone.exceeded(&reference(), related)[0],
+            alone.exceeded(&reference(), TWENTIETH)[0]
         );
         // Negatives do: they are strangers, and nothing is taken for one of them.
         let negatives = statistics(&[0.0, 30.0, 40.0], &[0, 9, 9]);
@@ -284,13 +294,11 @@ mod tests {
         let known = statistics(&[0.0, 60.0, 90.0], &[0, 1, 2]);
         for strangers in [Strangers::Unrelated, Strangers::Related] {
             let at = |false_acceptance| {
-                known.threshold(
-                    &reference(),
-                    Calibration {
-                        false_acceptance,
-                        strangers,
-                    },
-                )
+                let calibration = Calibration {
+                    false_acceptance,
+                    strangers,
+                };
+                known.threshold(&ClassScores::NONE, &reference(), calibration)
             };
             assert_eq!(at(0.0), 1.0);
             assert_eq!(at(f32::NAN), 1.0);
@@ -313,7 +321,7 @@ mod tests {
             let known = statistics(&degrees, &labels);
             let strangers = if related { Strangers::Related } else { Strangers::Unrelated };
             let calibration = Calibration { false_acceptance: rate, strangers };
-            let threshold = known.threshold(&reference(), calibration);
+            let threshold = known.exceeded(&reference(), calibration)[0];
             prop_assert!((-1.0..=1.0).contains(&threshold));
             let chance = |similarity| known.chance(&reference(), strangers, similarity);
             let alike = known.related.is_some() && strangers == Strangers::Unrelated;
@@ -324,7 +332,7 @@ mod tests {
             prop_assert!(chance(threshold + 0.1) <= chance(threshold) + 1e-6);
             prop_assert!(chance(threshold - 0.1) >= chance(threshold) - 1e-6);
             let stricter = Calibration { false_acceptance: 0.5 * rate, strangers };
-            prop_assert!(known.threshold(&reference(), stricter) >= threshold - 1e-6);
+            prop_assert!(known.exceeded(&reference(), stricter)[0] >= threshold - 1e-6);
         }
     }
 }

@@ -1,23 +1,26 @@
 //! Handles each frame while samples are pushed: gate, windows, judgements, events.
 
 use super::error::ListenError;
+use super::second_look::SecondLook;
 use super::sounds::Change;
 use super::stream_state::StreamState;
 use super::trigger::Judgement;
 use super::window::{Event, Window};
 use crate::backbone::Backbone;
 use crate::fewshot::{Class, ClassifyError, Decision, Learner, Role};
+use crate::verifier::Check;
 
 /// A listener's state and its partners, borrowed for one call.
-pub(super) struct FrameHandler<'a, 's, 'l, B: Backbone, F> {
+pub(super) struct FrameHandler<'a, 's, 'l, B: Backbone, C, F> {
     pub state: &'a mut StreamState<'s>,
     pub learner: &'a mut Learner<'l>,
+    pub check: &'a C,
     pub backbone: &'a mut B,
     pub on_window: F,
     pub result: Result<(), ListenError<B::Error>>,
 }
 
-impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
+impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, C, F> {
     /// Takes the next frame.
     pub fn add(&mut self, frame: &[f32]) {
         let state = &mut *self.state;
@@ -31,6 +34,7 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
         let state = &mut *self.state;
         if state.sounds.count() {
             state.judged = 0;
+            state.second_look = SecondLook::default();
             state.due = number + state.hop;
         }
         let pushed = state.frames.pushed();
@@ -45,8 +49,10 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
         if state.sounds.onset().is_none() {
             return;
         }
-        // What came since the last window changes little where it is less than half a hop.
+        // What came since the last window changes little where it is less than half a hop, but for a
+        // verifier, which refuses what is not all of a sound.
         if state.judged == 0
+            || state.second_look.has_refused() && state.sounds.ending() > state.judged_to
             || 2 * state.sounds.ending().saturating_sub(state.judged_to) >= state.hop
         {
             self.window(true);
@@ -77,7 +83,7 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
         let heard =
             onset.is_some() && (state.judged == 0 || state.sounds.ending() > state.judged_to);
         if heard {
-            state.fill_patch(window);
+            state.fill_patch(window.clone());
             if let Err(error) = state.embed(self.backbone) {
                 self.result = Err(ListenError::Backbone(error));
                 state.skip();
@@ -85,7 +91,19 @@ impl<B: Backbone, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, F> {
             }
             match classify(self.learner, state.smoothed, state.scores) {
                 Ok(None) => {}
-                Ok(Some((decided, judgement))) => {
+                Ok(Some((decided, mut judgement))) => {
+                    if C::REFUSES && state.trigger.is_candidate(&judgement) {
+                        let onset = state.sounds.onset().unwrap_or(window.start);
+                        // Of a sound that is longer than a patch, one window holds a patch from near its
+                        // beginning: the first.
+                        let begins = window.start < onset + state.hop;
+                        // The patch has been embedded: its room is free.
+                        let frames = begins.then(|| &*state.frames.copy(window, state.patch));
+                        let (look, class) = (&mut state.second_look, judgement.class);
+                        if look.refuses(self.check, class, frames, &state.frontend) {
+                            judgement.threshold = f32::INFINITY;
+                        }
+                    }
                     let begins = state.trigger.step(Some(judgement), end);
                     event = begins.then_some(Event {
                         class: judgement.class,

@@ -1,6 +1,7 @@
 //! The state of a stream: the last frames, the background, the sound that is heard.
 
 use super::event_course::EventCourse;
+use super::second_look::SecondLook;
 use super::sounds::Sounds;
 use super::trigger::Trigger;
 use crate::backbone::Backbone;
@@ -33,6 +34,8 @@ pub(super) struct StreamState<'b> {
     /// Windows of the sound that have been judged, and where the last of them ended.
     pub judged: u16,
     pub judged_to: u64,
+    /// What the verifier said of the sound.
+    pub second_look: SecondLook,
     pub course: EventCourse,
 }
 
@@ -47,6 +50,7 @@ impl StreamState<'_> {
         self.level = 0.0;
         self.judged = 0;
         self.judged_to = 0;
+        self.second_look = SecondLook::default();
         self.course = EventCourse::default();
     }
 

@@ -1,8 +1,10 @@
 use super::*;
 use crate::clip::embed_clip;
-use crate::fewshot::{ClassId, ClassifyError, HeadKind, Reference, StorageVec};
+use crate::fewshot::{Calibration, ClassId, ClassifyError, HeadKind, Reference, StorageVec};
 use crate::space::test_space::parts;
 use crate::space::{BackboneId, EmbeddingSpace};
+use crate::verifier::Check;
+use core::cell::Cell;
 use proptest::prelude::*;
 
 const CONFIG: FrontendConfig = FrontendConfig {
@@ -103,6 +105,11 @@ fn learner(storage: &mut StorageVec) -> Learner<'_> {
             learner.enrol(name, &embedding).unwrap();
         }
     }
+    // So few bands tell little apart: one in twenty strangers may pass.
+    learner.set_calibration(Calibration {
+        false_acceptance: 0.05,
+        ..Calibration::default()
+    });
     let mut scratch = vec![0.0; learner.scratch_len()];
     learner.fit(&mut scratch).unwrap();
     learner
@@ -148,6 +155,16 @@ impl From<&Window<'_>> for Told {
 
 /// Listens to `samples`, cut into calls of `chunks` samples in turn.
 fn listen(config: ListenerConfig, samples: &[f32], chunks: &[usize]) -> (Vec<Told>, usize) {
+    listen_verified(config, samples, chunks, &())
+}
+
+/// Listens as [`listen`] does; what is recognised must be accepted by `check`.
+fn listen_verified<C: Check>(
+    config: ListenerConfig,
+    samples: &[f32],
+    chunks: &[usize],
+    check: &C,
+) -> (Vec<Told>, usize) {
     let mut storage = StorageVec::new(CLASSES, 8, DIM);
     let mut learner = learner(&mut storage);
     let mut backbone = Bands::default();
@@ -158,7 +175,9 @@ fn listen(config: ListenerConfig, samples: &[f32], chunks: &[usize]) -> (Vec<Tol
     for chunk in chunks.iter().cycle() {
         let (now, later) = rest.split_at((*chunk).min(rest.len()));
         listener
-            .push(&mut learner, &mut backbone, now, |w| told.push(w.into()))
+            .push_verified(&mut learner, check, &mut backbone, now, |w| {
+                told.push(w.into());
+            })
             .unwrap();
         rest = later;
         if rest.is_empty() {
@@ -166,7 +185,7 @@ fn listen(config: ListenerConfig, samples: &[f32], chunks: &[usize]) -> (Vec<Tol
         }
     }
     listener
-        .finish(&mut learner, &mut backbone, |w| told.push(w.into()))
+        .finish_verified(&mut learner, check, &mut backbone, |w| told.push(w.into()))
         .unwrap();
     (told, backbone.embedded)
 }
@@ -205,6 +224,60 @@ fn enrolled_sounds_are_events_and_others_are_not() {
         (10..25).contains(&judged) && embedded < 60,
         "{judged}, {embedded}"
     );
+}
+
+/// Accepts candidates of at least so many values, and remembers the longest of class 0.
+struct AtLeast {
+    values: usize,
+    longest: Cell<usize>,
+}
+
+impl Check for AtLeast {
+    fn accepts(&self, class: ClassId, frames: &[f32], mels: usize) -> bool {
+        assert_eq!(frames.len() % mels, 0);
+        if class.get() == 0 {
+            self.longest.set(self.longest.get().max(frames.len()));
+        }
+        frames.len() >= self.values
+    }
+
+    const REFUSES: bool = true;
+}
+
+#[test]
+fn what_is_refused_is_looked_at_again_until_the_sound_is_over() {
+    let sound = [(20.0, tone(500.0, 0.1, 0.38))];
+    let samples = stream(23.0, &sound);
+    let at_least = |values: usize| AtLeast {
+        values,
+        longest: Cell::new(0),
+    };
+    let [plain, refused] = [0, usize::MAX].map(at_least);
+    let ended = |check: &AtLeast| {
+        let (told, _) = listen_verified(LOUD, &samples, &[usize::MAX], check);
+        let events = events(&told);
+        assert!(events.len() < 2, "{events:?}");
+        events.first().map(|event| event.end)
+    };
+    let at_once = ended(&plain).unwrap();
+    assert_eq!(ended(&refused), None);
+    // The whole sound is accepted, though its beginning was not.
+    let whole = at_least(refused.longest.get());
+    assert!(plain.longest.get() < whole.values, "{}", whole.values);
+    assert!(ended(&whole).unwrap() > at_once);
+}
+
+#[test]
+fn the_beginning_of_a_long_sound_decides() {
+    let samples = stream(26.0, &[(20.0, tone(500.0, 0.1, 3.0))]);
+    let refuses = AtLeast {
+        values: usize::MAX,
+        longest: Cell::new(0),
+    };
+    let (told, _) = listen_verified(LOUD, &samples, &[usize::MAX], &refuses);
+    assert_eq!(events(&told), []);
+    // Asked while the beginning is there, about no more than a patch.
+    assert_eq!(refuses.longest.get(), CONFIG.patch_len());
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub struct Judgement {
     /// Similarity to that class.
     pub similarity: f32,
     /// The class's threshold; infinite where the class cannot be recognised whatever the
-    /// similarity (negatives, background).
+    /// similarity (negatives, background, a refusal by the verifier).
     pub threshold: f32,
     /// Share of strange sounds, 0 to 1, that would be less like it.
     pub confidence: f32,
@@ -60,6 +60,13 @@ impl Trigger {
     /// Returns the class of the event that goes on.
     pub fn held(&self) -> Option<ClassId> {
         self.held
+    }
+
+    /// Tells whether a judgement is of a class of which no event goes on, and reaches what its beginning
+    /// needs.
+    pub(super) fn is_candidate(&self, judgement: &Judgement) -> bool {
+        self.held != Some(judgement.class)
+            && judgement.similarity >= judgement.threshold + self.margin
     }
 
     /// Takes the judgement of a window that ends at sample `now`, or `None` when the sound has ended,

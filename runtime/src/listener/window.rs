@@ -60,7 +60,8 @@ pub struct Window<'w> {
     pub embedding: Option<&'w [f32]>,
     /// Decision of the learner; `None` where there is no embedding or nothing is enrolled.
     pub decision: Option<Decision<'w>>,
-    /// The decision as the trigger saw it.
+    /// The decision as the trigger saw it: with an infinite threshold where the class cannot be recognised,
+    /// or the verifier refused it.
     pub judgement: Option<Judgement>,
     /// The event that begins with this window.
     pub event: Option<Event>,

@@ -33,6 +33,9 @@ use std::time::Duration;
 /// terminal, a panel below shows the level, the spectrogram and the scores. Changes of the profile count after a second, without a
 /// restart. Ctrl-C ends listening.
 ///
+/// The thresholds are those of `mtslvr classes threshold`. The ones that you have not set aim at one false alarm
+/// an hour in a room where 180 other sounds are heard an hour; `mtslvr classes calibrate` fits them to a place.
+///
 /// `-` reads raw 16-bit little-endian PCM on standard input, one channel at the model's rate, 16 kHz for the
 /// shipped backbones, unless --rate and --channels say otherwise. Several recordings, and all those in a
 /// folder and the folders below it, are heard one after the other, each as a stream of its own.

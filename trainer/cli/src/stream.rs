@@ -118,6 +118,9 @@ struct ListenerChoice {
     /// Time that the gate stays open, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = ListenerConfig::DEFAULT.hold)]
     hold: f32,
+    /// Take a second look at what is about to be recognised: compare its course with those of the examples
+    #[arg(long)]
+    verify: bool,
 }
 
 /// Instructions of a multiply-accumulate: edge-s on a Cortex-M4F.
@@ -203,6 +206,7 @@ impl Args {
                     snr,
                 },
                 taught,
+                verified: self.listener.verify,
             };
             let trials = (0..streams).into_par_iter().map(|stream| {
                 let mut backbone = file.backbone()?;

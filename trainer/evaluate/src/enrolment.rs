@@ -64,9 +64,14 @@ impl<'b> Enrolment<'b> {
         Ok(Self { sounds, scores })
     }
 
-    /// Returns the similarity below which an answer is *unknown*.
+    /// Returns the similarity below which an answer is *unknown*, the mean over the classes.
     pub fn threshold(&self) -> f32 {
-        self.sounds.default_threshold()
+        let classes = self.sounds.support().classes();
+        let sum: f32 = classes
+            .iter()
+            .map(|class| self.sounds.threshold(class.id()))
+            .sum();
+        sum / classes.len() as f32
     }
 
     /// Classifies one clip's embedding. An embedding without direction is unknown.

@@ -101,6 +101,8 @@ struct Answered {
     /// The similarity before the cohort's level is taken from it.
     plain: f32,
     chance: f32,
+    /// Thresholds of the best class.
+    thresholds: [f32; THRESHOLDS.len()],
 }
 
 /// One task's answers.
@@ -108,7 +110,8 @@ struct Task {
     known: Vec<Answered>,
     same_set: Vec<Answered>,
     other_sets: Vec<Answered>,
-    thresholds: [f32; THRESHOLDS.len()],
+    /// Thresholds of each class.
+    thresholds: Vec<[f32; THRESHOLDS.len()]>,
 }
 
 /// Evaluates `sets[chosen]`; the other sets give the strangers of another kind.
@@ -217,29 +220,36 @@ fn task(
         }
     }
     learner.fit(&mut vec![0.0; learner.scratch_len()])?;
-    let mut calibrated = |strangers| {
+    let mut calibrated = |strangers| -> Vec<f32> {
         let false_acceptance = settings.false_acceptance;
         learner.set_calibration(Calibration {
             false_acceptance,
             strangers,
         });
-        learner.default_threshold()
+        let classes = learner.support().classes().iter();
+        classes.map(|class| learner.threshold(class.id())).collect()
     };
     let related = calibrated(Strangers::Related);
     let unrelated = calibrated(Strangers::Unrelated);
     let single = space
         .reference()
         .similarity_exceeded_by(settings.false_acceptance);
+    let thresholds = unrelated.into_iter().zip(related);
+    let thresholds: Vec<[f32; THRESHOLDS.len()]> = thresholds
+        .map(|(unrelated, related)| [single, unrelated, related])
+        .collect();
     let mut scores = vec![0.0; ways];
     let mut answer = |direction: &[i8], label: Option<usize>| -> Result<Answered> {
         let decision = learner.classify_direction(direction, &mut scores)?;
         let level = |cohort: Cohort<'_>| learner.metric().level(&cohort, direction);
+        // Classes have the order of their labels.
+        let best = best_score(decision.scores);
         Ok(Answered {
-            // Classes have the order of their labels.
-            right: label.is_some() && label == best_score(decision.scores),
+            right: label.is_some() && label == best,
             similarity: decision.similarity,
             plain: decision.similarity + space.cohort().map_or(0.0, level),
             chance: decision.chance,
+            thresholds: thresholds[best.unwrap_or_default()],
         })
     };
     let mut known = Vec::new();
@@ -255,7 +265,7 @@ fn task(
         known,
         same_set: all(&mut same_set.iter().map(|&clip| directions.row(clip)))?,
         other_sets: all(&mut other_sets.iter().copied())?,
-        thresholds: [single, unrelated, related],
+        thresholds,
     })
 }
 
@@ -288,25 +298,18 @@ fn summarise(set: &EmbeddedSet, tasks: &[Task], settings: &OpenSetSettings) -> O
         [0, 1].map(|kind| separation(&known, &plain(&strangers[kind])))
     });
     let threshold = |(at, name): (usize, &'static str)| {
-        // Each task's answers against that task's threshold.
+        // Each answer against the threshold of its class in its task.
         let share = |of: &dyn Fn(&Task) -> &Vec<Answered>, right: bool| {
-            let judged: Vec<bool> = tasks
-                .iter()
-                .flat_map(|task| {
-                    of(task)
-                        .iter()
-                        .map(|a| (!right || a.right) && a.similarity >= task.thresholds[at])
-                })
-                .collect();
-            percent(&judged, |accepted| *accepted)
+            let answers: Vec<&Answered> = tasks.iter().flat_map(of).collect();
+            percent(&answers, |a| {
+                (!right || a.right) && a.similarity >= a.thresholds[at]
+            })
         };
-        let sum: f64 = tasks
-            .iter()
-            .map(|task| f64::from(task.thresholds[at]))
-            .sum();
+        let classes = tasks.iter().flat_map(|task| &task.thresholds);
+        let sum: f64 = classes.clone().map(|class| f64::from(class[at])).sum();
         ThresholdResult {
             name,
-            threshold: sum / tasks.len() as f64,
+            threshold: sum / classes.count() as f64,
             accuracy: share(&|task| &task.known, true),
             false_same_set: share(&|task| &task.same_set, false),
             false_other_sets: share(&|task| &task.other_sets, false),
@@ -476,6 +479,7 @@ mod tests {
                 similarity,
                 plain: similarity,
                 chance: 0.0,
+                thresholds: [0.0; THRESHOLDS.len()],
             };
             similarities.iter().map(one).collect()
         };

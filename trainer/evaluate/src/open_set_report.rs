@@ -180,9 +180,10 @@ impl OpenSetReport {
              These thresholds have heard no stranger. The nominal rate of false acceptances is {rate} %.\n\n\
              - *{}*: the similarity that {rate} % of unrelated pairs exceed, whatever is enrolled: all that a\n  \
                model without a reference has.\n\
-             - *{}* (the default): the packed reference, for as many independent comparisons as the enrolled\n  \
-               classes make, `n^2 / sum(similarities of their means)`; but no lower than what 95 % of the\n  \
-               enrolled examples exceed in similarity to the likest class that is not their own.\n\
+             - *{}* (the kind of the default): the packed reference, for as many independent comparisons as the\n  \
+               enrolled classes make, `n^2 / sum(similarities of their means)`; but no lower than what 95 % of the\n  \
+               enrolled examples exceed in similarity to the likest class that is not their own. With several\n  \
+               examples of a class, 15 % of the way from there to the mean score of its examples left out.\n\
              - *{}*: that, or if it is stricter, mean plus normal quantile of how alike enrolled examples are to\n  \
                the likest class that is not their own (`Strangers::Related`).\n\n\
              *Off* is the mean over sets of the distance of the false acceptances from the nominal rate.\n\n\

@@ -29,14 +29,18 @@ fn bits(learner: &mut Learner) -> Option<Vec<u32>> {
     let mut scratch = vec![f32::NAN; learner.scratch_len()];
     learner.fit(&mut scratch).ok()?;
     let (duals, biases) = learner.head().unwrap();
-    let lengths = &learner.head.lengths[..biases.len()];
+    let classes = biases.len();
+    let lengths = &learner.head.lengths[..classes];
     let mut values: Vec<f32> = duals.iter().chain(biases).chain(lengths).copied().collect();
     for strangers in [Strangers::Unrelated, Strangers::Related] {
         let calibration = Calibration {
             strangers,
             ..Calibration::default()
         };
-        values.push(learner.strangers().threshold(&LIKENESS, calibration));
+        for scores in &learner.head.scores[..classes] {
+            let strangers = learner.strangers();
+            values.push(strangers.threshold(scores, &LIKENESS, calibration));
+        }
     }
     Some(values.iter().map(|v| v.to_bits()).collect())
 }
@@ -368,7 +372,12 @@ fn the_threshold_is_the_users_or_calibrated() {
         let decision = learner.classify(&at(degrees), &mut scores).unwrap();
         (decision.class, decision.threshold, decision.chance)
     };
-    assert_eq!(learner.default_threshold(), 0.4);
+    let twentieth = Calibration {
+        false_acceptance: 0.05,
+        ..Calibration::default()
+    };
+    learner.set_calibration(twentieth);
+    assert_eq!(learner.threshold(ClassId::new(0)), 0.4);
     let a = learner.enrol("a", &at(0.0)).unwrap();
     let (class, alone, chance) = classified(&mut learner, 20.0);
     assert_eq!((class, alone), (Some(a), 0.4));
@@ -379,20 +388,16 @@ fn the_threshold_is_the_users_or_calibrated() {
     // A second class gives strangers a second chance.
     learner.enrol("b", &at(90.0)).unwrap();
     let (_, both, _) = classified(&mut learner, 20.0);
-    assert!(both > alone && both == learner.default_threshold());
+    assert!(both > alone && both == learner.threshold(a));
     // At a lower rate, and for sounds as alike as these, it is stricter.
-    let stricter = Calibration {
-        false_acceptance: 0.01,
-        ..Calibration::default()
-    };
-    learner.set_calibration(stricter);
+    learner.set_calibration(Calibration::default());
     assert!(classified(&mut learner, 20.0).1 > both);
     learner.enrol("b", &at(20.0)).unwrap();
-    learner.set_calibration(Calibration::default());
+    learner.set_calibration(twentieth);
     let unrelated = classified(&mut learner, 10.0).1;
     learner.set_calibration(Calibration {
         strangers: Strangers::Related,
-        ..Calibration::default()
+        ..twentieth
     });
     assert!(classified(&mut learner, 10.0).1 > unrelated);
     // What the user sets goes before, a class's own before all.

@@ -20,8 +20,9 @@ use std::time::Duration;
 /// The recording holds what is usually heard in the place, and none of the taught sounds. Each sound gets
 /// the threshold at which the recording's sounds would give no more false alarms than asked for.
 /// --false-alarms is the total of all enabled sounds, shared equally. Where the recording is too short to
-/// tell, the rate is extrapolated from its highest scores; it needs ten seconds, and an hour is best. No threshold is set below the one that counts without calibration,
-/// because the recording may not hold every sound of the place.
+/// tell, the rate is extrapolated from its highest scores; it needs ten seconds, and an hour is best. No
+/// threshold is set below the one that counts without calibration, which aims at one false alarm an hour where
+/// 180 other sounds are heard an hour, because the recording may not hold every sound of the place.
 ///
 /// The answer says how many misses to expect, from the scores that the examples of a sound have when they
 /// are left out one at a time.
@@ -126,16 +127,22 @@ impl Calibrate {
         backbone.restore(&profile, &mut learner)?;
         let sounds: Vec<ClassId> = enabled_sounds(&learner).map(Class::id).collect();
         expect_sounds(&profile, &learner, "calibrate")?;
-        // Thresholds that are set do not matter: the present ones are replaced.
-        let before: Vec<f32> = enabled_sounds(&learner)
-            .map(|class| class.threshold().unwrap_or(f32::NAN))
-            .collect();
         let mut scratch = vec![0.0; learner.scratch_len()];
         learner.fit(&mut scratch)?;
+        let thresholds = |learner: &Learner| -> Vec<f32> {
+            let thresholds = sounds.iter().map(|id| learner.threshold(*id));
+            thresholds.collect()
+        };
+        let before = thresholds(&learner);
+        // Those that count without calibration.
+        for id in &sounds {
+            learner.set_class_threshold(*id, None)?;
+        }
+        let defaults = thresholds(&learner);
         let (heard, hours) = self.listen(&mut backbone, &mut learner)?;
         let allowed = self.false_alarms.hourly * hours / sounds.len() as f64;
-        let default = learner.default_threshold();
-        let classes = sounds.iter().zip(before).map(|(id, before)| {
+        let classes = sounds.iter().zip(before.into_iter().zip(defaults));
+        let classes = classes.map(|(id, (before, default))| {
             let of_class = |scored: &&Scored| scored.class == *id;
             let scores = heard.scored.iter().filter(of_class);
             let mut scores: Vec<f32> = scores.map(|scored| scored.score).collect();
@@ -154,7 +161,7 @@ impl Calibrate {
                 class: class.name().to_owned(),
                 heard: scores.len(),
                 highest: scores.first().copied(),
-                before: if before.is_nan() { default } else { before },
+                before,
                 threshold,
                 false_alarms: tail.map(|tail| tail.count_above(threshold) / hours),
                 missed,

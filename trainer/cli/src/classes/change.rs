@@ -75,9 +75,10 @@ pub(super) struct Enable {
 /// Set how similar a sound must be to be recognised
 ///
 /// The score of a sound, from -1 to 1, must reach the threshold. A higher one rejects more sounds, a lower one
-/// accepts more; most are near 0. `listen --explain` and `classes test` show scores beside thresholds. `none`
-/// removes a threshold: the default threshold (--default) then counts or, if none is set, the one computed
-/// from the examples.
+/// accepts more. `listen --explain` and `classes test` show scores beside thresholds. `none` removes a threshold:
+/// the default threshold (--default) then counts or, if none is set, the one computed from the examples of each
+/// sound, the negatives and the background. That aims at one false alarm an hour in a room where 180 other
+/// sounds are heard an hour.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "mtslvr classes threshold [OPTIONS] <NAME|--default> <VALUE|none>",
@@ -184,7 +185,8 @@ impl Threshold {
                 support.set_default_threshold(value)?;
                 return Ok(match value {
                     Some(value) => format!("threshold of sounds without their own: {value}"),
-                    None => "threshold of sounds without their own: the backbone's".to_owned(),
+                    None => "threshold of sounds without their own: computed from the examples"
+                        .to_owned(),
                 });
             };
             let class = find(support, ClassLabel::Sound(name), &profile)?;

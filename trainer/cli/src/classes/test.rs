@@ -169,8 +169,7 @@ impl Test {
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("--out {}: cannot be made", folder.shown()))?;
-            let threshold = learner.default_threshold();
-            let report = result.report(&backbone.name, threshold, pictures);
+            let report = result.report(&backbone.name, pictures);
             let [_, page] = report.write(folder)?;
             errln!("{}", page.shown());
         }
@@ -188,7 +187,7 @@ fn sounds(learner: &Learner) -> Vec<Sound> {
     let sound = |class: &Class| Sound {
         id: class.id(),
         name: class.name().to_owned(),
-        threshold: class.threshold().unwrap_or(learner.default_threshold()),
+        threshold: learner.threshold(class.id()),
     };
     enabled_sounds(learner).map(sound).collect()
 }
@@ -242,7 +241,9 @@ impl Tested {
     }
 
     /// Makes the page.
-    fn report(&self, backbone: &str, threshold: f32, pictures: Pictures) -> Report {
+    fn report(&self, backbone: &str, pictures: Pictures) -> Report {
+        let thresholds = self.classes.iter().map(|class| class.threshold);
+        let threshold = thresholds.sum::<f32>() / self.classes.len() as f32;
         let percent = |part: usize, whole: usize| {
             format!("{:.0} %", 100.0 * part as f64 / whole.max(1) as f64)
         };

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::listener::{Event, Judgement, Listener, ListenerConfig, Trigger, Window};
+use mtslvr_runtime::verifier::Check;
 use std::ops::Range;
 
 /// Samples that are pushed at a time, as many as from an audio interface.
@@ -42,13 +43,14 @@ impl Recording {
     }
 }
 
-/// Listens to `samples` from beginning to end.
+/// Listens to `samples` from beginning to end. What is about to be recognised must be accepted by `check`.
 ///
 /// # Errors
 /// If the backbone or the learner fails.
-pub fn listen<B: Backbone>(
+pub fn listen<B: Backbone, C: Check>(
     config: ListenerConfig,
     learner: &mut Learner,
+    check: &C,
     backbone: &mut B,
     samples: &[f32],
 ) -> Result<Recording> {
@@ -68,10 +70,10 @@ pub fn listen<B: Backbone>(
         });
     };
     for chunk in samples.chunks(CHUNK) {
-        let pushed = listener.push(learner, backbone, chunk, &mut told);
+        let pushed = listener.push_verified(learner, check, backbone, chunk, &mut told);
         pushed.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
     }
-    let finished = listener.finish(learner, backbone, &mut told);
+    let finished = listener.finish_verified(learner, check, backbone, &mut told);
     finished.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
     Ok(recording)
 }

@@ -4,11 +4,12 @@ use super::cast::Cast;
 use super::trial_shape::{Taught, TrialShape};
 use crate::controls::LoadedSet;
 use anyhow::{Context, Result, anyhow};
-use mtslvr_listen::capture::SoundCutter;
+use mtslvr_listen::capture::{SoundCutter, course};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
-use mtslvr_runtime::fewshot::{CLASS_NAME_BYTES, Learner, Role};
+use mtslvr_runtime::fewshot::{CLASS_NAME_BYTES, ClassId, Learner, Role};
 use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::verifier::Course;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -25,7 +26,7 @@ const LONGEST: f32 = 10.0;
 
 /// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
 /// class of [`AMBIENT`] patches of `place`, which is made of the same recordings as the stream's
-/// background.
+/// background. Returns the courses of the examples with their classes.
 ///
 /// # Errors
 /// If a clip cannot be embedded or enrolled.
@@ -37,12 +38,13 @@ pub fn teach<B: Backbone>(
     shape: &TrialShape,
     place: &[f32],
     rng: &mut ChaCha8Rng,
-) -> Result<()> {
+) -> Result<Vec<(ClassId, Course)>> {
     let ambient = |length: usize, rng: &mut ChaCha8Rng| {
         let from = rng.random_range(0..=place.len().saturating_sub(length));
         &place[from..place.len().min(from + length)]
     };
     let frontend = *backbone.space().frontend();
+    let mut courses = Vec::new();
     let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
     for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
         let name = class_name(&sets[set], class);
@@ -62,9 +64,10 @@ pub fn teach<B: Backbone>(
             }
             let embedding = embed_clip(backbone, &samples)
                 .map_err(|error| anyhow!("an example of {name} cannot be embedded: {error}"))?;
-            learner
+            let class = learner
                 .enrol(&name, &embedding)
                 .with_context(|| format!("an example of {name} cannot be enrolled"))?;
+            courses.push((class, course(&samples, &frontend)?));
         }
     }
     let patch = backbone.space().frontend().patch_samples();
@@ -76,7 +79,7 @@ pub fn teach<B: Backbone>(
             .context("the background cannot be enrolled")?;
     }
     learner.fit(&mut vec![0.0; learner.scratch_len()])?;
-    Ok(())
+    Ok(courses)
 }
 
 /// Returns the longest sound that stands out of `sounding`, heard after `quiet`, if there is one.

@@ -10,6 +10,7 @@ use anyhow::Result;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::listener::ListenerConfig;
+use mtslvr_runtime::verifier::{Template, Verifier};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -68,10 +69,18 @@ pub fn trial<B: Backbone>(
     let examples = cast.examples.iter().map(Vec::len).sum::<usize>() + AMBIENT;
     let mut storage = StorageVec::new(cast.classes.len() + 1, examples, space.dim());
     let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
-    teach(&mut learner, backbone, sets, &cast, shape, &place, &mut rng)?;
+    let courses = teach(&mut learner, backbone, sets, &cast, shape, &place, &mut rng)?;
+    let mut room = vec![Template::EMPTY; courses.len()];
+    let mut verifier = Verifier::new(&mut room);
+    for (class, course) in courses {
+        verifier.add(Some(class), course)?;
+    }
     let mut heard = Vec::new();
     for config in configs {
-        heard.push(listen(*config, &mut learner, backbone, &samples)?);
+        heard.push(match shape.verified {
+            true => listen(*config, &mut learner, &verifier, backbone, &samples)?,
+            false => listen(*config, &mut learner, &(), backbone, &samples)?,
+        });
     }
     let classes = cast.classes.iter();
     let classes =

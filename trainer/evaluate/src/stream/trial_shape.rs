@@ -12,6 +12,8 @@ pub struct TrialShape {
     pub scenery: Scenery,
     /// Where sounds are taught.
     pub taught: Taught,
+    /// Whether a verifier takes a second look at what is about to be recognised.
+    pub verified: bool,
 }
 
 /// Where sounds are taught.

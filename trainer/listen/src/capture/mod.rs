@@ -1,5 +1,6 @@
 //! Captures sound from a pipe, the microphone or a file, and cuts a stream into sounds.
 
+mod course;
 mod error;
 #[cfg(feature = "mic")]
 mod microphone;
@@ -7,6 +8,7 @@ mod pcm;
 mod sound;
 mod take;
 
+pub use course::course;
 pub use error::CaptureError;
 pub use pcm::PcmShape;
 pub use sound::SoundCutter;
