@@ -1,6 +1,7 @@
 //! The tables of microcontrollers in `runtime/BENCHMARKS.md`, made from the committed figures.
 
-use crate::bench_firmware::{Layer, Measured, memory_rows};
+use crate::bench_firmware::memory_rows;
+use crate::measured::{Layer, Measured};
 use crate::workspace;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -101,9 +102,8 @@ fn all_boards(boards: &Boards) -> String {
 }
 
 fn layers(board: &Measured) -> String {
-    let mut table = String::from(
-        "| layer (both paths) | MAC | instructions | instructions per MAC |\n|---|---|---|---|\n",
-    );
+    let mut table =
+        String::from("| layer | MAC | instructions | instructions per MAC |\n|---|---|---|---|\n");
     for layer in &board.layers {
         let (instructions, ratio) = counted(layer);
         let name = layer.name.replace("->", "→");

@@ -8,6 +8,7 @@ mod embedded;
 mod figures;
 mod firmware;
 mod fuzz;
+mod measured;
 mod onnxruntime;
 mod part;
 mod process;

@@ -60,7 +60,7 @@ impl fmt::Display for OpenSetReport {
         self.write_calibration(f)?;
         self.write_false_acceptances_by_set(f)?;
         self.write_chances(f)?;
-        self.write_meaning(f)?;
+        write_meaning(f)?;
         if !self.notes.is_empty() {
             writeln!(f, "\n## Notes\n")?;
             for note in &self.notes {
@@ -275,18 +275,18 @@ impl OpenSetReport {
         }
         Ok(())
     }
+}
 
-    fn write_meaning(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "\n## What it means\n\n\
-             - A threshold calibrated by unrelated sounds says nothing of strangers of the enrolled kind: words\n  \
-               beside words, sentences beside sentences. The related one mends that where several classes with\n  \
-               several examples are enrolled, and pays in recognitions; with one or two classes it cannot know\n  \
-               their kind, and a user's negatives are the remedy.\n\
-             - Where one number per class is known better, it can be set and is kept (`set_class_threshold`)."
-        )
-    }
+fn write_meaning(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "\n## What it means\n\n\
+         - A threshold calibrated by unrelated sounds says nothing of strangers of the enrolled kind: words\n  \
+           beside words, sentences beside sentences. The related one mends that where several classes with\n  \
+           several examples are enrolled, and pays in recognitions; with one or two classes it cannot know\n  \
+           their kind, and a user's negatives are the remedy.\n\
+         - Where one number per class is known better, it can be set and is kept (`set_class_threshold`)."
+    )
 }
 
 fn row(

@@ -1,6 +1,6 @@
 //! The figures as tables in Markdown, as `cargo xtask bench-firmware` prints them.
 
-use super::{Layer, Measured};
+use crate::measured::{Layer, Measured};
 use std::fmt;
 use xtask::document::grouped;
 
@@ -12,8 +12,8 @@ impl fmt::Display for Measured {
             "| inference | MAC | instructions | instructions per MAC |"
         )?;
         writeln!(f, "|---|---|---|---|")?;
-        row(f, "both paths of one patch", self.macs, self.instructions)?;
-        layers(f, "layer (both paths)", &self.layers)?;
+        row(f, "all parts of one patch", self.macs, self.instructions)?;
+        layers(f, "layer", &self.layers)?;
         layers(f, "single layer", &self.shapes)?;
 
         writeln!(
