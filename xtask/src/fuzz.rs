@@ -104,14 +104,6 @@ pub struct Runs {
     pub slow: u64,
 }
 
-impl Runs {
-    /// Executions of a continuous integration.
-    pub const CI: Self = Self {
-        bytes: 200_000,
-        slow: 20_000,
-    };
-}
-
 /// What fuzzing a target came to.
 struct Outcome {
     parser: &'static str,
@@ -119,7 +111,7 @@ struct Outcome {
     time: Duration,
 }
 
-/// Inputs of the continuous integration are the same every time.
+/// The same corpus gives the same inputs every time.
 const SEED: u32 = 1;
 
 /// Longest time for one input, seconds.

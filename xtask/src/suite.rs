@@ -4,7 +4,7 @@ use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
-use crate::{aarch64, elf, embedded, figures, firmware, fuzz, onnxruntime, process, workspace};
+use crate::{aarch64, elf, embedded, figures, firmware, onnxruntime, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
 use std::env;
@@ -72,7 +72,6 @@ pub fn test() -> ExitCode {
     check_boards(&mut steps, toolchain);
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
-    steps.run("fuzzing", || fuzz::fuzz(&[], false, fuzz::Runs::CI));
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
     }
