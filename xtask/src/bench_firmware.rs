@@ -72,8 +72,8 @@ pub struct Layer {
     pub name: String,
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Instructions.
-    pub instructions: u64,
+    /// Instructions; none where they have not been counted.
+    pub instructions: Option<u64>,
 }
 
 /// A layer over the maps of two paths, whose weights are the same.
@@ -240,7 +240,7 @@ fn layers(report: &Report, kind: &str) -> Result<Vec<Layer>> {
         Ok(Layer {
             name: line.get("name")?.to_owned(),
             macs: line.number("macs")?,
-            instructions: line.number("instructions")?,
+            instructions: Some(line.number("instructions")?),
         })
     };
     report.of(kind).map(layer).collect()
