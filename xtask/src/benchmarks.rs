@@ -139,8 +139,10 @@ fn shapes(m4: &Measured, m55: Option<&Measured>) -> String {
 
 /// Returns the instructions of a layer and their ratio to its multiply-accumulates, as text.
 fn counted(layer: &Layer) -> (String, String) {
-    let ratio = per_mac(layer.instructions, layer.macs);
-    (grouped(layer.instructions), ratio)
+    match layer.instructions {
+        Some(instructions) => (grouped(instructions), per_mac(instructions, layer.macs)),
+        None => (String::from("not counted"), String::new()),
+    }
 }
 
 /// Returns the ratio with two digits; nothing for a layer that multiplies nothing.

@@ -300,7 +300,7 @@ fn operators_that_cannot_be() {
     let (error, op) = refused(OpKind::Depthwise, &|r| field::op::GAPS.set(r, [0, 0]));
     assert_eq!(error, E::Shape { tensor: op + 1 });
     let (error, op) = refused(OpKind::Lookup, &|r| {
-        field::op::WEIGHTS.set(r, u32::MAX - 15)
+        field::op::WEIGHTS.set(r, u32::MAX - 15);
     });
     assert_eq!(error, E::Table { op });
     let (error, _) = refused(OpKind::Lookup, &|r| field::op::CLAMP.set(r, [0, 1]));
@@ -310,7 +310,7 @@ fn operators_that_cannot_be() {
     let (error, op) = refused(OpKind::Multiply, &|r| field::op::SECOND.set(r, u16::MAX));
     assert_eq!(error, E::Operand { op });
     let (error, _) = refused(OpKind::Multiply, &|r| {
-        field::op::ADD_MULTIPLIERS.set(r, [1, 1])
+        field::op::ADD_MULTIPLIERS.set(r, [1, 1]);
     });
     assert_eq!(error, E::Reserved);
     let (error, op) = refused(OpKind::Multiply, &|r| field::op::SECOND.set(r, 0));
@@ -318,7 +318,7 @@ fn operators_that_cannot_be() {
     let (error, op) = refused(OpKind::Slice, &|r| field::op::FIRST_CHANNEL.set(r, 5));
     assert_eq!(error, E::Shape { tensor: op + 1 });
     let (error, op) = refused(OpKind::Slice, &|r| {
-        field::op::FIRST_CHANNEL.set(r, u16::MAX)
+        field::op::FIRST_CHANNEL.set(r, u16::MAX);
     });
     assert_eq!(error, E::Shape { tensor: op + 1 });
     let (error, op) = refused(OpKind::Concatenate, &|r| field::op::SECOND.set(r, 1));

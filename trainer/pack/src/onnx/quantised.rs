@@ -74,89 +74,33 @@ impl Writer {
     /// its result.
     fn operator(&mut self, op: &Op<'_>, values: &[String]) -> String {
         let name = &op.index.to_string();
-        let tables = &op.tables;
         let to = op.output.quantisation;
         let input = values[op.input.index].as_str();
+        let second = values[op.second.unwrap_or(op.input).index].as_str();
         let mut value = format!("{name}/made");
-        let mut lo = tables.requantisation.lo;
+        let sum = op.tables.add;
+        let lo = sum.map_or(op.tables.requantisation.lo, |rule| rule.lo);
         match op.kind {
             OpKind::Convolution | OpKind::Linear => {
-                let op = &as_convolution(op);
-                let made = match &tables.add {
-                    None => to,
-                    Some(rule) => Quantisation {
-                        scale: rule.a_multiplier as f32 / (1 << ADD_FRACTION_BITS) as f32
-                            * to.scale,
-                        zero_point: tables.requantisation.zero_point,
-                    },
-                };
-                let kernels = kernels(op, made);
-                let from = op.input.quantisation;
-                let [height, width] = op.window.kernel;
-                let dims = [
-                    op.output.shape.channels,
-                    op.input.shape.channels,
-                    height,
-                    width,
-                ];
-                let weights = self.weights(name, dims, &kernels);
-                let bias = self.bias(name, &kernels, from);
-                let attributes = window(&op.window);
-                self.node("Conv", &[input, &weights, &bias], &value, attributes);
-                if let (Some(rule), Some(second)) = (&tables.add, op.second) {
-                    value = self.rectified(value, lo, made);
-                    let convolved = self.rounded(&value, &format!("{name}/inner"), made);
-                    value = format!("{name}/sum");
-                    self.node("Add", &[&convolved, &values[second.index]], &value, vec![]);
-                    lo = rule.lo;
-                }
+                value = self.convolution(name, &as_convolution(op), [input, second]);
             }
             OpKind::Depthwise => {
                 let kernels = depthwise_kernels(op);
-                let dims = [
-                    op.output.shape.channels,
-                    1,
-                    op.window.kernel[0],
-                    op.window.kernel[1],
-                ];
+                let [height, width] = op.window.kernel;
+                let dims = [op.output.shape.channels, 1, height, width];
                 let weights = self.weights(name, dims, &kernels);
                 let bias = self.bias(name, &kernels, op.input.quantisation);
                 let mut attributes = window(&op.window);
                 attributes.push(int("group", dims[0] as i64));
                 self.node("Conv", &[input, &weights, &bias], &value, attributes);
             }
-            OpKind::Lookup => self.table(name, op, &value_of(input), &value),
-            OpKind::Slopes => {
-                let (above, below) = tables.multipliers.split_last().unwrap_or((&1, &[]));
-                let slopes = below.iter().map(|&below| below as f32 / *above as f32);
-                let bytes: Vec<u8> = slopes.flat_map(f32::to_le_bytes).collect();
-                let dims = [below.len(), 1, 1];
-                let name = format!("{name}/slopes");
-                let slopes = self.constant(name, &dims, DataType::Float, &bytes);
-                self.node("PRelu", &[input, &slopes], &value, vec![]);
-            }
-            OpKind::Multiply | OpKind::Concatenate => {
-                let second = &values[op.second.unwrap_or(op.input).index];
-                let (kind, attributes) = match op.kind {
-                    OpKind::Multiply => ("Mul", vec![]),
-                    _ => ("Concat", vec![int("axis", 1)]),
-                };
-                self.node(kind, &[input, second], &value, attributes);
-                lo = tables.add.map_or(lo, |rule| rule.lo);
-            }
-            OpKind::Slice => {
-                let end = op.first_channel + op.output.shape.channels;
-                let bounds = [("start", op.first_channel), ("end", end), ("axis", 1)];
-                let [start, end, axis] = bounds.map(|(what, at)| {
-                    let bytes = (at as i64).to_le_bytes();
-                    self.constant(format!("{name}/{what}"), &[1], DataType::Int64, &bytes)
-                });
-                self.node("Slice", &[input, &start, &end, &axis], &value, vec![]);
-            }
-            OpKind::Add => {
-                let second = op.second.unwrap_or(op.input);
-                self.node("Add", &[input, &values[second.index]], &value, vec![]);
-                lo = tables.add.map_or(lo, |rule| rule.lo);
+            OpKind::Lookup => self.table(name, op, &quantised_form(input), &value),
+            OpKind::Slopes => self.slopes(name, op, input, &value),
+            OpKind::Slice => self.slice(name, op, input, &value),
+            OpKind::Add => self.node("Add", &[input, second], &value, vec![]),
+            OpKind::Multiply => self.node("Mul", &[input, second], &value, vec![]),
+            OpKind::Concatenate => {
+                self.node("Concat", &[input, second], &value, vec![int("axis", 1)]);
             }
             OpKind::MaxPool => self.node("MaxPool", &[input], &value, window(&op.window)),
             OpKind::AveragePool => {
@@ -167,6 +111,56 @@ impl Writer {
         }
         let value = self.rectified(value, lo, to);
         self.rounded(&value, name, to)
+    }
+
+    /// Writes a convolution and the sum behind it, if there is one; returns the real value.
+    fn convolution(&mut self, name: &str, op: &Op<'_>, [input, second]: [&str; 2]) -> String {
+        let (tables, to) = (&op.tables, op.output.quantisation);
+        let made = match &tables.add {
+            None => to,
+            Some(rule) => Quantisation {
+                scale: rule.a_multiplier as f32 / (1 << ADD_FRACTION_BITS) as f32 * to.scale,
+                zero_point: tables.requantisation.zero_point,
+            },
+        };
+        let kernels = kernels(op, made);
+        let [height, width] = op.window.kernel;
+        let (outputs, inputs) = (op.output.shape.channels, op.input.shape.channels);
+        let weights = self.weights(name, [outputs, inputs, height, width], &kernels);
+        let bias = self.bias(name, &kernels, op.input.quantisation);
+        let value = format!("{name}/made");
+        let attributes = window(&op.window);
+        self.node("Conv", &[input, &weights, &bias], &value, attributes);
+        if tables.add.is_none() {
+            return value;
+        }
+        let value = self.rectified(value, tables.requantisation.lo, made);
+        let convolved = self.rounded(&value, &format!("{name}/inner"), made);
+        let sum = format!("{name}/sum");
+        self.node("Add", &[&convolved, second], &sum, vec![]);
+        sum
+    }
+
+    /// Writes a PReLU with a slope for each channel.
+    fn slopes(&mut self, name: &str, op: &Op<'_>, input: &str, value: &str) {
+        let multipliers = op.tables.multipliers;
+        let (above, below) = multipliers.split_last().unwrap_or((&1, &[]));
+        let slopes = below.iter().map(|&below| below as f32 / *above as f32);
+        let bytes: Vec<u8> = slopes.flat_map(f32::to_le_bytes).collect();
+        let dims = [below.len(), 1, 1];
+        let slopes = self.constant(format!("{name}/slopes"), &dims, DataType::Float, &bytes);
+        self.node("PRelu", &[input, &slopes], value, vec![]);
+    }
+
+    /// Writes a slice of channels.
+    fn slice(&mut self, name: &str, op: &Op<'_>, input: &str, value: &str) {
+        let end = op.first_channel + op.output.shape.channels;
+        let bounds = [("start", op.first_channel), ("end", end), ("axis", 1)];
+        let [start, end, axis] = bounds.map(|(what, at)| {
+            let bytes = (at as i64).to_le_bytes();
+            self.constant(format!("{name}/{what}"), &[1], DataType::Int64, &bytes)
+        });
+        self.node("Slice", &[input, &start, &end, &axis], value, vec![]);
     }
 
     /// Writes a table: the real values of its results, taken by the quantised `input`, which is 128
@@ -310,7 +304,7 @@ impl Writer {
 }
 
 /// Returns the name of the quantised form of a dequantised value.
-fn value_of(real: &str) -> String {
+fn quantised_form(real: &str) -> String {
     let name = real.strip_suffix("/real").unwrap_or(real);
     format!("{name}/quantised")
 }

@@ -109,23 +109,7 @@ impl<'a> Repacker<'a> {
         let (input, window) = (conv.input, &conv.window);
         let [kernel_height, kernel_width] = window.kernel;
         let places = conv.output.height * conv.output.width;
-        let taps = (window.dilation != [1, 1]).then_some(Taps {
-            input,
-            output: conv.output,
-            window: *window,
-        });
-        let padded = match &taps {
-            None => PaddedShape {
-                operands,
-                input,
-                padding: window.padding,
-            },
-            Some(_) => PaddedShape {
-                operands,
-                input: Shape::new(places * kernel_height, kernel_width, input.channels),
-                padding: Padding::default(),
-            },
-        };
+        let (padded, taps) = self.map_of(conv);
         let row = kernel_width * input.channels;
         let kernel = Lines {
             lines: self.table(
@@ -194,6 +178,34 @@ impl<'a> Repacker<'a> {
             requantisation: conv.requantisation,
             residual: conv.residual,
         }
+    }
+
+    /// Returns the map that kernels read: the input with its padding, or, for a kernel with gaps, the values
+    /// under it at each position.
+    fn map_of(&self, conv: &Convolution<'a>) -> (PaddedShape, Option<Taps>) {
+        let operands = Operands::of(self.instruction_set);
+        let (input, window) = (conv.input, conv.window);
+        if window.dilation == [1, 1] {
+            let padded = PaddedShape {
+                operands,
+                input,
+                padding: window.padding,
+            };
+            return (padded, None);
+        }
+        let [height, width] = window.kernel;
+        let places = conv.output.height * conv.output.width;
+        let gathered = PaddedShape {
+            operands,
+            input: Shape::new(places * height, width, input.channels),
+            padding: Padding::default(),
+        };
+        let taps = Taps {
+            input,
+            output: conv.output,
+            window,
+        };
+        (gathered, Some(taps))
     }
 
     /// Returns the convolution that does nothing, because it has no positions.

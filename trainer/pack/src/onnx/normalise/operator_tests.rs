@@ -237,10 +237,8 @@ fn axes_follow_the_layout() {
         ints("dilations", &[1, 2]),
         ints("pads", &[2, 2, 2, 2]),
     ];
-    let turned = File {
-        input: vec![0, 1, MELS as i64, FRAMES as i64],
-        ..network(convolution([4, 1, 5, 3], attributes))
-    };
+    let mut turned = network(convolution([4, 1, 5, 3], attributes));
+    turned.input = vec![0, 1, MELS as i64, FRAMES as i64];
     embedded(&turned, Layout::MelTime, &patch(), "mel by time");
     let graph = turned.read(Layout::MelTime).unwrap();
     assert_eq!(graph.ops[1].kind.window().kernel, [3, 5]);

@@ -66,30 +66,36 @@ impl<'g> OutputReader<'g, '_> {
         let window = attributes::window(node, [kh, kw], input.shape, self.layout)?;
         let [height, width] = window_output(&window, input.shape)?;
 
-        let mut weights = self.channels_last(values, [outputs, inputs, kh, kw]);
-        let mut shift = self.bias(node, 2, outputs)?;
-        if groups > 1 {
-            let channels = Channels {
-                weights: weights.into(),
-                adapter: None,
-                gain: vec![1.0; outputs],
-                shift,
-            };
-            let output = Shape::new(height, width, outputs);
-            return self.grouped(node, groups, window, channels, output);
+        let channels = Channels {
+            weights: self.channels_last(values, [outputs, inputs, kh, kw]).into(),
+            adapter: None,
+            gain: vec![1.0; outputs],
+            shift: self.bias(node, 2, outputs)?,
+        };
+        let output = Shape::new(height, width, outputs);
+        match groups {
+            1 => self.dense(node, window, channels, output),
+            _ => self.grouped(node, groups, window, channels, output),
         }
+    }
+
+    /// Makes a dense convolution. A norm before it joins where that is exact, and an adapter behind it.
+    fn dense(
+        &mut self,
+        node: &'g NodeProto,
+        window: Window,
+        mut channels: Channels,
+        output: Shape,
+    ) -> Result<Value, NodeError> {
+        let input = self.value(node, 0)?.clone();
         // Padding is zeros behind the norm, so that it must stay before a padded convolution.
         let unpadded = window.padding == Window::square(1, 1, 0).padding;
         let norm = Norm::of(&input).filter(|_| unpadded);
         if let Some(norm) = &norm {
-            norm.join(&mut weights, &mut shift);
+            let mut weights = channels.weights.to_vec();
+            norm.join(&mut weights, &mut channels.shift);
+            channels.weights = weights.into();
         }
-        let channels = Channels {
-            weights: weights.into(),
-            adapter: None,
-            gain: vec![1.0; outputs],
-            shift,
-        };
         if norm.is_none()
             && let Some(composed) = self.compose_adapter(node, &window, &channels)
         {
@@ -111,7 +117,7 @@ impl<'g> OutputReader<'g, '_> {
                 window,
                 channels,
             },
-            Shape::new(height, width, outputs),
+            output,
             false,
         ))
     }
