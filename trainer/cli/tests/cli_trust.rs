@@ -461,7 +461,9 @@ fn clips_of_equal_size_and_time_are_told_apart_by_the_cache() {
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(1))
             .unwrap();
     };
-    clips.iter().for_each(|clip| old(clip));
+    for clip in &clips {
+        old(clip);
+    }
     let eval = [
         "eval",
         "--data",
@@ -479,6 +481,8 @@ fn clips_of_equal_size_and_time_are_told_apart_by_the_cache() {
     let (first, second) = (fs::read(a).unwrap(), fs::read(b).unwrap());
     fs::write(a, second).unwrap();
     fs::write(b, first).unwrap();
-    clips.iter().for_each(|clip| old(clip));
+    for clip in &clips {
+        old(clip);
+    }
     assert_eq!(room.succeeds(&eval), room.succeeds(&cached));
 }

@@ -19,11 +19,13 @@ pub mod interpret;
 #[cfg(feature = "onnx")]
 mod kinds;
 pub mod memory_plan;
+mod metadata;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 mod opened;
 #[cfg(feature = "onnx")]
 mod pack;
+mod part_outputs;
 #[cfg(feature = "onnx")]
 mod quantise;
 mod shipped;

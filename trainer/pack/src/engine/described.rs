@@ -1,12 +1,12 @@
 //! An ONNX model as its metadata describes it.
 
 use super::error::EngineError;
-use super::onnx_metadata::{
+use crate::metadata::{
     KEY_BASE_MEAN, KEY_FRONTEND, KEY_REFERENCE, Layout, MetadataError, OnnxMetadata,
 };
-use super::parts::PartOutput;
 #[cfg(any(feature = "tract", feature = "ort"))]
 use crate::onnx::{self, ImportError};
+use crate::part_outputs::PartOutput;
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, OwnedSpace, Part, Parts};
 use sha2::{Digest, Sha256};
 #[cfg(any(feature = "tract", feature = "ort"))]

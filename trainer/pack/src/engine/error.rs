@@ -1,6 +1,6 @@
 //! Errors of the float engines.
 
-use super::onnx_metadata::MetadataError;
+use crate::metadata::MetadataError;
 use mtslvr_runtime::backbone::EmbedError;
 
 /// Explains why an ONNX model cannot be opened or run. Each variant names the model it is about.

@@ -3,9 +3,9 @@
 
 use super::described::Described;
 use super::error::EngineError;
-use super::onnx_metadata::OnnxMetadata;
-use super::parts::part_outputs;
 use crate::graph::Graph;
+use crate::metadata::OnnxMetadata;
+use crate::part_outputs::part_outputs;
 use crate::{interpret, onnx};
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::space::EmbeddingSpace;

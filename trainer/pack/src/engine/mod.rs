@@ -11,10 +11,8 @@ mod error;
 mod guard;
 #[cfg(feature = "onnx")]
 mod interpreter;
-mod onnx_metadata;
 #[cfg(feature = "ort")]
 mod ort;
-mod parts;
 #[cfg(feature = "tract")]
 mod tract;
 #[cfg(feature = "ort")]
@@ -25,23 +23,20 @@ pub use self::error::EngineError;
 pub use self::interpreter::InterpretedBackbone;
 #[cfg(feature = "ort")]
 pub use self::ort::{ORT_LIBRARY_VARIABLE, OrtBackbone};
-pub use self::parts::{EQUIVARIANT, INVARIANT, INVARIANT_SHARE, PartOutput, part_outputs};
 #[cfg(feature = "tract")]
 pub use self::tract::TractBackbone;
 #[cfg(all(feature = "ort", feature = "onnx"))]
 pub use self::waveform::waveform_output;
 #[cfg(feature = "ort")]
 pub use self::waveform::{WaveformModel, fitted};
-pub use onnx_metadata::{
-    FrontendDescription, KEY_BASE_MEAN, KEY_FRONTEND, KEY_PARTS, KEY_PROVENANCE, KEY_REFERENCE,
-    Layout, MetadataError, OnnxMetadata,
+pub use crate::metadata::{
+    FrontendDescription, INPUT, KEY_BASE_MEAN, KEY_FRONTEND, KEY_PARTS, KEY_PROVENANCE,
+    KEY_REFERENCE, Layout, MetadataError, OnnxMetadata,
 };
+pub use crate::part_outputs::{EQUIVARIANT, INVARIANT, INVARIANT_SHARE, PartOutput, part_outputs};
 
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::space::EmbeddingSpace;
-
-/// Name of the ONNX input: log-mel patches, `[batch, 1, frames, mels]`.
-pub const INPUT: &str = "log_mel";
 
 /// A backbone in a float engine.
 pub trait FloatBackbone: Backbone<Error = EngineError> + core::fmt::Debug + Send {}

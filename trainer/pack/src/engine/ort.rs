@@ -2,8 +2,8 @@
 
 use super::described::{Described, prepared, read_model};
 use super::error::EngineError;
-use super::onnx_metadata::OnnxMetadata;
-use super::parts::part_outputs;
+use crate::metadata::OnnxMetadata;
+use crate::part_outputs::part_outputs;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::space::EmbeddingSpace;
 use ort::environment::Environment;

@@ -3,8 +3,8 @@
 use super::described::{Described, prepared, read_model};
 use super::error::EngineError;
 use super::guard::guarded;
-use super::onnx_metadata::{KEY_FRONTEND, Layout, MetadataError, OnnxMetadata};
-use super::parts::part_outputs;
+use crate::metadata::{KEY_FRONTEND, Layout, MetadataError, OnnxMetadata};
+use crate::part_outputs::part_outputs;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::space::EmbeddingSpace;
 use std::path::Path;

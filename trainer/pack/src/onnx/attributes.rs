@@ -1,7 +1,7 @@
 //! Reads a node's attributes, and windows from them.
 
 use super::pb::{AttributeProto, NodeProto};
-use crate::engine::Layout;
+use crate::metadata::Layout;
 use mtslvr_runtime::nn::{Padding, Shape, Window};
 
 pub fn find<'n>(node: &'n NodeProto, name: &str) -> Option<&'n AttributeProto> {

@@ -1,7 +1,6 @@
 //! Errors of reading ONNX files.
 
-use super::limits::VARIABLE;
-use crate::engine::{KEY_FRONTEND, MetadataError};
+use crate::metadata::{KEY_FRONTEND, MetadataError};
 use std::path::PathBuf;
 
 /// Operators that can be read, for error messages.
@@ -9,6 +8,9 @@ pub const SUPPORTED: &str = "Conv, BatchNormalization, Add, Mul, Sub, Div (by co
      GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceMax, AveragePool, MaxPool, Concat, Slice, Split (of \
      channels), PRelu, functions of one value (Relu, Clip, HardSwish, HardSigmoid, Sigmoid, Tanh, Gelu, \
      LeakyRelu, Elu, Erf, ...), and all that only changes a shape, an order of axes or nothing";
+
+/// Name of the variable of the environment that multiplies [`Limits::DEFAULT`].
+pub const LIMITS_VARIABLE: &str = "MTSLVR_ONNX_LIMITS";
 
 /// Explains why an ONNX file cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ pub enum ImportError {
     },
     /// The model asks for more than [`Limits`](super::Limits) allow.
     #[error(
-        "it has or needs {found} {what}; at most {most} are taken; set {VARIABLE}=N in the environment to raise all limits N times"
+        "it has or needs {found} {what}; at most {most} are taken; set {LIMITS_VARIABLE}=N in the environment to raise all limits N times"
     )]
     Limit {
         /// Quantity that is too large.
@@ -74,7 +76,9 @@ pub enum ImportError {
         most: u64,
     },
     /// The limits in the environment are not a number.
-    #[error("{VARIABLE} is \"{0}\"; expected a whole number, such as 2; correct it or unset it")]
+    #[error(
+        "{LIMITS_VARIABLE} is \"{0}\"; expected a whole number, such as 2; correct it or unset it"
+    )]
     Variable(String),
     /// An engine cannot be given a node whose results are not known beforehand.
     #[error("node `{node}`: the size of what the operator {op} makes cannot be checked")]

@@ -2,7 +2,7 @@
 
 use super::{OPSET, pb};
 use crate::EmbeddingStatistics;
-use crate::engine::{FrontendDescription, Layout, OnnxMetadata};
+use crate::metadata::{FrontendDescription, Layout, OnnxMetadata};
 use mtslvr_runtime::frontend::FrontendConfig;
 use prost::Message;
 

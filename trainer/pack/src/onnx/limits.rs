@@ -1,10 +1,7 @@
 //! Limits to what a foreign ONNX file may ask for. They are checked before anything is computed or
 //! handed on.
 
-use super::error::ImportError;
-
-/// Name of the variable of the environment that multiplies [`Limits::DEFAULT`].
-pub const VARIABLE: &str = "MTSLVR_ONNX_LIMITS";
+use super::error::{ImportError, LIMITS_VARIABLE};
 
 /// Most bytes, nodes, values and work of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +37,7 @@ impl Limits {
     /// # Errors
     /// [`ImportError::Variable`] if the variable is not a whole number.
     pub fn from_environment() -> Result<Self, ImportError> {
-        let Some(text) = std::env::var_os(VARIABLE) else {
+        let Some(text) = std::env::var_os(LIMITS_VARIABLE) else {
             return Ok(Self::DEFAULT);
         };
         let text = text.to_string_lossy();

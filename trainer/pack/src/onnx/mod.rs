@@ -6,6 +6,7 @@ mod error;
 mod external;
 mod file;
 mod limits;
+mod message;
 mod normalise;
 mod path;
 pub mod proto;

@@ -10,13 +10,13 @@ mod layers;
 mod maps;
 
 use super::error::ImportError;
-use super::normalise::{Normal, node_name};
+use super::message::{needed, node_name};
+use super::normalise::Normal;
 use super::pb::NodeProto;
-use super::read::needed;
 use super::tensor::Constant;
 use crate::builder::Activation;
-use crate::engine::Layout;
 use crate::graph::{GraphBuilder, Op, OpKind};
+use crate::metadata::Layout;
 use mtslvr_runtime::nn::Shape;
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@
 use super::pb::tensor_proto::DataType;
 use super::{file, int, ints, pb, value_info};
 use crate::EmbeddingStatistics;
-use crate::engine::INPUT;
+use crate::metadata::INPUT;
 use mtslvr_runtime::model::{Model, Op, OpKind};
 use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
 

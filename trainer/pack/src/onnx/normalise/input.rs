@@ -1,7 +1,7 @@
 //! The graph's input: its axes, and a norm of it that the frontend takes over.
 
 use super::Normal;
-use crate::engine::{FrontendDescription, Layout};
+use crate::metadata::{FrontendDescription, Layout};
 use crate::onnx::attributes::{float, int};
 use crate::onnx::error::ImportError;
 use crate::onnx::limits::count;

@@ -16,10 +16,10 @@ mod tests;
 
 use super::error::ImportError;
 use super::limits::{Limits, count};
-use super::read::{decode, metadata_of};
+use super::message::{self, decode, metadata_of, node_name};
+use super::pb;
 use super::tensor::Constant;
-use super::{pb, read};
-use crate::engine::FrontendDescription;
+use crate::metadata::FrontendDescription;
 use prost::Message;
 use shapes::{Failed, Inputs};
 use std::collections::{HashMap, HashSet};
@@ -93,7 +93,7 @@ pub(super) fn normalise(
         .graph
         .take()
         .ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
-    let nodes: u64 = graph.node.iter().map(read::count_nodes).sum();
+    let nodes: u64 = graph.node.iter().map(message::count_nodes).sum();
     Limits::check("nodes", nodes, limits.nodes as u64)?;
     let initialised: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let given = input::find(&graph, &initialised, frontend)?;
@@ -272,7 +272,7 @@ impl<'l> Pass<'l> {
                 || self.constants.contains_key(name)
                 || self.unreadable.contains_key(name)
         };
-        let order = read::needed(&nodes, outputs, known)?;
+        let order = message::needed(&nodes, outputs, known)?;
         let mut nodes: Vec<Option<pb::NodeProto>> = nodes.into_iter().map(Some).collect();
         for index in order {
             if let Some(node) = nodes[index].take() {
@@ -304,7 +304,7 @@ impl<'l> Pass<'l> {
                 || self.constants.contains_key(name)
                 || self.unreadable.contains_key(name)
         };
-        let order = read::needed(&self.nodes, outputs, known)?;
+        let order = message::needed(&self.nodes, outputs, known)?;
         let mut made: Vec<Option<pb::NodeProto>> = std::mem::take(&mut self.nodes)
             .into_iter()
             .map(Some)
@@ -471,14 +471,5 @@ impl<'l> Pass<'l> {
     /// Returns the node in its final form that makes a value.
     fn maker(&self, name: &str) -> Option<&pb::NodeProto> {
         self.makers.get(name).map(|&index| &self.nodes[index])
-    }
-}
-
-/// Returns a node's name, or else that of its output.
-pub(super) fn node_name(node: &pb::NodeProto) -> String {
-    if node.name.is_empty() {
-        node.output.first().cloned().unwrap_or_default()
-    } else {
-        node.name.clone()
     }
 }

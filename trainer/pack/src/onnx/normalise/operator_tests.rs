@@ -3,8 +3,8 @@
 use super::tests::{FRAMES, File, MELS, embedded, network, numbers, patch};
 use crate::builder::build;
 use crate::calibration::{RangeRule, calibrate};
-use crate::engine::Layout;
 use crate::graph::{Graph, OpKind};
+use crate::metadata::Layout;
 use crate::onnx::pb::{AttributeProto, attribute_proto::AttributeType};
 use crate::onnx::{int, ints};
 use crate::quantise::{Labels, quantise};

@@ -1,9 +1,9 @@
 //! Graphs with the same function in the forms that exporters give it.
 
 use super::{Limits, checked, normalise, rules};
-use crate::engine::{FrontendDescription, Layout};
 use crate::graph::Graph;
 use crate::interpret;
+use crate::metadata::{FrontendDescription, Layout};
 use crate::onnx::pb::{self, AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 use crate::onnx::tensor::Constant;
 use crate::onnx::{ImportError, int, ints, load, read, value_info};

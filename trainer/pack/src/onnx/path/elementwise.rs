@@ -159,7 +159,7 @@ impl<'g> OutputReader<'g, '_> {
     /// Reads a product of two values, such as a map and its gates.
     pub(super) fn multiply(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let (a, b) = (self.value(node, 0)?.clone(), self.value(node, 1)?.clone());
-        let [whole, repeated] = self.repeated(node, [&a, &b])?;
+        let [whole, repeated] = Self::repeated(node, [&a, &b])?;
         let kind = OpKind::Multiply {
             a: self.tensor(&node.input[whole])?,
             b: self.tensor(&node.input[repeated])?,
@@ -169,11 +169,7 @@ impl<'g> OutputReader<'g, '_> {
     }
 
     /// Returns which of two inputs has the shape of the result, and which is repeated to it.
-    pub(super) fn repeated(
-        &self,
-        node: &NodeProto,
-        [a, b]: [&Value; 2],
-    ) -> Result<[usize; 2], NodeError> {
+    pub(super) fn repeated(node: &NodeProto, [a, b]: [&Value; 2]) -> Result<[usize; 2], NodeError> {
         let repeats = |part: Shape, whole: Shape| {
             let fits = |part: usize, whole: usize| part == whole || part == 1;
             fits(part.height, whole.height)
@@ -215,7 +211,7 @@ impl<'g> OutputReader<'g, '_> {
     /// Reads a concatenation of channels, two by two.
     pub(super) fn concatenate(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let first = self.value(node, 0)?.clone();
-        self.check_channel_axis(node, &first, attributes::int(node, "axis", 1))?;
+        Self::check_channel_axis(node, &first, attributes::int(node, "axis", 1))?;
         let mut maps = Vec::new();
         for (index, name) in node.input.iter().enumerate() {
             let value = self.value(node, index)?;
@@ -291,7 +287,7 @@ impl<'g> OutputReader<'g, '_> {
             }
         };
         let (start, end) = (ints(1)?.unwrap_or(0), ints(2)?.unwrap_or(i64::MAX));
-        self.check_channel_axis(node, &value, ints(3)?.unwrap_or(0))?;
+        Self::check_channel_axis(node, &value, ints(3)?.unwrap_or(0))?;
         if ints(4)?.unwrap_or(1) != 1 {
             return Err(NodeError::Reason(
                 "only neighbouring channels can be taken".into(),
@@ -317,7 +313,7 @@ impl<'g> OutputReader<'g, '_> {
     /// Reads a split of channels; all its outputs but the first are values from here on.
     pub(super) fn split(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let value = self.value(node, 0)?.clone();
-        self.check_channel_axis(node, &value, attributes::int(node, "axis", 0))?;
+        Self::check_channel_axis(node, &value, attributes::int(node, "axis", 0))?;
         let (channels, parts) = (value.shape.channels, node.output.len());
         let given = match attributes::ints(node, "split") {
             Some(sizes) => Some(sizes),
@@ -366,12 +362,7 @@ impl<'g> OutputReader<'g, '_> {
         self.put(node, OpKind::Slice { input, first }, shape, value.flat)
     }
 
-    fn check_channel_axis(
-        &self,
-        node: &NodeProto,
-        value: &Value,
-        axis: i64,
-    ) -> Result<(), NodeError> {
+    fn check_channel_axis(node: &NodeProto, value: &Value, axis: i64) -> Result<(), NodeError> {
         let flat = value.flat && value.shape.height * value.shape.width == 1;
         let channels = axis == 1 || flat && axis == -1 || !value.flat && axis == -3;
         if channels && (flat || !value.flat) {

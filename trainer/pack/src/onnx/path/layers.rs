@@ -3,8 +3,8 @@
 use super::channels::Norm;
 use super::maps::window_output;
 use super::{NodeError, OutputReader, Value};
-use crate::engine::Layout;
 use crate::graph::{Channels, Op, OpKind};
+use crate::metadata::Layout;
 use crate::onnx::adapter::{compose, same_reading};
 use crate::onnx::attributes;
 use crate::onnx::pb::NodeProto;

@@ -2,8 +2,8 @@
 
 use super::channels::Norm;
 use super::{NodeError, OutputReader, Value};
-use crate::engine::Layout;
 use crate::graph::OpKind;
+use crate::metadata::Layout;
 use crate::onnx::attributes;
 use crate::onnx::pb::NodeProto;
 use mtslvr_runtime::nn::{Shape, Window};

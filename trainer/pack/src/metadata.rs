@@ -22,6 +22,9 @@ use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::{FrontendConfig, FrontendConfigError};
 use mtslvr_runtime::space::PartsError;
 
+/// Name of the ONNX input: log-mel patches, `[batch, 1, frames, mels]`.
+pub const INPUT: &str = "log_mel";
+
 /// Metadata key of the [`FrontendDescription`].
 pub const KEY_FRONTEND: &str = "mtslvr.frontend";
 /// Metadata key of the base mean: the values in embedding order, separated by spaces.
