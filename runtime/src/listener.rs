@@ -197,7 +197,8 @@ impl<'b> Listener<'b> {
 
     /// Takes samples, as [`Self::push`] does. A sound that is about to be recognised must also be accepted
     /// by `check`, such as a [`Verifier`](crate::verifier::Verifier); one that is refused is looked at again
-    /// in its next window and at its end.
+    /// in its next window and at its end. Once the beginning of a sound is gone, because it is longer than a
+    /// patch, there is nothing to compare, and it passes.
     ///
     /// # Errors
     /// As [`Self::push`].

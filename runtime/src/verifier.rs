@@ -9,6 +9,9 @@
 //! the courses of sounds that were taken for a class by mistake: a candidate that is more like one of
 //! those than like every example of its class is refused.
 //!
+//! It compares sounds from their beginning: a listener asks it while the beginning is within the last patch,
+//! and lets longer sounds pass.
+//!
 //! It is optional: a [`Listener`](crate::listener::Listener) that is not given one
 //! ([`Listener::push_verified`](crate::listener::Listener::push_verified)) holds none of its code.
 //! A template takes [`TEMPLATE_BYTES`] bytes, 40 of them 15 KiB; verifying needs 0.5 KiB of stack. With five

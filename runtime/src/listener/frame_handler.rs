@@ -94,9 +94,7 @@ impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, C
                 Ok(Some((decided, mut judgement))) => {
                     if C::REFUSES && state.trigger.is_candidate(&judgement) {
                         let onset = state.sounds.onset().unwrap_or(window.start);
-                        // Of a sound that is longer than a patch, one window holds a patch from near its
-                        // beginning: the first.
-                        let begins = window.start < onset + state.hop;
+                        let begins = window.start == onset;
                         // The patch has been embedded: its room is free.
                         let frames = begins.then(|| &*state.frames.copy(window, state.patch));
                         let (look, class) = (&mut state.second_look, judgement.class);

@@ -7,15 +7,13 @@ use crate::verifier::Check;
 /// What a verifier said of the sound that is heard.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SecondLook {
-    /// Whether it refused the last candidate.
     refused: bool,
-    /// Whether it refused one that filled a patch, as long as a sound's beginning is compared.
-    refused_beginning: bool,
 }
 
 impl SecondLook {
     /// Asks about a candidate for `class`, and tells whether it is refused. `frames` are those of the sound
-    /// from its beginning on, or `None` once the beginning is gone: then it has decided.
+    /// from its beginning on. They are `None` once the beginning is gone: there is nothing to compare then,
+    /// and the candidate passes.
     pub fn refuses<C: Check>(
         &mut self,
         check: &C,
@@ -23,14 +21,8 @@ impl SecondLook {
         frames: Option<&[f32]>,
         frontend: &FrontendConfig,
     ) -> bool {
-        self.refused = match frames {
-            Some(frames) => {
-                let refused = !check.accepts(class, frames, frontend.mels.into());
-                self.refused_beginning = refused && frames.len() == frontend.patch_len();
-                refused
-            }
-            None => self.refused_beginning,
-        };
+        let mels = frontend.mels.into();
+        self.refused = frames.is_some_and(|frames| !check.accepts(class, frames, mels));
         self.refused
     }
 
