@@ -134,7 +134,9 @@ mod tests {
 
     fn spread(scores: &[f32]) -> Spread {
         let mut spread = Spread::NONE;
-        scores.iter().for_each(|score| spread.push(*score));
+        for score in scores {
+            spread.push(*score);
+        }
         spread
     }
 
