@@ -50,7 +50,10 @@ pub fn journal_seed() -> Vec<u8> {
     let path = written("seed", b"");
     let mut journal = Journal::open(&path, &origin()).expect("an empty file is a new journal");
     for (name, size) in [("a.wav", 10), ("b/c.flac", 11)] {
-        let stamp = Stamp { size, content: [7; 16] };
+        let stamp = Stamp {
+            size,
+            content: [7; 16],
+        };
         let appended = journal.append(Path::new(name), stamp, &[0.5, -1.0, f32::MIN]);
         appended.expect("there is room");
     }
