@@ -27,7 +27,7 @@ impl SecondLook {
     }
 
     /// Tells whether the last candidate was refused: the whole sound may be accepted where a part was not.
-    pub fn has_refused(&self) -> bool {
+    pub fn has_refused(self) -> bool {
         self.refused
     }
 }

@@ -61,7 +61,9 @@ impl Course {
         levels.iter_mut().flatten().for_each(raise);
         for band in 0..BANDS {
             let mean = levels.iter().map(|slice| slice[band]).sum::<f32>() / slices as f32;
-            levels.iter_mut().for_each(|slice| slice[band] -= mean);
+            for slice in levels.iter_mut() {
+                slice[band] -= mean;
+            }
         }
         let power: f32 = levels.iter().flatten().map(|level| level * level).sum();
         let scale = UNIT / libm::sqrtf(power / slices as f32 + LEAST_POWER);
