@@ -91,7 +91,7 @@ impl ClassScores {
                 Role::Background => &mut background,
                 Role::Sound => continue,
             };
-            spread.push(gram.with_mean(example, label) - level);
+            spread.push(gram.similarity_to_mean(example, label) - level);
         }
         Self::from_spreads(&own, &negatives, &background)
     }

@@ -50,7 +50,7 @@ impl<'a> Gram<'a> {
     }
 
     /// Returns the similarity of an example and the mean of those of a label; zero if those cancel out.
-    pub fn with_mean(&self, example: usize, label: u8) -> f32 {
+    pub fn similarity_to_mean(&self, example: usize, label: u8) -> f32 {
         let length = self.length(label);
         if length > 0.0 {
             self.along(example, label) / length

@@ -99,7 +99,10 @@ impl StrangerStatistics {
         for (label, members) in sounds() {
             count += 1.0;
             for (other, _) in sounds() {
-                let along: f32 = members.clone().map(|x| gram.with_mean(x, other)).sum();
+                let along: f32 = members
+                    .clone()
+                    .map(|x| gram.similarity_to_mean(x, other))
+                    .sum();
                 if gram.length(label) > 0.0 {
                     alike += (along / gram.length(label)).max(0.0);
                 }
@@ -108,7 +111,7 @@ impl StrangerStatistics {
         let mut likest_scores = Spread::NONE;
         for (example, level) in levels.iter().enumerate() {
             let others = sounds().filter(|(other, _)| *other != gram.label(example));
-            let likest = others.map(|(other, _)| gram.with_mean(example, other));
+            let likest = others.map(|(other, _)| gram.similarity_to_mean(example, other));
             if let Some(likest) = likest.reduce(f32::max) {
                 likest_scores.push(likest - level);
             }
