@@ -108,8 +108,8 @@ fn padding(
             let sides = |axis: usize| {
                 // Enough that the output has ceil(size / stride) positions.
                 let outputs = size[axis].div_ceil(stride[axis]);
-                let extent = (kernel[axis] - 1) * dilation[axis] + 1;
-                let covered = (outputs - 1) * stride[axis] + extent;
+                let gaps = (kernel[axis] - 1).saturating_mul(dilation[axis]);
+                let covered = ((outputs - 1) * stride[axis]).saturating_add(gaps.saturating_add(1));
                 let total = covered.saturating_sub(size[axis]);
                 (total / 2, total - total / 2)
             };

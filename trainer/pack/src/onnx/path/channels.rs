@@ -1,6 +1,7 @@
 //! Reads the nodes that join an operator channel by channel (norms, arithmetic, activations), and sums,
 //! where adapters join.
 
+use super::elementwise::repeated;
 use super::{NodeError, OutputReader, Value};
 use crate::builder::Activation;
 use crate::graph::{Channels, Op, OpKind};
@@ -111,7 +112,7 @@ impl<'g> OutputReader<'g, '_> {
     pub(super) fn add(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let (a, b) = (self.value(node, 0)?.clone(), self.value(node, 1)?.clone());
         if a.shape != b.shape || a.flat != b.flat {
-            let [whole, repeated] = Self::repeated(node, [&a, &b])?;
+            let [whole, repeated] = repeated(node, [&a, &b])?;
             let kind = OpKind::Add {
                 a: self.tensor(&node.input[whole])?,
                 b: self.tensor(&node.input[repeated])?,

@@ -159,32 +159,13 @@ impl<'g> OutputReader<'g, '_> {
     /// Reads a product of two values, such as a map and its gates.
     pub(super) fn multiply(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let (a, b) = (self.value(node, 0)?.clone(), self.value(node, 1)?.clone());
-        let [whole, repeated] = Self::repeated(node, [&a, &b])?;
+        let [whole, repeated] = repeated(node, [&a, &b])?;
         let kind = OpKind::Multiply {
             a: self.tensor(&node.input[whole])?,
             b: self.tensor(&node.input[repeated])?,
         };
         let value = if whole == 0 { a } else { b };
         Ok(self.put(node, kind, value.shape, value.flat))
-    }
-
-    /// Returns which of two inputs has the shape of the result, and which is repeated to it.
-    pub(super) fn repeated(node: &NodeProto, [a, b]: [&Value; 2]) -> Result<[usize; 2], NodeError> {
-        let repeats = |part: Shape, whole: Shape| {
-            let fits = |part: usize, whole: usize| part == whole || part == 1;
-            fits(part.height, whole.height)
-                && fits(part.width, whole.width)
-                && fits(part.channels, whole.channels)
-        };
-        let fit = a.flat == b.flat && (!a.flat || a.shape == b.shape);
-        match (fit, repeats(b.shape, a.shape), repeats(a.shape, b.shape)) {
-            (true, true, _) => Ok([0, 1]),
-            (true, _, true) => Ok([1, 0]),
-            _ => Err(NodeError::Reason(format!(
-                "{} of {} and {} is not supported",
-                node.op_type, a.shape, b.shape
-            ))),
-        }
     }
 
     /// Reads an Expand before sums and products alone, which repeat their operand themselves.
@@ -211,7 +192,7 @@ impl<'g> OutputReader<'g, '_> {
     /// Reads a concatenation of channels, two by two.
     pub(super) fn concatenate(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let first = self.value(node, 0)?.clone();
-        Self::check_channel_axis(node, &first, attributes::int(node, "axis", 1))?;
+        check_channel_axis(node, &first, attributes::int(node, "axis", 1))?;
         let mut maps = Vec::new();
         for (index, name) in node.input.iter().enumerate() {
             let value = self.value(node, index)?;
@@ -287,7 +268,7 @@ impl<'g> OutputReader<'g, '_> {
             }
         };
         let (start, end) = (ints(1)?.unwrap_or(0), ints(2)?.unwrap_or(i64::MAX));
-        Self::check_channel_axis(node, &value, ints(3)?.unwrap_or(0))?;
+        check_channel_axis(node, &value, ints(3)?.unwrap_or(0))?;
         if ints(4)?.unwrap_or(1) != 1 {
             return Err(NodeError::Reason(
                 "only neighbouring channels can be taken".into(),
@@ -313,7 +294,7 @@ impl<'g> OutputReader<'g, '_> {
     /// Reads a split of channels; all its outputs but the first are values from here on.
     pub(super) fn split(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
         let value = self.value(node, 0)?.clone();
-        Self::check_channel_axis(node, &value, attributes::int(node, "axis", 0))?;
+        check_channel_axis(node, &value, attributes::int(node, "axis", 0))?;
         let (channels, parts) = (value.shape.channels, node.output.len());
         let given = match attributes::ints(node, "split") {
             Some(sizes) => Some(sizes),
@@ -361,18 +342,38 @@ impl<'g> OutputReader<'g, '_> {
         };
         self.put(node, OpKind::Slice { input, first }, shape, value.flat)
     }
+}
 
-    fn check_channel_axis(node: &NodeProto, value: &Value, axis: i64) -> Result<(), NodeError> {
-        let flat = value.flat && value.shape.height * value.shape.width == 1;
-        let channels = axis == 1 || flat && axis == -1 || !value.flat && axis == -3;
-        if channels && (flat || !value.flat) {
-            return Ok(());
-        }
-        Err(NodeError::Reason(format!(
-            "{} along axis {axis} is not supported, only along the channels (axis 1)",
-            node.op_type
-        )))
+/// Returns which of two inputs has the shape of the result, and which is repeated to it.
+pub(super) fn repeated(node: &NodeProto, [a, b]: [&Value; 2]) -> Result<[usize; 2], NodeError> {
+    let repeats = |part: Shape, whole: Shape| {
+        let fits = |part: usize, whole: usize| part == whole || part == 1;
+        fits(part.height, whole.height)
+            && fits(part.width, whole.width)
+            && fits(part.channels, whole.channels)
+    };
+    let fit = a.flat == b.flat && (!a.flat || a.shape == b.shape);
+    match (fit, repeats(b.shape, a.shape), repeats(a.shape, b.shape)) {
+        (true, true, _) => Ok([0, 1]),
+        (true, _, true) => Ok([1, 0]),
+        _ => Err(NodeError::Reason(format!(
+            "{} of {} and {} is not supported",
+            node.op_type, a.shape, b.shape
+        ))),
     }
+}
+
+/// Checks that `axis` is that of the channels.
+fn check_channel_axis(node: &NodeProto, value: &Value, axis: i64) -> Result<(), NodeError> {
+    let flat = value.flat && value.shape.height * value.shape.width == 1;
+    let channels = axis == 1 || flat && axis == -1 || !value.flat && axis == -3;
+    if channels && (flat || !value.flat) {
+        return Ok(());
+    }
+    Err(NodeError::Reason(format!(
+        "{} along axis {axis} is not supported, only along the channels (axis 1)",
+        node.op_type
+    )))
 }
 
 /// Returns the tensor and its function, where `value` is one that is not in the graph yet.
