@@ -23,7 +23,7 @@ use mtslvr_runtime::fewshot::{Class, Learner, Role};
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "See what is enrolled" => "mtslvr classes list",
-    "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.15",
+    "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.5",
     "Take the profile to another computer or device" => "mtslvr classes export backup.mtss",
 ))]
 pub(super) struct Args {

@@ -83,8 +83,8 @@ pub(super) struct Enable {
 #[command(
     override_usage = "mtslvr classes threshold [OPTIONS] <NAME|--default> <VALUE|none>",
     after_help = examples!(
-        "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.15",
-        "Set the default threshold" => "mtslvr classes threshold --default 0.1",
+        "Reject more sounds that are taken for the kettle" => "mtslvr classes threshold kettle 0.5",
+        "Set the default threshold" => "mtslvr classes threshold --default 0.4",
         "Remove it" => "mtslvr classes threshold --default none",
     )
 )]
