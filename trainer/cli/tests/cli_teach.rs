@@ -786,7 +786,15 @@ fn sounds_are_passed_on() {
         events(std::str::from_utf8(&output.stdout).unwrap()).len(),
         3
     );
-    bench.fails(&["listen", "sounds"], &["sounds", "no recordings"]);
+    fs::create_dir_all(bench.path("week/monday")).unwrap();
+    bench.fails(&["listen", "week"], &["week", "no recordings"]);
+    write_wav(&bench.path("week/monday/d.wav"), &bench.scene(&[1]), RATE).unwrap();
+    let below = bench.succeeds(&["listen", "week", "--json"]);
+    assert_eq!(classes_of(&events(&below)), ["beep"]);
+    bench.fails(
+        &["listen", "day", "--rate", "8000"],
+        &["--rate", "states its own"],
+    );
 
     // Audacity's labels, and a command for each sound.
     let exec = "echo \"$MTSLVR_CLASS $MTSLVR_START\" >> heard.txt";
