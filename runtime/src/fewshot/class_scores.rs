@@ -44,11 +44,10 @@ impl Spread {
 pub(super) struct ClassScores {
     /// Mean score of its examples, each left out of the class once. `None` for a single example.
     own: Option<f32>,
-    /// Score that sounds like the user's negatives seldom exceed; negative infinity if there are none.
-    negatives: f32,
-    /// Mean and deviation of the scores of the background of the place; the mean is negative infinity if
-    /// there is none.
-    background: [f32; 2],
+    /// Score that sounds like the user's negatives seldom exceed, if there are any.
+    negatives: Option<f32>,
+    /// Mean and deviation of the scores of the background of the place, if there is any.
+    background: Option<[f32; 2]>,
 }
 
 /// Weight of the scores of a class's own examples against that of strangers.
@@ -67,11 +66,12 @@ const PRIOR_DEVIATION: f32 = 0.1;
 const PRIOR_WEIGHT: f32 = 5.0;
 
 impl ClassScores {
-    /// Scores of a class about which nothing is known.
+    /// Scores of a class about which nothing is known: all zeros, so that a static room for sounds takes no
+    /// flash.
     pub const NONE: Self = Self {
         own: None,
-        negatives: f32::NEG_INFINITY,
-        background: [f32::NEG_INFINITY, 0.0],
+        negatives: None,
+        background: None,
     };
 
     /// Computes the scores for the class `label`. `role` tells what each class is for, and `levels` are
@@ -103,10 +103,10 @@ impl ClassScores {
             scores.own = Some(own.mean);
         }
         if negatives.count > 0.0 {
-            scores.negatives = negatives.mean + deviation(negatives);
+            scores.negatives = Some(negatives.mean + deviation(negatives));
         }
         if background.count > 0.0 {
-            scores.background = [background.mean, deviation(background)];
+            scores.background = Some([background.mean, deviation(background)]);
         }
         scores
     }
@@ -121,10 +121,14 @@ impl ClassScores {
     pub fn threshold(&self, unrelated: f32, share: f32) -> f32 {
         let own = self.own.unwrap_or(unrelated);
         let between = unrelated + OWN_WEIGHT * (own - unrelated);
-        let [mean, deviation] = self.background;
-        let place = mean + normal_exceeded_by(share) * deviation;
-        let negatives = self.negatives.min(self.own.unwrap_or(1.0));
-        between.max(place).max(negatives).clamp(-1.0, 1.0)
+        let place = self
+            .background
+            .map(|[mean, deviation]| mean + normal_exceeded_by(share) * deviation);
+        let negatives = self
+            .negatives
+            .map(|score| score.min(self.own.unwrap_or(1.0)));
+        let bounds = place.into_iter().chain(negatives);
+        bounds.fold(between, f32::max).clamp(-1.0, 1.0)
     }
 }
 

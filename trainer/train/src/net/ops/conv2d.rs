@@ -218,7 +218,7 @@ mod tests {
 
     /// Whether both are the same up to the rounding of sums of `terms` products.
     fn same(got: &[f32], want: &[f32], terms: usize) -> bool {
-        let near = 1e-6 * (terms as f32).sqrt() * 8.0;
+        let near = 1e-6 * (terms as f32).sqrt() * 16.0;
         got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() <= near)
     }
 

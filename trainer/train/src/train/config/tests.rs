@@ -121,7 +121,7 @@ fn configurations_beyond_the_budget_name_their_key() {
             "weights, expected at most 268435456",
         ),
         (
-            "frontend.frames=60000".to_owned(),
+            "backbone.stages=[{ width = 512, blocks = 8, stride = 1 }]".to_owned(),
             "multiply-accumulates a patch, expected at most 30000000000",
         ),
         (
@@ -151,6 +151,7 @@ fn configurations_beyond_the_budget_name_their_key() {
 /// A byte of a preset is another: the text is refused or can be used.
 #[test]
 fn damaged_configurations_never_panic() {
+    const BYTES: &[u8] = b"0123456789-.e=[]\"\n a";
     let mut state = 5_u64;
     // Knuth's linear congruential generator; the upper bits are the random ones.
     let mut below = |end: usize| {
@@ -163,7 +164,7 @@ fn damaged_configurations_never_panic() {
         let mut text = PRESETS[0].1.as_bytes().to_vec();
         for _ in 0..=below(3) {
             let at = below(text.len());
-            text[at] = b"0123456789-.e=[]\"\n a"[below(21)];
+            text[at] = BYTES[below(BYTES.len())];
         }
         let Ok(text) = String::from_utf8(text) else {
             continue;
