@@ -197,10 +197,10 @@ mod tests {
         // 0 and 60 degrees are 45 from the mean of the others, 30 is that mean.
         let expected = (2.0 * 45.0_f32.to_radians().cos() + 1.0) / 3.0 - 0.1;
         assert!((scores.own.unwrap() - expected).abs() < 1e-5);
-        let [mean, deviation] = scores.background;
+        let [mean, deviation] = scores.background.unwrap();
         assert!((mean + 0.3).abs() < 1e-5 && (deviation - PRIOR_DEVIATION).abs() < 1e-6);
         let negative = 60.0_f32.to_radians().cos() - 0.2;
-        assert!((scores.negatives - negative - PRIOR_DEVIATION).abs() < 1e-5);
+        assert!((scores.negatives.unwrap() - negative - PRIOR_DEVIATION).abs() < 1e-5);
         // A single example has no others, and other sounds do not count.
         let alone = ClassScores::of(&gram, 1, |_| Role::Sound, &levels);
         assert_eq!(alone, ClassScores::NONE);
