@@ -32,7 +32,7 @@ pub const PARTS: [Part; 2] = [
         target: "thumbv7em-none-eabihf",
         rustflags: "",
         flash: 1024 * 1024,
-        store: 64 * 1024,
+        store: 96 * 1024,
         ram: 256 * 1024,
     },
     Part {
@@ -40,7 +40,7 @@ pub const PARTS: [Part; 2] = [
         target: "thumbv8m.main-none-eabihf",
         rustflags: "-C target-cpu=cortex-m33",
         flash: 4096 * 1024,
-        store: 64 * 1024,
+        store: 96 * 1024,
         ram: 512 * 1024,
     },
 ];

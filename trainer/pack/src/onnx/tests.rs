@@ -1,6 +1,6 @@
 //! Reads foreign files and compares the results.
 
-use super::{ImportError, pb, read, read_metadata, with_metadata};
+use super::{ImportError, read, read_metadata, with_metadata};
 use crate::engine::{FrontendDescription, Layout, OnnxMetadata, TractBackbone};
 use crate::graph::{Graph, OpKind};
 use crate::interpret;
@@ -8,7 +8,6 @@ use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::FrontendConfig;
 use proptest::prelude::*;
-use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
