@@ -268,7 +268,7 @@ fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     })
 }
 
-fn write(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
+pub(super) fn write(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()> {
     let sorted: BTreeMap<&String, &Tensor> = tensors.iter().collect();
     let sum = sorted.iter().fold(Crc32::new(), |sum, (name, tensor)| {
         let (dtype, shape) = (View::dtype(tensor), View::shape(tensor));
