@@ -98,13 +98,13 @@ const fn target(
 /// Executions of each target.
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
-    /// Of a parser of bytes.
+    /// Executions of a parser of bytes.
     pub bytes: u64,
-    /// Of the audio reader and the ONNX import.
+    /// Executions of the audio reader and of the ONNX import.
     pub slow: u64,
 }
 
-/// What fuzzing a target came to.
+/// Outcome of fuzzing a target.
 struct Outcome {
     parser: &'static str,
     executions: u64,

@@ -52,7 +52,7 @@ pub(super) struct ClassScores {
 
 /// Weight of the scores of a class's own examples against that of strangers.
 ///
-/// What is gained and lost by a threshold is balanced where the density of a class's sounds is a fixed
+/// A threshold balances hits and false alarms where the density of a class's sounds is a fixed
 /// multiple of that of strangers, which falls off exponentially: a class whose examples are alike can ask
 /// for more, and one whose examples are not must ask for less. Chosen on streams of pretraining recordings,
 /// where weights from 0 to 0.3 miss the same number of sounds at the same number of false alarms.

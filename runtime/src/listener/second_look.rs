@@ -4,7 +4,7 @@ use crate::fewshot::ClassId;
 use crate::frontend::FrontendConfig;
 use crate::verifier::Check;
 
-/// What a verifier said of the sound that is heard.
+/// Answers of a verifier about the sound that is heard.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SecondLook {
     refused: bool,

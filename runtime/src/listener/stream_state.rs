@@ -34,7 +34,7 @@ pub(super) struct StreamState<'b> {
     /// Windows of the sound that have been judged, and where the last of them ended.
     pub judged: u16,
     pub judged_to: u64,
-    /// What the verifier said of the sound.
+    /// Answers of the verifier about the sound.
     pub second_look: SecondLook,
     pub course: EventCourse,
 }

@@ -24,7 +24,7 @@ pub struct Convolution<'a> {
     pub input: Shape,
     /// Shape of the output map.
     pub output: Shape,
-    /// Kernel, stride and padding.
+    /// Kernel, stride, padding and dilation.
     pub window: Window,
     /// Value of the input at positions outside the map.
     pub input_zero_point: i8,

@@ -1,4 +1,4 @@
-//! What changes in a sound from one time slice to the next.
+//! Describes how a sound changes from one time slice to the next.
 
 /// Bands of a slice.
 pub const BANDS: usize = 16;

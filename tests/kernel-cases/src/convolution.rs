@@ -172,9 +172,9 @@ impl ConvolutionCase {
     ) -> Vec<i8> {
         let mut output = self.before();
         let len = self.layout.scratch_len(&self.window, self.input.channels);
-        let mut words = vec![[99i8; 4]; len.div_ceil(4)];
-        let scratch = &mut words.as_flattened_mut()[..len];
-        kernel(&self.convolution(), self.data(), &mut output, scratch);
+        with_scratch(len, |scratch| {
+            kernel(&self.convolution(), self.data(), &mut output, scratch);
+        });
         output
     }
 
@@ -307,4 +307,10 @@ fn arranged(
     let mut out = vec![0; layout.bytes(channels, groups * layout.adapter_len(row))];
     layout.arrange(&rows, channels, row, &mut out);
     out
+}
+
+/// Calls `kernel` with scratch of exactly `len` values, aligned as an arena is.
+pub(crate) fn with_scratch(len: usize, kernel: impl FnOnce(&mut [i8])) {
+    let mut words = vec![[99i8; 4]; len.div_ceil(4)];
+    kernel(&mut words.as_flattened_mut()[..len]);
 }

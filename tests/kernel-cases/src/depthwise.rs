@@ -1,7 +1,7 @@
 //! Depthwise convolutions.
 
 use crate::Random;
-use crate::convolution::{extent, random_window};
+use crate::convolution::{extent, random_window, with_scratch};
 use alloc::vec;
 use alloc::vec::Vec;
 use mtslvr_runtime::nn::{Depthwise, Requantisation, Shape, Window, portable};
@@ -90,9 +90,9 @@ impl DepthwiseCase {
     ) -> Vec<i8> {
         let mut output = self.before();
         let len = Depthwise::scratch_len(&self.window, self.input.channels);
-        let mut words = vec![[99i8; 4]; len.div_ceil(4)];
-        let scratch = &mut words.as_flattened_mut()[..len];
-        kernel(&self.depthwise(), self.data(), &mut output, scratch);
+        with_scratch(len, |scratch| {
+            kernel(&self.depthwise(), self.data(), &mut output, scratch);
+        });
         output
     }
 

@@ -1,4 +1,4 @@
-//! What hostile files, full disks, signals and strange names come to, asked of the program itself.
+//! Runs the program on hostile files, full disks, signals and strange names.
 #![cfg(unix)]
 
 use mtslvr_audio::write_wav;

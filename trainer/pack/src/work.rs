@@ -15,7 +15,7 @@ pub struct WorkLimit {
 }
 
 impl WorkLimit {
-    /// What a workstation computes in about ten seconds a patch; the largest backbone of the paper takes
+    /// About ten seconds of a workstation for a patch; the largest backbone of the paper takes
     /// less than a tenth of it.
     pub const DEFAULT: Self = Self {
         steps: 30_000_000_000,

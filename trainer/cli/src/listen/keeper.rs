@@ -103,9 +103,12 @@ impl Keeper {
         let from = place(kept.start - BEFORE);
         let to = place(kept.end.min(kept.start + LONGEST) + AFTER);
         let samples = &self.samples[from..to.max(from)];
-        let levels = clip::levels(samples);
-        let unfit = Limits::default().check_levels(&levels, self.rate).is_err();
-        if kept.kind == Kind::NearMiss && unfit {
+        let is_fit = || {
+            Limits::default()
+                .check_levels(&clip::levels(samples), self.rate)
+                .is_ok()
+        };
+        if kept.kind == Kind::NearMiss && !is_fit() {
             return Ok(());
         }
         // 32 bits a sample, and the header.
