@@ -104,7 +104,7 @@ fn layers(report: &Report, kind: &str) -> Result<Vec<Layer>> {
         Ok(Layer {
             name: line.get("name")?.to_owned(),
             macs: line.number("macs")?,
-            instructions: Some(line.number("instructions")?),
+            instructions: line.number("instructions")?,
         })
     };
     report.of(kind).map(layer).collect()

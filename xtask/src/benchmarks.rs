@@ -139,10 +139,8 @@ fn shapes(m4: &Measured, m55: Option<&Measured>) -> String {
 
 /// Returns the instructions of a layer and their ratio to its multiply-accumulates, as text.
 fn counted(layer: &Layer) -> (String, String) {
-    match layer.instructions {
-        Some(instructions) => (grouped(instructions), per_mac(instructions, layer.macs)),
-        None => (String::from("not counted"), String::new()),
-    }
+    let instructions = layer.instructions;
+    (grouped(instructions), per_mac(instructions, layer.macs))
 }
 
 /// Returns the ratio with two digits; nothing for a layer that multiplies nothing.

@@ -51,8 +51,8 @@ pub struct Layer {
     pub name: String,
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Instructions; none where they have not been counted.
-    pub instructions: Option<u64>,
+    /// Instructions.
+    pub instructions: u64,
 }
 
 /// A layer over the maps of two paths, whose weights are the same.

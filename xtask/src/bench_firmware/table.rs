@@ -12,12 +12,7 @@ impl fmt::Display for Measured {
             "| inference | MAC | instructions | instructions per MAC |"
         )?;
         writeln!(f, "|---|---|---|---|")?;
-        row(
-            f,
-            "all parts of one patch",
-            self.macs,
-            Some(self.instructions),
-        )?;
+        row(f, "all parts of one patch", self.macs, self.instructions)?;
         layers(f, "layer", &self.layers)?;
         layers(f, "single layer", &self.shapes)?;
 
@@ -115,16 +110,8 @@ fn layers(f: &mut fmt::Formatter<'_>, title: &str, layers: &[Layer]) -> fmt::Res
     Ok(())
 }
 
-fn row(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    macs: u64,
-    instructions: Option<u64>,
-) -> fmt::Result {
+fn row(f: &mut fmt::Formatter<'_>, name: &str, macs: u64, instructions: u64) -> fmt::Result {
     let name = name.replace("->", "→");
-    let Some(instructions) = instructions else {
-        return writeln!(f, "| {name} | {} | not counted | |", grouped(macs));
-    };
     write!(
         f,
         "| {name} | {} | {} | ",
