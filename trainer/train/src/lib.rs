@@ -1,6 +1,7 @@
 //! Trains MT-SLVR audio backbones, writes them as ONNX, and compares variants of them.
 
 pub mod augment;
+pub mod device;
 pub mod experiment;
 pub mod export;
 pub mod net;

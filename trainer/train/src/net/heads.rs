@@ -1,9 +1,9 @@
 //! Heads that the objectives put on a path's features during training; none of them is exported.
 
-use super::layers::{Linear, Mode, Norm};
-use super::ops::{Activation, Residual};
+use super::layers::{Linear, Norm};
+use super::operators::Operators;
 use super::parameters::Parameters;
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 /// `BN(Linear(x))`, rectified or not. The linear layer has no bias: the norm would take it away.
 #[derive(Debug)]
@@ -28,10 +28,8 @@ impl NormedLinear {
         })
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = Activation::new(&self.linear.forward(x)?)?;
-        let y = self.norm.forward(&x, Residual::None, self.relu, mode)?;
-        y.tensor()
+    fn forward<O: Operators>(&self, o: &O, x: &O::Rows) -> Result<O::Rows> {
+        o.norm_rows(&self.linear.forward(o, x)?, &self.norm, self.relu)
     }
 }
 
@@ -66,8 +64,8 @@ impl Projector {
     ///
     /// # Errors
     /// If the features have another length.
-    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.out.forward(&self.hidden.forward(features, mode)?)
+    pub fn forward<O: Operators>(&self, o: &O, features: &O::Rows) -> Result<O::Rows> {
+        self.out.forward(o, &self.hidden.forward(o, features)?)
     }
 }
 
@@ -112,12 +110,12 @@ impl SiameseHeads {
     ///
     /// # Errors
     /// If the features have another length.
-    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<(Tensor, Tensor)> {
+    pub fn forward<O: Operators>(&self, o: &O, features: &O::Rows) -> Result<(O::Rows, O::Rows)> {
         let mut z = features.clone();
         for layer in &self.projector {
-            z = layer.forward(&z, mode)?;
+            z = layer.forward(o, &z)?;
         }
-        let prediction = self.out.forward(&self.bottleneck.forward(&z, mode)?)?;
+        let prediction = self.out.forward(o, &self.bottleneck.forward(o, &z)?)?;
         Ok((z, prediction))
     }
 }
@@ -169,13 +167,17 @@ impl AugmentationHead {
     ///
     /// # Errors
     /// If the features have another length.
-    pub fn forward(&self, features: &Tensor, mode: Mode) -> Result<(Tensor, Option<Tensor>)> {
+    pub fn forward<O: Operators>(
+        &self,
+        o: &O,
+        features: &O::Rows,
+    ) -> Result<(O::Rows, Option<O::Rows>)> {
         let mut x = features.clone();
         for layer in &self.hidden {
-            x = layer.forward(&x, mode)?;
+            x = layer.forward(o, &x)?;
         }
         let parameters = self.parameters.as_ref();
-        let parameters = parameters.map(|linear| linear.forward(&x)).transpose()?;
-        Ok((self.out.forward(&x)?, parameters))
+        let parameters = parameters.map(|linear| linear.forward(o, &x)).transpose()?;
+        Ok((self.out.forward(o, &x)?, parameters))
     }
 }

@@ -1,11 +1,10 @@
 //! The layers the trunk and the heads are made of.
 
-use super::ops::{
-    Activation, BatchStatistics, Conv2d, Residual, add_to_centre, batch_norm, conv2d,
-};
+use super::operators::Operators;
+use super::ops::{Activation, BatchStatistics, Conv2d, Residual, batch_norm};
 use super::parameters::{Parameters, RunningStatistics};
 use super::spec::{AdapterKind, PATHS};
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Var};
 
 /// Added to the variance in every batch norm; also written into the ONNX nodes.
 pub const NORM_EPS: f32 = 1e-5;
@@ -41,6 +40,16 @@ impl Norm {
             bias: p.constant(&format!("{name}.bias"), &[channels], 0.0)?,
             running: p.statistics(name, channels),
         })
+    }
+
+    /// Returns gain and bias, `[channels]` each.
+    pub(crate) fn affine(&self) -> [&Var; 2] {
+        [&self.gain, &self.bias]
+    }
+
+    /// Returns the running statistics.
+    pub(crate) fn running(&self) -> &RunningStatistics {
+        &self.running
     }
 
     /// Normalises `x`, adds `residual` and rectifies if asked.
@@ -219,35 +228,30 @@ impl AdaptedConv {
         )
     }
 
-    /// `x` is `[batch, height, width, in]`.
-    ///
-    /// A parallel 1x1 convolution of the same stride reads just the pixel under the kernel's
-    /// centre, so it is added to the centre tap and costs no pass over the activations of its own.
+    /// Returns the convolution of `x`, `[batch, height, width, in]`, as `path` has it.
     ///
     /// # Errors
     /// If `x` has another number of channels.
-    pub fn forward(&self, x: &Activation, path: usize, mode: Mode) -> Result<Activation> {
+    pub fn forward<O: Operators>(&self, o: &O, x: &O::Map, path: usize) -> Result<O::Map> {
         let kernels = match &self.kernels {
             Kernels::Shared(kernels) => kernels,
             Kernels::PerPath(kernels) => &kernels[path],
         };
-        match &self.adapters {
-            Adapters::None => conv2d(x, kernels, self.geometry),
-            Adapters::Parallel(adapters) => {
-                let adapted = add_to_centre(kernels, &adapters[path])?;
-                conv2d(x, &adapted, self.geometry)
-            }
-            Adapters::Series(adapters) => {
-                let SeriesAdapter { norm, weight } = &adapters[path];
-                let z = conv2d(x, kernels, self.geometry)?;
-                let normed = norm.forward(&z, Residual::None, false, mode)?;
-                let point = Conv2d {
-                    stride: 1,
-                    padding: 0,
-                };
-                z.add(&conv2d(&normed, weight, point)?)
-            }
-        }
+        let adapter = match &self.adapters {
+            Adapters::Parallel(adapters) => Some(&adapters[path]),
+            Adapters::None | Adapters::Series(_) => None,
+        };
+        let z = o.conv2d(x, &o.kernels(kernels, adapter)?, self.geometry)?;
+        let Adapters::Series(adapters) = &self.adapters else {
+            return Ok(z);
+        };
+        let SeriesAdapter { norm, weight } = &adapters[path];
+        let normed = o.norm(&z, norm, None, false)?;
+        let point = Conv2d {
+            stride: 1,
+            padding: 0,
+        };
+        o.add(&z, &o.conv2d(&normed, &o.kernels(weight, None)?, point)?)
     }
 }
 
@@ -293,19 +297,15 @@ impl Linear {
     ///
     /// # Errors
     /// If `x` has another number of columns.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight.t()?)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
-        }
+    pub fn forward<O: Operators>(&self, o: &O, x: &O::Rows) -> Result<O::Rows> {
+        o.linear(x, &self.weight, self.bias.as_ref())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use candle_core::{Device, Tensor};
 
     #[test]
     fn statistics_do_not_take_in_what_is_not_finite() {

@@ -5,6 +5,7 @@ mod heads;
 mod layers;
 mod levelling;
 mod memory;
+mod operators;
 pub mod ops;
 mod parameters;
 mod spec;
@@ -18,6 +19,7 @@ pub use heads::{AugmentationHead, Projector, SiameseHeads};
 pub use layers::{AdaptedConv, Linear, Mode, NORM_EPS, Norm, PathNorm};
 pub(crate) use levelling::Levelling;
 pub use memory::keep_freed_memory;
+pub use operators::{Operators, Processor};
 pub use parameters::{Buffer, Parameters, RunningStatistics, Weights};
 pub use spec::{
     AdapterKind, AdapterSpec, BackboneSpec, OutputSpec, PATH_OUTPUTS, PATHS, PartSpec,

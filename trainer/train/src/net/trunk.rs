@@ -1,7 +1,8 @@
 //! The ResNet trunk with its task-specific parts.
 
 use super::layers::{AdaptedConv, Linear, Mode, PathNorm};
-use super::ops::{Activation, Residual, band_means};
+use super::operators::{Operators, Processor};
+use super::ops::Activation;
 use super::parameters::Parameters;
 use super::spec::{AdapterKind, BackboneSpec, PATHS, PartSpec};
 use super::whitening::Whitening;
@@ -105,24 +106,18 @@ impl BasicBlock {
         })
     }
 
-    fn forward(&self, x: &Activation, path: usize, mode: Mode) -> Result<Activation> {
-        let inner = self.conv1.forward(x, path, mode)?;
-        let inner = self
-            .norm1
-            .of(path)
-            .forward(&inner, Residual::None, true, mode)?;
-        let inner = self.conv2.forward(&inner, path, mode)?;
+    fn forward<O: Operators>(&self, o: &O, x: &O::Map, path: usize) -> Result<O::Map> {
+        let inner = self.conv1.forward(o, x, path)?;
+        let inner = o.norm(&inner, self.norm1.of(path), None, true)?;
+        let inner = self.conv2.forward(o, &inner, path)?;
         let shortcut = match &self.shortcut {
             None => x.clone(),
             Some((conv, norm)) => {
-                let projected = conv.forward(x, path, mode)?;
-                norm.of(path)
-                    .forward(&projected, Residual::None, false, mode)?
+                let projected = conv.forward(o, x, path)?;
+                o.norm(&projected, norm.of(path), None, false)?
             }
         };
-        self.norm2
-            .of(path)
-            .forward(&inner, Residual::Add(&shortcut), true, mode)
+        o.norm(&inner, self.norm2.of(path), Some(&shortcut), true)
     }
 }
 
@@ -206,36 +201,32 @@ impl Trunk {
     /// # Errors
     /// If the patches are too small for the trunk.
     pub fn forward(&self, patches: &Tensor) -> Result<Vec<Tensor>> {
-        let averages = self.averages(patches, Mode::Evaluate)?;
-        let mut embedding = self.path_features(&averages)?;
+        let processor = Processor {
+            mode: Mode::Evaluate,
+        };
+        let averages = self.averages(patches, processor.mode)?;
+        let mut embedding = self.path_features(&processor, &averages)?;
         for (x, whitening) in embedding.iter_mut().zip(&self.whitening) {
             *x = whitening.forward(x)?;
         }
         for (index, part) in self.parts.iter().enumerate() {
-            embedding.push(part.whitening.forward(&self.part(index, &averages)?)?);
+            let told = self.part(&processor, index, &averages)?;
+            embedding.push(part.whitening.forward(&told)?);
         }
         Ok(embedding)
     }
 
-    /// Returns the features of each path, `[batch, feature_dim]`, from patches `[batch, frames, mels]`: the
-    /// paths' objectives are computed from them.
-    ///
-    /// # Errors
-    /// If the patches are too small for the trunk.
-    pub fn features(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
-        self.path_features(&self.averages(patches, mode)?)
-    }
-
-    /// Returns the features of each path from [`Self::averages`].
+    /// Returns the features of each path from [`Self::averages`]: the paths' objectives are computed from
+    /// them.
     ///
     /// # Errors
     /// If the averages have another length.
-    pub fn path_features(&self, averages: &[Tensor]) -> Result<Vec<Tensor>> {
+    pub fn path_features<O: Operators>(&self, o: &O, averages: &[O::Rows]) -> Result<Vec<O::Rows>> {
         match &self.split {
             None => Ok(averages.to_vec()),
             Some(split) => {
                 let paths = split.iter().zip(averages);
-                paths.map(|(linear, x)| linear.forward(x)).collect()
+                paths.map(|(linear, x)| linear.forward(o, x)).collect()
             }
         }
     }
@@ -245,38 +236,47 @@ impl Trunk {
     ///
     /// # Errors
     /// If the averages have another length.
-    pub fn part(&self, index: usize, averages: &[Tensor]) -> Result<Tensor> {
+    pub fn part<O: Operators>(&self, o: &O, index: usize, averages: &[O::Rows]) -> Result<O::Rows> {
         let part = &self.parts[index];
-        part.linear.forward(&averages[part.path])
+        part.linear.forward(o, &averages[part.path])
     }
 
     /// Averages of each path's last map over time and each band of mel, `[batch, feature_dim]`, from
-    /// patches `[batch, frames, mels]`.
-    ///
-    /// The layers that the paths share, from the stem's convolution up to the first stage of their own, run
-    /// once.
+    /// patches `[batch, frames, mels]`, computed on the processor.
     ///
     /// # Errors
     /// If the patches are too small for the trunk, or the mel positions of its last map are no multiple of
     /// the bands.
     pub fn averages(&self, patches: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
         let input = Activation::new(&patches.unsqueeze(3)?)?;
-        let mut x = self.each(&[input], self.stem.is_per_path(), |x, path| {
-            self.stem.forward(x, path, mode)
-        })?;
+        self.averages_by(&Processor { mode }, &input)
+    }
+
+    /// The same by any operators, from a map `[batch, frames, mels, 1]`.
+    ///
+    /// The layers that the paths share, from the stem's convolution up to the first stage of their own, run
+    /// once.
+    ///
+    /// # Errors
+    /// As [`Self::averages`].
+    pub fn averages_by<O: Operators>(&self, o: &O, input: &O::Map) -> Result<Vec<O::Rows>> {
+        let mut x = self.each(
+            std::slice::from_ref(input),
+            self.stem.is_per_path(),
+            |x, path| self.stem.forward(o, x, path),
+        )?;
         x = self.each(&x, self.stem_norm.is_per_path(), |x, path| {
-            let norm = self.stem_norm.of(path);
-            norm.forward(x, Residual::None, true, mode)
+            o.norm(x, self.stem_norm.of(path), None, true)
         })?;
         for (s, stage) in self.stages.iter().enumerate() {
             let per_path = self.spec.stage_kind(s) != AdapterKind::None;
             for block in stage {
-                x = self.each(&x, per_path, |x, path| block.forward(x, path, mode))?;
+                x = self.each(&x, per_path, |x, path| block.forward(o, x, path))?;
             }
         }
         // A channel's bands lie side by side.
         let bands = self.spec.bands();
-        let mut x = self.each(&x, false, |x, _| band_means(x, bands))?;
+        let mut x = self.each(&x, false, |x, _| o.band_means(x, bands))?;
         // Paths that have no map of their own have the same averages.
         x.resize(self.spec.paths(), x[0].clone());
         Ok(x)
@@ -333,20 +333,25 @@ impl Trunk {
         for (index, batch) in batches.clone().into_iter().enumerate() {
             // A momentum of 1/n makes the running statistics the mean over the n batches so far.
             let momentum = 1.0 / (index + 1) as f32;
-            self.features(batch, Mode::Train { momentum })?;
+            self.averages(batch, Mode::Train { momentum })?;
         }
         if self.whitening.is_empty() && self.parts.is_empty() {
             return Ok(());
         }
         let mut features = vec![Vec::new(); self.whitening.len()];
         let mut parts = vec![Vec::new(); self.parts.len()];
+        let processor = Processor {
+            mode: Mode::Evaluate,
+        };
         for batch in batches {
-            let averages = self.averages(batch, Mode::Evaluate)?;
-            for (rows, x) in features.iter_mut().zip(self.path_features(&averages)?) {
+            let averages = self.averages(batch, processor.mode)?;
+            let of_paths = self.path_features(&processor, &averages)?;
+            for (rows, x) in features.iter_mut().zip(of_paths) {
                 rows.extend(x.to_vec2::<f32>()?);
             }
             for (index, rows) in parts.iter_mut().enumerate() {
-                rows.extend(self.part(index, &averages)?.to_vec2::<f32>()?);
+                let told = self.part(&processor, index, &averages)?;
+                rows.extend(told.to_vec2::<f32>()?);
             }
         }
         let exponent = self.spec.output.map_or(0.0, |output| output.whitening);

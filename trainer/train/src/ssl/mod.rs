@@ -13,6 +13,6 @@ pub use config::{ContrastiveLoss, ObjectiveConfig, SimSiamConfig, Task};
 pub use distillation::distillation;
 pub use mlap::{augmentation_prediction, label_accuracy, parameter_regression};
 pub use nt_xent::nt_xent;
-pub use objective::{Loss, Objective, Views};
+pub use objective::{LessonOutput, Loss, Objective, Outputs, TaskOutput, Views};
 pub use sim_siam::{sim_siam, spread};
 pub use teaching::{Lesson, Subject, Taught, TeacherConfig};

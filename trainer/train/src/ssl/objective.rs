@@ -7,9 +7,10 @@ use super::{
     augmentation_prediction, distillation, label_accuracy, nt_xent, parameter_regression, sim_siam,
     spread,
 };
+use crate::net::ops::Activation;
 use crate::net::{
-    AugmentationHead, BackboneSpec, Linear, Mode, Parameters, PartSpec, Projector, SiameseHeads,
-    Trunk, Weights,
+    AugmentationHead, BackboneSpec, Linear, Mode, Operators, Parameters, PartSpec, Processor,
+    Projector, SiameseHeads, Trunk, Weights,
 };
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
@@ -228,61 +229,115 @@ impl Objective {
         Ok(())
     }
 
-    /// Returns the joint loss of a batch of pairs.
+    /// Returns everything that the losses are computed from, for a map of patches `[2N, frames, mels, 1]`.
+    ///
+    /// A path learns the part of its number of a backbone that teaches; the first path learns the parts
+    /// beyond, too.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn outputs<O: Operators>(&self, o: &O, patches: &O::Map) -> Result<Outputs<O::Rows>> {
+        let averages = self.trunk.averages_by(o, patches)?;
+        let features = self.trunk.path_features(o, &averages)?;
+        let mut tasks = Vec::new();
+        for (index, head) in self.heads.iter().enumerate() {
+            let features = &features[index.min(features.len() - 1)];
+            tasks.push(match head {
+                Head::SimClr(projector) => TaskOutput::SimClr {
+                    projections: projector.forward(o, features)?,
+                    temperature: self.config.temperature,
+                },
+                Head::SimSiam(heads) => {
+                    let (projections, predictions) = heads.forward(o, features)?;
+                    TaskOutput::SimSiam {
+                        projections,
+                        predictions,
+                    }
+                }
+                Head::Predictive(head) => {
+                    let (logits, parameters) = head.forward(o, features)?;
+                    TaskOutput::Predictive { logits, parameters }
+                }
+            });
+        }
+        let mut lessons = Vec::new();
+        for pupil in &self.pupils {
+            let learners = pupil.learners.iter().enumerate();
+            let told = learners.map(|(number, learner)| match learner {
+                Learner::Path(linear) => {
+                    linear.forward(o, features.get(number).unwrap_or(&features[0]))
+                }
+                Learner::Part(index) => self.trunk.part(o, *index, &averages),
+            });
+            lessons.push(LessonOutput {
+                teacher: pupil.teacher.clone(),
+                weight: pupil.weight / pupil.learners.len() as f64,
+                told: told.collect::<Result<_>>()?,
+            });
+        }
+        Ok(Outputs {
+            averages,
+            tasks,
+            lessons,
+        })
+    }
+
+    /// Returns the weights of the predictive loss and of the squared error of the operators' parameters in
+    /// the sum.
+    pub(crate) fn predictive_weights(&self) -> [f64; 2] {
+        let weight = self.config.pred_weight;
+        [weight, weight * self.config.parameter_weight]
+    }
+
+    /// Whether parts keep telling what they told when the run began.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Returns the joint loss of a batch of pairs, computed on the processor.
     ///
     /// Shared weights get the sum of the tasks' gradients; what is a path's own, and its head, only
-    /// its own task's. A path learns the part of its number of a backbone that teaches; the first path learns
-    /// the parts beyond, too.
+    /// its own task's.
     ///
     /// # Errors
     /// If there are fewer lessons than the teachers give, or shapes do not fit.
     pub fn loss(&self, views: &Views, mode: Mode) -> Result<Loss> {
-        let averages = self.trunk.averages(&views.patches, mode)?;
-        let features = self.trunk.path_features(&averages)?;
+        let processor = Processor { mode };
+        let patches = Activation::new(&views.patches.unsqueeze(3)?)?;
+        let outputs = self.outputs(&processor, &patches)?;
         let mut sums = Sums::default();
-        for (index, head) in self.heads.iter().enumerate() {
-            let features = &features[index.min(features.len() - 1)];
-            self.add_task(head, features, views, mode, &mut sums)?;
+        for task in &outputs.tasks {
+            self.add_task(task, views, &mut sums)?;
         }
         let mut teachers = Vec::new();
         let mut lessons = views.lessons.iter();
-        for pupil in &self.pupils {
-            let distance = self.learn(pupil, &mut lessons, &features, &averages, &mut sums)?;
-            teachers.push((pupil.teacher.clone(), distance));
+        for output in &outputs.lessons {
+            let distance = learn(output, &mut lessons, &mut sums)?;
+            teachers.push((output.teacher.clone(), distance));
         }
         if let Some(keeper) = &self.keeper {
-            self.add_kept(keeper, &views.patches, &averages, &mut sums)?;
+            self.add_kept(keeper, &views.patches, &outputs.averages, &mut sums)?;
         }
         sums.into_loss(teachers)
     }
 
-    /// Adds the loss of one task, whose head reads the features of its path.
-    fn add_task(
-        &self,
-        head: &Head,
-        features: &Tensor,
-        views: &Views,
-        mode: Mode,
-        sums: &mut Sums,
-    ) -> Result<()> {
-        let (projections, loss) = match head {
-            Head::SimClr(projector) => {
-                let projections = projector.forward(features, mode)?;
-                let loss = nt_xent(&projections, self.config.temperature)?;
-                (projections, loss)
-            }
-            Head::SimSiam(heads) => {
-                let (projections, predictions) = heads.forward(features, mode)?;
-                let loss = sim_siam(&projections, &predictions)?;
-                (projections, loss)
-            }
-            Head::Predictive(head) => {
-                let (logits, parameters) = head.forward(features, mode)?;
-                return self.add_predictive(&logits, parameters.as_ref(), views, sums);
+    /// Adds the loss of one task.
+    fn add_task(&self, task: &TaskOutput<Tensor>, views: &Views, sums: &mut Sums) -> Result<()> {
+        let (projections, loss) = match task {
+            TaskOutput::SimClr {
+                projections,
+                temperature,
+            } => (projections, nt_xent(projections, *temperature)?),
+            TaskOutput::SimSiam {
+                projections,
+                predictions,
+            } => (projections, sim_siam(projections, predictions)?),
+            TaskOutput::Predictive { logits, parameters } => {
+                return self.add_predictive(logits, parameters.as_ref(), views, sums);
             }
         };
         sums.contrastive.push(loss.to_scalar()?);
-        sums.spreads.push(spread(&projections)?);
+        sums.spreads.push(spread(projections)?);
         sums.add(&loss, 1.0)
     }
 
@@ -304,46 +359,19 @@ impl Objective {
             None => Ok(values.clone()),
             Some(rows) => values.index_select(rows, 0),
         };
+        let [weight, weight_of_parameters] = self.predictive_weights();
         let (logits, labels) = (counted(logits)?, counted(&views.labels)?);
         let loss = augmentation_prediction(&logits, &labels)?;
         sums.predictive.push(loss.to_scalar()?);
         sums.accuracies.push(label_accuracy(&logits, &labels)?);
-        sums.add(&loss, self.config.pred_weight)?;
+        sums.add(&loss, weight)?;
         if let Some(predicted) = parameters {
             let (predicted, wanted) = (counted(predicted)?, counted(&views.parameters)?);
             let loss = parameter_regression(&predicted, &wanted, &labels)?;
             sums.errors.push(loss.to_scalar()?);
-            let weight = self.config.pred_weight * self.config.parameter_weight;
-            sums.add(&loss, weight)?;
+            sums.add(&loss, weight_of_parameters)?;
         }
         Ok(())
-    }
-
-    /// Adds the losses of one teacher's lessons, which are taken from `lessons`; returns their mean.
-    fn learn<'l>(
-        &self,
-        pupil: &Pupil,
-        lessons: &mut impl Iterator<Item = &'l Lesson>,
-        features: &[Tensor],
-        averages: &[Tensor],
-        sums: &mut Sums,
-    ) -> Result<f32> {
-        let mut distances = Vec::new();
-        for (number, learner) in pupil.learners.iter().enumerate() {
-            let Some(lesson) = lessons.next() else {
-                bail!("the teacher {} gives too few lessons", pupil.teacher);
-            };
-            let told = match learner {
-                Learner::Path(linear) => {
-                    linear.forward(features.get(number).unwrap_or(&features[0]))?
-                }
-                Learner::Part(index) => self.trunk.part(*index, averages)?,
-            };
-            let loss = distillation(&told, &lesson.targets, lesson.counted.as_ref())?;
-            distances.push(loss.to_scalar()?);
-            sums.add(&loss, pupil.weight / pupil.learners.len() as f64)?;
-        }
-        Ok(mean(&distances))
     }
 
     /// Adds the losses of the parts that keep telling what they told when the run began.
@@ -354,16 +382,85 @@ impl Objective {
         averages: &[Tensor],
         sums: &mut Sums,
     ) -> Result<()> {
-        let at_start = trunk.averages(patches, Mode::Evaluate)?;
+        let processor = Processor {
+            mode: Mode::Evaluate,
+        };
+        let at_start = trunk.averages(patches, processor.mode)?;
         for &part in parts {
-            let targets = unit_rows(&trunk.part(part, &at_start)?)?.detach();
-            let told = self.trunk.part(part, averages)?;
+            let targets = unit_rows(&trunk.part(&processor, part, &at_start)?)?.detach();
+            let told = self.trunk.part(&processor, part, averages)?;
             let loss = distillation(&told, &targets, None)?;
             sums.kept.push(loss.to_scalar()?);
             sums.add(&loss, self.config.keep_weight / parts.len() as f64)?;
         }
         Ok(())
     }
+}
+
+/// Adds the losses of one teacher's lessons, which are taken from `lessons`; returns their mean.
+fn learn<'l>(
+    output: &LessonOutput<Tensor>,
+    lessons: &mut impl Iterator<Item = &'l Lesson>,
+    sums: &mut Sums,
+) -> Result<f32> {
+    let mut distances = Vec::new();
+    for told in &output.told {
+        let Some(lesson) = lessons.next() else {
+            bail!("the teacher {} gives too few lessons", output.teacher);
+        };
+        let loss = distillation(told, &lesson.targets, lesson.counted.as_ref())?;
+        distances.push(loss.to_scalar()?);
+        sums.add(&loss, output.weight)?;
+    }
+    Ok(mean(&distances))
+}
+
+/// Rows that the losses of one batch are computed from.
+#[derive(Debug)]
+pub struct Outputs<R> {
+    /// Averages of each path's last map, [`Trunk::averages`].
+    pub averages: Vec<R>,
+    /// Output of each task's head.
+    pub tasks: Vec<TaskOutput<R>>,
+    /// What the learners of each teacher tell.
+    pub lessons: Vec<LessonOutput<R>>,
+}
+
+/// Output of a task's head.
+#[derive(Debug)]
+pub enum TaskOutput<R> {
+    /// For [`nt_xent`].
+    SimClr {
+        /// `[2N, values]`
+        projections: R,
+        /// Temperature of the loss.
+        temperature: f64,
+    },
+    /// For [`sim_siam`].
+    SimSiam {
+        /// `[2N, values]`
+        projections: R,
+        /// `[2N, values]`
+        predictions: R,
+    },
+    /// For [`augmentation_prediction`] and [`parameter_regression`].
+    Predictive {
+        /// `[2N, operators]`
+        logits: R,
+        /// `[2N, operators]`, if they are regressed.
+        parameters: Option<R>,
+    },
+}
+
+/// What the learners of one teacher tell.
+#[derive(Debug)]
+pub struct LessonOutput<R> {
+    /// Name of the teacher.
+    pub teacher: String,
+    /// Weight of each lesson's [`distillation`] in the sum.
+    pub weight: f64,
+    /// `[2N, values]` for each lesson.
+    pub told: Vec<R>,
 }
 
 /// The weighted sum of a batch's losses so far, and their values for the log.

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Progress;
 use super::metrics::MetricsRow;
+use crate::device::StepLog;
 use crate::ssl::Loss;
 use std::collections::BTreeMap;
 
@@ -45,6 +46,20 @@ impl Averages {
         }
         self.counted += 1;
         self.images += 2.0 * pairs as f64;
+    }
+
+    /// Steps that a device took.
+    pub(super) fn add_log(&mut self, log: &StepLog, pairs: usize) {
+        let kept = f64::NAN;
+        let values = log.sums.into_iter().chain([kept, log.norm]);
+        for (sum, value) in self.sums.iter_mut().zip(values) {
+            *sum += value;
+        }
+        for (name, loss) in &log.teachers {
+            *self.teachers.entry(name.clone()).or_default() += loss;
+        }
+        self.counted += log.steps;
+        self.images += 2.0 * pairs as f64 * log.steps as f64;
     }
 
     /// Time of a step, taken or not, and how much of it went on waiting for data.

@@ -8,7 +8,7 @@ mod training;
 pub use data::{DataConfig, PairsConfig};
 pub use frontend::FrontendSection;
 pub use monitor::MonitorConfig;
-pub use training::{DeviceKind, TrainConfig};
+pub use training::{DeviceKind, Precision, TrainConfig};
 
 use crate::augment::{AugmentConfig, EnvironmentConfig};
 use crate::net::BackboneSpec;

@@ -24,8 +24,8 @@ mod windows;
 
 pub use checkpoint::{check as check_checkpoint, load_weights, save_weights};
 pub use config::{
-    DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, RunConfig,
-    TrainConfig,
+    DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, Precision,
+    RunConfig, TrainConfig,
 };
 pub use folder::RunFolder;
 pub use metrics::{MetricsRow, read as read_metrics};

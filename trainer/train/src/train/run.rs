@@ -2,6 +2,7 @@
 
 mod first_state;
 mod step;
+mod stepper;
 mod training_audio;
 
 pub use step::in_pool;
@@ -13,13 +14,12 @@ use super::folder::RunFolder;
 use super::metrics::{MetricsLog, MetricsRow};
 use super::monitor::Monitor;
 use super::observer::Observer;
-use super::optimiser::AdamW;
 use super::pairs::{Batch, PairSource};
 use super::request::TrainRequest;
 use super::schedule::warmup_cosine;
 use super::tensorboard::EventLog;
 use crate::augment::OPERATORS;
-use crate::net::{Parameters, Trunk, Weights, keep_freed_memory};
+use crate::net::{Device, Parameters, Trunk, Weights, keep_freed_memory};
 use crate::ssl::Objective;
 use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
-use step::Skipped;
+use stepper::Stepper;
 use training_audio::TrainingAudio;
 
 /// Clean patches that batch norm's statistics are taken from after training.
@@ -37,7 +37,7 @@ const STATISTICS_PATCHES: usize = 2048;
 /// Batches made ahead of the step that needs them.
 const PREFETCH: usize = 3;
 /// Losses in a row that are not finite before a run gives up.
-const PATIENCE: u32 = 10;
+const PATIENCE: u64 = 10;
 /// Clean patches whose mean embedding the checks on held-out sets centre by.
 const REFERENCE_PATCHES: usize = 256;
 
@@ -84,7 +84,7 @@ struct Run {
     source: Arc<PairSource>,
     parameters: Parameters,
     objective: Objective,
-    optimiser: AdamW,
+    stepper: Stepper,
     progress: Progress,
     monitor: Option<Monitor>,
     log: MetricsLog,
@@ -92,7 +92,7 @@ struct Run {
     /// Sums since the last row of the log.
     averages: Averages,
     /// Steps in a row that were left out.
-    failures: u32,
+    failures: u64,
 }
 
 impl Run {
@@ -111,8 +111,7 @@ impl Run {
             TrainingAudio::open(request, &mut config, stop, observer)?;
         let frontend = config.frontend.to_config();
         keep_freed_memory();
-        let device = config.train.device.open()?;
-        let mut parameters = Parameters::new(config.train.seed, &device);
+        let mut parameters = Parameters::new(config.train.seed, &Device::Cpu);
         let mut objective = Objective::new(
             &config.objective,
             &config.backbone,
@@ -128,6 +127,7 @@ impl Run {
             &mut objective,
             observer,
         )?;
+        let stepper = Stepper::new(&config, &objective, &parameters, optimiser)?;
         write_bytes(&folder.config(), config.to_toml()?.as_bytes())
             .with_context(|| format!("cannot write {}", folder.config().display()))?;
         let log = MetricsLog::open(
@@ -150,7 +150,7 @@ impl Run {
             source: Arc::new(source),
             parameters,
             objective,
-            optimiser,
+            stepper,
             progress,
             monitor,
             log,
@@ -186,11 +186,18 @@ impl Run {
                 // Checks are no training: they do not count where its length is given in minutes.
                 clock = Instant::now();
             }
-            let row = self.averages.row(self.progress, rate);
-            observer.step(self.done(), &row);
-            if self.averages.is_full() {
-                self.log_row(row)?;
-                self.averages = Averages::default();
+            let full = self.averages.is_full();
+            if full {
+                self.report(observer)?;
+            }
+            // A device's losses are known when it reports.
+            if full || !self.stepper.is_device() {
+                let row = self.averages.row(self.progress, rate);
+                observer.step(self.done(), &row);
+                if full {
+                    self.log_row(row)?;
+                    self.averages = Averages::default();
+                }
             }
             if self.progress.seconds - last_checkpoint >= train.checkpoint_seconds {
                 last_checkpoint = self.progress.seconds;
@@ -201,6 +208,7 @@ impl Run {
             }
         }
         if !self.averages.is_empty() {
+            self.report(observer)?;
             self.log_row(self.averages.row(self.progress, 0.0))?;
         }
         self.save()
@@ -208,34 +216,50 @@ impl Run {
 
     /// Takes one optimiser step. A step that fails is left out, with a remark; ten in a row end the run.
     fn step(&mut self, batch: &Batch, rate: f64, observer: &mut dyn Observer) -> Result<()> {
-        let taken = in_pool(|| {
-            step::take(
-                &self.config,
-                &self.objective,
-                &self.parameters,
-                &mut self.optimiser,
-                batch,
-                rate,
-            )
-        });
-        match taken {
-            Ok((loss, norm)) => {
-                self.failures = 0;
-                self.averages.add(&loss, norm, self.config.train.batch);
-            }
-            Err(Skipped(reason)) => {
+        let left_out = self.stepper.take(
+            &self.config,
+            &self.objective,
+            &self.parameters,
+            (batch, rate),
+            &mut self.averages,
+        )?;
+        if self.stepper.is_device() {
+            return Ok(());
+        }
+        match left_out {
+            None => self.failures = 0,
+            Some(reason) => {
                 self.failures += 1;
                 let step = self.progress.step + 1;
                 observer.note(&format!("step {step} is left out: {reason}"));
-                if self.failures >= PATIENCE {
-                    bail!(
-                        "{} steps in a row failed, the last one because {reason}; try a lower \
-                         train.learning_rate (now {})",
-                        self.failures,
-                        self.config.train.learning_rate
-                    );
-                }
+                self.check_patience(&reason)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a device's report on the steps since the last one.
+    fn report(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let pairs = self.config.train.batch;
+        if let Some(left_out) = self.stepper.report(&mut self.averages, pairs)? {
+            observer.note(&format!(
+                "{} of the steps up to {} are left out: {}",
+                left_out.steps, self.progress.step, left_out.reason
+            ));
+            self.failures = left_out.in_a_row;
+            self.check_patience(&left_out.reason)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the run where too many steps in a row failed.
+    fn check_patience(&self, reason: &str) -> Result<()> {
+        if self.failures >= PATIENCE {
+            bail!(
+                "{} steps in a row failed, the last one because {reason}; try a lower train.learning_rate (now {})",
+                self.failures,
+                self.config.train.learning_rate
+            );
         }
         Ok(())
     }
@@ -248,6 +272,7 @@ impl Run {
         let Some(monitor) = self.monitor.as_ref().filter(|_| due) else {
             return Ok(false);
         };
+        self.stepper.store(&self.parameters)?;
         let accuracy = monitor.accuracy(&self.objective.trunk)?;
         self.averages.measured(accuracy);
         observer.note(&format!(
@@ -273,7 +298,9 @@ impl Run {
     /// Writes the checkpoint.
     fn save(&self) -> Result<()> {
         let path = self.folder.checkpoint();
-        checkpoint::save(&path, &self.parameters, &self.optimiser, self.progress)
+        self.stepper.with_optimiser(&self.parameters, |optimiser| {
+            checkpoint::save(&path, &self.parameters, optimiser, self.progress)
+        })
     }
 
     /// Share of the run that is done, by steps or by minutes.

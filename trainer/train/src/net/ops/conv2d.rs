@@ -8,6 +8,7 @@
 mod direct;
 mod frame;
 pub(super) mod geometry;
+pub(crate) mod passes;
 mod products;
 mod unfolded;
 mod vectors;
@@ -20,7 +21,7 @@ use super::node::{Backward, node, passed};
 use super::values::with_values;
 use candle_core::{Result, Tensor};
 use geometry::Geometry;
-use vectors::Vectors;
+use passes::{forward, input_gradient, weight_gradient};
 
 /// Convolves `x` (`[batch, height, width, in]`) with `weight` (`[out, kh, kw, in]`).
 ///
@@ -49,30 +50,6 @@ pub fn conv2d(x: &Activation, weight: &Tensor, op: Conv2d) -> Result<Activation>
     };
     let node = node(&[x.node(), &weight], step)?;
     Ok(Activation::made(y, node, gradient))
-}
-
-/// `[batch, out height, out width, out]`.
-fn forward(g: &Geometry, x: &[f32], w: &[f32]) -> Vec<f32> {
-    match Vectors::for_channels(g.out_channels) {
-        Some(vectors) => direct::forward(g, vectors, x, w),
-        None => unfolded::forward(g, x, w),
-    }
-}
-
-/// The gradient of the input from that of the output.
-fn input_gradient(g: &Geometry, w: &[f32], dy: &[f32]) -> Vec<f32> {
-    match Vectors::for_channels(g.channels) {
-        Some(vectors) => direct::input_gradient(g, vectors, w, dy),
-        None => unfolded::input_gradient(g, w, dy),
-    }
-}
-
-/// The gradient of the kernel.
-fn weight_gradient(g: &Geometry, x: &[f32], dy: &[f32]) -> Vec<f32> {
-    match Vectors::for_channels(g.out_channels) {
-        Some(vectors) => products::weight_gradient(g, vectors, x, dy),
-        None => unfolded::weight_gradient(g, x, dy),
-    }
 }
 
 /// A convolution in candle's graph.
@@ -107,6 +84,7 @@ impl Backward for Step {
 
 #[cfg(test)]
 mod tests {
+    use super::vectors::Vectors;
     use super::*;
     use crate::net::ops::finite_difference::{check_gradient, random};
     use proptest::prelude::*;

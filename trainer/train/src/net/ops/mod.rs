@@ -22,4 +22,7 @@ pub use activation::Activation;
 pub use adapted_kernel::add_to_centre;
 pub use band_means::band_means;
 pub use batch_norm::{BatchStatistics, Residual, batch_norm};
+#[cfg(feature = "emulated-device")]
+pub(crate) use conv2d::passes as convolution_passes;
+pub use conv2d::geometry::Geometry;
 pub use conv2d::{Conv2d, conv2d};

@@ -208,14 +208,20 @@ fn a_path_learns_the_part_of_its_number_by_the_weight_given() {
         let objective = Objective::new(objective, backbone, OPERATORS, &teachers, &mut p).unwrap();
         tell_paths_apart(&p);
         let mut views = views();
-        let features = objective.trunk.features(&views.patches, Mode::Evaluate);
+        let processor = Processor {
+            mode: Mode::Evaluate,
+        };
+        let averages = objective.trunk.averages(&views.patches, processor.mode);
+        let features = objective
+            .trunk
+            .path_features(&processor, &averages.unwrap());
         let told = |part: usize| {
             // A third part is learned by the first path.
             let features = &features.as_ref().unwrap()[part % 2];
             let Learner::Path(linear) = &objective.pupils[0].learners[part] else {
                 panic!("a part of a backbone is learnt by a path");
             };
-            unit_rows(&linear.forward(features).unwrap()).unwrap()
+            unit_rows(&linear.forward(&processor, features).unwrap()).unwrap()
         };
         views.lessons = (0..parts.len()).map(|part| lesson(told(part))).collect();
         let loss = objective.loss(&views, Mode::Evaluate).unwrap();
@@ -249,7 +255,11 @@ fn a_part_learns_from_its_teacher_what_views_with_a_target_have() {
     let mut views = views();
     let averages = objective.trunk.averages(&views.patches, Mode::Evaluate);
     let told = |index: usize| {
-        let part = objective.trunk.part(index, averages.as_ref().unwrap());
+        let processor = Processor {
+            mode: Mode::Evaluate,
+        };
+        let averages = averages.as_ref().unwrap();
+        let part = objective.trunk.part(&processor, index, averages);
         unit_rows(&part.unwrap()).unwrap()
     };
     // The lessons come in the teachers' order: first part 1, which reads path 1.
@@ -333,7 +343,7 @@ fn adapters_start_as_the_shared_network_and_stay_apart() {
     let trunk = Trunk::new(&config.backbone, &mut p).unwrap();
     let patches = random(3, &[2, 33, 64]);
     let rows = |path: usize| {
-        trunk.features(&patches, Mode::Evaluate).unwrap()[path]
+        trunk.averages(&patches, Mode::Evaluate).unwrap()[path]
             .to_vec2::<f32>()
             .unwrap()
     };

@@ -1,8 +1,8 @@
 //! Optimiser, schedule, length and device of a run.
 
+use crate::device::Backend;
 use crate::range::check_range;
-use anyhow::{Context, Result};
-use candle_core::Device;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// The `[train]` table.
@@ -31,6 +31,8 @@ pub struct TrainConfig {
     pub checkpoint_seconds: f64,
     /// Device that computes.
     pub device: DeviceKind,
+    /// Precision of a GPU's step.
+    pub precision: Precision,
 }
 
 /// Device of the training steps.
@@ -44,22 +46,39 @@ pub enum DeviceKind {
     Cuda,
 }
 
-impl DeviceKind {
-    /// Opens it.
+/// Type of the activations of a GPU's step. The processor computes in `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Activations and convolutions in bf16, linear layers in TF32; parameters, moments, statistics and losses
+    /// in `f32`.
+    #[default]
+    Bf16,
+    /// Everything in `f32`.
+    F32,
+}
+
+impl TrainConfig {
+    /// Opens the device that takes the steps; `None` is the processor.
     ///
     /// # Errors
     /// If there is no such device, or the program was built without it.
-    pub fn open(self) -> Result<Device> {
-        match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => Device::new_cuda(0).context(if cfg!(feature = "cuda") {
-                "train.device is cuda, and the first CUDA device cannot be opened: check that nvidia-smi \
-                 lists one and that the driver is as new as the build (trainer/train/CUDA.md), or set \
-                 train.device=cpu"
-            } else {
-                "train.device is cuda, which this program was built without: build it with `--features \
-                 cuda` (trainer/train/CUDA.md), or set train.device=cpu"
-            }),
+    pub(crate) fn open(&self) -> Result<Option<Box<dyn Backend>>> {
+        match self.device {
+            DeviceKind::Cpu => Ok(None),
+            #[cfg(feature = "cuda")]
+            DeviceKind::Cuda => {
+                let element = match self.precision {
+                    Precision::Bf16 => crate::device::Element::Bf16,
+                    Precision::F32 => crate::device::Element::F32,
+                };
+                Ok(Some(Box::new(crate::device::Cuda::open(element)?)))
+            }
+            #[cfg(not(feature = "cuda"))]
+            DeviceKind::Cuda => anyhow::bail!(
+                "train.device is cuda, which this program was built without: build it with `--features cuda` \
+                 (trainer/train/CUDA.md), or set train.device=cpu"
+            ),
         }
     }
 }
@@ -78,6 +97,7 @@ impl Default for TrainConfig {
             norm_momentum: 0.1,
             checkpoint_seconds: 60.0,
             device: DeviceKind::Cpu,
+            precision: Precision::Bf16,
         }
     }
 }

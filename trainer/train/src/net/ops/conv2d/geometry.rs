@@ -12,23 +12,38 @@ pub struct Conv2d {
 }
 
 /// All sizes of one convolution.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Geometry {
-    pub(crate) batch: usize,
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-    pub(crate) channels: usize,
-    pub(crate) out_channels: usize,
-    pub(crate) kh: usize,
-    pub(crate) kw: usize,
-    pub(crate) out_height: usize,
-    pub(crate) out_width: usize,
-    pub(crate) stride: usize,
-    pub(crate) padding: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Geometry {
+    /// Images.
+    pub batch: usize,
+    /// Rows of an image.
+    pub height: usize,
+    /// Columns of an image.
+    pub width: usize,
+    /// Channels of the input.
+    pub channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Rows of a kernel.
+    pub kh: usize,
+    /// Columns of a kernel.
+    pub kw: usize,
+    /// Rows of the output.
+    pub out_height: usize,
+    /// Columns of the output.
+    pub out_width: usize,
+    /// Step between output positions, both ways.
+    pub stride: usize,
+    /// Zeros around the input, on every side.
+    pub padding: usize,
 }
 
 impl Geometry {
-    pub(crate) fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
+    /// Takes the shapes of input and kernels, `[batch, height, width, in]` and `[out, kh, kw, in]`.
+    ///
+    /// # Errors
+    /// If they do not fit each other.
+    pub fn new(op: &Conv2d, x: &[usize], w: &[usize]) -> Result<Self> {
         let (&[batch, height, width, channels], &[out_channels, kh, kw, in_channels]) = (x, w)
         else {
             bail!("conv2d: expected [batch,h,w,c] and [out,kh,kw,in], got {x:?} and {w:?}");

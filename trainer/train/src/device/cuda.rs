@@ -1,0 +1,312 @@
+//! The first CUDA device: cuDNN's convolutions, cuBLAS's products, and the kernels of `kernels.cu`, which
+//! NVRTC compiles when a device is opened. A step is recorded as a CUDA graph.
+//!
+//! The libraries are looked for when they are needed, by their names, along `LD_LIBRARY_PATH`; to build, nothing of
+//! CUDA has to be there.
+
+mod convolution;
+
+use super::backend::{Address, Argument, Backend, Element, Launch, Pass, Product, Recording, THREADS};
+use crate::net::ops::Geometry;
+use anyhow::{Context, Result, bail};
+use convolution::Convolutions;
+use cudarc::cublas::{self, CudaBlas};
+use cudarc::driver::{CudaContext, CudaFunction, CudaGraph, CudaModule, CudaStream, result, sys};
+use cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+/// Memory that convolutions and products may use beside their operands, bytes.
+const WORKSPACE: usize = 256 << 20;
+/// The same of cuBLAS, as it advises for Hopper.
+const BLAS_WORKSPACE: usize = 32 << 20;
+
+const KERNELS: &str = include_str!("kernels.cu");
+
+/// The first CUDA device.
+pub struct Cuda {
+    element: Element,
+    modules: [Arc<CudaModule>; 2],
+    functions: RefCell<HashMap<(&'static str, Element), CudaFunction>>,
+    convolutions: Convolutions,
+    blas: CudaBlas,
+    memory: RefCell<Vec<sys::CUdeviceptr>>,
+    stream: Arc<CudaStream>,
+    context: Arc<CudaContext>,
+}
+
+impl std::fmt::Debug for Cuda {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cuda")
+            .field("name", &self.name())
+            .field("element", &self.element)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Finds the libraries before cudarc does, which would panic where one is missing.
+#[allow(unsafe_code)]
+fn check_libraries() -> Result<()> {
+    // SAFETY: looking for a library runs nothing but its own initialisation.
+    let found = unsafe {
+        [
+            ("the NVIDIA driver (libcuda.so.1)", sys::is_culib_present()),
+            ("NVRTC (libnvrtc.so.13)", cudarc::nvrtc::sys::is_culib_present()),
+            ("cuBLAS (libcublas.so.13)", cublas::sys::is_culib_present()),
+            ("cuDNN (libcudnn.so.9)", cudarc::cudnn::sys::is_culib_present()),
+        ]
+    };
+    let missing: Vec<&str> = found.iter().filter(|(_, found)| !found).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        bail!(
+            "train.device is cuda, and these libraries are not found: {}; install CUDA 13 and cuDNN 9, and name their \
+             folders in LD_LIBRARY_PATH (trainer/train/CUDA.md says which), or set train.device=cpu",
+            missing.join(", ")
+        );
+    }
+    Ok(())
+}
+
+impl Cuda {
+    /// Opens the first device for activations of type `element`.
+    ///
+    /// # Errors
+    /// If a library is missing, or there is no device.
+    #[allow(unsafe_code)]
+    pub fn open(element: Element) -> Result<Self> {
+        check_libraries()?;
+        let context = CudaContext::new(0).context(
+            "the first CUDA device cannot be opened; check that nvidia-smi lists one and that its driver is of \
+             CUDA 13 or later, or set train.device=cpu",
+        )?;
+        // SAFETY: all memory here is used on one stream.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream()?;
+        let (major, minor) = context.compute_capability()?;
+        let compile = |element: Element| -> Result<Arc<CudaModule>> {
+            let mut options = vec![
+                "--std=c++17".to_owned(),
+                format!("--gpu-architecture=compute_{major}{minor}"),
+            ];
+            if element == Element::Bf16 {
+                options.push("-DELEMENT_BF16".into());
+            }
+            let ptx = compile_ptx_with_opts(
+                KERNELS,
+                CompileOptions {
+                    options,
+                    ..CompileOptions::default()
+                },
+            )
+            .context("NVRTC does not compile the kernels")?;
+            Ok(context.load_module(ptx)?)
+        };
+        let modules = [compile(Element::F32)?, compile(Element::Bf16)?];
+        let blas = CudaBlas::new(stream.clone())?;
+        let mut cuda = Self {
+            element,
+            modules,
+            functions: RefCell::default(),
+            convolutions: Convolutions::new(&stream, element)?,
+            blas,
+            memory: RefCell::default(),
+            stream,
+            context,
+        };
+        let (blas_workspace, workspace) = (cuda.allocate(BLAS_WORKSPACE)?, cuda.allocate(WORKSPACE)?);
+        cuda.convolutions.set_workspace(workspace, WORKSPACE);
+        let math = match element {
+            Element::Bf16 => cublas::sys::cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH,
+            Element::F32 => cublas::sys::cublasMath_t::CUBLAS_DEFAULT_MATH,
+        };
+        // SAFETY: the handle and the memory live as long as the device.
+        unsafe {
+            let handle = *cuda.blas.handle();
+            cublas::sys::cublasSetWorkspace_v2(handle, blas_workspace.0 as *mut c_void, BLAS_WORKSPACE)
+                .result()?;
+            cublas::sys::cublasSetMathMode(handle, math).result()?;
+        }
+        Ok(cuda)
+    }
+
+    /// Version of CUDA that the driver serves, for people.
+    ///
+    /// # Errors
+    /// If the driver does not say.
+    #[allow(unsafe_code)]
+    pub fn driver(&self) -> Result<String> {
+        let mut version = 0;
+        // SAFETY: the call writes one number.
+        unsafe { sys::cuDriverGetVersion(&raw mut version).result()? };
+        Ok(format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
+    }
+
+    fn function(&self, kernel: &'static str, element: Element) -> Result<sys::CUfunction> {
+        let mut functions = self.functions.borrow_mut();
+        if let Some(function) = functions.get(&(kernel, element)) {
+            return Ok(function.cu_function());
+        }
+        let module = &self.modules[usize::from(element == Element::Bf16)];
+        let function = module
+            .load_function(kernel)
+            .with_context(|| format!("no kernel is called {kernel}"))?;
+        let handle = function.cu_function();
+        functions.insert((kernel, element), function);
+        Ok(handle)
+    }
+}
+
+impl Drop for Cuda {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // What failed before has been told; here nobody can be.
+        let _ = self.stream.synchronize();
+        for at in self.memory.take() {
+            // SAFETY: it was allocated here, and the last work that could use it is done.
+            let _ = unsafe { result::free_sync(at) };
+        }
+    }
+}
+
+/// A step as a CUDA graph.
+struct Graph(CudaGraph);
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Graph")
+    }
+}
+
+impl Recording for Graph {
+    fn run(&self) -> Result<()> {
+        Ok(self.0.launch()?)
+    }
+}
+
+#[allow(unsafe_code)]
+impl Backend for Cuda {
+    fn element(&self) -> Element {
+        self.element
+    }
+
+    fn name(&self) -> String {
+        self.context.name().unwrap_or_else(|_| "CUDA device".into())
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Address> {
+        let bytes = bytes.max(16);
+        self.context.bind_to_thread()?;
+        // SAFETY: the memory is cleared before anything reads it, and given back when the device closes.
+        let at = unsafe {
+            let at = result::malloc_sync(bytes).with_context(|| {
+                let (free, _) = self.context.mem_get_info().unwrap_or_default();
+                format!(
+                    "the GPU has no {:.1} MB left ({:.1} MB free); try a smaller train.batch",
+                    bytes as f64 / 1e6,
+                    free as f64 / 1e6
+                )
+            })?;
+            self.memory.borrow_mut().push(at);
+            result::memset_d8_sync(at, 0, bytes)?;
+            at
+        };
+        Ok(Address(at))
+    }
+
+    fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
+        // SAFETY: the driver has taken the bytes over when the call returns, as they are no pinned memory.
+        Ok(unsafe { result::memcpy_htod_async(to.0, bytes, self.stream.cu_stream()) }?)
+    }
+
+    fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the bytes are borrowed until the copy is done.
+        unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream.cu_stream()) }?;
+        self.wait()
+    }
+
+    fn launch(&self, launch: &Launch) -> Result<()> {
+        let function = self.function(launch.kernel, launch.element)?;
+        let mut values: Vec<u64> = launch
+            .arguments
+            .iter()
+            .map(|argument| match *argument {
+                Argument::At(address) => address.0,
+                Argument::Int(value) => u64::from(value as u32),
+                Argument::Float(value) => u64::from(value.to_bits()),
+            })
+            .collect();
+        let mut pointers: Vec<*mut c_void> = values
+            .iter_mut()
+            .map(|value| std::ptr::from_mut(value).cast())
+            .collect();
+        let grid = (launch.columns as u32, launch.rows as u32, 1);
+        // SAFETY: the arguments are those of the kernel, in its order: tests run the same launches on the
+        // processor, where each argument's type is the kernel's own.
+        unsafe {
+            result::launch_kernel(
+                function,
+                grid,
+                (THREADS as u32, 1, 1),
+                0,
+                self.stream.cu_stream(),
+                &mut pointers,
+            )
+        }
+        .with_context(|| format!("the kernel {} fails", launch.kernel))
+    }
+
+    fn convolve(&self, pass: Pass, g: &Geometry, operands: [Address; 3], add: bool) -> Result<()> {
+        self.convolutions.run(pass, g, operands, add)
+    }
+
+    fn multiply(&self, product: &Product) -> Result<()> {
+        use cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
+        let [rows, columns, sums] = product.sizes.map(|size| size as i32);
+        let operation = |transposed| if transposed { CUBLAS_OP_T } else { CUBLAS_OP_N };
+        // cuBLAS reads columns where rows lie: it multiplies the transposed matrices, in the other order.
+        let (a, b) = (product.a, product.b);
+        let leading_a = if a.transposed { rows } else { sums };
+        let leading_b = if b.transposed { sums } else { columns };
+        let (alpha, beta) = (1f32, if product.add { 1f32 } else { 0.0 });
+        // SAFETY: the factors and the result have the sizes that they are said to have.
+        unsafe {
+            cublas::result::sgemm(
+                *self.blas.handle(),
+                operation(b.transposed),
+                operation(a.transposed),
+                columns,
+                rows,
+                sums,
+                &raw const alpha,
+                b.at.0 as *const f32,
+                leading_b,
+                a.at.0 as *const f32,
+                leading_a,
+                &raw const beta,
+                product.c.0 as *mut f32,
+                columns,
+            )
+        }
+        .context("cuBLAS fails")
+    }
+
+    fn record(&self, steps: &dyn Fn() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
+        // Once without recording: libraries make their plans when they are first asked.
+        steps()?;
+        self.wait()?;
+        self.stream
+            .begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
+        let taken = steps();
+        let graph = self.stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        taken?;
+        let graph = graph?.context("the recorded step is empty")?;
+        graph.upload()?;
+        Ok(Some(Box::new(Graph(graph))))
+    }
+
+    fn wait(&self) -> Result<()> {
+        Ok(self.stream.synchronize()?)
+    }
+}

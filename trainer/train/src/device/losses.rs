@@ -1,0 +1,380 @@
+//! The losses of a step: what they tell the log, and the gradients that the backward pass begins with.
+
+use super::backend::{Address, Element, Product};
+use super::tape::{Rows, Tape, Work, blocks, multiply, plain, turned};
+use crate::ssl::TaskOutput;
+use candle_core::Result;
+
+/// Values of the log: the total, then one for each of these; teachers follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Total,
+    Contrastive,
+    Spread,
+    Predictive,
+    LabelAccuracy,
+    ParameterError,
+    /// The teacher of this number.
+    Teacher(usize),
+}
+
+impl Entry {
+    /// Entries before those of the teachers.
+    pub(super) const PLAIN: usize = 6;
+
+    fn index(self) -> usize {
+        match self {
+            Self::Total => 0,
+            Self::Contrastive => 1,
+            Self::Spread => 2,
+            Self::Predictive => 3,
+            Self::LabelAccuracy => 4,
+            Self::ParameterError => 5,
+            Self::Teacher(number) => Self::PLAIN + number,
+        }
+    }
+}
+
+/// Where the values that a batch brings lie.
+#[derive(Clone, Debug)]
+pub(super) struct BatchAddresses {
+    pub(super) labels: Address,
+    pub(super) parameters: Address,
+    pub(super) snr: Address,
+    /// Targets and, for a teacher that does not know every view, 1 or 0 for each view.
+    pub(super) lessons: Vec<(Address, Option<Address>)>,
+}
+
+/// Writes losses behind a network.
+pub(super) struct Losses<'t, 'b> {
+    pub(super) tape: &'t Tape<'b>,
+    pub(super) log: Address,
+    pub(super) batch: BatchAddresses,
+    /// Least SNR of views that count in the predictive loss, dB.
+    pub(super) least_snr: f32,
+}
+
+impl Losses<'_, '_> {
+    /// Adds `scale` times the sum of `count` values to an entry of the log, and `weight` times that to the total.
+    fn log(&self, values: Address, count: usize, scale: f64, weight: f64, entry: Entry) -> Work {
+        let slot = |entry: Entry| self.log.plus(entry.index() * Element::F32.bytes());
+        Work::launch(
+            "add_to_log",
+            Element::F32,
+            1,
+            [
+                values.into(),
+                count.into(),
+                (scale as f32).into(),
+                (weight as f32).into(),
+                slot(entry).into(),
+                slot(Entry::Total).into(),
+            ],
+        )
+    }
+
+    /// Adds the loss of a task; `contrastive` is the number of contrastive tasks.
+    pub(super) fn task(
+        &self,
+        task: &TaskOutput<Rows>,
+        contrastive: usize,
+        weights: [f64; 2],
+    ) -> Result<()> {
+        match task {
+            TaskOutput::SimClr {
+                projections,
+                temperature,
+            } => self.nt_xent(projections, *temperature, contrastive),
+            TaskOutput::SimSiam {
+                projections,
+                predictions,
+            } => self.sim_siam(projections, predictions, contrastive),
+            TaskOutput::Predictive { logits, parameters } => {
+                self.predictive(logits, parameters.as_ref(), weights)
+            }
+        }
+    }
+
+    /// Directions of rows and one over their lengths, and how far they are spread, for the log.
+    fn directions(&self, x: &Rows, tasks: usize) -> Result<(Address, Address, Vec<Work>)> {
+        let unit = self.tape.floats(x.rows * x.columns)?;
+        let inverse = self.tape.floats(x.rows)?;
+        let deviations = self.tape.floats(x.columns)?;
+        let columns = x.columns.into();
+        // The deviations' mean, times the square root of their number.
+        let scale = 1.0 / (x.columns as f64).sqrt() / tasks as f64;
+        let work = vec![
+            Work::launch(
+                "unit_rows",
+                Element::F32,
+                x.rows,
+                [x.value.at.into(), unit.into(), inverse.into(), columns],
+            ),
+            Work::launch(
+                "column_deviations",
+                Element::F32,
+                x.columns.div_ceil(32),
+                [unit.into(), x.rows.into(), columns, deviations.into()],
+            ),
+            self.log(deviations, x.columns, scale, 0.0, Entry::Spread),
+        ];
+        Ok((unit, inverse, work))
+    }
+
+    fn nt_xent(&self, z: &Rows, temperature: f64, tasks: usize) -> Result<()> {
+        let (rows, columns) = (z.rows, z.columns);
+        let (unit, inverse, mut work) = self.directions(z, tasks)?;
+        let similarity = self.tape.floats(rows * rows)?;
+        let of_unit = self.tape.floats(rows * columns)?;
+        let losses = self.tape.floats(rows)?;
+        work.push(multiply(
+            "similarity",
+            Product {
+                sizes: [rows, rows, columns],
+                a: plain(unit),
+                b: turned(unit),
+                c: similarity,
+                add: false,
+            },
+        ));
+        work.push(Work::launch(
+            "nt_xent_rows",
+            Element::F32,
+            rows,
+            [
+                similarity.into(),
+                rows.into(),
+                (temperature as f32).into(),
+                1f32.into(),
+                losses.into(),
+            ],
+        ));
+        let share = 1.0 / tasks as f64;
+        // The total takes the loss whole, the log its mean over tasks.
+        work.push(self.log(losses, rows, share, tasks as f64, Entry::Contrastive));
+        for transposed in [false, true] {
+            let mut a = plain(similarity);
+            a.transposed = transposed;
+            work.push(multiply(
+                "similarity, gradient",
+                Product {
+                    sizes: [rows, columns, rows],
+                    a,
+                    b: plain(unit),
+                    c: of_unit,
+                    add: transposed,
+                },
+            ));
+        }
+        let value = z.value;
+        self.tape.push(Vec::new(), move |slopes, backend| {
+            if let Some((to, add)) = slopes.give(&value, backend)? {
+                work.push(Work::launch(
+                    "unit_rows_gradient",
+                    Element::F32,
+                    rows,
+                    [
+                        unit.into(),
+                        inverse.into(),
+                        of_unit.into(),
+                        to.into(),
+                        columns.into(),
+                        add.into(),
+                    ],
+                ));
+            }
+            Ok(work)
+        });
+        Ok(())
+    }
+
+    fn sim_siam(&self, z: &Rows, p: &Rows, tasks: usize) -> Result<()> {
+        let (_, _, mut work) = self.directions(z, tasks)?;
+        let losses = self.tape.floats(p.rows)?;
+        let share = 1.0 / tasks as f64;
+        let log = self.log(losses, p.rows, share, tasks as f64, Entry::Contrastive);
+        let cosines = Cosines {
+            counted: None,
+            shift: p.rows / 2,
+            base: 0.0,
+            weight: 1.0,
+        };
+        let rest = cosines.write(p, z.value.at, losses);
+        self.tape.push(Vec::new(), move |slopes, backend| {
+            if let Some((to, add)) = slopes.give(&rest.value, backend)? {
+                work.push(rest.launch(to, add));
+            }
+            work.push(log);
+            Ok(work)
+        });
+        Ok(())
+    }
+
+    fn predictive(&self, logits: &Rows, predicted: Option<&Rows>, weights: [f64; 2]) -> Result<()> {
+        let (rows, operators) = (logits.rows, logits.columns);
+        let totals = self.tape.floats(2)?;
+        let told = [
+            self.tape.floats(rows)?,
+            self.tape.floats(rows)?,
+            self.tape.floats(rows)?,
+        ];
+        let [weight, weight_of_parameters] = weights;
+        let mut work = vec![Work::launch(
+            "predictive_totals",
+            Element::F32,
+            1,
+            [
+                self.batch.labels.into(),
+                self.batch.snr.into(),
+                self.least_snr.into(),
+                rows.into(),
+                operators.into(),
+                totals.into(),
+            ],
+        )];
+        let mut logs = vec![
+            self.log(told[0], rows, 1.0, weight, Entry::Predictive),
+            self.log(told[1], rows, 1.0, 0.0, Entry::LabelAccuracy),
+        ];
+        if predicted.is_some() {
+            let entry = Entry::ParameterError;
+            logs.push(self.log(told[2], rows, 1.0, weight_of_parameters, entry));
+        }
+        let (logits, predicted) = (logits.value, predicted.map(|rows| rows.value));
+        let (batch, least_snr) = (self.batch.clone(), self.least_snr);
+        self.tape.push(Vec::new(), move |slopes, backend| {
+            let to_logits = slopes.give(&logits, backend)?;
+            let to_predicted = match &predicted {
+                Some(predicted) => slopes.give(predicted, backend)?,
+                None => None,
+            };
+            let (of_logits, add_logits) = to_logits.unwrap_or((Address::NONE, false));
+            let (of_predicted, add_predicted) = to_predicted.unwrap_or((Address::NONE, false));
+            work.push(Work::launch(
+                "predictive_rows",
+                Element::F32,
+                blocks(rows),
+                [
+                    logits.at.into(),
+                    predicted.map_or(Address::NONE, |value| value.at).into(),
+                    batch.labels.into(),
+                    batch.parameters.into(),
+                    batch.snr.into(),
+                    least_snr.into(),
+                    totals.into(),
+                    rows.into(),
+                    operators.into(),
+                    (weight as f32).into(),
+                    (weight_of_parameters as f32).into(),
+                    of_logits.into(),
+                    add_logits.into(),
+                    of_predicted.into(),
+                    add_predicted.into(),
+                    told[0].into(),
+                    told[1].into(),
+                    told[2].into(),
+                ],
+            ));
+            work.extend(logs);
+            Ok(work)
+        });
+        Ok(())
+    }
+
+    /// Adds the distillation of one of `lessons` lessons of a teacher.
+    pub(super) fn lesson(
+        &self,
+        told: &Rows,
+        number: usize,
+        (teacher, lessons): (usize, usize),
+        weight: f64,
+    ) -> Result<()> {
+        let (targets, counted) = self.batch.lessons[number];
+        let losses = self.tape.floats(told.rows)?;
+        let share = 1.0 / lessons as f64;
+        let log = self.log(
+            losses,
+            told.rows,
+            share,
+            weight * lessons as f64,
+            Entry::Teacher(teacher),
+        );
+        let cosines = Cosines {
+            counted,
+            shift: 0,
+            base: 1.0,
+            weight,
+        };
+        let cosines = cosines.write(told, targets, losses);
+        self.tape.push(Vec::new(), move |slopes, backend| {
+            let mut work = Vec::new();
+            if let Some((to, add)) = slopes.give(&cosines.value, backend)? {
+                work.push(cosines.launch(to, add));
+            }
+            work.push(log);
+            Ok(work)
+        });
+        Ok(())
+    }
+}
+
+/// A loss of cosines to targets, `cosine_rows` in `kernels.cu`.
+struct Cosines {
+    counted: Option<Address>,
+    /// Rows between a prediction and its target.
+    shift: usize,
+    base: f32,
+    weight: f64,
+}
+
+/// The same, written for some rows.
+struct WrittenCosines {
+    cosines: Cosines,
+    value: super::tape::Value,
+    sizes: [usize; 2],
+    targets: Address,
+    losses: Address,
+}
+
+impl Cosines {
+    fn write(self, p: &Rows, targets: Address, losses: Address) -> WrittenCosines {
+        WrittenCosines {
+            cosines: self,
+            value: p.value,
+            sizes: [p.rows, p.columns],
+            targets,
+            losses,
+        }
+    }
+}
+
+impl WrittenCosines {
+    fn launch(&self, to: Address, add: bool) -> Work {
+        let [rows, columns] = self.sizes;
+        let Cosines {
+            counted,
+            shift,
+            base,
+            weight,
+        } = self.cosines;
+        Work::launch(
+            "cosine_rows",
+            Element::F32,
+            rows,
+            [
+                self.value.at.into(),
+                self.targets.into(),
+                counted.unwrap_or(Address::NONE).into(),
+                rows.into(),
+                columns.into(),
+                shift.into(),
+                (1.0 / rows as f32).into(),
+                base.into(),
+                (weight as f32).into(),
+                to.into(),
+                add.into(),
+                self.losses.into(),
+            ],
+        )
+    }
+}

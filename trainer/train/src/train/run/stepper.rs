@@ -1,0 +1,138 @@
+//! Who takes the steps: the processor, or a GPU that keeps parameters and optimiser to itself.
+
+use super::step::{self, Skipped, in_pool};
+use crate::device::{DeviceStep, Inputs};
+use crate::net::Parameters;
+use crate::ssl::Objective;
+use crate::train::averages::Averages;
+use crate::train::config::RunConfig;
+use crate::train::optimiser::AdamW;
+use crate::train::pairs::Batch;
+use anyhow::Result;
+
+/// Takes the steps of a run.
+pub(super) enum Stepper {
+    /// One after the other, with the optimiser beside it.
+    Processor(AdamW),
+    /// A GPU, which is told of the next step while it takes the last.
+    Device(Box<DeviceStep>),
+}
+
+/// Steps that were left out.
+pub(super) struct LeftOut {
+    /// How many since the last report.
+    pub(super) steps: u64,
+    /// How many in a row.
+    pub(super) in_a_row: u64,
+    pub(super) reason: String,
+}
+
+impl Stepper {
+    /// Makes who takes the steps on the device that the configuration names.
+    ///
+    /// # Errors
+    /// If the device cannot be opened, or does not take the network.
+    pub(super) fn new(
+        config: &RunConfig,
+        objective: &Objective,
+        parameters: &Parameters,
+        optimiser: AdamW,
+    ) -> Result<Self> {
+        let Some(backend) = config.train.open()? else {
+            return Ok(Self::Processor(optimiser));
+        };
+        let frontend = config.frontend.to_config();
+        let least_snr = config.environment.background.predictive_snr_db;
+        let inputs = Inputs {
+            shape: [
+                2 * config.train.batch,
+                frontend.frames.into(),
+                frontend.mels.into(),
+            ],
+            least_snr: least_snr.unwrap_or(f32::NEG_INFINITY),
+            norm_momentum: config.train.norm_momentum,
+            weight_decay: config.train.weight_decay,
+            clip_norm: config.train.clip_norm,
+        };
+        let step = DeviceStep::new(backend, objective, parameters, &optimiser, inputs)?;
+        Ok(Self::Device(Box::new(step)))
+    }
+
+    /// Takes a step at the learning rate `rate`. The processor's is added to `averages`, or left out.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(super) fn take(
+        &mut self,
+        config: &RunConfig,
+        objective: &Objective,
+        parameters: &Parameters,
+        (batch, rate): (&Batch, f64),
+        averages: &mut Averages,
+    ) -> Result<Option<String>> {
+        let optimiser = match self {
+            Self::Device(step) => {
+                step.take(batch, rate)?;
+                return Ok(None);
+            }
+            Self::Processor(optimiser) => optimiser,
+        };
+        let taken = in_pool(|| step::take(config, objective, parameters, optimiser, batch, rate));
+        match taken {
+            Ok((loss, norm)) => {
+                averages.add(&loss, norm, config.train.batch);
+                Ok(None)
+            }
+            Err(Skipped(reason)) => Ok(Some(reason)),
+        }
+    }
+
+    /// Adds the steps that a device has taken since it was last asked to `averages`; returns those that it
+    /// left out.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(super) fn report(&mut self, averages: &mut Averages, pairs: usize) -> Result<Option<LeftOut>> {
+        let Self::Device(step) = self else {
+            return Ok(None);
+        };
+        let log = step.log()?;
+        averages.add_log(&log, pairs);
+        Ok((log.left_out > 0).then(|| LeftOut {
+            steps: log.left_out,
+            in_a_row: log.failures,
+            reason: "the loss or a gradient is not finite".into(),
+        }))
+    }
+
+    /// Whether steps are reported by [`Self::report`] alone.
+    pub(super) fn is_device(&self) -> bool {
+        matches!(self, Self::Device(_))
+    }
+
+    /// Brings parameters and running statistics into `parameters`, where they are elsewhere.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(super) fn store(&self, parameters: &Parameters) -> Result<()> {
+        if let Self::Device(step) = self {
+            step.store(parameters)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with the optimiser, once the parameters are where they belong.
+    ///
+    /// # Errors
+    /// If the device fails, or `f` does.
+    pub(super) fn with_optimiser<R>(
+        &self,
+        parameters: &Parameters,
+        f: impl FnOnce(&AdamW) -> Result<R>,
+    ) -> Result<R> {
+        match self {
+            Self::Processor(optimiser) => f(optimiser),
+            Self::Device(step) => f(&step.store(parameters)?),
+        }
+    }
+}
