@@ -109,7 +109,7 @@ class Process:
             raise Failed(f"ended: {self.last_words()}") from None
 
     def answer(self, limit):
-        """The next line, as JSON."""
+        """The next line: an object, which is {"seconds": N} where the line is a number."""
         try:
             line = self.lines.get(timeout=max(limit, 0.01))
         except queue.Empty:
@@ -121,7 +121,9 @@ class Process:
             answer = json.loads(line)
         except ValueError:
             raise Failed(f"not an answer: {line.strip()[:200]}") from None
-        if isinstance(answer, dict) and "error" in answer:
+        if not isinstance(answer, dict):
+            return {"seconds": answer}
+        if "error" in answer:
             raise Failed(answer["error"][:1000])
         return answer
 
@@ -169,8 +171,7 @@ class Side:
     def take(self, steps):
         """Seconds of so many steps."""
         self.process.tell(steps)
-        answer = self.process.answer(TURN_LIMIT)
-        return answer["seconds"] if isinstance(answer, dict) else float(answer)
+        return self.process.answer(TURN_LIMIT)["seconds"]
 
     def choose_steps(self, turn):
         """Sets the number of steps of a turn, so that it takes so many seconds."""
@@ -181,7 +182,6 @@ class Side:
                 steps *= 2
             return max(1, round(steps * turn / seconds))
 
-        self.times = []
         self.steps = self.attempt(measure) or 1
 
     def turn(self):
@@ -263,20 +263,18 @@ class Case:
 
     def time_captured(self, options, clock):
         """The whole step as one CUDA graph, in turns by itself."""
-        side = self.sides[CAPTURED_FROM]
-        if side.error is not None or options.device != "cuda":
-            return None
+        origin = self.sides[CAPTURED_FROM]
+        if origin.error is not None or options.device != "cuda":
+            return
+        side = self.sides[CAPTURED] = Side(origin.process)
         if clock.left() < TURN_LIMIT / 2 + 1.2 * options.turn * LEAST_ROUNDS:
-            return {"error": "not run: no time was left"}
-        before = side.result()
+            side.error = "not run: no time was left"
+            return
         side.tell("capture")
         side.attempt(lambda: side.process.answer(TURN_LIMIT))
         side.choose_steps(options.turn)
         for _ in range(options.rounds):
             side.turn()
-        captured = side.result()
-        side.result = lambda: before
-        return {key: value for key, value in captured.items() if key != "warm_up_s"}
 
     def result(self):
         found = {"preset": self.preset, "pairs": self.pairs, "precision": self.precision}
@@ -335,12 +333,11 @@ class Comparison:
         for case in cases:
             print(f"{case.preset} {case.precision}: {self.clock.spent():.1f} s", file=sys.stderr, flush=True)
             skipped = case.time(self.options, self.clock)
-            captured = None if skipped else case.time_captured(self.options, self.clock)
+            if not skipped:
+                case.time_captured(self.options, self.clock)
             found = case.result()
             if skipped:
                 found["skipped"] = skipped
-            if captured is not None:
-                found["sides"][CAPTURED] = captured
             for side in case.pytorch():
                 self.found["libraries"] |= side.ready.get("libraries", {})
                 self.found["device"] = side.ready.get("device", self.found.get("device"))

@@ -1,0 +1,230 @@
+//! The check of the trainer on a machine with a CUDA GPU: the archive that is carried there, and the page
+//! of what comes back.
+
+mod page;
+mod results;
+
+use crate::{process, workspace};
+use anyhow::{Context, Result, ensure};
+use results::Results;
+use serde_json::{Map, Value};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Bytes that the archive may take.
+const LIMIT: u64 = 40_000_000;
+
+/// Name of the archive, and of the folder in it.
+const NAME: &str = "gpu-check";
+
+/// The programs in it, each with its package.
+const PROGRAMS: [(&str, &str); 2] = [("mtslvr", "mtslvr"), ("gpu-check", "mtslvr-train")];
+
+/// The script in it that runs the check.
+const SCRIPT: &str = "gpu_check.sh";
+
+/// The script's Python side.
+const PYTHON: [&str; 4] = [
+    "gpu_against_pytorch.py",
+    "gpu_pytorch_side.py",
+    "gpu_report.py",
+    "pytorch_network.py",
+];
+
+/// Builds the programs with the feature `cuda`, packs them with the script, and prints how to run it.
+///
+/// # Errors
+/// If a program cannot be built, or the archive grows beyond [`LIMIT`].
+pub fn archive() -> Result<()> {
+    let mut build = workspace::host_cargo()?;
+    build.args(["build", "--release", "--locked"]);
+    for (program, package) in PROGRAMS {
+        build.args(["--package", package, "--bin", program]);
+        build.args(["--features", &format!("{package}/cuda")]);
+    }
+    process::run(&mut build)?;
+    let built = workspace::target_dir().join("release");
+    let archive = pack(&built, &workspace::target_dir())?;
+    let bytes = within_limit(&archive)?;
+    println!("{}: {bytes} bytes of {LIMIT}", archive.display());
+    println!("On the machine with the GPU, beside the archive:");
+    println!("  tar -xJf {NAME}.tar.xz || python3 -m tarfile -e {NAME}.tar.xz");
+    println!("  {NAME}/{SCRIPT} check results");
+    println!("To train there: {NAME}/{SCRIPT} train results NAME --preset edge-m --minutes 4");
+    println!("Then here: cargo xtask gpu-check --page results/gpu.json");
+    Ok(())
+}
+
+/// Strips the programs in `built`, and writes the archive of them and the script into `folder`.
+fn pack(built: &Path, folder: &Path) -> Result<PathBuf> {
+    let staged = folder.join(NAME);
+    if staged.exists() {
+        fs::remove_dir_all(&staged).with_context(|| staged.display().to_string())?;
+    }
+    fs::create_dir_all(&staged).with_context(|| staged.display().to_string())?;
+    for (program, _) in PROGRAMS {
+        let mut strip = Command::new("strip");
+        strip.arg("-o").arg(staged.join(program));
+        process::run(strip.arg(built.join(program)))
+            .context("strip comes with binutils, as the linker does")?;
+    }
+    for file in PYTHON.into_iter().chain([SCRIPT]) {
+        let from = benches().join(file);
+        fs::copy(&from, staged.join(file)).with_context(|| from.display().to_string())?;
+    }
+    let archive = folder.join(format!("{NAME}.tar.xz"));
+    let mut tar = Command::new("tar");
+    tar.env("XZ_OPT", "-9e").arg("-C").arg(folder);
+    tar.args(["--owner=0", "--group=0", "--sort=name", "-cJf"]);
+    process::run(tar.arg(&archive).arg(NAME)).context("tar needs xz")?;
+    Ok(archive)
+}
+
+/// Returns the length of the archive, which must not be over [`LIMIT`].
+fn within_limit(archive: &Path) -> Result<u64> {
+    let metadata = fs::metadata(archive).with_context(|| archive.display().to_string())?;
+    let bytes = metadata.len();
+    ensure!(
+        bytes <= LIMIT,
+        "{} takes {bytes} bytes, and may take {LIMIT}",
+        archive.display()
+    );
+    Ok(bytes)
+}
+
+/// Keeps the results in `files` beside the page, and writes the page's tables. Where two files hold the same
+/// part, the later one counts; trainings of other names are kept.
+///
+/// # Errors
+/// If a file is no `gpu.json`, or the page cannot be written.
+pub fn write_page(files: &[PathBuf]) -> Result<()> {
+    let mut merged = Map::new();
+    for file in files {
+        let named = || file.display().to_string();
+        let text = fs::read_to_string(file).with_context(named)?;
+        merge(
+            &mut merged,
+            serde_json::from_str(&text).with_context(named)?,
+        );
+    }
+    let merged = Value::Object(merged);
+    let results = serde_json::from_value(merged.clone()).context("these are no results")?;
+    let document = page::with_tables(&read_page()?, Some(&results))?;
+    let kept = serde_json::to_string_pretty(&merged)? + "\n";
+    for (path, text) in [(results_path(), kept), (page_path(), document)] {
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// Puts the parts of `new` into `merged`.
+fn merge(merged: &mut Map<String, Value>, new: Map<String, Value>) {
+    const TRAINING: &str = "training";
+    for (name, mut part) in new {
+        if let (TRAINING, Value::Array(runs)) = (&*name, &mut part)
+            && let Some(Value::Array(earlier)) = merged.get(TRAINING)
+        {
+            let replaced = |run: &Value| runs.iter().any(|new| new["name"] == run["name"]);
+            let mut all: Vec<Value> = earlier
+                .iter()
+                .filter(|run| !replaced(run))
+                .cloned()
+                .collect();
+            all.append(runs);
+            *runs = all;
+        }
+        merged.insert(name, part);
+    }
+}
+
+fn benches() -> PathBuf {
+    workspace::root().join("trainer/train/benches")
+}
+
+fn page_path() -> PathBuf {
+    benches().join("GPU.md")
+}
+
+fn results_path() -> PathBuf {
+    benches().join("gpu.json")
+}
+
+fn read_page() -> Result<String> {
+    let path = page_path();
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// Reads the committed results; `None` where no GPU has run the check.
+#[cfg(test)]
+fn committed() -> Result<Option<Results>> {
+    let path = results_path();
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path)?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else {
+            panic!("an object");
+        };
+        map
+    }
+
+    #[test]
+    fn the_page_is_that_of_the_results() {
+        let document = read_page().unwrap();
+        let expected = page::with_tables(&document, committed().unwrap().as_ref()).unwrap();
+        assert!(
+            document == expected,
+            "trainer/train/benches/GPU.md differs from the results: run `cargo xtask gpu-check --page \
+             trainer/train/benches/gpu.json`"
+        );
+    }
+
+    #[test]
+    fn later_results_replace_parts_and_add_trainings() {
+        let mut merged = object(json!({
+            "cores": 4,
+            "operators": {"error": "none"},
+            "training": [{"name": "a", "seconds": 1}, {"name": "b", "seconds": 2}],
+        }));
+        let new = json!({"cores": 16, "training": [{"name": "a", "seconds": 3}]});
+        merge(&mut merged, object(new));
+        let expected = json!({
+            "cores": 16,
+            "operators": {"error": "none"},
+            "training": [{"name": "b", "seconds": 2}, {"name": "a", "seconds": 3}],
+        });
+        assert_eq!(Value::Object(merged), expected);
+    }
+
+    #[test]
+    fn the_archive_holds_all_that_the_script_starts() {
+        let script = fs::read_to_string(benches().join(SCRIPT)).unwrap();
+        let begun = script.split("$here/").skip(1).map(|rest| {
+            let end = rest.find(['"', ' ']).unwrap();
+            &rest[..end]
+        });
+        let mut begun: Vec<&str> = begun.collect();
+        begun.sort_unstable();
+        begun.dedup();
+        assert!(begun.len() >= 4, "{begun:?}");
+        for name in begun {
+            let packed =
+                PYTHON.contains(&name) || PROGRAMS.iter().any(|(program, _)| *program == name);
+            assert!(packed, "{name} is not in the archive");
+        }
+        for file in PYTHON {
+            assert!(benches().join(file).is_file(), "{file}");
+        }
+    }
+}
