@@ -171,6 +171,7 @@ fn committed() -> Result<Option<Results>> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::os::unix::fs::PermissionsExt;
 
     fn object(value: Value) -> Map<String, Value> {
         let Value::Object(map) = value else {
@@ -223,8 +224,38 @@ mod tests {
                 PYTHON.contains(&name) || PROGRAMS.iter().any(|(program, _)| *program == name);
             assert!(packed, "{name} is not in the archive");
         }
-        for file in PYTHON {
-            assert!(benches().join(file).is_file(), "{file}");
+    }
+
+    #[test]
+    fn the_archive_is_packed_and_measured() {
+        let folder = workspace::target_dir().join("gpu-check-test");
+        let built = folder.join("built");
+        fs::create_dir_all(&built).unwrap();
+        for (program, _) in PROGRAMS {
+            fs::copy(std::env::current_exe().unwrap(), built.join(program)).unwrap();
         }
+        let archive = pack(&built, &folder).unwrap();
+        let listed = process::output(Command::new("tar").arg("-tJf").arg(&archive)).unwrap();
+        let files = PYTHON.into_iter().chain([SCRIPT]);
+        for file in files.chain(PROGRAMS.map(|(program, _)| program)) {
+            let entry = format!("{NAME}/{file}");
+            assert!(
+                listed.lines().any(|line| line == entry),
+                "{entry} in {listed}"
+            );
+        }
+        let script = fs::metadata(folder.join(NAME).join(SCRIPT)).unwrap();
+        assert!(
+            script.permissions().mode() & 0o100 != 0,
+            "the script can be run"
+        );
+        assert!(within_limit(&archive).is_ok());
+        fs::File::create(&archive)
+            .unwrap()
+            .set_len(LIMIT + 1)
+            .unwrap();
+        let error = within_limit(&archive).unwrap_err().to_string();
+        assert!(error.contains("40000001 bytes"), "{error}");
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -49,9 +49,11 @@ SIDES = {"bf16": BF16_SIDES, "tf32": BF16_SIDES, "f32": F32_SIDES}
 # The side that is captured from the compiled one.
 CAPTURED, CAPTURED_FROM = "step-graph", "compiled"
 
+NO_TIME = "not timed: no time was left"
+
 LEAST_ROUNDS = 3
-# Seconds that a program may take to start, and to be ready once it is told the network.
-START_LIMIT = 30
+# Seconds that a program may take to start.
+START_LIMIT = 45
 # Seconds that end a turn which takes far longer than it should.
 TURN_LIMIT = 10
 
@@ -108,13 +110,14 @@ class Process:
         except OSError:
             raise Failed(f"ended: {self.last_words()}") from None
 
-    def answer(self, limit):
-        """The next line: an object, which is {"seconds": N} where the line is a number."""
+    def answer(self, limit, stated=None):
+        """The next line within so many seconds, which a failure states as `stated`: an object, which is
+        {"seconds": N} where the line is a number."""
         try:
             line = self.lines.get(timeout=max(limit, 0.01))
         except queue.Empty:
             self.end()
-            raise Failed(f"no answer within {max(limit, 0):.0f} s") from None
+            raise Failed(f"no answer within {stated or limit:.0f} s") from None
         if line is None:
             raise Failed(f"ended: {self.last_words()}")
         try:
@@ -147,7 +150,8 @@ class Side:
         self.ready = {}
         self.error = None
         self.times = []
-        self.steps = 1
+        # Steps in a turn, and seconds that one takes.
+        self.steps, self.turn_seconds = 1, 0.0
 
     def attempt(self, work):
         """Runs `work`, whose failure ends this side alone."""
@@ -165,8 +169,8 @@ class Side:
     def tell(self, line):
         self.attempt(lambda: self.process.tell(line))
 
-    def become_ready(self, limit):
-        self.ready = self.attempt(lambda: self.process.answer(limit)) or {}
+    def become_ready(self, clock):
+        self.ready = self.attempt(lambda: self.process.answer(clock.left(), clock.budget)) or {}
 
     def take(self, steps):
         """Seconds of so many steps."""
@@ -180,9 +184,10 @@ class Side:
             steps = 1
             while (seconds := self.take(steps)) < turn / 4:
                 steps *= 2
-            return max(1, round(steps * turn / seconds))
+            self.steps = max(1, round(steps * turn / seconds))
+            self.turn_seconds = (self.steps + 1) * seconds / steps
 
-        self.steps = self.attempt(measure) or 1
+        self.attempt(measure)
 
     def turn(self):
         """Takes a step that is not counted, then a turn's."""
@@ -198,8 +203,6 @@ class Side:
     def result(self):
         if self.error is not None:
             return {"error": self.error}
-        if not self.times:
-            return {"error": "not timed"}
         found = {
             "ms": statistics.median(self.times),
             "min_ms": min(self.times),
@@ -250,43 +253,48 @@ class Case:
         trainer.tell(3)
 
     def time(self, options, clock):
+        """Times the sides in turn; returns whether there was time for it."""
         alive = [side for side in self.sides.values() if side.error is None]
-        for side in alive:
-            side.choose_steps(options.turn)
-        fitting = int(clock.left() / (1.2 * options.turn * max(1, len(alive))))
-        if fitting < LEAST_ROUNDS:
-            return "no time was left for its turns"
-        for _ in range(min(options.rounds, fitting)):
-            for side in alive:
-                side.turn()
-        return None
+        return take_turns(alive, options, clock)
 
     def time_captured(self, options, clock):
-        """The whole step as one CUDA graph, in turns by itself."""
+        """Times the whole step as one CUDA graph, in turns by itself."""
         origin = self.sides[CAPTURED_FROM]
         if origin.error is not None or options.device != "cuda":
             return
         side = self.sides[CAPTURED] = Side(origin.process)
-        if clock.left() < TURN_LIMIT / 2 + 1.2 * options.turn * LEAST_ROUNDS:
-            side.error = "not run: no time was left"
-            return
         side.tell("capture")
-        side.attempt(lambda: side.process.answer(TURN_LIMIT))
-        side.choose_steps(options.turn)
-        for _ in range(options.rounds):
-            side.turn()
+        side.attempt(lambda: side.process.answer(min(TURN_LIMIT, clock.left())))
+        if not take_turns([side], options, clock) and side.error is None:
+            side.error = NO_TIME
 
     def result(self):
         found = {"preset": self.preset, "pairs": self.pairs, "precision": self.precision}
         if self.description is not None:
             found["parameters"] = self.description["parameters"]
             found["shape"] = self.description["shape"]
-        found["sides"] = {name: side.result() for name, side in self.sides.items()}
+        found["sides"] = {
+            name: side.result() for name, side in self.sides.items() if side.times or side.error
+        }
         return found
 
     def end(self):
         for side in self.sides.values():
             side.process.end()
+
+
+def take_turns(sides, options, clock):
+    """Lets the sides take turns; returns whether there was time for it."""
+    for side in sides:
+        side.choose_steps(options.turn)
+    for done in range(options.rounds):
+        # What is begun ends with as many turns of every side.
+        rounds = max(1, LEAST_ROUNDS - done)
+        if clock.left() < 1.1 * rounds * sum(side.turn_seconds for side in sides):
+            return done > 0
+        for side in sides:
+            side.turn()
+    return True
 
 
 class Comparison:
@@ -312,7 +320,7 @@ class Comparison:
         for wave in waves.values():
             if self.clock.left() < self.options.least:
                 for text in wave:
-                    self.skip(text, f"not run: {self.clock.left():.0f} s were left")
+                    self.skip(text, f"not run: {max(self.clock.left(), 0):.0f} s were left")
             else:
                 self.wave(wave, folder)
             self.report()
@@ -322,22 +330,21 @@ class Comparison:
         # Every case has two sides that compile.
         threads = max(2, len(os.sched_getaffinity(0)) // (2 * len(texts)))
         cases = [Case(text, self.options, folder, threads) for text in texts]
-        # What is left of the time is for the turns.
-        warm_up = min(self.options.compile_limit, 0.6 * self.clock.left())
         for case in cases:
             case.describe(min(START_LIMIT, self.clock.left()))
-        warm = Clock(warm_up)
+        # What is left of the time is for the turns.
+        warm = Clock(min(self.options.compile_limit, 0.6 * self.clock.left()))
         for case in cases:
             for side in case.sides.values():
-                side.become_ready(min(warm.left(), self.clock.left()))
+                side.become_ready(warm)
         for case in cases:
             print(f"{case.preset} {case.precision}: {self.clock.spent():.1f} s", file=sys.stderr, flush=True)
-            skipped = case.time(self.options, self.clock)
-            if not skipped:
+            timed = case.time(self.options, self.clock)
+            if timed:
                 case.time_captured(self.options, self.clock)
             found = case.result()
-            if skipped:
-                found["skipped"] = skipped
+            if not timed:
+                found["skipped"] = NO_TIME
             for side in case.pytorch():
                 self.found["libraries"] |= side.ready.get("libraries", {})
                 self.found["device"] = side.ready.get("device", self.found.get("device"))
@@ -350,7 +357,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpu-check", required=True, help="the program gpu-check")
     parser.add_argument("--budget", type=float, default=110, help="seconds for everything")
-    parser.add_argument("--compile-limit", type=float, default=40, help="seconds for warming up, compilation included")
+    parser.add_argument("--compile-limit", type=float, default=50, help="seconds for warming up, compilation included")
     parser.add_argument("--least", type=float, default=25, help="seconds that must be left to begin another precision")
     parser.add_argument("--turn", type=float, default=0.2, help="seconds of a turn")
     parser.add_argument("--rounds", type=int, default=8)

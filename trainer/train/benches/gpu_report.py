@@ -52,8 +52,10 @@ class Part:
         return ": ".join([why, *([" / ".join(lines[-3:])[-800:]] if lines else [])])
 
 
-def names(folder, prefix=""):
-    return sorted(path.stem[len(prefix) :] for path in folder.glob(f"{prefix}*.status"))
+def names(folder, prefix):
+    """Names of the parts that begin so, in the order in which they ended."""
+    ended = sorted(folder.glob(f"{prefix}*.status"), key=lambda path: path.stat().st_mtime_ns)
+    return [path.stem[len(prefix) :] for path in ended]
 
 
 def training(folder, name):

@@ -74,9 +74,13 @@ fn machine(results: &Results) -> Option<String> {
         return None;
     }
     let mut table = head(&["", ""]);
-    if let Some(operators) = operators {
-        table += &row(["GPU", &operators.device]);
-        table += &row(["driver", &operators.driver]);
+    let device = operators.map(|found| found.device.as_str());
+    let device = device.or(comparison.and_then(|found| found.device.as_deref()));
+    let driver = operators.map(|found| found.driver.as_str());
+    for (name, value) in [("GPU", device), ("driver", driver)] {
+        if let Some(value) = value {
+            table += &row([name, value]);
+        }
     }
     table += &row(["processor cores", &results.cores.to_string()]);
     for (name, version) in comparison.into_iter().flat_map(|found| &found.libraries) {
@@ -287,7 +291,7 @@ mod tests {
     fn results() -> Results {
         let time = |ms: f64| json!({"ms": ms, "min_ms": ms - 0.1, "max_ms": ms + 0.1, "steps": 9});
         let mut noted = time(4.0);
-        noted["notes"] = json!(["2 parts run without CUDA graphs"]);
+        noted["notes"] = json!(["parts that run without CUDA graphs: 2"]);
         serde_json::from_value(json!({
             "cores": 16,
             "operators": {"device": "A GPU", "driver": "1.2", "seconds": 3, "checks": [
@@ -324,7 +328,7 @@ mod tests {
 | `edge-m` | 512 | f32 |  |  |  |  |  |  |
 
 - `edge-s`, bf16, compiled: too slow
-- `edge-s`, bf16, graphs: 2 parts run without CUDA graphs
+- `edge-s`, bf16, graphs: parts that run without CUDA graphs: 2
 - `edge-m`, f32: not run: 3 s were left
 ";
         assert_eq!(steps(&results()).unwrap(), expected);

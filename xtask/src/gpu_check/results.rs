@@ -80,6 +80,9 @@ pub struct Check {
 /// Steps of the trainer and of PyTorch, in turn.
 #[derive(Debug, Deserialize)]
 pub struct Comparison {
+    /// The GPU, as PyTorch names it.
+    #[serde(default)]
+    pub device: Option<String>,
     /// Versions by name.
     pub libraries: BTreeMap<String, String>,
     /// Networks in each precision.
