@@ -6,7 +6,6 @@ mod results;
 
 use crate::{process, workspace};
 use anyhow::{Context, Result, ensure};
-use results::Results;
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -158,7 +157,7 @@ fn read_page() -> Result<String> {
 
 /// Reads the committed results; `None` where no GPU has run the check.
 #[cfg(test)]
-fn committed() -> Result<Option<Results>> {
+fn committed() -> Result<Option<results::Results>> {
     let path = results_path();
     if !path.is_file() {
         return Ok(None);

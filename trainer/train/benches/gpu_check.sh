@@ -69,12 +69,16 @@ part() {
 }
 
 check() {
-    local begin=$SECONDS network preset pairs left
+    local begin=$SECONDS network preset pairs left budget
     local networks=(edge-s:512 edge-m:512 resnet18:256)
     # Reads PyTorch's files once, before the programs that need them start all at the same time.
     timeout 30 "$python" -c 'import torch._inductor.compile_fx' >/dev/null 2>&1 &
-    part operators 30 "$here/gpu-check" operators
-    part comparison 118 "$python" "$here/gpu_against_pytorch.py" --gpu-check "$here/gpu-check" --budget 110
+    part operators 45 "$here/gpu-check" operators
+    # The profiles have the last 30 seconds.
+    budget=$((137 - (SECONDS - begin)))
+    if [ "$budget" -gt 110 ]; then budget=110; fi
+    part comparison $((budget + 8)) "$python" "$here/gpu_against_pytorch.py" \
+        --gpu-check "$here/gpu-check" --budget "$budget"
     for network in "${networks[@]}"; do
         preset=${network%:*} pairs=${network#*:}
         left=$((175 - (SECONDS - begin)))

@@ -2,6 +2,7 @@
 
 use super::results::{Case, Metrics, Part, Results, Time};
 use anyhow::Result;
+use serde_json::Value;
 use std::fmt::Write;
 use xtask::document::{grouped, with_table};
 
@@ -98,9 +99,11 @@ fn operators(results: &Results) -> Option<String> {
     let mut table = format!("{passed} of {} passed.\n\n", operators.checks.len());
     table += &head(&["operator", "error", "limit", ""]);
     for check in &operators.checks {
-        let error = check
-            .error
-            .map_or("not a number".to_owned(), |error| format!("{error:.1e}"));
+        let error = match (&check.error, check.error.as_f64()) {
+            (_, Some(error)) => format!("{error:.1e}"),
+            (Value::String(why), _) => why.clone(),
+            _ => "not a number".to_owned(),
+        };
         let verdict = if check.passed { "" } else { "**failed**" };
         table += &row([
             &check.name,
@@ -297,6 +300,7 @@ mod tests {
             "operators": {"device": "A GPU", "driver": "1.2", "seconds": 3, "checks": [
                 {"name": "conv2d |3x3|", "error": 0.0012, "limit": 0.01, "passed": true},
                 {"name": "norm", "error": null, "limit": 0.01, "passed": false},
+                {"name": "product", "error": "no kernel", "limit": 0.0, "passed": false},
             ]},
             "comparison": {"libraries": {"PyTorch": "2.11"}, "cases": [
                 {"preset": "edge-s", "pairs": 512, "precision": "bf16", "parameters": 776_471, "sides": {
@@ -337,12 +341,13 @@ mod tests {
     #[test]
     fn errors_stand_beside_their_limits() {
         let expected = "\
-1 of 2 passed.
+1 of 3 passed.
 
 | operator | error | limit |  |
 |---|---|---|---|
 | conv2d \\|3x3\\| | 1.2e-3 | 1.0e-2 |  |
 | norm | not a number | 1.0e-2 | **failed** |
+| product | no kernel | 0.0e0 | **failed** |
 ";
         assert_eq!(operators(&results()).unwrap(), expected);
         let failed = serde_json::from_value(json!({"operators": {"error": "no driver"}})).unwrap();

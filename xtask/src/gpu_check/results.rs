@@ -1,6 +1,7 @@
 //! The results of the check, as `gpu_report.py` writes them into `gpu.json`.
 
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// All parts; those that were not run are missing.
@@ -69,8 +70,8 @@ pub struct Operators {
 pub struct Check {
     /// Operator, shape and precision.
     pub name: String,
-    /// Error; `None` for one that is no number.
-    pub error: Option<f64>,
+    /// Error; the reason where it could not be made, and null for one that is no number.
+    pub error: Value,
     /// Largest error that passes.
     pub limit: f64,
     /// Whether it passed.
