@@ -90,9 +90,10 @@ check() {
 train() {
     local name=$1 file
     shift
-    # An interrupted training keeps what it learned.
+    # An interrupted training keeps what it learned. Models are made where the weights come back to.
     signal=INT grace=15
-    part "training-$name" 280 "$here/mtslvr" train --json --set train.device=cuda --out "$parts/run" "$@"
+    part "training-$name" 280 "$here/mtslvr" train --json --no-export --set train.device=cuda \
+        --out "$parts/run" "$@"
     printf '%s\n' "$@" >"$parts/training-$name.options"
     mkdir -p "$out/$name"
     for file in weights.safetensors metrics.csv config.toml; do
