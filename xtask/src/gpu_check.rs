@@ -225,6 +225,60 @@ mod tests {
         }
     }
 
+    /// What the script's Python side writes is what the page reads.
+    #[test]
+    fn the_report_of_the_parts_can_be_read() {
+        let folder = workspace::target_dir().join("gpu-report-test");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        fs::create_dir_all(&folder).unwrap();
+        let checks = json!([{"name": "norm", "error": 0.5, "limit": 0.1, "passed": false}]);
+        let operators = json!({"device": "A GPU", "driver": "1.2", "checks": checks});
+        let step =
+            json!({"preset": "edge-s", "step_ms": 2.0, "parts": [{"name": "norm", "ms": 1.0}]});
+        let last = json!({"step": 7, "seconds": 1.5, "loss": null});
+        let trained = json!({"interrupted": false, "last": last});
+        for (name, printed, log, status) in [
+            ("operators", operators.to_string(), "", "1 3 45"),
+            (
+                "comparison",
+                String::new(),
+                "first\nsecond\n",
+                "124 118 118",
+            ),
+            ("profile-edge-s", step.to_string(), "", "0 2 12"),
+            ("training-m", format!("begins\n{trained}\n"), "", "0 9 280"),
+        ] {
+            for (suffix, text) in [("out", &*printed), ("log", log), ("status", status)] {
+                fs::write(folder.join(format!("{name}.{suffix}")), text).unwrap();
+            }
+        }
+        fs::write(folder.join("training-m.options"), "--steps\n7\n").unwrap();
+        let mut report = Command::new("python3");
+        report.arg(benches().join("gpu_report.py"));
+        let done = report.args([&folder, &folder]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert_eq!(done.status.code(), Some(1), "a check failed: {said}");
+        assert!(
+            said.contains("FAILED  norm: error 0.5, limit 0.1"),
+            "{said}"
+        );
+        let text = fs::read_to_string(folder.join("gpu.json")).unwrap();
+        let results = serde_json::from_str(&text).unwrap();
+        let page = page::with_tables(&read_page().unwrap(), Some(&results)).unwrap();
+        for line in [
+            "| GPU | A GPU |",
+            "| norm | 5.0e-1 | 1.0e-1 | **failed** |",
+            "Failed: took more than 118 s: first / second",
+            "| `edge-s` | norm | 1.000 | 50 % |",
+            "| m | `--steps 7` | 7 | 2 |  |  |  |  |  |  |",
+        ] {
+            assert!(page.contains(line), "{line} in {page}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
     #[test]
     fn the_archive_is_packed_and_measured() {
         let folder = workspace::target_dir().join("gpu-check-test");
