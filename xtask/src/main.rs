@@ -8,6 +8,7 @@ mod embedded;
 mod figures;
 mod firmware;
 mod fuzz;
+mod gpu_check;
 mod measured;
 mod onnxruntime;
 mod part;
@@ -111,6 +112,17 @@ enum Command {
         #[arg(long, conflicts_with = "model")]
         accept: bool,
     },
+    /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
+    ///
+    /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
+    /// commands for the other machine.
+    GpuCheck {
+        /// Write trainer/train/benches/GPU.md from these gpu.json that came back, and build nothing.
+        ///
+        /// Where two hold the same part, the later one counts.
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        page: Vec<PathBuf>,
+    },
 }
 
 fn board(name: &str) -> Result<Board, String> {
@@ -201,6 +213,13 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             if accept {
                 figures::accept(measured)?;
+            }
+        }
+        Command::GpuCheck { page } => {
+            if page.is_empty() {
+                gpu_check::archive()?;
+            } else {
+                gpu_check::write_page(&page)?;
             }
         }
     }
