@@ -67,6 +67,23 @@ pub enum Argument {
     Int(i32),
     /// Number.
     Float(f32),
+    /// Sizes of a convolution, `Sizes` in `kernels.cu`.
+    Sizes([i32; 11]),
+}
+
+impl Argument {
+    /// Returns the argument's bytes, and zeros behind them.
+    pub(super) fn words(&self) -> [u64; 6] {
+        let mut words = [0; 6];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        match self {
+            Self::At(address) => bytes[..8].copy_from_slice(&address.0.to_ne_bytes()),
+            Self::Int(value) => bytes[..4].copy_from_slice(&value.to_ne_bytes()),
+            Self::Float(value) => bytes[..4].copy_from_slice(&value.to_ne_bytes()),
+            Self::Sizes(sizes) => bytes[..44].copy_from_slice(bytemuck::cast_slice(sizes)),
+        }
+        words
+    }
 }
 
 impl From<Address> for Argument {
@@ -161,6 +178,11 @@ pub trait Backend: std::fmt::Debug {
     /// Name for people.
     fn name(&self) -> String;
 
+    /// Returns what the device has chosen by its own measurements, for people.
+    fn choices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns new memory, all zeros, which lives as long as the backend.
     ///
     /// # Errors
@@ -216,6 +238,9 @@ impl<B: Backend + ?Sized> Backend for std::rc::Rc<B> {
     }
     fn name(&self) -> String {
         (**self).name()
+    }
+    fn choices(&self) -> Vec<String> {
+        (**self).choices()
     }
     fn allocate(&self, bytes: usize) -> Result<Address> {
         (**self).allocate(bytes)

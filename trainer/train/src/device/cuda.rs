@@ -7,6 +7,7 @@
 mod convolution;
 
 use super::backend::{Address, Argument, Backend, Element, Launch, Pass, Product, Recording, THREADS};
+use super::tensor_cores::{self, Scratch};
 use crate::net::ops::Geometry;
 use anyhow::{Context, Result, bail};
 use convolution::Convolutions;
@@ -17,6 +18,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Memory that convolutions and products may use beside their operands, bytes.
 const WORKSPACE: usize = 256 << 20;
@@ -25,12 +27,31 @@ const BLAS_WORKSPACE: usize = 32 << 20;
 
 const KERNELS: &str = include_str!("kernels.cu");
 
+/// Times that a convolution is run to be measured.
+const MEASURED: u32 = 5;
+
+/// What runs convolutions of bf16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Convolving {
+    /// The faster of both in each pass of each convolution, measured when a step is written down.
+    #[default]
+    Fastest,
+    /// The kernels of `kernels.cu`, where they take a convolution.
+    OwnKernels,
+    /// cuDNN.
+    CuDnn,
+}
+
 /// The first CUDA device.
 pub struct Cuda {
     element: Element,
     modules: [Arc<CudaModule>; 2],
     functions: RefCell<HashMap<(&'static str, Element), CudaFunction>>,
     convolutions: Convolutions,
+    convolving: Convolving,
+    /// Seconds of the own kernels and of cuDNN.
+    measured: RefCell<HashMap<(Pass, Geometry), [f64; 2]>>,
+    scratch: Scratch,
     blas: CudaBlas,
     memory: RefCell<Vec<sys::CUdeviceptr>>,
     stream: Arc<CudaStream>,
@@ -110,6 +131,12 @@ impl Cuda {
             modules,
             functions: RefCell::default(),
             convolutions: Convolutions::new(&stream, element)?,
+            convolving: Convolving::Fastest,
+            measured: RefCell::default(),
+            scratch: Scratch {
+                at: Address::NONE,
+                bytes: WORKSPACE,
+            },
             blas,
             memory: RefCell::default(),
             stream,
@@ -117,6 +144,8 @@ impl Cuda {
         };
         let (blas_workspace, workspace) = (cuda.allocate(BLAS_WORKSPACE)?, cuda.allocate(WORKSPACE)?);
         cuda.convolutions.set_workspace(workspace, WORKSPACE);
+        // Never both at a time.
+        cuda.scratch.at = workspace;
         let math = match element {
             Element::Bf16 => cublas::sys::cublasMath_t::CUBLAS_TF32_TENSOR_OP_MATH,
             Element::F32 => cublas::sys::cublasMath_t::CUBLAS_DEFAULT_MATH,
@@ -141,6 +170,49 @@ impl Cuda {
         // SAFETY: the call writes one number.
         unsafe { sys::cuDriverGetVersion(&raw mut version).result()? };
         Ok(format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
+    }
+
+    /// Sets what runs convolutions of bf16.
+    pub fn set_convolving(&mut self, convolving: Convolving) {
+        self.convolving = convolving;
+    }
+
+    fn convolve_by(
+        &self,
+        own: bool,
+        pass: Pass,
+        g: &Geometry,
+        operands: [Address; 3],
+        add: bool,
+    ) -> Result<()> {
+        if !own {
+            return self.convolutions.run(pass, g, operands, add);
+        }
+        let launches = tensor_cores::launches(pass, g, operands, add, self.scratch);
+        launches.iter().try_for_each(|launch| self.launch(launch))
+    }
+
+    /// Whether the own kernels are faster than cuDNN in a pass, which is measured the first time, and spoils the
+    /// result then.
+    fn own_is_faster(&self, pass: Pass, g: &Geometry, operands: [Address; 3]) -> Result<bool> {
+        if let Some(&[own, library]) = self.measured.borrow().get(&(pass, *g)) {
+            return Ok(own < library);
+        }
+        let mut seconds = [0.0; 2];
+        for (own, seconds) in [true, false].into_iter().zip(&mut seconds) {
+            // The first time makes plans.
+            for repeats in [1, MEASURED] {
+                self.wait()?;
+                let start = Instant::now();
+                for _ in 0..repeats {
+                    self.convolve_by(own, pass, g, operands, false)?;
+                }
+                self.wait()?;
+                *seconds = start.elapsed().as_secs_f64() / f64::from(repeats);
+            }
+        }
+        self.measured.borrow_mut().insert((pass, *g), seconds);
+        Ok(seconds[0] < seconds[1])
     }
 
     fn function(&self, kernel: &'static str, element: Element) -> Result<sys::CUfunction> {
@@ -195,6 +267,31 @@ impl Backend for Cuda {
         self.context.name().unwrap_or_else(|_| "CUDA device".into())
     }
 
+    fn choices(&self) -> Vec<String> {
+        let measured = self.measured.borrow();
+        let mut choices: Vec<String> = measured
+            .iter()
+            .map(|((pass, g), [own, library])| {
+                format!(
+                    "{:?}, {}x{} stride {}, {} x {} x {} x {} to {}: {:.1} us, cuDNN {:.1} us",
+                    pass,
+                    g.kh,
+                    g.kw,
+                    g.stride,
+                    g.batch,
+                    g.height,
+                    g.width,
+                    g.channels,
+                    g.out_channels,
+                    own * 1e6,
+                    library * 1e6
+                )
+            })
+            .collect();
+        choices.sort();
+        choices
+    }
+
     fn allocate(&self, bytes: usize) -> Result<Address> {
         let bytes = bytes.max(16);
         self.context.bind_to_thread()?;
@@ -228,15 +325,7 @@ impl Backend for Cuda {
 
     fn launch(&self, launch: &Launch) -> Result<()> {
         let function = self.function(launch.kernel, launch.element)?;
-        let mut values: Vec<u64> = launch
-            .arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::At(address) => address.0,
-                Argument::Int(value) => u64::from(value as u32),
-                Argument::Float(value) => u64::from(value.to_bits()),
-            })
-            .collect();
+        let mut values: Vec<[u64; 6]> = launch.arguments.iter().map(Argument::words).collect();
         let mut pointers: Vec<*mut c_void> = values
             .iter_mut()
             .map(|value| std::ptr::from_mut(value).cast())
@@ -258,7 +347,13 @@ impl Backend for Cuda {
     }
 
     fn convolve(&self, pass: Pass, g: &Geometry, operands: [Address; 3], add: bool) -> Result<()> {
-        self.convolutions.run(pass, g, operands, add)
+        let own = match self.convolving {
+            _ if self.element != Element::Bf16 || !tensor_cores::takes(g) => false,
+            Convolving::OwnKernels => true,
+            Convolving::CuDnn => false,
+            Convolving::Fastest => self.own_is_faster(pass, g, operands)?,
+        };
+        self.convolve_by(own, pass, g, operands, add)
     }
 
     fn multiply(&self, product: &Product) -> Result<()> {

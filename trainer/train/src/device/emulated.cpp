@@ -11,7 +11,8 @@
 #define KERNEL static void
 #define DEVICE static inline
 #define SHARED static
-#define SYNC() change_fiber()
+#define SYNC() change_fiber(true)
+#define SYNC_WARP() change_fiber(false)
 
 namespace {
 
@@ -24,10 +25,15 @@ const int MOST_THREADS = 256;
 const size_t STACK = 64 * 1024;
 ucontext_t scheduler, fibers[MOST_THREADS];
 char stacks[MOST_THREADS][STACK];
-bool ended[MOST_THREADS];
+bool ended[MOST_THREADS], waiting[MOST_THREADS];
 int current;
 
-void change_fiber() { swapcontext(&fibers[current], &scheduler); }
+// Lets the other fibers go on: all of the block, until each has come to a barrier, or those of a warp, whose fibers
+// change as often as each other.
+void change_fiber(bool barrier) {
+    waiting[current] = barrier;
+    swapcontext(&fibers[current], &scheduler);
+}
 
 float __uint_as_float(unsigned bits) {
     float x;
@@ -76,16 +82,19 @@ struct Entry {
 #define ENTRY(name) \
     {#name, {[](void** a) { enter(as_float::name, a); }, [](void** a) { enter(as_bf16::name, a); }}}
 
+#define ENTRY_BF16(name) {#name, {nullptr, [](void** a) { enter(as_bf16::name, a); }}}
+
 const Entry ENTRIES[] = {
     ENTRY(norm_statistics),     ENTRY(norm_apply),         ENTRY(norm_gradient_sums),
     ENTRY(norm_gradient_apply), ENTRY(add_maps),           ENTRY(give_map),
     ENTRY(shape_kernels),       ENTRY(kernel_gradients),   ENTRY(stem_forward),
-    ENTRY(stem_gradient),       ENTRY(stem_gradient_finish), ENTRY(band_means),
+    ENTRY(stem_gradient),       ENTRY(add_partial), ENTRY(band_means),
     ENTRY(band_means_gradient), ENTRY(add_bias),           ENTRY(column_sums),
     ENTRY(unit_rows),           ENTRY(unit_rows_gradient), ENTRY(nt_xent_rows),
     ENTRY(cosine_rows),         ENTRY(predictive_totals),  ENTRY(predictive_rows),
     ENTRY(column_deviations),   ENTRY(add_to_log),         ENTRY(clear),
-    ENTRY(gradient_norm),       ENTRY(adamw),
+    ENTRY(gradient_norm),       ENTRY(adamw),              ENTRY_BF16(tensor_convolution),
+    ENTRY_BF16(tensor_kernel_gradient),
 };
 
 void (*kernel)(void**);
@@ -104,16 +113,19 @@ void run_block(int threads) {
         fibers[t].uc_stack.ss_size = STACK;
         fibers[t].uc_link = &scheduler;
         makecontext(&fibers[t], fiber, 0);
-        ended[t] = false;
+        ended[t] = waiting[t] = false;
     }
     for (int left = threads; left > 0;) {
+        bool moved = false;
         for (int t = 0; t < threads; t++) {
-            if (ended[t]) continue;
+            if (ended[t] || waiting[t]) continue;
+            moved = true;
             current = t;
             threadIdx.x = t;
             swapcontext(&scheduler, &fibers[t]);
             left -= ended[t];
         }
+        if (!moved) memset(waiting, 0, sizeof waiting);
     }
 }
 
@@ -123,7 +135,7 @@ void run_block(int threads) {
 extern "C" bool mtslvr_emulate(const char* name, bool bf16_elements, unsigned columns, unsigned rows,
                                unsigned threads, void** arguments) {
     for (const Entry& entry : ENTRIES) {
-        if (strcmp(entry.name, name) != 0) continue;
+        if (strcmp(entry.name, name) != 0 || !entry.run[bf16_elements]) continue;
         kernel = entry.run[bf16_elements];
         kernel_arguments = arguments;
         gridDim = {columns, rows};

@@ -1,6 +1,7 @@
 //! The processor as a device: for tests of everything but the GPU itself.
 
 use super::backend::{Address, Argument, Backend, Element, Launch, Pass, Product, Recording, THREADS};
+use super::tensor_cores::{self, Scratch};
 use crate::net::ops::{Geometry, convolution_passes};
 use anyhow::{Result, bail};
 use std::cell::{Cell, RefCell};
@@ -22,11 +23,15 @@ unsafe extern "C" {
 /// The emulator's blocks and shared memory are one for the whole program.
 static EMULATOR: Mutex<()> = Mutex::new(());
 
+/// Memory beside a convolution's operands, bytes.
+const SCRATCH: usize = 1 << 20;
+
 /// A device whose memory is the program's own, and which counts what goes over to it and back.
 #[derive(Debug)]
 pub struct Emulated {
     element: Element,
     memory: RefCell<Vec<Box<[u64]>>>,
+    scratch: Scratch,
     /// Bytes copied to the device.
     pub uploaded: Cell<usize>,
     /// Copies back.
@@ -36,12 +41,19 @@ pub struct Emulated {
 impl Emulated {
     /// A device without memory.
     pub fn new(element: Element) -> Self {
-        Self {
+        let mut device = Self {
             element,
             memory: RefCell::default(),
+            scratch: Scratch {
+                at: Address::NONE,
+                bytes: SCRATCH,
+            },
             uploaded: Cell::new(0),
             downloads: Cell::new(0),
-        }
+        };
+        let scratch = device.allocate(SCRATCH);
+        device.scratch.at = scratch.expect("the program has memory left");
+        device
     }
 
     /// Returns the values at an address.
@@ -108,15 +120,7 @@ impl Backend for Emulated {
 
     fn launch(&self, launch: &Launch) -> Result<()> {
         let name = CString::new(launch.kernel).expect("no name holds a zero");
-        let mut values: Vec<u64> = launch
-            .arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::At(address) => address.0,
-                Argument::Int(value) => u64::from(value as u32),
-                Argument::Float(value) => u64::from(value.to_bits()),
-            })
-            .collect();
+        let mut values: Vec<[u64; 6]> = launch.arguments.iter().map(Argument::words).collect();
         let mut pointers: Vec<*mut c_void> = values
             .iter_mut()
             .map(|value| std::ptr::from_mut(value).cast())
@@ -143,6 +147,10 @@ impl Backend for Emulated {
     }
 
     fn convolve(&self, pass: Pass, g: &Geometry, operands: [Address; 3], add: bool) -> Result<()> {
+        if self.element == Element::Bf16 && tensor_cores::takes(g) {
+            let launches = tensor_cores::launches(pass, g, operands, add, self.scratch);
+            return launches.iter().try_for_each(|launch| self.launch(launch));
+        }
         let counts = [
             g.batch * g.height * g.width * g.channels,
             g.out_channels * g.patch(),

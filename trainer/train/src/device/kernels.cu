@@ -491,11 +491,273 @@ DEVICE float column_sum(const float* values, int rows, int columns) {
     return sum;
 }
 
-KERNEL stem_gradient_finish(const float* partial, int blocks, int weights, ELEMENT* of_weights) {
+// The kernels' gradient from its partial sums.
+KERNEL add_partial(const float* partial, int blocks, int weights, ELEMENT* of_weights, int add) {
     float sum = column_sum(partial, blocks, weights);
     int c = blockIdx.x * 32 + threadIdx.x;
-    if (threadIdx.x < 32 && c < weights) store(&of_weights[c], sum);
+    if (threadIdx.x < 32 && c < weights) store(&of_weights[c], add ? sum + to_float(of_weights[c]) : sum);
 }
+
+#ifdef ELEMENT_BF16
+
+// --- Convolutions on tensor cores, for few channels ----------------------------------------------
+//
+// A convolution is a product over positions (rows), taps times channels (sums) and channels (columns). Operands go
+// from memory straight into the fragments of mma.m16n8k16: a warp holds 16 by 8 results in 4 registers of each
+// thread, and its lane / 4 and lane % 4 say which. Where a fragment wants two values that follow each other along
+// an axis that lies apart in memory, two neighbouring channels of both are read, and serve two fragments; the
+// channels of two fragments then alternate.
+
+#define TILE 16
+#define MOST_TILES 3
+
+// d += a * b, over a warp.
+DEVICE void multiply_tile(float* d, const u32* a, const u32* b) {
+#ifdef EMULATED
+    SHARED u32 all_a[THREADS][4], all_b[THREADS][2];
+    const int t = threadIdx.x, warp = t - t % 32, lane = t % 32;
+    for (int i = 0; i < 4; i++) all_a[t][i] = a[i];
+    for (int i = 0; i < 2; i++) all_b[t][i] = b[i];
+    SYNC_WARP();
+    for (int e = 0; e < 4; e++) {
+        int row = lane / 4 + e / 2 * 8, column = lane % 4 * 2 + e % 2;
+        for (int k = 0; k < 16; k++) {
+            int pair = k % 8 / 2, shift = k % 2 * 16;
+            u32 of_a = all_a[warp + row % 8 * 4 + pair][row / 8 + k / 8 * 2];
+            u32 of_b = all_b[warp + column * 4 + pair][k / 8];
+            d[e] += __uint_as_float(of_a >> shift << 16) * __uint_as_float(of_b >> shift << 16);
+        }
+    }
+    SYNC_WARP();
+#else
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+// Whether one thread of the warp says so.
+DEVICE bool any_of_warp(bool here) {
+#ifdef EMULATED
+    return true;
+#else
+    return __any_sync(0xffffffff, here);
+#endif
+}
+
+DEVICE u32 load_pair(const bf16* row, int at) { return row ? *(const u32*)(row + at) : 0; }
+// Two pairs, regrouped: their lower halves, their upper halves.
+DEVICE u32 lower(u32 first, u32 second) { return (first & 0xffff) | second << 16; }
+DEVICE u32 upper(u32 first, u32 second) { return first >> 16 | (second & 0xffff0000); }
+
+// Sizes of a convolution from [images][height][width][channels] to [images][out_height][out_width][out_channels].
+struct Sizes {
+    int images, height, width, channels, out_height, out_width, out_channels, rows, columns, stride, padding;
+};
+
+// A convolution, or with `transposed` the gradient of its input from that of its output: then what is read is that
+// gradient, and the sizes' input and output are exchanged. The kernels lie as the convolution has them. A block takes
+// 256 positions and 48 channels of the result.
+KERNEL tensor_convolution(const bf16* from, const bf16* weights, bf16* to, Sizes s, int transposed, int add) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, q = lane % 4;
+    const int base = (blockIdx.x * (THREADS / 32) + warp) * 2 * TILE;
+    const int first = blockIdx.y * MOST_TILES * TILE;
+    const int taps = s.rows * s.columns, positions = s.images * s.out_height * s.out_width;
+    int tiles = (s.out_channels - first + TILE - 1) / TILE;
+    if (tiles > MOST_TILES) tiles = MOST_TILES;
+    // The four positions that this thread reads for.
+    int image[4], y[4], x[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int m = base + g + 8 * i;
+        int ox = m % s.out_width, oy = m / s.out_width % s.out_height;
+        image[i] = m < positions ? m / (s.out_width * s.out_height) * s.height * s.width : -1;
+        y[i] = transposed ? oy + s.padding : oy * s.stride - s.padding;
+        x[i] = transposed ? ox + s.padding : ox * s.stride - s.padding;
+    }
+    float sums[2][2 * MOST_TILES][4];
+#pragma unroll
+    for (int i = 0; i < 2 * 2 * MOST_TILES * 4; i++) (&sums[0][0][0])[i] = 0;
+    for (int tap = 0; tap < taps; tap++) {
+        int ky = tap / s.columns, kx = tap % s.columns;
+        const bf16* row[4];
+        bool here = false;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int iy, ix;
+            bool inside = image[i] >= 0;
+            if (transposed) {
+                int ty = y[i] - ky, tx = x[i] - kx;
+                iy = ty / s.stride;
+                ix = tx / s.stride;
+                inside = inside && ty >= 0 && tx >= 0 && iy * s.stride == ty && ix * s.stride == tx;
+            } else {
+                iy = y[i] + ky;
+                ix = x[i] + kx;
+                inside = inside && iy >= 0 && ix >= 0;
+            }
+            inside = inside && iy < s.height && ix < s.width;
+            row[i] = inside ? from + (size_t)(image[i] + iy * s.width + ix) * s.channels : 0;
+            here = here || inside;
+        }
+        if (!any_of_warp(here)) continue;
+        for (int c = 0; c < s.channels; c += TILE) {
+            const int k = c + 2 * q;
+            const bool further = c + 8 < s.channels;
+            u32 a[2][4];
+#pragma unroll
+            for (int m = 0; m < 2; m++) {
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    a[m][i] = load_pair(row[2 * m + i], k);
+                    a[m][2 + i] = further ? load_pair(row[2 * m + i], k + 8) : 0;
+                }
+            }
+#pragma unroll
+            for (int tile = 0; tile < MOST_TILES; tile++) {
+                if (tile >= tiles) break;
+                const int n = first + tile * TILE + 2 * g;
+                u32 b[2][2] = {{0, 0}, {0, 0}};
+                if (n < s.out_channels) {
+                    if (transposed) {
+                        const size_t next = (size_t)taps * s.out_channels;
+                        const bf16* w = weights + (size_t)k * next + tap * s.out_channels + n;
+                        u32 low = load_pair(w, 0), high = load_pair(w + next, 0);
+                        b[0][0] = lower(low, high);
+                        b[1][0] = upper(low, high);
+                        if (further) {
+                            low = load_pair(w + 8 * next, 0);
+                            high = load_pair(w + 9 * next, 0);
+                            b[0][1] = lower(low, high);
+                            b[1][1] = upper(low, high);
+                        }
+                    } else {
+                        const bf16* w = weights + (size_t)(n * taps + tap) * s.channels + k;
+#pragma unroll
+                        for (int j = 0; j < 2; j++) {
+                            b[j][0] = load_pair(w + (size_t)j * taps * s.channels, 0);
+                            if (further) b[j][1] = load_pair(w + (size_t)j * taps * s.channels, 8);
+                        }
+                    }
+                }
+#pragma unroll
+                for (int m = 0; m < 2; m++) {
+#pragma unroll
+                    for (int j = 0; j < 2; j++) multiply_tile(sums[m][2 * tile + j], a[m], b[j]);
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        if (image[i] < 0) continue;
+#pragma unroll
+        for (int tile = 0; tile < MOST_TILES; tile++) {
+            int n = first + tile * TILE + 4 * q;
+            if (tile >= tiles || n >= s.out_channels) break;
+            bf16* out = to + (size_t)(base + g + 8 * i) * s.out_channels + n;
+            float(*of)[4] = &sums[i / 2][2 * tile];
+            const int half = i % 2 * 2;
+            float v[4] = {of[0][half], of[1][half], of[0][half + 1], of[1][half + 1]};
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                if (add) v[j] += to_float(out[j]);
+                store(&out[j], v[j]);
+            }
+        }
+    }
+}
+
+// Partial sums of the kernels' gradient, [blocks across][out][taps][channels]. A warp takes 48 by 48 channels of a
+// tap; the blocks across share the positions out.
+KERNEL tensor_kernel_gradient(const bf16* from, const bf16* dy, float* partial, Sizes s) {
+    SHARED int pixel[THREADS], top[THREADS], left[THREADS];
+    const int t = threadIdx.x, lane = t % 32, g = lane / 4, q = lane % 4;
+    const int taps = s.rows * s.columns, positions = s.images * s.out_height * s.out_width;
+    const int across = MOST_TILES * TILE, groups = (s.channels + across - 1) / across;
+    const int out_groups = (s.out_channels + across - 1) / across;
+    const int task = blockIdx.y * (THREADS / 32) + t / 32;
+    const bool busy = task < taps * groups * out_groups;
+    const int tap = task % taps, ky = tap / s.columns, kx = tap % s.columns;
+    const int c0 = task / taps % groups * across, o0 = task / (taps * groups) * across;
+    float sums[MOST_TILES][2 * MOST_TILES][4];
+#pragma unroll
+    for (int i = 0; i < MOST_TILES * 2 * MOST_TILES * 4; i++) (&sums[0][0][0])[i] = 0;
+    for (int chunk = blockIdx.x * THREADS; chunk < positions; chunk += gridDim.x * THREADS) {
+        SYNC();
+        int m = chunk + t;
+        pixel[t] = m / (s.out_width * s.out_height) * s.height * s.width;
+        top[t] = m < positions ? m / s.out_width % s.out_height * s.stride - s.padding : -s.rows;
+        left[t] = m % s.out_width * s.stride - s.padding;
+        SYNC();
+        if (!busy) continue;
+        for (int step = 0; step < THREADS; step += TILE) {
+            const bf16 *x[4], *of_y[4];
+            bool here = false;
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                int at = step + 2 * q + i % 2 + i / 2 * 8;
+                int iy = top[at] + ky, ix = left[at] + kx;
+                bool inside = iy >= 0 && ix >= 0 && iy < s.height && ix < s.width;
+                x[i] = inside ? from + (size_t)(pixel[at] + iy * s.width + ix) * s.channels : 0;
+                of_y[i] = inside ? dy + (size_t)(chunk + at) * s.out_channels : 0;
+                here = here || inside;
+            }
+            if (!any_of_warp(here)) continue;
+            u32 a[MOST_TILES][4];
+#pragma unroll
+            for (int tile = 0; tile < MOST_TILES; tile++) {
+                const int o = o0 + tile * TILE + 2 * g;
+                u32 pairs[4];
+#pragma unroll
+                for (int i = 0; i < 4; i++) pairs[i] = o < s.out_channels ? load_pair(of_y[i], o) : 0;
+                a[tile][0] = lower(pairs[0], pairs[1]);
+                a[tile][1] = upper(pairs[0], pairs[1]);
+                a[tile][2] = lower(pairs[2], pairs[3]);
+                a[tile][3] = upper(pairs[2], pairs[3]);
+            }
+#pragma unroll
+            for (int tile = 0; tile < MOST_TILES; tile++) {
+                const int c = c0 + tile * TILE + 2 * g;
+                if (c0 + tile * TILE >= s.channels) break;
+                u32 pairs[4];
+#pragma unroll
+                for (int i = 0; i < 4; i++) pairs[i] = c < s.channels ? load_pair(x[i], c) : 0;
+                u32 b[2][2] = {{lower(pairs[0], pairs[1]), lower(pairs[2], pairs[3])},
+                               {upper(pairs[0], pairs[1]), upper(pairs[2], pairs[3])}};
+#pragma unroll
+                for (int out = 0; out < MOST_TILES; out++) {
+                    if (o0 + out * TILE >= s.out_channels) break;
+#pragma unroll
+                    for (int j = 0; j < 2; j++) multiply_tile(sums[out][2 * tile + j], a[out], b[j]);
+                }
+            }
+        }
+    }
+    if (!busy) return;
+    float* mine = partial + (size_t)blockIdx.x * s.out_channels * taps * s.channels;
+#pragma unroll
+    for (int out = 0; out < MOST_TILES; out++) {
+#pragma unroll
+        for (int tile = 0; tile < MOST_TILES; tile++) {
+            const int c = c0 + tile * TILE + 4 * q;
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const int o = o0 + out * TILE + 2 * g + half;
+                if (c >= s.channels || o >= s.out_channels) continue;
+                float* to = mine + (size_t)(o * taps + tap) * s.channels + c;
+                float(*of)[4] = &sums[out][2 * tile];
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    to[2 * i] = of[0][2 * half + i];
+                    to[2 * i + 1] = of[1][2 * half + i];
+                }
+            }
+        }
+    }
+}
+
+#endif
 
 // --- Rows ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ mod emulated;
 mod losses;
 mod step;
 mod tape;
+#[cfg(any(feature = "cuda", feature = "emulated-device"))]
+mod tensor_cores;
 #[cfg(all(test, feature = "emulated-device"))]
 mod tests;
 
@@ -23,7 +25,7 @@ pub use backend::{
     Address, Argument, Backend, Element, Factor, Launch, Pass, Product, Recording, THREADS,
 };
 #[cfg(feature = "cuda")]
-pub use cuda::Cuda;
+pub use cuda::{Convolving, Cuda};
 #[cfg(feature = "emulated-device")]
 pub use emulated::Emulated;
 pub use step::{DeviceStep, Inputs, StepLog};

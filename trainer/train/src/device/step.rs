@@ -338,6 +338,11 @@ impl DeviceStep {
         Ok(parts)
     }
 
+    /// Returns what the device has chosen by its own measurements, for people.
+    pub fn choices(&self) -> Vec<String> {
+        self.backend.choices()
+    }
+
     /// Reads the log and begins a new one.
     ///
     /// # Errors

@@ -525,7 +525,7 @@ impl<'b> Tape<'b> {
         let (x, kernels, of_y) = (x.value, kernels.value, y.value);
         let eights = blocks(of_y.count / 8);
         let forward = launch("stem_forward", eights, [x.at, kernels.at, of_y.at]);
-        let parts = (g.batch * g.out_height).clamp(1, MOST_PARTS);
+        let parts = (g.batch * g.out_height).clamp(1, MOST_BLOCKS);
         let partial = self.floats(parts * weights)?;
         self.push(vec![forward], move |slopes, backend| {
             let Some(dy) = slopes.of(&of_y) else {
@@ -535,10 +535,16 @@ impl<'b> Tape<'b> {
                 Some((to, false)) => Ok(vec![
                     launch("stem_gradient", parts, [x.at, dy, partial]),
                     Work::launch(
-                        "stem_gradient_finish",
+                        "add_partial",
                         element,
                         weights.div_ceil(32),
-                        [partial.into(), parts.into(), weights.into(), to.into()],
+                        [
+                            partial.into(),
+                            parts.into(),
+                            weights.into(),
+                            to.into(),
+                            false.into(),
+                        ],
                     ),
                 ]),
                 _ => anyhow::bail!("the first convolution is used twice"),

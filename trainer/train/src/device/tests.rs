@@ -3,6 +3,7 @@
 use super::*;
 use crate::augment::OPERATORS;
 use crate::net::ops::finite_difference::random;
+use crate::net::ops::{Conv2d, Geometry, convolution_passes};
 use crate::net::{Mode, Parameters};
 use crate::ssl::{Lesson, Objective, Subject, Taught, Views};
 use crate::train::{AdamW, Answers, Batch, PRESETS, RunConfig};
@@ -214,7 +215,7 @@ fn a_step_agrees_with_candle_in_losses_gradients_and_what_it_leaves() {
                 // A shift before a norm has no gradient but rounding.
                 let small = 1e-3 * f64::sqrt(all) / length(&want).max(1e-12);
                 let error = apart(&found[name].1, &want) / small.max(1.0);
-                assert!(error < 2e-3, "{}, round {round}, gradient of {name}: {error}", both.name);
+                assert!(error < 5e-3, "{}, round {round}, gradient of {name}: {error}", both.name);
             }
             let norm = optimiser
                 .update(&both.parameters[0], &gradients, 1e-3, DECAY, CLIP)
@@ -278,6 +279,65 @@ fn bf16_stays_near() {
     assert!(error < 0.2, "{error}");
     let total: f32 = loss.total.to_scalar().unwrap();
     assert!((step.log().unwrap().sums[0] - f64::from(total)).abs() < 0.05);
+}
+
+/// Values that bf16 holds.
+fn rounded(seed: u64, shape: &[usize]) -> Vec<f32> {
+    let values: Vec<f32> = random(seed, shape).flatten_all().unwrap().to_vec1().unwrap();
+    Element::Bf16.decode(&Element::Bf16.encode(&values))
+}
+
+#[test]
+fn tensor_cores_convolve_as_the_processor_does() {
+    // (height, width, in, out, kernel, stride, padding): channels of whole tiles and half ones, several groups of
+    // them, odd sizes, positions that leave a block half empty.
+    for (case, (h, w, i, o, k, stride, padding)) in [
+        (5, 6, 16, 16, 3, 1, 1),
+        (7, 5, 8, 24, 3, 2, 1),
+        (6, 7, 24, 8, 1, 2, 0),
+        (4, 4, 56, 64, 3, 1, 1),
+        (9, 8, 16, 40, 5, 3, 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let op = Conv2d { stride, padding };
+        let (x_shape, w_shape) = ([3, h, w, i], [o, k, k, i]);
+        let g = Geometry::new(&op, &x_shape, &w_shape).unwrap();
+        let y_shape = [3, g.out_height, g.out_width, o];
+        let seed = case as u64;
+        let operands = [
+            rounded(seed, &x_shape),
+            rounded(seed + 10, &w_shape),
+            rounded(seed + 20, &y_shape),
+        ];
+        let [x, weights, dy] = &operands;
+        let device = Emulated::new(Element::Bf16);
+        for (pass, result, want) in [
+            (Pass::Forward, 2, convolution_passes::forward(&g, x, weights)),
+            (Pass::Input, 0, convolution_passes::input_gradient(&g, weights, dy)),
+            (Pass::Kernels, 1, convolution_passes::weight_gradient(&g, x, dy)),
+        ] {
+            let at = operands.each_ref().map(|values| {
+                let bytes = Element::Bf16.encode(values);
+                let at = device.allocate(bytes.len()).unwrap();
+                device.upload(at, &bytes).unwrap();
+                at
+            });
+            let read = || {
+                let mut bytes = vec![0; want.len() * 2];
+                device.download(at[result], &mut bytes).unwrap();
+                Element::Bf16.decode(&bytes)
+            };
+            device.convolve(pass, &g, at, false).unwrap();
+            let error = apart(&read(), &want);
+            assert!(error < 5e-3, "case {case}, {pass:?}: {error}");
+            device.convolve(pass, &g, at, true).unwrap();
+            let twice: Vec<f32> = want.iter().map(|v| 2.0 * v).collect();
+            let error = apart(&read(), &twice);
+            assert!(error < 5e-3, "case {case}, {pass:?}, added: {error}");
+        }
+    }
 }
 
 #[test]
