@@ -11,11 +11,11 @@ pub(super) fn files(count: u64, what: &str) -> ProgressBar {
     bar
 }
 
-/// Makes a bar over `count` clips of a long step. Where standard error is no terminal, a line says that the
-/// step begins.
-pub(super) fn step(count: u64, what: &str) -> ProgressBar {
+/// Makes a bar over `count` items of a long step, called `items`. Where standard error is no terminal, a line
+/// says that the step begins.
+pub(super) fn step(count: u64, items: &str, what: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
-        errln!("{what}: {count} clips");
+        errln!("{what}: {count} {items}");
     }
     files(count, what)
 }

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 /// the true positives, the misses, the false alarms for each hour and the share of time that a device
 /// is busy, at the default threshold and at others.
 ///
-/// The defaults make 180 streams of 20 minutes, 60 hours of sound, which take about TODO minutes on two cores
+/// The defaults make 180 streams of 20 minutes, 60 hours of sound, which take 2 to 4 minutes on two cores
 /// with edge-s. The time grows with --streams, --minutes and the numbers of levels (--snr), of --source and of
 /// --taught: a single level of a single source, taught in a single place, is a fifteenth of it.
 #[derive(Debug, clap::Args)]

@@ -47,7 +47,7 @@ impl Contender {
     ) -> Result<()> {
         let steps = (set.clips.len() * self.subject.controls.rounds()) as u64;
         let what = format!("embedding {} with {}", set.name, self.subject.name);
-        let bar = progress::step(steps, &what);
+        let bar = progress::step(steps, "embeddings", &what);
         let (model, controls) = (&mut *self.subject.embedder, &mut self.subject.controls);
         let result = evaluate_set(model, controls, set, settings, &|| bar.inc(1))?;
         bar.finish_and_clear();
