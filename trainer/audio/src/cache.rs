@@ -35,10 +35,10 @@ impl DecodeCache {
     /// # Errors
     /// If the folder cannot be created.
     pub fn in_folder(folder: &Path) -> Result<Self, AudioError> {
-        fs::create_dir_all(folder).map_err(|source| AudioError::Io {
+        fs::create_dir_all(folder).map_err(|error| AudioError::Io {
             path: folder.to_owned(),
             action: "make",
-            source,
+            error,
         })?;
         Ok(Self {
             folder: Some(folder.to_owned()),

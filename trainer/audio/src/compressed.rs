@@ -78,10 +78,10 @@ impl StreamSource {
         container: Container,
         start: u64,
     ) -> Result<Self, AudioError> {
-        let io = |source| AudioError::Io {
+        let io = |error| AudioError::Io {
             path: path.to_owned(),
             action: "read",
-            source,
+            error,
         };
         if container == Container::Ogg {
             ogg_pages::check_complete(path, &mut file, start)?;
@@ -337,10 +337,10 @@ fn stream_error(path: &Path, error: SymphoniaError) -> AudioError {
             found: "the file ends inside its header".to_owned(),
             expected: "a header and packets after it".to_owned(),
         },
-        SymphoniaError::IoError(source) => AudioError::Io {
+        SymphoniaError::IoError(error) => AudioError::Io {
             path: owned,
             action: "read",
-            source,
+            error,
         },
         SymphoniaError::Unsupported(found) => unsupported(path, found.to_owned()),
         SymphoniaError::ResetRequired => {

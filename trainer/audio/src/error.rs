@@ -18,14 +18,14 @@ pub(super) const BUDGET_VARIABLE: &str = "MTSLVR_MAX_SAMPLES";
 #[non_exhaustive]
 pub enum AudioError {
     /// The operating system refused.
-    #[error("{path}: could not be {action}: {source}; check that the path exists and may be {action}", path = path.shown())]
+    #[error("{path}: could not be {action}: {error}; check that the path exists and may be {action}", path = path.shown())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Action that failed: `read` or `written`.
         action: &'static str,
         /// Message of the operating system.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file is empty.
     #[error("{path}: the file has 0 bytes; expected a recording; copy it again from where it was recorded", path = path.shown())]

@@ -17,7 +17,6 @@ pub struct Skipped {
     /// The file.
     pub path: PathBuf,
     /// Fault that was found.
-    #[source]
     pub error: AudioError,
 }
 
@@ -54,10 +53,10 @@ pub(super) fn load_paths(
 
 /// Returns the entries of a folder, sorted by name, without hidden ones.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, AudioError> {
-    let io = |source| AudioError::Io {
+    let io = |error| AudioError::Io {
         path: folder.to_owned(),
         action: "read",
-        source,
+        error,
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {

@@ -100,10 +100,10 @@ fn csv_error(path: &Path, error: csv::Error) -> AudioError {
     let line = error.position().map_or(1, csv::Position::line);
     let path = path.to_owned();
     match error.into_kind() {
-        csv::ErrorKind::Io(source) => AudioError::Io {
+        csv::ErrorKind::Io(error) => AudioError::Io {
             path,
             action: "read",
-            source,
+            error,
         },
         csv::ErrorKind::Utf8 { .. } => AudioError::Manifest {
             path,

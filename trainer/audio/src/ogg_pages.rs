@@ -17,10 +17,10 @@ const END_OF_STREAM: u8 = 4;
 /// # Errors
 /// [`AudioError::Truncated`] if the last page is incomplete or is not marked as the last.
 pub(super) fn check_complete(path: &Path, file: &mut File, start: u64) -> Result<(), AudioError> {
-    let io = |source| AudioError::Io {
+    let io = |error| AudioError::Io {
         path: path.to_owned(),
         action: "read",
-        source,
+        error,
     };
     let truncated = |found: String| AudioError::Truncated {
         path: path.to_owned(),

@@ -80,10 +80,10 @@ impl Reader {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_within(path: &Path, sample_rate: u32, budget: Budget) -> Result<Self, AudioError> {
-        let io = |source| AudioError::Io {
+        let io = |error| AudioError::Io {
             path: path.to_owned(),
             action: "read",
-            source,
+            error,
         };
         let mut file = File::open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();

@@ -269,10 +269,10 @@ fn walk(
     clips: &mut Vec<UnlabelledClip>,
     manifests: &mut Vec<PathBuf>,
 ) -> Result<(), AudioError> {
-    let io = |source| AudioError::Io {
+    let io = |error| AudioError::Io {
         path: folder.to_owned(),
         action: "read",
-        source,
+        error,
     };
     if !seen.insert(folder.canonicalize().map_err(io)?) {
         return Ok(());

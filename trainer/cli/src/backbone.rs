@@ -13,12 +13,13 @@ use std::path::PathBuf;
 /// The option `--model`, flattened into the arguments of a subcommand.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ModelChoice {
-    #[arg(
-        long,
-        value_name = "MODEL",
-        help = format!("Backbone to run: {} [default: {}]", model_kinds(), ModelSource::default())
-    )]
+    #[arg(long, value_name = "MODEL", help = model_help(&ModelSource::default().to_string()))]
     model: Option<ModelSource>,
+}
+
+/// Returns the help of `--model`, with words for its default.
+fn model_help(default: &str) -> String {
+    format!("Backbone to run: {} [default: {default}]", model_kinds())
 }
 
 impl ModelChoice {
@@ -120,6 +121,17 @@ pub(super) struct BackboneChoice {
     pub(super) model: ModelChoice,
     #[command(flatten)]
     pub(super) engine: EngineChoice,
+}
+
+/// Both options for a command that uses a profile, whose own backbone is the default.
+#[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("model", |model| {
+    let shipped = ModelSource::default();
+    model.help(model_help(&format!("the profile's own; {shipped} for a new profile")))
+}))]
+pub(super) struct ProfileBackboneChoice {
+    #[command(flatten)]
+    pub(super) asked: BackboneChoice,
 }
 
 impl BackboneChoice {

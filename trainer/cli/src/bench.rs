@@ -9,6 +9,7 @@ mod report;
 
 use super::backbone::{FrontendChoice, ModelChoice};
 use super::examples::examples;
+use super::lists::{COMMA, SEVERAL};
 use super::{interrupt, progress};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::calibration_clips;
@@ -39,7 +40,7 @@ const QUANTISED: &str = "ort-int8";
 #[command(after_help = examples!(
     "Time the shipped edge-s" => "mtslvr bench",
     "Time your model with two kinds of kernels" =>
-        "mtslvr bench --model mtslvr-run/model.slvr --kernels portable avx2",
+        "mtslvr bench --model mtslvr-run/model.slvr --kernels portable,avx2",
 ))]
 pub(super) struct Args {
     #[command(flatten)]
@@ -52,7 +53,8 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "NAME",
-        num_args = 1..,
+        num_args = SEVERAL,
+        value_delimiter = COMMA,
         value_parser = instruction_set,
         help = format!(
             "Instruction sets to time the packed engine with: {} [default: the best of this machine]",
@@ -60,10 +62,22 @@ pub(super) struct Args {
         )
     )]
     kernels: Vec<InstructionSet>,
-    /// Print JSON instead of a table
-    #[arg(long)]
+    #[arg(long, help = "Print JSON instead of a table", long_help = JSON_HELP)]
     json: bool,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print JSON instead of a table. Fields:
+  model: the model's name or path
+  patch: frames and mels of the patch
+  threads, rounds: threads of each engine, and rounds that were timed
+  engines: for each engine that ran
+    name, arithmetic: its name, and int8 or float
+    kernels: instruction set of the packed engine; not there for others
+    median_ms, lower_quartile_ms, upper_quartile_ms: time for a patch
+    times_packed: median over that of the first packed engine; null without one
+  absent: for each engine that was not timed, its name and the reason";
 
 /// An engine with the model in it.
 #[derive(Debug)]

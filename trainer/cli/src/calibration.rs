@@ -10,11 +10,11 @@ use std::path::PathBuf;
 /// Flattened into the arguments of a subcommand.
 #[derive(Debug, clap::Args)]
 pub(super) struct CalibrationChoice {
-    /// Folders of recordings to calibrate int8 on [default: synthetic sounds]
+    /// Folder of recordings to calibrate int8 on; may be repeated [default: synthetic sounds]
     ///
     /// The ranges of the int8 values and the statistics of unrelated sounds are measured on them. Take
     /// recordings like those that the device will hear; all folders below are searched.
-    #[arg(long, value_name = "DIR", num_args = 1..)]
+    #[arg(long, value_name = "DIR")]
     calibrate: Vec<PathBuf>,
     /// Calibrate only on recordings that a manifest.csv marks as free of the GPL
     ///

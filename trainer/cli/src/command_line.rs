@@ -1,5 +1,6 @@
 //! Command lines that the program prints for the user to go on with.
 
+use super::called::{NAME, called, quoted};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
@@ -34,23 +35,17 @@ impl CommandLine {
 
     /// Appends an option with its value, if there is one.
     pub(super) fn option(self, name: &str, value: Option<impl AsRef<OsStr>>) -> Self {
-        self.options(name, value.as_slice())
-    }
-
-    /// Appends an option with its values, if there are any.
-    pub(super) fn options(mut self, name: &str, values: &[impl AsRef<OsStr>]) -> Self {
-        if values.is_empty() {
-            return self;
-        }
-        self.words.push(name.into());
-        self.words(values)
+        self.options(name, value)
     }
 
     /// Appends an option once for each of its values.
-    #[cfg(any(feature = "train", test))]
-    pub(super) fn options_each(self, name: &str, values: &[impl AsRef<OsStr>]) -> Self {
-        let each = |line: Self, value| line.option(name, Some(value));
-        values.iter().fold(self, each)
+    pub(super) fn options(
+        self,
+        name: &str,
+        values: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Self {
+        let each = |line: Self, value| line.words([OsStr::new(name)]).words([value]);
+        values.into_iter().fold(self, each)
     }
 
     /// Appends an option without a value, if it is `on`.
@@ -62,15 +57,23 @@ impl CommandLine {
     }
 }
 
+impl CommandLine {
+    /// Returns the line for a document, which may be read where the program is called otherwise.
+    pub(super) fn for_document(&self) -> String {
+        format!("{NAME}{}", self.arguments())
+    }
+
+    /// Returns the words behind the program's, each with a space before it.
+    fn arguments(&self) -> String {
+        let words = self.words.iter().map(|word| word.to_string_lossy());
+        words.map(|word| format!(" {}", quoted(&word))).collect()
+    }
+}
+
+/// Writes the line with the words that this process was called by.
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("mtslvr")?;
-        for word in &self.words {
-            let word = word.to_string_lossy();
-            // Only a NUL cannot be quoted, and no argument of a process holds one.
-            write!(f, " {}", shlex::try_quote(&word).unwrap_or(word.clone()))?;
-        }
-        Ok(())
+        write!(f, "{}{}", called(), self.arguments())
     }
 }
 
@@ -83,9 +86,9 @@ mod tests {
         let line = CommandLine::new(&["train", "--resume"])
             .option("--out", Some("my runs/it's"))
             .option("--cache", None::<&str>)
-            .options("--data", &["a b", "$HOME", "plain"])
-            .options_each("--teacher", &["a=1", "b=2"])
-            .options("--set", &[] as &[&str])
+            .options("--data", ["a b", "$HOME", "plain"])
+            .options("--teacher", ["a=1", "b=2"])
+            .options("--set", [] as [&str; 0])
             .flag("--no-gpl", true)
             .flag("--json", false);
         let words = [
@@ -96,7 +99,9 @@ mod tests {
             "my runs/it's",
             "--data",
             "a b",
+            "--data",
             "$HOME",
+            "--data",
             "plain",
             "--teacher",
             "a=1",
@@ -104,7 +109,9 @@ mod tests {
             "b=2",
             "--no-gpl",
         ];
-        assert_eq!(shlex::split(&line.to_string()).unwrap(), words);
+        assert_eq!(shlex::split(&line.for_document()).unwrap(), words);
+        let called = shlex::split(&line.to_string()).unwrap();
+        assert_eq!(called[1..], words[1..]);
         assert!(line.to_string().ends_with("'b=2' --no-gpl"), "{line}");
     }
 }

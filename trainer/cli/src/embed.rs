@@ -53,10 +53,19 @@ pub(super) struct Args {
     /// `mtslvr inspect MODEL` lists the parts of a model.
     #[arg(long, value_name = "PARTS", default_value_t)]
     parts: FeatureChoice,
-    /// Print a summary as JSON instead of text
-    #[arg(long)]
+    #[arg(long, help = "Print a summary as JSON instead of text", long_help = JSON_HELP)]
     json: bool,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print a summary as JSON instead of text. Fields:
+  model, engine, parts: the backbone, the engine that ran it, and the parts that were written
+  out, names: path of the file, and of the file with its rows' paths; null for CSV, which holds them
+  rows, dim: recordings, and values of each
+  kept: rows that an earlier, interrupted run had made
+  skipped: for each recording that could not be read, its path and the reason
+  seconds: time that it took";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {

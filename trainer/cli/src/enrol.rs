@@ -2,8 +2,11 @@
 
 mod microphone;
 
-use super::backbone::BackboneChoice;
+use super::backbone::ProfileBackboneChoice;
+use super::called::as_called;
+use super::command_line::CommandLine;
 use super::examples::examples;
+use super::microphone::with_microphone;
 use super::profile::{BackboneInUse, ProfileChoice};
 use super::progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -12,7 +15,7 @@ use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,
-    decibels, teach,
+    check_name, decibels, recognised, teach,
 };
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits};
@@ -37,12 +40,21 @@ use std::path::{Path, PathBuf};
 ///
 /// Exit status: 0 if every clip is an example now; 1 if one was refused, or after an error, which
 /// leaves the profile as it was.
+#[cfg_attr(not(feature = "mic"), doc = "")]
+#[cfg_attr(
+    not(feature = "mic"),
+    doc = "This program was built without a microphone; `cargo build --release --features mic` brings `--mic`."
+)]
 #[derive(Debug, clap::Args)]
 #[command(
     visible_alias = "enroll",
-    override_usage = "mtslvr enrol [OPTIONS] NAME CLIP...\n       \
-        mtslvr enrol [OPTIONS] NAME --mic\n       \
-        mtslvr enrol [OPTIONS] <--negative|--background> <CLIP...|--mic>",
+    override_usage = with_microphone!(
+        "mtslvr enrol [OPTIONS] NAME CLIP...\n       \
+            mtslvr enrol [OPTIONS] NAME --mic\n       \
+            mtslvr enrol [OPTIONS] <--negative|--background> <CLIP...|--mic>",
+        "mtslvr enrol [OPTIONS] NAME CLIP...\n       \
+            mtslvr enrol [OPTIONS] <--negative|--background> CLIP..."
+    ),
     after_help = examples!(
         "Teach a sound from two clips" => "mtslvr enrol kettle kettle1.wav kettle2.wav",
         "Teach a sound from all its repetitions in a recording" =>
@@ -67,7 +79,7 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "Profile and backbone")]
     profile: ProfileChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
-    backbone: BackboneChoice,
+    backbone: ProfileBackboneChoice,
     #[arg(
         long,
         help_heading = "Output",
@@ -193,9 +205,9 @@ impl Args {
         } else {
             read(paths, &mut backbone, self.cutting.used(label))?
         };
-        let (outcomes, examples, doubt) = enrol(&profile, &backbone, &lesson, &clips)?;
+        let (outcomes, examples, doubts) = enrol(&profile, &backbone, &lesson, &clips)?;
         self.print(&profile, &outcomes, label, examples)?;
-        if let Some(doubt) = doubt {
+        for doubt in doubts {
             errln!("{doubt}");
         }
         check(&outcomes)
@@ -225,7 +237,8 @@ impl Args {
         } else {
             ensure!(
                 !paths.is_empty(),
-                "no clips of {label}; name one or more after it, or use --mic"
+                "no clips of {label}; name one or more after it{}",
+                with_microphone!(", or use --mic", "")
             );
         }
         Ok((label, paths))
@@ -270,9 +283,9 @@ pub(super) fn learn(
         force: false,
     };
     let clips = read(&[path.to_owned()], backbone, Used::MainSound)?;
-    let (outcomes, _, doubt) = enrol(profile, backbone, &lesson, &clips)?;
+    let (outcomes, _, doubts) = enrol(profile, backbone, &lesson, &clips)?;
     let mut sentences: Vec<String> = outcomes.iter().map(Outcome::sentence).collect();
-    sentences.extend(doubt);
+    sentences.extend(doubts);
     Ok(sentences.join("\n"))
 }
 
@@ -286,6 +299,7 @@ fn name_of_sound(word: &Path) -> Result<&str> {
         "{name}: the first word is the sound's name, and this is a clip; \
          expected `mtslvr enrol NAME {name}`"
     );
+    check_name(name)?;
     Ok(name)
 }
 
@@ -412,19 +426,21 @@ impl Clip {
 }
 
 /// Enrols the clips and writes the profile, unless no clip is enrolled. Returns the outcome for each
-/// clip, how many examples the class has then, and a doubt whether they are of one sound.
+/// clip, how many examples the class has then, and doubts: whether they are of one sound, and whether
+/// background is background.
 fn enrol(
     profile: &Profile,
     backbone: &BackboneInUse,
     lesson: &Lesson,
     clips: &[Clip],
-) -> Result<(Vec<Outcome>, usize, Option<String>)> {
+) -> Result<(Vec<Outcome>, usize, Vec<String>)> {
     let locked = profile.lock()?;
     let mut memory = backbone.memory();
     let mut learner = memory.learner();
     backbone.restore(profile, &mut learner)?;
     let mut log = ClipLog::read(profile)?;
     log.retain(learner.support());
+    let mut doubts = doubts_on_background(&mut learner, lesson, &log, clips);
     let mut outcomes = Vec::new();
     for clip in clips {
         let taught = teach(&mut learner, lesson, &clip.recording)
@@ -453,10 +469,53 @@ fn enrol(
     }
     let class = lesson.label.find(learner.support());
     let examples = class.map_or(0, |class| learner.support().examples(class).len());
+    doubts.retain(|(clip, _)| outcomes[*clip].enrolled);
+    let mut doubts: Vec<String> = doubts.into_iter().map(|(_, doubt)| doubt).collect();
     let doubt = class
         .filter(|_| matches!(lesson.label, ClassLabel::Sound(_)))
         .and_then(|class| doubt(&learner, class, lesson.label, &log));
-    Ok((outcomes, examples, doubt))
+    doubts.extend(doubt);
+    Ok((outcomes, examples, doubts))
+}
+
+/// Says of each clip that is to be background, with its place, if it is one of an enrolled sound: an example
+/// was made of its recording, or it is recognised. Of other classes it says nothing.
+fn doubts_on_background(
+    learner: &mut Learner,
+    lesson: &Lesson,
+    log: &ClipLog,
+    clips: &[Clip],
+) -> Vec<(usize, String)> {
+    if lesson.label != ClassLabel::Background {
+        return Vec::new();
+    }
+    let mut doubts = Vec::new();
+    for (place, clip) in clips.iter().enumerate() {
+        let source = clip.source.as_ref();
+        let taught = source.and_then(|source| log.sound_made_of(source, learner.support()));
+        let (class, why) = if let Some(class) = taught {
+            (
+                class,
+                "an example of it was made of this recording".to_owned(),
+            )
+        } else if let Some(found) = recognised(learner, &clip.recording) {
+            let (score, threshold) = (found.similarity, found.threshold);
+            let why = format!("it is recognised (score {score:.2}, threshold {threshold:.2})");
+            (found.class, why)
+        } else {
+            continue;
+        };
+        let name = learner.support().name(class).unwrap_or_default();
+        doubts.push((
+            place,
+            format!(
+                "warning: {} sounds like {name}: {why}. As background it keeps {name} from being \
+                 recognised; unless you mean that, take it back with `mtslvr classes undo`.",
+                clip.source_name
+            ),
+        ));
+    }
+    doubts
 }
 
 /// Says by numbers that the examples of a class do not resemble each other, if they do not.
@@ -469,13 +528,15 @@ fn doubt(learner: &Learner, class: ClassId, label: ClassLabel, log: &ClipLog) ->
     Some(format!(
         "{label}: its {} examples do not all resemble each other: left out in turn, they score {:.2} on \
          average. Example {}{clip} scores {:.2}, and one in four unrelated sounds scores more than {:.2}. If \
-         it is another sound, delete it with `mtslvr classes delete {label} --example {}`.",
+         it is another sound, delete it with `{}`.",
         alike.left_out.len(),
         alike.mean(),
         least + 1,
         alike.left_out[least],
         alike.unrelated,
-        least + 1
+        CommandLine::new(&["classes", "delete"])
+            .words([label.to_string()])
+            .option("--example", Some((least + 1).to_string()))
     ))
 }
 
@@ -509,7 +570,7 @@ impl Outcome {
         let Self { clip, class, .. } = self;
         match &self.why_not {
             Some(why) if why.reason == "known" => format!("{clip}: known: {}", why.text),
-            Some(why) => format!("{clip}: not enrolled: {}", why.text),
+            Some(why) => format!("{clip}: not enrolled: {}", as_called(&why.text)),
             None => {
                 let peak = self.peak_db.unwrap_or(f32::NEG_INFINITY);
                 let seconds = self.seconds;

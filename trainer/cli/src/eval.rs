@@ -17,6 +17,7 @@ mod waveforms;
 use super::backbone::{EngineChoice, FrontendChoice};
 use super::cache::CacheChoice;
 use super::examples::examples;
+use super::lists::SEVERAL;
 use super::sets;
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -50,7 +51,7 @@ use tasks::{SetChoice, TaskChoice};
     after_help = examples!(
         "Measure the shipped backbones" => "mtslvr eval --data labelled",
         "Compare a backbone of yours with one of them, at 5 examples" =>
-            "mtslvr eval --model mtslvr-run edge-s --data labelled --shots 5",
+            "mtslvr eval --model mtslvr-run --model edge-s --data labelled --shots 5",
         "Measure how well strange sounds are rejected" =>
             "mtslvr eval open-set --data labelled --report open-set.md",
     )
@@ -75,7 +76,7 @@ struct Accuracy {
     #[arg(
         long = "model",
         value_name = "MODEL",
-        num_args = 1..,
+        num_args = SEVERAL,
         help_heading = "Backbones",
         help = format!(
             "Backbones to measure: each {}{} [default: all shipped backbones]",
@@ -97,7 +98,7 @@ struct Accuracy {
     #[arg(
         long,
         value_name = "DIR",
-        num_args = 1..,
+        num_args = SEVERAL,
         help_heading = "Backbones"
     )]
     reference: Vec<PathBuf>,
@@ -139,6 +140,11 @@ struct Accuracy {
     ///
     /// With `-` the table goes to standard error. One backbone gives an object, several give
     /// {"models": [...]} with such an object for each.
+    ///
+    /// Fields: model, engine, parts, queries and seed as they were given; mean, mean_mfcc and mean_random, the
+    /// accuracies over all sets, percent; notes; and for each of sets: name, classes and clips that were drawn
+    /// from, left_out (classes without a task), tasks, ways, shots, head, accuracy with ci95 (half of its 95 %
+    /// interval), and the same of the controls: mfcc, mfcc_ci95, random, random_ci95 (null where there is none).
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
 }

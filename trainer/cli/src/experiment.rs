@@ -30,21 +30,20 @@ use std::sync::Arc;
 pub(super) struct Args {
     /// Experiment file, TOML
     file: PathBuf,
-    /// Folders of recordings to train on [default: synthetic sounds]
-    #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Recordings")]
+    /// Folder of recordings to train on; may be repeated [default: synthetic sounds]
+    #[arg(long, value_name = "DIR", help_heading = "Recordings")]
     pretrain: Vec<PathBuf>,
     /// Train only on recordings that a manifest.csv marks as free of the GPL
     ///
     /// These have `no` in the column gpl, or a licence that is not the GPL in the column licence.
     #[arg(long, requires = "pretrain", help_heading = "Recordings")]
     no_gpl: bool,
-    /// Labelled sets (DIR/<class>/<clip>) to measure on, or folders of such sets
+    /// Labelled set (DIR/<class>/<clip>) to measure on, or folder of such sets; may be repeated
     ///
     /// Needed unless --list is given.
     #[arg(
         long,
         value_name = "DIR",
-        num_args = 1..,
         required_unless_present = "list",
         help_heading = "Recordings"
     )]

@@ -10,6 +10,22 @@ use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::train::Start;
 use std::path::{Path, PathBuf};
 
+/// Describes the fields of a verification for the help on `--json`.
+macro_rules! verification_fields {
+    () => {
+        "  verification: comparison of the engines on the same patches
+    reference: engine that the others are compared with
+    patches: number of patches
+    engines: for each other engine that ran
+      engine, float: its name, and whether it computes in float
+      absolute, relative: greatest difference of a value, and that over the greatest value of the embedding
+      cosine: least cosine of two embeddings of a patch
+      snr: power of the reference over that of the difference, dB
+    absent: for each engine that did not run, its name and the reason"
+    };
+}
+pub(super) use verification_fields;
+
 /// Turn a training run into model.onnx and model.slvr
 ///
 /// `train` does this at its end with its own recordings. Use `export` for a run that was stopped or
@@ -41,8 +57,15 @@ pub(super) struct Args {
     /// The weights are in half precision, with the configuration beside them.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Print the files and how well the engines agree as JSON instead of text
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "Print the files and how well the engines agree as JSON instead of text",
+        long_help = concat!(
+            "Print the files and how well the engines agree as JSON instead of text. Fields:\n  \
+             onnx, slvr: paths of the float model and the packed model\n",
+            verification_fields!()
+        )
+    )]
     json: bool,
 }
 

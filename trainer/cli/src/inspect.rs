@@ -22,10 +22,29 @@ pub(super) struct Args {
     model: ModelSource,
     #[command(flatten)]
     frontend: FrontendChoice,
-    /// Print JSON instead of text
-    #[arg(long)]
+    #[arg(long, help = "Print JSON instead of text", long_help = JSON_HELP)]
     json: bool,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print JSON instead of text. A model in ONNX has null where only a packed one has a value. Fields:
+  format, name, provenance: slvr or onnx, the model's name, and where its weights are from
+  hash: hash of the contents as stated, and whether it is verified
+  file_bytes: size of the file
+  flash: its bytes by use: weights, adapters, tables, other
+  ram: bytes of the arena and of the clip_buffer
+  memory_plan: how activations share the arena
+    arena, lower_bound, above_bound_percent: its bytes, the least that any plan needs, and the difference
+    buffers: for each, name, bytes, offset, lifetime (first and last time of use), in_place
+  macs: multiply-accumulates for a patch
+  frontend: sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean and scale of the features
+  parts: of each part of an embedding, name, len (values), share in the similarity, macs
+  statistics: of embeddings of ordinary audio
+    base_mean_norm: length of their mean
+    unrelated_similarity: similarity that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed
+    cohort, cohort_weights: directions of ordinary sounds, and whether each weighs the parts
+  operators: of each, in the order they run, name, kind, input, output, kernel, stride, adapter, macs, bytes";
 
 impl Args {
     /// Runs the subcommand.

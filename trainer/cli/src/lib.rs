@@ -21,6 +21,7 @@ mod bench;
 mod cache;
 #[cfg(feature = "train")]
 mod calibration;
+mod called;
 mod classes;
 #[cfg(feature = "train")]
 mod cohort;
@@ -38,6 +39,8 @@ mod export;
 mod inspect;
 pub mod interrupt;
 mod listen;
+mod lists;
+mod microphone;
 #[cfg(feature = "train")]
 mod pack;
 mod profile;

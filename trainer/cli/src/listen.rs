@@ -7,9 +7,10 @@ mod labels;
 mod output;
 mod verdict;
 
-use super::backbone::BackboneChoice;
+use super::backbone::ProfileBackboneChoice;
 use super::examples::examples;
 use super::interrupt;
+use super::microphone::{MICROPHONE, with_microphone};
 use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Result, anyhow, ensure};
 use exec::Hook;
@@ -26,7 +27,14 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Recognise enrolled sounds in a recording, a pipe or the microphone
+#[cfg_attr(
+    feature = "mic",
+    doc = "Recognise enrolled sounds in a recording, a pipe or the microphone"
+)]
+#[cfg_attr(
+    not(feature = "mic"),
+    doc = "Recognise enrolled sounds in a recording or a pipe"
+)]
 ///
 /// Prints a line for each sound: its beginning and duration, the score with the threshold that it is
 /// compared with, and the confidence. Where nothing is recognised, it says what came closest. On a
@@ -39,16 +47,34 @@ use std::time::Duration;
 /// `-` reads raw 16-bit little-endian PCM on standard input, one channel at the model's rate, 16 kHz for the
 /// shipped backbones, unless --rate and --channels say otherwise. Several recordings, and all those in a
 /// folder and the folders below it, are heard one after the other, each as a stream of its own.
+#[cfg_attr(not(feature = "mic"), doc = "")]
+#[cfg_attr(
+    not(feature = "mic"),
+    doc = "This program was built without a microphone; `cargo build --release --features mic` brings `--mic`."
+)]
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "mtslvr listen [OPTIONS] <FILE...|DIR...|-|--mic>",
-    after_help = examples!(
-        "Listen to the recordings of a day, and label the sounds" =>
-            "mtslvr listen day/ --labels day.csv",
-        "Listen to the microphone through ALSA" =>
-            "arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -",
-        "Run a command for each sound" =>
-            "mtslvr listen --mic --exec 'notify-send \"$MTSLVR_CLASS\"'",
+    override_usage = with_microphone!(
+        "mtslvr listen [OPTIONS] <FILE...|DIR...|-|--mic>",
+        "mtslvr listen [OPTIONS] <FILE...|DIR...|->"
+    ),
+    after_help = with_microphone!(
+        examples!(
+            "Listen to the recordings of a day, and label the sounds" =>
+                "mtslvr listen day/ --labels day.csv",
+            "Listen to the microphone through ALSA" =>
+                "arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -",
+            "Run a command for each sound" =>
+                "mtslvr listen --mic --exec 'notify-send \"$MTSLVR_CLASS\"'",
+        ),
+        examples!(
+            "Listen to the recordings of a day, and label the sounds" =>
+                "mtslvr listen day/ --labels day.csv",
+            "Listen to the microphone through ALSA" =>
+                "arecord -f S16_LE -c 1 -r 16000 -t raw | mtslvr listen -",
+            "Run a command for each sound" =>
+                "mtslvr listen day.wav --exec 'notify-send \"$MTSLVR_CLASS\"'",
+        )
     )
 )]
 pub(super) struct Args {
@@ -69,7 +95,7 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "Profile and backbone")]
     profile: ProfileChoice,
     #[command(flatten, next_help_heading = "Profile and backbone")]
-    backbone: BackboneChoice,
+    backbone: ProfileBackboneChoice,
     #[command(flatten, next_help_heading = "Output")]
     output: OutputChoice,
 }
@@ -78,7 +104,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 struct Input {
     /// Listen to the default microphone instead of a file
-    #[arg(long)]
+    #[arg(long, hide = !MICROPHONE)]
     mic: bool,
     /// Play a recording at its own speed instead of as fast as possible
     #[arg(long, requires = "files")]

@@ -5,7 +5,7 @@ use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
 use super::cohort::CohortChoice;
 use super::examples::examples;
-use super::export::name_of;
+use super::export::{name_of, verification_fields};
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
@@ -49,8 +49,16 @@ pub(super) struct Args {
     /// Name to write into the packed model [default: the ONNX file's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Print the file and how well the engines agree as JSON instead of text
-    #[arg(long)]
+    #[arg(
+        long,
+        help = "Print the file and how well the engines agree as JSON instead of text",
+        long_help = concat!(
+            "Print the file and how well the engines agree as JSON instead of text. Fields:\n  \
+             slvr, bytes: path and size of the packed model\n",
+            verification_fields!(),
+            "\n  warning: words on int8 that is far from float; null if it is not"
+        )
+    )]
     json: bool,
     #[command(flatten, next_help_heading = "Calibration")]
     calibration: CalibrationChoice,

@@ -1,6 +1,6 @@
 //! The profile and the backbone of the commands that enrol and listen, and whether they fit together.
 
-use super::backbone::{BackboneChoice, EngineChoice, ModelChoice};
+use super::backbone::{BackboneChoice, EngineChoice, ModelChoice, ProfileBackboneChoice};
 use super::command_line::CommandLine;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -58,7 +58,8 @@ impl BackboneInUse {
     ///
     /// # Errors
     /// If the profile or the backbone cannot be read.
-    pub(super) fn open_for(choice: &BackboneChoice, profile: &Profile) -> Result<Self> {
+    pub(super) fn open_for(choice: &ProfileBackboneChoice, profile: &Profile) -> Result<Self> {
+        let choice = &choice.asked;
         let snapshot = match choice.model.named() {
             Some(_) => None,
             None => profile.read()?,
@@ -74,15 +75,18 @@ impl BackboneInUse {
         }
     }
 
-    /// Returns the backbone with this id, if it is the one that the note beside `profile` names, or a
-    /// shipped one.
+    /// Returns the backbone with this id, if it is one that the note beside `profile` names, or a shipped
+    /// one.
     fn with_id(id: BackboneId, profile: &Profile) -> Option<Self> {
-        let noted = BackboneNote::read(profile).map(|note| BackboneChoice {
-            model: ModelChoice::of(ModelSource::from(OsString::from(note.model))),
+        let note = BackboneNote::read(profile);
+        let noted = note.iter().flat_map(BackboneNote::with_former);
+        let noted = noted.map(|note| BackboneChoice {
+            model: ModelChoice::of(ModelSource::from(OsString::from(&note.model))),
             engine: EngineChoice {
                 engine: note
                     .engine
-                    .and_then(|name| Engine::from_str(&name, true).ok()),
+                    .as_ref()
+                    .and_then(|name| Engine::from_str(name, true).ok()),
             },
         });
         let shipped = ModelSource::all_shipped()
@@ -91,10 +95,7 @@ impl BackboneInUse {
                 model: ModelChoice::of(model),
                 engine: EngineChoice::default(),
             });
-        let mut opened = noted
-            .into_iter()
-            .chain(shipped)
-            .filter_map(|c| Self::open(&c).ok());
+        let mut opened = noted.chain(shipped).filter_map(|c| Self::open(&c).ok());
         opened.find(|backbone| backbone.id() == id)
     }
 
@@ -107,14 +108,8 @@ impl BackboneInUse {
                 .to_string(),
             shipped @ ModelSource::Shipped(_) => shipped.to_string(),
         };
-        BackboneNote {
-            model,
-            engine: self
-                .choice
-                .engine
-                .engine
-                .map(|engine| engine.name().to_owned()),
-        }
+        let engine = self.choice.engine.engine;
+        BackboneNote::new(model, engine.map(|engine| engine.name().to_owned()))
     }
 
     /// Returns the name of the model that `profile` belongs to, if that is known.

@@ -1,13 +1,14 @@
 //! `mtslvr review`: asks about kept sounds, and learns from the answers.
 
-use super::backbone::BackboneChoice;
+use super::backbone::ProfileBackboneChoice;
+use super::command_line::CommandLine;
 use super::enrol;
 use super::examples::examples;
 use super::listen::keeper::{Kept, Kind, clips};
 use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::ShowPath;
-use mtslvr_listen::profile::{ClassLabel, Profile};
+use mtslvr_listen::profile::{ClassLabel, Profile, check_name};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,13 +40,20 @@ pub(super) struct Args {
     #[command(flatten)]
     profile: ProfileChoice,
     #[command(flatten)]
-    backbone: BackboneChoice,
+    backbone: ProfileBackboneChoice,
 }
 
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let clips = clips(&self.dir)?;
+        if self.list && clips.is_empty() {
+            outln!(
+                "{}: no captured sounds; `{}` keeps some there",
+                self.dir.shown(),
+                CommandLine::new(&["listen", "--capture"]).words([&self.dir])
+            );
+        }
         let mut open = Vec::new();
         for path in clips {
             let kept = Kept::read(&path)?;
@@ -61,9 +69,9 @@ impl Args {
         }
         ensure!(
             !open.is_empty(),
-            "{}: no sound without an answer; capture some with `mtslvr listen --capture {}`",
+            "{}: no sound without an answer; capture some with `{}`",
             self.dir.shown(),
-            self.dir.shown()
+            CommandLine::new(&["listen", "--capture"]).words([&self.dir])
         );
         let profile = self.profile.profile()?;
         let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
@@ -82,7 +90,13 @@ impl Args {
             match answer {
                 "quit" => break,
                 "" => continue,
-                _ => {}
+                "right" | "none" => {}
+                name => {
+                    if let Err(error) = check_name(name) {
+                        outln!("{error}; the clip is left for later");
+                        continue;
+                    }
+                }
             }
             outln!("{}", learn(&profile, &mut backbone, &path, &kept, answer)?);
             kept.answer = Some(answer.to_owned());

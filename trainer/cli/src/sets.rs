@@ -9,7 +9,8 @@ use std::path::Path;
 /// Loads the clips of `set` at `sample_rate` Hz, names those that cannot be read, and returns the set and
 /// their number.
 pub(super) fn load(set: &LabelledSet, sample_rate: u32, cache: &DecodeCache) -> (LoadedSet, usize) {
-    let bar = progress::files(set.clips.len() as u64, &format!("reading {}", set.name));
+    let what = format!("reading {}", set.name);
+    let bar = progress::step(set.clips.len() as u64, "clips", &what);
     let (loaded, skipped) = LoadedSet::load(set, sample_rate, cache, |done| {
         bar.set_position(done as u64);
     });

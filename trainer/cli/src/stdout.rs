@@ -3,6 +3,7 @@
 //! Both go through [`write_shown`]: no name in them steers the terminal. A result that cannot be printed
 //! ends the command with an error; a remark that cannot be printed is lost.
 
+use super::called::as_called;
 use mtslvr_audio::write_shown;
 use mtslvr_runtime::fewshot::steers;
 use std::fmt::{self, Arguments};
@@ -39,10 +40,21 @@ pub(super) fn print(text: Arguments<'_>) {
     }
 }
 
-/// Writes `text` to standard error.
+/// Writes bytes that are no text to standard output; fails as [`print`] does.
+pub(super) fn write_bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        drop(out);
+        fail(&error);
+    }
+}
+
+/// Writes `text` to standard error. Command lines that it quotes call the program as this process was called.
 pub(super) fn remark(text: Arguments<'_>) {
+    let text = text.to_string();
+    let text = as_called(&text);
     // There is nowhere to tell of an error.
-    let _ = write(&mut io::stderr().lock(), text);
+    let _ = write(&mut io::stderr().lock(), format_args!("{text}"));
 }
 
 /// Ends the program because standard output cannot be written.

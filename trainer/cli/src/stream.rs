@@ -5,6 +5,7 @@ mod page;
 use super::backbone::ModelChoice;
 use super::cache::CacheChoice;
 use super::examples::examples;
+use super::lists::{COMMA, SEVERAL};
 use super::{progress, sets};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::LabelledSet;
@@ -26,13 +27,17 @@ use std::path::PathBuf;
 /// Where a manifest.csv names groups (speaker, kit, recording), no group of an example is heard. Reports
 /// the true positives, the misses, the false alarms for each hour and the share of time that a device
 /// is busy, at the default threshold and at others.
+///
+/// The defaults make 180 streams of 20 minutes, 60 hours of sound, which take 2 to 4 minutes on two cores
+/// with edge-s. The time grows with --streams, --minutes and the numbers of levels (--snr), of --source and of
+/// --taught: a single level of a single source, taught in a single place, is a fifteenth of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Measure the shipped edge-s over rain" =>
         "mtslvr stream --data labelled --background esc10/rain",
-    "Try fewer, shorter and easier streams first" =>
+    "Try fewer, shorter and easier streams first, 10 minutes of sound" =>
         "mtslvr stream --data labelled --background esc10/rain --streams 2 \\\n        \
-         --minutes 5 --snr 20 --source other",
+         --minutes 5 --snr 20 --source other --taught clean",
 ))]
 pub(super) struct Args {
     #[command(flatten, next_help_heading = "Streams")]
@@ -53,13 +58,13 @@ struct StreamChoice {
     #[command(flatten)]
     model: ModelChoice,
     /// Labelled sets (DIR/<class>/<clip>), or folders of such sets
-    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    #[arg(long, value_name = "DIR", num_args = SEVERAL, required = true)]
     data: Vec<PathBuf>,
     /// Classes that make the background, such as esc10/rain; they are never enrolled
-    #[arg(long, value_name = "SET/CLASS", num_args = 1.., required = true)]
+    #[arg(long, value_name = "SET/CLASS", num_args = SEVERAL, value_delimiter = COMMA, required = true)]
     background: Vec<String>,
     /// Sets whose classes may be enrolled; other sets are only heard [default: all sets]
-    #[arg(long, value_name = "SET", num_args = 1..)]
+    #[arg(long, value_name = "SET", num_args = SEVERAL, value_delimiter = COMMA)]
     enrol: Vec<String>,
     /// Streams for each combination of --snr, --source and --taught
     #[arg(long, value_name = "N", default_value_t = 12)]
@@ -68,7 +73,16 @@ struct StreamChoice {
     #[arg(long, value_name = "MINUTES", default_value_t = 20.0)]
     minutes: f32,
     /// Levels of the sounds over the background, dB of power; pauses in a sound do not count
-    #[arg(long, value_name = "DB", num_args = 1.., allow_negative_numbers = true, default_values_t = [10.0, 0.0, 20.0])]
+    ///
+    /// A list that begins with a negative level needs the sign of equality: --snr=-5,0.
+    #[arg(
+        long,
+        value_name = "DB",
+        num_args = SEVERAL,
+        value_delimiter = COMMA,
+        allow_negative_numbers = true,
+        default_value = "10,0,20"
+    )]
     snr: Vec<f32>,
     /// Seed of the streams: the same seed makes the same streams
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -81,10 +95,23 @@ struct StreamChoice {
 #[derive(Debug, clap::Args)]
 struct CastChoice {
     /// Relations of the sounds heard to the examples [default: all three]
-    #[arg(long, value_enum, num_args = 1.., hide_default_value = true, default_values_t = [Source::Other, Source::Same, Source::Recording])]
+    #[arg(
+        long,
+        value_enum,
+        num_args = SEVERAL,
+        value_delimiter = COMMA,
+        hide_default_value = true,
+        default_value = "other,same,recording"
+    )]
     source: Vec<Source>,
     /// Places where the sounds are enrolled
-    #[arg(long, value_enum, num_args = 1.., default_values_t = [Taught::InPlace, Taught::Clean])]
+    #[arg(
+        long,
+        value_enum,
+        num_args = SEVERAL,
+        value_delimiter = COMMA,
+        default_value = "in-place,clean"
+    )]
     taught: Vec<Taught>,
     /// Sounds to enrol
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -155,10 +182,31 @@ struct OutputChoice {
     /// A stream.md that is there keeps its text: only the tables between the two marks are replaced.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Print the figures as JSON instead of tables
-    #[arg(long)]
+    #[arg(long, help = "Print the figures as JSON instead of tables", long_help = JSON_HELP)]
     json: bool,
 }
+
+/// Help on the fields of `--json` and of stream.json: every one.
+const JSON_HELP: &str = "\
+Print the figures as JSON instead of tables; stream.json has the same. Fields:
+  model, checksum: the backbone and its id
+  sounds, shots, others, seconds, seed: as they were given
+  frames_per_second, windows_per_second: features, and embeddings while a sound lasts
+  cost: instructions for an embedding, a frame and a decision; clock, Hz; cycles for an instruction
+  levels: for each snr, source and taught
+    streams, hours: number and length of the streams
+    default: figures with the default threshold
+      margin: what is added to each threshold
+      heard, found, misses: enrolled sounds, those that were recognised, and the percentage of the others
+      false_alarms, false_alarms_on_background, false_alarms_per_hour: events that belong to no such sound
+      repeats: events of a sound that had been recognised already
+    gated_away: enrolled sounds that the gate kept from being judged
+    embeddings_per_second: runs of the backbone
+    without_gate: figures without the gate: default, embeddings_per_second, and the sounds that were found
+      only_with_gate, only_without it, or lost_to_gate; null where they were not measured
+    misses_by_stream: percentage of misses in each stream
+    by_set: of each enrolled set, its name, heard and found
+    curve: figures, as those of default, at other margins";
 
 impl Args {
     /// Runs the subcommand.
@@ -195,14 +243,20 @@ impl Args {
         };
         let combinations = self.combinations();
         let StreamChoice { streams, seed, .. } = self.streams;
-        let bar = progress::files(combinations.len() as u64 * streams, "listening");
+        let count = combinations.len() as u64 * streams;
+        let minutes = self.streams.minutes;
+        errln!(
+            "{count} streams of {minutes} minutes: {:.1} hours of sound",
+            count as f64 * f64::from(minutes) / 60.0
+        );
+        let bar = progress::files(count, "listening");
         let mut levels = Vec::new();
         for (source, taught, snr) in combinations {
             let shape = TrialShape {
                 cast: self.cast.shape(source),
                 scenery: Scenery {
                     sample_rate: frontend.sample_rate,
-                    seconds: 60.0 * self.streams.minutes,
+                    seconds: 60.0 * minutes,
                     snr,
                 },
                 taught,
@@ -364,5 +418,42 @@ impl DeviceCosts {
             clock: 1e6 * self.clock,
             cycles: self.cycles,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Cli, Command};
+    use clap::{CommandFactory, Parser};
+
+    /// Returns the number of streams of a command line, and their length together in minutes.
+    fn amount(more: &[&str]) -> (u64, f32) {
+        let line = ["mtslvr", "stream", "--data", "d", "--background", "a/b"];
+        let cli = Cli::try_parse_from([&line, more].concat()).expect("a line of the program");
+        let Command::Stream(args) = cli.command else {
+            panic!("another command");
+        };
+        let streams = args.combinations().len() as u64 * args.streams.streams;
+        (streams, streams as f32 * args.streams.minutes)
+    }
+
+    #[test]
+    fn the_help_says_how_much_sound_is_made() {
+        let root = Cli::command();
+        let stream = root.find_subcommand("stream").expect("it is there");
+        let about = stream.get_long_about().expect("it is there").to_string();
+        let (streams, minutes) = amount(&[]);
+        let each = minutes / streams as f32;
+        let words = format!(
+            "{streams} streams of {each} minutes, {} hours of sound",
+            minutes / 60.0
+        );
+        assert!(about.contains(&words), "{words}: {about}");
+        let single = ["--snr", "20", "--source", "other", "--taught", "clean"];
+        assert_eq!(amount(&single).1, minutes / 15.0);
+        let example = stream.get_after_help().expect("it is there").to_string();
+        let short = [&single[..], &["--streams", "2", "--minutes", "5"]].concat();
+        let words = format!("{} minutes of sound", amount(&short).1);
+        assert!(example.contains(&words), "{words}: {example}");
     }
 }

@@ -7,6 +7,7 @@ use super::cohort::CohortChoice;
 use super::command_line::CommandLine;
 use super::examples::examples;
 use super::export::{name_of, provenance};
+use super::lists::SEVERAL;
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
@@ -56,7 +57,7 @@ struct Audio {
     /// Synthetic sounds are mixed in; without --data there is nothing else. A manifest.csv in a folder may
     /// say which recordings are of one thing (columns path and same, for pairs.same) and which are held
     /// out (column split).
-    #[arg(long, value_name = "DIR", num_args = 1..)]
+    #[arg(long, value_name = "DIR", num_args = SEVERAL)]
     data: Vec<PathBuf>,
     /// Train only on recordings that a manifest.csv marks as free of the GPL
     ///
@@ -94,8 +95,8 @@ struct Training {
     /// Length of the training, minutes [default: 20, or as in the configuration]
     #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
     minutes: Option<f64>,
-    /// Length of the training in optimiser steps [default: as --minutes says]
-    #[arg(long, value_name = "N")]
+    /// Length of the training in optimiser steps, 1 or more [default: as --minutes says]
+    #[arg(long, value_name = "N", value_parser = steps)]
     steps: Option<u64>,
     /// Seed of the initial weights, the order of data and the augmentations [default: 42, or as in
     /// the configuration]
@@ -116,7 +117,7 @@ struct Training {
     ///
     /// A set is a folder DIR/<class>/<clip>. Report the final accuracy on other sets: a run that is
     /// chosen or ended by these figures has seen them.
-    #[arg(long, value_name = "DIR", num_args = 1..)]
+    #[arg(long, value_name = "DIR", num_args = SEVERAL)]
     monitor: Vec<PathBuf>,
 }
 
@@ -137,10 +138,27 @@ struct Output {
     no_export: bool,
     #[command(flatten)]
     cohort: CohortChoice,
-    /// Print the outcome as JSON instead of text
-    #[arg(long)]
+    #[arg(long, help = "Print the outcome as JSON instead of text", long_help = JSON_HELP)]
     json: bool,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print the outcome as JSON instead of text. Fields:
+  folder: the run folder
+  interrupted: whether Ctrl-C ended the run early
+  stopped_early: whether it ended because the monitored sets no longer gained
+  report: path of report.html; null where nothing was exported
+  last: means over the last steps; null before the first
+    step, seconds: optimiser steps taken, and time spent
+    loss, contrastive, predictive, kept: the joint loss and its terms
+    spread: spread of the contrastive projections, near 0 for collapsed features
+    label_accuracy, parameter_error: how well the operators that changed a sound are named
+    few_shot: accuracy on the monitored sets, percent
+    learning_rate, gradient_norm: of the optimiser
+    images_per_second, waiting: patches a second, and the share of time spent waiting for data
+    teachers: the loss of each teacher by name
+A value that a run does not measure is null.";
 
 impl Args {
     /// Runs the subcommand.
@@ -215,10 +233,10 @@ impl Args {
                 "The models and weights are in {}; {} shows how training went. Measure them with:\n{}",
                 out.shown(),
                 report.shown(),
-                CommandLine::new(&["eval", "--model"])
-                    .words([out])
-                    .words(SHIPPED.iter().map(|model| model.name))
-                    .options("--data", &["DIR"])
+                CommandLine::new(&["eval"])
+                    .option("--model", Some(out))
+                    .options("--model", SHIPPED.iter().map(|model| model.name))
+                    .option("--data", Some("DIR"))
             ),
         }
     }
@@ -230,10 +248,23 @@ impl Args {
             .options("--data", &self.audio.data)
             .flag("--no-gpl", self.audio.no_gpl)
             .option("--cache", self.audio.cache.folder())
-            .options_each("--teacher", &self.training.teachers)
+            .options("--teacher", &self.training.teachers)
             .flag("--no-export", self.output.no_export)
             .option("--cohort", self.output.cohort.unusual())
             .flag("--json", self.output.json)
+    }
+}
+
+/// Reads the value of --steps.
+fn steps(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err(
+            "0 steps train nothing, and in a configuration `train.steps = 0` leaves the length to \
+             `train.minutes`; expected 1 or more, or --minutes instead"
+                .to_owned(),
+        ),
+        Ok(steps) => Ok(steps),
+        Err(_) => Err("expected a whole number of steps, 1 or more".to_owned()),
     }
 }
 

@@ -77,6 +77,54 @@ fn folders_and_sets_that_cannot_serve() {
     );
 }
 
+/// A message names a file once, and the reason of the operating system once.
+#[test]
+fn a_cause_is_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    labelled(&root.path().join("sounds"), 3, 3);
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
+        command.args(args).current_dir(root.path());
+        let output = command.env("XDG_DATA_HOME", root.path()).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for args in [
+        &["enrol", "chime", "gone.wav"][..],
+        &["listen", "sounds", "--profile", "/dev/null/gone"],
+        &["classes", "import", "gone"],
+        &["classes", "list", "--profile", "/dev/null/gone"],
+        &["review", "gone"],
+        &["embed", "gone", "--out", "e.npy"],
+        &["embed", "sounds", "--out", "e.npy", "--model", "gone.slvr"],
+        &["embed", "sounds", "--out", "e.npy", "--model", "gone.onnx"],
+        &["inspect", "gone.slvr"],
+        &["inspect", "gone.onnx"],
+        &["inspect", "edge-s", "--frontend", "gone.toml"],
+        &["pack", "gone.onnx", "--out", "x.slvr"],
+        &["export", "gone"],
+        &["train", "--config", "gone.toml"],
+        &["train", "--from", "gone"],
+        &["train", "--minutes", "0.001", "--out", "/dev/null/gone"],
+        &["experiment", "gone.toml", "--list"],
+        &["eval", "--data", "gone"],
+        &["eval", "--data", "sounds", "--cache", "/dev/null/gone"],
+        &["eval", "--data", "sounds", "--model", "gone.onnx"],
+        &["stream", "--data", "gone", "--background", "a/b"],
+    ] {
+        let said = run(args);
+        let line = said.lines().find(|line| line.starts_with("error: "));
+        let line = line.unwrap_or_else(|| panic!("{args:?}: {said}"));
+        for once in ["gone", "os error"] {
+            assert!(line.matches(once).count() <= 1, "{args:?}: {line}");
+        }
+        let mut pieces: Vec<&str> = line.split(": ").collect();
+        let all = pieces.len();
+        pieces.sort_unstable();
+        pieces.dedup();
+        assert_eq!(pieces.len(), all, "{args:?}: {line}");
+    }
+}
+
 #[test]
 fn every_kind_of_wav_is_read_and_a_bad_clip_is_named() {
     let root = tempfile::tempdir().unwrap();

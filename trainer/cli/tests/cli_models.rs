@@ -124,6 +124,15 @@ fn eval_measures_every_shipped_backbone_on_the_same_tasks() {
         (figures, table)
     };
     let (both, table) = figures(&[]);
+    // Before the first seconds of work it says which they are.
+    let steps: Vec<&str> = table.lines().take(4).collect();
+    assert_eq!(steps[0], "preparing edge-s and its controls", "{table}");
+    assert_eq!(steps[1], "preparing edge-m and its controls", "{table}");
+    assert_eq!(steps[2], "reading sounds: 18 clips", "{table}");
+    assert!(
+        steps[3].starts_with("embedding sounds with edge-s: "),
+        "{table}"
+    );
     assert_eq!(texts(&both["models"], "model"), ["edge-s", "edge-m"]);
     assert!(
         table.contains("set     classes  clips  model   "),

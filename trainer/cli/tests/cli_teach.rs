@@ -155,7 +155,15 @@ fn classes_of(events: &[Value]) -> Vec<&str> {
 #[test]
 fn taught_sounds_are_recognised_in_a_file_and_from_a_pipe_alike() {
     let bench = Bench::new();
-    bench.fails(&["listen", "x.wav"], &["profile.mtss", "mtslvr enrol"]);
+    // The program is called again as it was called.
+    let program = env!("CARGO_BIN_EXE_mtslvr");
+    let again = format!("`{program} enrol NAME");
+    bench.fails(&["listen", "x.wav"], &["profile.mtss", &again]);
+    let mut on_path = bench.mtslvr(&["listen", "x.wav"]);
+    on_path.env("PATH", Path::new(program).parent().unwrap());
+    let said = on_path.output().unwrap().stderr;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("`mtslvr enrol NAME"), "{said}");
     bench.enrol("chime", 0, 0..5);
     bench.enrol("beep", 1, 0..5);
     let scene = bench.scene(&[0, 1, 0]);
@@ -390,6 +398,7 @@ fn classes_are_changed_and_mistakes_named() {
     );
     classes(&["rename", "beep", "chime"], &["chime", "3 examples"]);
     classes(&["rename", "beep", ""], &["name"]);
+    classes(&["rename", "beep", "none"], &["\"none\"", "review"]);
     let long = "thirty-three bytes are too many..";
     classes(&["rename", "beep", long], &["33 bytes", "32"]);
     classes(&["delete", "gong"], &["gong"]);
@@ -407,6 +416,15 @@ fn classes_are_changed_and_mistakes_named() {
     assert!(list.contains("chime") && list.contains("000.wav"), "{list}");
     bench.succeeds(&["classes", "export", "backup.mtss"]);
     assert_eq!(fs::read(bench.path("backup.mtss")).unwrap(), before);
+    let piped = bench.mtslvr(&["classes", "export", "-"]).output().unwrap();
+    assert!(piped.status.success() && piped.stdout == before);
+    let said = String::from_utf8(piped.stderr).unwrap();
+    assert!(said.contains("3 classes with 6 examples"), "{said}");
+    let mut import = bench.mtslvr(&["classes", "import", "-", "--profile", "piped.mtss"]);
+    let mut import = import.stdin(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(&before).unwrap();
+    assert!(import.wait().unwrap().success());
+    assert_eq!(fs::read(bench.path("piped.mtss")).unwrap(), before);
     classes(&["export", "backup.mtss"], &["backup.mtss", "--force"]);
     bench.succeeds(&["classes", "delete", "chime", "--example", "2"]);
     bench.succeeds(&["classes", "delete", "beep"]);
@@ -497,6 +515,15 @@ fn bad_recordings_are_explained_and_good_ones_learnt() {
     bench.fails(&["enrol", "good.wav"], &["good.wav", "enrol NAME"]);
     bench.fails(&["enrol", "chime"], &["no clips of chime"]);
     bench.fails(&["enrol"], &["mtslvr enrol NAME CLIP"]);
+    // Words that mean something else are no names.
+    for (word, reason) in [
+        ("(negatives)", "--negative"),
+        ("right", "recognised rightly"),
+        ("quit", "the end"),
+        ("unknown", "none of yours"),
+    ] {
+        bench.fails(&["enrol", word, "good.wav"], &[word, reason]);
+    }
     assert_eq!(fs::read(bench.profile()).unwrap(), before);
     if !cfg!(feature = "mic") {
         bench.fails(&["listen", "--mic"], &["--features mic", "arecord"]);
@@ -611,6 +638,47 @@ fn what_is_taught_is_cut_as_it_is_heard() {
     bench.succeeds(&["enrol", "fan", "empty.wav", "--whole"]);
 }
 
+/// Background that is a sound of the profile is taken, because it may be meant, and the sound is named.
+#[test]
+fn background_that_is_an_enrolled_sound_is_reported() {
+    let bench = Bench::new();
+    bench.enrol("chime", 0, 0..3);
+    let enrol = |clip: &str| {
+        let output = bench
+            .mtslvr(&["enrol", "--background", clip, "--json"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let outcome = json_lines(std::str::from_utf8(&output.stdout).unwrap());
+        (outcome[0]["enrolled"] == true, said)
+    };
+    // The very recording of an example, and a softer one that is recognised.
+    let sound = load(Path::new(&bench.clips(0)[1]), RATE).unwrap();
+    let mut longer = room(0.5);
+    longer.extend(sound.iter().map(|sample| 0.7 * sample));
+    write_wav(&bench.path("taught.wav"), &longer, RATE).unwrap();
+    bench.succeeds(&["enrol", "chime", "taught.wav"]);
+    let (enrolled, said) = enrol("taught.wav");
+    assert!(enrolled, "{said}");
+    assert!(
+        said.contains("taught.wav sounds like chime: an example"),
+        "{said}"
+    );
+    bench.succeeds(&["classes", "undo"]);
+    let softer: Vec<f32> = longer.iter().map(|sample| 0.6 * sample).collect();
+    write_wav(&bench.path("softer.wav"), &softer, RATE).unwrap();
+    let (enrolled, said) = enrol("softer.wav");
+    assert!(enrolled, "{said}");
+    assert!(
+        said.contains("softer.wav sounds like chime: it is recognised (score"),
+        "{said}"
+    );
+    bench.succeeds(&["classes", "undo"]);
+    // The sound of the room is no chime.
+    write_wav(&bench.path("room.wav"), &room(3.0), RATE).unwrap();
+    assert_eq!(enrol("room.wav"), (true, String::new()));
+}
+
 /// The table, the sums and the suggestion of a test are those of its clips, and a threshold that is
 /// suggested does better.
 #[test]
@@ -676,6 +744,20 @@ fn a_profile_is_tested_on_labelled_clips() {
         assert!(help.contains(key.as_str()), "{key}");
     }
     bench.fails(&["classes", "test", "gone"], &["gone"]);
+    let warned = |folder: &str| {
+        let output = bench.mtslvr(&["classes", "test", folder]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(warned("labelled"), "");
+    for (folder, name) in [("chime", "bell"), ("beep", "horn")] {
+        let folders = bench.path("labelled");
+        fs::rename(folders.join(folder), folders.join(name)).unwrap();
+    }
+    let said = warned("labelled");
+    assert!(
+        said.contains("no folder has the name") && said.contains("the sounds are chime, beep"),
+        "{said}"
+    );
 }
 
 /// Thresholds come from a recording of the place, and are obeyed.
@@ -735,6 +817,33 @@ fn thresholds_are_calibrated_on_the_place() {
         assert!(help.contains(key.as_str()), "{key}");
     }
     bench.fails(&["classes", "calibrate", "quiet.wav"], &["at least 10 s"]);
+    // Thresholds that accept everything or nothing are set, and told of.
+    let warned = |recording: &str, rate: &str| {
+        let args = [
+            "classes",
+            "calibrate",
+            recording,
+            "--dry-run",
+            "--false-alarms",
+            rate,
+        ];
+        let output = bench.mtslvr(&args).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    write_wav(&bench.path("chimes.wav"), &bench.scene(&[0, 0, 0]), RATE).unwrap();
+    bench.succeeds(&["classes", "disable", "beep"]);
+    let said = warned("chimes.wav", "100000/h");
+    assert!(
+        said.contains("warning: chime: the threshold")
+            && said.contains("accepts nearly everything: of the 4 sounds"),
+        "{said}"
+    );
+    let said = warned("chimes.wav", "0.0001/h");
+    assert!(
+        said.contains("accepts nothing") && said.contains("score up to"),
+        "{said}"
+    );
     let wrong = bench
         .mtslvr(&[
             "classes",
@@ -914,6 +1023,8 @@ fn captured_sounds_are_reviewed() {
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
+    let said = answer("unknown\nquit\n");
+    assert!(said.contains("\"unknown\" cannot be the name"), "{said}");
     let said = answer("right\nnone\nquit\n");
     assert!(
         said.contains("enrolled as chime") && said.contains("(negatives)"),
@@ -947,6 +1058,12 @@ fn captured_sounds_are_reviewed() {
         .sum::<u64>();
     assert!(sizes <= 1_000_000 && !clips().is_empty(), "{sizes}");
     bench.fails(&["review", "gone"], &["gone"]);
+    fs::create_dir(bench.path("none kept")).unwrap();
+    let list = bench.succeeds(&["review", "none kept", "--list"]);
+    assert!(
+        list.contains("no captured sounds") && list.contains("listen --capture 'none kept'"),
+        "{list}"
+    );
 }
 
 /// A profile is used with its own backbone, and its last change can be taken back.
@@ -1164,8 +1281,23 @@ fn another_backbone_is_refused_and_its_examples_learnt_again() {
         &["listen", &clip, "--model", "edge-s"],
         &["all 5 examples", "but edge-s is"],
     );
+    // Whichever way the change is taken back, the clips and the backbone are known.
+    let undone = |examples: usize, model: &str| {
+        bench.succeeds(&["classes", "undo"]);
+        let list = bench.list();
+        let clips = bench.succeeds(&["classes", "list", "--clips"]);
+        assert!(!clips.contains("not known"), "{clips}");
+        assert_eq!(clips.matches(".wav").count(), examples, "{clips}");
+        let found = list["model"].as_str().unwrap();
+        assert!(found.ends_with(model), "{found}");
+        bench.succeeds(&["listen", &clip]);
+    };
+    undone(6, "edge-s");
+    undone(5, "model.onnx");
     bench.succeeds(&["classes", "reembed"]);
     bench.succeeds(&["listen", &clip]);
+    undone(5, "model.onnx");
+    undone(5, "edge-s");
 
     // Without recordings there is nothing to offer.
     bench.succeeds(&["classes", "export", "only.mtss"]);

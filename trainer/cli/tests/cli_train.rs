@@ -180,6 +180,7 @@ fn a_missing_folder_and_a_wrong_setting_are_sentences() {
         (&["--preset", "edge-xl"], "edge-s, edge-m, resnet18"),
         (&["--resume"], "no run to continue"),
         (&["--teacher", "events=x.onnx"], "no teacher events"),
+        (&["--steps", "0"], "`train.minutes`; expected 1 or more"),
         (
             &["--from", "edge-m"],
             "edge-s, whose weights are part of the program",
@@ -327,15 +328,14 @@ fn a_stopped_run_prints_the_command_that_continues_it() {
         .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{printed}");
 
-    let line = printed
-        .lines()
-        .find(|line| line.starts_with("mtslvr train"));
+    let line = printed.lines().find(|line| line.contains("mtslvr train"));
     let words = shlex::split(line.expect("a command line")).unwrap();
+    let program = env!("CARGO_BIN_EXE_mtslvr");
     let [out, data] = [out, data].map(|path| path.to_str().unwrap().to_owned());
     assert_eq!(
         words,
         [
-            "mtslvr",
+            program,
             "train",
             "--resume",
             "--out",

@@ -174,10 +174,10 @@ fn embed_one<B: Backbone>(
 ) -> Result<Result<(Stamp, Vec<f32>), AudioError>> {
     // The stamp is taken before reading: a file that changes while it is read is read again next time.
     let open = || {
-        let stamp = Stamp::of(path).map_err(|source| AudioError::Io {
+        let stamp = Stamp::of(path).map_err(|error| AudioError::Io {
             path: path.to_owned(),
             action: "read",
-            source,
+            error,
         })?;
         Ok((stamp, Reader::open(path, sample_rate)?))
     };

@@ -84,13 +84,19 @@ pub enum PackError {
     Frontend(FrontendError),
     /// The quantised backbone does not fit the format.
     #[error("cannot be packed: {0}")]
-    Build(#[from] BuildError),
+    Build(BuildError),
     /// The packed model does not open.
     #[error("the packed model does not open: {0}")]
     Open(OpenError),
     /// Its statistics cannot be measured.
     #[error(transparent)]
     Statistics(#[from] StatisticsError),
+}
+
+impl From<BuildError> for PackError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
 }
 
 /// Packs `graph`, calibrated on `audio`: the bytes of a `.slvr`.

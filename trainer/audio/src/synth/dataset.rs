@@ -55,10 +55,10 @@ pub fn write_dataset(
         let family = Family::ALL[class % Family::ALL.len()];
         let patch = Patch::random_of(family, &mut rng);
         let folder = dir.join(format!("{class:03}_{}", family.name()));
-        fs::create_dir_all(&folder).map_err(|source| AudioError::Io {
+        fs::create_dir_all(&folder).map_err(|error| AudioError::Io {
             path: folder.clone(),
             action: "written",
-            source,
+            error,
         })?;
         for clip in 0..clips_per_class {
             let sound = patch.perturb(WITHIN_CLASS, &mut rng);

@@ -69,11 +69,11 @@ impl Source for WavSource {
     }
 }
 
-fn io_error(path: &Path, source: io::Error) -> AudioError {
+fn io_error(path: &Path, error: io::Error) -> AudioError {
     AudioError::Io {
         path: path.to_owned(),
         action: "read",
-        source,
+        error,
     }
 }
 

@@ -28,9 +28,9 @@ pub fn write_wav(path: &Path, samples: &[f32], rate: u32) -> Result<(), AudioErr
         }
         out.flush()
     };
-    write().map_err(|source| AudioError::Io {
+    write().map_err(|error| AudioError::Io {
         path: path.to_owned(),
         action: "written",
-        source,
+        error,
     })
 }

@@ -3,23 +3,29 @@
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
+use super::super::stdout;
 use super::existing;
 use anyhow::{Result, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, Snapshot};
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 /// Copy the profile to a file, for a backup or a device
 ///
 /// The file is a snapshot: the classes with their examples, names and thresholds, without the clips.
 /// `classes reembed` cannot take an imported profile to another backbone.
+///
+/// A snapshot is bytes, not text: runtime/SNAPSHOT.md describes every field. `classes list --json` gives the
+/// same classes and thresholds as JSON.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Back up the profile" => "mtslvr classes export backup.mtss",
     "Replace an earlier backup" => "mtslvr classes export backup.mtss --force",
+    "Take it to another computer" => "mtslvr classes export - > backup.mtss",
 ))]
 pub(super) struct Export {
-    /// File to write
+    /// File to write, or - for standard output
     file: PathBuf,
     /// Replace the file if it exists
     #[arg(long)]
@@ -38,7 +44,7 @@ pub(super) struct Export {
         "mtslvr classes import backup.mtss --force",
 ))]
 pub(super) struct Import {
-    /// Snapshot to read
+    /// Snapshot to read, or - for standard input
     file: PathBuf,
     /// Replace a profile that holds classes; they are lost
     #[arg(long)]
@@ -49,24 +55,37 @@ pub(super) struct Import {
     backbone: BackboneChoice,
 }
 
+/// Tells whether a file is standard input or standard output.
+fn is_standard(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
 impl Export {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let snapshot = existing(&self.profile.profile()?)?;
+        let header = snapshot.header();
+        let held = format!(
+            "{} classes with {} examples, for the backbone {}",
+            header.classes, header.examples, header.backbone
+        );
+        if is_standard(&self.file) {
+            ensure!(
+                !std::io::stdout().is_terminal(),
+                "a snapshot is bytes that a terminal cannot show; send them to a file or a program, \
+                 such as `mtslvr classes export - > backup.mtss`"
+            );
+            stdout::write_bytes(snapshot.as_bytes());
+            errln!("standard output: {held}");
+            return Ok(());
+        }
         ensure!(
             self.force || !self.file.exists(),
             "{}: exists already; give another name, or --force to replace it",
             self.file.shown()
         );
         snapshot.write(&self.file)?;
-        let header = snapshot.header();
-        outln!(
-            "{}: {} classes with {} examples, for the backbone {}",
-            self.file.shown(),
-            header.classes,
-            header.examples,
-            header.backbone
-        );
+        outln!("{}: {held}", self.file.shown());
         Ok(())
     }
 }
@@ -75,7 +94,11 @@ impl Import {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let snapshot = Snapshot::read(&self.file)?;
+        let snapshot = if is_standard(&self.file) {
+            Snapshot::from_reader(std::io::stdin().lock(), Path::new("standard input"))?
+        } else {
+            Snapshot::read(&self.file)?
+        };
         let header = snapshot.header();
         // All of it must be sound, not only what the header tells.
         let mut memory = Memory::for_snapshot(&header);

@@ -1,14 +1,14 @@
 //! `mtslvr classes calibrate`: thresholds from a recording of the place.
 
-use super::super::backbone::BackboneChoice;
+use super::super::backbone::ProfileBackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
-use super::heard::{Scored, hear};
+use super::heard::{Scored, Sounds, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard};
-use mtslvr_listen::profile::Resemblance;
+use mtslvr_listen::profile::{Profile, Resemblance};
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ pub(super) struct Calibrate {
     #[command(flatten)]
     profile: ProfileChoice,
     #[command(flatten)]
-    backbone: BackboneChoice,
+    backbone: ProfileBackboneChoice,
     #[arg(long, help = "Print JSON instead of text", long_help = JSON_HELP)]
     json: bool,
 }
@@ -62,7 +62,8 @@ Print JSON instead of text. Fields:
     highest: the best score of those; null without one
     before, threshold: its threshold before and now
     false_alarms: false alarms an hour to expect of it now; null where nothing was like it
-    missed, examples: examples that would be missed when left out, of how many; null for a single one";
+    missed, examples: examples that would be missed when left out, of how many; null for a single one
+    warning: words on a threshold that accepts nearly everything, or nothing; null for others";
 
 /// A number of false alarms an hour.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,14 @@ impl FromStr for Rate {
     }
 }
 
+/// The recording of a place.
+struct Place {
+    /// The sounds in it.
+    heard: Sounds,
+    /// Its length.
+    hours: f64,
+}
+
 /// Result for the whole profile.
 #[derive(Debug, Serialize)]
 struct Calibrated {
@@ -111,6 +120,7 @@ struct ClassResult {
     false_alarms: Option<f64>,
     missed: Option<usize>,
     examples: usize,
+    warning: Option<String>,
 }
 
 /// Longest wait for samples.
@@ -139,50 +149,22 @@ impl Calibrate {
             learner.set_class_threshold(*id, None)?;
         }
         let defaults = thresholds(&learner);
-        let (heard, hours) = self.listen(&mut backbone, &mut learner)?;
-        let allowed = self.false_alarms.hourly * hours / sounds.len() as f64;
-        let classes = sounds.iter().zip(before.into_iter().zip(defaults));
-        let classes = classes.map(|(id, (before, default))| {
-            let of_class = |scored: &&Scored| scored.class == *id;
-            let scores = heard.scored.iter().filter(of_class);
-            let mut scores: Vec<f32> = scores.map(|scored| scored.score).collect();
-            scores.sort_by(|a, b| b.total_cmp(a));
-            let class = learner.support().class(*id)?;
-            let tail = Tail::of(&scores);
-            let wanted = tail.map_or(f32::NEG_INFINITY, |tail| tail.exceeded(allowed));
-            let threshold = wanted.max(default).min(1.0);
-            let alike = Resemblance::of(&learner, *id);
-            let missed = alike.map(|alike| {
-                let left_out = alike.left_out.iter();
-                left_out.filter(|score| **score < threshold).count()
+        let place = self.listen(&mut backbone, &mut learner)?;
+        let allowed = self.false_alarms.hourly * place.hours / sounds.len() as f64;
+        let thresholds = before.into_iter().zip(defaults);
+        let classes = sounds
+            .iter()
+            .zip(thresholds)
+            .map(|(id, (before, default))| {
+                ClassResult::of(&learner, &place, allowed, *id, [before, default])
             });
-            Ok(ClassResult {
-                id: *id,
-                class: class.name().to_owned(),
-                heard: scores.len(),
-                highest: scores.first().copied(),
-                before,
-                threshold,
-                false_alarms: tail.map(|tail| tail.count_above(threshold) / hours),
-                missed,
-                examples: class.examples(),
-            })
-        });
         let classes = classes.collect::<Result<Vec<ClassResult>>>()?;
         if !self.dry_run {
-            let locked = profile.lock()?;
-            let mut memory = backbone.memory();
-            let mut now = memory.learner();
-            backbone.restore(&profile, &mut now)?;
-            for class in &classes {
-                // One that was deleted meanwhile needs none.
-                let _ = now.set_class_threshold(class.id, Some(class.threshold));
-            }
-            locked.write(&now)?;
+            set(&profile, &backbone, &classes)?;
         }
         let result = Calibrated {
-            hours,
-            sounds: heard.sounds,
+            hours: place.hours,
+            sounds: place.heard.sounds,
             classes,
         };
         if self.json {
@@ -190,15 +172,14 @@ impl Calibrate {
         } else {
             self.print(&result);
         }
+        for warning in result.classes.iter().filter_map(|c| c.warning.as_ref()) {
+            errln!("warning: {warning}");
+        }
         Ok(())
     }
 
-    /// Listens to the recording, and returns what was heard and its length in hours.
-    fn listen(
-        &self,
-        backbone: &mut BackboneInUse,
-        learner: &mut Learner,
-    ) -> Result<(super::heard::Sounds, f64)> {
+    /// Listens to the recording.
+    fn listen(&self, backbone: &mut BackboneInUse, learner: &mut Learner) -> Result<Place> {
         let rate = backbone.sample_rate();
         let mut capture = if self.recording == Path::new("-") {
             Capture::pcm(std::io::stdin())
@@ -225,7 +206,7 @@ impl Calibrate {
             self.recording.shown(),
             3600.0 * hours
         );
-        Ok((heard, hours))
+        Ok(Place { heard, hours })
     }
 
     fn print(&self, result: &Calibrated) {
@@ -263,6 +244,90 @@ impl Calibrate {
         if self.dry_run {
             outln!("Nothing was set.");
         }
+    }
+}
+
+/// Gives the classes of a profile as it is now their thresholds.
+fn set(profile: &Profile, backbone: &BackboneInUse, classes: &[ClassResult]) -> Result<()> {
+    let locked = profile.lock()?;
+    let mut memory = backbone.memory();
+    let mut now = memory.learner();
+    backbone.restore(profile, &mut now)?;
+    for class in classes {
+        // One that was deleted meanwhile needs none.
+        let _ = now.set_class_threshold(class.id, Some(class.threshold));
+    }
+    locked.write(&now)?;
+    Ok(())
+}
+
+impl ClassResult {
+    /// Finds the threshold of a class that `allowed` sounds of the place exceed, where `before` it had another
+    /// and `default` counts without calibration.
+    fn of(
+        learner: &Learner,
+        place: &Place,
+        allowed: f64,
+        id: ClassId,
+        [before, default]: [f32; 2],
+    ) -> Result<Self> {
+        let of_class = |scored: &&Scored| scored.class == id;
+        let scores = place.heard.scored.iter().filter(of_class);
+        let mut scores: Vec<f32> = scores.map(|scored| scored.score).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let class = learner.support().class(id)?;
+        let tail = Tail::of(&scores);
+        let wanted = tail.map_or(f32::NEG_INFINITY, |tail| tail.exceeded(allowed));
+        let threshold = wanted.max(default).min(1.0);
+        let alike = Resemblance::of(learner, id);
+        let missed = alike.map(|alike| {
+            let left_out = alike.left_out.iter();
+            left_out.filter(|score| **score < threshold).count()
+        });
+        let mut result = Self {
+            id,
+            class: class.name().to_owned(),
+            heard: scores.len(),
+            highest: scores.first().copied(),
+            before,
+            threshold,
+            false_alarms: tail.map(|tail| tail.count_above(threshold) / place.hours),
+            missed,
+            examples: class.examples(),
+            warning: None,
+        };
+        let reached = scores.iter().filter(|score| **score >= threshold).count();
+        result.warning = result.doubt(reached);
+        Ok(result)
+    }
+
+    /// Says if the threshold accepts nothing or nearly everything: `reached` sounds of the recording reach it.
+    fn doubt(&self, reached: usize) -> Option<String> {
+        let Self {
+            class, threshold, ..
+        } = self;
+        if self.heard > 1 && 2 * reached > self.heard {
+            return Some(format!(
+                "{class}: the threshold {threshold:.2} accepts nearly everything: of the {} sounds of the \
+                 recording that are most like {class}, {reached} reach it; calibrate on a recording without \
+                 {class}, or allow fewer false alarms",
+                self.heard
+            ));
+        }
+        let nothing = match self.missed {
+            Some(missed) if missed == self.examples => {
+                format!("none of its {missed} examples reaches it when left out")
+            }
+            _ if *threshold >= 1.0 => "no score exceeds 1.00".to_owned(),
+            _ => return None,
+        };
+        let heard = self.highest.map_or_else(String::new, |highest| {
+            format!(", and sounds of the recording score up to {highest:.2}")
+        });
+        Some(format!(
+            "{class}: the threshold {threshold:.2} accepts nothing: {nothing}{heard}; calibrate on a recording \
+             without {class}, allow more false alarms, or enrol more examples"
+        ))
     }
 }
 

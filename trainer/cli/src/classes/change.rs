@@ -5,7 +5,7 @@ use super::super::profile::ProfileChoice;
 use super::{ClassChoice, existing};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::ShowPath;
-use mtslvr_listen::profile::{ClassLabel, Memory, Profile, composed, find_sound};
+use mtslvr_listen::profile::{ClassLabel, Memory, Profile, check_name, composed, find_sound};
 use mtslvr_runtime::fewshot::{ClassId, SupportSet};
 
 /// Give a sound another name
@@ -108,6 +108,7 @@ impl Rename {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let Self { name, new, profile } = self;
+        check_name(&new)?;
         let profile = profile.profile()?;
         change(&profile, |support| {
             let class = find(support, ClassLabel::Sound(&name), &profile)?;

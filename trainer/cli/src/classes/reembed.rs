@@ -183,14 +183,13 @@ impl Reembedded<'_> {
         Ok(class)
     }
 
-    /// Puts the new profile and its list of clips in the place of the old.
+    /// Puts the new profile in the place of the old, with a list of the clips of both: whichever profile is
+    /// there after a crash or `classes undo` finds its clips.
     fn write(&self, locked: &LockedProfile, old: &ClipLog) -> Result<()> {
-        // First a list of both: whichever profile is there after a crash finds its clips.
         let mut both = old.clone();
         both.extend(&self.log);
         both.write(locked)?;
         locked.write(&self.learner)?;
-        self.log.write(locked)?;
         Ok(())
     }
 }

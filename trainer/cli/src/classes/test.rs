@@ -1,6 +1,7 @@
 //! `mtslvr classes test`: how good a profile is on labelled clips.
 
-use super::super::backbone::BackboneChoice;
+use super::super::backbone::ProfileBackboneChoice;
+use super::super::command_line::CommandLine;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::progress;
@@ -14,7 +15,7 @@ use mtslvr_evaluate::report::{
     Fact, Figure, ModelFindings, Recognition, Report, Spectrogram, spectrogram_data_uri,
 };
 use mtslvr_listen::capture::Take;
-use mtslvr_listen::profile::ClipLog;
+use mtslvr_listen::profile::{ClipLog, composed};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
@@ -46,7 +47,7 @@ pub(super) struct Test {
     #[command(flatten)]
     profile: ProfileChoice,
     #[command(flatten)]
-    backbone: BackboneChoice,
+    backbone: ProfileBackboneChoice,
 }
 
 /// Help on the fields of `--json`: every one.
@@ -130,6 +131,7 @@ impl Test {
         learner.fit(&mut scratch)?;
         let sounds = sounds(&learner);
         let set = LabelledSet::open(&self.dir)?;
+        self.check_names(&sounds, &set);
         let log = ClipLog::read(&profile)?;
         let mut pictures = Pictures::default();
         let (mut clips, mut left_out, mut unheard) = (Vec::new(), 0, 0);
@@ -151,7 +153,7 @@ impl Test {
             unheard += usize::from(take.cuts().is_empty());
             let folder = &set.classes[clip.class];
             let heard = Heard {
-                class: sounds.iter().position(|sound| sound.name == *folder),
+                class: place_of(&sounds, folder),
                 scored: heard.scored,
             };
             if self.out.is_some() {
@@ -180,6 +182,31 @@ impl Test {
         }
         Ok(())
     }
+}
+
+impl Test {
+    /// Warns if no folder holds clips of a sound.
+    fn check_names(&self, sounds: &[Sound], set: &LabelledSet) {
+        let mut folders = set.classes.iter();
+        if folders.any(|folder| place_of(sounds, folder).is_some()) {
+            return;
+        }
+        let names: Vec<&str> = sounds.iter().map(|sound| sound.name.as_str()).collect();
+        errln!(
+            "warning: {}: no folder has the name of an enabled sound, so every clip counts as a stranger; the \
+             sounds are {}, the folders {}",
+            self.dir.shown(),
+            names.join(", "),
+            set.classes.join(", ")
+        );
+    }
+}
+
+/// Returns the place of the sound that a folder has the name of, however either is spelt.
+fn place_of(sounds: &[Sound], folder: &str) -> Option<usize> {
+    let folder = composed(folder);
+    let mut sounds = sounds.iter();
+    sounds.position(|sound| composed(&sound.name) == folder)
 }
 
 /// Returns the enabled sounds with their thresholds.
@@ -455,10 +482,10 @@ impl fmt::Display for Tested {
             }
             if let Some(better) = class.suggestion {
                 let name = &class.class;
-                writeln!(
-                    f,
-                    "  better: `mtslvr classes threshold \"{name}\" {better:.2}`"
-                )?;
+                let line = CommandLine::new(&["classes", "threshold"])
+                    .words([name])
+                    .words([format!("{better:.2}")]);
+                writeln!(f, "  better: `{line}`")?;
             }
         }
         Ok(())

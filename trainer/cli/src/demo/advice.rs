@@ -76,7 +76,7 @@ pub(super) fn next_steps(standings: &[Standing], data: Option<&Path>) -> String 
                 .words([data])
                 .words(["--minutes", "20"]);
             let eval = CommandLine::new(&["eval", "--model", "mtslvr-run"])
-                .words(SHIPPED.iter().map(|model| model.name))
+                .options("--model", SHIPPED.iter().map(|model| model.name))
                 .words(["--data", "DIR"]);
             format!(
                 "Or train for longer, and compare on labelled recordings kept apart, in DIR:\n  \
@@ -121,9 +121,12 @@ mod tests {
             "{text}"
         );
         let text = next_steps(&standings, Some(Path::new("clips")));
-        assert!(text.contains("mtslvr enrol NAME"), "{text}");
+        assert!(text.contains(" enrol NAME"), "{text}");
         assert!(text.contains("train --data clips"), "{text}");
-        assert!(text.contains("mtslvr-run edge-s edge-m"), "{text}");
+        assert!(
+            text.contains("mtslvr-run --model edge-s --model edge-m"),
+            "{text}"
+        );
 
         // Home advantage is no secret.
         standings[0].accuracy = 90.0;

@@ -1,6 +1,7 @@
 //! Records examples at the microphone.
 
 use super::super::interrupt;
+use super::super::microphone::MICROPHONE;
 use super::super::profile::BackboneInUse;
 use super::Clip;
 use anyhow::{Context, Result, bail, ensure};
@@ -20,18 +21,18 @@ pub(super) struct MicrophoneChoice {
     ///
     /// Each sound that stands out from the background becomes an example. With --background, the
     /// background itself does.
-    #[arg(long)]
+    #[arg(long, hide = !MICROPHONE)]
     mic: bool,
     /// Number of examples to record
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "mic")]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "mic", hide = !MICROPHONE)]
     count: u16,
     /// Greatest length of an example, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, requires = "mic")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, requires = "mic", hide = !MICROPHONE)]
     seconds: f32,
     /// Folder to keep the recordings in, as WAV files [default: they are not kept]
     ///
     /// Kept recordings can be embedded again under another backbone (`mtslvr classes reembed`).
-    #[arg(long, value_name = "DIR", requires = "mic")]
+    #[arg(long, value_name = "DIR", requires = "mic", hide = !MICROPHONE)]
     keep: Option<PathBuf>,
 }
 

@@ -4,7 +4,9 @@ use super::report::{Embedder, ReportOutput, with_shots};
 use super::tasks::{SetChoice, TaskChoice};
 use crate::backbone::BackboneChoice;
 use crate::cache::CacheChoice;
+use crate::command_line::CommandLine;
 use crate::examples::examples;
+use crate::lists::{COMMA, SEVERAL};
 use anyhow::{Result, ensure};
 use mtslvr_evaluate::{
     BiasReport, BiasResult, BiasSettings, CHOICES, EmbeddedSet, SHARES, bias, compared_parts,
@@ -29,13 +31,14 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "Tasks")]
     sets: SetChoice,
     /// Labelled sets that the share may be chosen on, reported apart [default: none]
-    #[arg(long, value_name = "DIR", num_args = 1.., help_heading = "Tasks")]
+    #[arg(long, value_name = "DIR", num_args = SEVERAL, help_heading = "Tasks")]
     choose_on: Vec<PathBuf>,
     /// Numbers of examples of each class, each measured
     #[arg(
         long,
-        value_name = "N,...",
-        value_delimiter = ',',
+        value_name = "N",
+        num_args = SEVERAL,
+        value_delimiter = COMMA,
         default_value = "1,3,5,10",
         help_heading = "Tasks"
     )]
@@ -91,6 +94,7 @@ impl Args {
         let results = self.measure(&sets, &mut embedder.notes);
         let chosen_on = self.measure(&others, &mut embedder.notes);
         self.output.write(&BiasReport {
+            command: CommandLine::of_this_process().for_document(),
             model: embedder.file.name().to_owned(),
             engine: embedder.file.engine().name().to_owned(),
             checksum: space.backbone().to_string(),

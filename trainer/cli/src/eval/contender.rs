@@ -20,10 +20,12 @@ pub(super) struct Contender {
 impl Contender {
     /// Opens `model` and prepares its controls.
     pub(super) fn open(model: &ModelSource, args: &Accuracy, cache: &DecodeCache) -> Result<Self> {
+        let waiting = progress::waiting(&format!("preparing {model} and its controls"));
         let subject = match waveforms::open(model, args, cache)? {
             Some(subject) => subject,
             None => backbone(model, args, cache)?,
         };
+        waiting.finish_and_clear();
         Ok(Self {
             notes: subject.controls.notes.clone(),
             subject,
@@ -44,7 +46,8 @@ impl Contender {
         settings: &Settings,
     ) -> Result<()> {
         let steps = (set.clips.len() * self.subject.controls.rounds()) as u64;
-        let bar = progress::files(steps, &format!("embedding {}", set.name));
+        let what = format!("embedding {} with {}", set.name, self.subject.name);
+        let bar = progress::step(steps, "embeddings", &what);
         let (model, controls) = (&mut *self.subject.embedder, &mut self.subject.controls);
         let result = evaluate_set(model, controls, set, settings, &|| bar.inc(1))?;
         bar.finish_and_clear();

@@ -5,7 +5,9 @@ use super::shares::SharesChoice;
 use super::tasks::{SetChoice, TaskChoice};
 use crate::backbone::BackboneChoice;
 use crate::cache::CacheChoice;
+use crate::command_line::CommandLine;
 use crate::examples::examples;
+use crate::lists::{COMMA, SEVERAL};
 use anyhow::{Result, ensure};
 use mtslvr_evaluate::{Head, OpenSetReport, OpenSetSettings, open_set};
 use mtslvr_runtime::fewshot::HeadKind;
@@ -33,8 +35,9 @@ pub(super) struct Args {
     /// Numbers of examples of each class, each measured
     #[arg(
         long,
-        value_name = "N,...",
-        value_delimiter = ',',
+        value_name = "N",
+        num_args = SEVERAL,
+        value_delimiter = COMMA,
         default_value = "1,5,10",
         help_heading = "Tasks"
     )]
@@ -128,6 +131,7 @@ impl Args {
         let parts = space.parts().as_slice().iter();
         let shares: Vec<String> = parts.map(|p| format!("{} {}", p.name, p.share)).collect();
         self.output.write(&OpenSetReport {
+            command: CommandLine::of_this_process().for_document(),
             model: embedder.file.name().to_owned(),
             engine: embedder.file.engine().name().to_owned(),
             checksum: space.backbone().to_string(),

@@ -63,7 +63,7 @@ impl Embedder {
             let (loaded, skipped) = sets::load(set, rate, cache);
             self.notes.extend(sets::missing(set, skipped));
             let clips = loaded.clips.len() as u64;
-            let bar = progress::files(clips, &format!("embedding {}", set.name));
+            let bar = progress::step(clips, "clips", &format!("embedding {}", set.name));
             embedded.push(EmbeddedSet::of(&mut self.engines, loaded, &|| bar.inc(1))?);
             bar.finish_and_clear();
         }

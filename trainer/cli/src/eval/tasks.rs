@@ -1,5 +1,6 @@
 //! The options on labelled sets and on the tasks drawn from them.
 
+use crate::lists::SEVERAL;
 use anyhow::{Result, ensure};
 use mtslvr_audio::LabelledSet;
 use mtslvr_evaluate::EpisodeShape;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub(super) struct SetChoice {
     /// Labelled sets (DIR/<class>/<clip>) to draw tasks from, or folders of such sets
-    #[arg(long, value_name = "DIR", num_args = 1.., required = true)]
+    #[arg(long, value_name = "DIR", num_args = SEVERAL, required = true)]
     pub(super) data: Vec<PathBuf>,
 }
 

@@ -73,12 +73,12 @@ impl Stamp {
 #[non_exhaustive]
 pub enum JournalError {
     /// The operating system refused.
-    #[error("{path}: cannot be used: {source}")]
+    #[error("{path}: cannot be used: {error}")]
     Io {
         /// The journal.
         path: PathBuf,
         /// Message of the operating system.
-        source: io::Error,
+        error: io::Error,
     },
     /// It was begun with other settings.
     #[error(
@@ -132,9 +132,9 @@ impl Journal {
     /// [`JournalError`] if the file cannot be read or written, was begun with other settings, or another
     /// process appends to it.
     pub fn open(path: &Path, origin: &Origin) -> Result<Self, JournalError> {
-        let io = |source| JournalError::Io {
+        let io = |error| JournalError::Io {
             path: path.to_owned(),
-            source,
+            error,
         };
         let file = File::options()
             .read(true)
@@ -251,9 +251,9 @@ impl Journal {
             self.file.seek(SeekFrom::Start(self.end))?;
             self.file.write_all(&record)
         };
-        write().map_err(|source| JournalError::Io {
+        write().map_err(|error| JournalError::Io {
             path: self.path.clone(),
-            source,
+            error,
         })?;
         let at = self.end + (PREFIX + STAMP) as u64;
         self.entries.insert(name.to_owned(), Entry { stamp, at });
@@ -274,9 +274,9 @@ impl Journal {
             self.file.seek(SeekFrom::Start(entry.at))?;
             self.file.read_exact(&mut bytes)
         };
-        read().map_err(|source| JournalError::Io {
+        read().map_err(|error| JournalError::Io {
             path: self.path.clone(),
-            source,
+            error,
         })?;
         for (value, bytes) in embedding.iter_mut().zip(bytes.chunks_exact(4)) {
             *value = f32::from_bits(word(bytes));
@@ -289,9 +289,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`] if the file cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
-        std::fs::remove_file(&self.path).map_err(|source| JournalError::Io {
+        std::fs::remove_file(&self.path).map_err(|error| JournalError::Io {
             path: self.path,
-            source,
+            error,
         })
     }
 }

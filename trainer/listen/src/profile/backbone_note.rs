@@ -16,9 +16,26 @@ pub struct BackboneNote {
     /// Name of the engine, if one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
+    /// The note that this one replaced, which is right again once the change is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Box<BackboneNote>>,
 }
 
 impl BackboneNote {
+    /// Describes a model, and the engine if one was named.
+    pub fn new(model: String, engine: Option<String>) -> Self {
+        Self {
+            model,
+            engine,
+            before: None,
+        }
+    }
+
+    /// Returns this note and the one that it replaced.
+    pub fn with_former(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.before.as_deref())
+    }
+
     /// Reads the note beside `profile`; `None` if there is none that can be read: the profile works without
     /// it if its backbone is named.
     pub fn read(profile: &Profile) -> Option<Self> {
@@ -26,17 +43,24 @@ impl BackboneNote {
         serde_json::from_slice(&bytes).ok()
     }
 
-    /// Writes it beside a profile.
+    /// Writes it beside a profile, with the note on another backbone that was there.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write(&self, profile: &LockedProfile) -> Result<(), ProfileError> {
         let path = profile.profile().backbone_note();
-        let json = serde_json::to_vec_pretty(self).expect("strings are JSON");
-        write_bytes(&path, &json).map_err(|source| ProfileError::Io {
+        let old = Self::read(profile.profile());
+        let mut former = old.iter().flat_map(Self::with_former);
+        let former = former.find(|note| (&note.model, &note.engine) != (&self.model, &self.engine));
+        let note = Self {
+            before: former.map(|note| Box::new(Self::new(note.model.clone(), note.engine.clone()))),
+            ..self.clone()
+        };
+        let json = serde_json::to_vec_pretty(&note).expect("strings are JSON");
+        write_bytes(&path, &json).map_err(|error| ProfileError::Io {
             path,
             action: "written",
-            source,
+            error,
         })
     }
 }

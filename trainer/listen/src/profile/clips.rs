@@ -10,8 +10,8 @@ use super::file::{LockedProfile, Profile};
 use crate::capture::Cut;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::read_bounded;
-use mtslvr_runtime::fewshot::SupportSet;
 use mtslvr_runtime::fewshot::persist::fingerprint;
+use mtslvr_runtime::fewshot::{Class, ClassId, Role, SupportSet};
 use mtslvr_runtime::model::Crc32;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,11 +111,11 @@ impl ClipLog {
         let bytes = match read_bounded(&path, MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(source) => {
+            Err(error) => {
                 return Err(ProfileError::Io {
                     path,
                     action: "read",
-                    source,
+                    error,
                 });
             }
         };
@@ -140,10 +140,10 @@ impl ClipLog {
                 .collect(),
         };
         let json = serde_json::to_vec_pretty(&listed).expect("strings and numbers are JSON");
-        write_bytes(&path, &json).map_err(|source| ProfileError::Io {
+        write_bytes(&path, &json).map_err(|error| ProfileError::Io {
             path,
             action: "written",
-            source,
+            error,
         })
     }
 
@@ -162,6 +162,18 @@ impl ClipLog {
     /// Returns the recording that `example` was made of, if it is known.
     pub fn get(&self, example: &[i8]) -> Option<&SourceClip> {
         self.clips.get(&fingerprint(example))
+    }
+
+    /// Returns the sound in `support` of which an example was made of the same recording as `clip`.
+    pub fn sound_made_of(&self, clip: &SourceClip, support: &SupportSet) -> Option<ClassId> {
+        let of_clip = |example: &[i8]| {
+            self.get(example)
+                .is_some_and(|known| known.crc32 == clip.crc32)
+        };
+        let sounds = support.classes().iter();
+        let mut sounds = sounds.filter(|class| class.role() == Role::Sound);
+        let class = sounds.find(|class| support.examples(class.id()).any(of_clip));
+        class.map(Class::id)
     }
 
     /// Tells whether the recording at `path` is among them, wherever it was when it was enrolled.

@@ -1,5 +1,6 @@
 //! Errors of profiles.
 
+use super::name::ReservedName;
 use mtslvr_audio::ShowPath;
 use mtslvr_runtime::fewshot::persist::RestoreError;
 use mtslvr_runtime::fewshot::{EnrolError, SupportError};
@@ -11,14 +12,14 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ProfileError {
     /// The operating system refused.
-    #[error("{path}: cannot be {action}: {source}", path = path.shown())]
+    #[error("{path}: cannot be {action}: {error}", path = path.shown())]
     Io {
         /// The file.
         path: PathBuf,
         /// Action that failed, as a participle.
         action: &'static str,
         /// Message of the operating system.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The user has no data folder for the profile.
     #[error(
@@ -79,6 +80,9 @@ pub enum ProfileError {
         /// Fault that was found.
         reason: String,
     },
+    /// The name of a sound means something else.
+    #[error(transparent)]
+    Name(#[from] ReservedName),
     /// The support set does not allow the change.
     #[error("{0}")]
     Support(SupportError),

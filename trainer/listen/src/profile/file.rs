@@ -7,7 +7,7 @@ use mtslvr_audio::read_bounded;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ impl Profile {
     pub fn read(&self) -> Result<Option<Snapshot>, ProfileError> {
         match Snapshot::read(&self.path) {
             Ok(snapshot) => Ok(Some(snapshot)),
-            Err(ProfileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(ProfileError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -72,10 +72,10 @@ impl Profile {
         let path = self.beside("lock");
         let io = |action| {
             let path = path.clone();
-            move |source| ProfileError::Io {
+            move |error| ProfileError::Io {
                 path,
                 action,
-                source,
+                error,
             }
         };
         if let Some(folder) = self.path.parent() {
@@ -177,7 +177,7 @@ impl LockedProfile<'_> {
     pub fn undo(&self) -> Result<Option<Snapshot>, ProfileError> {
         let path = self.profile.beside("before");
         let before = match Snapshot::read(&path) {
-            Err(ProfileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(ProfileError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(None);
             }
             before => before?,
@@ -200,13 +200,38 @@ impl Snapshot {
     /// # Errors
     /// [`ProfileError::Io`] or [`ProfileError::Snapshot`].
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
-        let bytes = read_bounded(path, MOST_BYTES).map_err(|source| ProfileError::Io {
+        let bytes = read_bounded(path, MOST_BYTES).map_err(|error| ProfileError::Io {
             path: path.to_owned(),
             action: "read",
-            source,
+            error,
         })?;
         Self::new(bytes, path).map_err(|error| ProfileError::Snapshot {
             path: path.to_owned(),
+            error,
+        })
+    }
+
+    /// Reads a snapshot from `reader`, which messages call `name`.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`] or [`ProfileError::Snapshot`].
+    pub fn from_reader(reader: impl Read, name: &Path) -> Result<Self, ProfileError> {
+        let mut bytes = Vec::new();
+        let read = reader.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+        let read = read.and_then(|count| match count as u64 {
+            0..=MOST_BYTES => Ok(()),
+            _ => Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("it has more than {MOST_BYTES} bytes"),
+            )),
+        });
+        read.map_err(|error| ProfileError::Io {
+            path: name.to_owned(),
+            action: "read",
+            error,
+        })?;
+        Self::new(bytes, name).map_err(|error| ProfileError::Snapshot {
+            path: name.to_owned(),
             error,
         })
     }
@@ -225,15 +250,20 @@ impl Snapshot {
         })
     }
 
+    /// Returns its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Writes it to `path`: all of it or nothing.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), ProfileError> {
-        write_bytes(path, &self.bytes).map_err(|source| ProfileError::Io {
+        write_bytes(path, &self.bytes).map_err(|error| ProfileError::Io {
             path: path.to_owned(),
             action: "written",
-            source,
+            error,
         })
     }
 

@@ -51,6 +51,54 @@ fn recomposed(letters: &[(u8, char)]) -> String {
     out.into_iter().collect()
 }
 
+/// Words that are no names, and the reason for each.
+const RESERVED: [(&str, &str); 7] = [
+    (
+        "(negatives)",
+        "it stands for what was enrolled with --negative",
+    ),
+    (
+        "(background)",
+        "it stands for what was enrolled with --background",
+    ),
+    (
+        "right",
+        "`review` takes it for the answer that a sound was recognised rightly",
+    ),
+    (
+        "none",
+        "`review` takes it for the answer that a sound was none of yours",
+    ),
+    ("quit", "`review` takes it for the end"),
+    (
+        "unknown",
+        "`listen` and `classes test` say it of a sound that is none of yours",
+    ),
+    (
+        "strangers",
+        "`classes test` says it of the sounds that are none of yours",
+    ),
+];
+
+/// Explains why a word cannot be the name of a sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{name}\" cannot be the name of a sound: {reason}; choose another name")]
+pub struct ReservedName {
+    /// The word.
+    name: &'static str,
+    /// Meaning that it has already.
+    reason: &'static str,
+}
+
+/// Checks that `name` has no other meaning where names are read and shown. Spaces around it do not count.
+///
+/// # Errors
+/// [`ReservedName`].
+pub fn check_name(name: &str) -> Result<(), ReservedName> {
+    let known = RESERVED.iter().find(|(word, _)| *word == name.trim());
+    known.map_or(Ok(()), |&(name, reason)| Err(ReservedName { name, reason }))
+}
+
 /// Finds the sound called `name`, however either of the two is spelt.
 pub fn find_sound(support: &SupportSet, name: &str) -> Option<ClassId> {
     let wanted = composed(name);
@@ -73,6 +121,16 @@ mod tests {
     use mtslvr_runtime::fewshot::persist::SnapshotHeader;
     use mtslvr_runtime::space::{BackboneId, Part, Parts};
     use unicode_normalization::UnicodeNormalization;
+
+    #[test]
+    fn words_with_another_meaning_are_no_names() {
+        for (word, _) in RESERVED {
+            let error = check_name(&format!(" {word} ")).unwrap_err();
+            assert!(error.to_string().contains(word), "{error}");
+        }
+        assert_eq!(check_name("right hand"), Ok(()));
+        assert_eq!(check_name("negatives"), Ok(()));
+    }
 
     #[test]
     fn a_name_is_found_however_its_letters_are_composed() {

@@ -1,7 +1,7 @@
 //! Makes an example of a recording, or says why not.
 
 use super::error::ProfileError;
-use super::name::as_taught;
+use super::name::{as_taught, check_name};
 use super::place::ClassLabel;
 use crate::capture::{Cut, Take};
 use mtslvr_audio::{EmbedError, Reader, embed};
@@ -120,12 +120,15 @@ pub enum NotLearnt {
 /// cannot be forced; neither can a recording that is an example of another class already.
 ///
 /// # Errors
-/// If there is no room for it, or the name is not valid.
+/// If there is no room for it, or the name is not valid or means something else.
 pub fn teach(
     learner: &mut Learner,
     lesson: &Lesson,
     recording: &Recording,
 ) -> Result<Result<ClassId, NotLearnt>, ProfileError> {
+    if let ClassLabel::Sound(name) = lesson.label {
+        check_name(name)?;
+    }
     if let Some(class) = class_of(learner, &recording.embedding) {
         let own = lesson.label.find(learner.support()) == Some(class);
         let known = if own {
@@ -148,6 +151,30 @@ pub fn teach(
         ClassLabel::Background => learner.enrol_role(Role::Background, embedding),
     };
     Ok(Ok(class.map_err(ProfileError::Enrol)?))
+}
+
+/// The sound that a recording is taken for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recognised {
+    /// Its class.
+    pub class: ClassId,
+    /// Similarity of the two, -1 to 1.
+    pub similarity: f32,
+    /// Similarity from which on they are the same.
+    pub threshold: f32,
+}
+
+/// Fits `learner` and returns the sound that it takes `recording` for.
+pub fn recognised(learner: &mut Learner, recording: &Recording) -> Option<Recognised> {
+    let mut scratch = vec![0.0; learner.scratch_len()];
+    learner.fit(&mut scratch).ok()?;
+    let mut scores = vec![0.0; learner.support().class_count()];
+    let decision = learner.classify(&recording.embedding, &mut scores).ok()?;
+    Some(Recognised {
+        class: decision.class?,
+        similarity: decision.similarity,
+        threshold: decision.threshold,
+    })
 }
 
 /// Returns the class that has this very embedding for an example.

@@ -44,7 +44,7 @@ pub enum BuildError {
     },
     /// The parts do not describe an embedding.
     #[error("parts: {0}")]
-    Parts(#[source] PartsError),
+    Parts(PartsError),
     /// A tensor's scale is not a positive number from 1e-30 to 1e30.
     #[error("tensor {tensor}: scale {found} found, 1e-30 to 1e30 expected")]
     Scale {
@@ -89,7 +89,7 @@ pub enum BuildError {
     /// The packed model did not pass its own check, which says what does not fit together. Operators
     /// are named by their index after fusion.
     #[error("the packed model does not fit together: {0}")]
-    Check(#[source] OpenError),
+    Check(OpenError),
 }
 
 fn place(op: Option<usize>) -> String {

@@ -59,9 +59,9 @@ impl Described {
                 space: space.ok_or(length)?.into_owned(),
             })
         };
-        complete().map_err(|source| EngineError::Metadata {
+        complete().map_err(|error| EngineError::Metadata {
             model: model.to_owned(),
-            source,
+            error,
         })
     }
 
@@ -129,7 +129,10 @@ pub(super) fn read_model(path: &Path) -> Result<(String, Vec<u8>), EngineError> 
     let model = path.display().to_string();
     match onnx::load(path) {
         Ok(bytes) => Ok((model, bytes)),
-        Err(ImportError::Read { source, .. }) => Err(EngineError::Read { model, source }),
+        Err(ImportError::Read { source, .. }) => Err(EngineError::Read {
+            model,
+            error: source,
+        }),
         Err(error) => Err(unusable(&model, &error)),
     }
 }
@@ -146,9 +149,9 @@ pub(super) fn prepared(
         Some(given) => given,
         None => match onnx::read_metadata(bytes) {
             Ok(metadata) => metadata,
-            Err(ImportError::Metadata(source)) => {
+            Err(ImportError::Metadata(error)) => {
                 let model = model.to_owned();
-                return Err(EngineError::Metadata { model, source });
+                return Err(EngineError::Metadata { model, error });
             }
             Err(error) => return Err(unusable(model, &error)),
         },
@@ -156,7 +159,7 @@ pub(super) fn prepared(
     let Some(frontend) = metadata.frontend else {
         return Err(EngineError::Metadata {
             model: model.to_owned(),
-            source: MetadataError::Missing(KEY_FRONTEND),
+            error: MetadataError::Missing(KEY_FRONTEND),
         });
     };
     let checked = onnx::checked(bytes, Some(&frontend)).map_err(|error| unusable(model, &error))?;

@@ -8,20 +8,20 @@ use mtslvr_runtime::backbone::EmbedError;
 #[non_exhaustive]
 pub enum EngineError {
     /// The file cannot be read.
-    #[error("{model}: cannot be read: {source}")]
+    #[error("{model}: cannot be read: {error}")]
     Read {
         /// The model.
         model: String,
         /// Message of the operating system.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The metadata lacks an entry, or an entry is not as expected.
-    #[error("{model}: {source}")]
+    #[error("{model}: {error}")]
     Metadata {
         /// The model.
         model: String,
         /// Fault that was found.
-        source: MetadataError,
+        error: MetadataError,
     },
     /// The engine cannot take the graph.
     #[error("{model}: not a usable model: {reason}")]

@@ -71,7 +71,7 @@ impl TractBackbone {
         let Some(frontend) = metadata.frontend else {
             return Err(EngineError::Metadata {
                 model: model.to_owned(),
-                source: MetadataError::Missing(KEY_FRONTEND),
+                error: MetadataError::Missing(KEY_FRONTEND),
             });
         };
         let (frames, mels) = (

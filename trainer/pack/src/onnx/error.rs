@@ -56,7 +56,7 @@ pub enum ImportError {
         reason: String,
     },
     /// The file cannot be read.
-    #[error("cannot read {path}")]
+    #[error("it cannot be read")]
     Read {
         /// The file.
         path: PathBuf,

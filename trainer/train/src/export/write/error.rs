@@ -24,5 +24,11 @@ pub enum WriteError {
     NotFinite(String),
     /// The backbone's parts cannot make up an embedding.
     #[error("the backbone's parts cannot be written: {0}")]
-    Parts(#[from] PartsError),
+    Parts(PartsError),
+}
+
+impl From<PartsError> for WriteError {
+    fn from(error: PartsError) -> Self {
+        Self::Parts(error)
+    }
 }

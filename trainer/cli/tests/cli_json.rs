@@ -1,0 +1,90 @@
+//! The fields that `--json` prints are in the help of each command.
+#![cfg(feature = "train")]
+
+mod small_model;
+
+use serde_json::Value;
+use small_model::model;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the program in `folder` and returns its standard output.
+#[track_caller]
+fn said(folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
+    let output = command.args(args).current_dir(folder).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Lists the keys of every object in `value`.
+fn keys(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+            found.push(key.clone());
+            keys(value, found);
+        }),
+        Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+/// Tells whether `word` stands in `text` as a word of its own.
+fn is_told(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.split(|c| !is_part(c)).any(|other| other == word)
+}
+
+/// Commands that print JSON, with small work for each; `BACKGROUND` stands for a class of the sounds.
+const RUNS: [(&str, &str); 8] = [
+    (
+        "train",
+        "--out run --steps 1 --no-export --json \
+         --set 'backbone.stages=[{ width = 6, blocks = 1, stride = 2 }]'",
+    ),
+    ("export", "run --json"),
+    ("pack", "model.onnx --out packed.slvr --json"),
+    ("embed", "sounds --out e.npy --json"),
+    ("bench", "--rounds 1 --json"),
+    ("inspect", "edge-s --json"),
+    (
+        "eval",
+        "--model model.slvr --data sounds --ways 2 --tasks 2 --json -",
+    ),
+    (
+        "stream",
+        "--model model.slvr --data sounds --background BACKGROUND --streams 1 --minutes 1 --sounds 1 \
+         --shots 1 --heard 1 --others 1 --snr 20 --source other --taught clean --json",
+    ),
+];
+
+#[test]
+fn every_field_is_described() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path();
+    model(folder);
+    said(
+        folder,
+        &["synth", "sounds", "--classes", "3", "--clips", "4"],
+    );
+    let first = std::fs::read_dir(folder.join("sounds")).unwrap().next();
+    let first = first.unwrap().unwrap().file_name().into_string().unwrap();
+    for (command, args) in RUNS {
+        let args = args.replace("BACKGROUND", &format!("sounds/{first}"));
+        let args = shlex::split(&args).unwrap();
+        let args = args.iter().map(String::as_str);
+        let args: Vec<&str> = [command].into_iter().chain(args).collect();
+        let figures = said(folder, &args);
+        let mut told = Vec::new();
+        keys(&serde_json::from_str(&figures).unwrap(), &mut told);
+        assert!(told.len() > 4, "{command}: {figures}");
+        let help = said(folder, &[command, "--help"]);
+        for key in told {
+            assert!(
+                is_told(&help, &key),
+                "{command} --help says nothing of {key}"
+            );
+        }
+    }
+}
