@@ -255,6 +255,14 @@ fn clippy() -> Result<()> {
         "--no-default-features",
         "--all-targets",
     ])?;
+    // A GPU's step, which builds without anything of CUDA.
+    run(&[
+        "--package",
+        "mtslvr-train",
+        "--features",
+        "cuda",
+        "--all-targets",
+    ])?;
     run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])
 }
 

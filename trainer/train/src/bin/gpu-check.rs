@@ -9,13 +9,14 @@
 //! All answers are JSON, but for `serve`'s seconds. Precisions are bf16 and f32.
 
 use anyhow::{Context, Result, bail};
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use mtslvr_train::augment::OPERATORS;
 use mtslvr_train::device::{
     Address, Backend, Convolving, Cuda, DeviceStep, Element, Factor, Inputs, Pass, Product,
 };
 use mtslvr_train::net::ops::{Activation, Conv2d, Geometry, conv2d};
-use mtslvr_train::net::{Mode, Parameters};
+use mtslvr_train::net::{Mode, Parameters, Weights};
 use mtslvr_train::ssl::{Objective, Subject, Taught, Views};
 use mtslvr_train::train::{AdamW, Answers, Batch, RunConfig};
 use serde_json::{Value, json};
@@ -75,7 +76,9 @@ fn batch(shape: [usize; 3], lessons: &[usize]) -> Batch {
         let mut rows = normal(20 + number as u64, views * dim);
         for row in rows.chunks_exact_mut(dim) {
             let length = row.iter().map(|v| v * v).sum::<f32>().sqrt();
-            row.iter_mut().for_each(|v| *v /= length);
+            for value in row {
+                *value /= length;
+            }
         }
         Answers {
             dim,
@@ -96,12 +99,19 @@ fn batch(shape: [usize; 3], lessons: &[usize]) -> Batch {
 fn views(batch: &Batch, [count, frames, mels]: [usize; 3]) -> Result<Views> {
     let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu);
     let rows = (0u32..).zip(&batch.snr_db);
-    let rows: Vec<u32> = rows.filter(|(_, s)| **s >= LEAST_SNR).map(|(r, _)| r).collect();
+    let rows: Vec<u32> = rows
+        .filter(|(_, s)| **s >= LEAST_SNR)
+        .map(|(r, _)| r)
+        .collect();
     let mut lessons = Vec::new();
     for answers in &batch.answers {
         lessons.push(mtslvr_train::ssl::Lesson {
             targets: tensor(&answers.rows, &[count, answers.dim])?,
-            counted: answers.counted.as_ref().map(|c| tensor(c, &[count])).transpose()?,
+            counted: answers
+                .counted
+                .as_ref()
+                .map(|c| tensor(c, &[count]))
+                .transpose()?,
         });
     }
     Ok(Views {
@@ -144,7 +154,10 @@ impl Checks {
     fn add(&mut self, name: &str, error: f64, limit: f64) {
         // What is no number does not pass.
         let passed = error <= limit;
-        eprintln!("{} {name}: {error:.2e} (limit {limit:.0e})", if passed { "ok  " } else { "FAIL" });
+        eprintln!(
+            "{} {name}: {error:.2e} (limit {limit:.0e})",
+            if passed { "ok  " } else { "FAIL" }
+        );
         let error = error.is_finite().then_some(error);
         self.0
             .push(json!({ "name": name, "error": error, "limit": limit, "passed": passed }));
@@ -185,7 +198,10 @@ fn operators() -> Result<()> {
         }
     }
     let passed = checks.0.iter().all(|check| check["passed"] == true);
-    println!("{}", json!({ "device": name, "driver": driver, "checks": checks.0 }));
+    println!(
+        "{}",
+        json!({ "device": name, "driver": driver, "checks": checks.0 })
+    );
     if !passed {
         std::process::exit(1);
     }
@@ -205,39 +221,41 @@ fn download(device: &Cuda, element: Element, at: Address, count: usize) -> Resul
     Ok(element.decode(&bytes))
 }
 
+/// A matrix as it lies in memory, `[rows, columns]`, or turned.
+fn lay(values: &[f32], [rows, columns]: [usize; 2], turned: bool) -> Vec<f32> {
+    match turned {
+        false => values.to_vec(),
+        true => (0..rows * columns)
+            .map(|at| values[at % rows * columns + at / rows])
+            .collect(),
+    }
+}
+
 fn products(device: &Cuda, checks: &mut Checks) -> Result<()> {
     let sizes @ [rows, columns, sums] = [70, 36, 50];
-    let (a, b) = (normal(1, rows * sums), normal(2, sums * columns));
-    for (turn_a, turn_b) in [(false, false), (false, true), (true, false), (true, true)] {
-        let turn = |values: &[f32], [rows, columns]: [usize; 2], turned: bool| -> Vec<f32> {
-            match turned {
-                false => values.to_vec(),
-                true => (0..rows * columns)
-                    .map(|i| values[i % rows * columns + i / rows])
-                    .collect(),
-            }
-        };
+    let (left, right) = (normal(1, rows * sums), normal(2, sums * columns));
+    for [turn_left, turn_right] in [[false, false], [false, true], [true, false], [true, true]] {
         let factor = |values: &[f32], shape, transposed| -> Result<Factor> {
-            let at = upload(device, Element::F32, &turn(values, shape, transposed))?;
+            let at = upload(device, Element::F32, &lay(values, shape, transposed))?;
             Ok(Factor { at, transposed })
         };
         let before = normal(3, rows * columns);
-        let c = upload(device, Element::F32, &before)?;
-        let product = Product {
+        let result = upload(device, Element::F32, &before)?;
+        device.multiply(&Product {
             sizes,
-            a: factor(&a, [rows, sums], turn_a)?,
-            b: factor(&b, [sums, columns], turn_b)?,
-            c,
+            a: factor(&left, [rows, sums], turn_left)?,
+            b: factor(&right, [sums, columns], turn_right)?,
+            c: result,
             add: true,
-        };
-        device.multiply(&product)?;
-        let got = download(device, Element::F32, c, rows * columns)?;
+        })?;
+        let got = download(device, Element::F32, result, rows * columns)?;
         let mut want = before;
         for (at, value) in want.iter_mut().enumerate() {
-            let (i, j) = (at / columns, at % columns);
-            *value += (0..sums).map(|k| a[i * sums + k] * b[k * columns + j]).sum::<f32>();
+            let (row, column) = (at / columns, at % columns);
+            let terms = (0..sums).map(|k| left[row * sums + k] * right[k * columns + column]);
+            *value += terms.sum::<f32>();
         }
-        let name = format!("product, transposed {turn_a} {turn_b}");
+        let name = format!("product, transposed {turn_left} {turn_right}");
         checks.add(&name, apart(&got, &want), 1e-4);
     }
     Ok(())
@@ -296,7 +314,9 @@ fn convolutions(device: &Cuda, convolving: Convolving, checks: &mut Checks) -> R
             operands[result] = upload(device, element, &vec![0.5; want.len()])?;
             device.convolve(pass, &g, operands, false)?;
             let got = download(device, element, operands[result], want.len())?;
-            let name = format!("{k}x{k} stride {stride} {i} to {o}, {pass:?}, {element:?}, {convolving:?}");
+            let name = format!(
+                "{k}x{k} stride {stride} {i} to {o}, {pass:?}, {element:?}, {convolving:?}"
+            );
             checks.add(&name, apart(&got, want), limit);
             // A second time, on top of the first.
             device.convolve(pass, &g, operands, true)?;
@@ -351,11 +371,41 @@ fn networks() -> Result<Vec<Network>> {
     Ok(networks)
 }
 
+/// How far gradients found are from those wanted: together, and the parameter that is farthest off.
+fn compare(
+    parameters: &Parameters,
+    wanted: &GradStore,
+    found: &Weights,
+) -> Result<[(f64, String); 2]> {
+    let (mut got, mut want, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+    for (parameter, variable) in parameters.variables() {
+        let gradient = wanted.get(variable.as_tensor()).context("no gradient")?;
+        let start = want.len();
+        want.extend(gradient.flatten_all()?.to_vec1::<f32>()?);
+        got.extend_from_slice(&found[parameter].1);
+        ranges.push((parameter, start..want.len()));
+    }
+    // A shift before a norm has no gradient but rounding: errors below a share of all are small.
+    let least = 1e-3 * length(&want);
+    let errors = ranges.into_iter().map(|(parameter, range)| {
+        let (got, want) = (&got[range.clone()], &want[range]);
+        let error = apart(got, want) * length(want) / length(want).max(least);
+        (error, parameter.to_owned())
+    });
+    let worst = errors.max_by(|one, other| one.0.total_cmp(&other.0));
+    let worst = worst.context("a network without parameters")?;
+    Ok([(apart(&got, &want), "all".to_owned()), worst])
+}
+
 /// Three steps of a network against those that candle differentiates.
 fn steps(network: &Network, element: Element, checks: &mut Checks) -> Result<()> {
     let config = &network.config;
     let frontend = config.frontend.to_config();
-    let shape = [2 * network.pairs, frontend.frames.into(), frontend.mels.into()];
+    let shape = [
+        2 * network.pairs,
+        frontend.frames.into(),
+        frontend.mels.into(),
+    ];
     let lessons: Vec<usize> = network
         .taught
         .iter()
@@ -386,31 +436,13 @@ fn steps(network: &Network, element: Element, checks: &mut Checks) -> Result<()>
         let loss = by_candle.loss(&views(&batch, shape)?, Mode::Train { momentum: 0.1 })?;
         let gradients = loss.total.backward()?;
         step.take(&batch, RATE)?;
-        let found = step.gradients()?;
-        let (mut got, mut want, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
-        for (parameter, variable) in here.variables() {
-            let gradient = gradients.get(variable.as_tensor()).context("no gradient")?;
-            let start = want.len();
-            want.extend(gradient.flatten_all()?.to_vec1::<f32>()?);
-            got.extend_from_slice(&found[parameter].1);
-            ranges.push((parameter, start..want.len()));
-        }
-        // A shift before a norm has no gradient but rounding: errors below a share of all are small.
-        let least = 1e-3 * length(&want);
-        let errors = ranges.into_iter().map(|(parameter, range)| {
-            let (got, want) = (&got[range.clone()], &want[range]);
-            let error = apart(got, want) * length(want) / length(want).max(least);
-            (error, parameter)
-        });
-        let worst = errors
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .context("a network without parameters")?;
+        let [all, worst] = compare(&here, &gradients, &step.gradients()?)?;
         optimiser.update(&here, &gradients, RATE, DECAY, CLIP)?;
         let log = step.log()?;
         let total = f64::from(loss.total.to_scalar::<f32>()?);
         if round == 1 {
             let limit = if exact { 1e-2 } else { 0.5 };
-            checks.add(&format!("{name}: all gradients"), apart(&got, &want), limit);
+            checks.add(&format!("{name}: all gradients"), all.0, limit);
             if exact {
                 let what = format!("{name}: worst gradient, {}", worst.1);
                 checks.add(&what, worst.0, 2e-2);
@@ -428,7 +460,11 @@ fn steps(network: &Network, element: Element, checks: &mut Checks) -> Result<()>
         b.extend_from_slice(values);
     }
     let limit = if exact { 1e-2 } else { 5e-2 };
-    checks.add(&format!("{name}: weights after 3 steps"), apart(&a, &b), limit);
+    checks.add(
+        &format!("{name}: weights after 3 steps"),
+        apart(&a, &b),
+        limit,
+    );
     Ok(())
 }
 

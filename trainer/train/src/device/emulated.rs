@@ -1,6 +1,8 @@
 //! The processor as a device: for tests of everything but the GPU itself.
 
-use super::backend::{Address, Argument, Backend, Element, Launch, Pass, Product, Recording, THREADS};
+use super::backend::{
+    Address, Argument, Backend, Element, Launch, Pass, Product, Recording, THREADS,
+};
 use super::tensor_cores::{self, Scratch};
 use crate::net::ops::{Geometry, convolution_passes};
 use anyhow::{Result, bail};
@@ -125,7 +127,9 @@ impl Backend for Emulated {
             .iter_mut()
             .map(|value| std::ptr::from_mut(value).cast())
             .collect();
-        let lock = EMULATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lock = EMULATOR
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         // SAFETY: the arguments are those of the kernel, in its order, as the callers' tests show; the lock
         // keeps the emulator to one launch.
         #[allow(unsafe_code)]
@@ -160,7 +164,10 @@ impl Backend for Emulated {
         let (to, values) = match pass {
             Pass::Forward => (2, convolution_passes::forward(g, &read(0), &read(1))),
             Pass::Input => (0, convolution_passes::input_gradient(g, &read(1), &read(2))),
-            Pass::Kernels => (1, convolution_passes::weight_gradient(g, &read(0), &read(2))),
+            Pass::Kernels => (
+                1,
+                convolution_passes::weight_gradient(g, &read(0), &read(2)),
+            ),
         };
         self.write(operands[to], self.element, &values, add);
         Ok(())

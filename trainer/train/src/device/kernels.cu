@@ -228,7 +228,7 @@ KERNEL norm_apply(const ELEMENT* x, const ELEMENT* residual, ELEMENT* y, const f
     const int groups = channels / 8;
     for (int i = blockIdx.x * THREADS + threadIdx.x; i < eights; i += gridDim.x * THREADS) {
         int c = i % groups * 8;
-        float v[8], r[8], mean[8], inverse[8], g[8], b[8];
+        float v[8], r[8] = {0}, mean[8], inverse[8], g[8], b[8];
         load8(x + (size_t)i * 8, v);
         load8(statistics + c, mean);
         load8(statistics + channels + c, inverse);
@@ -237,8 +237,7 @@ KERNEL norm_apply(const ELEMENT* x, const ELEMENT* residual, ELEMENT* y, const f
         if (residual) load8(residual + (size_t)i * 8, r);
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-            v[j] = (v[j] - mean[j]) * inverse[j] * g[j] + b[j];
-            if (residual) v[j] += r[j];
+            v[j] = (v[j] - mean[j]) * inverse[j] * g[j] + b[j] + r[j];
             // What is no number stays so, and the step is left out.
             if (relu && v[j] < 0.0f) v[j] = 0;
         }
@@ -539,7 +538,7 @@ DEVICE void multiply_tile(float* d, const u32* a, const u32* b) {
 // Whether one thread of the warp says so.
 DEVICE bool any_of_warp(bool here) {
 #ifdef EMULATED
-    return true;
+    return here || true;
 #else
     return __any_sync(0xffffffff, here);
 #endif

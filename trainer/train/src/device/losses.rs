@@ -1,8 +1,9 @@
 //! The losses of a step: what they tell the log, and the gradients that the backward pass begins with.
 
-use super::backend::{Address, Element, Product};
+use super::backend::{Address, Backend, Element, Product};
 use super::tape::{Rows, Tape, Work, blocks, multiply, plain, turned};
-use crate::ssl::TaskOutput;
+use crate::augment::OPERATORS;
+use crate::ssl::{Outputs, TaskOutput};
 use candle_core::Result;
 
 /// Values of the log: the total, then one for each of these; teachers follow.
@@ -22,7 +23,7 @@ impl Entry {
     /// Entries before those of the teachers.
     pub(super) const PLAIN: usize = 6;
 
-    fn index(self) -> usize {
+    pub(super) fn index(self) -> usize {
         match self {
             Self::Total => 0,
             Self::Contrastive => 1,
@@ -41,8 +42,8 @@ pub(super) struct BatchAddresses {
     pub(super) labels: Address,
     pub(super) parameters: Address,
     pub(super) snr: Address,
-    /// Targets and, for a teacher that does not know every view, 1 or 0 for each view.
-    pub(super) lessons: Vec<(Address, Option<Address>)>,
+    /// Targets, and 1 or 0 for each view: whether it has one.
+    pub(super) lessons: Vec<(Address, Address)>,
 }
 
 /// Writes losses behind a network.
@@ -54,7 +55,48 @@ pub(super) struct Losses<'t, 'b> {
     pub(super) least_snr: f32,
 }
 
+impl BatchAddresses {
+    /// Sets memory aside for batches of `views` views and lessons of so many values.
+    pub(super) fn new(
+        device: &dyn Backend,
+        views: usize,
+        lessons: &[usize],
+    ) -> anyhow::Result<Self> {
+        let floats = |count: usize| device.allocate(count * Element::F32.bytes());
+        let mut batch = Self {
+            labels: floats(views * OPERATORS)?,
+            parameters: floats(views * OPERATORS)?,
+            snr: floats(views)?,
+            lessons: Vec::new(),
+        };
+        for dim in lessons {
+            let targets = floats(views * dim)?;
+            batch.lessons.push((targets, floats(views)?));
+        }
+        Ok(batch)
+    }
+}
+
 impl Losses<'_, '_> {
+    /// Adds the losses of all tasks and lessons; `weights` are those of the predictive loss and of the error of
+    /// parameters.
+    pub(super) fn all(&self, outputs: &Outputs<Rows>, weights: [f64; 2]) -> Result<()> {
+        let predictive = |task: &&TaskOutput<_>| matches!(task, TaskOutput::Predictive { .. });
+        let contrastive = outputs.tasks.len() - outputs.tasks.iter().filter(predictive).count();
+        for task in &outputs.tasks {
+            self.task(task, contrastive, weights)?;
+        }
+        let mut number = 0;
+        for (teacher, lesson) in outputs.lessons.iter().enumerate() {
+            for told in &lesson.told {
+                let of = (teacher, lesson.told.len());
+                self.lesson(told, number, of, lesson.weight)?;
+                number += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds `scale` times the sum of `count` values to an entry of the log, and `weight` times that to the total.
     fn log(&self, values: Address, count: usize, scale: f64, weight: f64, entry: Entry) -> Work {
         let slot = |entry: Entry| self.log.plus(entry.index() * Element::F32.bytes());
@@ -74,12 +116,7 @@ impl Losses<'_, '_> {
     }
 
     /// Adds the loss of a task; `contrastive` is the number of contrastive tasks.
-    pub(super) fn task(
-        &self,
-        task: &TaskOutput<Rows>,
-        contrastive: usize,
-        weights: [f64; 2],
-    ) -> Result<()> {
+    fn task(&self, task: &TaskOutput<Rows>, contrastive: usize, weights: [f64; 2]) -> Result<()> {
         match task {
             TaskOutput::SimClr {
                 projections,
@@ -282,7 +319,7 @@ impl Losses<'_, '_> {
     }
 
     /// Adds the distillation of one of `lessons` lessons of a teacher.
-    pub(super) fn lesson(
+    fn lesson(
         &self,
         told: &Rows,
         number: usize,
@@ -300,7 +337,7 @@ impl Losses<'_, '_> {
             Entry::Teacher(teacher),
         );
         let cosines = Cosines {
-            counted,
+            counted: Some(counted),
             shift: 0,
             base: 1.0,
             weight,

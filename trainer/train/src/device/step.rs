@@ -3,9 +3,8 @@
 use super::backend::{Address, Backend, Element, Recording};
 use super::losses::{BatchAddresses, Entry, Losses};
 use super::tape::{Passes, Running, Stores, Tape, Work, blocks};
-use crate::augment::OPERATORS;
 use crate::net::{Parameters, Weights};
-use crate::ssl::{Objective, TaskOutput};
+use crate::ssl::Objective;
 use crate::train::{AdamW, Batch};
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
@@ -65,7 +64,8 @@ pub struct StepLog {
     pub left_out: u64,
     /// The last of these, in a row.
     pub failures: u64,
-    /// Sums of total loss, contrastive loss, spread, predictive loss, label accuracy and parameter error.
+    /// Sums of total loss, contrastive loss, spread, predictive loss, label accuracy and parameter error; the
+    /// last is not a number where parameters are not regressed.
     pub sums: [f64; Entry::PLAIN],
     /// Sum of the gradient's length.
     pub norm: f64,
@@ -82,6 +82,8 @@ pub struct DeviceStep {
     /// Values of each lesson's targets.
     lessons: Vec<usize>,
     teachers: Vec<String>,
+    /// Whether the operators' parameters are regressed.
+    regresses: bool,
     stores: Stores,
     trained: Vec<bool>,
     running: Vec<Running>,
@@ -125,20 +127,9 @@ impl DeviceStep {
         let patches = floats(views * frames * mels)?;
         let tape = Tape::new(device, parameters, inputs.norm_momentum)?;
         let outputs = objective.outputs(&tape, &tape.input(patches, inputs.shape))?;
-        let mut batch = BatchAddresses {
-            labels: floats(views * OPERATORS)?,
-            parameters: floats(views * OPERATORS)?,
-            snr: floats(views)?,
-            lessons: Vec::new(),
-        };
-        let mut lessons = Vec::new();
-        for told in outputs.lessons.iter().flat_map(|lesson| &lesson.told) {
-            lessons.push(told.columns);
-            let counted = floats(views)?;
-            batch
-                .lessons
-                .push((floats(views * told.columns)?, Some(counted)));
-        }
+        let told = outputs.lessons.iter().flat_map(|lesson| &lesson.told);
+        let lessons: Vec<usize> = told.map(|told| told.columns).collect();
+        let batch = BatchAddresses::new(device, views, &lessons)?;
         let teachers: Vec<String> = outputs.lessons.iter().map(|l| l.teacher.clone()).collect();
         let slots = Entry::PLAIN + teachers.len();
         let (log, log_sums) = (floats(slots)?, floats(slots)?);
@@ -148,19 +139,8 @@ impl DeviceStep {
             batch: batch.clone(),
             least_snr: inputs.least_snr,
         };
-        let predictive = |task: &&TaskOutput<_>| matches!(task, TaskOutput::Predictive { .. });
-        let contrastive = outputs.tasks.len() - outputs.tasks.iter().filter(predictive).count();
-        for task in &outputs.tasks {
-            losses.task(task, contrastive, objective.predictive_weights())?;
-        }
-        let mut number = 0;
-        for (teacher, lesson) in outputs.lessons.iter().enumerate() {
-            for told in &lesson.told {
-                let of = (teacher, lesson.told.len());
-                losses.lesson(told, number, of, lesson.weight)?;
-                number += 1;
-            }
-        }
+        losses.all(&outputs, objective.predictive_weights())?;
+        let regresses = outputs.regresses();
         let passes = tape.finish()?;
         let state = device.allocate(size_of::<State>())?;
         let kinds = upload_kinds(device, &passes)?;
@@ -175,13 +155,21 @@ impl DeviceStep {
         let mut work = vec![Work::launch("clear", Element::F32, 1, clear)];
         work.extend(forward);
         work.extend(backward);
-        work.extend(optimise(device, &stores, kinds, state, [log, log_sums], slots)?);
+        work.extend(optimise(
+            device,
+            &stores,
+            kinds,
+            state,
+            [log, log_sums],
+            slots,
+        )?);
         let mut step = Self {
             inputs,
             patches,
             batch,
             lessons,
             teachers,
+            regresses,
             stores,
             trained,
             running,
@@ -227,7 +215,8 @@ impl DeviceStep {
         for running in &self.running {
             let host = running.host.lock().expect("no panic while locked");
             let both: Vec<f32> = host.mean.iter().chain(&host.variance).copied().collect();
-            self.backend.upload(running.at, bytemuck::cast_slice(&both))?;
+            self.backend
+                .upload(running.at, bytemuck::cast_slice(&both))?;
         }
         let state = State {
             weight_decay: self.inputs.weight_decay as f32,
@@ -235,7 +224,8 @@ impl DeviceStep {
             steps: i32::try_from(steps)?,
             ..State::default()
         };
-        self.backend.upload(self.state, bytemuck::bytes_of(&state))?;
+        self.backend
+            .upload(self.state, bytemuck::bytes_of(&state))?;
         let nothing = vec![0f32; Entry::PLAIN + self.teachers.len()];
         self.backend
             .upload(self.log_sums, bytemuck::cast_slice(&nothing))
@@ -257,7 +247,8 @@ impl DeviceStep {
     pub fn bring(&mut self, batch: &Batch) -> Result<()> {
         let [views, frames, mels] = self.inputs.shape;
         ensure!(
-            batch.patches.len() == views * frames * mels && batch.answers.len() == self.lessons.len(),
+            batch.patches.len() == views * frames * mels
+                && batch.answers.len() == self.lessons.len(),
             "a batch of {} values and {} lessons for a step of {views} views of {frames} x {mels} and {} lessons",
             batch.patches.len(),
             batch.answers.len(),
@@ -276,10 +267,8 @@ impl DeviceStep {
                 answers.dim
             );
             upload(targets, &answers.rows)?;
-            if let Some(counted) = counted {
-                let all = vec![1.0; views];
-                upload(counted, answers.counted.as_deref().unwrap_or(&all))?;
-            }
+            let all = vec![1.0; views];
+            upload(counted, answers.counted.as_deref().unwrap_or(&all))?;
         }
         Ok(())
     }
@@ -299,7 +288,9 @@ impl DeviceStep {
 
     /// Does all work of a step, piece by piece.
     fn work(&self) -> Result<()> {
-        self.work.iter().try_for_each(|work| (work.run)(&*self.backend))
+        self.work
+            .iter()
+            .try_for_each(|work| (work.run)(&*self.backend))
     }
 
     /// Waits until all steps have been taken.
@@ -352,7 +343,7 @@ impl DeviceStep {
         let mut sums = vec![0f32; Entry::PLAIN + self.teachers.len()];
         self.backend
             .download(self.log_sums, bytemuck::cast_slice_mut(&mut sums))?;
-        let log = StepLog {
+        let mut log = StepLog {
             steps: state.logged as u64,
             left_out: state.left_out as u64,
             failures: state.failures as u64,
@@ -365,6 +356,9 @@ impl DeviceStep {
                 .zip(sums[Entry::PLAIN..].iter().map(|&sum| f64::from(sum)))
                 .collect(),
         };
+        if !self.regresses {
+            log.sums[Entry::ParameterError.index()] = f64::NAN;
+        }
         (state.logged, state.left_out, state.norm_sum) = (0, 0, 0.0);
         self.backend
             .upload(self.state, bytemuck::bytes_of(&state))?;

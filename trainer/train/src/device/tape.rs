@@ -1,8 +1,11 @@
 //! Writes the passes of a network down as work for a device.
 
-use super::backend::{Address, Argument, Backend, Element, Factor, Launch, Pass, Product, THREADS};
-use crate::net::ops::{Conv2d, Geometry};
-use crate::net::{NORM_EPS, Norm, Operators, Parameters, RunningStatistics};
+mod norm;
+mod operators;
+mod stem;
+
+use super::backend::{Address, Argument, Backend, Element, Factor, Launch, Product, THREADS};
+use crate::net::{Norm, Parameters, RunningStatistics};
 use candle_core::{Result, TensorId, Var, bail};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,9 +13,6 @@ use std::sync::Arc;
 
 /// Most channels of a norm, as `kernels.cu` has it.
 const MOST_CHANNELS: usize = 2048;
-/// Most weights, values of an output row and of the input rows of a convolution of one channel, as
-/// `kernels.cu` has them.
-const MOST_STEM: [usize; 3] = [2048, 4096, 2048];
 /// Blocks of a launch that goes over many values: a few for each multiprocessor of a large GPU.
 const MOST_BLOCKS: usize = 1056;
 /// Blocks that leave partial sums, which a single block adds up.
@@ -20,10 +20,13 @@ const MOST_PARTS: usize = 264;
 /// Values between the beginnings of two parameters, so that vectors of them are aligned.
 const ALIGNMENT: usize = 64;
 
+/// Does something on a device.
+type Run = dyn Fn(&dyn Backend) -> anyhow::Result<()>;
+
 /// Something to be done, and its name in a profile.
 pub(super) struct Work {
     pub(super) name: &'static str,
-    pub(super) run: Box<dyn Fn(&dyn Backend) -> anyhow::Result<()>>,
+    pub(super) run: Box<Run>,
 }
 
 impl Work {
@@ -296,7 +299,9 @@ impl<'b> Tape<'b> {
 
     fn make(&self, count: usize, element: Element) -> Result<Value> {
         if count > i32::MAX as usize {
-            bail!("an activation of {count} values is too large for a GPU's step; try a smaller train.batch");
+            bail!(
+                "an activation of {count} values is too large for a GPU's step; try a smaller train.batch"
+            );
         }
         Ok(Value {
             id: self.next_id(),
@@ -367,192 +372,6 @@ impl<'b> Tape<'b> {
         Ok(at)
     }
 
-    /// Normalises rows of `channels` values each into `y`.
-    fn normalise(
-        &self,
-        (x, y): (Value, Value),
-        channels: usize,
-        norm: &Norm,
-        residual: Option<Value>,
-        relu: bool,
-    ) -> Result<()> {
-        let [gain, bias] = norm.affine();
-        let ((_, gain), (_, bias)) = (self.parameter(gain)?, self.parameter(bias)?);
-        let element = x.element;
-        let rows = x.count / channels;
-        let lanes = THREADS / (channels / 8);
-        let parts = (rows / (lanes * 8)).clamp(1, MOST_PARTS);
-        let statistics = self.floats(2 * channels)?;
-        let partial = self.floats(parts * 2 * channels)?;
-        let arrived = self.memory(4)?;
-        let running = self.running(norm)?;
-        let eights = x.count / 8;
-        let residual_at = residual.map_or(Address::NONE, |residual| residual.at);
-        let forward = vec![
-            Work::launch(
-                "norm_statistics",
-                element,
-                parts,
-                [
-                    x.at.into(),
-                    rows.into(),
-                    channels.into(),
-                    partial.into(),
-                    arrived.into(),
-                    statistics.into(),
-                    running.into(),
-                    self.momentum.into(),
-                    NORM_EPS.into(),
-                ],
-            ),
-            Work::launch(
-                "norm_apply",
-                element,
-                blocks(eights),
-                [
-                    x.at.into(),
-                    residual_at.into(),
-                    y.at.into(),
-                    statistics.into(),
-                    gain.at.into(),
-                    bias.at.into(),
-                    eights.into(),
-                    channels.into(),
-                    relu.into(),
-                ],
-            ),
-        ];
-        let results = self.floats(2 * channels)?;
-        self.push(forward, move |slopes, backend| {
-            let Some(dy) = slopes.of(&y) else {
-                return Ok(Vec::new());
-            };
-            let given = (slopes.give(&gain, backend)?, slopes.give(&bias, backend)?);
-            let (Some((of_gain, add)), Some((of_bias, _))) = given else {
-                unreachable!("gain and bias are parameters");
-            };
-            let to_residual = match &residual {
-                Some(residual) => slopes.give(residual, backend)?,
-                None => None,
-            };
-            let (of_residual, add_residual) = to_residual.unwrap_or((Address::NONE, false));
-            let mut work = vec![Work::launch(
-                "norm_gradient_sums",
-                element,
-                parts,
-                [
-                    dy.into(),
-                    y.at.into(),
-                    x.at.into(),
-                    statistics.into(),
-                    rows.into(),
-                    channels.into(),
-                    relu.into(),
-                    partial.into(),
-                    arrived.into(),
-                    results.into(),
-                    of_gain.into(),
-                    of_bias.into(),
-                    add.into(),
-                ],
-            )];
-            if let Some((dx, add_dx)) = slopes.give(&x, backend)? {
-                work.push(Work::launch(
-                    "norm_gradient_apply",
-                    element,
-                    blocks(eights),
-                    [
-                        dy.into(),
-                        y.at.into(),
-                        x.at.into(),
-                        statistics.into(),
-                        gain.at.into(),
-                        results.into(),
-                        rows.into(),
-                        channels.into(),
-                        relu.into(),
-                        dx.into(),
-                        add_dx.into(),
-                        of_residual.into(),
-                        add_residual.into(),
-                    ],
-                ));
-            }
-            Ok(work)
-        });
-        Ok(())
-    }
-
-    /// The first convolution, of one channel.
-    fn stem(&self, x: &Map, kernels: &Kernels, g: &Geometry) -> Result<Map> {
-        let weights = g.out_channels * g.patch();
-        let sizes = [
-            weights,
-            g.out_width * g.out_channels,
-            g.kh * (g.width + 2 * g.padding),
-        ];
-        if g.kh != g.kw || sizes.iter().zip(MOST_STEM).any(|(size, most)| *size > most) {
-            bail!(
-                "a first convolution of {} channels over {} mels is too wide for a GPU's step: {sizes:?} values, at most {MOST_STEM:?}",
-                g.out_channels,
-                g.width
-            );
-        }
-        let element = self.backend.element();
-        let y = self.make_map([g.batch, g.out_height, g.out_width, g.out_channels])?;
-        let shape: [Argument; 9] = [
-            g.batch.into(),
-            g.height.into(),
-            g.width.into(),
-            g.kh.into(),
-            g.stride.into(),
-            g.padding.into(),
-            g.out_height.into(),
-            g.out_width.into(),
-            g.out_channels.into(),
-        ];
-        let launch = move |kernel, columns, operands: [Address; 3]| {
-            let operands = operands.map(Argument::from);
-            let launch = Launch {
-                kernel,
-                element,
-                columns,
-                rows: 1,
-                arguments: operands.into_iter().chain(shape).collect(),
-            };
-            Work::new(kernel, move |backend: &dyn Backend| backend.launch(&launch))
-        };
-        let (x, kernels, of_y) = (x.value, kernels.value, y.value);
-        let eights = blocks(of_y.count / 8);
-        let forward = launch("stem_forward", eights, [x.at, kernels.at, of_y.at]);
-        let parts = (g.batch * g.out_height).clamp(1, MOST_BLOCKS);
-        let partial = self.floats(parts * weights)?;
-        self.push(vec![forward], move |slopes, backend| {
-            let Some(dy) = slopes.of(&of_y) else {
-                return Ok(Vec::new());
-            };
-            match slopes.give(&kernels, backend)? {
-                Some((to, false)) => Ok(vec![
-                    launch("stem_gradient", parts, [x.at, dy, partial]),
-                    Work::launch(
-                        "add_partial",
-                        element,
-                        weights.div_ceil(32),
-                        [
-                            partial.into(),
-                            parts.into(),
-                            weights.into(),
-                            to.into(),
-                            false.into(),
-                        ],
-                    ),
-                ]),
-                _ => anyhow::bail!("the first convolution is used twice"),
-            }
-        });
-        Ok(y)
-    }
-
     /// Ends the tape: plans the backward pass from all losses.
     pub(super) fn finish(self) -> anyhow::Result<Passes> {
         let mut written = self.written.into_inner();
@@ -563,7 +382,12 @@ impl<'b> Tape<'b> {
         }
         let table = kernel_table(&written.uses, &self.stores);
         let rows = table.len() / TABLE_ROW;
-        let largest = self.stores.places.iter().map(|place| place.value.count).max();
+        let largest = self
+            .stores
+            .places
+            .iter()
+            .map(|place| place.value.count)
+            .max();
         let at = self.backend.allocate(table.len() * 4)?;
         self.backend.upload(at, bytemuck::cast_slice(&table))?;
         let over = |kernel, [from, to]: [Address; 2]| {
@@ -637,227 +461,6 @@ fn kernel_table(uses: &[Use], stores: &Stores) -> Vec<i32> {
     table
 }
 
-impl Operators for Tape<'_> {
-    type Map = Map;
-    type Rows = Rows;
-    type Kernels = Kernels;
-
-    fn kernels(&self, kernels: &Var, adapter: Option<&Var>) -> Result<Kernels> {
-        let (kernels, value) = self.parameter(kernels)?;
-        let adapter = adapter.map(|adapter| self.parameter(adapter)).transpose()?;
-        let adapter = adapter.map(|(index, _)| index);
-        {
-            let written = self.written.borrow();
-            let mut known = written.uses.iter();
-            if let Some(used) = known.find(|u| (u.kernels, u.adapter) == (kernels, adapter)) {
-                return Ok(used.shaped);
-            }
-        }
-        let id = self.next_id();
-        let mut written = self.written.borrow_mut();
-        let offset = written.shaped;
-        written.shaped += value.count.next_multiple_of(ALIGNMENT);
-        let bytes = offset * self.backend.element().bytes();
-        let &[out, height, width, channels] = self.stores.places[kernels].variable.dims() else {
-            bail!("kernels have four axes");
-        };
-        let shaped = Kernels {
-            value: Value {
-                id,
-                at: self.shaped[0].plus(bytes),
-                count: value.count,
-                element: self.backend.element(),
-                slope: Slope::At(self.shaped[1].plus(bytes)),
-            },
-            shape: [out, height, width, channels],
-        };
-        written.uses.push(Use {
-            kernels,
-            adapter,
-            shaped,
-            offset,
-        });
-        Ok(shaped)
-    }
-
-    fn conv2d(&self, x: &Map, kernels: &Kernels, op: Conv2d) -> Result<Map> {
-        let g = Geometry::new(&op, &x.dims, &kernels.shape)?;
-        check_channels(g.out_channels)?;
-        if g.channels == 1 {
-            return self.stem(x, kernels, &g);
-        }
-        let y = self.make_map([g.batch, g.out_height, g.out_width, g.out_channels])?;
-        let (x, kernels, of_y) = (x.value, kernels.value, y.value);
-        let pass = move |name, pass, operands, add| {
-            Work::new(name, move |backend: &dyn Backend| {
-                backend.convolve(pass, &g, operands, add)
-            })
-        };
-        let operands = [x.at, kernels.at, of_y.at];
-        let forward = pass("convolution", Pass::Forward, operands, false);
-        self.push(vec![forward], move |slopes, backend| {
-            let Some(dy) = slopes.of(&of_y) else {
-                return Ok(Vec::new());
-            };
-            let mut work = Vec::new();
-            if let Some((to, add)) = slopes.give(&kernels, backend)? {
-                let operands = [x.at, to, dy];
-                work.push(pass("convolution, kernels", Pass::Kernels, operands, add));
-            }
-            if let Some((to, add)) = slopes.give(&x, backend)? {
-                let operands = [to, kernels.at, dy];
-                work.push(pass("convolution, input", Pass::Input, operands, add));
-            }
-            Ok(work)
-        });
-        Ok(y)
-    }
-
-    fn norm(&self, x: &Map, norm: &Norm, residual: Option<&Map>, relu: bool) -> Result<Map> {
-        if let Some(residual) = residual
-            && residual.dims != x.dims
-        {
-            bail!("a residual of {:?} is added to {:?}", residual.dims, x.dims);
-        }
-        check_channels(x.dims[3])?;
-        let y = self.make_map(x.dims)?;
-        let residual = residual.map(|residual| residual.value);
-        self.normalise((x.value, y.value), x.dims[3], norm, residual, relu)?;
-        Ok(y)
-    }
-
-    fn norm_rows(&self, x: &Rows, norm: &Norm, relu: bool) -> Result<Rows> {
-        check_channels(x.columns)?;
-        let y = self.make_rows(x.rows, x.columns)?;
-        self.normalise((x.value, y.value), x.columns, norm, None, relu)?;
-        Ok(y)
-    }
-
-    fn add(&self, a: &Map, b: &Map) -> Result<Map> {
-        if a.dims != b.dims {
-            bail!("{:?} and {:?} are added", a.dims, b.dims);
-        }
-        let (y, element) = (self.make_map(a.dims)?, self.backend.element());
-        let eights = y.value.count / 8;
-        let (terms, of_y) = ([a.value, b.value], y.value);
-        let [a, b] = terms.map(|term| Argument::from(term.at));
-        let arguments = [a, b, of_y.at.into(), eights.into()];
-        let forward = Work::launch("add_maps", element, blocks(eights), arguments);
-        self.push(vec![forward], move |slopes, backend| {
-            let Some(dy) = slopes.of(&of_y) else {
-                return Ok(Vec::new());
-            };
-            let mut work = Vec::new();
-            for term in terms {
-                if let Some((to, add)) = slopes.give(&term, backend)? {
-                    let arguments = [dy.into(), to.into(), eights.into(), add.into()];
-                    work.push(Work::launch("give_map", element, blocks(eights), arguments));
-                }
-            }
-            Ok(work)
-        });
-        Ok(y)
-    }
-
-    fn band_means(&self, x: &Map, bands: usize) -> Result<Rows> {
-        let [images, height, width, channels] = x.dims;
-        if bands == 0 || !width.is_multiple_of(bands) {
-            bail!("band_means: a width of {width} is not divided by {bands} bands");
-        }
-        let element = self.backend.element();
-        let y = self.make_rows(images, channels * bands)?;
-        let (x, of_y) = (x.value, y.value);
-        let shape = [images, height, width, channels, bands].map(Argument::from);
-        let [n, h, w, c, b] = shape;
-        let forward = Work::launch(
-            "band_means",
-            element,
-            blocks(of_y.count),
-            [x.at.into(), of_y.at.into(), n, h, w, c, b],
-        );
-        self.push(vec![forward], move |slopes, backend| {
-            let (Some(dy), Some((dx, add))) = (slopes.of(&of_y), slopes.give(&x, backend)?) else {
-                return Ok(Vec::new());
-            };
-            Ok(vec![Work::launch(
-                "band_means_gradient",
-                element,
-                blocks(x.count / 8),
-                [dy.into(), dx.into(), n, h, w, c, b, add.into()],
-            )])
-        });
-        Ok(y)
-    }
-
-    fn linear(&self, x: &Rows, weight: &Var, bias: Option<&Var>) -> Result<Rows> {
-        let &[out, inputs] = weight.dims() else {
-            bail!("a linear layer's weight has two axes");
-        };
-        if inputs != x.columns {
-            bail!("rows of {} values for a layer that reads {inputs}", x.columns);
-        }
-        let (_, weight) = self.parameter(weight)?;
-        let bias = bias.map(|bias| self.parameter(bias)).transpose()?;
-        let bias = bias.map(|(_, value)| value);
-        let rows = x.rows;
-        let y = self.make_rows(rows, out)?;
-        let (x, of_y) = (x.value, y.value);
-        let mut forward = vec![multiply(
-            "linear",
-            Product {
-                sizes: [rows, out, inputs],
-                a: plain(x.at),
-                b: turned(weight.at),
-                c: of_y.at,
-                add: false,
-            },
-        )];
-        if let Some(bias) = bias {
-            let arguments = [of_y.at.into(), bias.at.into(), rows.into(), out.into()];
-            let items = blocks(of_y.count);
-            forward.push(Work::launch("add_bias", Element::F32, items, arguments));
-        }
-        self.push(forward, move |slopes, backend| {
-            let Some(dy) = slopes.of(&of_y) else {
-                return Ok(Vec::new());
-            };
-            let mut work = Vec::new();
-            if let Some((to, add)) = slopes.give(&weight, backend)? {
-                let product = Product {
-                    sizes: [out, inputs, rows],
-                    a: turned(dy),
-                    b: plain(x.at),
-                    c: to,
-                    add,
-                };
-                work.push(multiply("linear, weight", product));
-            }
-            if let Some(bias) = bias
-                && let Some((to, add)) = slopes.give(&bias, backend)?
-            {
-                work.push(Work::launch(
-                    "column_sums",
-                    Element::F32,
-                    out.div_ceil(32),
-                    [dy.into(), rows.into(), out.into(), to.into(), add.into()],
-                ));
-            }
-            if let Some((to, add)) = slopes.give(&x, backend)? {
-                let product = Product {
-                    sizes: [rows, inputs, out],
-                    a: plain(dy),
-                    b: plain(weight.at),
-                    c: to,
-                    add,
-                };
-                work.push(multiply("linear, input", product));
-            }
-            Ok(work)
-        });
-        Ok(y)
-    }
-}
-
 /// A matrix product as work.
 pub(super) fn multiply(name: &'static str, product: Product) -> Work {
     Work::new(name, move |backend| backend.multiply(&product))
@@ -877,14 +480,4 @@ pub(super) fn turned(at: Address) -> Factor {
         at,
         transposed: true,
     }
-}
-
-fn check_channels(channels: usize) -> Result<()> {
-    if !channels.is_multiple_of(8) || channels > MOST_CHANNELS {
-        bail!(
-            "{channels} channels: a GPU's step takes widths that are multiples of 8, up to {MOST_CHANNELS}; \
-             change the width, or set train.device=cpu"
-        );
-    }
-    Ok(())
 }

@@ -49,13 +49,34 @@ pub(super) fn launches(
         let [height, width, channels] = from;
         let [out_height, out_width, out_channels] = to;
         let sizes = [
-            g.batch, height, width, channels, out_height, out_width, out_channels, g.kh, g.kw, g.stride, g.padding,
+            g.batch,
+            height,
+            width,
+            channels,
+            out_height,
+            out_width,
+            out_channels,
+            g.kh,
+            g.kw,
+            g.stride,
+            g.padding,
         ];
         Argument::Sizes(sizes.map(|size| size as i32))
     };
-    let convolution = |from: Address, to: Address, sizes, [height, width, channels]: [usize; 3], transposed: bool| {
+    let convolution = |from: Address,
+                       to: Address,
+                       sizes,
+                       [height, width, channels]: [usize; 3],
+                       transposed: bool| {
         let positions = g.batch * height * width;
-        let arguments = vec![from.into(), kernels.into(), to.into(), sizes, transposed.into(), add.into()];
+        let arguments = vec![
+            from.into(),
+            kernels.into(),
+            to.into(),
+            sizes,
+            transposed.into(),
+            add.into(),
+        ];
         let (columns, rows) = (positions.div_ceil(POSITIONS), channels.div_ceil(ACROSS));
         vec![launch("tensor_convolution", columns, rows, arguments)]
     };
@@ -67,7 +88,8 @@ pub(super) fn launches(
             let weights = g.out_channels * g.patch();
             let tasks = g.kh * g.kw * g.channels.div_ceil(ACROSS) * g.out_channels.div_ceil(ACROSS);
             let rows = tasks.div_ceil(WARPS);
-            let most = (scratch.bytes / (weights * Element::F32.bytes())).min(positions.div_ceil(POSITIONS));
+            let most = (scratch.bytes / (weights * Element::F32.bytes()))
+                .min(positions.div_ceil(POSITIONS));
             let parts = FILL.div_ceil(rows).clamp(1, most.max(1));
             let arguments = vec![x.into(), y.into(), scratch.at.into(), sizes(input, output)];
             let add_up = vec![

@@ -8,7 +8,7 @@ use cudarc::driver::CudaStream;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::rc::Rc;
 
 /// Most algorithms of a pass.
 const MOST_ALGORITHMS: usize = 10;
@@ -18,7 +18,7 @@ pub(super) struct Convolutions {
     handle: sys::cudnnHandle_t,
     element: Element,
     workspace: (Address, usize),
-    plans: RefCell<HashMap<(Pass, Geometry), Arc<Plan>>>,
+    plans: RefCell<HashMap<(Pass, Geometry), Rc<Plan>>>,
 }
 
 /// Descriptors of a convolution and the algorithm for one of its passes.
@@ -43,7 +43,8 @@ macro_rules! fastest {
         $found[..$count as usize]
             .iter()
             .find(|found| {
-                found.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS && found.memory <= $workspace
+                found.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                    && found.memory <= $workspace
             })
             .map(|found| found.algo)
             .context("cuDNN has no algorithm for a convolution of these sizes")?
@@ -70,12 +71,18 @@ impl Convolutions {
     }
 
     /// Runs a pass on input, kernels and output, adding to what is there if `add`.
-    pub(super) fn run(&self, pass: Pass, g: &Geometry, operands: [Address; 3], add: bool) -> Result<()> {
+    pub(super) fn run(
+        &self,
+        pass: Pass,
+        g: &Geometry,
+        operands: [Address; 3],
+        add: bool,
+    ) -> Result<()> {
         let known = self.plans.borrow().get(&(pass, *g)).cloned();
         let plan = match known {
             Some(plan) => plan,
             None => {
-                let plan = Arc::new(self.plan(pass, g, operands)?);
+                let plan = Rc::new(self.plan(pass, g, operands)?);
                 self.plans.borrow_mut().insert((pass, *g), plan.clone());
                 plan
             }
@@ -84,18 +91,60 @@ impl Convolutions {
         let [alpha, beta] = [&raw const alpha, &raw const beta].map(<*const f32>::cast::<c_void>);
         let [x, w, y] = operands.map(|operand| operand.0 as *mut c_void);
         let (workspace, bytes) = (self.workspace.0.0 as *mut c_void, self.workspace.1);
-        let Plan { x: of_x, w: of_w, y: of_y, convolution, algorithm } = *plan;
+        let Plan {
+            x: of_x,
+            w: of_w,
+            y: of_y,
+            convolution,
+            algorithm,
+        } = *plan;
         // SAFETY: the operands have the sizes that the descriptors say.
         unsafe {
             match algorithm {
                 Algorithm::Forward(algorithm) => result::convolution_forward(
-                    self.handle, alpha, of_x, x, of_w, w, convolution, algorithm, workspace, bytes, beta, of_y, y,
+                    self.handle,
+                    alpha,
+                    of_x,
+                    x,
+                    of_w,
+                    w,
+                    convolution,
+                    algorithm,
+                    workspace,
+                    bytes,
+                    beta,
+                    of_y,
+                    y,
                 ),
                 Algorithm::Input(algorithm) => result::convolution_backward_data(
-                    self.handle, alpha, of_w, w, of_y, y, convolution, algorithm, workspace, bytes, beta, of_x, x,
+                    self.handle,
+                    alpha,
+                    of_w,
+                    w,
+                    of_y,
+                    y,
+                    convolution,
+                    algorithm,
+                    workspace,
+                    bytes,
+                    beta,
+                    of_x,
+                    x,
                 ),
                 Algorithm::Kernels(algorithm) => result::convolution_backward_filter(
-                    self.handle, alpha, of_x, x, of_y, y, convolution, algorithm, workspace, bytes, beta, of_w, w,
+                    self.handle,
+                    alpha,
+                    of_x,
+                    x,
+                    of_y,
+                    y,
+                    convolution,
+                    algorithm,
+                    workspace,
+                    bytes,
+                    beta,
+                    of_w,
+                    w,
                 ),
             }
         }
@@ -115,14 +164,22 @@ impl Convolutions {
         let last = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
         // cuDNN takes channels before height and width, whatever the format.
         let sizes = |sizes: [usize; 4]| sizes.map(|size| size as i32);
-        let (handle, [x, w, y]) = (self.handle, operands.map(|operand| operand.0 as *mut c_void));
+        let (handle, [x, w, y]) = (
+            self.handle,
+            operands.map(|operand| operand.0 as *mut c_void),
+        );
         let (workspace, bytes) = (self.workspace.0.0 as *mut c_void, self.workspace.1);
         let most = MOST_ALGORITHMS as i32;
         let mut count = 0;
         // SAFETY: the descriptors are new, and the operands have the sizes that are written into them.
         unsafe {
             let of_x = result::create_tensor_descriptor()?;
-            result::set_tensor4d_descriptor(of_x, last, element, sizes([g.batch, g.channels, g.height, g.width]))?;
+            result::set_tensor4d_descriptor(
+                of_x,
+                last,
+                element,
+                sizes([g.batch, g.channels, g.height, g.width]),
+            )?;
             let of_y = result::create_tensor_descriptor()?;
             let out = [g.batch, g.out_channels, g.out_height, g.out_width];
             result::set_tensor4d_descriptor(of_y, last, element, sizes(out))?;
@@ -145,34 +202,76 @@ impl Convolutions {
             result::set_convolution_math_type(convolution, math)?;
             let algorithm = match pass {
                 Pass::Forward => {
-                    let mut found: [sys::cudnnConvolutionFwdAlgoPerf_t; MOST_ALGORITHMS] = std::mem::zeroed();
+                    let mut found: [sys::cudnnConvolutionFwdAlgoPerf_t; MOST_ALGORITHMS] =
+                        std::mem::zeroed();
                     sys::cudnnFindConvolutionForwardAlgorithmEx(
-                        handle, of_x, x, of_w, w, convolution, of_y, y, most, &raw mut count,
-                        found.as_mut_ptr(), workspace, bytes,
+                        handle,
+                        of_x,
+                        x,
+                        of_w,
+                        w,
+                        convolution,
+                        of_y,
+                        y,
+                        most,
+                        &raw mut count,
+                        found.as_mut_ptr(),
+                        workspace,
+                        bytes,
                     )
                     .result()?;
                     Algorithm::Forward(fastest!(found, count, bytes))
                 }
                 Pass::Input => {
-                    let mut found: [sys::cudnnConvolutionBwdDataAlgoPerf_t; MOST_ALGORITHMS] = std::mem::zeroed();
+                    let mut found: [sys::cudnnConvolutionBwdDataAlgoPerf_t; MOST_ALGORITHMS] =
+                        std::mem::zeroed();
                     sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
-                        handle, of_w, w, of_y, y, convolution, of_x, x, most, &raw mut count,
-                        found.as_mut_ptr(), workspace, bytes,
+                        handle,
+                        of_w,
+                        w,
+                        of_y,
+                        y,
+                        convolution,
+                        of_x,
+                        x,
+                        most,
+                        &raw mut count,
+                        found.as_mut_ptr(),
+                        workspace,
+                        bytes,
                     )
                     .result()?;
                     Algorithm::Input(fastest!(found, count, bytes))
                 }
                 Pass::Kernels => {
-                    let mut found: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; MOST_ALGORITHMS] = std::mem::zeroed();
+                    let mut found: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; MOST_ALGORITHMS] =
+                        std::mem::zeroed();
                     sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
-                        handle, of_x, x, of_y, y, convolution, of_w, w, most, &raw mut count,
-                        found.as_mut_ptr(), workspace, bytes,
+                        handle,
+                        of_x,
+                        x,
+                        of_y,
+                        y,
+                        convolution,
+                        of_w,
+                        w,
+                        most,
+                        &raw mut count,
+                        found.as_mut_ptr(),
+                        workspace,
+                        bytes,
                     )
                     .result()?;
                     Algorithm::Kernels(fastest!(found, count, bytes))
                 }
             };
-            Ok(Plan { x: of_x, w: of_w, y: of_y, convolution, algorithm })
+            Ok(Plan {
+                x: of_x,
+                w: of_w,
+                y: of_y,
+                convolution,
+                algorithm,
+            })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Activations: the values that flow between the trunk's operators, and a place where their gradient is gathered.
 //!
 //! candle's backward pass begins every gradient with zeros and adds each part to it by a copy: four
-//! passes over memory for each activation, a fifth of a training step. So on a CPU its graph has but
+//! passes over memory for each activation, a fifth of a training step. So its graph has but
 //! one value for each activation, which keeps the backward pass in order; the gradient itself is
 //! handed from operator to operator, and parts are added in place.
 
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 /// Values of any shape, with what the backward pass needs.
 #[derive(Clone, Debug)]
 pub struct Activation {
-    /// Apart from candle's graph on a CPU; elsewhere part of it.
+    /// Apart from candle's graph.
     values: Tensor,
     /// Stands for the values in candle's graph: one value, which means nothing.
     node: Tensor,
@@ -27,9 +27,6 @@ impl Activation {
     /// If the values are not `f32`.
     pub fn new(tensor: &Tensor) -> Result<Self> {
         let tensor = tensor.contiguous()?;
-        if !tensor.device().is_cpu() {
-            return Ok(Self::composed(tensor));
-        }
         let gradient = Gradient::default();
         let node = node(&[&tensor], Enter(gradient.clone()))?;
         Ok(Self {
@@ -37,15 +34,6 @@ impl Activation {
             node,
             gradient,
         })
-    }
-
-    /// Wraps a result of candle's own operators on another device than the CPU.
-    pub(super) fn composed(tensor: Tensor) -> Self {
-        Self {
-            node: tensor.clone(),
-            values: tensor,
-            gradient: Gradient::default(),
-        }
     }
 
     /// Wraps a result of a hand-written operator.
@@ -62,13 +50,10 @@ impl Activation {
     /// # Errors
     /// If candle cannot add the node to its graph.
     pub fn tensor(&self) -> Result<Tensor> {
-        if !self.values.device().is_cpu() {
-            return Ok(self.values.clone());
-        }
         self.node.apply_op1(Leave(self.clone()))
     }
 
-    /// The values, whose gradients candle does not know on a CPU.
+    /// The values, whose gradients candle does not know.
     pub(super) fn values(&self) -> &Tensor {
         &self.values
     }
@@ -92,9 +77,6 @@ impl Activation {
     /// If the shapes differ.
     pub fn add(&self, other: &Self) -> Result<Self> {
         let values = (&self.values + &other.values)?;
-        if !values.device().is_cpu() {
-            return Ok(Self::composed(values));
-        }
         let gradient = Gradient::default();
         let op = Sum {
             terms: [self.gradient.clone(), other.gradient.clone()],

@@ -8,7 +8,6 @@ pub(super) mod statistics;
 pub use statistics::BatchStatistics;
 
 use super::activation::{Activation, Gradient};
-use super::composed;
 use super::loops::{made_in_blocks, vectorised};
 use super::node::{Backward, node, passed};
 use super::values::with_values;
@@ -48,14 +47,6 @@ pub fn batch_norm(
     eps: f32,
     fixed: Option<&BatchStatistics>,
 ) -> Result<(Activation, BatchStatistics)> {
-    if !gain.device().is_cpu() {
-        let residual = match residual {
-            Residual::None => None,
-            Residual::Add(residual) => Some(residual.values()),
-        };
-        let (y, used) = composed::batch_norm(x.values(), gain, bias, residual, relu, eps, fixed)?;
-        return Ok((Activation::composed(y), used));
-    }
     let affine = Tensor::stack(&[gain, bias], 0)?;
     check(x.dims(), affine.dims(), fixed)?;
     let residual = match residual {

@@ -16,7 +16,6 @@ mod vectors;
 pub use geometry::Conv2d;
 
 use super::activation::{Activation, Gradient};
-use super::composed;
 use super::node::{Backward, node, passed};
 use super::values::with_values;
 use candle_core::{Result, Tensor};
@@ -28,13 +27,6 @@ use passes::{forward, input_gradient, weight_gradient};
 /// # Errors
 /// If the shapes do not fit each other.
 pub fn conv2d(x: &Activation, weight: &Tensor, op: Conv2d) -> Result<Activation> {
-    if !weight.device().is_cpu() {
-        return Ok(Activation::composed(composed::conv2d(
-            x.values(),
-            weight,
-            op,
-        )?));
-    }
     let weight = weight.contiguous()?;
     let g = Geometry::new(&op, x.dims(), weight.dims())?;
     let y = with_values("conv2d", x.values(), |x| {

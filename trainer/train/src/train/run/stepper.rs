@@ -92,7 +92,11 @@ impl Stepper {
     ///
     /// # Errors
     /// If the device fails.
-    pub(super) fn report(&mut self, averages: &mut Averages, pairs: usize) -> Result<Option<LeftOut>> {
+    pub(super) fn report(
+        &mut self,
+        averages: &mut Averages,
+        pairs: usize,
+    ) -> Result<Option<LeftOut>> {
         let Self::Device(step) = self else {
             return Ok(None);
         };

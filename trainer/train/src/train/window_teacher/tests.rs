@@ -255,7 +255,7 @@ fn a_model_that_cannot_teach_a_part_is_named() {
     );
     let missing = error("gone.onnx", "embedding", 3);
     assert!(
-        missing.contains("cannot read gone.onnx: No such file"),
+        missing.contains("gone.onnx: it cannot be read: No such file"),
         "{missing}"
     );
     let file = written(folder, b"no model");
