@@ -12,13 +12,11 @@ use anyhow::{Context, Result, bail};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
 use mtslvr_train::augment::OPERATORS;
-use mtslvr_train::device::{
-    Address, Backend, Convolving, Cuda, DeviceStep, Element, Factor, Inputs, Pass, Product,
-};
+use mtslvr_train::device::{Address, Backend, Convolving, Cuda, Element, Factor, Pass, Product};
 use mtslvr_train::net::ops::{Activation, Conv2d, Geometry, conv2d};
 use mtslvr_train::net::{Mode, Parameters, Weights};
 use mtslvr_train::ssl::{Objective, Subject, Taught, Views};
-use mtslvr_train::train::{AdamW, Answers, Batch, RunConfig};
+use mtslvr_train::train::{AdamW, Answers, Batch, DeviceStep, RunConfig, StepSettings};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::time::Instant;
@@ -123,8 +121,8 @@ fn views(batch: &Batch, [count, frames, mels]: [usize; 3]) -> Result<Views> {
     })
 }
 
-fn inputs(shape: [usize; 3]) -> Inputs {
-    Inputs {
+fn settings(shape: [usize; 3]) -> StepSettings {
+    StepSettings {
         shape,
         least_snr: LEAST_SNR,
         norm_momentum: 0.1,
@@ -429,7 +427,7 @@ fn steps(network: &Network, element: Element, checks: &mut Checks) -> Result<()>
     let ((here, by_candle), (there, on_device)) = (make()?, make()?);
     let (mut optimiser, at_start) = (AdamW::default(), AdamW::default());
     let backend = Box::new(Cuda::open(element)?);
-    let mut step = DeviceStep::new(backend, &on_device, &there, &at_start, inputs(shape))?;
+    let mut step = DeviceStep::new(backend, &on_device, &there, &at_start, settings(shape))?;
     let exact = element == Element::F32;
     let name = format!("{}, {element:?}", network.name);
     for round in 1..=3 {
@@ -487,7 +485,7 @@ impl Timed {
         let objective = Objective::new(objective, backbone, OPERATORS, &[], &mut p)?;
         let backend = Box::new(Cuda::open(element)?);
         let optimiser = AdamW::default();
-        let mut step = DeviceStep::new(backend, &objective, &p, &optimiser, inputs(shape))?;
+        let mut step = DeviceStep::new(backend, &objective, &p, &optimiser, settings(shape))?;
         step.bring(&batch(shape, &[]))?;
         Ok(Self {
             preset: preset.into(),

@@ -1,12 +1,12 @@
-//! What a device does for a training step: memory, kernels, convolutions and matrix products.
+//! Operations of a device in a training step: memory, kernels, convolutions and matrix products.
 
 use crate::net::ops::Geometry;
 use anyhow::Result;
 
-/// Type of activations and of convolutions' kernels; everything else is `f32`.
+/// Type of activations, of convolutions' kernels and of their gradients; everything else is `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
-    /// Eight bits of mantissa, as tensor cores like them.
+    /// Eight bits of significand: the type that tensor cores multiply.
     Bf16,
     /// Single precision.
     F32,
@@ -169,7 +169,7 @@ pub trait Recording: std::fmt::Debug {
     fn run(&self) -> Result<()>;
 }
 
-/// A device. Work is done in the order in which it is asked for; only [`Backend::download`] and
+/// A device. Work is done in the order in which it is asked for; [`Backend::upload`], [`Backend::download`] and
 /// [`Backend::wait`] wait for it.
 pub trait Backend: std::fmt::Debug {
     /// Type of activations.
@@ -189,11 +189,17 @@ pub trait Backend: std::fmt::Debug {
     /// If there is none left.
     fn allocate(&self, bytes: usize) -> Result<Address>;
 
-    /// Copies from the host.
+    /// Copies from the host, once all work before has been done.
     ///
     /// # Errors
     /// If the device fails.
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()>;
+
+    /// Sets one number, without waiting.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn set(&self, to: Address, value: f32) -> Result<()>;
 
     /// Copies to the host, once all work before has been done.
     ///
@@ -207,7 +213,8 @@ pub trait Backend: std::fmt::Debug {
     /// If there is no such kernel, or the device fails.
     fn launch(&self, launch: &Launch) -> Result<()>;
 
-    /// Runs one pass of a convolution on input, kernels and output; `add`: to what is there.
+    /// Runs one pass of a convolution on input, kernels and output; `add`: to what is there. The first call for a
+    /// pass and a geometry may try algorithms out: its result means nothing if `add`.
     ///
     /// # Errors
     /// If the device fails.
@@ -247,6 +254,9 @@ impl<B: Backend + ?Sized> Backend for std::rc::Rc<B> {
     }
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
         (**self).upload(to, bytes)
+    }
+    fn set(&self, to: Address, value: f32) -> Result<()> {
+        (**self).set(to, value)
     }
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
         (**self).download(from, bytes)

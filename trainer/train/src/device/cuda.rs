@@ -32,7 +32,7 @@ const KERNELS: &str = include_str!("kernels.cu");
 /// Convolutions in a row that are measured.
 const MEASURED: u32 = 10;
 
-/// What runs convolutions of bf16.
+/// Implementation of convolutions of bf16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convolving {
     /// The faster of both in each pass of each convolution, measured when a step is written down.
@@ -47,7 +47,9 @@ pub enum Convolving {
 /// The first CUDA device.
 pub struct Cuda {
     element: Element,
-    modules: [Arc<CudaModule>; 2],
+    module: Arc<CudaModule>,
+    /// The same for activations of bf16, where they are of that type.
+    module_bf16: Option<Arc<CudaModule>>,
     functions: RefCell<HashMap<(&'static str, Element), CudaFunction>>,
     convolutions: Convolutions,
     convolving: Convolving,
@@ -136,11 +138,22 @@ impl Cuda {
             .context("NVRTC does not compile the kernels")?;
             Ok(context.load_module(ptx)?)
         };
-        let modules = [compile(Element::F32)?, compile(Element::Bf16)?];
+        if element == Element::Bf16 && major < 8 {
+            bail!(
+                "train.precision is bf16, which needs a GPU of compute capability 8.0 or later, and this one has \
+                 {major}.{minor}; set train.precision=f32"
+            );
+        }
+        let module = compile(Element::F32)?;
+        let module_bf16 = match element {
+            Element::Bf16 => Some(compile(Element::Bf16)?),
+            Element::F32 => None,
+        };
         let blas = CudaBlas::new(stream.clone())?;
         let mut cuda = Self {
             element,
-            modules,
+            module,
+            module_bf16,
             functions: RefCell::default(),
             convolutions: Convolutions::new(&stream, element)?,
             convolving: Convolving::Fastest,
@@ -189,7 +202,7 @@ impl Cuda {
         Ok(format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
     }
 
-    /// Sets what runs convolutions of bf16.
+    /// Sets the implementation of convolutions of bf16.
     pub fn set_convolving(&mut self, convolving: Convolving) {
         self.convolving = convolving;
     }
@@ -209,8 +222,8 @@ impl Cuda {
         launches.iter().try_for_each(|launch| self.launch(launch))
     }
 
-    /// Whether the own kernels are faster than cuDNN in a pass, which is measured the first time, and spoils the
-    /// result then.
+    /// Returns whether the own kernels are faster than cuDNN in a pass. The first call for a pass and a geometry
+    /// measures it, and overwrites the result.
     fn own_is_faster(&self, pass: Pass, g: &Geometry, operands: [Address; 3]) -> Result<bool> {
         if let Some(&[own, library]) = self.measured.borrow().get(&(pass, *g)) {
             return Ok(own < library);
@@ -220,7 +233,11 @@ impl Cuda {
             // Recorded, as in a step: the host takes longer to ask cuDNN for a small convolution than the GPU to run it.
             let repeated =
                 || (0..MEASURED).try_for_each(|_| self.convolve_by(own, pass, g, operands, false));
-            let recording = self.record(&repeated)?.context("nothing was recorded")?;
+            let recording = match self.record(&repeated) {
+                // The own kernels do without cuDNN.
+                Err(_) if !own => continue,
+                recording => recording?.context("nothing was recorded")?,
+            };
             // The least of a few: others may be using the GPU.
             for _ in 0..3 {
                 self.wait()?;
@@ -239,7 +256,13 @@ impl Cuda {
         if let Some(function) = functions.get(&(kernel, element)) {
             return Ok(function.cu_function());
         }
-        let module = &self.modules[usize::from(element == Element::Bf16)];
+        let module = match element {
+            Element::F32 => &self.module,
+            Element::Bf16 => self
+                .module_bf16
+                .as_ref()
+                .context("the device was opened for f32")?,
+        };
         let function = module
             .load_function(kernel)
             .with_context(|| format!("no kernel is called {kernel}"))?;
@@ -325,15 +348,23 @@ impl Backend for Cuda {
                 )
             })?;
             self.memory.borrow_mut().push(at);
-            result::memset_d8_sync(at, 0, bytes)?;
+            result::memset_d8_async(at, 0, bytes, self.stream.cu_stream())?;
             at
         };
         Ok(Address(at))
     }
 
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
-        // SAFETY: the driver has taken the bytes over when the call returns, as they are no pinned memory.
-        Ok(unsafe { result::memcpy_htod_async(to.0, bytes, self.stream.cu_stream()) }?)
+        // SAFETY: the bytes are borrowed until the copy is done.
+        unsafe { result::memcpy_htod_async(to.0, bytes, self.stream.cu_stream()) }?;
+        self.wait()
+    }
+
+    fn set(&self, to: Address, value: f32) -> Result<()> {
+        // SAFETY: the address is that of a number.
+        Ok(unsafe {
+            sys::cuMemsetD32Async(to.0, value.to_bits(), 1, self.stream.cu_stream()).result()
+        }?)
     }
 
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
@@ -367,7 +398,9 @@ impl Backend for Cuda {
 
     fn convolve(&self, pass: Pass, g: &Geometry, operands: [Address; 3], add: bool) -> Result<()> {
         let own = match self.convolving {
-            _ if self.element != Element::Bf16 || !tensor_cores::takes(g) => false,
+            _ if self.element != Element::Bf16 || !tensor_cores::takes(g, self.scratch.bytes) => {
+                false
+            }
             Convolving::OwnKernels => true,
             Convolving::CuDnn => false,
             Convolving::Fastest => self.own_is_faster(pass, g, operands)?,

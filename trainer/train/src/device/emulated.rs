@@ -114,6 +114,10 @@ impl Backend for Emulated {
         Ok(())
     }
 
+    fn set(&self, to: Address, value: f32) -> Result<()> {
+        self.upload(to, &value.to_ne_bytes())
+    }
+
     fn download(&self, from: Address, bytes: &mut [u8]) -> Result<()> {
         self.downloads.set(self.downloads.get() + 1);
         self.copy(from, bytes.len(), |memory| bytes.copy_from_slice(memory));
@@ -151,7 +155,7 @@ impl Backend for Emulated {
     }
 
     fn convolve(&self, pass: Pass, g: &Geometry, operands: [Address; 3], add: bool) -> Result<()> {
-        if self.element == Element::Bf16 && tensor_cores::takes(g) {
+        if self.element == Element::Bf16 && tensor_cores::takes(g, SCRATCH) {
             let launches = tensor_cores::launches(pass, g, operands, add, self.scratch);
             return launches.iter().try_for_each(|launch| self.launch(launch));
         }

@@ -107,6 +107,22 @@ DEVICE float block_sum(float x) {
     return sum;
 }
 
+// The largest of the block's values, told to each of its threads.
+DEVICE float block_max(float x) {
+    SHARED float values[THREADS];
+    const int t = threadIdx.x;
+    values[t] = x;
+    SYNC();
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        // What is no number wins: the loss must tell it.
+        if (t < half && !(values[t + half] <= values[t])) values[t] = values[t + half];
+        SYNC();
+    }
+    float top = values[0];
+    SYNC();
+    return top;
+}
+
 // Whether all other blocks of the launch have come here, with all that they wrote before.
 DEVICE bool is_last(u32* arrived) {
     SHARED int last;
@@ -114,6 +130,7 @@ DEVICE bool is_last(u32* arrived) {
     SYNC();
     if (threadIdx.x == 0) last = atomicAdd(arrived, 1u) == gridDim.x - 1;
     SYNC();
+    __threadfence();
     return last;
 }
 
@@ -148,10 +165,11 @@ DEVICE void add_blocks(const float* partial, int blocks, int columns, float* tot
 
 // --- Batch norm ---------------------------------------------------------------------------------
 
-// Adds up 16 values of each thread over the block's rows: thread `lane * groups + group` begins with
-// its own in sums[0..16][thread], and those of lane 0 end with the sums.
-DEVICE void add_lanes(float (*sums)[THREADS], int groups, int lanes) {
-    const int t = threadIdx.x, lane = t / groups;
+// Adds up 16 values of each thread over the block's rows, and leaves two sums of each channel in the block's row of
+// `partial`, [blocks][2][channels]. Thread `lane * groups + group` comes with its own in sums[0..16][thread]: the first
+// of 8 channels, then the second.
+DEVICE void write_partial_sums(float (*sums)[THREADS], int groups, int lanes, float* partial) {
+    const int t = threadIdx.x, lane = t / groups, channels = groups * 8;
     int half = 1;
     while (half < lanes) half *= 2;
     for (half /= 2; half > 0; half /= 2) {
@@ -162,6 +180,13 @@ DEVICE void add_lanes(float (*sums)[THREADS], int groups, int lanes) {
         }
     }
     SYNC();
+    if (lane == 0) {
+        float* mine = partial + (size_t)blockIdx.x * 2 * channels + t * 8;
+        for (int j = 0; j < 8; j++) {
+            mine[j] = sums[j][t];
+            mine[channels + j] = sums[j + 8][t];
+        }
+    }
 }
 
 #define MOST_CHANNELS 2048
@@ -197,14 +222,7 @@ KERNEL norm_statistics(const ELEMENT* x, int rows, int channels, float* partial,
         sums[j][t] = sum[j];
         sums[j + 8][t] = square[j];
     }
-    add_lanes(sums, groups, lanes);
-    if (lane == 0) {
-        float* mine = partial + (size_t)blockIdx.x * 2 * channels + group * 8;
-        for (int j = 0; j < 8; j++) {
-            mine[j] = sums[j][t];
-            mine[channels + j] = sums[j + 8][t];
-        }
-    }
+    write_partial_sums(sums, groups, lanes, partial);
     if (!is_last(arrived)) return;
     add_blocks(partial, gridDim.x, 2 * channels, totals);
     for (int c = t; c < channels; c += THREADS) {
@@ -280,14 +298,7 @@ KERNEL norm_gradient_sums(const ELEMENT* dy, const ELEMENT* y, const ELEMENT* x,
         sums[j][t] = sum[j];
         sums[j + 8][t] = product[j] * inverse[j];
     }
-    add_lanes(sums, groups, lanes);
-    if (lane == 0) {
-        float* mine = partial + (size_t)blockIdx.x * 2 * channels + group * 8;
-        for (int j = 0; j < 8; j++) {
-            mine[j] = sums[j][t];
-            mine[channels + j] = sums[j + 8][t];
-        }
-    }
+    write_partial_sums(sums, groups, lanes, partial);
     if (!is_last(arrived)) return;
     add_blocks(partial, gridDim.x, 2 * channels, totals);
     for (int c = t; c < channels; c += THREADS) {
@@ -832,19 +843,22 @@ KERNEL nt_xent_rows(float* similarity, int rows, float temperature, float weight
     const int row = blockIdx.x, other = (row + rows / 2) % rows;
     float* mine = similarity + (size_t)row * rows;
     const float sharpness = 1.0f / temperature;
-    // No cosine is above 1, so no exponential here is either.
-    float sum = 0;
+    // Exponentials of distances from the largest: one of them is 1, however small the temperature.
+    float top = -2.0f, sum = 0;
     for (int k = threadIdx.x; k < rows; k += THREADS)
-        if (k != row) sum += expf((mine[k] - 1.0f) * sharpness);
+        if (k != row && !(mine[k] < top)) top = mine[k];
+    top = block_max(top);
+    for (int k = threadIdx.x; k < rows; k += THREADS)
+        if (k != row) sum += expf((mine[k] - top) * sharpness);
     sum = block_sum(sum);
     float positive = mine[other];
     SYNC();
     const float scale = weight * sharpness / rows, share = 1.0f / sum;
     for (int k = threadIdx.x; k < rows; k += THREADS) {
-        float p = k == row ? 0.0f : expf((mine[k] - 1.0f) * sharpness) * share;
+        float p = k == row ? 0.0f : expf((mine[k] - top) * sharpness) * share;
         mine[k] = (p - (k == other ? 1.0f : 0.0f)) * scale;
     }
-    if (threadIdx.x == 0) losses[row] = (logf(sum) + (1.0f - positive) * sharpness) / rows;
+    if (threadIdx.x == 0) losses[row] = (logf(sum) + (top - positive) * sharpness) / rows;
 }
 
 // A row's loss: share * (base - cos(p, target)), where the target is the row `shift` further. The share is
@@ -977,6 +991,8 @@ struct Optimiser {
     // Steps taken, steps left out in a row, and both since the log was read.
     int steps, failures, logged, left_out;
     float norm_sum;
+    // Most steps left out in a row since the log was read.
+    int most_failures;
 };
 
 #define BETA1 0.9f
@@ -1013,6 +1029,7 @@ KERNEL gradient_norm(const float* gradients, int count, float* partial, u32* arr
             state->eps = (float)(EPS * sqrt(c2));
         } else {
             state->failures += 1;
+            if (state->failures > state->most_failures) state->most_failures = state->failures;
             state->left_out += 1;
         }
     }

@@ -8,7 +8,7 @@ use candle_core::Result;
 
 /// Values of the log: the total, then one for each of these; teachers follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     Total,
     Contrastive,
     Spread,
@@ -21,9 +21,9 @@ pub(super) enum Entry {
 
 impl Entry {
     /// Entries before those of the teachers.
-    pub(super) const PLAIN: usize = 6;
+    pub(crate) const PLAIN: usize = 6;
 
-    pub(super) fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         match self {
             Self::Total => 0,
             Self::Contrastive => 1,
@@ -38,26 +38,26 @@ impl Entry {
 
 /// Where the values that a batch brings lie.
 #[derive(Clone, Debug)]
-pub(super) struct BatchAddresses {
-    pub(super) labels: Address,
-    pub(super) parameters: Address,
-    pub(super) snr: Address,
+pub(crate) struct BatchAddresses {
+    pub(crate) labels: Address,
+    pub(crate) parameters: Address,
+    pub(crate) snr: Address,
     /// Targets, and 1 or 0 for each view: whether it has one.
-    pub(super) lessons: Vec<(Address, Address)>,
+    pub(crate) lessons: Vec<(Address, Address)>,
 }
 
 /// Writes losses behind a network.
-pub(super) struct Losses<'t, 'b> {
-    pub(super) tape: &'t Tape<'b>,
-    pub(super) log: Address,
-    pub(super) batch: BatchAddresses,
+pub(crate) struct Losses<'t, 'b> {
+    pub(crate) tape: &'t Tape<'b>,
+    pub(crate) log: Address,
+    pub(crate) batch: BatchAddresses,
     /// Least SNR of views that count in the predictive loss, dB.
-    pub(super) least_snr: f32,
+    pub(crate) least_snr: f32,
 }
 
 impl BatchAddresses {
     /// Sets memory aside for batches of `views` views and lessons of so many values.
-    pub(super) fn new(
+    pub(crate) fn new(
         device: &dyn Backend,
         views: usize,
         lessons: &[usize],
@@ -80,11 +80,22 @@ impl BatchAddresses {
 impl Losses<'_, '_> {
     /// Adds the losses of all tasks and lessons; `weights` are those of the predictive loss and of the error of
     /// parameters.
-    pub(super) fn all(&self, outputs: &Outputs<Rows>, weights: [f64; 2]) -> Result<()> {
-        let predictive = |task: &&TaskOutput<_>| matches!(task, TaskOutput::Predictive { .. });
-        let contrastive = outputs.tasks.len() - outputs.tasks.iter().filter(predictive).count();
+    pub(crate) fn all(&self, outputs: &Outputs<Rows>, weights: [f64; 2]) -> Result<()> {
+        let [contrastive, predictive, _] = Self::kinds(outputs);
         for task in &outputs.tasks {
-            self.task(task, contrastive, weights)?;
+            match task {
+                TaskOutput::SimClr {
+                    projections,
+                    temperature,
+                } => self.nt_xent(projections, *temperature, contrastive)?,
+                TaskOutput::SimSiam {
+                    projections,
+                    predictions,
+                } => self.sim_siam(projections, predictions, contrastive)?,
+                TaskOutput::Predictive { logits, parameters } => {
+                    self.predictive(logits, parameters.as_ref(), weights, predictive)?;
+                }
+            }
         }
         let mut number = 0;
         for (teacher, lesson) in outputs.lessons.iter().enumerate() {
@@ -95,6 +106,33 @@ impl Losses<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the entries of the log that no task fills.
+    pub(crate) fn unknown(outputs: &Outputs<Rows>) -> Vec<Entry> {
+        let entries: [&[Entry]; 3] = [
+            &[Entry::Contrastive, Entry::Spread],
+            &[Entry::Predictive, Entry::LabelAccuracy],
+            &[Entry::ParameterError],
+        ];
+        let counted = Self::kinds(outputs).into_iter().zip(entries);
+        let lacking = counted.filter(|(count, _)| *count == 0);
+        lacking.flat_map(|(_, entries)| entries).copied().collect()
+    }
+
+    /// Numbers of contrastive tasks, of predictive ones, and of those that regress parameters.
+    fn kinds(outputs: &Outputs<Rows>) -> [usize; 3] {
+        let mut kinds = [0; 3];
+        for task in &outputs.tasks {
+            match task {
+                TaskOutput::SimClr { .. } | TaskOutput::SimSiam { .. } => kinds[0] += 1,
+                TaskOutput::Predictive { parameters, .. } => {
+                    kinds[1] += 1;
+                    kinds[2] += usize::from(parameters.is_some());
+                }
+            }
+        }
+        kinds
     }
 
     /// Adds `scale` times the sum of `count` values to an entry of the log, and `weight` times that to the total.
@@ -113,23 +151,6 @@ impl Losses<'_, '_> {
                 slot(Entry::Total).into(),
             ],
         )
-    }
-
-    /// Adds the loss of a task; `contrastive` is the number of contrastive tasks.
-    fn task(&self, task: &TaskOutput<Rows>, contrastive: usize, weights: [f64; 2]) -> Result<()> {
-        match task {
-            TaskOutput::SimClr {
-                projections,
-                temperature,
-            } => self.nt_xent(projections, *temperature, contrastive),
-            TaskOutput::SimSiam {
-                projections,
-                predictions,
-            } => self.sim_siam(projections, predictions, contrastive),
-            TaskOutput::Predictive { logits, parameters } => {
-                self.predictive(logits, parameters.as_ref(), weights)
-            }
-        }
     }
 
     /// Directions of rows and one over their lengths, and how far they are spread, for the log.
@@ -247,7 +268,13 @@ impl Losses<'_, '_> {
         Ok(())
     }
 
-    fn predictive(&self, logits: &Rows, predicted: Option<&Rows>, weights: [f64; 2]) -> Result<()> {
+    fn predictive(
+        &self,
+        logits: &Rows,
+        predicted: Option<&Rows>,
+        weights: [f64; 2],
+        tasks: usize,
+    ) -> Result<()> {
         let (rows, operators) = (logits.rows, logits.columns);
         let totals = self.tape.floats(2)?;
         let told = [
@@ -256,6 +283,8 @@ impl Losses<'_, '_> {
             self.tape.floats(rows)?,
         ];
         let [weight, weight_of_parameters] = weights;
+        // The log has means over tasks, the total all of them.
+        let (share, all) = (1.0 / tasks as f64, tasks as f64);
         let mut work = vec![Work::launch(
             "predictive_totals",
             Element::F32,
@@ -270,12 +299,12 @@ impl Losses<'_, '_> {
             ],
         )];
         let mut logs = vec![
-            self.log(told[0], rows, 1.0, weight, Entry::Predictive),
-            self.log(told[1], rows, 1.0, 0.0, Entry::LabelAccuracy),
+            self.log(told[0], rows, share, weight * all, Entry::Predictive),
+            self.log(told[1], rows, share, 0.0, Entry::LabelAccuracy),
         ];
         if predicted.is_some() {
             let entry = Entry::ParameterError;
-            logs.push(self.log(told[2], rows, 1.0, weight_of_parameters, entry));
+            logs.push(self.log(told[2], rows, share, weight_of_parameters * all, entry));
         }
         let (logits, predicted) = (logits.value, predicted.map(|rows| rows.value));
         let (batch, least_snr) = (self.batch.clone(), self.least_snr);

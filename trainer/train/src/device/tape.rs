@@ -15,8 +15,8 @@ use std::sync::Arc;
 const MOST_CHANNELS: usize = 2048;
 /// Blocks of a launch that goes over many values: a few for each multiprocessor of a large GPU.
 const MOST_BLOCKS: usize = 1056;
-/// Blocks that leave partial sums, which a single block adds up.
-const MOST_PARTS: usize = 264;
+/// Blocks that leave partial sums: two for each multiprocessor of a large GPU.
+pub(crate) const MOST_PARTS: usize = 264;
 /// Values between the beginnings of two parameters, so that vectors of them are aligned.
 const ALIGNMENT: usize = 64;
 
@@ -24,9 +24,9 @@ const ALIGNMENT: usize = 64;
 type Run = dyn Fn(&dyn Backend) -> anyhow::Result<()>;
 
 /// Something to be done, and its name in a profile.
-pub(super) struct Work {
-    pub(super) name: &'static str,
-    pub(super) run: Box<Run>,
+pub(crate) struct Work {
+    pub(crate) name: &'static str,
+    pub(crate) run: Box<Run>,
 }
 
 impl Work {
@@ -41,7 +41,7 @@ impl Work {
     }
 
     /// A launch of `kernel` in `columns` blocks.
-    pub(super) fn launch<const N: usize>(
+    pub(crate) fn launch<const N: usize>(
         kernel: &'static str,
         element: Element,
         columns: usize,
@@ -59,7 +59,7 @@ impl Work {
 }
 
 /// Blocks for a kernel that takes one item a thread.
-pub(super) fn blocks(items: usize) -> usize {
+pub(crate) fn blocks(items: usize) -> usize {
     items.div_ceil(THREADS).clamp(1, MOST_BLOCKS)
 }
 
@@ -75,9 +75,9 @@ enum Slope {
 
 /// Values on the device.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Value {
+pub(crate) struct Value {
     id: usize,
-    pub(super) at: Address,
+    pub(crate) at: Address,
     count: usize,
     element: Element,
     slope: Slope,
@@ -95,7 +95,7 @@ pub struct Map {
 pub struct Rows {
     pub(super) value: Value,
     pub(super) rows: usize,
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
 }
 
 /// Kernels of a convolution, `[out, side, side, in]`.
@@ -140,23 +140,23 @@ type Backward = Box<dyn FnOnce(&mut Slopes, &dyn Backend) -> anyhow::Result<Vec<
 
 /// A parameter on the device.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) name: String,
-    pub(super) variable: Var,
+pub(crate) struct Place {
+    pub(crate) name: String,
+    pub(crate) variable: Var,
     /// First value among all parameters.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
     value: Value,
 }
 
 /// Memory of all parameters, their gradients and moments, each at its offset.
 #[derive(Debug)]
-pub(super) struct Stores {
-    pub(super) values: Address,
-    pub(super) gradients: Address,
-    pub(super) moments: [Address; 2],
+pub(crate) struct Stores {
+    pub(crate) values: Address,
+    pub(crate) gradients: Address,
+    pub(crate) moments: [Address; 2],
     /// Values of each, with the gaps between parameters.
-    pub(super) count: usize,
-    pub(super) places: Vec<Place>,
+    pub(crate) count: usize,
+    pub(crate) places: Vec<Place>,
 }
 
 /// A use of kernels, with an adapter or without.
@@ -170,9 +170,9 @@ struct Use {
 
 /// The running statistics of a norm, `[2, channels]`: mean and variance.
 #[derive(Clone, Debug)]
-pub(super) struct Running {
-    pub(super) host: RunningStatistics,
-    pub(super) at: Address,
+pub(crate) struct Running {
+    pub(crate) host: RunningStatistics,
+    pub(crate) at: Address,
 }
 
 #[derive(Default)]
@@ -190,7 +190,7 @@ struct Written {
 pub struct Tape<'b> {
     pub(super) backend: &'b dyn Backend,
     momentum: f32,
-    pub(super) stores: Stores,
+    pub(crate) stores: Stores,
     by_variable: HashMap<TensorId, usize>,
     /// Kernels as convolutions use them, and their gradients.
     shaped: [Address; 2],
@@ -207,13 +207,13 @@ impl std::fmt::Debug for Tape<'_> {
 }
 
 /// All work of a step between its inputs and the gradients of its parameters.
-pub(super) struct Passes {
-    pub(super) forward: Vec<Work>,
-    pub(super) backward: Vec<Work>,
-    /// Of each parameter, whether it gets a gradient.
-    pub(super) trained: Vec<bool>,
-    pub(super) running: Vec<Running>,
-    pub(super) stores: Stores,
+pub(crate) struct Passes {
+    pub(crate) forward: Vec<Work>,
+    pub(crate) backward: Vec<Work>,
+    /// Whether each parameter gets a gradient.
+    pub(crate) trained: Vec<bool>,
+    pub(crate) running: Vec<Running>,
+    pub(crate) stores: Stores,
 }
 
 impl<'b> Tape<'b> {
@@ -235,6 +235,10 @@ impl<'b> Tape<'b> {
                 kernels += padded;
             }
         }
+        anyhow::ensure!(
+            count <= i32::MAX as usize,
+            "{count} parameters are too many for a GPU's step"
+        );
         let floats = |count: usize| backend.allocate(count * Element::F32.bytes());
         let (values, gradients) = (floats(count)?, floats(count)?);
         let moments = [floats(count)?, floats(count)?];
@@ -373,7 +377,7 @@ impl<'b> Tape<'b> {
     }
 
     /// Ends the tape: plans the backward pass from all losses.
-    pub(super) fn finish(self) -> anyhow::Result<Passes> {
+    pub(crate) fn finish(self) -> anyhow::Result<Passes> {
         let mut written = self.written.into_inner();
         let mut slopes = Slopes::default();
         let mut backward = Vec::new();

@@ -2,6 +2,7 @@
 //! large networks leave most of a GPU idle.
 
 use super::backend::{Address, Argument, Element, Launch, Pass};
+use super::tape::MOST_PARTS;
 use crate::net::ops::Geometry;
 
 /// Channels that a block or a warp takes, as `kernels.cu` has it.
@@ -10,8 +11,6 @@ const ACROSS: usize = 48;
 const POSITIONS: usize = 256;
 /// Warps of a block.
 const WARPS: usize = 8;
-/// Blocks that fill a large GPU.
-const FILL: usize = 264;
 
 /// Memory beside a convolution's operands.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +19,13 @@ pub(super) struct Scratch {
     pub(super) bytes: usize,
 }
 
-/// Whether the kernels take a convolution of bf16.
-pub(super) fn takes(g: &Geometry) -> bool {
-    let values = g.batch * (g.height * g.width).max(g.out_height * g.out_width);
+/// Whether the kernels take a convolution of bf16 with so many bytes of scratch.
+pub(super) fn takes(g: &Geometry, scratch: usize) -> bool {
+    let positions = g.batch * (g.height * g.width).max(g.out_height * g.out_width);
     g.channels.is_multiple_of(8)
         && g.out_channels.is_multiple_of(8)
-        && values < i32::MAX as usize / 2
+        && g.out_channels * g.patch() * Element::F32.bytes() <= scratch
+        && positions < i32::MAX as usize / 2
 }
 
 /// Returns the launches of one pass on input, kernels and output, adding to what is there if `add`.
@@ -90,7 +90,7 @@ pub(super) fn launches(
             let rows = tasks.div_ceil(WARPS);
             let most = (scratch.bytes / (weights * Element::F32.bytes()))
                 .min(positions.div_ceil(POSITIONS));
-            let parts = FILL.div_ceil(rows).clamp(1, most.max(1));
+            let parts = MOST_PARTS.div_ceil(rows).clamp(1, most);
             let arguments = vec![x.into(), y.into(), scratch.at.into(), sizes(input, output)];
             let add_up = vec![
                 scratch.at.into(),

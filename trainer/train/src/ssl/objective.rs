@@ -426,22 +426,6 @@ pub struct Outputs<R> {
     pub lessons: Vec<LessonOutput<R>>,
 }
 
-impl<R> Outputs<R> {
-    /// Whether parameters of operators are regressed.
-    pub(crate) fn regresses(&self) -> bool {
-        let mut tasks = self.tasks.iter();
-        tasks.any(|task| {
-            matches!(
-                task,
-                TaskOutput::Predictive {
-                    parameters: Some(_),
-                    ..
-                }
-            )
-        })
-    }
-}
-
 /// Output of a task's head.
 #[derive(Debug)]
 pub enum TaskOutput<R> {

@@ -1,8 +1,8 @@
 //! Means over the steps between two rows of the log.
 
 use super::checkpoint::Progress;
+use super::device_step::StepLog;
 use super::metrics::MetricsRow;
-use crate::device::StepLog;
 use crate::ssl::Loss;
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 mod averages;
 mod checkpoint;
 mod config;
+mod device_step;
 mod folder;
 mod heard;
 mod metrics;
@@ -27,6 +28,7 @@ pub use config::{
     DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, Precision,
     RunConfig, TrainConfig,
 };
+pub use device_step::{DeviceStep, StepLog, StepSettings};
 pub use folder::RunFolder;
 pub use metrics::{MetricsRow, read as read_metrics};
 pub use observer::Observer;

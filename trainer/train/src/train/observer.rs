@@ -4,8 +4,8 @@ use super::metrics::MetricsRow;
 
 /// Receives what a training run reports.
 pub trait Observer {
-    /// Called after every step with the share of the run that is done (0 to 1) and the newest
-    /// averages.
+    /// Called after every step on the processor, and every 20 steps on a GPU, with the share of the run that is done
+    /// (0 to 1) and the newest averages.
     fn step(&mut self, done: f64, row: &MetricsRow);
     /// Called as a teacher hears the recordings before training, with how many of the windows that it
     /// has not heard in an earlier run are done.

@@ -168,14 +168,15 @@ impl Run {
             self.config.train.batch,
         );
         let mut last_checkpoint = self.progress.seconds;
-        let mut clock = Instant::now();
+        let (mut clock, mut rate) = (Instant::now(), 0.0);
         while self.done() < 1.0 && !self.exhausted() && !stop.load(Ordering::Relaxed) {
+            let asked = Instant::now();
             let batch = batches
                 .recv()
                 .context("the thread that makes batches has ended")??;
-            let waited = clock.elapsed().as_secs_f64();
+            let waited = asked.elapsed().as_secs_f64();
             let train = self.config.train;
-            let rate = train.learning_rate * warmup_cosine(self.done(), train.warmup);
+            rate = train.learning_rate * warmup_cosine(self.done(), train.warmup);
             self.step(&batch, rate, observer)?;
             self.progress.step += 1;
             let seconds = clock.elapsed().as_secs_f64();
@@ -209,7 +210,11 @@ impl Run {
         }
         if !self.averages.is_empty() {
             self.report(observer)?;
-            self.log_row(self.averages.row(self.progress, 0.0))?;
+            let row = self.averages.row(self.progress, rate);
+            if self.stepper.is_device() {
+                observer.step(self.done(), &row);
+            }
+            self.log_row(row)?;
         }
         self.save()
     }

@@ -3,11 +3,12 @@
 use crate::device::backend::{Address, Element, Pass};
 use crate::net::ops::Geometry;
 use anyhow::{Context, Result};
+use cudarc::cudnn::result::CudnnError;
 use cudarc::cudnn::{result, sys};
 use cudarc::driver::CudaStream;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::c_void;
+use std::ffi::{c_int, c_void};
 use std::rc::Rc;
 
 /// Most algorithms of a pass.
@@ -21,12 +22,9 @@ pub(super) struct Convolutions {
     plans: RefCell<HashMap<(Pass, Geometry), Rc<Plan>>>,
 }
 
-/// Descriptors of a convolution and the algorithm for one of its passes.
+/// A pass of a convolution, and the algorithm for it.
 struct Plan {
-    x: sys::cudnnTensorDescriptor_t,
-    w: sys::cudnnFilterDescriptor_t,
-    y: sys::cudnnTensorDescriptor_t,
-    convolution: sys::cudnnConvolutionDescriptor_t,
+    described: Described,
     algorithm: Algorithm,
 }
 
@@ -37,22 +35,52 @@ enum Algorithm {
     Kernels(sys::cudnnConvolutionBwdFilterAlgo_t),
 }
 
+/// A convolution as cuDNN describes it.
+struct Described {
+    x: sys::cudnnTensorDescriptor_t,
+    w: sys::cudnnFilterDescriptor_t,
+    y: sys::cudnnTensorDescriptor_t,
+    convolution: sys::cudnnConvolutionDescriptor_t,
+}
+
+/// Memory of a call: operands, and what an algorithm may use beside them.
+#[derive(Clone, Copy)]
+struct Memory {
+    x: *mut c_void,
+    w: *mut c_void,
+    y: *mut c_void,
+    workspace: *mut c_void,
+    bytes: usize,
+}
+
+/// Factors of a call: the result is `alpha` times the new one plus `beta` times the old one.
+struct Factors {
+    alpha: f32,
+    beta: f32,
+}
+
+impl Factors {
+    fn pointers(&self) -> [*const c_void; 2] {
+        [&raw const self.alpha, &raw const self.beta].map(<*const f32>::cast)
+    }
+}
+
 /// The first algorithm, from the fastest on, that ran in the memory it may use.
 macro_rules! fastest {
-    ($found:expr, $count:expr, $workspace:expr) => {
+    ($found:expr, $count:expr, $memory:expr) => {
         $found[..$count as usize]
             .iter()
             .find(|found| {
                 found.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-                    && found.memory <= $workspace
+                    && found.memory <= $memory.bytes
             })
             .map(|found| found.algo)
-            .context("cuDNN has no algorithm for a convolution of these sizes")?
+            .context("cuDNN has no algorithm for a convolution of these sizes")
     };
 }
 
-#[allow(unsafe_code)]
 impl Convolutions {
+    #[allow(unsafe_code)]
     pub(super) fn new(stream: &CudaStream, element: Element) -> Result<Self> {
         let handle = result::create_handle()?;
         // SAFETY: the stream lives as long as the device, which holds both.
@@ -78,116 +106,179 @@ impl Convolutions {
         operands: [Address; 3],
         add: bool,
     ) -> Result<()> {
+        let [x, w, y] = operands.map(|operand| operand.0 as *mut c_void);
+        let memory = Memory {
+            x,
+            w,
+            y,
+            workspace: self.workspace.0.0 as *mut c_void,
+            bytes: self.workspace.1,
+        };
         let known = self.plans.borrow().get(&(pass, *g)).cloned();
         let plan = match known {
             Some(plan) => plan,
             None => {
-                let plan = Rc::new(self.plan(pass, g, operands)?);
+                let plan = Rc::new(self.plan(pass, g, memory)?);
                 self.plans.borrow_mut().insert((pass, *g), plan.clone());
                 plan
             }
         };
-        let (alpha, beta) = (1f32, if add { 1f32 } else { 0.0 });
-        let [alpha, beta] = [&raw const alpha, &raw const beta].map(<*const f32>::cast::<c_void>);
-        let [x, w, y] = operands.map(|operand| operand.0 as *mut c_void);
-        let (workspace, bytes) = (self.workspace.0.0 as *mut c_void, self.workspace.1);
-        let Plan {
-            x: of_x,
-            w: of_w,
-            y: of_y,
-            convolution,
-            algorithm,
-        } = *plan;
-        // SAFETY: the operands have the sizes that the descriptors say.
-        unsafe {
-            match algorithm {
-                Algorithm::Forward(algorithm) => result::convolution_forward(
-                    self.handle,
-                    alpha,
-                    of_x,
-                    x,
-                    of_w,
-                    w,
-                    convolution,
-                    algorithm,
-                    workspace,
-                    bytes,
-                    beta,
-                    of_y,
-                    y,
-                ),
-                Algorithm::Input(algorithm) => result::convolution_backward_data(
-                    self.handle,
-                    alpha,
-                    of_w,
-                    w,
-                    of_y,
-                    y,
-                    convolution,
-                    algorithm,
-                    workspace,
-                    bytes,
-                    beta,
-                    of_x,
-                    x,
-                ),
-                Algorithm::Kernels(algorithm) => result::convolution_backward_filter(
-                    self.handle,
-                    alpha,
-                    of_x,
-                    x,
-                    of_y,
-                    y,
-                    convolution,
-                    algorithm,
-                    workspace,
-                    bytes,
-                    beta,
-                    of_w,
-                    w,
-                ),
-            }
+        let factors = Factors {
+            alpha: 1.0,
+            beta: if add { 1.0 } else { 0.0 },
+        };
+        let described = &plan.described;
+        match plan.algorithm {
+            Algorithm::Forward(algorithm) => self.forward(described, algorithm, memory, &factors),
+            Algorithm::Input(algorithm) => self.input(described, algorithm, memory, &factors),
+            Algorithm::Kernels(algorithm) => self.kernels(described, algorithm, memory, &factors),
         }
         .with_context(|| format!("cuDNN fails in {pass:?} of {g:?}"))
     }
 
-    /// Makes descriptors, and tries all algorithms of a pass on its operands, whose result it spoils.
-    fn plan(&self, pass: Pass, g: &Geometry, operands: [Address; 3]) -> Result<Plan> {
-        let element = match self.element {
-            Element::Bf16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
-            Element::F32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+    /// Describes a convolution, and tries all algorithms of a pass on its operands, whose result it spoils.
+    fn plan(&self, pass: Pass, g: &Geometry, memory: Memory) -> Result<Plan> {
+        let described = Described::new(g, self.element)?;
+        let algorithm = match pass {
+            Pass::Forward => Algorithm::Forward(self.find_forward(&described, memory)?),
+            Pass::Input => Algorithm::Input(self.find_input(&described, memory)?),
+            Pass::Kernels => Algorithm::Kernels(self.find_kernels(&described, memory)?),
         };
-        let math = match self.element {
-            Element::Bf16 => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
-            Element::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+        Ok(Plan {
+            described,
+            algorithm,
+        })
+    }
+}
+
+/// cuDNN's calls. Their operands have the sizes that the descriptors say.
+#[allow(unsafe_code)]
+#[rustfmt::skip]
+impl Convolutions {
+    fn forward(
+        &self,
+        d: &Described,
+        algorithm: sys::cudnnConvolutionFwdAlgo_t,
+        m: Memory,
+        factors: &Factors,
+    ) -> Result<(), CudnnError> {
+        let [alpha, beta] = factors.pointers();
+        // SAFETY: as said above.
+        unsafe {
+            result::convolution_forward(
+                self.handle, alpha, d.x, m.x, d.w, m.w, d.convolution, algorithm, m.workspace, m.bytes, beta, d.y, m.y,
+            )
+        }
+    }
+
+    fn input(
+        &self,
+        d: &Described,
+        algorithm: sys::cudnnConvolutionBwdDataAlgo_t,
+        m: Memory,
+        factors: &Factors,
+    ) -> Result<(), CudnnError> {
+        let [alpha, beta] = factors.pointers();
+        // SAFETY: as said above.
+        unsafe {
+            result::convolution_backward_data(
+                self.handle, alpha, d.w, m.w, d.y, m.y, d.convolution, algorithm, m.workspace, m.bytes, beta, d.x, m.x,
+            )
+        }
+    }
+
+    fn kernels(
+        &self,
+        d: &Described,
+        algorithm: sys::cudnnConvolutionBwdFilterAlgo_t,
+        m: Memory,
+        factors: &Factors,
+    ) -> Result<(), CudnnError> {
+        let [alpha, beta] = factors.pointers();
+        // SAFETY: as said above.
+        unsafe {
+            result::convolution_backward_filter(
+                self.handle, alpha, d.x, m.x, d.y, m.y, d.convolution, algorithm, m.workspace, m.bytes, beta, d.w, m.w,
+            )
+        }
+    }
+
+    fn find_forward(&self, d: &Described, m: Memory) -> Result<sys::cudnnConvolutionFwdAlgo_t> {
+        let mut count: c_int = 0;
+        // SAFETY: as said above; all zeros are a value of the plain structures that are filled.
+        unsafe {
+            let mut found: [sys::cudnnConvolutionFwdAlgoPerf_t; MOST_ALGORITHMS] = std::mem::zeroed();
+            sys::cudnnFindConvolutionForwardAlgorithmEx(
+                self.handle, d.x, m.x, d.w, m.w, d.convolution, d.y, m.y, MOST_ALGORITHMS as c_int,
+                &raw mut count, found.as_mut_ptr(), m.workspace, m.bytes,
+            )
+            .result()?;
+            fastest!(found, count, m)
+        }
+    }
+
+    fn find_input(&self, d: &Described, m: Memory) -> Result<sys::cudnnConvolutionBwdDataAlgo_t> {
+        let mut count: c_int = 0;
+        // SAFETY: as said above; all zeros are a value of the plain structures that are filled.
+        unsafe {
+            let mut found: [sys::cudnnConvolutionBwdDataAlgoPerf_t; MOST_ALGORITHMS] = std::mem::zeroed();
+            sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
+                self.handle, d.w, m.w, d.y, m.y, d.convolution, d.x, m.x, MOST_ALGORITHMS as c_int,
+                &raw mut count, found.as_mut_ptr(), m.workspace, m.bytes,
+            )
+            .result()?;
+            fastest!(found, count, m)
+        }
+    }
+
+    fn find_kernels(&self, d: &Described, m: Memory) -> Result<sys::cudnnConvolutionBwdFilterAlgo_t> {
+        let mut count: c_int = 0;
+        // SAFETY: as said above; all zeros are a value of the plain structures that are filled.
+        unsafe {
+            let mut found: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; MOST_ALGORITHMS] = std::mem::zeroed();
+            sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
+                self.handle, d.x, m.x, d.y, m.y, d.convolution, d.w, m.w, MOST_ALGORITHMS as c_int,
+                &raw mut count, found.as_mut_ptr(), m.workspace, m.bytes,
+            )
+            .result()?;
+            fastest!(found, count, m)
+        }
+    }
+}
+
+impl Described {
+    #[allow(unsafe_code)]
+    fn new(g: &Geometry, element: Element) -> Result<Self, CudnnError> {
+        let (kind, math) = match element {
+            Element::Bf16 => (
+                sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+                sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+            ),
+            Element::F32 => (
+                sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+                sys::cudnnMathType_t::CUDNN_FMA_MATH,
+            ),
         };
         let last = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
-        // cuDNN takes channels before height and width, whatever the format.
-        let sizes = |sizes: [usize; 4]| sizes.map(|size| size as i32);
-        let (handle, [x, w, y]) = (
-            self.handle,
-            operands.map(|operand| operand.0 as *mut c_void),
-        );
-        let (workspace, bytes) = (self.workspace.0.0 as *mut c_void, self.workspace.1);
-        let most = MOST_ALGORITHMS as i32;
-        let mut count = 0;
-        // SAFETY: the descriptors are new, and the operands have the sizes that are written into them.
+        // cuDNN names channels before height and width, whatever the format.
+        let input = [g.batch, g.channels, g.height, g.width];
+        let output = [g.batch, g.out_channels, g.out_height, g.out_width];
+        let kernels = [g.out_channels, g.channels, g.kh, g.kw];
+        let [input, output, kernels] =
+            [input, output, kernels].map(|sizes| sizes.map(|size| size as c_int));
+        let (padding, stride) = (g.padding as c_int, g.stride as c_int);
+        let described = Self {
+            x: result::create_tensor_descriptor()?,
+            w: result::create_filter_descriptor()?,
+            y: result::create_tensor_descriptor()?,
+            convolution: result::create_convolution_descriptor()?,
+        };
+        let convolution = described.convolution;
+        // SAFETY: the descriptors are new.
         unsafe {
-            let of_x = result::create_tensor_descriptor()?;
-            result::set_tensor4d_descriptor(
-                of_x,
-                last,
-                element,
-                sizes([g.batch, g.channels, g.height, g.width]),
-            )?;
-            let of_y = result::create_tensor_descriptor()?;
-            let out = [g.batch, g.out_channels, g.out_height, g.out_width];
-            result::set_tensor4d_descriptor(of_y, last, element, sizes(out))?;
-            let of_w = result::create_filter_descriptor()?;
-            let kernels = [g.out_channels, g.channels, g.kh, g.kw];
-            result::set_filter4d_descriptor(of_w, element, last, sizes(kernels))?;
-            let convolution = result::create_convolution_descriptor()?;
-            let (padding, stride) = (g.padding as i32, g.stride as i32);
+            result::set_tensor4d_descriptor(described.x, last, kind, input)?;
+            result::set_tensor4d_descriptor(described.y, last, kind, output)?;
+            result::set_filter4d_descriptor(described.w, kind, last, kernels)?;
             result::set_convolution2d_descriptor(
                 convolution,
                 padding,
@@ -200,78 +291,20 @@ impl Convolutions {
                 sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
             )?;
             result::set_convolution_math_type(convolution, math)?;
-            let algorithm = match pass {
-                Pass::Forward => {
-                    let mut found: [sys::cudnnConvolutionFwdAlgoPerf_t; MOST_ALGORITHMS] =
-                        std::mem::zeroed();
-                    sys::cudnnFindConvolutionForwardAlgorithmEx(
-                        handle,
-                        of_x,
-                        x,
-                        of_w,
-                        w,
-                        convolution,
-                        of_y,
-                        y,
-                        most,
-                        &raw mut count,
-                        found.as_mut_ptr(),
-                        workspace,
-                        bytes,
-                    )
-                    .result()?;
-                    Algorithm::Forward(fastest!(found, count, bytes))
-                }
-                Pass::Input => {
-                    let mut found: [sys::cudnnConvolutionBwdDataAlgoPerf_t; MOST_ALGORITHMS] =
-                        std::mem::zeroed();
-                    sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
-                        handle,
-                        of_w,
-                        w,
-                        of_y,
-                        y,
-                        convolution,
-                        of_x,
-                        x,
-                        most,
-                        &raw mut count,
-                        found.as_mut_ptr(),
-                        workspace,
-                        bytes,
-                    )
-                    .result()?;
-                    Algorithm::Input(fastest!(found, count, bytes))
-                }
-                Pass::Kernels => {
-                    let mut found: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; MOST_ALGORITHMS] =
-                        std::mem::zeroed();
-                    sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
-                        handle,
-                        of_x,
-                        x,
-                        of_y,
-                        y,
-                        convolution,
-                        of_w,
-                        w,
-                        most,
-                        &raw mut count,
-                        found.as_mut_ptr(),
-                        workspace,
-                        bytes,
-                    )
-                    .result()?;
-                    Algorithm::Kernels(fastest!(found, count, bytes))
-                }
-            };
-            Ok(Plan {
-                x: of_x,
-                w: of_w,
-                y: of_y,
-                convolution,
-                algorithm,
-            })
+        }
+        Ok(described)
+    }
+}
+
+#[allow(unsafe_code)]
+impl Drop for Described {
+    fn drop(&mut self) {
+        // SAFETY: nothing else holds the descriptors. An error could be told to nobody here.
+        unsafe {
+            let _ = result::destroy_tensor_descriptor(self.x);
+            let _ = result::destroy_filter_descriptor(self.w);
+            let _ = result::destroy_tensor_descriptor(self.y);
+            let _ = result::destroy_convolution_descriptor(self.convolution);
         }
     }
 }
@@ -279,15 +312,8 @@ impl Convolutions {
 #[allow(unsafe_code)]
 impl Drop for Convolutions {
     fn drop(&mut self) {
-        // SAFETY: nothing else holds the descriptors and the handle, and the stream was waited for.
-        unsafe {
-            for plan in self.plans.take().into_values() {
-                let _ = result::destroy_tensor_descriptor(plan.x);
-                let _ = result::destroy_filter_descriptor(plan.w);
-                let _ = result::destroy_tensor_descriptor(plan.y);
-                let _ = result::destroy_convolution_descriptor(plan.convolution);
-            }
-            let _ = result::destroy_handle(self.handle);
-        }
+        self.plans.take();
+        // SAFETY: nothing else holds the handle, and the stream was waited for.
+        let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }

@@ -3,7 +3,7 @@
 use super::{MOST_PARTS, Slopes, Tape, Value, Work, blocks};
 use crate::device::backend::{Address, Argument, Backend, Element, THREADS};
 use crate::net::{NORM_EPS, Norm};
-use candle_core::Result;
+use candle_core::{Result, bail};
 
 /// A norm of rows of `channels` values each, and the memory that its passes share.
 #[derive(Clone, Copy)]
@@ -98,12 +98,12 @@ impl Normalised {
             self.parts,
             sums,
         )];
-        let to_residual = match &self.residual {
-            Some(residual) => slopes.give(residual, backend)?,
-            None => None,
-        };
-        let (of_residual, add_residual) = to_residual.unwrap_or((Address::NONE, false));
         if let Some((dx, add_dx)) = slopes.give(&self.x, backend)? {
+            let to_residual = match &self.residual {
+                Some(residual) => slopes.give(residual, backend)?,
+                None => None,
+            };
+            let (of_residual, add_residual) = to_residual.unwrap_or((Address::NONE, false));
             let apply = [
                 dy,
                 y,
@@ -142,6 +142,9 @@ impl Tape<'_> {
         relu: bool,
     ) -> Result<()> {
         let [gain, bias] = norm.affine();
+        if gain.elem_count() != channels {
+            bail!("a norm of {} channels for {channels}", gain.elem_count());
+        }
         let rows = x.count / channels;
         let lanes = THREADS / (channels / 8);
         let parts = (rows / (lanes * 8)).clamp(1, MOST_PARTS);

@@ -1,4 +1,4 @@
-//! What layers ask for, as work.
+//! Implements [`Operators`] for [`Tape`]: each call adds launches.
 
 use super::{
     ALIGNMENT, Kernels, MOST_CHANNELS, Map, Rows, Slope, Tape, Use, Value, Work, blocks, multiply,
@@ -18,6 +18,18 @@ impl Operators for Tape<'_> {
         let (kernels, value) = self.parameter(kernels)?;
         let adapter = adapter.map(|adapter| self.parameter(adapter)).transpose()?;
         let adapter = adapter.map(|(index, _)| index);
+        let dims = |index: usize| self.stores.places[index].variable.dims();
+        if let Some(adapter) = adapter
+            && ([dims(kernels)[0], 1, 1, dims(kernels)[3]] != dims(adapter)
+                || dims(kernels)[1] != dims(kernels)[2]
+                || dims(kernels)[1].is_multiple_of(2))
+        {
+            bail!(
+                "an adapter {:?} does not fit kernels {:?}",
+                dims(adapter),
+                dims(kernels)
+            );
+        }
         {
             let written = self.written.borrow();
             let mut known = written.uses.iter();
@@ -158,7 +170,10 @@ impl Operators for Tape<'_> {
         let operands = [x.at.into(), of_y.at.into()];
         let forward = launch("band_means", of_y.count, operands, None);
         self.push(vec![forward], move |slopes, backend| {
-            let (Some(dy), Some((dx, add))) = (slopes.of(&of_y), slopes.give(&x, backend)?) else {
+            let Some(dy) = slopes.of(&of_y) else {
+                return Ok(Vec::new());
+            };
+            let Some((dx, add)) = slopes.give(&x, backend)? else {
                 return Ok(Vec::new());
             };
             let (eights, operands) = (x.count / 8, [dy.into(), dx.into()]);
@@ -181,6 +196,11 @@ impl Operators for Tape<'_> {
         let (_, weight) = self.parameter(weight)?;
         let bias = bias.map(|bias| self.parameter(bias)).transpose()?;
         let bias = bias.map(|(_, value)| value);
+        if let Some(bias) = bias
+            && bias.count != out
+        {
+            bail!("a bias of {} values for a layer of {out}", bias.count);
+        }
         let rows = x.rows;
         let y = self.make_rows(rows, out)?;
         let (x, of_y) = (x.value, y.value);

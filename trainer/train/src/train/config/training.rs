@@ -50,8 +50,8 @@ pub enum DeviceKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// Activations and convolutions in bf16, linear layers in TF32; parameters, moments, statistics and losses
-    /// in `f32`.
+    /// Activations, convolutions and their gradients in bf16, linear layers and the similarities of NT-Xent in
+    /// TF32; parameters, moments, statistics and the rest of the losses in `f32`.
     #[default]
     Bf16,
     /// Everything in `f32`.

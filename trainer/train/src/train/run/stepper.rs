@@ -1,11 +1,11 @@
-//! Who takes the steps: the processor, or a GPU that keeps parameters and optimiser to itself.
+//! Takes the steps of a run, on the processor or on a GPU, which keeps parameters and optimiser to itself.
 
 use super::step::{self, Skipped, in_pool};
-use crate::device::{DeviceStep, Inputs};
 use crate::net::Parameters;
 use crate::ssl::Objective;
 use crate::train::averages::Averages;
 use crate::train::config::RunConfig;
+use crate::train::device_step::{DeviceStep, StepSettings};
 use crate::train::optimiser::AdamW;
 use crate::train::pairs::Batch;
 use anyhow::Result;
@@ -14,7 +14,7 @@ use anyhow::Result;
 pub(super) enum Stepper {
     /// One after the other, with the optimiser beside it.
     Processor(AdamW),
-    /// A GPU, which is told of the next step while it takes the last.
+    /// A GPU, which takes a step while the next batch is made.
     Device(Box<DeviceStep>),
 }
 
@@ -22,13 +22,13 @@ pub(super) enum Stepper {
 pub(super) struct LeftOut {
     /// How many since the last report.
     pub(super) steps: u64,
-    /// How many in a row.
+    /// Most of these in a row.
     pub(super) in_a_row: u64,
     pub(super) reason: String,
 }
 
 impl Stepper {
-    /// Makes who takes the steps on the device that the configuration names.
+    /// Makes the stepper for the device that the configuration names.
     ///
     /// # Errors
     /// If the device cannot be opened, or does not take the network.
@@ -43,7 +43,7 @@ impl Stepper {
         };
         let frontend = config.frontend.to_config();
         let least_snr = config.environment.background.predictive_snr_db;
-        let inputs = Inputs {
+        let settings = StepSettings {
             shape: [
                 2 * config.train.batch,
                 frontend.frames.into(),
@@ -54,7 +54,7 @@ impl Stepper {
             weight_decay: config.train.weight_decay,
             clip_norm: config.train.clip_norm,
         };
-        let step = DeviceStep::new(backend, objective, parameters, &optimiser, inputs)?;
+        let step = DeviceStep::new(backend, objective, parameters, &optimiser, settings)?;
         Ok(Self::Device(Box::new(step)))
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::augment::OPERATORS;
+use crate::device::{Emulated, Pass};
 use crate::net::ops::finite_difference::random;
 use crate::net::ops::{Conv2d, Geometry, convolution_passes};
 use crate::net::{Mode, Parameters};
@@ -152,7 +153,7 @@ struct Both {
 
 const CLIP: f64 = 0.7;
 const DECAY: f64 = 0.05;
-const INPUTS: Inputs = Inputs {
+const SETTINGS: StepSettings = StepSettings {
     shape: SHAPE,
     least_snr: LEAST_SNR,
     norm_momentum: 0.1,
@@ -193,7 +194,7 @@ impl Both {
             &self.objectives[1],
             &self.parameters[1],
             &optimiser,
-            INPUTS,
+            SETTINGS,
         )
         .unwrap()
     }
@@ -405,7 +406,7 @@ fn nothing_comes_back_from_a_step_and_no_more_goes_over_than_the_batch() {
         objective,
         parameters,
         &optimiser,
-        INPUTS,
+        SETTINGS,
     )
     .unwrap();
     backend.uploaded.set(0);
@@ -447,6 +448,47 @@ fn a_step_that_is_no_number_is_left_out() {
 }
 
 #[test]
+fn a_small_temperature_leaves_numbers() {
+    let (mut config, taught) = networks().remove(0);
+    config.objective.temperature = 0.002;
+    let both = Both::new(&(config, taught));
+    let mut step = both.device(Element::F32);
+    let loss = both.objectives[0]
+        .loss(&views(&both.batch), Mode::Train { momentum: 0.1 })
+        .unwrap();
+    step.take(&both.batch, 1e-3).unwrap();
+    let log = step.log().unwrap();
+    let want = f64::from(loss.contrastive);
+    assert_eq!(log.steps, 1);
+    assert!(
+        (log.sums[1] - want).abs() < 1e-2 * want,
+        "{} {want}",
+        log.sums[1]
+    );
+}
+
+#[test]
+fn a_restored_step_goes_on_bit_for_bit() {
+    let weights = |restore: bool| {
+        let both = Both::new(&networks()[0]);
+        let mut step = both.device(Element::F32);
+        for round in 0..3 {
+            if restore && round == 2 {
+                let optimiser = step.store(&both.parameters[1]).unwrap();
+                let backend = Box::new(Emulated::new(Element::F32));
+                let (objective, parameters) = (&both.objectives[1], &both.parameters[1]);
+                step =
+                    DeviceStep::new(backend, objective, parameters, &optimiser, SETTINGS).unwrap();
+            }
+            step.take(&both.batch, 1e-3).unwrap();
+        }
+        step.store(&both.parameters[1]).unwrap();
+        both.parameters[1].to_weights().unwrap()
+    };
+    assert!(weights(true) == weights(false));
+}
+
+#[test]
 fn widths_that_the_kernels_do_not_take_are_refused() {
     let (mut config, taught) = networks().remove(0);
     config.backbone.stages[0].width = 12;
@@ -460,6 +502,6 @@ fn widths_that_the_kernels_do_not_take_are_refused() {
     )
     .unwrap();
     let backend = Box::new(Emulated::new(Element::F32));
-    let error = DeviceStep::new(backend, &objective, &p, &AdamW::default(), INPUTS).unwrap_err();
+    let error = DeviceStep::new(backend, &objective, &p, &AdamW::default(), SETTINGS).unwrap_err();
     assert!(error.to_string().contains("12 channels"), "{error}");
 }

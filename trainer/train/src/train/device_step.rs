@@ -1,16 +1,16 @@
 //! A training step on a device, from a batch to moved parameters.
 
-use super::backend::{Address, Backend, Element, Recording};
-use super::losses::{BatchAddresses, Entry, Losses};
-use super::tape::{Passes, Running, Stores, Tape, Work, blocks};
+use super::optimiser::AdamW;
+use super::pairs::Batch;
+use crate::augment::OPERATORS;
+use crate::device::{
+    Address, Backend, BatchAddresses, Element, Entry, Losses, MOST_PARTS, Passes, Recording,
+    Running, Stores, Tape, Work, blocks,
+};
 use crate::net::{Parameters, Weights};
 use crate::ssl::Objective;
-use crate::train::{AdamW, Batch};
 use anyhow::{Result, bail, ensure};
 use candle_core::{Device, Tensor};
-
-/// Blocks that add up the squares of all gradients.
-const NORM_PARTS: usize = 264;
 
 /// Kind of a parameter's values in the optimiser, as `kernels.cu` has it.
 #[derive(Clone, Copy)]
@@ -38,11 +38,12 @@ struct State {
     logged: i32,
     left_out: i32,
     norm_sum: f32,
+    most_failures: i32,
 }
 
 /// Sizes and settings of a step.
 #[derive(Clone, Copy, Debug)]
-pub struct Inputs {
+pub struct StepSettings {
     /// Views of a batch, frames and mel bands.
     pub shape: [usize; 3],
     /// Least SNR of views that count in the predictive loss, dB.
@@ -55,17 +56,17 @@ pub struct Inputs {
     pub clip_norm: f64,
 }
 
-/// Sums over the steps since the log was read, for which nothing left the device meanwhile.
+/// Sums over the steps since the log was last read, added up on the device.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepLog {
     /// Steps that were taken.
     pub steps: u64,
     /// Steps that were left out because a loss or a gradient was no number.
     pub left_out: u64,
-    /// The last of these, in a row.
+    /// Most of these in a row, with those before the log began.
     pub failures: u64,
-    /// Sums of total loss, contrastive loss, spread, predictive loss, label accuracy and parameter error; the
-    /// last is not a number where parameters are not regressed.
+    /// Sums of total loss, contrastive loss, spread, predictive loss, label accuracy and parameter error, each the
+    /// mean over tasks; those that no task has are not a number.
     pub sums: [f64; Entry::PLAIN],
     /// Sum of the gradient's length.
     pub norm: f64,
@@ -75,29 +76,30 @@ pub struct StepLog {
 
 /// A network in training on a device.
 pub struct DeviceStep {
+    /// Dropped before the backend, whose kernels it names.
+    recording: Option<Box<dyn Recording>>,
     backend: Box<dyn Backend>,
-    inputs: Inputs,
+    settings: StepSettings,
     patches: Address,
     batch: BatchAddresses,
     /// Values of each lesson's targets.
     lessons: Vec<usize>,
     teachers: Vec<String>,
-    /// Whether the operators' parameters are regressed.
-    regresses: bool,
+    /// Entries of the log that no task fills.
+    unknown: Vec<Entry>,
     stores: Stores,
     trained: Vec<bool>,
     running: Vec<Running>,
     state: Address,
     log_sums: Address,
     work: Vec<Work>,
-    recording: Option<Box<dyn Recording>>,
 }
 
 impl std::fmt::Debug for DeviceStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeviceStep")
             .field("backend", &self.backend)
-            .field("inputs", &self.inputs)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
@@ -113,7 +115,7 @@ impl DeviceStep {
         objective: &Objective,
         parameters: &Parameters,
         optimiser: &AdamW,
-        inputs: Inputs,
+        settings: StepSettings,
     ) -> Result<Self> {
         if objective.keeps() {
             bail!(
@@ -121,12 +123,12 @@ impl DeviceStep {
                  does not compute; set objective.keep_weight=0, or train.device=cpu"
             );
         }
-        let [views, frames, mels] = inputs.shape;
+        let [views, frames, mels] = settings.shape;
         let device = &*backend;
         let floats = |count: usize| device.allocate(count * Element::F32.bytes());
         let patches = floats(views * frames * mels)?;
-        let tape = Tape::new(device, parameters, inputs.norm_momentum)?;
-        let outputs = objective.outputs(&tape, &tape.input(patches, inputs.shape))?;
+        let tape = Tape::new(device, parameters, settings.norm_momentum)?;
+        let outputs = objective.outputs(&tape, &tape.input(patches, settings.shape))?;
         let told = outputs.lessons.iter().flat_map(|lesson| &lesson.told);
         let lessons: Vec<usize> = told.map(|told| told.columns).collect();
         let batch = BatchAddresses::new(device, views, &lessons)?;
@@ -137,10 +139,10 @@ impl DeviceStep {
             tape: &tape,
             log,
             batch: batch.clone(),
-            least_snr: inputs.least_snr,
+            least_snr: settings.least_snr,
         };
         losses.all(&outputs, objective.predictive_weights())?;
-        let regresses = outputs.regresses();
+        let unknown = Losses::unknown(&outputs);
         let passes = tape.finish()?;
         let state = device.allocate(size_of::<State>())?;
         let kinds = upload_kinds(device, &passes)?;
@@ -164,12 +166,12 @@ impl DeviceStep {
             slots,
         )?);
         let mut step = Self {
-            inputs,
+            settings,
             patches,
             batch,
             lessons,
             teachers,
-            regresses,
+            unknown,
             stores,
             trained,
             running,
@@ -219,8 +221,8 @@ impl DeviceStep {
                 .upload(running.at, bytemuck::cast_slice(&both))?;
         }
         let state = State {
-            weight_decay: self.inputs.weight_decay as f32,
-            clip_norm: self.inputs.clip_norm as f32,
+            weight_decay: self.settings.weight_decay as f32,
+            clip_norm: self.settings.clip_norm as f32,
             steps: i32::try_from(steps)?,
             ..State::default()
         };
@@ -245,27 +247,37 @@ impl DeviceStep {
     /// # Errors
     /// If it has other sizes than the step, or the device fails.
     pub fn bring(&mut self, batch: &Batch) -> Result<()> {
-        let [views, frames, mels] = self.inputs.shape;
+        let [views, frames, mels] = self.settings.shape;
+        let by_operator = views * OPERATORS;
         ensure!(
             batch.patches.len() == views * frames * mels
+                && batch.labels.len() == by_operator
+                && batch.parameters.len() == by_operator
+                && batch.snr_db.len() == views
                 && batch.answers.len() == self.lessons.len(),
-            "a batch of {} values and {} lessons for a step of {views} views of {frames} x {mels} and {} lessons",
+            "a batch of {} values and {} lessons is brought to a step of {views} views of {frames} x {mels} and {} lessons",
             batch.patches.len(),
             batch.answers.len(),
             self.lessons.len()
         );
+        for (answers, &dim) in batch.answers.iter().zip(&self.lessons) {
+            let all_counted = answers
+                .counted
+                .as_ref()
+                .is_none_or(|counted| counted.len() == views);
+            ensure!(
+                answers.dim == dim && answers.rows.len() == views * dim && all_counted,
+                "a lesson of {} values of {} is brought to a layer of {dim} for {views} views",
+                answers.rows.len(),
+                answers.dim
+            );
+        }
         let upload = |at, values: &[f32]| self.backend.upload(at, bytemuck::cast_slice(values));
         upload(self.patches, &batch.patches)?;
         upload(self.batch.labels, &batch.labels)?;
         upload(self.batch.parameters, &batch.parameters)?;
         upload(self.batch.snr, &batch.snr_db)?;
-        let lessons = self.batch.lessons.iter().zip(&self.lessons);
-        for ((&(targets, counted), &dim), answers) in lessons.zip(&batch.answers) {
-            ensure!(
-                answers.dim == dim,
-                "a lesson of {} values for a layer of {dim}",
-                answers.dim
-            );
+        for (&(targets, counted), answers) in self.batch.lessons.iter().zip(&batch.answers) {
             upload(targets, &answers.rows)?;
             let all = vec![1.0; views];
             upload(counted, answers.counted.as_deref().unwrap_or(&all))?;
@@ -278,8 +290,8 @@ impl DeviceStep {
     /// # Errors
     /// If the device fails.
     pub fn repeat(&mut self, rate: f64) -> Result<()> {
-        self.backend
-            .upload(self.state, bytemuck::bytes_of(&(rate as f32)))?;
+        // The learning rate is the state's first number.
+        self.backend.set(self.state, rate as f32)?;
         match &self.recording {
             Some(recording) => recording.run(),
             None => self.work(),
@@ -346,7 +358,10 @@ impl DeviceStep {
         let mut log = StepLog {
             steps: state.logged as u64,
             left_out: state.left_out as u64,
-            failures: state.failures as u64,
+            failures: match state.left_out {
+                0 => 0,
+                _ => state.most_failures as u64,
+            },
             sums: std::array::from_fn(|entry| f64::from(sums[entry])),
             norm: f64::from(state.norm_sum),
             teachers: self
@@ -356,10 +371,11 @@ impl DeviceStep {
                 .zip(sums[Entry::PLAIN..].iter().map(|&sum| f64::from(sum)))
                 .collect(),
         };
-        if !self.regresses {
-            log.sums[Entry::ParameterError.index()] = f64::NAN;
+        for entry in &self.unknown {
+            log.sums[entry.index()] = f64::NAN;
         }
         (state.logged, state.left_out, state.norm_sum) = (0, 0, 0.0);
+        state.most_failures = state.failures;
         self.backend
             .upload(self.state, bytemuck::bytes_of(&state))?;
         sums.fill(0.0);
@@ -461,7 +477,7 @@ fn optimise(
     [log, log_sums]: [Address; 2],
     slots: usize,
 ) -> Result<[Work; 2]> {
-    let parts = NORM_PARTS.min(blocks(stores.count));
+    let parts = MOST_PARTS.min(blocks(stores.count));
     let partial = device.allocate(parts * Element::F32.bytes())?;
     let arrived = device.allocate(4)?;
     let [first, second] = stores.moments;
@@ -496,3 +512,6 @@ fn optimise(
     );
     Ok([norm, adamw])
 }
+
+#[cfg(all(test, feature = "emulated-device"))]
+mod tests;
