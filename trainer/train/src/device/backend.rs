@@ -71,6 +71,7 @@ pub enum Argument {
     Sizes([i32; 11]),
 }
 
+#[cfg(any(feature = "cuda", feature = "emulated-device"))]
 impl Argument {
     /// Returns the argument's bytes, and zeros behind them.
     pub(super) fn words(&self) -> [u64; 6] {

@@ -186,7 +186,7 @@ struct Written {
     running: Vec<Running>,
 }
 
-/// Operators that are written down: [`Operators`] for a network in training.
+/// Operators that are written down: [`Operators`](crate::net::Operators) for a network in training.
 pub struct Tape<'b> {
     pub(super) backend: &'b dyn Backend,
     momentum: f32,
