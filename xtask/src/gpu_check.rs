@@ -225,7 +225,7 @@ mod tests {
         }
     }
 
-    /// What the script's Python side writes is what the page reads.
+    /// Checks that the page reads every field that the script's Python side writes.
     #[test]
     fn the_report_of_the_parts_can_be_read() {
         let folder = workspace::target_dir().join("gpu-report-test");

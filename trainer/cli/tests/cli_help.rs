@@ -279,7 +279,7 @@ fn lists_have_the_same_forms_everywhere() {
     assert!(lists >= 5, "{lists}");
 }
 
-/// What an option of a command line was given.
+/// Values that an option of a command line was given.
 #[cfg(feature = "train")]
 fn given<T: Clone + Send + Sync + 'static>(line: &str, option: &str) -> Vec<T> {
     let words = shlex::split(line).unwrap();

@@ -41,18 +41,18 @@ impl Work {
     }
 
     /// A launch of `kernel` in `columns` blocks.
-    pub(crate) fn launch<const N: usize>(
+    pub(crate) fn launch(
         kernel: &'static str,
         element: Element,
         columns: usize,
-        arguments: [Argument; N],
+        arguments: impl IntoIterator<Item = Argument>,
     ) -> Self {
         let launch = Launch {
             kernel,
             element,
             columns,
             rows: 1,
-            arguments: arguments.to_vec(),
+            arguments: arguments.into_iter().collect(),
         };
         Self::new(kernel, move |backend| backend.launch(&launch))
     }

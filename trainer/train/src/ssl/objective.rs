@@ -422,7 +422,7 @@ pub struct Outputs<R> {
     pub averages: Vec<R>,
     /// Output of each task's head.
     pub tasks: Vec<TaskOutput<R>>,
-    /// What the learners of each teacher tell.
+    /// Rows that the learners of each teacher tell.
     pub lessons: Vec<LessonOutput<R>>,
 }
 
@@ -452,7 +452,7 @@ pub enum TaskOutput<R> {
     },
 }
 
-/// What the learners of one teacher tell.
+/// Rows that the learners of one teacher tell.
 #[derive(Debug)]
 pub struct LessonOutput<R> {
     /// Name of the teacher.

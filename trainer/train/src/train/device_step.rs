@@ -261,12 +261,12 @@ impl DeviceStep {
             self.lessons.len()
         );
         for (answers, &dim) in batch.answers.iter().zip(&self.lessons) {
-            let all_counted = answers
+            let fits = answers
                 .counted
                 .as_ref()
                 .is_none_or(|counted| counted.len() == views);
             ensure!(
-                answers.dim == dim && answers.rows.len() == views * dim && all_counted,
+                answers.dim == dim && answers.rows.len() == views * dim && fits,
                 "a lesson of {} values of {} is brought to a layer of {dim} for {views} views",
                 answers.rows.len(),
                 answers.dim
@@ -277,10 +277,10 @@ impl DeviceStep {
         upload(self.batch.labels, &batch.labels)?;
         upload(self.batch.parameters, &batch.parameters)?;
         upload(self.batch.snr, &batch.snr_db)?;
+        let all_counted = vec![1.0; views];
         for (&(targets, counted), answers) in self.batch.lessons.iter().zip(&batch.answers) {
             upload(targets, &answers.rows)?;
-            let all = vec![1.0; views];
-            upload(counted, answers.counted.as_deref().unwrap_or(&all))?;
+            upload(counted, answers.counted.as_deref().unwrap_or(&all_counted))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::{
     ALIGNMENT, Kernels, MOST_CHANNELS, Map, Rows, Slope, Tape, Use, Value, Work, blocks, multiply,
     plain, turned,
 };
-use crate::device::backend::{Argument, Backend, Element, Launch, Pass, Product};
+use crate::device::backend::{Argument, Backend, Element, Pass, Product};
 use crate::net::ops::{Conv2d, Geometry};
 use crate::net::{Norm, Operators};
 use candle_core::{Result, Var, bail};
@@ -158,14 +158,7 @@ impl Operators for Tape<'_> {
                 .into_iter()
                 .chain(shape)
                 .chain(add.map(Argument::from));
-            let launch = Launch {
-                kernel,
-                element,
-                columns: blocks(items),
-                rows: 1,
-                arguments: arguments.collect(),
-            };
-            Work::new(kernel, move |backend| backend.launch(&launch))
+            Work::launch(kernel, element, blocks(items), arguments)
         };
         let operands = [x.at.into(), of_y.at.into()];
         let forward = launch("band_means", of_y.count, operands, None);

@@ -1,7 +1,7 @@
 //! The convolution of one channel as work.
 
 use super::{Kernels, MOST_BLOCKS, Map, Tape, Work, blocks};
-use crate::device::backend::{Address, Argument, Backend, Launch};
+use crate::device::backend::{Address, Argument};
 use crate::net::ops::Geometry;
 use candle_core::{Result, bail};
 
@@ -39,14 +39,7 @@ impl Tape<'_> {
         ];
         let launch = move |kernel, columns, operands: [Address; 3]| {
             let operands = operands.map(Argument::from);
-            let launch = Launch {
-                kernel,
-                element,
-                columns,
-                rows: 1,
-                arguments: operands.into_iter().chain(shape).collect(),
-            };
-            Work::new(kernel, move |backend: &dyn Backend| backend.launch(&launch))
+            Work::launch(kernel, element, columns, operands.into_iter().chain(shape))
         };
         let (x, kernels, of_y) = (x.value, kernels.value, y.value);
         let eights = blocks(of_y.count / 8);
