@@ -1,4 +1,4 @@
-//! The tables of microcontrollers in `runtime/BENCHMARKS.md`, made from the committed figures.
+//! The tables of microcontrollers in the runtime's documents, made from the committed figures.
 
 use crate::bench_firmware::memory_rows;
 use crate::measured::{Layer, Measured};
@@ -30,30 +30,61 @@ const CMSIS_NN: [(&str, f64); 8] = [
 /// Figures of the boards, by their names.
 pub type Boards = BTreeMap<String, Measured>;
 
-/// Writes the tables into the document.
+/// A document with tables.
+struct Document {
+    path: &'static str,
+    /// Returns the tables by the names of their markers.
+    tables: fn(&Boards) -> Vec<(&'static str, String)>,
+}
+
+const DOCUMENTS: [Document; 2] = [
+    Document {
+        path: "runtime/BENCHMARKS.md",
+        tables: benchmarks,
+    },
+    Document {
+        path: "runtime/README.md",
+        tables: |boards| vec![("sizes", sizes(boards))],
+    },
+];
+
+/// Writes the tables into the documents.
 ///
 /// # Errors
-/// If the document cannot be read or written, or a table's markers are missing in it.
+/// If a document cannot be read or written, or a table's markers are missing in it.
 pub fn write(boards: &Boards) -> Result<()> {
-    let text = with_tables(&read()?, boards)?;
-    fs::write(path(), text).with_context(|| path().display().to_string())?;
-    eprintln!("wrote {}", path().display());
+    for document in &DOCUMENTS {
+        let path = document.full_path();
+        let text = document.with_tables(&document.read()?, boards)?;
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        eprintln!("wrote {}", path.display());
+    }
     Ok(())
 }
 
-fn path() -> PathBuf {
-    workspace::root().join("runtime/BENCHMARKS.md")
+impl Document {
+    fn full_path(&self) -> PathBuf {
+        workspace::root().join(self.path)
+    }
+
+    fn read(&self) -> Result<String> {
+        let path = self.full_path();
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
+    /// Returns `text` with every table replaced by the one that the figures make.
+    fn with_tables(&self, text: &str, boards: &Boards) -> Result<String> {
+        let mut text = text.to_owned();
+        for (name, table) in (self.tables)(boards) {
+            text = with_table(&text, name, &table).context(self.path)?;
+        }
+        Ok(text)
+    }
 }
 
-fn read() -> Result<String> {
-    fs::read_to_string(path()).with_context(|| path().display().to_string())
-}
-
-/// Returns `document` with every table replaced by the one that the figures make.
-fn with_tables(document: &str, boards: &Boards) -> Result<String> {
+fn benchmarks(boards: &Boards) -> Vec<(&'static str, String)> {
     let [m4, m55] = [Board::An386, Board::An547].map(|board| boards.get(board.name()));
-    let mut text = document.to_owned();
-    for (name, table) in [
+    vec![
         ("boards", all_boards(boards)),
         ("layers-an386", m4.map(layers).unwrap_or_default()),
         ("layers-an547", m55.map(layers).unwrap_or_default()),
@@ -61,10 +92,7 @@ fn with_tables(document: &str, boards: &Boards) -> Result<String> {
         ("paths", m4.map(paths).unwrap_or_default()),
         ("memory", m4.map(memory).unwrap_or_default()),
         ("runtime", all_runtimes(boards)),
-    ] {
-        text = with_table(&text, name, &table)?;
-    }
-    Ok(text)
+    ]
 }
 
 /// Boards that have figures, in the order of [`Board::ALL`].
@@ -181,17 +209,46 @@ fn all_runtimes(boards: &Boards) -> String {
     table
 }
 
+/// Returns what a device needs for the shipped model, on each kind of core.
+fn sizes(boards: &Boards) -> String {
+    let mut table = String::from(
+        "| core | flash: model | flash: runtime | RAM | instructions for a second of sound |\n|---|---|---|---|---|\n",
+    );
+    for board in in_order(boards) {
+        let memory = &board.memory;
+        let ram = memory.arena_bytes + memory.frontend_bytes + memory.head_bytes;
+        let [model, runtime, ram, instructions] = [
+            memory.model_bytes,
+            memory.runtime_bytes,
+            ram,
+            board.instructions,
+        ]
+        .map(grouped);
+        let core = board.board.core();
+        let _ = writeln!(
+            table,
+            "| {core} | {model} | {runtime} | {ram} | {instructions} |"
+        );
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_tables_are_those_of_the_figures() {
-        let document = read().unwrap();
-        let expected = with_tables(&document, &crate::figures::committed().unwrap()).unwrap();
-        assert!(
-            document == expected,
-            "runtime/BENCHMARKS.md differs from the figures: run `cargo xtask bench-firmware --board an386 --accept`"
-        );
+        let figures = crate::figures::committed().unwrap();
+        for document in &DOCUMENTS {
+            let text = document.read().unwrap();
+            let expected = document.with_tables(&text, &figures).unwrap();
+            assert!(
+                text == expected,
+                "{} differs from the figures: run `cargo xtask bench-firmware --board an386 --accept`. Expected:\n{}",
+                document.path,
+                expected
+            );
+        }
     }
 }

@@ -15,6 +15,7 @@ use xtask::qemu;
 
 const EMBEDDED: &str = "set-up: compiler for boards and QEMU";
 const ONNX_RUNTIME: &str = "set-up: ONNX Runtime";
+const HOST_BUILD: &str = "host tests: build";
 const MODEL: &str = "test model";
 /// The board that the example firmware is tested on.
 const BOARD: Board = Board::An386;
@@ -61,7 +62,15 @@ pub fn test() -> ExitCode {
     steps.run("set-up: rustfmt and clippy", components);
     check_source(&mut steps, toolchain);
 
-    let model = steps.run(MODEL, test_model);
+    // First of all that is compiled for the host, and with the features of every later step: what is
+    // built for it is built once.
+    let model = match steps.run(HOST_BUILD, build_host_tests) {
+        Some(()) => steps.run(MODEL, test_model),
+        None => {
+            steps.blocked(MODEL, HOST_BUILD);
+            None
+        }
+    };
     let elf = example_firmware(&mut steps, toolchain, model.as_deref());
     let minimal = on_boards(&mut steps, toolchain, MINIMAL, |steps, toolchain| {
         steps.run(MINIMAL, || {
@@ -327,15 +336,27 @@ fn package() -> Result<()> {
     )
 }
 
+/// Builds the tests of the workspace, and the programs that they run.
+fn build_host_tests() -> Result<()> {
+    process::run(workspace::host_cargo()?.args([
+        "test",
+        "--release",
+        "--locked",
+        "--workspace",
+        "--no-run",
+    ]))
+}
+
+/// A program that [`build_host_tests`] built.
+fn built(program: &str) -> PathBuf {
+    let name = format!("{program}{}", env::consts::EXE_SUFFIX);
+    workspace::target_dir().join("release").join(name)
+}
+
 /// A small packed model with seeded random weights: the tests compare engines, not accuracy.
 fn test_model() -> Result<PathBuf> {
     let model = embedded::target_dir().join("test-model.slvr");
-    process::run(
-        workspace::host_cargo()?
-            .args(["run", "--release", "--locked", "--package", "mtslvr-tests"])
-            .args(["--bin", "make_test_model", "--"])
-            .arg(&model),
-    )?;
+    process::run(Command::new(built("make_test_model")).arg(&model))?;
     Ok(model)
 }
 
@@ -407,19 +428,11 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
     );
     let data = data.canonicalize()?;
     process::run(
-        workspace::host_cargo()?
-            .args(["build", "--release", "--locked"])
-            .args(["--package", "mtslvr", "--bin", "mtslvr"]),
-    )?;
-    process::run(
         inputs
             .cargo_test()?
             .env("MTSLVR_DATA", data)
-            .env(
-                "MTSLVR_TEST_BINARY",
-                workspace::target_dir().join("release/mtslvr"),
-            )
-            .args(["--package", "mtslvr-tests", "--test", "real_recordings"])
+            .env("MTSLVR_TEST_BINARY", built("mtslvr"))
+            .args(["--workspace", "--test", "real_recordings"])
             .args(["--", "--ignored"]),
     )
 }

@@ -100,19 +100,7 @@ pub(super) fn fit(
         previous = relative;
 
         problem.newton_step(probability, &mut cg);
-        let mut length = 1.0;
-        taken = 0.0;
-        for _ in 0..HALVINGS {
-            add_scaled(dual, length - taken, cg.step);
-            add_scaled(logits, length - taken, cg.step_logits);
-            taken = length;
-            let trial = problem.predict(dual, logits, probability);
-            if trial <= loss + 1e-6 * (1.0 + loss.abs()) {
-                loss = trial;
-                break;
-            }
-            length *= 0.5;
-        }
+        (taken, loss) = problem.go_along(&cg, loss, dual, logits, probability);
         // The sums above drift from `K A + b`; this is the product itself.
         problem.multiply(dual, logits);
         problem.predict(dual, logits, probability);
@@ -251,6 +239,30 @@ impl Problem<'_> {
         for bias in out_biases {
             *bias /= self.bias_weight;
         }
+    }
+
+    /// Goes along `cg.step`, as far as the objective, now `loss`, does not grow. Returns the length that
+    /// was taken and the objective there.
+    fn go_along(
+        &mut self,
+        cg: &ConjugateGradients,
+        loss: f64,
+        dual: &mut [f32],
+        logits: &mut [f32],
+        probability: &mut [f32],
+    ) -> (f32, f64) {
+        let (mut length, mut taken) = (1.0, 0.0);
+        for _ in 0..HALVINGS {
+            add_scaled(dual, length - taken, cg.step);
+            add_scaled(logits, length - taken, cg.step_logits);
+            taken = length;
+            let trial = self.predict(dual, logits, probability);
+            if trial <= loss + 1e-6 * (1.0 + loss.abs()) {
+                return (taken, trial);
+            }
+            length *= 0.5;
+        }
+        (taken, loss)
     }
 
     /// The Hessian times a vector whose logits are given.

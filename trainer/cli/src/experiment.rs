@@ -66,10 +66,36 @@ pub(super) struct Args {
     /// List the runs and how long each trains, and run nothing
     #[arg(long)]
     list: bool,
-    /// Print the summary as JSON instead of the tables
-    #[arg(long)]
+    #[arg(long, help = "Print the summary as JSON instead of the tables", long_help = JSON_HELP)]
     json: bool,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+Print the summary as JSON instead of the tables. Accuracies are in percent. Fields:
+  title, compute: the file's title, and a sentence on how compute is matched
+  evaluation: the table [evaluate] of the file: ways, shots, queries, tasks, seed, head, heads, ablation, int8,
+    invariance_clips
+  sets: names of the labelled sets
+  finished, cells: runs that are finished, and runs in all
+  notes: sentences on what could not be measured
+  controls, variants: rows; controls are MFCC statistics and random weights
+    group, name: as in the file
+    mean: accuracy over all sets with the first of shots, a figure; null without one
+    gain: difference of mean to the group's first variant, and half of its 95 % interval over seeds (null for
+      one seed); null for the first variant
+    by_set: a figure for each set
+    int8_gain: accuracy of the packed model less that of the float model, for each set
+    combinations: shots, head, features (parts of the embedding) and the mean over the sets, a figure
+    operators: for each operator and features, over clips that it changed: cosine (of a clip and its changed
+      self), random (cosine of two clips), invariance (1: changes nothing, 0: as unlike as two clips) and auc (of
+      a linear probe that tells changed clips)
+    training: steps, batch (pairs), seconds, waiting (share of the time without data), forward_macs (of a patch),
+      parameters, contrastive (last loss), spread (of the projections; near 0 they collapsed),
+      label_accuracy (share of operators named right); null for a control
+    seeds: those that are finished
+  A figure has over_seeds (the number of seeds, mean, deviation and ci95, half of the 95 % interval) and over_tasks
+  (half of one seed's 95 % interval).";
 
 impl Args {
     /// Runs the subcommand.

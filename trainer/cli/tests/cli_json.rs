@@ -8,6 +8,9 @@ use small_model::model;
 use std::path::Path;
 use std::process::Command;
 
+/// A small experiment.
+const PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiment_tiny.toml");
+
 /// Runs the program in `folder` and returns its standard output.
 #[track_caller]
 fn said(folder: &Path, args: &[&str]) -> String {
@@ -36,8 +39,9 @@ fn is_told(text: &str, word: &str) -> bool {
     text.split(|c| !is_part(c)).any(|other| other == word)
 }
 
-/// Commands that print JSON, with small work for each; `BACKGROUND` stands for a class of the sounds.
-const RUNS: [(&str, &str); 8] = [
+/// Commands that print JSON, with small work for each; `BACKGROUND` stands for a class of the sounds, `PLAN` for
+/// the experiment.
+const RUNS: [(&str, &str); 11] = [
     (
         "train",
         "--out run --steps 1 --no-export --json \
@@ -57,6 +61,18 @@ const RUNS: [(&str, &str); 8] = [
         "--model model.slvr --data sounds --background BACKGROUND --streams 1 --minutes 1 --sounds 1 \
          --shots 1 --heard 1 --others 1 --snr 20 --source other --taught clean --json",
     ),
+    (
+        "eval open-set",
+        "--model model.slvr --data sounds others --ways 2 --tasks 2 --shots 1 --json -",
+    ),
+    (
+        "eval bias",
+        "--model model.slvr --data sounds --choose-on others --ways 2 --tasks 2 --shots 1 --json -",
+    ),
+    (
+        "experiment",
+        "PLAN --data sounds --data others --set train.steps=1 --out experiment --json",
+    ),
 ];
 
 #[test]
@@ -64,26 +80,28 @@ fn every_field_is_described() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path();
     model(folder);
-    said(
-        folder,
-        &["synth", "sounds", "--classes", "3", "--clips", "4"],
-    );
+    for set in ["sounds", "others"] {
+        let made = ["synth", set, "--classes", "3", "--clips", "4"];
+        said(folder, &made);
+    }
     let first = std::fs::read_dir(folder.join("sounds")).unwrap().next();
     let first = first.unwrap().unwrap().file_name().into_string().unwrap();
     for (command, args) in RUNS {
         let args = args.replace("BACKGROUND", &format!("sounds/{first}"));
+        let args = args.replace("PLAN", &shlex::try_quote(PLAN).unwrap());
         let args = shlex::split(&args).unwrap();
         let args = args.iter().map(String::as_str);
-        let args: Vec<&str> = [command].into_iter().chain(args).collect();
+        let command: Vec<&str> = command.split(' ').collect();
+        let args: Vec<&str> = command.iter().copied().chain(args).collect();
         let figures = said(folder, &args);
         let mut told = Vec::new();
         keys(&serde_json::from_str(&figures).unwrap(), &mut told);
-        assert!(told.len() > 4, "{command}: {figures}");
-        let help = said(folder, &[command, "--help"]);
+        assert!(told.len() > 4, "{command:?}: {figures}");
+        let help = said(folder, &[&command[..], &["--help"]].concat());
         for key in told {
             assert!(
                 is_told(&help, &key),
-                "{command} --help says nothing of {key}"
+                "{command:?} --help says nothing of {key}"
             );
         }
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// Tries shares of the invariant part from 0 to 1 in the similarity, each fixed for all tasks, and rules
 /// that choose a share for each task from its examples. The classifier is the ridge head.
 #[derive(Debug, clap::Args)]
-#[command(after_help = examples!(
+#[command(mut_arg("json", |json| json.long_help(JSON_HELP)), after_help = examples!(
     "Write the report on the shipped edge-s" =>
         "mtslvr eval bias --data labelled --report bias.md",
     "Report the sets apart that you chose the share on" =>
@@ -58,6 +58,23 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "Output")]
     output: ReportOutput,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+File to write the figures to as JSON, or - for standard output [default: none]
+
+With `-` the report itself is written only where --report says. Accuracies are in percent. Fields:
+  command, model, engine, checksum (CRC-32 of the model's file): what made the report
+  lambda, ways, queries, tasks, seed: as they were given
+  shares: shares of the invariant part that were tried
+  choices: names of the rules that choose a share for each task
+  notes: sentences on what is missing
+  results, chosen_on: for each set of --data, and of --choose-on (name), and each number of examples (shots)
+    fixed: accuracy with each of shares
+    chosen: accuracy with each of choices
+    ci95: half of the 95 % interval at the share of exported models
+    unrounded: accuracy at that share with embeddings that are not rounded to int8
+    gain, gain_ci95: difference to plain concatenation at that share, and half of its 95 % interval";
 
 /// Returns the runtime's own weight of the penalty.
 fn default_lambda() -> f32 {

@@ -21,7 +21,7 @@ use std::str::FromStr;
 /// how far the threshold, which is computed without hearing the others, is from the share of false
 /// acceptances that it aims at.
 #[derive(Debug, clap::Args)]
-#[command(after_help = examples!(
+#[command(mut_arg("json", |json| json.long_help(JSON_HELP)), after_help = examples!(
     "Write the report on the shipped edge-s" =>
         "mtslvr eval open-set --data labelled --report open-set.md",
     "Ask for fewer false acceptances, at 5 examples" =>
@@ -67,6 +67,24 @@ pub(super) struct Args {
     #[command(flatten, next_help_heading = "Output")]
     output: ReportOutput,
 }
+
+/// Help on the fields of `--json`: every one.
+const JSON_HELP: &str = "\
+File to write the figures to as JSON, or - for standard output [default: none]
+
+With `-` the report itself is written only where --report says. Shares and accuracies are in percent. Fields:
+  command, model, engine, checksum (CRC-32 of the model's file): what made the report
+  head, shares, ways, queries, tasks, seed, false_acceptance: as they were given
+  notes: sentences on what is missing
+  results: for each number of examples (shots) and each set (name)
+    closed: clips of taught classes that get the right class if nothing may be rejected
+    same_set, other_sets: separation from the set's other classes, and from other sets
+      auroc: how often a taught clip is more like its best class than a stranger is
+      accuracy: taught clips accepted and right, where just the permitted share of strangers passes
+    without_cohort: both separations without the backbone's cohort; null if it has none
+    thresholds: for each way to find a threshold without strangers (name), the mean threshold, accuracy, and the
+      strangers that passed, false_same_set and false_other_sets
+    chances: strangers of other sets with a stated chance below 1, 5, 10 and 20 %";
 
 /// Names of the heads that can reject a sound.
 const RUNTIME_HEADS: &str = "nearest-mean, ridge, ridge=LAMBDA, logistic, logistic=C";

@@ -21,8 +21,7 @@ pub(super) struct ReportOutput {
     #[arg(long, value_name = "FILE.md")]
     report: Option<PathBuf>,
     /// File to write the figures to as JSON, or - for standard output [default: none]
-    ///
-    /// With `-` the report itself is written only where --report says.
+    // The long help is each report's own.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
 }

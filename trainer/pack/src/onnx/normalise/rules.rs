@@ -30,6 +30,16 @@ pub(super) fn node(
     }
 }
 
+/// Transposes before the inputs of a node.
+enum Turned {
+    /// All but constants have one of this order; the values before them, `None` for a constant.
+    Alike(Vec<usize>, Vec<Option<String>>),
+    /// An input has none.
+    NotAll,
+    /// Their orders differ, or there are only constants.
+    Apart,
+}
+
 impl Pass<'_> {
     /// Takes a node of the source: computes it, leaves it out, or appends what it becomes.
     pub(super) fn take(&mut self, mut node: pb::NodeProto) -> Result<(), ImportError> {
@@ -244,75 +254,16 @@ impl Pass<'_> {
         };
         let parallel = broadcast || op == "Concat";
         let data = if parallel { source.input.len() } else { 1 };
-        let mut order: Option<Vec<usize>> = None;
-        let mut sources = Vec::new();
-        for name in &source.input[..data] {
-            if self.constants.contains_key(name) {
-                sources.push(None);
-                continue;
-            }
-            let Some((inner, found)) = self.turned(name) else {
-                return self.sink_reshape(source, made);
-            };
-            if order.as_ref().is_some_and(|order| *order != found) {
-                return Ok(false);
-            }
-            order = Some(found);
-            sources.push(Some(inner));
-        }
-        let Some(order) = order else {
-            return Ok(false);
+        let (order, sources) = match self.turned_inputs(&source.input[..data]) {
+            Turned::Alike(order, sources) => (order, sources),
+            Turned::NotAll => return self.sink_reshape(source, made),
+            Turned::Apart => return Ok(false),
         };
-        let rank = order.len();
-        let mut inverse = vec![0; rank];
-        for (at, &axis) in order.iter().enumerate() {
-            inverse[axis] = at;
-        }
         let mut moved = source.clone();
-        for (at, inner) in sources.into_iter().enumerate() {
-            let name = match inner {
-                Some(inner) => inner,
-                None => {
-                    let constant = self.constants[&source.input[at]].clone();
-                    if count(&constant.dims) == 1 && op != "Concat" {
-                        continue;
-                    }
-                    if constant.dims.len() > rank {
-                        return Ok(false);
-                    }
-                    let mut dims = vec![1; rank - constant.dims.len()];
-                    dims.extend(&constant.dims);
-                    let turned = transposed(&Constant { dims, ..constant }, &inverse);
-                    self.new_constant(output, "turned", turned)
-                }
-            };
-            moved.input[at] = name;
-        }
         let turned = self.fresh_name(output, "turned");
         moved.output = vec![turned.clone()];
-        if op == "Concat" {
-            let Ok(axis) = shapes::axis_of(int(source, "axis", 0), rank) else {
-                return Ok(false);
-            };
-            moved.attribute = vec![onnx::int("axis", order[axis] as i64)];
-        }
-        if op == "Pad" {
-            let Ok(pads) = shapes::pads(source, &self.inputs(source), rank) else {
-                return Ok(false);
-            };
-            let mut flat = vec![0; 2 * rank];
-            for (at, [before, after]) in pads.into_iter().enumerate() {
-                flat[order[at]] = before;
-                flat[order[at] + rank] = after;
-            }
-            if ints(source, "pads").is_some() {
-                moved.attribute.retain(|attribute| attribute.name != "pads");
-                moved.attribute.push(onnx::ints("pads", &flat));
-            } else {
-                moved.input.truncate(3);
-                let pads = Constant::int(vec![flat.len()], flat);
-                moved.input[1] = self.new_constant(output, "pads", pads);
-            }
+        if !self.turn_inputs(&mut moved, sources, &order) || !self.turn_axes(&mut moved, &order) {
+            return Ok(false);
         }
         if reduction {
             let Ok(axes) = shapes::reduced_axes(source, &self.inputs(source)) else {
@@ -330,6 +281,94 @@ impl Pass<'_> {
         let turned = self.resolved(&turned);
         self.transpose(output, &turned, &order)?;
         Ok(true)
+    }
+
+    /// Finds the order that the transposes before the inputs called `names` have in common. Constants are
+    /// in any order.
+    fn turned_inputs(&self, names: &[String]) -> Turned {
+        let mut order: Option<Vec<usize>> = None;
+        let mut sources = Vec::new();
+        for name in names {
+            if self.constants.contains_key(name) {
+                sources.push(None);
+                continue;
+            }
+            let Some((inner, found)) = self.turned(name) else {
+                return Turned::NotAll;
+            };
+            if order.as_ref().is_some_and(|order| *order != found) {
+                return Turned::Apart;
+            }
+            order = Some(found);
+            sources.push(Some(inner));
+        }
+        order.map_or(Turned::Apart, |order| Turned::Alike(order, sources))
+    }
+
+    /// Gives `node` the values before the transposes, and constants in their order. Returns whether the
+    /// constants allow that.
+    fn turn_inputs(
+        &mut self,
+        node: &mut pb::NodeProto,
+        sources: Vec<Option<String>>,
+        order: &[usize],
+    ) -> bool {
+        let rank = order.len();
+        let mut inverse = vec![0; rank];
+        for (at, &axis) in order.iter().enumerate() {
+            inverse[axis] = at;
+        }
+        for (at, inner) in sources.into_iter().enumerate() {
+            if let Some(inner) = inner {
+                node.input[at] = inner;
+                continue;
+            }
+            let constant = self.constants[&node.input[at]].clone();
+            if count(&constant.dims) == 1 && node.op_type != "Concat" {
+                continue;
+            }
+            if constant.dims.len() > rank {
+                return false;
+            }
+            let mut dims = vec![1; rank - constant.dims.len()];
+            dims.extend(&constant.dims);
+            let turned = transposed(&Constant { dims, ..constant }, &inverse);
+            node.input[at] = self.new_constant(&node.output[0], "turned", turned);
+        }
+        true
+    }
+
+    /// Renumbers the axes that a concatenation or a padding names. Returns whether they can be read.
+    fn turn_axes(&mut self, node: &mut pb::NodeProto, order: &[usize]) -> bool {
+        let rank = order.len();
+        match node.op_type.as_str() {
+            "Concat" => {
+                let Ok(axis) = shapes::axis_of(int(node, "axis", 0), rank) else {
+                    return false;
+                };
+                node.attribute = vec![onnx::int("axis", order[axis] as i64)];
+            }
+            "Pad" => {
+                let Ok(pads) = shapes::pads(node, &self.inputs(node), rank) else {
+                    return false;
+                };
+                let mut flat = vec![0; 2 * rank];
+                for (at, [before, after]) in pads.into_iter().enumerate() {
+                    flat[order[at]] = before;
+                    flat[order[at] + rank] = after;
+                }
+                if ints(node, "pads").is_some() {
+                    node.attribute.retain(|attribute| attribute.name != "pads");
+                    node.attribute.push(onnx::ints("pads", &flat));
+                } else {
+                    node.input.truncate(3);
+                    let pads = Constant::int(vec![flat.len()], flat);
+                    node.input[1] = self.new_constant(&node.output[0], "pads", pads);
+                }
+            }
+            _ => {}
+        }
+        true
     }
 
     /// Moves the reshapes before a node that computes value by value behind it. Returns whether it did.
