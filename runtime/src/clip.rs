@@ -129,7 +129,9 @@ impl<'b> PatchCutter<'b> {
 ///
 /// ```
 /// use core::convert::Infallible;
-/// use mtslvr_runtime::{backbone::Backbone, clip::ClipEmbedder, frontend::FrontendConfig};
+/// use mtslvr_runtime::backbone::Backbone;
+/// use mtslvr_runtime::clip::ClipEmbedder;
+/// use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 /// # use mtslvr_runtime::fewshot::Reference;
 /// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 /// # struct Levels(FrontendConfig);
@@ -148,6 +150,7 @@ impl<'b> PatchCutter<'b> {
 /// # let config = FrontendConfig {
 /// #     sample_rate: 16_000, window: 256, hop: 128, mels: 16, frames: 20,
 /// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+/// #     form: FrontendForm::PLAIN,
 /// # };
 /// # let mut backbone = Levels(config);
 /// # let recording = [[0.1; 1000]; 5];

@@ -50,7 +50,8 @@ use stream_state::StreamState;
 ///
 /// ```
 /// # use core::convert::Infallible;
-/// # use mtslvr_runtime::{backbone::Backbone, frontend::FrontendConfig, clip::embed_clip};
+/// # use mtslvr_runtime::{backbone::Backbone, clip::embed_clip};
+/// # use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 /// # use mtslvr_runtime::fewshot::Reference;
 /// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 /// use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
@@ -74,6 +75,7 @@ use stream_state::StreamState;
 /// # let config = FrontendConfig {
 /// #     sample_rate: 16_000, window: 256, hop: 128, mels: 16, frames: 40,
 /// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+/// #     form: FrontendForm::PLAIN,
 /// # };
 /// # let mut backbone = Bands(config);
 /// # let buzz: Vec<f32> = (0..8000).map(|i| 0.4 * ((i % 61) as f32 / 61.0 - 0.5)).collect();

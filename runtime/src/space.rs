@@ -357,6 +357,7 @@ pub(crate) mod test_space {
         floor: 1e-6,
         mean: 0.0,
         scale: 1.0,
+        form: crate::frontend::FrontendForm::PLAIN,
     };
 
     /// Parts of these lengths that count the same, called `a`, `b` and so on.

@@ -8,7 +8,7 @@ use mtslvr_runtime::fewshot::{
     Calibration, ClassId, HeadKind, Learner, Limits, Metric, Reference, Role, StorageVec,
     Strangers, best_score, direction, dot, fit, fit_scratch_len, scores, softmax,
 };
-use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
+use mtslvr_runtime::frontend::{Frontend, FrontendConfig, FrontendForm};
 use mtslvr_runtime::listener::{Judgement, Listener, ListenerConfig, Trigger};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 use proptest::prelude::*;
@@ -25,6 +25,7 @@ const FRONTEND: FrontendConfig = FrontendConfig {
     floor: 1e-5,
     mean: -4.0,
     scale: 0.25,
+    form: FrontendForm::PLAIN,
 };
 const DIM: usize = 4;
 

@@ -12,7 +12,7 @@ use mtslvr_runtime::fewshot::persist::{
     store_scratch_len,
 };
 use mtslvr_runtime::fewshot::{ClassId, HeadKind, Learner, Reference, Role, StorageVec};
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 use mtslvr_simulated_flash::{FlashFault, SimulatedFlash};
 use std::future::Future;
@@ -42,6 +42,7 @@ fn space() -> EmbeddingSpace<'static> {
         floor: 1e-6,
         mean: -6.5,
         scale: 0.25,
+        form: FrontendForm::PLAIN,
     };
     let reference = Reference::assumed(0.5);
     EmbeddingSpace::new(BACKBONE, frontend, parts, &[0.0; DIM], reference).unwrap()

@@ -5,7 +5,7 @@ use mtslvr_runtime::fewshot::persist::{
     ExportError, RestoreError, SnapshotHeader, export, import, snapshot_len,
 };
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, Role, StorageVec};
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::model::Crc32;
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 
@@ -30,6 +30,7 @@ fn space() -> EmbeddingSpace<'static> {
         floor: 1e-6,
         mean: -6.5,
         scale: 0.25,
+        form: FrontendForm::PLAIN,
     };
     let reference = Reference::assumed(0.5);
     EmbeddingSpace::new(BACKBONE, frontend, parts, &[0.0; DIM], reference).unwrap()

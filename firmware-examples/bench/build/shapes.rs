@@ -5,7 +5,7 @@ use mtslvr_pack::builder::{
     Activation, BuildError, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
     build,
 };
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::model::AlignedBytes;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 
@@ -115,6 +115,7 @@ impl Layer {
                 floor: 1e-5,
                 mean: -4.0,
                 scale: 0.25,
+                form: FrontendForm::PLAIN,
             },
             input: quantisation(),
             parts: vec![PartSpec {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fewshot::Reference;
+use crate::frontend::FrontendForm;
 use crate::space::test_space::parts;
 use crate::space::{BackboneId, EmbeddingSpace};
 use proptest::prelude::*;
@@ -15,6 +16,7 @@ const CONFIG: FrontendConfig = FrontendConfig {
     floor: 1e-5,
     mean: -2.0,
     scale: 0.5,
+    form: FrontendForm::PLAIN,
 };
 
 /// Samples of a clip that has exactly `frames` frames.

@@ -21,7 +21,7 @@ use crate::space::EmbeddingSpace;
 /// ```
 /// use mtslvr_runtime::fewshot::{HeadKind, Learner, Storage};
 /// # use mtslvr_runtime::fewshot::Reference;
-/// # use mtslvr_runtime::frontend::FrontendConfig;
+/// # use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 /// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 ///
 /// let mut storage = Storage::<4, 16, 3>::new(); // 4 classes, 16 examples in all, 3 values each
@@ -32,6 +32,7 @@ use crate::space::EmbeddingSpace;
 /// # let frontend = FrontendConfig {
 /// #     sample_rate: 16_000, window: 256, hop: 128, mels: 16, frames: 20,
 /// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+/// #     form: FrontendForm::PLAIN,
 /// # };
 /// # let (id, reference) = (BackboneId::new([7; 32]), Reference::assumed(0.5));
 /// # let base_mean = [0.0, 0.5, 0.5];

@@ -39,7 +39,59 @@ const fn sine(i: usize) -> f32 {
     sum as f32
 }
 
-/// Weights `samples` with the periodic Hann window, `0.5 - 0.5 cos(2 pi i / n)`.
+/// Tells whether the weights of a window of `len` samples are read off the sine table.
+pub(super) const fn is_in_table(len: usize) -> bool {
+    len >= 4 && LONGEST.is_multiple_of(len)
+}
+
+/// Writes the first half of the periodic Hann window of any even length `n`, and the weight in its middle:
+/// `n / 2 + 1` values. The cosine goes round by rotation, in double precision.
+pub(super) fn half_window(half: &mut [f32]) {
+    let n = 2 * (half.len() - 1);
+    let step = 2.0 * PI / n as f64;
+    // The table's series is of an eighth of a turn at most; the angle of a step is halved until it is.
+    let (mut sine, mut cosine) = turn(step / 4.0);
+    for _ in 0..2 {
+        (sine, cosine) = (2.0 * sine * cosine, cosine * cosine - sine * sine);
+    }
+    let (mut s, mut c) = (0.0, 1.0);
+    for weight in half {
+        *weight = (0.5 - 0.5 * c) as f32;
+        (s, c) = (s * cosine + c * sine, c * cosine - s * sine);
+    }
+}
+
+/// Computes sine and cosine of an angle between 0 and an eighth of a turn, by Taylor's series.
+fn turn(angle: f64) -> (f64, f64) {
+    let (mut sine, mut cosine) = (0.0, 0.0);
+    let mut term = 1.0;
+    let mut power = 0;
+    while power < 24 {
+        match power % 4 {
+            0 => cosine += term,
+            1 => sine += term,
+            2 => cosine -= term,
+            _ => sine -= term,
+        }
+        power += 1;
+        term *= angle / f64::from(power);
+    }
+    (sine, cosine)
+}
+
+/// Weights `samples` with a window whose first half and middle are given.
+pub(super) fn weigh_by(half: &[f32], samples: &mut [f32]) {
+    let (first, second) = samples.split_at_mut(half.len() - 1);
+    for (sample, weight) in first.iter_mut().zip(half) {
+        *sample *= weight;
+    }
+    for (sample, weight) in second.iter_mut().zip(half.iter().rev()) {
+        *sample *= weight;
+    }
+}
+
+/// Weights `samples` with the periodic Hann window, `0.5 - 0.5 cos(2 pi i / n)`, for a length that
+/// [`is_in_table`].
 pub(super) fn weigh(samples: &mut [f32]) {
     let n = samples.len();
     let step = LONGEST / n;
@@ -112,6 +164,20 @@ mod tests {
             for (i, w) in window.iter().enumerate() {
                 let sine = (PI * i as f64 / n as f64).sin();
                 assert!((f64::from(*w) - sine * sine).abs() < 6e-8, "{n}: {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_of_any_even_length_are_periodic_hann() {
+        for n in [2, 6, 100, 400, 480, 512, 1_102, 4_094] {
+            let mut half = vec![f32::NAN; n / 2 + 1];
+            half_window(&mut half);
+            let mut window = vec![1.0; n];
+            weigh_by(&half, &mut window);
+            for (i, w) in window.iter().enumerate() {
+                let sine = (PI * i as f64 / n as f64).sin();
+                assert!((f64::from(*w) - sine * sine).abs() < 6e-8, "{n}: {i}: {w}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The streaming log-mel frontend.
 
 use super::config::{FrontendConfig, FrontendConfigError};
+use super::form::FloorRule;
 use super::mel::Filters;
 use super::{fft, logarithm};
 
@@ -14,11 +15,12 @@ pub const SAMPLE_LIMIT: f32 = 65_536.0;
 /// The frames depend on the samples only, bit for bit, not on how they are cut into calls.
 ///
 /// ```
-/// use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
+/// use mtslvr_runtime::frontend::{Frontend, FrontendConfig, FrontendForm};
 ///
 /// const CONFIG: FrontendConfig = FrontendConfig {
 ///     sample_rate: 16_000, window: 512, hop: 256, mels: 64, frames: 61,
 ///     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+///     form: FrontendForm::PLAIN,
 /// };
 /// let mut buffer = [0.0; CONFIG.buffer_len()];
 /// let mut frontend = Frontend::new(CONFIG, &mut buffer).unwrap();
@@ -34,15 +36,19 @@ pub const SAMPLE_LIMIT: f32 = 65_536.0;
 pub struct Frontend<'b> {
     config: FrontendConfig,
     filters: Filters<'b>,
+    /// The first half of the window and its middle, where the table does not have them; else empty.
+    taper: &'b [f32],
     /// The samples of the frame being filled, and where it is computed, in their place.
     work: &'b mut [f32],
     /// Copies of those of its samples that the next frame covers, too.
     kept: &'b mut [f32],
     frame: &'b mut [f32],
-    /// Samples in `work`.
+    /// Samples in `work`, the zeros before the first one among them.
     filled: usize,
-    /// How many of those an earlier frame has already covered.
+    /// How many of those an earlier frame has already covered, or are zeros before the first sample.
     covered: usize,
+    /// A sample has come.
+    begun: bool,
     invalid: u32,
 }
 
@@ -70,6 +76,7 @@ pub enum FrontendError {
 /// Lengths of the buffer's parts.
 struct Parts {
     filters: usize,
+    taper: usize,
     work: usize,
     kept: usize,
     frame: usize,
@@ -80,20 +87,25 @@ impl Parts {
         let window = config.window as usize;
         Self {
             filters: Filters::buffer_len(config.mels as usize),
-            work: window,
+            taper: match fft::is_in_table(window) {
+                true => 0,
+                false => window / 2 + 1,
+            },
+            work: config.transform_len(),
             kept: window.saturating_sub(config.hop as usize),
             frame: config.mels as usize,
         }
     }
 
     const fn total(&self) -> usize {
-        self.filters + self.work + self.kept + self.frame
+        self.filters + self.taper + self.work + self.kept + self.frame
     }
 }
 
 impl FrontendConfig {
     /// Returns the length in `f32` of the buffer that a [`Frontend`] works in:
-    /// `2 * window - hop + 3 * mels + 2 + (mels + 3) / 2`.
+    /// `transform + window - hop + 3 * mels + 2 + (mels + 3) / 2`, and `window / 2 + 1` more if the window is
+    /// no power of two.
     pub const fn buffer_len(&self) -> usize {
         Parts::of(self).total()
     }
@@ -116,19 +128,27 @@ impl<'b> Frontend<'b> {
             });
         }
         let (filters, rest) = buffer.split_at_mut(parts.filters);
+        let (taper, rest) = rest.split_at_mut(parts.taper);
+        if !taper.is_empty() {
+            fft::half_window(taper);
+        }
         let (work, rest) = rest.split_at_mut(parts.work);
         let (kept, rest) = rest.split_at_mut(parts.kept);
         let frame = &mut rest[..parts.frame];
-        Ok(Self {
+        let mut frontend = Self {
             filters: Filters::new(&config, filters),
             config,
+            taper,
             work,
             kept,
             frame,
             filled: 0,
             covered: 0,
+            begun: false,
             invalid: 0,
-        })
+        };
+        frontend.reset();
+        Ok(frontend)
     }
 
     /// Returns the parameters of the features.
@@ -170,21 +190,38 @@ impl<'b> Frontend<'b> {
         self.invalid
     }
 
-    /// Ends the stream: pending samples are padded with zeros to one last frame. A new stream
-    /// begins after it.
+    /// Ends the stream: pending samples are padded with zeros to one last frame, or, where frames are
+    /// centred, to all frames whose middle is not behind the last sample. A new stream begins after it.
     pub fn flush(&mut self, mut on_frame: impl FnMut(&[f32])) {
-        if self.pending() > 0 {
-            self.work[self.filled..].fill(0.0);
-            on_frame(self.compute());
+        let lead = self.config.lead();
+        if lead > 0 {
+            while self.begun && self.filled >= lead {
+                let filled = self.filled;
+                self.window()[filled..].fill(0.0);
+                on_frame(self.complete());
+                self.filled = filled.saturating_sub(usize::from(self.config.hop));
+            }
+        } else if self.pending() > 0 {
+            let filled = self.filled;
+            self.window()[filled..].fill(0.0);
+            on_frame(self.complete());
         }
         self.reset();
     }
 
     /// Forgets all samples: a new stream begins.
     pub fn reset(&mut self) {
-        self.filled = 0;
-        self.covered = 0;
+        self.filled = self.config.lead();
+        self.covered = self.filled;
+        self.begun = false;
         self.invalid = 0;
+        let filled = self.filled;
+        self.work[..filled].fill(0.0);
+    }
+
+    /// Returns the samples of the frame being filled.
+    fn window(&mut self) -> &mut [f32] {
+        &mut self.work[..usize::from(self.config.window)]
     }
 
     fn take<T: Copy>(
@@ -193,40 +230,58 @@ impl<'b> Frontend<'b> {
         mut value: impl FnMut(T) -> f32,
         mut on_frame: impl FnMut(&[f32]),
     ) {
+        self.begun |= !samples.is_empty();
         while !samples.is_empty() {
-            let room = &mut self.work[self.filled..];
+            let room = &mut self.work[self.filled..usize::from(self.config.window)];
             let (now, later) = samples.split_at(samples.len().min(room.len()));
             for (slot, sample) in room.iter_mut().zip(now) {
                 *slot = value(*sample);
             }
             self.filled += now.len();
             samples = later;
-            if self.filled == self.work.len() {
-                let hop = self.work.len() - self.kept.len();
-                self.kept.copy_from_slice(&self.work[hop..]);
-                on_frame(self.compute());
+            if self.filled == usize::from(self.config.window) {
+                on_frame(self.complete());
                 self.filled = self.kept.len();
                 self.covered = self.filled;
-                self.work[..self.filled].copy_from_slice(self.kept);
             }
         }
+    }
+
+    /// Turns the window's samples into a frame, and begins the next one with those that it covers, too.
+    fn complete(&mut self) -> &[f32] {
+        let (hop, window) = (
+            usize::from(self.config.hop),
+            usize::from(self.config.window),
+        );
+        self.kept.copy_from_slice(&self.work[hop..window]);
+        self.compute();
+        self.work[..window - hop].copy_from_slice(self.kept);
+        self.frame
     }
 
     /// Turns the samples in `work`, which are lost, into a frame. Not inlined: a firmware that is
     /// optimised for size would compile it so, too.
     #[inline(never)]
-    fn compute(&mut self) -> &[f32] {
-        fft::weigh(self.work);
+    fn compute(&mut self) {
+        let (window, zeros) = self.work.split_at_mut(usize::from(self.config.window));
+        match self.taper {
+            [] => fft::weigh(window),
+            half => fft::weigh_by(half, window),
+        }
+        zeros.fill(0.0);
         fft::transform(self.work);
         let (spectrum, _) = self.work.as_chunks::<2>();
         self.filters.apply(spectrum, self.frame);
         let FrontendConfig {
             floor, mean, scale, ..
         } = self.config;
+        let raised = |value: f32| match self.config.form.floor_rule {
+            FloorRule::Added => value + floor,
+            FloorRule::Least => value.max(floor),
+        };
         for value in self.frame.iter_mut() {
-            *value = (logarithm::ln(*value + floor) - mean) * scale;
+            *value = (logarithm::ln(raised(*value)) - mean) * scale;
         }
-        self.frame
     }
 }
 

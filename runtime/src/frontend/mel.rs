@@ -1,21 +1,42 @@
-//! Triangular filters, equally spaced on the HTK mel scale, in their sparse form.
+//! Triangular filters, equally spaced on a mel scale, in their sparse form.
 
 use super::config::FrontendConfig;
+use super::form::{BandNorm, MelScale, Spectrum};
 
 /// Edges of equally spaced bands, Hz, each from the one before it.
-///
+enum Edges {
+    Htk(Htk),
+    Slaney(Slaney),
+}
+
+impl Edges {
+    /// Divides `f_min` to `f_max` into `count` steps.
+    fn new(scale: MelScale, f_min: f32, f_max: f32, count: u32) -> Self {
+        match scale {
+            MelScale::Htk => Self::Htk(Htk::new(f_min, f_max, count)),
+            MelScale::Slaney => Self::Slaney(Slaney::new(f_min, f_max, count)),
+        }
+    }
+
+    fn next(&mut self) -> f64 {
+        match self {
+            Self::Htk(edges) => edges.next(),
+            Self::Slaney(edges) => edges.next(),
+        }
+    }
+}
+
 /// The HTK mel scale is `2595 log10(1 + f / 700)` (O'Shaughnessy 1987): where it is cut in equal
 /// steps, `1 + f / 700` grows by one factor from edge to edge.
-struct Edges {
+struct Htk {
     /// `1 + f / 700` of the last edge that was given.
     position: f64,
     factor: f64,
 }
 
-impl Edges {
+impl Htk {
     const CORNER: f64 = 700.0;
 
-    /// Divides `f_min` to `f_max` into `count` steps.
     fn new(f_min: f32, f_max: f32, count: u32) -> Self {
         let position = 1.0 + f64::from(f_min) / Self::CORNER;
         let whole = (1.0 + f64::from(f_max) / Self::CORNER) / position;
@@ -29,6 +50,79 @@ impl Edges {
         self.position *= self.factor;
         Self::CORNER * (self.position - 1.0)
     }
+}
+
+/// Slaney's mel scale: `3 f / 200` up to 1 kHz, `15 + 27 ln(f / 1000) / ln 6.4` above.
+struct Slaney {
+    /// Mel of the last edge that was given.
+    mel: f64,
+    step: f64,
+}
+
+impl Slaney {
+    const HERTZ_PER_MEL: f64 = 200.0 / 3.0;
+    /// 1 kHz.
+    const CORNER: f64 = 15.0;
+    /// `ln 6.4 / 27`.
+    const LN_PER_MEL: f64 = 0.068_751_777_420_949_12;
+
+    fn new(f_min: f32, f_max: f32, count: u32) -> Self {
+        let [low, high] = [f_min, f_max].map(|hertz| Self::mel_of(f64::from(hertz)));
+        Self {
+            mel: low,
+            step: (high - low) / f64::from(count),
+        }
+    }
+
+    fn mel_of(hertz: f64) -> f64 {
+        match hertz < 1000.0 {
+            true => hertz / Self::HERTZ_PER_MEL,
+            false => Self::CORNER + ln(hertz / 1000.0) / Self::LN_PER_MEL,
+        }
+    }
+
+    fn next(&mut self) -> f64 {
+        self.mel += self.step;
+        match self.mel < Self::CORNER {
+            true => self.mel * Self::HERTZ_PER_MEL,
+            false => 1000.0 * exp((self.mel - Self::CORNER) * Self::LN_PER_MEL),
+        }
+    }
+}
+
+/// Computes the natural logarithm of `x`, which is at least 1 and far from infinite: square roots by
+/// [`root`] until the series of the inverse hyperbolic tangent is short. Small code again.
+fn ln(x: f64) -> f64 {
+    let (mut x, mut factor) = (x, 2.0);
+    while x > 1.1 {
+        x = root(x, 2);
+        factor *= 2.0;
+    }
+    let z = (x - 1.0) / (x + 1.0);
+    let (mut sum, mut power) = (0.0, z);
+    for k in 0..8 {
+        sum += power / f64::from(2 * k + 1);
+        power *= z * z;
+    }
+    factor * sum
+}
+
+/// Computes the exponential of `x`, which is at least 0, by Taylor's series of a small part of it.
+fn exp(x: f64) -> f64 {
+    let (mut x, mut squarings) = (x, 0);
+    while x > 0.1 {
+        x *= 0.5;
+        squarings += 1;
+    }
+    let (mut sum, mut term) = (1.0, 1.0);
+    for k in 1..12 {
+        term *= x / f64::from(k);
+        sum += term;
+    }
+    for _ in 0..squarings {
+        sum *= sum;
+    }
+    sum
 }
 
 /// Computes the root of degree `n` of `x`, which is at least 1, by Newton's iteration. The iteration
@@ -65,6 +159,9 @@ pub(super) struct Filters<'b> {
     first_bins: &'b [u16],
     /// `r` of each interval's first bin, and its growth from bin to bin.
     slopes: &'b [[f32; 2]],
+    spectrum: Spectrum,
+    /// Area of a filter over twice the reciprocal widths of its sides; `None` where peaks are 1.
+    area: Option<f32>,
 }
 
 impl<'b> Filters<'b> {
@@ -80,9 +177,11 @@ impl<'b> Filters<'b> {
         let first_bins: &mut [u16] = bytemuck::cast_slice_mut(first_bins);
         let (slopes, _) = slopes.as_chunks_mut::<2>();
 
-        let bins = usize::from(config.window) / 2;
-        let spacing = f64::from(config.sample_rate) / f64::from(config.window);
-        let mut edges = Edges::new(config.f_min, config.f_max, u32::from(config.mels) + 1);
+        let transform = config.transform_len();
+        let bins = transform / 2;
+        let spacing = f64::from(config.sample_rate) / transform as f64;
+        let steps = u32::from(config.mels) + 1;
+        let mut edges = Edges::new(config.form.mel_scale, config.f_min, config.f_max, steps);
         let mut bin = 1;
         let mut first_at_or_above = |edge: f64| {
             while bin < bins && (bin as f64 * spacing) < edge {
@@ -108,12 +207,36 @@ impl<'b> Filters<'b> {
             first_bins[j + 1] = first as u16;
             lower = upper;
         }
-        Self { first_bins, slopes }
+        Self {
+            first_bins,
+            slopes,
+            spectrum: config.form.spectrum,
+            area: match config.form.band_norm {
+                BandNorm::Peak => None,
+                BandNorm::Area => Some((2.0 / spacing) as f32),
+            },
+        }
     }
 
-    /// Writes the mel power of every band of `spectrum`, one complex number a bin, to `power`, `mels`
+    /// Writes the sum of every band of `spectrum`, one complex number a bin, to `power`, `mels`
     /// values. Sums run in the order of the bins.
     pub(super) fn apply(&self, spectrum: &[[f32; 2]], power: &mut [f32]) {
+        match self.spectrum {
+            Spectrum::Power => self.add_up(spectrum, power, |[re, im]| re * re + im * im),
+            Spectrum::Magnitude => {
+                self.add_up(spectrum, power, |[re, im]| libm::sqrtf(re * re + im * im))
+            }
+        }
+        if let Some(area) = self.area {
+            // A side is as wide as the reciprocal of its step, in bins; the area is half of both together.
+            for (power, sides) in power.iter_mut().zip(self.slopes.windows(2)) {
+                *power *= area / (1.0 / sides[0][1] + 1.0 / sides[1][1]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_up(&self, spectrum: &[[f32; 2]], power: &mut [f32], value: impl Fn([f32; 2]) -> f32) {
         let mut edges = self.first_bins.iter().map(|&bin| usize::from(bin));
         let mut first = edges.next().unwrap_or(0);
         let mut rising = 0.0;
@@ -121,8 +244,8 @@ impl<'b> Filters<'b> {
         let mut ended = None;
         for (&[r0, step], last) in self.slopes.iter().zip(edges) {
             let (mut up, mut down, mut bins) = (0.0_f32, 0.0_f32, 0.0_f32);
-            for [re, im] in &spectrum[first..last] {
-                let energy = re * re + im * im;
+            for &bin in &spectrum[first..last] {
+                let energy = value(bin);
                 let r = r0 + step * bins;
                 up += r * energy;
                 down += (1.0 - r) * energy;
@@ -141,33 +264,46 @@ impl<'b> Filters<'b> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frontend::FrontendForm;
 
-    fn mel_of_hertz(hertz: f64) -> f64 {
-        2595.0 * (1.0 + hertz / 700.0).log10()
+    fn mel_of_hertz(scale: MelScale, hertz: f64) -> f64 {
+        match scale {
+            MelScale::Htk => 2595.0 * (1.0 + hertz / 700.0).log10(),
+            MelScale::Slaney if hertz < 1000.0 => 3.0 * hertz / 200.0,
+            MelScale::Slaney => 15.0 + 27.0 * (hertz / 1000.0).ln() / 6.4_f64.ln(),
+        }
     }
 
-    fn hertz_of_mel(mel: f64) -> f64 {
-        700.0 * (10.0_f64.powf(mel / 2595.0) - 1.0)
+    fn hertz_of_mel(scale: MelScale, mel: f64) -> f64 {
+        match scale {
+            MelScale::Htk => 700.0 * (10.0_f64.powf(mel / 2595.0) - 1.0),
+            MelScale::Slaney if mel < 15.0 => 200.0 * mel / 3.0,
+            MelScale::Slaney => 1000.0 * 6.4_f64.powf((mel - 15.0) / 27.0),
+        }
     }
 
     #[test]
     fn edges_are_equally_spaced_in_mel() {
-        for (f_min, f_max, count) in [
+        let ranges = [
             (60.0, 7_800.0, 65),
             (0.0, 192_000.0, 257),
             (0.0, 192_000.0, 2),
             (300.0, 310.0, 2),
             (1_000.0, 1_000.01, 129),
-        ] {
-            let (low, high) = (mel_of_hertz(f_min.into()), mel_of_hertz(f_max.into()));
-            let mut edges = Edges::new(f_min, f_max, count);
+        ];
+        for (&scale, (f_min, f_max, count)) in MelScale::ALL
+            .iter()
+            .flat_map(|scale| ranges.map(|range| (scale, range)))
+        {
+            let [low, high] = [f_min, f_max].map(|hertz: f32| mel_of_hertz(scale, hertz.into()));
+            let mut edges = Edges::new(scale, f_min, f_max, count);
             for j in 1..=count {
                 let mel = low + (high - low) * f64::from(j) / f64::from(count);
-                let (found, expected) = (edges.next(), hertz_of_mel(mel));
+                let (found, expected) = (edges.next(), hertz_of_mel(scale, mel));
                 let error = (found - expected).abs() / (expected + 700.0);
                 assert!(
                     error < 1e-13,
-                    "{f_min} to {f_max}, edge {j} of {count}: {found}"
+                    "{scale:?}, {f_min} to {f_max}, edge {j} of {count}: {found}, {expected}"
                 );
             }
         }
@@ -185,27 +321,45 @@ mod tests {
             floor: 1e-6,
             mean: 0.0,
             scale: 1.0,
+            form: FrontendForm::PLAIN,
+        }
+    }
+
+    /// `config` with a transform twice as long as the window, Slaney's scale and areas of 1.
+    fn foreign(config: FrontendConfig) -> FrontendConfig {
+        FrontendConfig {
+            form: FrontendForm {
+                transform: Some(2 * config.window),
+                mel_scale: MelScale::Slaney,
+                band_norm: BandNorm::Area,
+                ..config.form
+            },
+            ..config
         }
     }
 
     /// The definition, band by band: max(0, min(up slope, down slope)) at every bin.
     fn dense(config: &FrontendConfig) -> Vec<Vec<f64>> {
-        let (low, high) = (
-            mel_of_hertz(config.f_min.into()),
-            mel_of_hertz(config.f_max.into()),
-        );
+        let scale = config.form.mel_scale;
+        let [low, high] =
+            [config.f_min, config.f_max].map(|hertz| mel_of_hertz(scale, hertz.into()));
         let count = usize::from(config.mels) + 2;
         let edges: Vec<f64> = (0..count)
-            .map(|j| hertz_of_mel(low + (high - low) * j as f64 / (count - 1) as f64))
+            .map(|j| hertz_of_mel(scale, low + (high - low) * j as f64 / (count - 1) as f64))
             .collect();
-        let spacing = f64::from(config.sample_rate) / f64::from(config.window);
+        let transform = config.transform_len();
+        let spacing = f64::from(config.sample_rate) / transform as f64;
         edges
             .windows(3)
             .map(|e| {
-                (0..=config.window / 2)
-                    .map(|k| f64::from(k) * spacing)
+                let peak = match config.form.band_norm {
+                    BandNorm::Peak => 1.0,
+                    BandNorm::Area => 2.0 / (e[2] - e[0]),
+                };
+                (0..=transform / 2)
+                    .map(|k| k as f64 * spacing)
                     .map(|f| ((f - e[0]) / (e[1] - e[0])).min((e[2] - f) / (e[2] - e[1])))
-                    .map(|weight| weight.max(0.0))
+                    .map(|weight| peak * weight.max(0.0))
                     .collect()
             })
             .collect()
@@ -219,8 +373,10 @@ mod tests {
             config(256, 40, 0.0, 8000.0),
             config(64, 256, 20.0, 4000.0),
             config(512, 1, 300.0, 310.0),
+            foreign(config(256, 64, 60.0, 7800.0)),
+            foreign(config(512, 128, 0.0, 8000.0)),
         ] {
-            let bins = usize::from(config.window) / 2;
+            let bins = config.transform_len() / 2;
             let mels = usize::from(config.mels);
             let mut buffer = vec![f32::NAN; Filters::buffer_len(mels)];
             let filters = Filters::new(&config, &mut buffer);

@@ -6,9 +6,11 @@
 
 mod config;
 mod fft;
+mod form;
 mod log_mel;
 mod logarithm;
 mod mel;
 
 pub use config::{FrontendConfig, FrontendConfigError};
+pub use form::{BandNorm, FloorRule, Framing, FrontendForm, MelScale, Spectrum};
 pub use log_mel::{Frontend, FrontendError, SAMPLE_LIMIT};

@@ -191,6 +191,7 @@ mod tests {
         floor: 1e-5,
         mean: -4.0,
         scale: 0.25,
+        form: crate::frontend::FrontendForm::PLAIN,
     };
 
     /// How many of `frames`, at 100 a second, open a gate of 4 dB that holds for `hold`.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clip::embed_clip;
 use crate::fewshot::{Calibration, ClassId, ClassifyError, HeadKind, Reference, StorageVec};
+use crate::frontend::FrontendForm;
 use crate::space::test_space::parts;
 use crate::space::{BackboneId, EmbeddingSpace};
 use crate::verifier::Check;
@@ -18,6 +19,7 @@ const CONFIG: FrontendConfig = FrontendConfig {
     floor: 1e-5,
     mean: -4.0,
     scale: 0.25,
+    form: FrontendForm::PLAIN,
 };
 const DIM: usize = CONFIG.mels as usize;
 const CLASSES: usize = 4;

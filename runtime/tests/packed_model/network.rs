@@ -3,7 +3,7 @@
 use mtslvr_pack::builder::{
     Activation, ChannelRules, Curve, Function, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec,
 };
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::nn::{Padding, Quantisation, Shape, Window};
 use std::sync::Arc;
 
@@ -229,6 +229,7 @@ pub fn network(plan: Plan, seed: u64) -> ModelSpec {
         floor: 1e-6,
         mean: -4.0,
         scale: 0.25,
+        form: FrontendForm::PLAIN,
     };
     let mut writer = Writer {
         random: &mut random,

@@ -1,8 +1,10 @@
 """Writes runtime/tests/golden/frontend.{i16,json}: log-mel features by librosa's definition.
 
 Needs numpy and librosa. Run from the repository's root: python runtime/tests/reference/golden_frontend.py
-The mel bank is librosa.filters.mel(htk=True, norm=None), which is torchaudio's
-melscale_fbanks(norm=None, mel_scale="htk"); everything is computed in double precision.
+The mel bank is librosa.filters.mel, which is torchaudio's melscale_fbanks with the same scale and norm;
+everything is computed in double precision. Features of other forms are librosa.feature.melspectrogram's
+own, and YAMNet's are computed as its code does. Where torchaudio is there, too, they are compared with its
+MelSpectrogram.
 """
 
 import json
@@ -21,6 +23,17 @@ CONFIGS = [
     (1024, 512, 128, 0.0, 8000.0, 1e-8, -3.0, 0.5),
     (512, 160, 128, 20.0, 8000.0, 1e-4, 0.0, 1.0),  # narrow bands: some have no bin
     (1024, 320, 40, 300.0, 3400.0, 1e-3, 1.0, 2.0),
+]
+# The same, then: transform, spectrum, mel scale, band norm, floor rule, framing
+FOREIGN = [
+    # YAMNet
+    (400, 160, 64, 125.0, 7500.0, 1e-3, 0.0, 1.0, 512, "magnitude", "htk", "peak", "added", "begin"),
+    # librosa.power_to_db of librosa's own defaults, as natural logarithm
+    (512, 128, 128, 0.0, 8000.0, 1e-10, -3.0, 0.5, 512, "power", "slaney", "area", "least", "centre"),
+    # torchaudio's usual 25 ms and 10 ms
+    (400, 160, 80, 0.0, 8000.0, 1e-6, -5.0, 0.2, 512, "power", "htk", "peak", "added", "centre"),
+    (480, 160, 40, 20.0, 4000.0, 1e-5, 0.0, 1.0, 1024, "magnitude", "slaney", "peak", "least", "begin"),
+    (640, 320, 64, 50.0, 7600.0, 1e-7, 0.0, 1.0, 1024, "power", "htk", "area", "added", "centre"),
 ]
 
 
@@ -45,13 +58,50 @@ def features(x, window, hop, mels, f_min, f_max, floor, mean, scale):
     return (np.log(power @ bank.T + floor) - mean) * scale
 
 
+def foreign(x, window, hop, mels, f_min, f_max, floor, mean, scale, transform, spectrum, mel_scale, band_norm, floor_rule, framing):
+    power = 2.0 if spectrum == "power" else 1.0
+    centre = framing == "centre"
+    common = dict(sr=RATE, n_mels=mels, fmin=f_min, fmax=f_max, htk=mel_scale == "htk", dtype=np.float64)
+    norm = "slaney" if band_norm == "area" else None
+    x = x / 32768.0
+    if centre:
+        bands = librosa.feature.melspectrogram(
+            y=x, n_fft=transform, hop_length=hop, win_length=window, center=True, pad_mode="constant", power=power,
+            norm=norm, **common
+        ).T
+        compare_with_torchaudio(bands, x, window, hop, mels, f_min, f_max, transform, power, mel_scale, norm)
+    else:  # a window at the beginning of its transform, as TensorFlow has it
+        bank = librosa.filters.mel(n_fft=transform, norm=norm, **common)
+        frames = np.lib.stride_tricks.sliding_window_view(x, window)[::hop]
+        hann = scipy.signal.get_window("hann", window, fftbins=True)
+        bands = np.abs(np.fft.rfft(frames * hann, n=transform)) ** power @ bank.T
+    raised = bands + floor if floor_rule == "added" else np.maximum(bands, floor)
+    return (np.log(raised) - mean) * scale
+
+
+def compare_with_torchaudio(bands, x, window, hop, mels, f_min, f_max, transform, power, mel_scale, norm):
+    try:
+        import torch
+        import torchaudio
+    except ImportError:
+        print("torchaudio is not there: not compared with it")
+        return
+    other = torchaudio.transforms.MelSpectrogram(
+        sample_rate=RATE, n_fft=transform, win_length=window, hop_length=hop, f_min=f_min, f_max=f_max, n_mels=mels,
+        power=power, norm=norm, mel_scale=mel_scale, center=True, pad_mode="constant",
+    ).double()(torch.from_numpy(x)).numpy().T
+    # Its mel bank is made in single precision.
+    assert np.allclose(bands, other, rtol=1e-4, atol=1e-6 * bands.max()), np.abs(bands - other).max()
+
+
 x = samples()
 OUT.mkdir(parents=True, exist_ok=True)
 x.tofile(OUT / "frontend.i16")
 names = ("window", "hop", "mels", "f_min", "f_max", "floor", "mean", "scale")
+names += ("transform", "spectrum", "mel_scale", "band_norm", "floor_rule", "framing")
 cases = []
-for config in CONFIGS:
-    made = features(x, *config)
+for config in CONFIGS + FOREIGN:
+    made = (features if len(config) == len(CONFIGS[0]) else foreign)(x, *config)
     kept = made[:: max(1, len(made) // 8)][:9]  # every frame would be large and show no more
     step = max(1, len(made) // 8)
     rows = [[float(f"{v:.7g}") for v in row] for row in kept]

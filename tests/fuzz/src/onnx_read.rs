@@ -2,7 +2,7 @@
 
 use mtslvr_pack::engine::{FrontendDescription, Layout};
 use mtslvr_pack::{interpret, onnx};
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 
 /// Larger graphs are read but not run: they would only be slow.
 const MOST_MACS: u64 = 1_000_000;
@@ -21,6 +21,7 @@ pub fn onnx_read(bytes: &[u8]) {
             floor: 1e-6,
             mean: -6.0,
             scale: 0.3,
+            form: FrontendForm::PLAIN,
         },
         layout: Layout::TimeMel,
     };

@@ -2,7 +2,7 @@
 
 use mtslvr_runtime::fewshot::persist::{export, snapshot_len};
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, Role, StorageVec};
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 
 // Those of `runtime/tests/golden/snapshot-v1.mtss`.
@@ -29,6 +29,7 @@ fn space() -> EmbeddingSpace<'static> {
         floor: 1e-6,
         mean: -6.5,
         scale: 0.25,
+        form: FrontendForm::PLAIN,
     };
     let (id, reference) = (BackboneId::new([0xc0; 32]), Reference::assumed(0.5));
     let space = EmbeddingSpace::new(id, frontend, parts, &[0.0; DIM], reference);

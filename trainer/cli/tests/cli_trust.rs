@@ -5,7 +5,7 @@ use mtslvr_audio::write_wav;
 use mtslvr_pack::builder::{
     Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec, build,
 };
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -396,6 +396,7 @@ fn slow_model() -> Vec<u8> {
             floor: 1e-6,
             mean: -4.0,
             scale: 0.25,
+            form: FrontendForm::PLAIN,
         },
         input: quantisation,
         ops: vec![convolution(0, 1), convolution(1, width), pool],

@@ -272,6 +272,7 @@ pub(crate) fn test_frontend() -> mtslvr_runtime::frontend::FrontendConfig {
         floor: 1e-6,
         mean: 0.0,
         scale: 1.0,
+        form: mtslvr_runtime::frontend::FrontendForm::PLAIN,
     }
 }
 

@@ -156,6 +156,7 @@ mod tests {
         floor: 1e-4,
         mean: -3.0,
         scale: 0.2,
+        form: mtslvr_runtime::frontend::FrontendForm::PLAIN,
     };
 
     fn tone(hz: f32, samples: usize) -> Vec<f32> {

@@ -88,6 +88,12 @@ pub struct Frontend {
     floor: f32,
     mean: f32,
     scale: f32,
+    transform: usize,
+    spectrum: &'static str,
+    mel_scale: &'static str,
+    band_norm: &'static str,
+    floor_rule: &'static str,
+    framing: &'static str,
 }
 
 /// A part of an embedding.
@@ -317,6 +323,12 @@ impl From<&FrontendConfig> for Frontend {
             floor: c.floor,
             mean: c.mean,
             scale: c.scale,
+            transform: c.transform_len(),
+            spectrum: c.form.spectrum.name(),
+            mel_scale: c.form.mel_scale.name(),
+            band_norm: c.form.band_norm.name(),
+            floor_rule: c.form.floor_rule.name(),
+            framing: c.form.framing.name(),
         }
     }
 }

@@ -1,25 +1,11 @@
 //! Reads and writes the metadata of an ONNX file, which describes the model beside its graph.
-//!
-//! The frontend is described by lines `key = value`, a subset of TOML, so that the metadata entry
-//! `mtslvr.frontend` and a frontend file given by hand for a foreign model are one format:
-//!
-//! ```toml
-//! sample_rate = 16000   # Hz
-//! window = 512          # samples, power of two
-//! hop = 256             # samples
-//! mels = 40
-//! frames = 61           # of a patch
-//! f_min = 60            # Hz
-//! f_max = 7800          # Hz
-//! floor = 1e-6          # added to the mel power before the natural logarithm
-//! mean = -6.5           # subtracted from the log-mel value ...
-//! scale = 0.25          # ... which is then multiplied by this
-//! layout = "time-mel"   # order of the patch's axes in the ONNX input; or "mel-time"
-//! ```
 
-use core::fmt::Write;
+mod frontend;
+
+pub use frontend::{FrontendDescription, Layout};
+
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::{FrontendConfig, FrontendConfigError};
+use mtslvr_runtime::frontend::FrontendConfigError;
 use mtslvr_runtime::space::PartsError;
 
 /// Name of the ONNX input: log-mel patches, `[batch, 1, frames, mels]`.
@@ -36,25 +22,6 @@ pub const KEY_PARTS: &str = "mtslvr.parts";
 pub const KEY_REFERENCE: &str = "mtslvr.reference";
 /// Metadata key of free text that says where the weights come from.
 pub const KEY_PROVENANCE: &str = "mtslvr.provenance";
-
-/// Order of the two axes of a patch in an ONNX graph's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// `[batch, 1, frames, mels]`, what this project exports.
-    #[default]
-    TimeMel,
-    /// `[batch, 1, mels, frames]`, the usual order of spectrogram images.
-    MelTime,
-}
-
-/// The frontend's parameters and the layout of the graph's input.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FrontendDescription {
-    /// Parameters of the features.
-    pub config: FrontendConfig,
-    /// Order of the patch's axes in the graph's input.
-    pub layout: Layout,
-}
 
 /// Metadata of an ONNX file; absent entries are `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,7 +51,7 @@ pub enum MetadataError {
     #[error("`{0}` is not a line of the form `key = value`")]
     Line(String),
     /// A key that the frontend description does not know.
-    #[error("`{0}` is no frontend parameter; known are {known}", known = KEYS.join(", "))]
+    #[error("`{0}` is no frontend parameter; known are {known}", known = frontend::known())]
     UnknownKey(String),
     /// A key of the frontend description is not there.
     #[error("the frontend parameter `{0}` is missing")]
@@ -97,7 +64,7 @@ pub enum MetadataError {
         /// The text found.
         found: String,
         /// Form that was expected.
-        expected: &'static str,
+        expected: String,
     },
     /// The parameters do not make a frontend.
     #[error("the frontend cannot be used: {0}")]
@@ -113,103 +80,6 @@ pub enum MetadataError {
         /// Length of an embedding.
         expected: usize,
     },
-}
-
-/// Keys of a frontend description, in the order in which they are written.
-const KEYS: [&str; 11] = [
-    "sample_rate",
-    "window",
-    "hop",
-    "mels",
-    "frames",
-    "f_min",
-    "f_max",
-    "floor",
-    "mean",
-    "scale",
-    "layout",
-];
-
-impl FrontendDescription {
-    /// Reads a description. `layout` may be left out and is then `time-mel`; every other key must be there.
-    ///
-    /// # Errors
-    /// [`MetadataError`] if a line is not `key = value`, a key is unknown or missing, a value is not of its
-    /// key's kind, or the values together are no usable front end.
-    pub fn parse(text: &str) -> Result<Self, MetadataError> {
-        let mut values: [Option<&str>; KEYS.len()] = [None; KEYS.len()];
-        for line in text.lines() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() || line == "[frontend]" {
-                continue;
-            }
-            let (key, value) = line
-                .split_once('=')
-                .ok_or_else(|| MetadataError::Line(line.to_owned()))?;
-            let key = key.trim();
-            let index = KEYS
-                .iter()
-                .position(|known| *known == key)
-                .ok_or_else(|| MetadataError::UnknownKey(key.to_owned()))?;
-            values[index] = Some(value.trim().trim_matches(['"', '\'']));
-        }
-        let text = |index: usize| values[index].ok_or(MetadataError::MissingKey(KEYS[index]));
-        let whole = |index: usize| number::<u16>(KEYS[index], text(index)?, "a whole number");
-        let real = |index: usize| number::<f32>(KEYS[index], text(index)?, "a number");
-        let config = FrontendConfig {
-            sample_rate: number(KEYS[0], text(0)?, "a whole number")?,
-            window: whole(1)?,
-            hop: whole(2)?,
-            mels: whole(3)?,
-            frames: whole(4)?,
-            f_min: real(5)?,
-            f_max: real(6)?,
-            floor: real(7)?,
-            mean: real(8)?,
-            scale: real(9)?,
-        };
-        config.validate().map_err(MetadataError::Frontend)?;
-        let layout = match values[10] {
-            None | Some("time-mel") => Layout::TimeMel,
-            Some("mel-time") => Layout::MelTime,
-            Some(other) => {
-                return Err(MetadataError::Value {
-                    key: KEYS[10].to_owned(),
-                    found: other.to_owned(),
-                    expected: "\"time-mel\" or \"mel-time\"",
-                });
-            }
-        };
-        Ok(Self { config, layout })
-    }
-
-    /// Returns the text that [`Self::parse`] reads back to the same bits.
-    pub fn write(&self) -> String {
-        let c = &self.config;
-        let layout = match self.layout {
-            Layout::TimeMel => "\"time-mel\"",
-            Layout::MelTime => "\"mel-time\"",
-        };
-        let mut text = String::new();
-        for (key, value) in KEYS.iter().zip([
-            c.sample_rate.to_string(),
-            c.window.to_string(),
-            c.hop.to_string(),
-            c.mels.to_string(),
-            c.frames.to_string(),
-            // `Debug` of a float is the shortest text that reads back to the same bits.
-            format!("{:?}", c.f_min),
-            format!("{:?}", c.f_max),
-            format!("{:?}", c.floor),
-            format!("{:?}", c.mean),
-            format!("{:?}", c.scale),
-            layout.to_owned(),
-        ]) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{key} = {value}");
-        }
-        text
-    }
 }
 
 impl OnnxMetadata {
@@ -229,7 +99,7 @@ impl OnnxMetadata {
             reference.ok_or_else(|| MetadataError::Value {
                 key: KEY_REFERENCE.to_owned(),
                 found: text,
-                expected: "8 similarities from -1 to 1, none below the one before it",
+                expected: "8 similarities from -1 to 1, none below the one before it".to_owned(),
             })
         };
         let parts = |text: String| {
@@ -296,36 +166,17 @@ fn number<T: core::str::FromStr + PartialOrd>(
         .ok_or_else(|| MetadataError::Value {
             key: key.to_owned(),
             found: text.to_owned(),
-            expected,
+            expected: expected.to_owned(),
         })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::frontend::tests::description;
     use super::*;
 
-    fn description() -> FrontendDescription {
-        FrontendDescription {
-            config: FrontendConfig {
-                sample_rate: 16_000,
-                window: 512,
-                hop: 256,
-                mels: 40,
-                frames: 61,
-                f_min: 60.0,
-                f_max: 7_800.1,
-                floor: 1e-7,
-                mean: -6.543_21,
-                scale: 1.0 / 3.0,
-            },
-            layout: Layout::MelTime,
-        }
-    }
-
     #[test]
-    fn what_is_written_reads_back_to_the_same_bits() {
-        let written = description().write();
-        assert_eq!(FrontendDescription::parse(&written), Ok(description()));
+    fn entries_read_back_to_the_same_bits() {
         let metadata = OnnxMetadata {
             frontend: Some(description()),
             base_mean: Some(vec![0.1, -1.0e-20, 3.0]),
@@ -341,16 +192,6 @@ mod tests {
                 .map(|(_, v)| v.clone())
         });
         assert_eq!(read, Ok(metadata));
-    }
-
-    #[test]
-    fn a_file_with_comments_and_without_layout_is_taken() {
-        let text = "[frontend]\nsample_rate = 16_000 # Hz\nwindow = 512\nhop=160\nmels = 32\n\
-                    frames = 50\nf_min = 0\nf_max = 8000\nfloor = 1e-6\nmean = 0\nscale = 1\n";
-        let read = FrontendDescription::parse(text).unwrap();
-        assert_eq!(read.layout, Layout::TimeMel);
-        assert_eq!(read.config.sample_rate, 16_000);
-        assert_eq!(read.config.hop, 160);
     }
 
     #[test]
@@ -376,21 +217,5 @@ mod tests {
             let read = OnnxMetadata::read(|key| (key == KEY_PARTS).then(|| text.to_owned()));
             assert!(read.unwrap_err().to_string().contains(named), "{text}");
         }
-    }
-
-    #[test]
-    fn errors_name_key_and_value() {
-        let with = |from: &str, to: &str| {
-            FrontendDescription::parse(&description().write().replace(from, to))
-                .unwrap_err()
-                .to_string()
-        };
-        assert!(with("hop = 256\n", "").contains("`hop` is missing"));
-        assert!(with("hop = 256", "hop = many").contains("`hop` is `many`"));
-        assert!(with("hop = 256", "hopp = 256").contains("`hopp` is no frontend parameter"));
-        assert!(with("window = 512", "window = 500").contains("power of two"));
-        assert!(with("mean = -6.54321", "mean = nan").contains("`mean` is `nan`"));
-        assert!(with("hop = 256", "hop").contains("`hop` is not a line"));
-        assert!(with("mel-time", "diagonal").contains("diagonal"));
     }
 }

@@ -190,6 +190,7 @@ mod tests {
             floor: 1e-4,
             mean: 0.0,
             scale: 0.3,
+            form: mtslvr_runtime::frontend::FrontendForm::PLAIN,
         };
         let tone =
             |hz: f32| -> Vec<f32> { (0..2200).map(|i| (i as f32 * hz / 1273.0).sin()).collect() };

@@ -4,7 +4,7 @@ use mtslvr_audio::synth;
 use mtslvr_evaluate::{
     Candidate, Controls, EpisodeShape, FeatureChoice, Head, LoadedSet, Settings, evaluate_set,
 };
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_train::net::{AdapterKind, AdapterSpec, BackboneSpec, StageSpec, StemSpec};
 use mtslvr_train::trunk_backbone::{TrunkBackbone, random_weights};
 use rand::SeedableRng;
@@ -24,6 +24,7 @@ fn a_synthetic_set_goes_all_the_way() {
         floor: 1e-4,
         mean: 0.0,
         scale: 0.3,
+        form: FrontendForm::PLAIN,
     };
     let stage = |width| StageSpec {
         width,

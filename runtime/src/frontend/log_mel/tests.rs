@@ -1,4 +1,5 @@
 use super::*;
+use crate::frontend::FrontendForm;
 use proptest::prelude::*;
 
 const CONFIG: FrontendConfig = FrontendConfig {
@@ -12,6 +13,7 @@ const CONFIG: FrontendConfig = FrontendConfig {
     floor: 1e-6,
     mean: -5.0,
     scale: 0.3,
+    form: FrontendForm::PLAIN,
 };
 
 fn frontend(config: FrontendConfig) -> Frontend<'static> {

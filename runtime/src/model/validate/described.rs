@@ -1,19 +1,26 @@
 //! Checks the sections beside the network: frontend, parts, statistics, texts.
 
 use crate::fewshot::is_direction;
-use crate::frontend::FrontendConfig;
+use crate::frontend::{FrontendConfig, FrontendConfigError};
 use crate::model::cohort::Cohort;
 use crate::model::error::OpenError;
 use crate::model::sections::Sections;
 use crate::model::view::{Model, read_reference};
-use crate::model::wire::{CohortHeader, PartRecord, SectionKind, field, read_frontend};
+use crate::model::wire::{CohortHeader, PartRecord, SectionKind, field, read_form, read_frontend};
 use crate::space::PartsError;
 
 /// Reads the frontend, whose parameters must make one.
 pub(super) fn frontend(sections: &Sections<'_>) -> Result<FrontendConfig, OpenError> {
     let kind = SectionKind::Frontend;
     let record = fixed(sections, kind)?.ok_or(OpenError::MissingSection(kind))?;
-    let config = read_frontend(record);
+    let mut config = read_frontend(record);
+    if let Some(record) = fixed(sections, SectionKind::FrontendForm)? {
+        if field::form::RESERVED.get(record) != [0; 9] {
+            return Err(OpenError::Reserved);
+        }
+        let form = read_form(record).ok_or(FrontendConfigError::Form);
+        config.form = form.map_err(OpenError::Frontend)?;
+    }
     config.validate().map_err(OpenError::Frontend)?;
     Ok(config)
 }

@@ -1,7 +1,9 @@
 //! The records of what describes a model: parts, frontend, cohort, signature.
 
-use super::field::{cohort, frontend, part, signature};
-use crate::frontend::FrontendConfig;
+use super::field::{cohort, form, frontend, part, signature};
+use crate::frontend::{
+    BandNorm, FloorRule, Framing, FrontendConfig, FrontendForm, MelScale, Spectrum,
+};
 use crate::space::PART_NAME_BYTES;
 
 /// A part's record.
@@ -67,7 +69,7 @@ impl PartRecord {
     }
 }
 
-/// Reads the frontend section.
+/// Reads the frontend section, of a frontend of the plain form.
 pub fn read_frontend(record: &[u8; frontend::LEN]) -> FrontendConfig {
     FrontendConfig {
         sample_rate: frontend::SAMPLE_RATE.get(record),
@@ -80,7 +82,33 @@ pub fn read_frontend(record: &[u8; frontend::LEN]) -> FrontendConfig {
         floor: frontend::FLOOR.get(record),
         mean: frontend::MEAN.get(record),
         scale: frontend::SCALE.get(record),
+        form: FrontendForm::PLAIN,
     }
+}
+
+/// Reads the section of a frontend's form. `None` if it holds a number that is not known.
+pub fn read_form(record: &[u8; form::LEN]) -> Option<FrontendForm> {
+    let transform = form::TRANSFORM.get(record);
+    Some(FrontendForm {
+        transform: (transform > 0).then_some(transform),
+        spectrum: Spectrum::from_number(form::SPECTRUM.get(record))?,
+        mel_scale: MelScale::from_number(form::MEL_SCALE.get(record))?,
+        band_norm: BandNorm::from_number(form::BAND_NORM.get(record))?,
+        floor_rule: FloorRule::from_number(form::FLOOR_RULE.get(record))?,
+        framing: Framing::from_number(form::FRAMING.get(record))?,
+    })
+}
+
+/// Writes the section of a frontend's form.
+pub fn emit_form(of: &FrontendForm) -> [u8; form::LEN] {
+    let mut record = [0; form::LEN];
+    form::TRANSFORM.set(&mut record, of.transform.unwrap_or(0));
+    form::SPECTRUM.set(&mut record, of.spectrum as u8);
+    form::MEL_SCALE.set(&mut record, of.mel_scale as u8);
+    form::BAND_NORM.set(&mut record, of.band_norm as u8);
+    form::FLOOR_RULE.set(&mut record, of.floor_rule as u8);
+    form::FRAMING.set(&mut record, of.framing as u8);
+    record
 }
 
 /// Writes the frontend section.
@@ -190,8 +218,23 @@ mod tests {
             floor: 8.0,
             mean: 9.0,
             scale: 10.0,
+            form: FrontendForm::PLAIN,
         };
         assert_eq!(read_frontend(&emit_frontend(&config)), config);
+        let foreign = FrontendForm {
+            transform: Some(512),
+            spectrum: Spectrum::Magnitude,
+            mel_scale: MelScale::Slaney,
+            band_norm: BandNorm::Area,
+            floor_rule: FloorRule::Least,
+            framing: Framing::Centre,
+        };
+        for of in [FrontendForm::PLAIN, foreign] {
+            assert_eq!(read_form(&emit_form(&of)), Some(of));
+        }
+        let mut record = emit_form(&foreign);
+        form::MEL_SCALE.set(&mut record, 2);
+        assert_eq!(read_form(&record), None);
         let cohort = CohortHeader {
             count: 1,
             dim: 2,

@@ -129,6 +129,28 @@ pub mod op {
     pub const LEN: usize = 56;
 }
 
+/// The section of a frontend's form.
+pub mod form {
+    use crate::bytes::Field;
+
+    /// Length of the transform, samples; 0: as long as the window.
+    pub const TRANSFORM: Field<u16, 0> = Field::NEW;
+    /// [`Spectrum`](crate::frontend::Spectrum).
+    pub const SPECTRUM: Field<u8, 2> = Field::NEW;
+    /// [`MelScale`](crate::frontend::MelScale).
+    pub const MEL_SCALE: Field<u8, 3> = Field::NEW;
+    /// [`BandNorm`](crate::frontend::BandNorm).
+    pub const BAND_NORM: Field<u8, 4> = Field::NEW;
+    /// [`FloorRule`](crate::frontend::FloorRule).
+    pub const FLOOR_RULE: Field<u8, 5> = Field::NEW;
+    /// [`Framing`](crate::frontend::Framing).
+    pub const FRAMING: Field<u8, 6> = Field::NEW;
+    /// Reserved.
+    pub const RESERVED: Field<[u8; 9], 7> = Field::NEW;
+    /// Bytes of the section.
+    pub const LEN: usize = 16;
+}
+
 /// A record of the parts section.
 pub mod part {
     use crate::bytes::Field;

@@ -108,10 +108,12 @@ pub enum SectionKind {
     VersionCounter = 10,
     /// Who vouches for the contents.
     Signature = 11,
+    /// How the frontend differs from the plain one.
+    FrontendForm = 12,
 }
 
 impl SectionKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Network,
         Self::Constants,
         Self::Parts,
@@ -123,6 +125,7 @@ impl SectionKind {
         Self::Cohort,
         Self::VersionCounter,
         Self::Signature,
+        Self::FrontendForm,
     ];
 
     /// Returns the kind with this number, if this reader knows it.
@@ -144,6 +147,7 @@ impl SectionKind {
             Self::Cohort => "cohort",
             Self::VersionCounter => "version counter",
             Self::Signature => "signature",
+            Self::FrontendForm => "frontend form",
         }
     }
 }

@@ -25,7 +25,9 @@ pub mod field;
 mod file;
 mod network;
 
-pub use described::{CohortHeader, PartRecord, SignatureRecord, emit_frontend, read_frontend};
+pub use described::{
+    CohortHeader, PartRecord, SignatureRecord, emit_form, emit_frontend, read_form, read_frontend,
+};
 pub use file::{
     Header, MAX_ARENA, MAX_OPS, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, VERSION,
     checksum,

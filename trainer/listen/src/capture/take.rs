@@ -226,6 +226,7 @@ mod tests {
         floor: 1e-5,
         mean: -4.0,
         scale: 0.25,
+        form: mtslvr_runtime::frontend::FrontendForm::PLAIN,
     };
 
     fn noise(seconds: f32, level: f32) -> Vec<f32> {

@@ -3,7 +3,7 @@
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::persist::SnapshotHeader;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, StorageVec};
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::space::{EmbeddingSpace, OwnedSpace};
 
 /// Memory that a [`Learner`] borrows.
@@ -25,6 +25,7 @@ const NO_FRONTEND: FrontendConfig = FrontendConfig {
     floor: 0.0,
     mean: 0.0,
     scale: 0.0,
+    form: FrontendForm::PLAIN,
 };
 
 impl Memory {

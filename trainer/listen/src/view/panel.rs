@@ -245,6 +245,7 @@ mod tests {
             floor: 1e-5,
             mean: -4.0,
             scale: 0.25,
+            form: mtslvr_runtime::frontend::FrontendForm::PLAIN,
         }
     }
 

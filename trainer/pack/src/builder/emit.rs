@@ -6,10 +6,11 @@ use super::integer::{self, Place};
 use super::planner::{Request, place};
 use super::tables::{Constants, Tables, layout};
 use super::{BuildError, Curve, ModelSpec, OpKindSpec};
+use mtslvr_runtime::frontend::FrontendForm;
 use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::model::wire::{
     CohortHeader, NO_OPERAND, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord,
-    emit_frontend, field,
+    emit_form, emit_frontend, field,
 };
 use mtslvr_runtime::nn::{Depthwise, Layout, Quantisation, Shape};
 
@@ -59,6 +60,10 @@ fn write(
         Section::needed(SectionKind::Parts, parts(spec, packed_parts, tensors)?),
         Section::needed(SectionKind::Frontend, emit_frontend(&spec.frontend)),
     ];
+    if spec.frontend.form != FrontendForm::PLAIN {
+        let form = emit_form(&spec.frontend.form);
+        sections.push(Section::needed(SectionKind::FrontendForm, form));
+    }
     sections.extend(described(spec));
     assemble(&sections)
 }

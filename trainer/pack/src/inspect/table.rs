@@ -71,14 +71,24 @@ impl Inspection {
         let c = &self.frontend;
         writeln!(
             f,
-            "frontend    {} Hz, window {}, hop {}, {} mels {} to {} Hz, {} frames; (ln(power + {:e}) - {}) * {}",
+            "frontend    {} Hz, window {} of {}, hop {} ({}), {} mels {} to {} Hz ({}, {}), {} frames; \
+             (ln({} {} {:e}) - {}) * {}",
             c.sample_rate,
             c.window,
+            c.transform,
             c.hop,
+            c.framing,
             c.mels,
             c.f_min,
             c.f_max,
+            c.mel_scale,
+            c.band_norm,
             c.frames,
+            c.spectrum,
+            match c.floor_rule {
+                "least" => "or at least",
+                _ => "+",
+            },
             c.floor,
             c.mean,
             c.scale

@@ -6,7 +6,7 @@ use crate::graph::{Graph, OpKind};
 use crate::interpret;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ fn foreign_frontend(layout: Layout) -> FrontendDescription {
             floor: 1e-6,
             mean: -6.0,
             scale: 0.3,
+            form: FrontendForm::PLAIN,
         },
         layout,
     }

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use mtslvr_audio::synth::Patch;
     use mtslvr_runtime::fewshot::Reference;
-    use mtslvr_runtime::frontend::FrontendConfig;
+    use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
     use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 
     /// Invariant features: which of a few clips it is, by the shape of its spectrum over mels, level
@@ -301,6 +301,7 @@ mod tests {
             floor: 1e-6,
             mean: 0.0,
             scale: 1.0,
+            form: FrontendForm::PLAIN,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::net::{
 use candle_core::Device;
 use mtslvr_pack::EmbeddingStatistics;
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -23,6 +23,7 @@ pub fn frontend() -> FrontendConfig {
         floor: 1e-6,
         mean: -6.0,
         scale: 0.3,
+        form: FrontendForm::PLAIN,
     }
 }
 

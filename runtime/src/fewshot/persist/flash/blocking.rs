@@ -13,7 +13,7 @@ use embedded_storage_async::nor_flash as asynchronous;
 ///
 /// ```
 /// # use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, StorageVec};
-/// # use mtslvr_runtime::frontend::FrontendConfig;
+/// # use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 /// # use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
 /// use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, Loaded, flash_len, store_scratch_len};
 /// use mtslvr_simulated_flash::SimulatedFlash;
@@ -25,6 +25,7 @@ use embedded_storage_async::nor_flash as asynchronous;
 /// # let frontend = FrontendConfig {
 /// #     sample_rate: 16_000, window: 256, hop: 128, mels: 16, frames: 20,
 /// #     f_min: 60.0, f_max: 7800.0, floor: 1e-5, mean: -4.0, scale: 0.25,
+/// #     form: FrontendForm::PLAIN,
 /// # };
 /// # let (id, reference) = (BackboneId::new([7; 32]), Reference::assumed(0.5));
 /// # let space = EmbeddingSpace::new(id, frontend, parts, &[0.0; 2], reference).unwrap();

@@ -7,7 +7,7 @@ use crate::metadata::{FrontendDescription, Layout};
 use crate::onnx::pb::{self, AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 use crate::onnx::tensor::Constant;
 use crate::onnx::{ImportError, int, ints, load, read, value_info};
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -27,6 +27,7 @@ pub(super) fn frontend(layout: Layout) -> FrontendDescription {
             floor: 1e-6,
             mean: -6.0,
             scale: 0.3,
+            form: FrontendForm::PLAIN,
         },
         layout,
     }

@@ -1,6 +1,6 @@
 //! The log-mel features of a run.
 
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use serde::{Deserialize, Serialize};
 
 /// The `[frontend]` table: [`FrontendConfig`], whose normalisation may be left to be measured.
@@ -45,6 +45,7 @@ impl FrontendSection {
             floor: self.floor,
             mean: self.mean.unwrap_or(0.0),
             scale: self.scale.unwrap_or(1.0),
+            form: FrontendForm::PLAIN,
         }
     }
 }
