@@ -27,6 +27,8 @@ mod classes;
 mod cohort;
 mod command_line;
 #[cfg(feature = "train")]
+mod cut;
+#[cfg(feature = "train")]
 mod demo;
 mod embed;
 mod enrol;
@@ -145,6 +147,8 @@ enum Command {
     Export(export::Args),
     #[cfg(feature = "train")]
     Pack(pack::Args),
+    #[cfg(feature = "train")]
+    Cut(cut::Args),
     Inspect(inspect::Args),
     Eval(Box<eval::Args>),
     #[cfg(feature = "train")]
@@ -175,6 +179,8 @@ impl Cli {
             Command::Export(args) => args.run(),
             #[cfg(feature = "train")]
             Command::Pack(args) => args.run(),
+            #[cfg(feature = "train")]
+            Command::Cut(args) => args.run(),
             Command::Inspect(args) => args.run(),
             Command::Eval(args) => args.run(),
             #[cfg(feature = "train")]

@@ -55,6 +55,34 @@ pub enum ImportError {
         /// Obstacle.
         reason: String,
     },
+    /// A graph that should be cut at a value has none of its name.
+    #[error("no node makes a value called `{name}`; there are {others}, ...")]
+    NoValue {
+        /// The name that was given.
+        name: String,
+        /// Names of values that it could be.
+        others: String,
+    },
+    /// A value at which a graph should be cut off is not computed from the value at which it should begin.
+    #[error("`{value}` is not computed from `{from}`")]
+    NotBehind {
+        /// The value at the end.
+        value: String,
+        /// The value at the beginning.
+        from: String,
+    },
+    /// The part of a graph that should be cut out has another input.
+    #[error(
+        "`{of}` is computed from `{input}`, too, and not only from `{from}`: cut at a value behind both"
+    )]
+    OtherInput {
+        /// The value at the end.
+        of: String,
+        /// The other input.
+        input: String,
+        /// The value at the beginning.
+        from: String,
+    },
     /// The file cannot be read.
     #[error("it cannot be read")]
     Read {

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod attributes;
+mod cut;
 mod error;
 mod external;
 mod file;
@@ -16,6 +17,7 @@ mod tensor;
 #[cfg(all(test, feature = "tract"))]
 mod tests;
 
+pub use cut::{cut, outputs};
 pub use error::{ImportError, SUPPORTED};
 pub use external::load;
 pub use file::{file, int, ints, value_info};

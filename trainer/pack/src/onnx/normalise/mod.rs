@@ -12,7 +12,7 @@ mod operator_tests;
 mod rules;
 mod shapes;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::error::ImportError;
 use super::limits::{Limits, count};

@@ -14,7 +14,7 @@ use prost::Message;
 pub(super) const FRAMES: usize = 11;
 pub(super) const MELS: usize = 8;
 
-pub(super) fn frontend(layout: Layout) -> FrontendDescription {
+pub(in crate::onnx) fn frontend(layout: Layout) -> FrontendDescription {
     FrontendDescription {
         config: FrontendConfig {
             sample_rate: 16_000,
@@ -41,7 +41,7 @@ pub(super) fn numbers(seed: usize, len: usize) -> Vec<f32> {
 
 /// A file under construction.
 #[derive(Clone)]
-pub(super) struct File {
+pub(in crate::onnx) struct File {
     opset: i64,
     pub(super) input: Vec<i64>,
     nodes: Vec<NodeProto>,
@@ -60,7 +60,7 @@ impl File {
         }
     }
 
-    pub(super) fn node(
+    pub(in crate::onnx) fn node(
         mut self,
         op: &str,
         inputs: &[&str],
@@ -122,7 +122,7 @@ impl File {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(in crate::onnx) fn bytes(&self) -> Vec<u8> {
         self.model().encode_to_vec()
     }
 
@@ -145,7 +145,7 @@ fn set_batch(input: &mut pb::ValueInfoProto, batch: i64) {
 }
 
 /// Convolution, ReLU, [`middle`], convolution, ReLU and a mean; `middle` makes `b` of `a`.
-pub(super) fn network(middle: impl Fn(File) -> File) -> File {
+pub(in crate::onnx) fn network(middle: impl Fn(File) -> File) -> File {
     network_of(&[0, 1, FRAMES as i64, MELS as i64], middle)
 }
 
@@ -172,7 +172,7 @@ fn network_of(input: &[i64], middle: impl Fn(File) -> File) -> File {
         )
 }
 
-pub(super) fn patch() -> Vec<f32> {
+pub(in crate::onnx) fn patch() -> Vec<f32> {
     numbers(11, FRAMES * MELS)
 }
 
