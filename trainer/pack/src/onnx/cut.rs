@@ -102,10 +102,8 @@ fn makers(graph: &pb::GraphProto) -> HashMap<String, usize> {
 }
 
 fn constants(graph: &pb::GraphProto) -> HashSet<&str> {
-    let dense = graph.initializer.iter().map(|tensor| tensor.name.as_str());
-    let sparse = graph.sparse_initializer.iter();
-    let sparse = sparse.filter_map(|tensor| Some(tensor.values.as_ref()?.name.as_str()));
-    dense.chain(sparse).collect()
+    let tensors = graph.initializer.iter();
+    tensors.map(|tensor| tensor.name.as_str()).collect()
 }
 
 /// Lists the values that a node reads, those that graphs inside it read among them.
@@ -133,10 +131,6 @@ fn keep_what_is_read(graph: &mut pb::GraphProto, nodes: &[pb::NodeProto]) {
     graph
         .initializer
         .retain(|tensor| read.contains(tensor.name.as_str()));
-    graph.sparse_initializer.retain(|tensor| {
-        let values = tensor.values.as_ref();
-        values.is_some_and(|values| read.contains(values.name.as_str()))
-    });
     graph
         .value_info
         .retain(|info| read.contains(info.name.as_str()));
