@@ -3,6 +3,7 @@
 mod aarch64;
 mod bench_firmware;
 mod benchmarks;
+mod c_library;
 mod elf;
 mod embedded;
 mod figures;
@@ -112,6 +113,17 @@ enum Command {
         #[arg(long, conflicts_with = "model")]
         accept: bool,
     },
+    /// Makes the library for C as a package for Arduino, ESP-IDF and Zephyr, in target/c-packages.
+    ///
+    /// Builds it for every processor, with gcc for Arm and RISC-V, and compiles the examples against
+    /// stub headers.
+    CPackages {
+        /// The packed model (.slvr) that goes into the packages instead of models/edge-s/model.slvr.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
+    },
+    /// Measures the library for C in linked programs and writes the table into runtime/c/README.md.
+    CSizes,
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
     /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
@@ -215,6 +227,8 @@ fn run(command: Command) -> Result<ExitCode> {
                 figures::accept(measured)?;
             }
         }
+        Command::CPackages { model } => c_library::packages(model.as_deref())?,
+        Command::CSizes => c_library::write_sizes()?,
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;
