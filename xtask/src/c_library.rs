@@ -16,6 +16,7 @@ use compiler::Compiler;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask::board::Board;
 
 /// A processor that the library is built for.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +142,7 @@ pub const PROCESSORS: [Processor; 10] = [
         rustflags: "-C target-cpu=cortex-m55",
         compiler: Compiler::Arm,
         flags: &["-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"],
-        arduino: &["cortex-m55"],
+        arduino: &[],
         esp_idf: None,
         zephyr: Some("cortex-m55-hard"),
     },
@@ -209,20 +210,24 @@ fn sources() -> PathBuf {
     workspace::root().join("runtime/c")
 }
 
+/// Builds the static library alone: cargo optimises no crate as a whole that is built in two forms.
+const BUILD: [&str; 5] = ["rustc", "--profile", "device", "--crate-type", "staticlib"];
+
 /// Builds the library for a processor and returns it, without lines of source code in it.
 pub fn build(toolchain: Toolchain, processor: &Processor) -> Result<PathBuf> {
     let Processor {
         target, rustflags, ..
     } = *processor;
+    // A folder for each: two libraries for one target have the same name.
+    let folder = made().join(processor.name);
     process::run(
         toolchain
-            .cargo_build_in("device", target, rustflags, workspace::root())?
+            .cargo(&BUILD, target, rustflags, workspace::root())?
+            .env("CARGO_TARGET_DIR", &folder)
             .args(["--package", "mtslvr-c"]),
     )?;
-    let built = embedded::target_dir()
-        .join(target)
-        .join("device/libmtslvr_c.a");
-    let library = made().join(processor.name).join("libmtslvr.a");
+    let built = folder.join(target).join("device/libmtslvr_c.a");
+    let library = folder.join("libmtslvr.a");
     copy(&built, &library)?;
     let mut strip = processor.compiler.tool("strip");
     process::run(strip.arg("--strip-debug").arg(&library))?;
@@ -262,6 +267,19 @@ pub fn build_example(library: &Path) -> Result<PathBuf> {
         .arg(folder.join("board/an386.ld"));
     process::run(&mut command)?;
     Ok(elf)
+}
+
+/// Builds the example, and runs it in QEMU with its own `args` if there are some. Prints the ELF file.
+pub fn example(args: &[String]) -> Result<()> {
+    let toolchain = Toolchain::set_up(&[Board::An386])?;
+    let processor = of_example();
+    set_up(&[*processor], toolchain)?;
+    let elf = build_example(&build(toolchain, processor)?)?;
+    println!("{}", elf.display());
+    if args.is_empty() {
+        return Ok(());
+    }
+    firmware::run(Board::An386, &elf, args)
 }
 
 /// Every check of the library that needs no test program: the example is built, the size is that of the

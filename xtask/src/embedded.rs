@@ -77,13 +77,13 @@ impl Toolchain {
     /// `cargo build --release` for `target` in `folder`, into [`target_dir`]; more arguments may
     /// follow.
     pub fn cargo_build_for(self, target: &str, rustflags: &str, folder: &Path) -> Result<Command> {
-        self.cargo_build_in("release", target, rustflags, folder)
+        self.cargo(&["build", "--release"], target, rustflags, folder)
     }
 
-    /// [`Self::cargo_build_for`] in another profile than `release`.
-    pub fn cargo_build_in(
+    /// [`Self::cargo_build_for`] with another command than `cargo build --release`.
+    pub fn cargo(
         self,
-        profile: &str,
+        subcommand: &[&str],
         target: &str,
         rustflags: &str,
         folder: &Path,
@@ -94,14 +94,8 @@ impl Toolchain {
         };
         command
             .current_dir(folder)
-            .args([
-                "build",
-                "--profile",
-                profile,
-                "--locked",
-                "--target",
-                target,
-            ])
+            .args(subcommand)
+            .args(["--locked", "--target", target])
             .env("CARGO_TARGET_DIR", target_dir())
             // Warnings fail this build like clippy's do on the host.
             .env("RUSTFLAGS", format!("-D warnings {rustflags}"));

@@ -122,6 +122,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         model: Option<PathBuf>,
     },
+    /// Builds the C program of firmware-examples/c, and runs it in QEMU with the arguments behind `--`.
+    CExample {
+        /// The program's own arguments: a name, three recordings of that sound, another one, and a stream.
+        #[arg(last = true, value_name = "ARG")]
+        args: Vec<String>,
+    },
     /// Measures the library for C in linked programs and writes the table into runtime/c/README.md.
     CSizes,
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
@@ -228,6 +234,7 @@ fn run(command: Command) -> Result<ExitCode> {
             }
         }
         Command::CPackages { model } => c_library::packages(model.as_deref())?,
+        Command::CExample { args } => c_library::example(&args)?,
         Command::CSizes => c_library::write_sizes()?,
         Command::GpuCheck { page } => {
             if page.is_empty() {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the project is to be found, in manifests.
+/// Where the project is to be found, in manifests: a name that leads nowhere until there is a place.
 const URL: &str = "https://example.invalid/mtslvr";
 
 /// A system that the library is packed for.
@@ -41,11 +41,20 @@ impl System {
         }
     }
 
-    /// Returns the folder of the headers, and that of the model's source.
-    fn headers_and_sources(self) -> [&'static str; 2] {
+    /// Returns the folder of the headers.
+    fn headers(self) -> &'static str {
         match self {
-            Self::Arduino => ["src", "src"],
-            Self::EspIdf | Self::Zephyr => ["include", "src"],
+            Self::Arduino => "src",
+            Self::EspIdf | Self::Zephyr => "include",
+        }
+    }
+
+    /// Returns the folder of the model's source. `None` for Arduino, which compiles nothing of a library
+    /// that is there in full: the model is in the libraries.
+    fn model_source(self) -> Option<&'static str> {
+        match self {
+            Self::Arduino => None,
+            Self::EspIdf | Self::Zephyr => Some("src"),
         }
     }
 
@@ -124,25 +133,49 @@ pub fn write(
     model::write(&firmware::model_or_shipped(model)?, &model_folder)?;
     for system in System::ALL {
         let package = folder.join(system.folder());
-        let [headers, source] = system.headers_and_sources();
+        let headers = system.headers();
         copy_templates(&sources().join("packages").join(system.source()), &package)?;
         copy(
             &sources().join("include/mtslvr.h"),
             &package.join(headers).join("mtslvr.h"),
         )?;
-        for (to, name) in [(headers, "mtslvr_model.h"), (source, "mtslvr_model.c")] {
-            copy(&model_folder.join(name), &package.join(to).join(name))?;
+        copy(
+            &model_folder.join("mtslvr_model.h"),
+            &package.join(headers).join("mtslvr_model.h"),
+        )?;
+        if let Some(folder) = system.model_source() {
+            copy(
+                &model_folder.join("mtslvr_model.c"),
+                &package.join(folder).join("mtslvr_model.c"),
+            )?;
         }
         for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
             copy(&workspace::root().join(name), &package.join(name))?;
         }
         for (processor, library) in libraries {
             for to in system.libraries(processor) {
-                copy(library, &package.join(to).join("libmtslvr.a"))?;
+                let packed = package.join(to).join("libmtslvr.a");
+                copy(library, &packed)?;
+                if system.model_source().is_none() {
+                    add_model(processor, &model_folder, &packed)?;
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Compiles the model and adds it to a library.
+fn add_model(processor: &Processor, model: &Path, library: &Path) -> Result<()> {
+    let object = made().join(processor.name).join("mtslvr_model.o");
+    let mut compile = processor.compiler.command(processor.flags);
+    compile
+        .args(["-ffreestanding", "-c", "-o"])
+        .arg(&object)
+        .arg(model.join("mtslvr_model.c"));
+    process::run(&mut compile)?;
+    let mut add = processor.compiler.tool("ar");
+    process::run(add.arg("rs").arg(library).arg(&object))
 }
 
 /// Copies a folder of text files, and fills in what they leave open.
@@ -225,11 +258,10 @@ fn check_manifests(system: System, package: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compiles the example and the model. Nothing is linked: the stubs have no code.
+/// Compiles the example. Nothing is linked: the stubs have no code.
 fn compile_example(system: System, package: &Path) -> Result<()> {
     let (example, compiler, flags) = system.example();
     let stubs = sources().join("packages/stubs").join(system.source());
-    let [headers, source] = system.headers_and_sources();
     let mut command = match system {
         // A sketch is C++ that begins with Arduino's header.
         System::Arduino => {
@@ -242,7 +274,8 @@ fn compile_example(system: System, package: &Path) -> Result<()> {
         }
         System::EspIdf | System::Zephyr => {
             let mut command = compiler.command(flags);
-            command.arg("-fsyntax-only");
+            // Free-standing, because the compiler for RISC-V comes without a C library.
+            command.args(["-fsyntax-only", "-ffreestanding"]);
             command
         }
     };
@@ -250,15 +283,9 @@ fn compile_example(system: System, package: &Path) -> Result<()> {
         .arg("-I")
         .arg(&stubs)
         .arg("-I")
-        .arg(package.join(headers))
+        .arg(package.join(system.headers()))
         .arg(package.join(example));
-    process::run(&mut command)?;
-    let mut model = compiler.command(flags);
-    model
-        .args(["-fsyntax-only", "-ffreestanding", "-I"])
-        .arg(package.join(headers))
-        .arg(package.join(source).join("mtslvr_model.c"));
-    process::run(&mut model)
+    process::run(&mut command)
 }
 
 #[cfg(test)]

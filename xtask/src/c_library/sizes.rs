@@ -52,7 +52,7 @@ fn linked(processor: &Processor, library: &Path, used: &str) -> Result<u64> {
         .arg(sources().join("sizes/uses.c"))
         .arg(library)
         // What the library does not bring along itself: the compiler's own arithmetic.
-        .args(["-lgcc", "-Wl,--gc-sections,--entry=uses"]);
+        .args(["-lgcc", "-Wl,--gc-sections,--entry=uses,-z,noexecstack"]);
     process::run(&mut command)?;
     Ok(elf::sizes(&elf)?.flash)
 }
