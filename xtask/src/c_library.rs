@@ -4,6 +4,7 @@
 mod compiler;
 mod model;
 mod packages;
+mod readme;
 mod sizes;
 
 pub use packages::packages;
@@ -230,7 +231,9 @@ pub fn build(toolchain: Toolchain, processor: &Processor) -> Result<PathBuf> {
     let library = folder.join("libmtslvr.a");
     copy(&built, &library)?;
     let mut strip = processor.compiler.tool("strip");
-    process::run(strip.arg("--strip-debug").arg(&library))?;
+    // The compiler's own objects also hold its intermediate code, which linkers would try to read.
+    let unused = ["-R", ".llvmbc", "-R", ".llvmcmd"];
+    process::run(strip.arg("--strip-debug").args(unused).arg(&library))?;
     Ok(library)
 }
 

@@ -1,6 +1,8 @@
 //! A packed model as C source, and a header with the bytes of memory that it needs.
 
+use crate::firmware;
 use anyhow::{Context, Result};
+use mtslvr_c::flash::MTSLVR_FLASH_PAGE;
 use mtslvr_runtime::fewshot::persist::flash_len;
 use mtslvr_runtime::model::{AlignedBytes, Model};
 use std::fmt::Write;
@@ -25,12 +27,81 @@ pub fn write(path: &Path, folder: &Path) -> Result<()> {
         .with_context(|| folder.display().to_string())
 }
 
-/// The sizes are computed on this machine, whose pointers are no shorter than a device's: a device needs
+/// A number that the header defines.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// What it is, as a sentence.
+    pub what: &'static str,
+    /// Its name in the header, behind `MTSLVR_`.
+    name: &'static str,
+    /// The number.
+    pub value: usize,
+}
+
+/// Opens the shipped model, and returns the bytes of memory and flash that it asks for.
+pub fn shipped_memory() -> Result<[Size; 5]> {
+    let path = firmware::model_or_shipped(None)?;
+    let bytes = AlignedBytes::new(&fs::read(&path).with_context(|| path.display().to_string())?);
+    Ok(memory(&Model::open(&bytes)?))
+}
+
+/// The bytes are computed on this machine, whose pointers are no shorter than a device's: a device needs
 /// no more.
-fn header(model: &Model<'_>) -> String {
+fn memory(model: &Model<'_>) -> [Size; 5] {
     let space = model.space();
     let dim = space.dim();
-    let page = mtslvr_c::flash::MTSLVR_FLASH_PAGE;
+    let size = |what, name, value| Size { what, name, value };
+    [
+        size(
+            "Bytes for mtslvr_open.",
+            "MEMORY_SIZE",
+            mtslvr_c::recogniser::memory_len(model, CLASSES, EXAMPLES),
+        ),
+        size(
+            "Bytes for mtslvr_clip_open.",
+            "CLIP_SIZE",
+            mtslvr_c::clip::memory_len(&space),
+        ),
+        size(
+            "Bytes for mtslvr_listener_open.",
+            "LISTENER_SIZE",
+            mtslvr_c::listener::memory_len(&space, CLASSES),
+        ),
+        size(
+            "Bytes for mtslvr_store_open.",
+            "STORE_SIZE",
+            mtslvr_c::store::memory_len(CLASSES, EXAMPLES, dim),
+        ),
+        size(
+            "Bytes of flash for what is taught.",
+            "FLASH_SIZE",
+            flash_len(CLASSES, EXAMPLES, dim, MTSLVR_FLASH_PAGE).unwrap_or_default(),
+        ),
+    ]
+}
+
+/// Facts about the model, and the room that the memory is for.
+fn facts(model: &Model<'_>) -> [Size; 5] {
+    let space = model.space();
+    let size = |what, name, value| Size { what, name, value };
+    [
+        size("Bytes of the model.", "MODEL_SIZE", model.as_bytes().len()),
+        size("Values of an embedding.", "EMBEDDING_LEN", space.dim()),
+        size(
+            "Samples a second.",
+            "SAMPLE_RATE",
+            space.frontend().sample_rate as usize,
+        ),
+        size("Most classes.", "CLASSES", CLASSES),
+        size(
+            "Most examples of all classes together.",
+            "EXAMPLES",
+            EXAMPLES,
+        ),
+    ]
+}
+
+fn header(model: &Model<'_>) -> String {
     let mut text = format!(
         "// The model {name}, and the bytes of memory that the library needs for it.\n\
          // This file is made by `cargo xtask c-packages`: do not edit it.\n\
@@ -44,46 +115,7 @@ fn header(model: &Model<'_>) -> String {
          extern const uint8_t mtslvr_model[];\n\n",
         name = model.name(),
     );
-    for (what, name, value) in [
-        ("Bytes of the model.", "MODEL_SIZE", model.as_bytes().len()),
-        ("Values of an embedding.", "EMBEDDING_LEN", dim),
-        (
-            "Samples a second.",
-            "SAMPLE_RATE",
-            space.frontend().sample_rate as usize,
-        ),
-        ("Most classes.", "CLASSES", CLASSES),
-        (
-            "Most examples of all classes together.",
-            "EXAMPLES",
-            EXAMPLES,
-        ),
-        (
-            "Bytes for mtslvr_open.",
-            "MEMORY_SIZE",
-            mtslvr_c::recogniser::memory_len(model, CLASSES, EXAMPLES),
-        ),
-        (
-            "Bytes for mtslvr_clip_open.",
-            "CLIP_SIZE",
-            mtslvr_c::clip::memory_len(&space),
-        ),
-        (
-            "Bytes for mtslvr_listener_open.",
-            "LISTENER_SIZE",
-            mtslvr_c::listener::memory_len(&space, CLASSES),
-        ),
-        (
-            "Bytes for mtslvr_store_open.",
-            "STORE_SIZE",
-            mtslvr_c::store::memory_len(CLASSES, EXAMPLES, dim),
-        ),
-        (
-            "Bytes of flash for what is taught.",
-            "FLASH_SIZE",
-            flash_len(CLASSES, EXAMPLES, dim, page).unwrap_or_default(),
-        ),
-    ] {
+    for Size { what, name, value } in facts(model).into_iter().chain(memory(model)) {
         let _ = writeln!(text, "// {what}\n#define MTSLVR_{name} {value}");
     }
     text + "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n"

@@ -1,12 +1,12 @@
 //! Bytes of code that a linked program needs of the library, by processor.
 
-use super::{PROCESSORS, Processor, build, made, set_up, sources};
+use super::{PROCESSORS, Processor, build, made, readme, set_up, sources};
 use crate::embedded::Toolchain;
 use crate::{elf, process};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use xtask::document::{grouped, with_table};
 
 /// Name of the table in the README.
@@ -57,10 +57,6 @@ fn linked(processor: &Processor, library: &Path, used: &str) -> Result<u64> {
     Ok(elf::sizes(&elf)?.flash)
 }
 
-fn readme() -> PathBuf {
-    sources().join("README.md")
-}
-
 fn row(processor: &Processor, sizes: &Sizes) -> String {
     let [clips, listening, all] = [sizes.clips, sizes.listening, sizes.all].map(grouped);
     format!(
@@ -69,7 +65,7 @@ fn row(processor: &Processor, sizes: &Sizes) -> String {
     )
 }
 
-/// Builds and measures for all processors, and writes the table into the README.
+/// Builds and measures for all processors, and writes all tables into the README.
 pub fn write_sizes() -> Result<()> {
     let toolchain = Toolchain::set_up(&[])?;
     set_up(&PROCESSORS, toolchain)?;
@@ -80,28 +76,34 @@ pub fn write_sizes() -> Result<()> {
         let library = build(toolchain, processor)?;
         let _ = write!(table, "{}", row(processor, &measure(processor, &library)?));
     }
-    let path = readme();
+    let path = readme::path();
     let named = || path.display().to_string();
-    let text = fs::read_to_string(&path).with_context(named)?;
-    fs::write(&path, with_table(&text, TABLE, &table).with_context(named)?).with_context(named)?;
+    let text = with_table(&readme::read()?, TABLE, &table).with_context(named)?;
+    fs::write(&path, readme::made_from_sources(&text)?).with_context(named)?;
     print!("{table}");
     Ok(())
 }
 
 /// Checks that a processor's programs have not grown over what the README says.
 pub fn check(processor: &Processor, library: &Path) -> Result<()> {
-    let text = fs::read_to_string(readme())?;
+    let text = readme::read()?;
     let line = text
         .lines()
         .find(|line| line.starts_with(&format!("| {} |", processor.shown)))
-        .with_context(|| format!("no size of {} in {}", processor.shown, readme().display()))?;
+        .with_context(|| {
+            format!(
+                "no size of {} in {}",
+                processor.shown,
+                readme::path().display()
+            )
+        })?;
     let stated = numbers(line);
     let now = measure(processor, library)?;
     let now = [now.clips, now.listening, now.all];
     ensure!(
         stated.len() == now.len(),
         "the table of {} has other columns: run `cargo xtask c-sizes`",
-        readme().display()
+        readme::path().display()
     );
     for (stated, now) in stated.into_iter().zip(now) {
         let apart = stated.abs_diff(now);
@@ -110,7 +112,7 @@ pub fn check(processor: &Processor, library: &Path) -> Result<()> {
             "a program for {} takes {now} bytes, and {} says {stated}: run `cargo xtask c-sizes` and \
              commit the file",
             processor.shown,
-            readme().display()
+            readme::path().display()
         );
     }
     Ok(())
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_readme_states_every_processor() -> Result<()> {
-        let text = fs::read_to_string(readme())?;
+        let text = readme::read()?;
         for processor in PROCESSORS {
             let start = format!("| {} | `{}` |", processor.shown, processor.target);
             let row = text.lines().find(|line| line.starts_with(&start));
