@@ -45,7 +45,10 @@ fn lent(len: usize) -> (*mut u8, usize) {
 }
 
 fn model() -> &'static [u8] {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/edge-s/model.slvr");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../models/edge-s/model.slvr"
+    );
     AlignedBytes::new(&std::fs::read(path).expect("the shipped model")).leak()
 }
 

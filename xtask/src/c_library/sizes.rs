@@ -76,6 +76,7 @@ pub fn write_sizes() -> Result<()> {
         let library = build(toolchain, processor)?;
         let _ = write!(table, "{}", row(processor, &measure(processor, &library)?));
     }
+    let _ = writeln!(table, "\nCompiled by {}.", toolchain.version()?);
     let path = readme::path();
     let named = || path.display().to_string();
     let text = with_table(&readme::read()?, TABLE, &table).with_context(named)?;
