@@ -41,7 +41,7 @@ struct Cli {
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
     Test,
-    /// Only sets up what `test` needs: compiler for boards, QEMU, ONNX Runtime.
+    /// Only sets up what `test` needs: compilers for boards, QEMU, ONNX Runtime.
     Setup,
     /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
     ///
@@ -164,7 +164,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Test => return Ok(suite::test()),
         Command::Setup => {
-            embedded::Toolchain::set_up(&Board::ALL)?;
+            let toolchain = embedded::Toolchain::set_up(&Board::ALL)?;
+            c_library::set_up(&[*c_library::of_example()], toolchain)?;
             let library = onnxruntime::set_up()?;
             println!("ONNX Runtime: ORT_DYLIB_PATH={}", library.display());
         }

@@ -40,8 +40,8 @@ macro_rules! get {
 
 /// Memory to lend, for the rest of the test.
 fn lent(len: usize) -> (*mut u8, usize) {
-    let bytes = AlignedBytes::new(&vec![0xa5; len]).leak();
-    (bytes.as_ptr().cast_mut(), bytes.len())
+    let bytes = Box::leak(Box::new(AlignedBytes::new(&vec![0xa5; len])));
+    (bytes.as_mut_ptr(), bytes.len())
 }
 
 fn model() -> &'static [u8] {
