@@ -20,9 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Bytes of the longest name, with the zero at its end.
-#define MTSLVR_NAME_SIZE 33
-
 // Bytes that are erased at once, at least, and at multiples of which that begins. Flash with smaller
 // pages erases several of them.
 #define MTSLVR_FLASH_PAGE 4096
@@ -30,6 +27,9 @@
 // Bytes that are read and written at multiples of themselves, many at a time: whole words of any flash
 // with words of 32 bytes or fewer.
 #define MTSLVR_FLASH_WORD 32
+
+// Bytes of the longest name, with the zero at its end.
+#define MTSLVR_NAME_SIZE 33
 
 // Lent memory and models begin at multiples of this.
 #define MTSLVR_ALIGNMENT 16
@@ -173,23 +173,21 @@ typedef struct mtslvr_listener mtslvr_listener;
 // Keeps what was taught in flash, across power cuts. Made by mtslvr_store_open.
 typedef struct mtslvr_store mtslvr_store;
 
-// A class that was taught.
+// Facts about an open recogniser.
 typedef struct {
-  // Names the class for as long as it exists: through renaming, saving, and the removal of others.
-  uint16_t id;
-  // Examples of the class.
-  uint16_t examples;
-  // One of mtslvr_role.
-  int32_t role;
-  // False if the class takes no part.
-  bool enabled;
-  // True if the threshold was set, false if it follows from the examples.
-  bool threshold_is_set;
-  // Smallest similarity, -1 to 1, at which a sound is of this class.
-  float threshold;
-  // Name, with a zero at its end; empty for negatives and background.
-  char name[MTSLVR_NAME_SIZE];
-} mtslvr_class;
+  // Values of an embedding.
+  size_t embedding_len;
+  // Samples a second that the model takes.
+  uint32_t sample_rate;
+  // Most classes.
+  size_t class_capacity;
+  // Most examples of all classes together.
+  size_t example_capacity;
+  // Classes that are enrolled.
+  size_t classes;
+  // Examples that are enrolled.
+  size_t examples;
+} mtslvr_info;
 
 // What a sound was recognised as, and how sure that is.
 typedef struct {
@@ -269,21 +267,23 @@ typedef struct {
   mtslvr_ended ended;
 } mtslvr_report;
 
-// Facts about an open recogniser.
+// A class that was taught.
 typedef struct {
-  // Values of an embedding.
-  size_t embedding_len;
-  // Samples a second that the model takes.
-  uint32_t sample_rate;
-  // Most classes.
-  size_t class_capacity;
-  // Most examples of all classes together.
-  size_t example_capacity;
-  // Classes that are enrolled.
-  size_t classes;
-  // Examples that are enrolled.
-  size_t examples;
-} mtslvr_info;
+  // Names the class for as long as it exists: through renaming, saving, and the removal of others.
+  uint16_t id;
+  // Examples of the class.
+  uint16_t examples;
+  // One of mtslvr_role.
+  int32_t role;
+  // False if the class takes no part.
+  bool enabled;
+  // True if the threshold was set, false if it follows from the examples.
+  bool threshold_is_set;
+  // Smallest similarity, -1 to 1, at which a sound is of this class.
+  float threshold;
+  // Name, with a zero at its end; empty for negatives and background.
+  char name[MTSLVR_NAME_SIZE];
+} mtslvr_class;
 
 // Flash in which taught sounds are kept: your functions, and what they need to know. Offsets are
 // counted from the beginning of what is lent. Each function returns zero if it succeeded.
@@ -307,135 +307,8 @@ typedef struct {
 extern "C" {
 #endif // __cplusplus
 
-// Returns the version of this library, such as "0.1.0".
-const char *mtslvr_version(void);
-
-// Describes the class at `place`, 0 to the number of classes in mtslvr_info. Places are in the order of the
-// first examples and change when a class is removed; ids do not.
-mtslvr_error mtslvr_class_at(mtslvr *m,
-                             size_t place,
-                             mtslvr_class *class_);
-
-// Describes the class with this id.
-mtslvr_error mtslvr_class_get(mtslvr *m, uint16_t class_id, mtslvr_class *class_);
-
-// Finds the id of the sound called `name`.
-mtslvr_error mtslvr_class_find(mtslvr *m, const char *name, uint16_t *class_id);
-
-// Gives a sound another name. mtslvr_fit is due afterwards.
-mtslvr_error mtslvr_class_rename(mtslvr *m, uint16_t class_id, const char *name);
-
-// Removes a class with its examples. mtslvr_fit is due afterwards, and gives what it would give had the
-// class never been there.
-mtslvr_error mtslvr_class_remove(mtslvr *m,
-                                 uint16_t class_id);
-
-// Removes an example, counted from 0 within its class; with its last example goes the class. mtslvr_fit is
-// due afterwards.
-mtslvr_error mtslvr_class_remove_example(mtslvr *m,
-                                         uint16_t class_id,
-                                         size_t example);
-
-// Lets a class take part, or not: while it does not, it is kept but counts for nothing. mtslvr_fit is due
-// afterwards.
-mtslvr_error mtslvr_class_enable(mtslvr *m,
-                                 uint16_t class_id,
-                                 bool enabled);
-
-// Removes all classes.
-mtslvr_error mtslvr_clear(mtslvr *m);
-
-// Sets the smallest similarity, -1 to 1, at which a sound is of the class, instead of the one that
-// follows from the examples. No new fit is due.
-mtslvr_error mtslvr_class_set_threshold(mtslvr *m, uint16_t class_id, float threshold);
-
-// Lets the threshold of the class follow from the examples again. No new fit is due.
-mtslvr_error mtslvr_class_reset_threshold(mtslvr *m, uint16_t class_id);
-
-// Tells how many bytes of memory mtslvr_clip_open needs.
-mtslvr_error mtslvr_clip_size(mtslvr *m, size_t *size);
-
-// Makes a clip in `memory`. It may be used for as many clips as you like, one after the other.
-mtslvr_error mtslvr_clip_open(mtslvr *m, uint8_t *memory, size_t memory_len, mtslvr_clip **opened);
-
-// Takes `count` samples of 16-bit PCM, one channel, at the model's rate: 16,000 a second unless
-// mtslvr_info says otherwise. How a clip is cut into calls makes no difference.
-mtslvr_error mtslvr_clip_push(mtslvr *m, mtslvr_clip *clip, const int16_t *samples, size_t count);
-
-// Forgets the samples: the next clip begins.
-mtslvr_error mtslvr_clip_reset(mtslvr_clip *clip);
-
-// Checks that the clip so far is long, loud and clean enough to be learnt from.
-mtslvr_error mtslvr_clip_check(mtslvr *m, mtslvr_clip *clip);
-
-// Ends the clip and writes its embedding, `len` values as mtslvr_info says. The next clip may follow.
-mtslvr_error mtslvr_clip_embed(mtslvr *m,
-                               mtslvr_clip *clip,
-                               float *embedding,
-                               size_t len);
-
-// Ends the clip and adds it to the examples of the sound called `name`, which is made if it is new. It is
-// refused if it is too short, too quiet or overloaded, unlike the other examples, or like another sound.
-// mtslvr_fit is due afterwards. The class's id is written to `class_id` unless that is null. The next clip
-// may follow, also after a refusal.
-mtslvr_error mtslvr_clip_enrol(mtslvr *m,
-                               mtslvr_clip *clip,
-                               const char *name,
-                               uint16_t *class_id);
-
-// Ends the clip and tells what it is recognised as. The next clip may follow.
-mtslvr_error mtslvr_clip_classify(mtslvr *m, mtslvr_clip *clip, mtslvr_decision *decision);
-
 // Returns a sentence about an error, for a log. It is never null and stays where it is.
 const char *mtslvr_error_text(int32_t error);
-
-// Tells how many bytes of memory mtslvr_listener_open needs.
-mtslvr_error mtslvr_listener_size(mtslvr *m, size_t *size);
-
-// Writes the settings to begin with.
-mtslvr_error mtslvr_listener_defaults(mtslvr_listener_settings *settings);
-
-// Makes a listener in `memory`. A null pointer to settings stands for the ones to begin with.
-mtslvr_error mtslvr_listener_open(mtslvr *m,
-                                  const mtslvr_listener_settings *settings,
-                                  uint8_t *memory,
-                                  size_t memory_len,
-                                  mtslvr_listener **opened);
-
-// Listens to `count` samples of 16-bit PCM, one channel, at the model's rate. It returns early when a
-// sound is recognised or over: `used` in the report says how many samples were taken. Call it again
-// with those that are left until none is:
-//
-//     while (count > 0) {
-//         mtslvr_error error = mtslvr_listen(m, listener, samples, count, &report);
-//         if (error) { ... }
-//         if (report.recognised) { ... }
-//         samples += report.used;
-//         count -= report.used;
-//     }
-//
-// Before anything is enrolled it reports sounds that could be. If something is enrolled and was not
-// fitted, it is MTSLVR_ERROR_NOT_FITTED.
-mtslvr_error mtslvr_listen(mtslvr *m,
-                           mtslvr_listener *listener,
-                           const int16_t *samples,
-                           size_t count,
-                           mtslvr_report *report);
-
-// Ends the stream: a sound that is heard ends here. Another stream may begin.
-mtslvr_error mtslvr_listen_end(mtslvr *m, mtslvr_listener *listener, mtslvr_report *report);
-
-// Writes the embedding of the sound that was heard last, `len` values as mtslvr_info says.
-mtslvr_error mtslvr_heard(mtslvr_listener *listener, float *embedding, size_t len);
-
-// Adds the sound that was heard last to the examples of the sound called `name`, which is made if it is
-// new: what a button does that says "that was it". It is refused if it is unlike the other examples, or
-// like another sound. A sound is enrolled once. mtslvr_fit is due afterwards. The class's id is written to
-// `class_id` unless that is null.
-mtslvr_error mtslvr_heard_enrol(mtslvr *m,
-                                mtslvr_listener *listener,
-                                const char *name,
-                                uint16_t *class_id);
 
 // Tells how many bytes of memory mtslvr_open needs for this model, with room for up to `classes`
 // classes and `examples` examples of all classes together. It checks the whole model.
@@ -487,94 +360,6 @@ mtslvr_error mtslvr_classify(mtslvr *m,
                              size_t len,
                              mtslvr_decision *decision);
 
-// Tells how many bytes the snapshot has that mtslvr_export would write now.
-mtslvr_error mtslvr_snapshot_size(mtslvr *m, size_t *size);
-
-// Writes a snapshot of what was taught, as `mtslvr` reads and writes it, and its length in bytes to
-// `written`.
-mtslvr_error mtslvr_export(mtslvr *m, uint8_t *bytes, size_t capacity, size_t *written);
-
-// Makes the recogniser know what the snapshot of `len` bytes holds, in place of what it knows. mtslvr_fit
-// is due afterwards.
-mtslvr_error mtslvr_import(mtslvr *m,
-                           const uint8_t *bytes,
-                           size_t len);
-
-// Tells how many bytes of memory mtslvr_store_open needs.
-mtslvr_error mtslvr_store_size(mtslvr *m, size_t *size);
-
-// Tells how many bytes of flash, in whole pages, always suffice for all that the recogniser has room for.
-mtslvr_error mtslvr_flash_size(mtslvr *m,
-                               size_t *size);
-
-// Makes a store in `memory`, for what the recogniser is taught. The description of the flash is copied. Nothing
-// is read or written yet; new flash must be erased.
-mtslvr_error mtslvr_store_open(mtslvr *m,
-                               const mtslvr_flash *flash,
-                               uint8_t *memory,
-                               size_t memory_len,
-                               mtslvr_store **opened);
-
-// Makes the recogniser know what was saved last, in place of what it knows. mtslvr_fit is due afterwards
-// if something was. `found` is true if something had been saved, and may be null. If it fails, the recogniser
-// knows nothing.
-mtslvr_error mtslvr_load(mtslvr *m,
-                         mtslvr_store *store,
-                         bool *found);
-
-// Saves what the recogniser was taught in place of what was saved before. If the power is cut meanwhile,
-// one of the two is there afterwards, whole. Saving what is there already writes nothing.
-mtslvr_error mtslvr_save(mtslvr *m,
-                         mtslvr_store *store);
-
-// Erases everything that was saved, also what is damaged.
-mtslvr_error mtslvr_erase(mtslvr_store *store);
-
-// Returns the version of this library, such as "0.1.0".
-const char *mtslvr_version(void);
-
-// Describes the class at `place`, 0 to the number of classes in mtslvr_info. Places are in the order of the
-// first examples and change when a class is removed; ids do not.
-mtslvr_error mtslvr_class_at(mtslvr *m,
-                             size_t place,
-                             mtslvr_class *class_);
-
-// Describes the class with this id.
-mtslvr_error mtslvr_class_get(mtslvr *m, uint16_t class_id, mtslvr_class *class_);
-
-// Finds the id of the sound called `name`.
-mtslvr_error mtslvr_class_find(mtslvr *m, const char *name, uint16_t *class_id);
-
-// Gives a sound another name. mtslvr_fit is due afterwards.
-mtslvr_error mtslvr_class_rename(mtslvr *m, uint16_t class_id, const char *name);
-
-// Removes a class with its examples. mtslvr_fit is due afterwards, and gives what it would give had the
-// class never been there.
-mtslvr_error mtslvr_class_remove(mtslvr *m,
-                                 uint16_t class_id);
-
-// Removes an example, counted from 0 within its class; with its last example goes the class. mtslvr_fit is
-// due afterwards.
-mtslvr_error mtslvr_class_remove_example(mtslvr *m,
-                                         uint16_t class_id,
-                                         size_t example);
-
-// Lets a class take part, or not: while it does not, it is kept but counts for nothing. mtslvr_fit is due
-// afterwards.
-mtslvr_error mtslvr_class_enable(mtslvr *m,
-                                 uint16_t class_id,
-                                 bool enabled);
-
-// Removes all classes.
-mtslvr_error mtslvr_clear(mtslvr *m);
-
-// Sets the smallest similarity, -1 to 1, at which a sound is of the class, instead of the one that
-// follows from the examples. No new fit is due.
-mtslvr_error mtslvr_class_set_threshold(mtslvr *m, uint16_t class_id, float threshold);
-
-// Lets the threshold of the class follow from the examples again. No new fit is due.
-mtslvr_error mtslvr_class_reset_threshold(mtslvr *m, uint16_t class_id);
-
 // Tells how many bytes of memory mtslvr_clip_open needs.
 mtslvr_error mtslvr_clip_size(mtslvr *m, size_t *size);
 
@@ -608,9 +393,6 @@ mtslvr_error mtslvr_clip_enrol(mtslvr *m,
 
 // Ends the clip and tells what it is recognised as. The next clip may follow.
 mtslvr_error mtslvr_clip_classify(mtslvr *m, mtslvr_clip *clip, mtslvr_decision *decision);
-
-// Returns a sentence about an error, for a log. It is never null and stays where it is.
-const char *mtslvr_error_text(int32_t error);
 
 // Tells how many bytes of memory mtslvr_listener_open needs.
 mtslvr_error mtslvr_listener_size(mtslvr *m, size_t *size);
@@ -660,68 +442,47 @@ mtslvr_error mtslvr_heard_enrol(mtslvr *m,
                                 const char *name,
                                 uint16_t *class_id);
 
-// Tells how many bytes of memory mtslvr_open needs for this model, with room for up to `classes`
-// classes and `examples` examples of all classes together. It checks the whole model.
-mtslvr_error mtslvr_size(const uint8_t *model_bytes,
-                         size_t model_len,
-                         size_t classes,
-                         size_t examples,
-                         size_t *size);
+// Describes the class at `place`, 0 to the number of classes in mtslvr_info. Places are in the order of the
+// first examples and change when a class is removed; ids do not.
+mtslvr_error mtslvr_class_at(mtslvr *m,
+                             size_t place,
+                             mtslvr_class *described);
 
-// Opens a model, which is checked once and then used where it is, in flash for instance, and makes a
-// recogniser in `memory` that knows no sounds yet. There is room for up to `classes` classes, at most
-// 256, and `examples` examples of all classes together.
-mtslvr_error mtslvr_open(const uint8_t *model_bytes,
-                         size_t model_len,
-                         size_t classes,
-                         size_t examples,
-                         uint8_t *memory,
-                         size_t memory_len,
-                         mtslvr **opened);
+// Describes the class with this id.
+mtslvr_error mtslvr_class_get(mtslvr *m, uint16_t class_id, mtslvr_class *described);
 
-// Tells what the recogniser has room for and how much of that is in use.
-mtslvr_error mtslvr_get_info(mtslvr *m, mtslvr_info *info);
+// Finds the id of the sound called `name`.
+mtslvr_error mtslvr_class_find(mtslvr *m, const char *name, uint16_t *class_id);
 
-// Adds an embedding, `len` values as mtslvr_clip_embed and mtslvr_heard give them, to the examples of the
-// sound called `name`, which is made if it is new. Whether it is a good example is not checked.
-// mtslvr_fit is due afterwards. The class's id is written to `class_id` unless that is null.
-mtslvr_error mtslvr_enrol(mtslvr *m,
-                          const char *name,
-                          const float *embedding,
-                          size_t len,
-                          uint16_t *class_id);
+// Gives a sound another name. mtslvr_fit is due afterwards.
+mtslvr_error mtslvr_class_rename(mtslvr *m, uint16_t class_id, const char *name);
 
-// Adds an embedding to the class for `role`: MTSLVR_ROLE_NEGATIVES for a sound that was recognised by
-// mistake, MTSLVR_ROLE_BACKGROUND for a sound of the place. mtslvr_fit is due afterwards. The class's id is
-// written to `class_id` unless that is null.
-mtslvr_error mtslvr_enrol_role(mtslvr *m,
-                               int32_t role,
-                               const float *embedding,
-                               size_t len,
-                               uint16_t *class_id);
+// Removes a class with its examples. mtslvr_fit is due afterwards, and gives what it would give had the
+// class never been there.
+mtslvr_error mtslvr_class_remove(mtslvr *m,
+                                 uint16_t class_id);
 
-// Learns from the examples that are enrolled. It is due after every change of them, and before anything
-// is recognised. If it fails, nothing is recognised until the next fit.
-mtslvr_error mtslvr_fit(mtslvr *m);
+// Removes an example, counted from 0 within its class; with its last example goes the class. mtslvr_fit is
+// due afterwards.
+mtslvr_error mtslvr_class_remove_example(mtslvr *m,
+                                         uint16_t class_id,
+                                         size_t example);
 
-// Tells what an embedding of `len` values is recognised as.
-mtslvr_error mtslvr_classify(mtslvr *m,
-                             const float *embedding,
-                             size_t len,
-                             mtslvr_decision *decision);
+// Lets a class take part, or not: while it does not, it is kept but counts for nothing. mtslvr_fit is due
+// afterwards.
+mtslvr_error mtslvr_class_enable(mtslvr *m,
+                                 uint16_t class_id,
+                                 bool enabled);
 
-// Tells how many bytes the snapshot has that mtslvr_export would write now.
-mtslvr_error mtslvr_snapshot_size(mtslvr *m, size_t *size);
+// Removes all classes.
+mtslvr_error mtslvr_clear(mtslvr *m);
 
-// Writes a snapshot of what was taught, as `mtslvr` reads and writes it, and its length in bytes to
-// `written`.
-mtslvr_error mtslvr_export(mtslvr *m, uint8_t *bytes, size_t capacity, size_t *written);
+// Sets the smallest similarity, -1 to 1, at which a sound is of the class, instead of the one that
+// follows from the examples. No new fit is due.
+mtslvr_error mtslvr_class_set_threshold(mtslvr *m, uint16_t class_id, float threshold);
 
-// Makes the recogniser know what the snapshot of `len` bytes holds, in place of what it knows. mtslvr_fit
-// is due afterwards.
-mtslvr_error mtslvr_import(mtslvr *m,
-                           const uint8_t *bytes,
-                           size_t len);
+// Lets the threshold of the class follow from the examples again. No new fit is due.
+mtslvr_error mtslvr_class_reset_threshold(mtslvr *m, uint16_t class_id);
 
 // Tells how many bytes of memory mtslvr_store_open needs.
 mtslvr_error mtslvr_store_size(mtslvr *m, size_t *size);
@@ -752,6 +513,22 @@ mtslvr_error mtslvr_save(mtslvr *m,
 
 // Erases everything that was saved, also what is damaged.
 mtslvr_error mtslvr_erase(mtslvr_store *store);
+
+// Tells how many bytes the snapshot has that mtslvr_export would write now.
+mtslvr_error mtslvr_snapshot_size(mtslvr *m, size_t *size);
+
+// Writes a snapshot of what was taught, as `mtslvr` reads and writes it, and its length in bytes to
+// `written`.
+mtslvr_error mtslvr_export(mtslvr *m, uint8_t *bytes, size_t capacity, size_t *written);
+
+// Makes the recogniser know what the snapshot of `len` bytes holds, in place of what it knows. mtslvr_fit
+// is due afterwards.
+mtslvr_error mtslvr_import(mtslvr *m,
+                           const uint8_t *bytes,
+                           size_t len);
+
+// Returns the version of this library, such as "0.1.0".
+const char *mtslvr_version(void);
 
 #ifdef __cplusplus
 }  // extern "C"

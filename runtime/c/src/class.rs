@@ -48,14 +48,18 @@ impl Class {
 /// Describes the class at `place`, 0 to the number of classes in mtslvr_info. Places are in the order of the
 /// first examples and change when a class is removed; ids do not.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mtslvr_class_at(m: *mut Mtslvr, place: usize, class: *mut Class) -> Error {
+pub unsafe extern "C" fn mtslvr_class_at(
+    m: *mut Mtslvr,
+    place: usize,
+    described: *mut Class,
+) -> Error {
     // SAFETY: the rules of all calls.
     result(unsafe {
         recogniser::with(m, |recogniser| {
             let learner = &recogniser.sounds;
             let found = learner.support().classes().get(place);
             let found = found.ok_or(Error::NoSuchClass)?;
-            Out::new(class)?.put(Class::of(found, learner));
+            Out::new(described)?.put(Class::of(found, learner));
             Ok(())
         })
     })
@@ -66,14 +70,14 @@ pub unsafe extern "C" fn mtslvr_class_at(m: *mut Mtslvr, place: usize, class: *m
 pub unsafe extern "C" fn mtslvr_class_get(
     m: *mut Mtslvr,
     class_id: u16,
-    class: *mut Class,
+    described: *mut Class,
 ) -> Error {
     // SAFETY: the rules of all calls.
     result(unsafe {
         recogniser::with(m, |recogniser| {
             let learner = &recogniser.sounds;
             let found = learner.support().class(ClassId::new(class_id))?;
-            Out::new(class)?.put(Class::of(found, learner));
+            Out::new(described)?.put(Class::of(found, learner));
             Ok(())
         })
     })

@@ -18,17 +18,28 @@
     reason = "the rules at the top of the header are those of all functions"
 )]
 
-pub mod boundary;
-pub mod class;
-pub mod clip;
+// In the order in which the header shows what they define.
 pub mod error;
-pub mod flash;
-mod layout;
-pub mod listener;
-mod object;
+
 pub mod recogniser;
-pub mod snapshot;
+
+pub mod clip;
+
+pub mod listener;
+
+pub mod class;
+
+pub mod flash;
+
 pub mod store;
+
+pub mod snapshot;
+
+pub mod boundary;
+
+mod layout;
+
+mod object;
 
 pub use error::Error;
 
