@@ -2,34 +2,13 @@
 //! after a restart.
 
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::{Noise, write_wav};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use mtslvr_audio::write_wav;
+use mtslvr_tests::sounds::{RATE, stream};
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
 use xtask::board::Board;
 use xtask::qemu;
-
-const RATE: u32 = 16_000;
-
-/// Ten seconds of quiet noise in which one sound is heard three times, at 3, 6 and 8 seconds.
-fn stream(folder: &Path) -> Result<PathBuf> {
-    let mut noise = Noise::new(&mut ChaCha8Rng::seed_from_u64(5));
-    let mut samples: Vec<f32> = (0..10 * RATE).map(|_| 1e-3 * noise.normal()).collect();
-    for second in [3, 6, 8] {
-        // A sawtooth with a whistle that dies away.
-        for i in 0..RATE * 7 / 10 {
-            let time = i as f32 / RATE as f32;
-            let whistle = (280.0 * std::f32::consts::TAU * time).sin() * (1.0 - time / 0.7);
-            let sample = 0.25 * ((i % 61) as f32 / 61.0 - 0.5) + 0.12 * whistle;
-            samples[(second * RATE + i) as usize] += sample;
-        }
-    }
-    let path = folder.join("stream.wav");
-    write_wav(&path, &samples, RATE)?;
-    Ok(path)
-}
 
 fn run(elf: &Path, arguments: &[String]) -> Result<String> {
     let output = qemu::command(Board::An386, elf, arguments).output()?;
@@ -58,7 +37,9 @@ fn the_least_device_learns_and_remembers() -> Result<()> {
     )?;
     let elf = Path::new(&elf);
     let folder = TempDir::new()?;
-    let stream = format!("stream={}", stream(folder.path())?.display());
+    let recording = folder.path().join("stream.wav");
+    write_wav(&recording, &stream(), RATE)?;
+    let stream = format!("stream={}", recording.display());
     let flash = format!("flash={}", folder.path().join("flash").display());
     // Pressed when the first sound has ended: nothing was known before.
     let first = run(elf, &[stream.clone(), flash.clone(), "press=4.5".into()])?;

@@ -77,13 +77,25 @@ impl Toolchain {
     /// `cargo build --release` for `target` in `folder`, into [`target_dir`]; more arguments may
     /// follow.
     pub fn cargo_build_for(self, target: &str, rustflags: &str, folder: &Path) -> Result<Command> {
+        self.cargo(&["build", "--release"], target, rustflags, folder)
+    }
+
+    /// [`Self::cargo_build_for`] with another command than `cargo build --release`.
+    pub fn cargo(
+        self,
+        subcommand: &[&str],
+        target: &str,
+        rustflags: &str,
+        folder: &Path,
+    ) -> Result<Command> {
         let mut command = match self {
             Self::Rustup => workspace::host_cargo()?,
             Self::Debian => debian_cargo(),
         };
         command
             .current_dir(folder)
-            .args(["build", "--release", "--locked", "--target", target])
+            .args(subcommand)
+            .args(["--locked", "--target", target])
             .env("CARGO_TARGET_DIR", target_dir())
             // Warnings fail this build like clippy's do on the host.
             .env("RUSTFLAGS", format!("-D warnings {rustflags}"));

@@ -3,6 +3,7 @@
 mod aarch64;
 mod bench_firmware;
 mod benchmarks;
+mod c_library;
 mod elf;
 mod embedded;
 mod figures;
@@ -40,7 +41,7 @@ struct Cli {
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
     Test,
-    /// Only sets up what `test` needs: compiler for boards, QEMU, ONNX Runtime.
+    /// Only sets up what `test` needs: compilers for boards, QEMU, ONNX Runtime.
     Setup,
     /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
     ///
@@ -112,6 +113,23 @@ enum Command {
         #[arg(long, conflicts_with = "model")]
         accept: bool,
     },
+    /// Makes the library for C as a package for Arduino, ESP-IDF and Zephyr, in target/c-packages.
+    ///
+    /// Builds it for every processor, with gcc for Arm and RISC-V, and compiles the examples against
+    /// stub headers.
+    CPackages {
+        /// The packed model (.slvr) that goes into the packages instead of models/edge-s/model.slvr.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
+    },
+    /// Builds the C program of firmware-examples/c, and runs it in QEMU with the arguments behind `--`.
+    CExample {
+        /// The program's own arguments: a name, three recordings of that sound, another one, and a stream.
+        #[arg(last = true, value_name = "ARG")]
+        args: Vec<String>,
+    },
+    /// Measures the library for C in linked programs and writes the table into runtime/c/README.md.
+    CSizes,
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
     /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
@@ -146,7 +164,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Test => return Ok(suite::test()),
         Command::Setup => {
-            embedded::Toolchain::set_up(&Board::ALL)?;
+            let toolchain = embedded::Toolchain::set_up(&Board::ALL)?;
+            c_library::set_up(&[*c_library::of_example()], toolchain)?;
             let library = onnxruntime::set_up()?;
             println!("ONNX Runtime: ORT_DYLIB_PATH={}", library.display());
         }
@@ -215,6 +234,9 @@ fn run(command: Command) -> Result<ExitCode> {
                 figures::accept(measured)?;
             }
         }
+        Command::CPackages { model } => c_library::packages(model.as_deref())?,
+        Command::CExample { args } => c_library::example(&args)?,
+        Command::CSizes => c_library::write_sizes()?,
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;

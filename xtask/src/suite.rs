@@ -4,7 +4,9 @@ use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
-use crate::{aarch64, elf, embedded, figures, firmware, onnxruntime, process, workspace};
+use crate::{
+    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, workspace,
+};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
 use std::env;
@@ -22,6 +24,8 @@ const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
 /// The least device, which has the shipped model.
 const MINIMAL: &str = "firmware: build the least device";
+/// The library for C, its example and its packages.
+const C_LIBRARY: &str = "library for C: build, size, packages";
 const NO_STD: &str = "no_std build of the runtime";
 const PACKAGE: &str = "package of the runtime";
 /// The firmwares of real boards.
@@ -78,6 +82,9 @@ pub fn test() -> ExitCode {
             firmware::build(toolchain, BOARD, firmware::MINIMAL, &model)
         })
     });
+    let c_example = on_boards(&mut steps, toolchain, C_LIBRARY, |steps, toolchain| {
+        steps.run(C_LIBRARY, || c_library::check(toolchain))
+    });
     check_boards(&mut steps, toolchain);
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
@@ -89,6 +96,7 @@ pub fn test() -> ExitCode {
         model,
         elf,
         minimal,
+        c_example,
     };
     steps.run(HOST_TESTS, || host_tests(&inputs));
     match env::var_os("MTSLVR_DATA").filter(|data| !data.is_empty()) {
@@ -196,6 +204,7 @@ struct Inputs {
     model: Option<PathBuf>,
     elf: Option<PathBuf>,
     minimal: Option<PathBuf>,
+    c_example: Option<PathBuf>,
 }
 
 impl Inputs {
@@ -208,6 +217,7 @@ impl Inputs {
             ("MTSLVR_TEST_MODEL", &self.model),
             ("MTSLVR_TEST_FIRMWARE", &self.elf),
             ("MTSLVR_TEST_MINIMAL", &self.minimal),
+            ("MTSLVR_TEST_C", &self.c_example),
         ] {
             if let Some(value) = value {
                 command.env(name, value);
@@ -294,8 +304,9 @@ fn has_alsa() -> bool {
 }
 
 /// The crates that a user builds on, each with all that it has on a host.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 9] = [
     "mtslvr-runtime",
+    "mtslvr-c",
     "mtslvr-audio",
     "mtslvr-pack",
     "mtslvr-listen",

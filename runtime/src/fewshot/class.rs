@@ -129,7 +129,8 @@ pub struct Class {
 }
 
 impl Class {
-    pub(super) const EMPTY: Self = Self {
+    /// Room for a class that is not in use: see [`Rooms`](super::Rooms).
+    pub const EMPTY: Self = Self {
         id: ClassId(0),
         name: ClassName::new(),
         role: Role::Sound,

@@ -41,7 +41,7 @@ impl Spread {
 /// Scores for one class, in short; a fit computes them. A score is a similarity to the mean of the class's
 /// examples, less the level in the cohort, as in a decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ClassScores {
+pub struct ClassScores {
     /// Mean score of its examples, each left out of the class once. `None` for a single example.
     own: Option<f32>,
     /// Score that sounds like the user's negatives seldom exceed, if there are any.
@@ -76,7 +76,12 @@ impl ClassScores {
 
     /// Computes the scores for the class `label`. `role` tells what each class is for, and `levels` are
     /// the examples' levels in the cohort, zeros if there is none.
-    pub fn of(gram: &Gram<'_>, label: u8, role: impl Fn(u8) -> Role, levels: &[f32]) -> Self {
+    pub(super) fn of(
+        gram: &Gram<'_>,
+        label: u8,
+        role: impl Fn(u8) -> Role,
+        levels: &[f32],
+    ) -> Self {
         let [mut own, mut negatives, mut background] = [Spread::NONE; 3];
         for (example, level) in levels.iter().enumerate() {
             let other = gram.label(example);
@@ -118,7 +123,7 @@ impl ClassScores {
     /// lower than the score that the sounds of the place exceed with the same probability. The user's
     /// negatives were heard because they scored high: the threshold is a deviation above them, but leaves
     /// half of the class's own sounds.
-    pub fn threshold(&self, unrelated: f32, share: f32) -> f32 {
+    pub(super) fn threshold(&self, unrelated: f32, share: f32) -> f32 {
         let own = self.own.unwrap_or(unrelated);
         let between = unrelated + OWN_WEIGHT * (own - unrelated);
         let place = self

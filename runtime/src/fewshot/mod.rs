@@ -42,6 +42,7 @@ mod strangers;
 mod support;
 
 pub use class::{CLASS_NAME_BYTES, Class, ClassId, ClassName, Role, steers};
+pub use class_scores::ClassScores;
 pub use decision::{Decision, best_score, softmax};
 pub(crate) use direction::is_direction;
 pub use direction::{DIRECTION_PEAK, DirectionError, direction};
@@ -55,6 +56,6 @@ pub use reference::{REFERENCE_TAILS, Reference};
 pub use shares::{Shares, suited_to};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;
-pub use storage::{Storage, StorageMut};
+pub use storage::{Rooms, Storage, StorageMut};
 pub use strangers::{Calibration, Strangers};
 pub use support::{SupportError, SupportSet};

@@ -72,6 +72,53 @@ pub struct StorageMut<'b> {
     pub(super) query: &'b mut [i8],
 }
 
+/// Rooms of a learner, lent one by one: for memory that has neither a size known to the compiler
+/// ([`Storage`]) nor a heap, such as what a C program lends.
+///
+/// With `classes` classes, `examples` examples of all classes together and embeddings of `dim` values:
+#[derive(Debug)]
+pub struct Rooms<'b> {
+    /// `classes` times [`Class::EMPTY`].
+    pub classes: &'b mut [Class],
+    /// `classes` times [`ClassScores::NONE`].
+    pub scores: &'b mut [ClassScores],
+    /// `classes` values.
+    pub biases: &'b mut [f32],
+    /// `classes` values.
+    pub lengths: &'b mut [f32],
+    /// `examples` values.
+    pub labels: &'b mut [u8],
+    /// `examples * classes` values.
+    pub duals: &'b mut [f32],
+    /// `examples * dim` values.
+    pub directions: &'b mut [i8],
+    /// `dim` values.
+    pub query: &'b mut [i8],
+}
+
+impl<'b> StorageMut<'b> {
+    /// Joins rooms. `None` if their lengths do not fit together.
+    pub fn join(rooms: Rooms<'b>) -> Option<Self> {
+        let (classes, examples) = (rooms.classes.len(), rooms.labels.len());
+        let of_classes = [rooms.scores.len(), rooms.biases.len(), rooms.lengths.len()];
+        let fits = of_classes == [classes; 3]
+            && examples.checked_mul(classes) == Some(rooms.duals.len())
+            && examples.checked_mul(rooms.query.len()) == Some(rooms.directions.len());
+        fits.then_some(Self {
+            classes: rooms.classes,
+            directions: rooms.directions,
+            head: HeadMut {
+                labels: rooms.labels,
+                duals: rooms.duals,
+                biases: rooms.biases,
+                lengths: rooms.lengths,
+                scores: rooms.scores,
+            },
+            query: rooms.query,
+        })
+    }
+}
+
 /// Room for a fitted head.
 #[derive(Debug)]
 pub(super) struct HeadMut<'b> {
@@ -136,6 +183,26 @@ impl StorageVec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rooms_are_joined_if_they_fit_together() {
+        let mut room = StorageVec::new(2, 3, 4);
+        let mut join = |labels: usize, query: usize| {
+            StorageMut::join(Rooms {
+                classes: &mut room.classes,
+                scores: &mut room.scores,
+                biases: &mut room.biases,
+                lengths: &mut room.lengths,
+                labels: &mut room.labels[..labels],
+                duals: &mut room.duals,
+                directions: &mut room.directions,
+                query: &mut room.query[..query],
+            })
+            .is_some()
+        };
+        assert!(join(3, 4));
+        assert!(!join(2, 4) && !join(3, 3));
+    }
 
     /// A board with 256 KB of RAM has 64 KiB for it, less arena and frontend.
     #[test]
