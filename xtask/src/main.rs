@@ -15,6 +15,7 @@ mod part;
 mod process;
 mod steps;
 mod suite;
+mod web;
 mod workspace;
 
 use anyhow::Result;
@@ -111,6 +112,17 @@ enum Command {
         /// what the file holds.
         #[arg(long, conflicts_with = "model")]
         accept: bool,
+    },
+    /// Builds the page that teaches sounds in a browser, and serves it on this machine.
+    ///
+    /// Prints the address. See firmware-examples/web/README.md.
+    Web {
+        /// Write the static files into this folder, and serve nothing.
+        #[arg(long, value_name = "DIR", conflicts_with = "port")]
+        build: Option<PathBuf>,
+        /// The port.
+        #[arg(long, value_name = "PORT", default_value_t = 8000)]
+        port: u16,
     },
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
@@ -215,6 +227,13 @@ fn run(command: Command) -> Result<ExitCode> {
                 figures::accept(measured)?;
             }
         }
+        Command::Web { build, port } => match build {
+            Some(folder) => {
+                web::build(&folder)?;
+                println!("{}", folder.display());
+            }
+            None => web::serve(port)?,
+        },
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;

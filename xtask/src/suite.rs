@@ -4,7 +4,7 @@ use crate::bench_firmware::{self, Request};
 use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
-use crate::{aarch64, elf, embedded, figures, firmware, onnxruntime, process, workspace};
+use crate::{aarch64, elf, embedded, figures, firmware, onnxruntime, process, web, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
 use std::env;
@@ -47,6 +47,8 @@ const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
 /// Bytes that it may take, its backbones among them.
 const LEAN_LIMIT: u64 = 8_000_000;
+/// The page that teaches sounds, in Chromium.
+const WEB: &str = "the page in a browser";
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
@@ -74,6 +76,9 @@ pub fn test() -> ExitCode {
     steps.run("fuzz targets on their seeds", fuzz_targets);
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
+    }
+    if let Some(size) = steps.run(WEB, || web::test(toolchain.as_ref())) {
+        steps.note(WEB, &size);
     }
     let inputs = Inputs {
         library,
