@@ -98,13 +98,16 @@ fn code(arguments: &[&str]) -> Result<PathBuf> {
     process::run(
         command
             .current_dir(workspace::root())
-            .args(["build", "--profile", "small", "--locked"])
-            .args(["--package", "mtslvr-web", "--lib", "--target", TARGET])
+            // With the library for the tests beside it, link-time optimisation would leave half as much
+            // again.
+            .args(["rustc", "--profile", "web", "--locked"])
+            .args(["--package", "mtslvr-web", "--lib", "--crate-type", "cdylib"])
+            .args(["--target", TARGET])
             .args(arguments)
             .env("CARGO_TARGET_DIR", embedded::target_dir())
             .env("RUSTFLAGS", RUSTFLAGS),
     )?;
-    let built = embedded::target_dir().join(TARGET).join("small").join(CODE);
+    let built = embedded::target_dir().join(TARGET).join("web").join(CODE);
     let name = arguments.last().map_or("web", |name| name);
     let copy = embedded::target_dir().join(format!("{name}.wasm"));
     fs::copy(&built, &copy).with_context(|| format!("cannot copy {}", built.display()))?;

@@ -251,7 +251,18 @@ async function holdUp() {
 function lesson() {
   return ignoreBox.checked
     ? { role: "negatives", name: "Sounds to ignore" }
-    : { role: "sound", name: nameField.value.trim() };
+    : { role: "sound", name: asTaught(nameField.value) };
+}
+
+/**
+ * Returns a name as a sound of that name is spelt already, or with its letters composed: keyboards and
+ * devices compose them differently.
+ * @param {string} name
+ */
+function asTaught(name) {
+  const composed = name.trim().normalize("NFC");
+  const known = classes.find((listed) => listed.name.normalize("NFC") === composed);
+  return known?.name ?? composed;
 }
 
 function lessonIsNamed() {
@@ -394,7 +405,7 @@ function bindRename() {
   dialog.querySelector("form")?.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      await update("rename", Number(dialog.dataset.class), field.value);
+      await update("rename", Number(dialog.dataset.class), asTaught(field.value));
       dialog.close();
       for (const listed of classes) {
         if (listed.name === field.value.trim()) tell("kept", `It is called ${listed.name} now.`, true);

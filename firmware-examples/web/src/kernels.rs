@@ -3,10 +3,13 @@
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
 use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_runtime::nn::arch::host::{self, PaddedMap, Repacker};
-use mtslvr_runtime::nn::{Convolution, Depthwise, portable};
+use mtslvr_runtime::nn::{Convolution, Depthwise, Padding, Shape, Window, portable};
 
 /// Runs the fastest kernels and the portable ones on the operators of the first `cases` seeds. Returns the
 /// checksum over all outputs, which every target shares; none where the two differ.
+///
+/// # Panics
+/// If this machine has no kernels but the portable ones.
 pub fn checksum(cases: u64) -> Option<u32> {
     let kernels = Kernels {
         convolve,
@@ -28,19 +31,27 @@ fn convolve(conv: &Convolution<'_>, input: &[i8], output: &mut [i8], scratch: &m
 }
 
 fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
-    if conv.fits_linear(input, output) {
-        repacked(conv, input, output);
+    if !conv.fits_linear(input, output) {
+        return;
     }
+    // A linear layer does not look at its shapes: those of the convolution that it is.
+    let layer = Convolution {
+        input: Shape::new(1, 1, input.len()),
+        output: Shape::new(1, 1, output.len()),
+        window: Window {
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: Padding::default(),
+            dilation: [1, 1],
+        },
+        ..*conv
+    };
+    repacked(&layer, input, output);
 }
 
 fn repacked(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
-    match InstructionSet::best() {
-        InstructionSet::Portable => portable::convolve(conv, input, output, &mut vec![0; 1 << 16]),
-        set => {
-            let repacked = Repacker::new(set).convolution(conv);
-            repacked.run(input, output, &mut PaddedMap::default());
-        }
-    }
+    let repacked = Repacker::new(InstructionSet::best()).convolution(conv);
+    repacked.run(input, output, &mut PaddedMap::default());
 }
 
 fn depthwise(conv: &Depthwise<'_>, input: &[i8], output: &mut [i8], scratch: &mut [i8]) {

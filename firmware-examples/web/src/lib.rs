@@ -13,6 +13,7 @@ mod heard;
 #[cfg(feature = "kernels")]
 pub mod kernels;
 mod listing;
+mod resampler;
 mod stream;
 mod studio;
 mod studio_error;

@@ -1,8 +1,8 @@
 //! A stream of samples: its listener, its frames for the picture, and its last seconds.
 
 use crate::heard::Heard;
+use crate::resampler::Resampler;
 use crate::studio_error::StudioError;
-use mtslvr_audio::StreamResampler;
 use mtslvr_listen::profile::Memory;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::fewshot::Learner;
@@ -16,7 +16,7 @@ const KEPT: usize = 15;
 #[derive(Debug)]
 pub struct Stream {
     rate: u32,
-    resampler: StreamResampler,
+    resampler: Resampler,
     listener: Listener<'static>,
     frontend: Frontend<'static>,
     /// The last samples, the first of them being number `first` of the stream.
@@ -39,7 +39,7 @@ impl Stream {
         let own = Frontend::new(frontend, leaked(frontend.buffer_len()));
         Ok(Self {
             rate: frontend.sample_rate,
-            resampler: StreamResampler::new(frontend.sample_rate, frontend.sample_rate),
+            resampler: Resampler::new(frontend.sample_rate, frontend.sample_rate),
             listener: listener.map_err(|error| StudioError::Listener(error.to_string()))?,
             frontend: own.map_err(|error| StudioError::Listener(error.to_string()))?,
             kept: Vec::new(),
@@ -50,7 +50,7 @@ impl Stream {
 
     /// Begins another stream, whose samples come at `rate` Hz; above 0.
     pub fn begin(&mut self, rate: u32) {
-        self.resampler = StreamResampler::new(rate.max(1), self.rate);
+        self.resampler = Resampler::new(rate.max(1), self.rate);
         self.listener.reset();
         self.frontend.reset();
         self.kept.clear();
