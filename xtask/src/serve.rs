@@ -143,7 +143,13 @@ mod tests {
         assert!(page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html"));
         assert!(page.ends_with("\r\n\r\nhello"), "{page}");
         assert!(get("/a.wasm").contains("application/wasm"));
-        for outside in ["/../secret", "//etc/passwd", "/%2e%2e/secret", "/none", "secret"] {
+        for outside in [
+            "/../secret",
+            "//etc/passwd",
+            "/%2e%2e/secret",
+            "/none",
+            "secret",
+        ] {
             assert!(get(outside).starts_with("HTTP/1.1 404"), "{outside}");
         }
         fs::remove_dir_all(folder).unwrap();

@@ -17,7 +17,8 @@ const CODE: &str = "mtslvr_web.wasm";
 
 /// Vectors, which every browser of the last years has. Nothing that runs asks for random numbers: the
 /// crate that makes them is told that there are none.
-const RUSTFLAGS: &str = r#"-D warnings -C target-feature=+simd128 --cfg getrandom_backend="unsupported""#;
+const RUSTFLAGS: &str =
+    r#"-D warnings -C target-feature=+simd128 --cfg getrandom_backend="unsupported""#;
 
 /// Most bytes of the code, compressed.
 const MOST_COMPRESSED: usize = 150_000;
@@ -123,7 +124,11 @@ fn add_target() -> bool {
 fn compressed_len(file: &Path) -> Result<usize> {
     let output = Command::new("gzip").args(["-9", "-c"]).arg(file).output();
     let output = output.context("gzip is not installed: install it and run this again")?;
-    ensure!(output.status.success(), "gzip cannot read {}", file.display());
+    ensure!(
+        output.status.success(),
+        "gzip cannot read {}",
+        file.display()
+    );
     Ok(output.stdout.len())
 }
 

@@ -19,6 +19,8 @@ const LISTED = 100;
 const QUIETEST = -70;
 const FALL = 30;
 
+const CLOCK = new Intl.DateTimeFormat([], { timeStyle: "medium", hourCycle: "h23" });
+
 const MODEL = "edge-s.slvr";
 
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -174,7 +176,7 @@ function takeEvent(event) {
   if (event.event === "begin") {
     const bar = { name, colour: colour(event.class), start: event.start, end: null };
     live.add(bar);
-    const time = new Date(began + 1000 * event.start).toLocaleTimeString();
+    const time = CLOCK.format(began + 1000 * event.start);
     going.set(event.class, { bar, item: addEvent(time, event) });
     say(`Heard ${name}.`, true);
     return;

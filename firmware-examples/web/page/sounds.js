@@ -65,6 +65,7 @@ export class Sounds {
     item.dataset.sound = label(listed);
     item.append(this.#title(listed), this.#examples(listed, clips));
     if (listed.role === "sound") item.append(this.#threshold(listed));
+    item.append(this.#buttons(listed));
     return item;
   }
 
@@ -75,14 +76,26 @@ export class Sounds {
     const dot = element("span", { className: "dot" });
     dot.setAttribute("aria-hidden", "true");
     row.append(dot, name, this.#enabled(listed));
+    return row;
+  }
+
+  /** @param {ListedClass} listed */
+  #buttons(listed) {
+    const row = element("div", { className: "actions" });
+    const note = element("span", { className: "quiet" });
+    row.append(note);
     if (listed.role === "sound") {
-      row.append(
-        this.#button(listed, "Rename", `Rename ${listed.name}`, () => this.#actions.rename(listed)),
-      );
+      note.textContent = listed.own === null ? "Automatic threshold" : "Set by you";
+      if (listed.own !== null) {
+        const spoken = `Automatic threshold of ${listed.name}`;
+        const reset = () => this.#actions.setThreshold(listed, null);
+        row.append(this.#button(listed, "Automatic", spoken, reset));
+      }
+      const rename = () => this.#actions.rename(listed);
+      row.append(this.#button(listed, "Rename", `Rename ${listed.name}`, rename));
     }
-    row.append(
-      this.#button(listed, "Delete", `Delete ${label(listed)}`, () => this.#actions.delete(listed)),
-    );
+    const remove = () => this.#actions.delete(listed);
+    row.append(this.#button(listed, "Delete", `Delete ${label(listed)}`, remove));
     return row;
   }
 
@@ -90,7 +103,7 @@ export class Sounds {
   #enabled(listed) {
     const box = element("input", { type: "checkbox", checked: listed.enabled });
     box.dataset.key = `${listed.id} on`;
-    box.setAttribute("aria-label", `Listen for ${label(listed)}`);
+    box.setAttribute("aria-label", `On: listen for ${label(listed)}`);
     box.onchange = () => this.#actions.enable(listed, box.checked);
     const wrapped = element("label", { className: "check" });
     wrapped.append(box, element("span", { textContent: "On" }));
@@ -155,21 +168,7 @@ export class Sounds {
     show(listed.threshold);
     slider.oninput = () => show(Number(slider.value));
     slider.onchange = () => this.#actions.setThreshold(listed, Number(slider.value));
-    row.append(score, text, slider, value);
-
-    const note = element("div", { className: "row" });
-    note.style.gridColumn = "2 / -1";
-    if (listed.own === null) {
-      const words = "Automatic. Lower finds more and errs more often.";
-      note.append(element("span", { className: "quiet", textContent: words }));
-    } else {
-      const spoken = `Automatic threshold of ${listed.name}`;
-      note.append(
-        element("span", { className: "quiet", textContent: "Set by you." }),
-        this.#button(listed, "Automatic", spoken, () => this.#actions.setThreshold(listed, null)),
-      );
-    }
-    row.append(note);
+    row.append(text, slider, value, score);
     return row;
   }
 }

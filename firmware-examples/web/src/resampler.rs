@@ -129,7 +129,11 @@ mod tests {
                     continue;
                 }
                 let found = resampled(&tone(frequency, rate, rate as usize), rate);
-                assert!(found.len().abs_diff(16_000) < 200, "{rate}: {}", found.len());
+                assert!(
+                    found.len().abs_diff(16_000) < 200,
+                    "{rate}: {}",
+                    found.len()
+                );
                 let expected = tone(frequency, 16_000, found.len());
                 let inner = 200..found.len() - 200;
                 for (found, expected) in found[inner.clone()].iter().zip(&expected[inner]) {

@@ -76,11 +76,9 @@ impl Stream {
         self.frontend
             .push(&samples, |frame| frames.extend_from_slice(frame));
         let rate = f64::from(self.rate);
-        let pushed = self
-            .listener
-            .push(learner, backbone, &samples, |window| {
-                heard.add(window, rate);
-            });
+        let pushed = self.listener.push(learner, backbone, &samples, |window| {
+            heard.add(window, rate);
+        });
         pushed.map_err(|error| StudioError::Listener(error.to_string()))?;
         heard.seconds = self.seconds();
         Ok(heard)

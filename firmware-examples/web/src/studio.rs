@@ -108,12 +108,11 @@ impl Studio {
     ///
     /// # Errors
     /// [`StudioError`] if there is no such stream, or the backbone fails.
-    pub fn hear(
-        &mut self,
-        stream: usize,
-        samples: &[f32],
-    ) -> Result<(Heard, &[f32]), StudioError> {
-        let stream = self.streams.get_mut(stream).ok_or(StudioError::Stream { stream })?;
+    pub fn hear(&mut self, stream: usize, samples: &[f32]) -> Result<(Heard, &[f32]), StudioError> {
+        let stream = self
+            .streams
+            .get_mut(stream)
+            .ok_or(StudioError::Stream { stream })?;
         let heard = stream.hear(&mut self.learner, &mut self.backbone, samples)?;
         Ok((heard, &stream.frames))
     }
@@ -123,7 +122,10 @@ impl Studio {
     /// # Errors
     /// As [`Self::hear`].
     pub fn finish(&mut self, stream: usize) -> Result<Heard, StudioError> {
-        let stream = self.streams.get_mut(stream).ok_or(StudioError::Stream { stream })?;
+        let stream = self
+            .streams
+            .get_mut(stream)
+            .ok_or(StudioError::Stream { stream })?;
         stream.finish(&mut self.learner, &mut self.backbone)
     }
 

@@ -10,7 +10,9 @@ use mtslvr_runtime::model::OpenError;
 #[non_exhaustive]
 pub enum StudioError {
     /// The bytes are no model.
-    #[error("the model cannot be used: {0}. Reload the page; if that does not help, build it again.")]
+    #[error(
+        "the model cannot be used: {0}. Reload the page; if that does not help, build it again."
+    )]
     Model(#[from] OpenError),
     /// Nothing was opened yet.
     #[error("no model is open yet. Wait until the page has loaded, or reload it.")]
@@ -25,7 +27,9 @@ pub enum StudioError {
         stream: usize,
     },
     /// The recording is not kept any more, or not yet.
-    #[error("nothing was recorded. Start the microphone, and hold the button while you make the sound.")]
+    #[error(
+        "nothing was recorded. Start the microphone, and hold the button while you make the sound."
+    )]
     NothingRecorded,
     /// The recording cannot be embedded.
     #[error("the recording cannot be used: {0}. Record it again.")]
@@ -34,7 +38,9 @@ pub enum StudioError {
     #[error(transparent)]
     Name(#[from] ReservedName),
     /// Another sound has the name.
-    #[error("another sound is called \"{name}\" already. Choose another name, or delete that sound first.")]
+    #[error(
+        "another sound is called \"{name}\" already. Choose another name, or delete that sound first."
+    )]
     NameTaken {
         /// The name.
         name: String,

@@ -69,7 +69,10 @@ impl Driver {
             "--window-size=1180,1400".to_owned(),
             "--use-fake-ui-for-media-stream".to_owned(),
             "--use-fake-device-for-media-stream".to_owned(),
-            format!("--user-data-dir={}", setup.profile.join("browser").display()),
+            format!(
+                "--user-data-dir={}",
+                setup.profile.join("browser").display()
+            ),
         ];
         if let Some(file) = setup.microphone {
             let file = file.display();
@@ -147,7 +150,8 @@ impl Drop for Driver {
 impl Browser<'_> {
     fn call(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         let path = format!("/session/{}{path}", self.session);
-        self.driver.call(method, &path, Some(&body).filter(|_| method == "POST"))
+        self.driver
+            .call(method, &path, Some(&body).filter(|_| method == "POST"))
     }
 
     /// Loads a page and waits until it is ready.

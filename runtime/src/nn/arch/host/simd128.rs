@@ -98,12 +98,7 @@ unsafe fn add_products(tile: &Tile, walk: &Walk, half: usize, sums: &mut [[v128;
 /// # Safety
 /// [`BLOCK`] values are valid at `out` for reads and writes.
 #[inline(always)]
-unsafe fn store(
-    tile: &Tile,
-    sums: [v128; QUARTERS],
-    multipliers: [v128; QUARTERS],
-    out: *mut i8,
-) {
+unsafe fn store(tile: &Tile, sums: [v128; QUARTERS], multipliers: [v128; QUARTERS], out: *mut i8) {
     let rule = &tile.requantisation;
     let half = i64x2_splat(1 << 31);
     let mut q = sums;
