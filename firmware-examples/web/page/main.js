@@ -178,6 +178,7 @@ function takeEvent(event) {
     live.add(bar);
     const time = CLOCK.format(began + 1000 * event.start);
     going.set(event.class, { bar, item: addEvent(time, event) });
+    byId("nothing").hidden = true;
     say(`Heard ${name}.`, true);
     return;
   }
@@ -190,10 +191,19 @@ function takeEvent(event) {
 }
 
 /**
- * Adds an event on top of the list.
+ * Adds an event on top of the list of the microphone's.
  * @param {string} time @param {import("./runtime.js").SoundEvent} event
  */
 function addEvent(time, event) {
+  const item = eventItem(time, event);
+  const events = byId("events");
+  events.prepend(item);
+  while (events.children.length > LISTED) events.lastElementChild?.remove();
+  return item;
+}
+
+/** @param {string} time @param {import("./runtime.js").SoundEvent} event */
+function eventItem(time, event) {
   const item = element("li", {});
   item.style.setProperty("--own", colour(event.class));
   const dot = element("span", { className: "dot" });
@@ -204,10 +214,6 @@ function addEvent(time, event) {
     element("span", { className: "what", textContent: nameOf(event.class) }),
     element("span", { className: "quiet", textContent: describe(event) }),
   );
-  const events = byId("events");
-  events.prepend(item);
-  while (events.children.length > LISTED) events.lastElementChild?.remove();
-  byId("nothing").hidden = true;
   return item;
 }
 
@@ -450,6 +456,7 @@ async function listenTo(file) {
   const title = byId("file-title");
   byId("file").hidden = false;
   title.textContent = `Listening to ${file.name} …`;
+  byId("file-events").replaceChildren();
   const heard = await studio.call("listen", [await decoded(file)]);
   const canvas = /** @type {HTMLCanvasElement} */ (byId("file-picture"));
   const fresh = /** @type {HTMLCanvasElement} */ (canvas.cloneNode());
@@ -468,7 +475,7 @@ async function listenTo(file) {
       start: begin.start,
       end: end?.end ?? heard.seconds,
     });
-    addEvent(`${begin.start.toFixed(1)} s`, end ?? begin);
+    byId("file-events").append(eventItem(`${begin.start.toFixed(1)} s`, end ?? begin));
   }
   const count = begun.length === 1 ? "1 sound" : `${begun.length} sounds`;
   title.textContent = `${file.name}: ${count} recognised in ${heard.seconds.toFixed(1)} s.`;
