@@ -74,7 +74,7 @@ pub fn test(toolchain: Option<&Toolchain>) -> Result<String> {
     process::run(
         workspace::host_cargo()?
             .args(["test", "--release", "--locked", "--package", "mtslvr-web"])
-            .args(["--test", "browser", "--", "--ignored", "--test-threads=2"])
+            .args(["--test", "browser", "--", "--ignored", "--test-threads=3"])
             .env("MTSLVR_WEB", &folder)
             .env("MTSLVR_WEB_KERNELS", kernels),
     )?;

@@ -238,8 +238,7 @@ function holdDown() {
     return;
   }
   recording = studio.call("now");
-  holdButton.classList.add("recording");
-  byId("hold-text").textContent = "Recording …";
+  showRecording(true);
   tell("taught", "");
 }
 
@@ -247,12 +246,18 @@ async function holdUp() {
   const started = recording;
   recording = undefined;
   if (!started) return;
-  holdButton.classList.remove("recording");
-  byId("hold-text").textContent = "Hold to teach";
+  showRecording(false);
   const { role, name } = lesson();
   const taught = await studio.call("teachHeard", [role, name, await started]);
   const outcome = await tellTaught(taught, name);
   tell("taught", outcome.text, outcome.good);
+}
+
+/** @param {boolean} on */
+function showRecording(on) {
+  holdButton.classList.toggle("recording", on);
+  holdButton.setAttribute("aria-pressed", String(on));
+  byId("hold-text").textContent = on ? "Recording …" : "Hold to teach";
 }
 
 /** @returns {{role: "sound" | "negatives", name: string}} */
@@ -290,6 +295,8 @@ async function tellTaught(taught, name) {
     await storage.saveClip(taught.example, taught.clip);
     clips.add(taught.example);
   }
+  // Else a browser that runs out of space may forget what was taught.
+  navigator.storage?.persist?.();
   await keep();
   const listed = classes.find(({ id }) => id === taught.class);
   const count = listed?.examples.length ?? 0;
