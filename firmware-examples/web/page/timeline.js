@@ -100,7 +100,10 @@ export class Timeline {
     context.imageSmoothingEnabled = true;
     context.drawImage(this.#picture, 0, 0, width, rows);
     this.#drawAxis(context, width, height);
-    for (const bar of this.#bars) this.#drawBar(context, bar, width, rows);
+    this.#bars.forEach((bar, at) => {
+      const next = this.#bars[at + 1]?.start ?? Infinity;
+      this.#drawBar(context, bar, next, width, rows);
+    });
   }
 
   /** The stream's time at the left edge of the picture, seconds. */
@@ -157,9 +160,10 @@ export class Timeline {
   }
 
   /**
-   * @param {CanvasRenderingContext2D} context @param {Bar} bar @param {number} width @param {number} top
+   * @param {CanvasRenderingContext2D} context @param {Bar} bar
+   * @param {number} next where the next one begins @param {number} width @param {number} top
    */
-  #drawBar(context, bar, width, top) {
+  #drawBar(context, bar, next, width, top) {
     const perSecond = (width * this.#perSecond) / this.#length;
     const begins = this.#begins;
     const now = this.#count / this.#perSecond;
@@ -171,16 +175,29 @@ export class Timeline {
     context.fillRect(from, 0, Math.max(3, to - from), top);
     context.globalAlpha = 1;
     context.font = "600 12px system-ui, sans-serif";
-    const text = context.measureText(bar.name).width;
-    const [left, length] = [Math.max(0, from), Math.max(to - Math.max(0, from), text + 12)];
+    const left = Math.max(0, from);
+    const room = Math.max(to - left, (next - begins) * perSecond - left - 2);
+    const name = fitted(context, bar.name, room - 12);
+    const length = Math.min(room, Math.max(to - left, context.measureText(name).width + 12));
     context.beginPath();
     context.roundRect(left, top + 4, length, STRIP - 8, 5);
     context.fill();
     context.fillStyle = "#14101f";
     context.textAlign = "left";
     context.textBaseline = "middle";
-    context.fillText(bar.name, left + 6, top + STRIP / 2);
+    context.fillText(name, left + 6, top + STRIP / 2);
   }
+}
+
+/**
+ * Returns as much of a text as fits.
+ * @param {CanvasRenderingContext2D} context @param {string} text @param {number} width
+ */
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  const letters = [...text];
+  while (letters.length > 0 && context.measureText(`${letters.join("")}…`).width > width) letters.pop();
+  return letters.length > 0 ? `${letters.join("")}…` : "";
 }
 
 /** @param {number} seconds @param {number} step */
