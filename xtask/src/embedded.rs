@@ -211,6 +211,8 @@ pub fn install_debian(packages: &[&str]) -> Result<()> {
             command.args(["-n", "env"]);
         }
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        // Another installation may be under way.
+        command.args(["-o", "DPkg::Lock::Timeout=300"]);
         command
     };
     process::run(apt().arg("update"))?;

@@ -4,3 +4,4 @@ pub mod board;
 pub mod document;
 pub mod qemu;
 pub mod report;
+pub mod serve;

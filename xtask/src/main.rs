@@ -16,6 +16,7 @@ mod part;
 mod process;
 mod steps;
 mod suite;
+mod web;
 mod workspace;
 
 use anyhow::Result;
@@ -130,6 +131,17 @@ enum Command {
     },
     /// Measures the library for C in linked programs and writes the table into runtime/c/README.md.
     CSizes,
+    /// Builds the page that teaches sounds in a browser, and serves it on this machine.
+    ///
+    /// Prints the address. See firmware-examples/web/README.md.
+    Web {
+        /// Write the static files into this folder, and serve nothing.
+        #[arg(long, value_name = "DIR", conflicts_with = "port")]
+        build: Option<PathBuf>,
+        /// The port.
+        #[arg(long, value_name = "PORT", default_value_t = 8000)]
+        port: u16,
+    },
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
     /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
@@ -237,6 +249,13 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::CPackages { model } => c_library::packages(model.as_deref())?,
         Command::CExample { args } => c_library::example(&args)?,
         Command::CSizes => c_library::write_sizes()?,
+        Command::Web { build, port } => match build {
+            Some(folder) => {
+                web::build(&folder)?;
+                println!("{}", folder.display());
+            }
+            None => web::serve(port)?,
+        },
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;

@@ -5,7 +5,7 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, workspace,
+    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, web, workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
@@ -52,6 +52,8 @@ const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
 /// Bytes that it may take, its backbones among them.
 const LEAN_LIMIT: u64 = 8_000_000;
+/// The page that teaches sounds, in Chromium.
+const WEB: &str = "the page in a browser";
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
@@ -90,6 +92,9 @@ pub fn test() -> ExitCode {
     steps.run("fuzz targets on their seeds", fuzz_targets);
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
+    }
+    if let Some(size) = steps.run(WEB, || web::test(toolchain.as_ref())) {
+        steps.note(WEB, &size);
     }
     let inputs = Inputs {
         library,

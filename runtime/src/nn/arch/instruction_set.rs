@@ -1,4 +1,4 @@
-//! Instruction sets of hosts, found while the program runs.
+//! Instruction sets of hosts, found while the program runs; WebAssembly's is known when it is compiled.
 
 /// An instruction set that there are kernels for on machines with `std`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,16 +14,19 @@ pub enum InstructionSet {
     Neon,
     /// aarch64 with the dot product instructions of Armv8.2 as well.
     NeonDotProd,
+    /// WebAssembly with vectors of 128 bits. A module that was compiled with them runs only where they are.
+    Simd128,
 }
 
 impl InstructionSet {
     /// All instruction sets, whether this machine has them or not.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Avx2,
         Self::Avx512Vnni,
         Self::Neon,
         Self::NeonDotProd,
+        Self::Simd128,
     ];
 
     /// Returns the name in tables and on command lines.
@@ -34,6 +37,7 @@ impl InstructionSet {
             Self::Avx512Vnni => "avx512-vnni",
             Self::Neon => "neon",
             Self::NeonDotProd => "neon-dotprod",
+            Self::Simd128 => "simd128",
         }
     }
 
@@ -59,13 +63,20 @@ impl InstructionSet {
                 std::arch::is_aarch64_feature_detected!("neon")
                     && std::arch::is_aarch64_feature_detected!("dotprod")
             }
+            Self::Simd128 => cfg!(all(target_arch = "wasm32", target_feature = "simd128")),
             _ => false,
         }
     }
 
     /// Returns the fastest one that this machine has.
     pub fn best() -> Self {
-        let fastest_first = [Self::Avx512Vnni, Self::Avx2, Self::NeonDotProd, Self::Neon];
+        let fastest_first = [
+            Self::Avx512Vnni,
+            Self::Avx2,
+            Self::NeonDotProd,
+            Self::Neon,
+            Self::Simd128,
+        ];
         let mut available = fastest_first.into_iter().filter(|set| set.is_available());
         available.next().unwrap_or(Self::Portable)
     }

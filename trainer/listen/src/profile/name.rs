@@ -2,10 +2,18 @@
 
 use mtslvr_runtime::fewshot::{Class, ClassId, Role, SupportSet};
 use std::borrow::Cow;
+#[cfg(feature = "compose")]
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
+
+/// Returns `name` as it is: whoever leaves the feature `compose` out gives names in one spelling.
+#[cfg(not(feature = "compose"))]
+pub fn composed(name: &str) -> Cow<'_, str> {
+    Cow::Borrowed(name)
+}
 
 /// Returns `name` in Unicode's normalisation form C (Unicode Standard Annex 15), in which names are
 /// kept and compared. Keyboards and file systems compose letters differently.
+#[cfg(feature = "compose")]
 pub fn composed(name: &str) -> Cow<'_, str> {
     if name.is_ascii() {
         return Cow::Borrowed(name);
@@ -27,6 +35,7 @@ pub fn composed(name: &str) -> Cow<'_, str> {
 /// Joins each letter with the marks that follow it, where there is a character for both: the canonical
 /// composition algorithm of the Unicode Standard, section 3.11. The crate's own iterator does the same
 /// and brings 60 KB of tables that this form does not need.
+#[cfg(feature = "compose")]
 fn recomposed(letters: &[(u8, char)]) -> String {
     let mut out: Vec<char> = Vec::with_capacity(letters.len());
     // Place of the last letter, and the class of what was put behind it.
@@ -132,6 +141,7 @@ mod tests {
         assert_eq!(check_name("negatives"), Ok(()));
     }
 
+    #[cfg(feature = "compose")]
     #[test]
     fn a_name_is_found_however_its_letters_are_composed() {
         let part = Part {

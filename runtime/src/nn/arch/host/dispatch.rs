@@ -7,6 +7,8 @@ use super::avx2;
 use super::avx512;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use super::simd128;
 use super::tile::{Tile, TileShape};
 use crate::nn::arch::instruction_set::InstructionSet;
 use crate::nn::portable;
@@ -34,6 +36,9 @@ pub(super) unsafe fn compute(instruction_set: InstructionSet, shape: TileShape, 
         // SAFETY: this function has the same conditions.
         #[cfg(target_arch = "aarch64")]
         InstructionSet::Neon => unsafe { neon::compute_wide(tile) },
+        // SAFETY: this function has the same conditions.
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        InstructionSet::Simd128 => unsafe { simd128::compute(tile) },
         other => unreachable!(
             "{} has no tiles on this machine: {shape:?}, {tile:?}",
             other.name()

@@ -24,7 +24,11 @@
 
 // Elsewhere the portable kernels are all there is.
 #![cfg_attr(
-    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    not(any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        all(target_arch = "wasm32", target_feature = "simd128")
+    )),
     allow(dead_code)
 )]
 
@@ -38,6 +42,8 @@ mod dispatch;
 mod neon;
 mod padded;
 mod repack;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd128;
 mod tile;
 
 pub use depthwise::depthwise;
