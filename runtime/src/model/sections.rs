@@ -4,7 +4,7 @@ use super::error::OpenError;
 use super::wire::{Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord};
 
 /// Sections that this reader can know: one more than the largest number of a kind.
-const KINDS: usize = SectionKind::Signature as usize + 1;
+const KINDS: usize = SectionKind::ALL.len() + 1;
 
 /// The sections that this reader knows, each once at most.
 pub(super) struct Sections<'a> {

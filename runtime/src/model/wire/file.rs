@@ -113,7 +113,8 @@ pub enum SectionKind {
 }
 
 impl SectionKind {
-    const ALL: [Self; 12] = [
+    /// Every kind, in the order of their numbers, which begin at 1.
+    pub(in crate::model) const ALL: [Self; 12] = [
         Self::Network,
         Self::Constants,
         Self::Parts,

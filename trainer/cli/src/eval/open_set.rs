@@ -147,7 +147,9 @@ impl Args {
             }
         }
         let parts = space.parts().as_slice().iter();
-        let shares: Vec<String> = parts.map(|p| format!("{} {}", p.name, p.share)).collect();
+        let shares: Vec<String> = parts
+            .map(|p| format!("{} {:.2}", p.name, p.share))
+            .collect();
         self.output.write(&OpenSetReport {
             command: CommandLine::of_this_process().for_document(),
             model: embedder.file.name().to_owned(),
