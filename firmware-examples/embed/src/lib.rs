@@ -1,6 +1,7 @@
 //! For build scripts of firmwares: links for the board, and puts a packed model into flash.
 
 use mtslvr_runtime::clip::ClipEmbedder;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::model::{AlignedBytes, Model};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -89,8 +90,7 @@ pub fn module(model: &Model<'_>, path: &Path) -> String {
          pub const ARENA_LEN: usize = {arena};\n\
          /// The features that it was made for.\n\
          #[allow(dead_code)]\n\
-         pub const FRONTEND: mtslvr_runtime::frontend::FrontendConfig =\n\
-             mtslvr_runtime::frontend::{frontend:?};\n\
+         pub const FRONTEND: mtslvr_runtime::frontend::FrontendConfig = {frontend};\n\
          /// Values in an embedding.\n\
          pub const EMBEDDING_DIM: usize = {dim};\n\
          /// Values that the clip embedder works in.\n\
@@ -103,9 +103,46 @@ pub fn module(model: &Model<'_>, path: &Path) -> String {
          #[allow(dead_code)]\n\
          pub const PATCH_LEN: usize = {patch};\n",
         arena = model.arena_len(),
-        frontend = model.frontend(),
+        frontend = frontend(model.frontend()),
         frontend_len = model.frontend().buffer_len(),
         patch = model.frontend().patch_len(),
         clip = ClipEmbedder::buffer_len(model.frontend(), dim),
+    )
+}
+
+/// The source of an expression that makes `config`.
+fn frontend(config: &FrontendConfig) -> String {
+    let FrontendConfig {
+        sample_rate,
+        window,
+        hop,
+        mels,
+        frames,
+        f_min,
+        f_max,
+        floor,
+        mean,
+        scale,
+        form,
+    } = config;
+    let FrontendForm {
+        transform,
+        spectrum,
+        mel_scale,
+        band_norm,
+        floor_rule,
+        framing,
+    } = form;
+    // `Debug` of a float is the shortest text that reads back to the same bits, and has a point.
+    format!(
+        "{{\n\
+             use mtslvr_runtime::frontend as f;\n\
+             f::FrontendConfig {{ sample_rate: {sample_rate}, window: {window}, hop: {hop}, mels: {mels}, \
+             frames: {frames}, f_min: {f_min:?}, f_max: {f_max:?}, floor: {floor:?}, mean: {mean:?}, \
+             scale: {scale:?}, form: f::FrontendForm {{ transform: {transform:?}, \
+             spectrum: f::Spectrum::{spectrum:?}, mel_scale: f::MelScale::{mel_scale:?}, \
+             band_norm: f::BandNorm::{band_norm:?}, floor_rule: f::FloorRule::{floor_rule:?}, \
+             framing: f::Framing::{framing:?} }} }}\n\
+         }}"
     )
 }

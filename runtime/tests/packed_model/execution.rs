@@ -2,6 +2,7 @@
 
 use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
+use mtslvr_runtime::frontend::{BandNorm, FloorRule, Framing, FrontendForm, MelScale, Spectrum};
 use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
 use mtslvr_runtime::model::{Model, OpKind, Tables};
 use mtslvr_runtime::nn::{Layout, Window};
@@ -319,6 +320,25 @@ fn the_model_says_what_it_was_built_with() {
     }
     assert_eq!(parts.len(), 2);
     assert_eq!(Model::len_from_header(&file), Ok(file.len()));
+}
+
+/// A frontend of another form is another section, which a reader must know.
+#[test]
+fn the_form_of_the_features_is_in_the_model() {
+    let mut spec = network(Plan::SMALL, 15);
+    let plain = build(&spec).unwrap();
+    spec.frontend.form = FrontendForm {
+        transform: Some(512),
+        spectrum: Spectrum::Magnitude,
+        mel_scale: MelScale::Slaney,
+        band_norm: BandNorm::Area,
+        floor_rule: FloorRule::Least,
+        framing: Framing::Centre,
+    };
+    let file = build(&spec).unwrap();
+    let model = Model::open(&file).unwrap();
+    assert_eq!(*model.frontend(), spec.frontend);
+    assert_ne!(model.id(), Model::open(&plain).unwrap().id());
 }
 
 /// A weight of -128 does not fit a pair: the operator keeps its rows.

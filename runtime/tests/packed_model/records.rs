@@ -2,6 +2,7 @@
 
 use mtslvr_pack::builder::{build, seal};
 use mtslvr_runtime::fewshot::Reference;
+use mtslvr_runtime::frontend::{FrontendConfigError, Spectrum};
 use mtslvr_runtime::model::wire::{
     self, NetworkHeader, OpRecord, PartRecord, SectionKind, TensorRecord, field,
 };
@@ -171,6 +172,26 @@ fn embeddings_that_cannot_be() {
         field::frontend::HOP.set(contents::<{ field::frontend::LEN }>(f, S::Frontend, 0), 0);
     });
     assert!(matches!(frontend, E::Frontend(_)));
+    let form = |change: &dyn Fn(&mut [u8; field::form::LEN])| {
+        let mut spec = network(SMALL, 21);
+        spec.frontend.form.spectrum = Spectrum::Magnitude;
+        let mut file = build(&spec).unwrap();
+        change(contents(&mut file, S::FrontendForm, 0));
+        seal(&mut file);
+        Model::open(&file).unwrap_err()
+    };
+    assert_eq!(
+        form(&|record| field::form::MEL_SCALE.set(record, 2)),
+        E::Frontend(FrontendConfigError::Form)
+    );
+    assert_eq!(
+        form(&|record| field::form::TRANSFORM.set(record, 100)),
+        E::Frontend(FrontendConfigError::Window)
+    );
+    assert_eq!(
+        form(&|record| field::form::RESERVED.set(record, [1; 9])),
+        E::Reserved
+    );
 
     // A similarity of 2, and a quantile below the one before it.
     for (at, value) in [(7, 2.0), (1, -0.5)] {
