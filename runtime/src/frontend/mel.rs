@@ -224,7 +224,7 @@ impl<'b> Filters<'b> {
         match self.spectrum {
             Spectrum::Power => self.add_up(spectrum, power, |[re, im]| re * re + im * im),
             Spectrum::Magnitude => {
-                self.add_up(spectrum, power, |[re, im]| libm::sqrtf(re * re + im * im))
+                self.add_up(spectrum, power, |[re, im]| libm::sqrtf(re * re + im * im));
             }
         }
         if let Some(area) = self.area {

@@ -271,12 +271,13 @@ impl BackboneFile {
             (Some("onnx"), engine) => (engine.unwrap_or(BUILT_IN), Bytes::Onnx(load_onnx(path)?)),
             _ => return Err(OpenBackboneError::Kind(path.to_owned())),
         };
-        Ok(Self {
+        let file = Self {
             name: path.display().to_string(),
             engine,
             bytes,
             complete: None,
-        })
+        };
+        file.completed()
     }
 
     /// Says how the input of an ONNX model of another program is made, in place of its own metadata.
@@ -296,6 +297,20 @@ impl BackboneFile {
             reason: error.to_string(),
         })?;
         (*bytes, self.complete) = described;
+        Ok(self)
+    }
+
+    /// Fills in placeholders for the statistics of an ONNX model that brings its frontend along, and lacks
+    /// them.
+    fn completed(self) -> Result<Self, OpenBackboneError> {
+        #[cfg(feature = "onnx")]
+        if let Bytes::Onnx(bytes) = &self.bytes
+            && let Ok(metadata) = onnx::read_metadata(bytes)
+            && metadata.base_mean.is_none()
+            && let Some(frontend) = metadata.frontend
+        {
+            return self.described(&frontend);
+        }
         Ok(self)
     }
 
@@ -368,7 +383,7 @@ impl BackboneFile {
     ) -> Result<Option<OpenedBackbone>, OpenBackboneError> {
         self.check_work()?;
         Ok(match &self.bytes {
-            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(**model, set))),
+            Bytes::Packed(model) => Some(OpenedBackbone::Packed(packed(model, set))),
             Bytes::Onnx(_) => None,
         })
     }
@@ -421,7 +436,7 @@ impl BackboneFile {
     pub fn backbone(&self) -> Result<OpenedBackbone, OpenBackboneError> {
         self.check_work()?;
         Ok(match &self.bytes {
-            Bytes::Packed(model) => OpenedBackbone::Packed(packed(**model, InstructionSet::best())),
+            Bytes::Packed(model) => OpenedBackbone::Packed(packed(model, InstructionSet::best())),
             Bytes::Onnx(bytes) => {
                 let engine = match self.engine {
                     Engine::Interpreter => FloatEngine::Interpreter,
@@ -507,8 +522,8 @@ fn inspect_onnx(_: &[u8]) -> Result<Inspection, String> {
 
 /// Makes a packed engine over a model, in an arena of its own, with the kernels of an instruction set
 /// that this machine has.
-fn packed(model: Model<'static>, set: InstructionSet) -> Box<PackedBackbone<'static, Vec<i8>>> {
-    let backbone = PackedBackbone::with_instruction_set(model, vec![0; model.arena_len()], set);
+fn packed(model: &Model<'static>, set: InstructionSet) -> Box<PackedBackbone<'static, Vec<i8>>> {
+    let backbone = PackedBackbone::with_instruction_set(*model, vec![0; model.arena_len()], set);
     Box::new(backbone.expect("the arena is as long as the model says"))
 }
 
