@@ -66,7 +66,8 @@ fn turn(angle: f64) -> (f64, f64) {
     let (mut sine, mut cosine) = (0.0, 0.0);
     let mut term = 1.0;
     let mut power = 0;
-    while power < 24 {
+    // Until a term changes nothing: a count would be unrolled, and the code be long.
+    while term > 1e-18 {
         match power % 4 {
             0 => cosine += term,
             1 => sine += term,

@@ -99,10 +99,12 @@ fn ln(x: f64) -> f64 {
         factor *= 2.0;
     }
     let z = (x - 1.0) / (x + 1.0);
-    let (mut sum, mut power) = (0.0, z);
-    for k in 0..8 {
-        sum += power / f64::from(2 * k + 1);
+    let (mut sum, mut power, mut degree) = (0.0, z, 1.0);
+    // Until a term changes nothing: a count would be unrolled, and the code be long.
+    while power > 1e-18 {
+        sum += power / degree;
         power *= z * z;
+        degree += 2.0;
     }
     factor * sum
 }
@@ -114,10 +116,11 @@ fn exp(x: f64) -> f64 {
         x *= 0.5;
         squarings += 1;
     }
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..12 {
-        term *= x / f64::from(k);
+    let (mut sum, mut term, mut count) = (0.0, 1.0, 1.0);
+    while term > 1e-18 {
         sum += term;
+        term *= x / count;
+        count += 1.0;
     }
     for _ in 0..squarings {
         sum *= sum;
