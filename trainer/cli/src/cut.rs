@@ -2,7 +2,7 @@
 
 use super::backbone::FrontendChoice;
 use super::examples::examples;
-use super::lists::{COMMA, SEVERAL};
+use super::lists::COMMA;
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
@@ -16,9 +16,11 @@ use std::path::PathBuf;
 /// and the embedding, with the description in it: every command takes it as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
-    "Cut YAMNet's network out behind its logarithms, and pack it" =>
-        "mtslvr cut yamnet.onnx --from x0 --to embedding --frontend yamnet.toml --out network.onnx"
-        "mtslvr pack network.onnx --calibrate recordings --out yamnet.slvr",
+    "Cut the network out behind the value mel, and pack it" =>
+        "mtslvr cut model.onnx --from mel --frontend model.toml --out net.onnx"
+        "mtslvr pack net.onnx --calibrate recordings --out net.slvr",
+    "Keep one of YAMNet's two outputs" =>
+        "mtslvr cut y.onnx --from x0 --to embedding --frontend f.toml --out n.onnx",
 ))]
 pub(super) struct Args {
     /// ONNX model to cut
@@ -30,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "VALUE")]
     from: String,
     /// Values that are the parts of the embedding [default: the model's outputs]
-    #[arg(long, value_name = "VALUE", num_args = SEVERAL, value_delimiter = COMMA)]
+    #[arg(long, value_name = "VALUE", value_delimiter = COMMA)]
     to: Vec<String>,
     #[command(flatten)]
     frontend: FrontendChoice,
