@@ -19,8 +19,8 @@ use std::path::PathBuf;
     "Cut the network out behind the value mel, and pack it" =>
         "mtslvr cut model.onnx --from mel --frontend model.toml --out net.onnx"
         "mtslvr pack net.onnx --calibrate recordings --out net.slvr",
-    "Keep one of YAMNet's two outputs" =>
-        "mtslvr cut y.onnx --from x0 --to embedding --frontend f.toml --out n.onnx",
+    "Keep one of YAMNet's two outputs, the scores" =>
+        "mtslvr cut y.onnx --from x0 --to scores --frontend y.toml --out n.onnx",
 ))]
 pub(super) struct Args {
     /// ONNX model to cut
