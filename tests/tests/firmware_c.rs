@@ -42,13 +42,13 @@ fn write_pcm(path: &Path, samples: &[i16]) -> Result<()> {
     Ok(fs::write(path, bytes)?)
 }
 
-/// What the host makes of the same clips.
+/// Results of the host for the same clips.
 struct Expected {
     /// Embedding of the query.
     embedding: Vec<u8>,
     /// Line about the query.
     recognised: String,
-    /// What was taught.
+    /// Taught sounds.
     snapshot: Vec<u8>,
 }
 

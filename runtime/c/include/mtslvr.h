@@ -140,7 +140,7 @@ typedef int32_t mtslvr_error;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// What a class is for.
+// Use of a class.
 enum mtslvr_role
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
@@ -189,7 +189,7 @@ typedef struct {
   size_t examples;
 } mtslvr_info;
 
-// What a sound was recognised as, and how sure that is.
+// Class that a sound was recognised as, and how sure that is.
 typedef struct {
   // True if the sound is of class `class_id`; false if it is unknown.
   bool recognised;
@@ -249,7 +249,7 @@ typedef struct {
   float confidence;
 } mtslvr_ended;
 
-// What was heard.
+// Report on the samples of one call.
 typedef struct {
   // Samples that were taken.
   size_t used;

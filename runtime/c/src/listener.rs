@@ -134,7 +134,7 @@ pub struct Ended {
     pub confidence: f32,
 }
 
-/// What was heard.
+/// Report on the samples of one call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Report {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Outcome};
 
-/// What lies at the beginning of lent memory. The mark is read and written through raw pointers, apart
+/// Object at the beginning of lent memory. The mark is read and written through raw pointers, apart
 /// from the body, so that a call from within a call finds it and leaves the body alone.
 #[repr(C)]
 #[derive(Debug)]

@@ -31,7 +31,7 @@ impl Kind for Recogniser {
     const MARK: u32 = 0x6d74_7372;
 }
 
-/// What a class is for.
+/// Use of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Role {
@@ -61,7 +61,7 @@ pub struct Info {
     pub examples: usize,
 }
 
-/// What a sound was recognised as, and how sure that is.
+/// Class that a sound was recognised as, and how sure that is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {

@@ -1,4 +1,4 @@
-//! What was taught, as bytes: the profile that every other form of the runtime reads and writes.
+//! Taught sounds as bytes: the profile that every other form of the runtime reads and writes.
 
 use crate::boundary::{self, Out, result};
 use crate::error::Error;

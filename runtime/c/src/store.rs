@@ -1,4 +1,4 @@
-//! What was taught, in flash.
+//! Taught sounds in flash.
 
 use crate::boundary::{self, Out, result};
 use crate::error::{Error, Outcome};

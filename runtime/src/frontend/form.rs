@@ -11,13 +11,13 @@ pub struct FrontendForm {
     /// Length of the Fourier transform, a power of two of at least 64 samples. Zeros follow a window that is
     /// shorter. `None`: as long as the window.
     pub transform: Option<u16>,
-    /// What the filters add up.
+    /// Value of a bin that the filters add up.
     pub spectrum: Spectrum,
     /// Where bands lie.
     pub mel_scale: MelScale,
     /// How much a band weighs.
     pub band_norm: BandNorm,
-    /// What keeps the logarithm from zero.
+    /// Rule that keeps the logarithm from zero.
     pub floor_rule: FloorRule,
     /// Which samples a frame covers.
     pub framing: Framing,
@@ -67,7 +67,7 @@ macro_rules! choice {
 }
 
 choice! {
-    /// What mel filters add up.
+    /// Value of a bin that mel filters add up.
     Spectrum {
         /// The squared magnitude of each bin.
         Power = 0 "power",
@@ -98,7 +98,7 @@ choice! {
 }
 
 choice! {
-    /// What keeps the logarithm of a band from that of zero.
+    /// Rule that keeps the logarithm of a band from that of zero.
     FloorRule {
         /// The floor is added to every band.
         Added = 0 "added",

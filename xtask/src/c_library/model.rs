@@ -30,7 +30,7 @@ pub fn write(path: &Path, folder: &Path) -> Result<()> {
 /// A number that the header defines.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// What it is, as a sentence.
+    /// Meaning, as a sentence.
     pub what: &'static str,
     /// Its name in the header, behind `MTSLVR_`.
     name: &'static str,
