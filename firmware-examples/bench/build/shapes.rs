@@ -128,6 +128,7 @@ impl Layer {
             reference: None,
             cohort: Vec::new(),
             cohort_weights: Vec::new(),
+            patch_norm: None,
             version_counter: None,
         })
     }

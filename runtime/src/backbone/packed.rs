@@ -5,6 +5,7 @@ use super::repacked::Repacked;
 use super::run::{Moment, Observer, run_op};
 use super::{Backbone, EmbedError};
 use crate::model::{Model, proven};
+use crate::nn::Quantisation;
 #[cfg(feature = "std")]
 use crate::nn::arch::InstructionSet;
 use crate::space::EmbeddingSpace;
@@ -159,20 +160,35 @@ impl Program<'_> {
         if found != expected {
             return Err(EmbedError::Patch { expected, found });
         }
-        let (input, quantisation) = (&mut arena[tensor.range()], tensor.quantisation);
+        self.take(patch, &mut arena[tensor.range()], tensor.quantisation);
         #[cfg(feature = "std")]
         if let Some(repacked) = &mut self.repacked {
-            repacked.quantise(quantisation, patch, input);
             repacked.run(arena, observe);
             return Ok(());
         }
-        quantisation.quantise_all(patch, input);
         for op in self.model.ops() {
             observe(op.index, Moment::Before);
             run_op(arena, &op);
             observe(op.index, Moment::After);
         }
         Ok(())
+    }
+
+    /// Normalises a patch, if the model says so, and quantises it.
+    fn take(&self, patch: &[f32], input: &mut [i8], quantisation: Quantisation) {
+        if let Some(norm) = self.model.patch_norm() {
+            let mels = self.model.frontend().mels.into();
+            norm.apply(patch, mels, |at, value| {
+                input[at] = quantisation.quantise(value);
+            });
+            return;
+        }
+        #[cfg(feature = "std")]
+        if let Some(repacked) = &self.repacked {
+            repacked.quantise(quantisation, patch, input);
+            return;
+        }
+        quantisation.quantise_all(patch, input);
     }
 
     /// Takes the parts' values out of the arena, one part after the other.

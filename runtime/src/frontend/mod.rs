@@ -10,7 +10,9 @@ mod form;
 mod log_mel;
 mod logarithm;
 mod mel;
+mod patch_norm;
 
 pub use config::{FrontendConfig, FrontendConfigError};
 pub use form::{BandNorm, FloorRule, Framing, FrontendForm, MelScale, Spectrum};
 pub use log_mel::{Frontend, FrontendError, SAMPLE_LIMIT};
+pub use patch_norm::{PatchMean, PatchNorm};

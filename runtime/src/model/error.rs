@@ -77,6 +77,12 @@ pub enum OpenError {
     /// The frontend's parameters cannot be used.
     #[error("frontend: {0}")]
     Frontend(#[source] FrontendConfigError),
+    /// The norm of a patch has an unknown mean, not a mean and a scale for each band, or one out of range.
+    #[error(
+        "the norm of a patch is unknown, or has not a mean and a scale for each band, within 1e4, the \
+         scale not 0"
+    )]
+    PatchNorm,
     /// The parts do not describe an embedding.
     #[error("parts: {0}")]
     Parts(#[source] PartsError),

@@ -7,7 +7,7 @@ use super::proven::proven;
 use super::tensor::Tensor;
 use super::wire::{Header, PartRecord, SignatureRecord, field};
 use crate::fewshot::Reference;
-use crate::frontend::FrontendConfig;
+use crate::frontend::{FrontendConfig, PatchNorm};
 use crate::space::{BackboneId, EmbeddingSpace, Part, Parts, PartsError};
 
 /// Stands in for the reference of a model that has none.
@@ -24,6 +24,7 @@ pub struct Model<'a> {
     pub(super) network: Network<'a>,
     pub(super) parts: &'a [[u8; PartRecord::LEN]],
     pub(super) frontend: FrontendConfig,
+    pub(super) patch_norm: Option<PatchNorm<'a>>,
     pub(super) base_mean: &'a [f32],
     pub(super) name: &'a str,
     pub(super) provenance: &'a str,
@@ -58,6 +59,11 @@ impl<'a> Model<'a> {
     /// Returns the parameters of the features that the model was trained on.
     pub fn frontend(&self) -> &FrontendConfig {
         &self.frontend
+    }
+
+    /// Returns what is done to a patch of these features before the first operator reads it, if anything is.
+    pub fn patch_norm(&self) -> Option<PatchNorm<'a>> {
+        self.patch_norm
     }
 
     /// Describes the embeddings that the model makes.

@@ -1,10 +1,13 @@
 //! Compares the engine with the same network in real numbers, and the ways of packing it with each other.
 
-use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, build};
+use mtslvr_pack::builder::{Activation, ModelSpec, OpKindSpec, OpSpec, OwnedPatchNorm, build};
 use mtslvr_runtime::backbone::{ArenaTooSmall, Backbone, PackedBackbone};
-use mtslvr_runtime::frontend::{BandNorm, FloorRule, Framing, FrontendForm, MelScale, Spectrum};
+use mtslvr_runtime::frontend::{
+    BandNorm, FloorRule, Framing, FrontendForm, MelScale, PatchMean, Spectrum,
+};
 use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
 use mtslvr_runtime::model::{Model, OpKind, Tables};
+use mtslvr_runtime::nn::arch::InstructionSet;
 use mtslvr_runtime::nn::{Layout, Window};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,7 +92,6 @@ fn assert_near(spec: &ModelSpec, least: f64) {
 #[cfg(feature = "std")]
 #[test]
 fn every_instruction_set_gives_the_same_bytes() {
-    use mtslvr_runtime::nn::arch::InstructionSet;
     for seed in 1..=5 {
         let plan = Plan {
             width: 4 + 6 * seed as usize,
@@ -339,6 +341,59 @@ fn the_form_of_the_features_is_in_the_model() {
     let model = Model::open(&file).unwrap();
     assert_eq!(*model.frontend(), spec.frontend);
     assert_ne!(model.id(), Model::open(&plain).unwrap().id());
+}
+
+/// The engine sees what a network without the norm sees of patches that were normalised before.
+#[test]
+fn the_norm_of_a_patch_is_in_the_model() {
+    let plain = network(Plan::SMALL, 15);
+    let mels = usize::from(plain.frontend.mels);
+    let bands = (0..mels)
+        .map(|band| {
+            [
+                0.1 * band as f32 - 0.3,
+                if band % 3 == 0 { -0.5 } else { 1.25 },
+            ]
+        })
+        .collect();
+    for norm in [
+        OwnedPatchNorm {
+            mean: PatchMean::None,
+            bands,
+        },
+        OwnedPatchNorm {
+            mean: PatchMean::Patch,
+            bands: Vec::new(),
+        },
+        OwnedPatchNorm {
+            mean: PatchMean::Band,
+            bands: vec![[0.2, 1.5]; mels],
+        },
+    ] {
+        let mut spec = plain.clone();
+        spec.patch_norm = Some(norm.clone());
+        let [file, plain] = [&spec, &plain].map(|spec| build(spec).unwrap());
+        let model = Model::open(&file).unwrap();
+        assert_eq!(model.patch_norm(), Some(norm.as_norm()));
+        let plain = Model::open(&plain).unwrap();
+        assert_ne!(model.id(), plain.id());
+        let mut plain = PackedBackbone::new(plain, vec![0i8; plain.arena_len()]).unwrap();
+        for patch in patches(spec.frontend.patch_len(), 3) {
+            let mut normed = vec![0.0; patch.len()];
+            norm.as_norm()
+                .apply(&patch, mels, |at, value| normed[at] = value);
+            assert_ne!(patch, normed);
+            let mut expected = vec![0.0; model.space().dim()];
+            plain.embed(&normed, &mut expected).unwrap();
+            for set in InstructionSet::ALL {
+                let arena = vec![0i8; model.arena_len()];
+                let backbone = PackedBackbone::with_instruction_set(model, arena, set);
+                let mut found = vec![0.0; expected.len()];
+                backbone.unwrap().embed(&patch, &mut found).unwrap();
+                assert_eq!(found, expected, "{set:?}");
+            }
+        }
+    }
 }
 
 /// A weight of -128 does not fit a pair: the operator keeps its rows.

@@ -307,6 +307,7 @@ pub fn network(plan: Plan, seed: u64) -> ModelSpec {
         reference: None,
         cohort: Vec::new(),
         cohort_weights: Vec::new(),
+        patch_norm: None,
         version_counter: None,
     };
     calibrate(&mut spec);

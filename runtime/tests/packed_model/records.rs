@@ -1,6 +1,6 @@
 //! Records, embeddings and weights that break a rule of the format are refused.
 
-use mtslvr_pack::builder::{build, seal};
+use mtslvr_pack::builder::{BuildError, Section, add_section, build, seal};
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::{FrontendConfigError, Spectrum};
 use mtslvr_runtime::model::wire::{
@@ -192,6 +192,44 @@ fn embeddings_that_cannot_be() {
         form(&|record| field::form::RESERVED.set(record, [1; 9])),
         E::Reserved
     );
+
+    let norm = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mels = usize::from(network(SMALL, 21).frontend.mels);
+        let mut section = vec![0; field::patch_norm::LEN];
+        section.extend(
+            [0.0f32.to_le_bytes(), 1.0f32.to_le_bytes()]
+                .concat()
+                .repeat(mels),
+        );
+        change(&mut section);
+        let section = Section::needed(S::PatchNorm, section);
+        let file = build(&network(SMALL, 21)).unwrap();
+        add_section(&file, section).map(|file| Model::open(&file).map(drop))
+    };
+    assert_eq!(norm(&|_| ()).unwrap(), Ok(()));
+    assert_eq!(
+        norm(&|s| s.truncate(field::patch_norm::LEN)).unwrap(),
+        Ok(())
+    );
+    for (change, expected) in [
+        (
+            &(|s: &mut Vec<u8>| s.truncate(15)) as &dyn Fn(&mut Vec<u8>),
+            E::SectionLen(S::PatchNorm),
+        ),
+        (&|s| s.truncate(30), E::SectionLen(S::PatchNorm)),
+        (&|s| s.truncate(32), E::PatchNorm),
+        (&|s| s[0] = 3, E::PatchNorm),
+        (&|s| s[15] = 1, E::Reserved),
+        (&|s| s[20..24].fill(0), E::PatchNorm),
+        (&|s| s[20..24].fill(0xFF), E::PatchNorm),
+    ] {
+        let refused = match norm(change) {
+            Ok(opened) => opened.unwrap_err(),
+            Err(BuildError::Check(error)) => error,
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(refused, expected);
+    }
 
     // A similarity of 2, and a quantile below the one before it.
     for (at, value) in [(7, 2.0), (1, -0.5)] {

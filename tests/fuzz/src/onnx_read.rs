@@ -24,6 +24,7 @@ pub fn onnx_read(bytes: &[u8]) {
             form: FrontendForm::PLAIN,
         },
         layout: Layout::TimeMel,
+        norm: None,
     };
     let _ = onnx::read_metadata(bytes);
     if let Ok(graph) = onnx::read(bytes, Some(&frontend)) {

@@ -177,7 +177,7 @@ fn compare(
 /// Fills in what the float engines ask for and a model of another program lacks. Embeddings do not
 /// depend on its statistics.
 fn complete(metadata: &mut OnnxMetadata, given: Option<FrontendDescription>, dim: usize) {
-    metadata.frontend = given.or(metadata.frontend);
+    metadata.frontend = given.or_else(|| metadata.frontend.take());
     let unmeasured = EmbeddingStatistics::unmeasured(dim);
     metadata.base_mean.get_or_insert(unmeasured.base_mean);
     metadata.reference.get_or_insert(unmeasured.reference);

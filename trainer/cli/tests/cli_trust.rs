@@ -409,6 +409,7 @@ fn slow_model() -> Vec<u8> {
         reference: None,
         cohort: Vec::new(),
         cohort_weights: Vec::new(),
+        patch_norm: None,
         version_counter: None,
     };
     build(&spec).unwrap().to_vec()

@@ -3,7 +3,7 @@
 //!
 //! Maps are `[height = time][width = mel][channels]`, channels innermost.
 
-use crate::builder::{Activation, OpKindSpec};
+use crate::builder::{Activation, OpKindSpec, OwnedPatchNorm};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::Shape;
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub struct Graph {
     /// How the input patch is made; its shape is `frames x mels x 1`.
     pub frontend: FrontendConfig,
+    /// What is done to a patch before the first operator reads it, if anything is.
+    pub patch_norm: Option<OwnedPatchNorm>,
     /// Origin of the weights, as stated in the ONNX file.
     pub provenance: Option<String>,
     /// The operators in an order that can run. Operator `i` writes tensor `i + 1`; tensor 0 is the

@@ -5,13 +5,19 @@ use super::graph::{Channels, Graph, Op, OpKind};
 use crate::builder::Activation;
 use mtslvr_runtime::nn::{Shape, Window};
 
-/// Returns all tensors for one patch: the patch itself, then what each operator writes.
+/// Returns all tensors for one patch: the patch itself, normalised if the graph says so, then what each operator writes.
 ///
 /// # Panics
 /// If `patch` is not `frames * mels` long.
 pub fn interpret(graph: &Graph, patch: &[f32]) -> Vec<Vec<f32>> {
     assert_eq!(patch.len(), graph.input_shape().len());
-    let mut tensors = vec![patch.to_vec()];
+    let mut input = patch.to_vec();
+    if let Some(norm) = &graph.patch_norm {
+        let mels = graph.frontend.mels.into();
+        norm.as_norm()
+            .apply(patch, mels, |at, value| input[at] = value);
+    }
+    let mut tensors = vec![input];
     for op in &graph.ops {
         let (first, second) = op.kind.operands();
         let second = match second {

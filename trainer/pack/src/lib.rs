@@ -12,6 +12,8 @@ pub mod calibration;
 mod cohort;
 pub mod engine;
 #[cfg(feature = "onnx")]
+mod equalise;
+#[cfg(feature = "onnx")]
 pub mod graph;
 pub mod inspect;
 #[cfg(feature = "onnx")]

@@ -307,7 +307,7 @@ impl BackboneFile {
         if let Bytes::Onnx(bytes) = &self.bytes
             && let Ok(metadata) = onnx::read_metadata(bytes)
             && metadata.base_mean.is_none()
-            && let Some(frontend) = metadata.frontend
+            && let Some(frontend) = metadata.frontend.clone()
         {
             return self.described(&frontend);
         }
@@ -470,7 +470,7 @@ fn describe(
     frontend: &FrontendDescription,
 ) -> Result<(Vec<u8>, Option<Vec<u8>>), onnx::ImportError> {
     let mut metadata = onnx::read_metadata(bytes)?;
-    metadata.frontend = Some(*frontend);
+    metadata.frontend = Some(frontend.clone());
     let described = onnx::with_metadata(bytes, &metadata)?;
     if metadata.base_mean.is_some() && metadata.reference.is_some() {
         return Ok((described, None));

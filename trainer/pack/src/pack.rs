@@ -2,6 +2,7 @@
 
 use super::calibration::{RangeRule, calibrate};
 use super::cohort::centres;
+use super::equalise::equalise;
 use super::graph::Graph;
 use super::kinds;
 use super::quantise::{Labels, quantise};
@@ -113,16 +114,13 @@ pub fn pack(
     options: &PackOptions,
 ) -> Result<AlignedBytes, PackError> {
     let clips = &audio.clips;
-    let folded;
-    let graph = if options.fold {
-        let mut own = graph.clone();
-        own.fold_adapters();
-        folded = own;
-        &folded
-    } else {
-        graph
-    };
-    let patches = spread_patches(graph, clips)?;
+    let mut graph = graph.clone();
+    if options.fold {
+        graph.fold_adapters();
+    }
+    let patches = spread_patches(&graph, clips)?;
+    equalise(&mut graph, &patches);
+    let graph = &graph;
     let calibration = calibrate(graph, &patches, options.range);
     let labels = Labels {
         name: &options.name,

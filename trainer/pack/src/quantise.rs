@@ -81,6 +81,7 @@ pub fn quantise(
         name: labels.name.to_owned(),
         provenance: labels.provenance.to_owned(),
         frontend: graph.frontend,
+        patch_norm: graph.patch_norm.clone(),
         input,
         ops,
         parts: parts.collect(),

@@ -1,7 +1,7 @@
 //! Checks the sections beside the network: frontend, parts, statistics, texts.
 
 use crate::fewshot::is_direction;
-use crate::frontend::{FrontendConfig, FrontendConfigError};
+use crate::frontend::{FrontendConfig, FrontendConfigError, PatchMean, PatchNorm};
 use crate::model::cohort::Cohort;
 use crate::model::error::OpenError;
 use crate::model::sections::Sections;
@@ -23,6 +23,32 @@ pub(super) fn frontend(sections: &Sections<'_>) -> Result<FrontendConfig, OpenEr
     }
     config.validate().map_err(OpenError::Frontend)?;
     Ok(config)
+}
+
+/// Takes what is done to a patch, if the file says that anything is.
+pub(super) fn patch_norm<'a>(
+    sections: &Sections<'a>,
+    frontend: &FrontendConfig,
+) -> Result<Option<PatchNorm<'a>>, OpenError> {
+    let kind = SectionKind::PatchNorm;
+    let Some(section) = sections.optional(kind) else {
+        return Ok(None);
+    };
+    let (record, bands) = section
+        .split_first_chunk::<{ field::patch_norm::LEN }>()
+        .ok_or(OpenError::SectionLen(kind))?;
+    if field::patch_norm::RESERVED.get(record) != [0; 15] {
+        return Err(OpenError::Reserved);
+    }
+    let mean = PatchMean::from_number(field::patch_norm::MEAN.get(record));
+    let norm = PatchNorm {
+        mean: mean.ok_or(OpenError::PatchNorm)?,
+        bands: bytemuck::try_cast_slice(bands).map_err(|_| OpenError::SectionLen(kind))?,
+    };
+    match norm.fits(frontend.mels.into()) {
+        true => Ok(Some(norm)),
+        false => Err(OpenError::PatchNorm),
+    }
 }
 
 /// Takes a section of a fixed length, if the file has it.

@@ -62,6 +62,7 @@ fn open(bytes: &[u8]) -> Result<Model<'_>, OpenError> {
         network,
         parts: described::part_records(&sections)?,
         frontend,
+        patch_norm: described::patch_norm(&sections, &frontend)?,
         base_mean: described::base_mean(&sections)?,
         name: described::text(&sections, SectionKind::Name)?,
         provenance: described::text(&sections, SectionKind::Provenance)?,

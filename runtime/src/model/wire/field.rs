@@ -239,6 +239,18 @@ pub mod version_counter {
     pub const LEN: usize = 8;
 }
 
+/// The first bytes of the patch norm section.
+pub mod patch_norm {
+    use crate::bytes::Field;
+
+    /// Which mean of the patch is subtracted.
+    pub const MEAN: Field<u8, 0> = Field::NEW;
+    /// Reserved.
+    pub const RESERVED: Field<[u8; 15], 1> = Field::NEW;
+    /// Bytes before the bands' means and scales.
+    pub const LEN: usize = 16;
+}
+
 /// The signature section.
 pub mod signature {
     use crate::bytes::Field;

@@ -110,11 +110,13 @@ pub enum SectionKind {
     Signature = 11,
     /// How the frontend differs from the plain one.
     FrontendForm = 12,
+    /// What is done to a patch before the network reads it.
+    PatchNorm = 13,
 }
 
 impl SectionKind {
     /// Every kind, in the order of their numbers, which begin at 1.
-    pub(in crate::model) const ALL: [Self; 12] = [
+    pub(in crate::model) const ALL: [Self; 13] = [
         Self::Network,
         Self::Constants,
         Self::Parts,
@@ -127,6 +129,7 @@ impl SectionKind {
         Self::VersionCounter,
         Self::Signature,
         Self::FrontendForm,
+        Self::PatchNorm,
     ];
 
     /// Returns the kind with this number, if this reader knows it.
@@ -149,6 +152,7 @@ impl SectionKind {
             Self::VersionCounter => "version counter",
             Self::Signature => "signature",
             Self::FrontendForm => "frontend form",
+            Self::PatchNorm => "patch norm",
         }
     }
 }

@@ -64,6 +64,13 @@ fn write(
         let form = emit_form(&spec.frontend.form);
         sections.push(Section::needed(SectionKind::FrontendForm, form));
     }
+    if let Some(norm) = &spec.patch_norm {
+        let mut contents = [0; field::patch_norm::LEN];
+        field::patch_norm::MEAN.set(&mut contents, norm.mean as u8);
+        let bands: &[u8] = bytemuck::cast_slice(&norm.bands);
+        let contents = [&contents[..], bands].concat();
+        sections.push(Section::needed(SectionKind::PatchNorm, contents));
+    }
     sections.extend(described(spec));
     assemble(&sections)
 }

@@ -19,7 +19,9 @@ pub use curve::{Combination, Curve, Function};
 pub use error::BuildError;
 pub use file::{Section, add_section, seal};
 pub use planner::{Placement, Request, place};
-pub use spec::{Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec};
+pub use spec::{
+    Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, OwnedPatchNorm, PartSpec, TensorSpec,
+};
 
 use mtslvr_runtime::model::{AlignedBytes, Model};
 

@@ -2,7 +2,7 @@
 
 use super::curve::Curve;
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, PatchMean, PatchNorm};
 use mtslvr_runtime::model::OpKind;
 use mtslvr_runtime::nn::{Quantisation, Shape, Window};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub struct ModelSpec {
     pub provenance: String,
     /// Parameters of its features.
     pub frontend: FrontendConfig,
+    /// What is done to a patch of these before it is quantised, if anything is.
+    pub patch_norm: Option<OwnedPatchNorm>,
     /// Real values that the int8 patch stands for. Its shape is `frames x mels x 1`.
     pub input: Quantisation,
     /// The operators in an order that can run. Operator `i` writes tensor `i + 1`; tensor 0 is the
@@ -33,6 +35,34 @@ pub struct ModelSpec {
     pub cohort_weights: Vec<u8>,
     /// A number that grows from one release of a model to the next, if that is counted.
     pub version_counter: Option<u64>,
+}
+
+/// A [`PatchNorm`] that owns its numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OwnedPatchNorm {
+    /// What is subtracted of the patch itself.
+    pub mean: PatchMean,
+    /// Mean and scale of each band; empty where they are 0 and 1.
+    pub bands: Vec<[f32; 2]>,
+}
+
+impl OwnedPatchNorm {
+    /// Returns it in the runtime's form.
+    pub fn as_norm(&self) -> PatchNorm<'_> {
+        PatchNorm {
+            mean: self.mean,
+            bands: &self.bands,
+        }
+    }
+}
+
+impl From<PatchNorm<'_>> for OwnedPatchNorm {
+    fn from(norm: PatchNorm<'_>) -> Self {
+        Self {
+            mean: norm.mean,
+            bands: norm.bands.to_vec(),
+        }
+    }
 }
 
 /// A part of an embedding, and the tensor that holds its values.

@@ -68,7 +68,7 @@ impl TractBackbone {
 
         // The shape is fixed before tract optimises, and the widths of the outputs follow from
         // it; the metadata is checked in full once these are known.
-        let Some(frontend) = metadata.frontend else {
+        let Some(frontend) = &metadata.frontend else {
             return Err(EngineError::Metadata {
                 model: model.to_owned(),
                 error: MetadataError::Missing(KEY_FRONTEND),

@@ -22,14 +22,19 @@
 //! band_norm = "peak"    # or "area"
 //! floor_rule = "added"  # or "least": what is below the floor is raised to it
 //! framing = "begin"     # or "centre"
+//! patch_mean = "none"   # or "patch", or "band": that mean of the patch is subtracted
+//! band_mean = [0, 0.5]  # then a number for each band is subtracted ...
+//! band_scale = [1, 2]   # ... and the result multiplied by another
 //! ```
 
 use super::{MetadataError, number};
+use crate::builder::OwnedPatchNorm;
 use core::f64::consts::LN_10;
 use core::fmt::Write;
 use mtslvr_runtime::frontend::{
-    BandNorm, FloorRule, Framing, FrontendConfig, FrontendForm, MelScale, Spectrum,
+    BandNorm, FloorRule, Framing, FrontendConfig, FrontendForm, MelScale, PatchMean, Spectrum,
 };
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Keys that every description has, in the order in which they are written.
@@ -46,7 +51,7 @@ const NEEDED: [&str; 10] = [
     "scale",
 ];
 /// Keys that may be left out.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 11] = [
     "layout",
     "log",
     "transform",
@@ -55,6 +60,9 @@ const OPTIONAL: [&str; 8] = [
     "band_norm",
     "floor_rule",
     "framing",
+    "patch_mean",
+    "band_mean",
+    "band_scale",
 ];
 
 /// Returns the known keys, for a message.
@@ -114,40 +122,49 @@ impl Log {
 }
 
 /// The frontend's parameters and the layout of the graph's input.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FrontendDescription {
     /// Parameters of the features.
     pub config: FrontendConfig,
     /// Order of the patch's axes in the graph's input.
     pub layout: Layout,
+    /// What is done to a patch of the features before the network reads it, if anything is.
+    pub norm: Option<OwnedPatchNorm>,
 }
 
 /// The lines of a description.
-struct Lines<'t>(BTreeMap<&'static str, &'t str>);
+struct Lines<'t>(BTreeMap<&'static str, Cow<'t, str>>);
 
 impl<'t> Lines<'t> {
     fn read(text: &'t str) -> Result<Self, MetadataError> {
         let mut values = BTreeMap::new();
-        for line in text.lines() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() || line == "[frontend]" {
-                continue;
-            }
+        let mut lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default().trim())
+            .filter(|line| !line.is_empty() && *line != "[frontend]");
+        while let Some(line) = lines.next() {
             let (key, value) = line
                 .split_once('=')
                 .ok_or_else(|| MetadataError::Line(line.to_owned()))?;
             let key = key.trim();
             let known = NEEDED.into_iter().chain(OPTIONAL).find(|it| *it == key);
             let known = known.ok_or_else(|| MetadataError::UnknownKey(key.to_owned()))?;
-            values.insert(known, value.trim().trim_matches(['"', '\'']));
+            let mut value = Cow::Borrowed(value.trim().trim_matches(['"', '\'']));
+            // A list may go over several lines.
+            while value.starts_with('[') && !value.ends_with(']') {
+                let more = lines.next();
+                let more = more.ok_or_else(|| MetadataError::Line(line.to_owned()))?;
+                value.to_mut().push_str(more);
+            }
+            values.insert(known, value);
         }
         Ok(Self(values))
     }
 
-    fn needed(&self, key: &'static str) -> Result<&'t str, MetadataError> {
+    fn needed(&self, key: &'static str) -> Result<&str, MetadataError> {
         self.0
             .get(key)
-            .copied()
+            .map(|value| &**value)
             .ok_or(MetadataError::MissingKey(key))
     }
 
@@ -166,7 +183,7 @@ impl<'t> Lines<'t> {
         all: &[T],
         name: fn(T) -> &'static str,
     ) -> Result<T, MetadataError> {
-        let Some(&found) = self.0.get(key) else {
+        let Some(found) = self.0.get(key) else {
             return Ok(all[0]);
         };
         let chosen = all.iter().copied().find(|&choice| name(choice) == found);
@@ -174,10 +191,62 @@ impl<'t> Lines<'t> {
             let names: Vec<String> = all.iter().map(|&it| format!("\"{}\"", name(it))).collect();
             MetadataError::Value {
                 key: key.to_owned(),
-                found: found.to_owned(),
+                found: found.to_string(),
                 expected: names.join(" or "),
             }
         })
+    }
+
+    /// Returns a list of a number for each of `mels` bands; `None` where the key is not there.
+    fn bands(&self, key: &'static str, mels: usize) -> Result<Option<Vec<f32>>, MetadataError> {
+        let Some(found) = self.0.get(key) else {
+            return Ok(None);
+        };
+        let wrong = |found: String| MetadataError::Value {
+            key: key.to_owned(),
+            found,
+            expected: format!("a list of {mels} numbers, one for each band: [0.1, 0.2, ...]"),
+        };
+        let inside = found.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let inside = inside.ok_or_else(|| wrong(found.to_string()))?;
+        let values = inside.trim().trim_end_matches(',').split(',');
+        let values = values
+            .map(|value| number(key, value.trim(), "a list of numbers"))
+            .collect::<Result<Vec<f32>, _>>()?;
+        match values.len() == mels {
+            true => Ok(Some(values)),
+            false => Err(wrong(format!("a list of {}", values.len()))),
+        }
+    }
+
+    fn norm(&self, mels: usize) -> Result<Option<OwnedPatchNorm>, MetadataError> {
+        let mean = self.choice("patch_mean", &PatchMean::ALL, PatchMean::name)?;
+        let means = self.bands("band_mean", mels)?;
+        let scales = self.bands("band_scale", mels)?;
+        if mean == PatchMean::None && means.is_none() && scales.is_none() {
+            return Ok(None);
+        }
+        let bands = match (&means, &scales) {
+            (None, None) => Vec::new(),
+            _ => {
+                let means = means.unwrap_or_else(|| vec![0.0; mels]);
+                let scales = scales.unwrap_or_else(|| vec![1.0; mels]);
+                means
+                    .into_iter()
+                    .zip(scales)
+                    .map(<[f32; 2]>::from)
+                    .collect()
+            }
+        };
+        let norm = OwnedPatchNorm { mean, bands };
+        match norm.as_norm().fits(mels) {
+            true => Ok(Some(norm)),
+            false => Err(MetadataError::Value {
+                key: "band_mean` or `band_scale".to_owned(),
+                found: "out of range".to_owned(),
+                expected: "numbers from -1e4 to 1e4, a scale not 0".to_owned(),
+            }),
+        }
     }
 
     fn form(&self) -> Result<FrontendForm, MetadataError> {
@@ -197,6 +266,15 @@ impl<'t> Lines<'t> {
 }
 
 impl FrontendDescription {
+    /// Describes features in this project's own layout, which are not normalised further.
+    pub fn plain(config: FrontendConfig) -> Self {
+        Self {
+            config,
+            layout: Layout::TimeMel,
+            norm: None,
+        }
+    }
+
     /// Reads a description.
     ///
     /// # Errors
@@ -225,7 +303,12 @@ impl FrontendDescription {
         };
         config.validate().map_err(MetadataError::Frontend)?;
         let layout = lines.choice("layout", &Layout::ALL, Layout::name)?;
-        Ok(Self { config, layout })
+        let norm = lines.norm(config.mels.into())?;
+        Ok(Self {
+            config,
+            layout,
+            norm,
+        })
     }
 
     /// Returns the text that [`Self::parse`] reads back to the same bits.
@@ -259,6 +342,15 @@ impl FrontendDescription {
         for ((key, name), (_, plain)) in form.into_iter().zip(plain) {
             if name != plain {
                 line(key, format!("\"{name}\""));
+            }
+        }
+        if let Some(norm) = &self.norm {
+            line("patch_mean", format!("\"{}\"", norm.mean.name()));
+            for (at, key) in ["band_mean", "band_scale"].into_iter().enumerate() {
+                if !norm.bands.is_empty() {
+                    let values: Vec<f32> = norm.bands.iter().map(|band| band[at]).collect();
+                    line(key, format!("{values:?}"));
+                }
             }
         }
         text

@@ -77,7 +77,7 @@ pub fn cut(
     graph.input = vec![input(from, frontend)];
     graph.output = to.iter().map(|name| output(name)).collect();
     let metadata = OnnxMetadata {
-        frontend: Some(*frontend),
+        frontend: Some(frontend.clone()),
         ..OnnxMetadata::default()
     };
     with_metadata(&model.encode_to_vec(), &metadata)

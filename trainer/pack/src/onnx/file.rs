@@ -2,24 +2,20 @@
 
 use super::{OPSET, pb};
 use crate::EmbeddingStatistics;
-use crate::metadata::{FrontendDescription, Layout, OnnxMetadata};
-use mtslvr_runtime::frontend::FrontendConfig;
+use crate::metadata::{FrontendDescription, OnnxMetadata};
 use prost::Message;
 
 /// Writes a file around `graph`, its metadata included; `parts` are the names and shares of those
 /// outputs that make an embedding.
 pub fn file(
     graph: pb::GraphProto,
-    frontend: &FrontendConfig,
+    frontend: FrontendDescription,
     parts: Vec<(String, f32)>,
     statistics: &EmbeddingStatistics,
     provenance: &str,
 ) -> Vec<u8> {
     let metadata = OnnxMetadata {
-        frontend: Some(FrontendDescription {
-            config: *frontend,
-            layout: Layout::TimeMel,
-        }),
+        frontend: Some(frontend),
         base_mean: Some(statistics.base_mean.clone()),
         parts: Some(parts),
         reference: Some(statistics.reference),

@@ -8,7 +8,8 @@
 use super::pb::tensor_proto::DataType;
 use super::{file, int, ints, pb, value_info};
 use crate::EmbeddingStatistics;
-use crate::metadata::INPUT;
+use crate::builder::OwnedPatchNorm;
+use crate::metadata::{FrontendDescription, INPUT};
 use mtslvr_runtime::model::{Model, Op, OpKind};
 use mtslvr_runtime::nn::{ADD_FRACTION_BITS, Quantisation, Window};
 
@@ -47,9 +48,13 @@ pub fn write_quantised(model: &Model<'_>) -> Vec<u8> {
     let parts = parts
         .map(|part| (part.name.to_owned(), part.share))
         .collect();
+    let description = FrontendDescription {
+        norm: model.patch_norm().map(OwnedPatchNorm::from),
+        ..FrontendDescription::plain(frontend)
+    };
     file(
         writer.graph,
-        &frontend,
+        description,
         parts,
         &statistics,
         model.provenance(),

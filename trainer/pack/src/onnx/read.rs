@@ -3,7 +3,7 @@
 use super::error::ImportError;
 use super::limits::Limits;
 use super::message::{decode, metadata_of};
-use super::normalise::normalise;
+use super::normalise::{normalise, patch_norm};
 use super::path::OutputReader;
 use super::pb;
 use crate::graph::{Graph, GraphBuilder, Output};
@@ -24,7 +24,8 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     let frontend = frontend
         .or(metadata.frontend.as_ref())
         .ok_or(ImportError::NoFrontend)?;
-    let normal = normalise(&mut model, frontend, &Limits::from_environment()?)?;
+    let mut normal = normalise(&mut model, frontend, &Limits::from_environment()?)?;
+    let patch_norm = patch_norm::take(&mut normal);
     let names = &normal.outputs;
     let parts = part_outputs(names, metadata.parts.as_deref()).map_err(ImportError::Interface)?;
     let mut builder = GraphBuilder::default();
@@ -40,6 +41,7 @@ pub fn read(bytes: &[u8], frontend: Option<&FrontendDescription>) -> Result<Grap
     }
     let graph = Graph {
         frontend: normal.frontend.config,
+        patch_norm,
         provenance: metadata.provenance,
         ops: builder.finish(),
         outputs,

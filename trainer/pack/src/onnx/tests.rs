@@ -40,6 +40,7 @@ fn foreign_frontend(layout: Layout) -> FrontendDescription {
             form: FrontendForm::PLAIN,
         },
         layout,
+        norm: None,
     }
 }
 

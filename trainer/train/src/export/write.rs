@@ -14,7 +14,7 @@ pub use error::WriteError;
 use crate::net::{AdapterKind, BackboneSpec, NORM_EPS, PATHS, Weights};
 use graph::{Affine, Paths, Writer};
 use mtslvr_pack::EmbeddingStatistics;
-use mtslvr_pack::engine::INPUT;
+use mtslvr_pack::engine::{FrontendDescription, INPUT};
 use mtslvr_pack::onnx::{file, int, ints, pb, value_info};
 use mtslvr_runtime::frontend::FrontendConfig;
 use ndarray::Array2;
@@ -64,7 +64,13 @@ pub fn write(
     let parts = parts.as_slice().iter();
     let parts = parts.map(|part| (part.name.to_owned(), part.share));
     let parts = parts.collect();
-    Ok(file(writer.graph, frontend, parts, statistics, provenance))
+    Ok(file(
+        writer.graph,
+        FrontendDescription::plain(*frontend),
+        parts,
+        statistics,
+        provenance,
+    ))
 }
 
 /// Width and position of one convolution with its norm.

@@ -17,6 +17,7 @@ pub(in crate::metadata) fn description() -> FrontendDescription {
             form: FrontendForm::PLAIN,
         },
         layout: Layout::MelTime,
+        norm: None,
     }
 }
 
@@ -35,9 +36,23 @@ fn foreign() -> FrontendDescription {
     foreign
 }
 
+/// A norm of each kind.
+fn normed() -> [FrontendDescription; 3] {
+    let bands: Vec<[f32; 2]> = (0..40).map(|i| [0.1 * i as f32, -1.5]).collect();
+    [
+        (PatchMean::Patch, Vec::new()),
+        (PatchMean::None, bands.clone()),
+        (PatchMean::Band, bands),
+    ]
+    .map(|(mean, bands)| FrontendDescription {
+        norm: Some(OwnedPatchNorm { mean, bands }),
+        ..description()
+    })
+}
+
 #[test]
 fn what_is_written_reads_back_to_the_same_bits() {
-    for description in [description(), foreign()] {
+    for description in [description(), foreign()].into_iter().chain(normed()) {
         let written = description.write();
         assert_eq!(FrontendDescription::parse(&written), Ok(description));
     }
@@ -56,6 +71,36 @@ fn a_file_with_comments_and_without_layout_is_taken() {
     assert_eq!(read.config.sample_rate, 16_000);
     assert_eq!(read.config.hop, 160);
     assert_eq!(read.config.form, FrontendForm::PLAIN);
+}
+
+#[test]
+fn a_list_of_bands_may_go_over_lines() {
+    let list = |count: usize| "1.5, # a band\n".repeat(count);
+    let with = |lines: &str| FrontendDescription::parse(&(description().write() + lines));
+    let read = with(&format!("band_scale = [\n{}]\n", list(40))).unwrap();
+    let bands = vec![[0.0, 1.5]; 40];
+    let mean = PatchMean::None;
+    assert_eq!(read.norm, Some(OwnedPatchNorm { mean, bands }));
+    for (lines, said) in [
+        (
+            format!("band_mean = [{}]", "1,".repeat(39)),
+            "`band_mean` is `a list of 39`, expected a list of 40 numbers",
+        ),
+        ("band_mean = 3".to_owned(), "`band_mean` is `3`"),
+        ("band_mean = [1, 2".to_owned(), "is not a line of the form"),
+        ("band_mean = [1, two]".to_owned(), "`band_mean` is `two`"),
+        (
+            format!("band_scale = [{}]", "0,".repeat(40)),
+            "a scale not 0",
+        ),
+        (
+            "patch_mean = \"median\"".to_owned(),
+            "expected \"none\" or \"patch\" or \"band\"",
+        ),
+    ] {
+        let error = with(&lines).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 /// A feature is the same whether a logarithm is natural or not.

@@ -1,7 +1,7 @@
 //! Computes nodes that read nothing but constants.
 
 use super::shapes::{self, Inputs};
-use crate::onnx::attributes::{find, int};
+use crate::onnx::attributes::{find, float, int};
 use crate::onnx::limits::count;
 use crate::onnx::pb::NodeProto;
 use crate::onnx::pb::tensor_proto::DataType;
@@ -88,6 +88,7 @@ pub(super) fn evaluate(
                 _ => return None,
             }
         }
+        "BatchNormalization" => batch_norm(node, inputs)?,
         op if shapes::REDUCTIONS.contains(&op) => reduced(node, inputs, data, dims)?,
         op if shapes::BROADCAST.contains(&op) && node.input.len() == 2 => {
             binary(op, &broadcast(data, &dims), &broadcast(constant(1)?, &dims))?
@@ -324,6 +325,28 @@ fn reduced(
     } else {
         Constant::float(dims, made.iter().map(|&v| v as f32).collect())
     })
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) * scale + bias`, each of the four with a value for each channel.
+fn batch_norm(node: &NodeProto, inputs: &Inputs<'_>) -> Option<Constant> {
+    if int(node, "training_mode", 0) != 0 {
+        return None;
+    }
+    let data = inputs.constants.first().copied().flatten()?;
+    let channels = *data.dims.get(1)?;
+    let of = |at: usize| {
+        let values = inputs.constants.get(at).copied().flatten()?.floats()?;
+        (values.len() == channels).then_some(values)
+    };
+    let (scale, bias, mean, variance) = (of(1)?, of(2)?, of(3)?, of(4)?);
+    let epsilon = f64::from(float(node, "epsilon", 1e-5));
+    let inner = count(&data.dims[2..]);
+    let values = data.floats()?.iter().enumerate().map(|(at, &x)| {
+        let c = at / inner % channels;
+        let factor = f64::from(scale[c]) / (f64::from(variance[c]) + epsilon).sqrt();
+        ((f64::from(x) - f64::from(mean[c])) * factor + f64::from(bias[c])) as f32
+    });
+    Some(Constant::float(data.dims.clone(), values.collect()))
 }
 
 /// Combines two constants of one shape.

@@ -9,6 +9,7 @@ mod fold;
 mod input;
 #[cfg(test)]
 mod operator_tests;
+pub(super) mod patch_norm;
 mod rules;
 mod shapes;
 #[cfg(test)]
@@ -49,7 +50,7 @@ pub fn checked(
     let frontend = frontend.or(metadata.frontend.as_ref());
     let frontend = frontend.ok_or(ImportError::NoFrontend)?;
     let normal = normalise(&mut model, frontend, &Limits::from_environment()?)?;
-    let frontend = normal.frontend;
+    let frontend = normal.frontend.clone();
     let width = |name: &String| {
         let shape = normal.shapes.get(name).map_or(&[][..], Vec::as_slice);
         (name.clone(), count(shape.get(1..).unwrap_or_default()))
@@ -114,6 +115,9 @@ pub(super) fn normalise(
     let input = given.name.clone();
     let mut source = graph.node;
     pass.begin(&given, &mut source);
+    if let Some(norm) = &frontend.norm {
+        patch_norm::prepend(&mut pass, norm, frontend.layout, &input, &mut source);
+    }
     pass.run(source, &input, &outputs)?;
     // Again for a single patch: the file may fix another batch, and rules may meet new neighbours.
     let mut again = Pass::new(limits, opset, keep_quantised);
@@ -125,7 +129,11 @@ pub(super) fn normalise(
         return Err(ImportError::Constant { name, reason });
     }
     let mut normal = Normal {
-        frontend: *frontend,
+        frontend: FrontendDescription {
+            // It is in the graph now.
+            norm: None,
+            ..frontend.clone()
+        },
         input,
         outputs,
         nodes: again.nodes,

@@ -1,13 +1,17 @@
 //! Graphs with the same function in the forms that exporters give it.
 
 use super::{Limits, checked, normalise, rules};
+use crate::builder::OwnedPatchNorm;
+use crate::engine::TractBackbone;
 use crate::graph::Graph;
 use crate::interpret;
-use crate::metadata::{FrontendDescription, Layout};
+use crate::metadata::{FrontendDescription, Layout, OnnxMetadata};
 use crate::onnx::pb::{self, AttributeProto, NodeProto, TensorProto, tensor_proto::DataType};
 use crate::onnx::tensor::Constant;
 use crate::onnx::{ImportError, int, ints, load, read, value_info};
-use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
+use mtslvr_runtime::backbone::Backbone;
+use mtslvr_runtime::fewshot::Reference;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm, PatchMean};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -30,6 +34,7 @@ pub(in crate::onnx) fn frontend(layout: Layout) -> FrontendDescription {
             form: FrontendForm::PLAIN,
         },
         layout,
+        norm: None,
     }
 }
 
@@ -717,6 +722,119 @@ fn convolutions_over_time_alone_are_taken() {
         &expected,
         "conv1d",
     );
+}
+
+/// Reads `file` under `description`; the embedding that the packer's interpreter makes of a patch, and that
+/// of tract, which runs the whole graph.
+fn both(file: &File, description: &FrontendDescription, name: &str) -> (Graph, Vec<f32>) {
+    let bytes = file.model().encode_to_vec();
+    let graph = read(&bytes, Some(description)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let values = interpret::embed(&graph, &patch());
+    let metadata = OnnxMetadata {
+        frontend: Some(description.clone()),
+        base_mean: Some(vec![0.0; values.len()]),
+        reference: Some(Reference::assumed(0.5)),
+        ..OnnxMetadata::default()
+    };
+    let mut tract = TractBackbone::from_bytes(&bytes, name, Some(metadata)).unwrap();
+    let mut expected = vec![0.0; values.len()];
+    tract.embed(&patch(), &mut expected).unwrap();
+    near(&values, &expected, name);
+    (graph, values)
+}
+
+/// The forms in which graphs and descriptions normalise a patch: all become one norm of the packed model.
+#[test]
+fn a_norm_of_the_patch_is_found_at_the_head() {
+    let same = |file: File| file.node("Identity", &["a"], "b", &[]);
+    let plain = network(same);
+    // What is put before the network, and reads `x`, makes `n`.
+    let behind = |head: File| {
+        let mut rest = network(same);
+        rest.nodes[0].input[0] = "n".into();
+        let mut file = head;
+        file.nodes.append(&mut rest.nodes);
+        file.constants.append(&mut rest.constants);
+        file.outputs = rest.outputs;
+        file
+    };
+    let (means, scales) = (numbers(21, MELS), numbers(22, MELS));
+    let scales: Vec<f32> = scales.iter().map(|v| v + 1.5).collect();
+    let input = &[-1, 1, FRAMES as i64, MELS as i64];
+    let arithmetic = File::new(input)
+        .floats("m", &[MELS], means.clone())
+        .floats("d", &[1, 1, 1, MELS], scales.clone())
+        .node("Sub", &["x", "m"], "c", &[])
+        .node("Div", &["c", "d"], "n", &[]);
+    let batch_norm = File::new(input)
+        .floats("s", &[MELS], vec![1.0; MELS])
+        .floats("z", &[MELS], vec![0.0; MELS])
+        .floats("m", &[MELS], means.clone())
+        .floats("v", &[MELS], scales.iter().map(|d| d * d - 1e-5).collect())
+        .node("Transpose", &["x"], "t", &[ints("perm", &[0, 3, 2, 1])])
+        .node("BatchNormalization", &["t", "s", "z", "m", "v"], "u", &[])
+        .node("Transpose", &["u"], "n", &[ints("perm", &[0, 3, 2, 1])]);
+    let bands: Vec<[f32; 2]> = means
+        .iter()
+        .zip(&scales)
+        .map(|(mean, divisor)| [*mean, 1.0 / divisor])
+        .collect();
+    let given = FrontendDescription {
+        norm: Some(OwnedPatchNorm {
+            mean: PatchMean::None,
+            bands: bands.clone(),
+        }),
+        ..frontend(Layout::TimeMel)
+    };
+    let described = frontend(Layout::TimeMel);
+    let (graph, expected) = both(&plain, &given, "described");
+    let near_bands = |graph: &Graph, name: &str| {
+        let norm = graph.patch_norm.as_ref().unwrap();
+        let all = |bands: &[[f32; 2]]| bands.concat();
+        near(&all(&norm.bands), &all(&bands), name);
+        assert_eq!(norm.mean, PatchMean::None);
+    };
+    near_bands(&graph, "described");
+    for (head, name) in [(arithmetic, "arithmetic"), (batch_norm, "batch norm")] {
+        let (graph, values) = both(&behind(head), &described, name);
+        near_bands(&graph, name);
+        near(&values, &expected, name);
+    }
+    // Means of the patch, by both forms of ReduceMean, and behind bands, whose means they take away.
+    for (mean, axes) in [(PatchMean::Band, &[2][..]), (PatchMean::Patch, &[2, 3])] {
+        let keep = int("keepdims", 1);
+        let head = File::new(input)
+            .node("ReduceMean", &["x"], "y", &[ints("axes", axes), keep])
+            .node("Sub", &["x", "y"], "n", &[]);
+        let (graph, values) = both(&behind(head), &described, "mean of the patch");
+        let norm = OwnedPatchNorm {
+            mean,
+            bands: Vec::new(),
+        };
+        assert_eq!(graph.patch_norm.as_ref(), Some(&norm));
+        for opset in [17, 20] {
+            let mut file = plain.clone();
+            file.opset = opset;
+            let norm = Some(norm.clone());
+            let given = FrontendDescription {
+                norm,
+                ..described.clone()
+            };
+            near(&both(&file, &given, "described").1, &values, "described");
+        }
+    }
+    let head = File::new(input)
+        .floats("d", &[MELS], scales.clone())
+        .node("Mul", &["x", "d"], "c", &[])
+        .node("ReduceMean", &["c"], "y", &[ints("axes", &[2])])
+        .node("Sub", &["c", "y"], "n", &[]);
+    let (graph, _) = both(&behind(head), &described, "mean of scaled bands");
+    assert_eq!(graph.patch_norm.unwrap().mean, PatchMean::Band);
+    // A norm of each frame is none of these, and is named.
+    let head = File::new(input)
+        .floats("d", &[FRAMES, 1], numbers(23, FRAMES))
+        .node("Mul", &["x", "d"], "n", &[]);
+    assert!(behind(head).read(Layout::TimeMel).is_err());
 }
 
 #[test]

@@ -1,0 +1,358 @@
+//! Brings the channels of a map to like sizes before it is quantised.
+//!
+//! A map has one scale. Where its channels differ much in size, as around depthwise convolutions, that scale
+//! leaves little of the small ones. Multiplying a channel by a positive number, and dividing the weights that
+//! read it, changes nothing in floats as long as only a ReLU or a pool lies between (Nagel et al. 2019,
+//! "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.1).
+//!
+//! A depthwise convolution reads its channel alone and has a scale for each, so that dividing its weights
+//! costs nothing: its input's channels become equal. A dense one has a scale for each output; its input's
+//! channels go half the way, which leaves the product of the two errors least (Xiao et al. 2023,
+//! "SmoothQuant", equation 4, with alpha of one half).
+
+use super::graph::{Channels, Graph, OpKind};
+use super::interpret::interpret;
+use crate::builder::Activation;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Share of a map's greatest magnitude below which a channel counts as this large: one that was silent
+/// on the observed patches must not fill the range, in which it would then be clipped.
+const LEAST_SHARE: f32 = 1.0 / 64.0;
+
+/// Operators that read a map, with or without a pool between, and take factors of its channels.
+#[derive(Default)]
+struct Readers {
+    /// Depthwise convolutions.
+    depthwise: Vec<usize>,
+    /// Dense convolutions and linear layers.
+    dense: Vec<usize>,
+}
+
+/// Levels the maps of `graph` before and behind depthwise convolutions by their sizes on `patches`. What the
+/// graph computes stays the same up to the rounding of floats.
+pub(super) fn equalise(graph: &mut Graph, patches: &[Vec<f32>]) {
+    let maps: Vec<(usize, Readers)> = (0..graph.ops.len())
+        .filter_map(|op| Some((op, readers(graph, op)?)))
+        .collect();
+    if maps.is_empty() {
+        return;
+    }
+    let greatest = greatest_magnitudes(graph, patches);
+    for (op, readers) in maps {
+        let factors = factors(graph, &readers, &greatest[op]);
+        let made = graph.ops[op].kind.channels_mut();
+        scale_outputs(made.expect("only operators with weights"), &factors);
+        for &reader in &readers.depthwise {
+            let channels = graph.ops[reader].kind.channels_mut();
+            for (gain, factor) in channels.expect("has weights").gain.iter_mut().zip(&factors) {
+                *gain /= factor;
+            }
+        }
+        for &reader in &readers.dense {
+            let channels = graph.ops[reader].kind.channels_mut();
+            divide_inputs(channels.expect("has weights"), &factors);
+        }
+    }
+}
+
+/// Returns what reads the map that operator `op` writes, if its channels may be scaled and a depthwise
+/// convolution makes or reads it.
+fn readers(graph: &Graph, op: usize) -> Option<Readers> {
+    let made = &graph.ops[op];
+    made.kind.channels()?;
+    if matches!(made.activation, Activation::Clip { .. }) {
+        return None;
+    }
+    let mut found = Readers::default();
+    collect(graph, op + 1, &mut found)?;
+    let around = matches!(made.kind, OpKind::Depthwise { .. }) || !found.depthwise.is_empty();
+    let read = !found.depthwise.is_empty() || !found.dense.is_empty();
+    // A kernel that parts share is stored once; divided for one of them it would be another.
+    let owned = |&reader: &usize| {
+        let kernels = |op: usize| graph.ops[op].kind.channels().map(|c| c.weights.as_ptr());
+        let sharing = (0..graph.ops.len()).filter(|&other| kernels(other) == kernels(reader));
+        sharing.count() == 1
+    };
+    (around && read && found.dense.iter().all(owned)).then_some(found)
+}
+
+/// Adds the readers of tensor `tensor`; `None` where one does not take factors of its channels.
+fn collect(graph: &Graph, tensor: usize, found: &mut Readers) -> Option<()> {
+    if graph.outputs.iter().any(|output| output.tensor == tensor) {
+        return None;
+    }
+    for (index, op) in graph.ops.iter().enumerate() {
+        let (first, second) = op.kind.operands();
+        if first != tensor && second != Some(tensor) {
+            continue;
+        }
+        match op.kind {
+            OpKind::Depthwise { .. } => found.depthwise.push(index),
+            OpKind::Convolution { .. } | OpKind::Linear { .. } => found.dense.push(index),
+            OpKind::MaxPool { .. } | OpKind::AveragePool { .. }
+                if !matches!(op.activation, Activation::Clip { .. }) =>
+            {
+                collect(graph, index + 1, found)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
+/// Returns the greatest magnitude of each channel of each operator's map on `patches`.
+fn greatest_magnitudes(graph: &Graph, patches: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let nothing = || -> Vec<Vec<f32>> {
+        let ops = graph.ops.iter();
+        ops.map(|op| vec![0.0; op.output.channels]).collect()
+    };
+    let observe = |mut greatest: Vec<Vec<f32>>, patch: &Vec<f32>| {
+        let tensors = interpret(graph, patch);
+        for (greatest, values) in greatest.iter_mut().zip(&tensors[1..]) {
+            for position in values.chunks_exact(greatest.len()) {
+                for (greatest, value) in greatest.iter_mut().zip(position) {
+                    *greatest = greatest.max(value.abs());
+                }
+            }
+        }
+        greatest
+    };
+    let merge = |mut a: Vec<Vec<f32>>, b: Vec<Vec<f32>>| {
+        for (a, b) in a.iter_mut().flatten().zip(b.iter().flatten()) {
+            *a = a.max(*b);
+        }
+        a
+    };
+    patches
+        .par_iter()
+        .fold(nothing, observe)
+        .reduce(nothing, merge)
+}
+
+/// Returns the factor of each channel of a map with these greatest magnitudes.
+fn factors(graph: &Graph, readers: &Readers, greatest: &[f32]) -> Vec<f32> {
+    let whole = greatest.iter().fold(0.0f32, |m, &value| m.max(value));
+    if whole <= 0.0 {
+        return vec![1.0; greatest.len()];
+    }
+    let shares = greatest
+        .iter()
+        .map(|value| (value / whole).max(LEAST_SHARE));
+    if readers.dense.is_empty() {
+        return shares.map(f32::recip).collect();
+    }
+    let dense = readers.dense.iter();
+    let dense = dense.filter_map(|&reader| graph.ops[reader].kind.channels());
+    let mut weights = vec![0.0f32; greatest.len()];
+    for channels in dense {
+        for row in rows(channels) {
+            // As a share of the row's greatest weight, of which its scale is made.
+            let most = row
+                .iter()
+                .flat_map(|t| t.iter())
+                .fold(0.0f32, |m, w| m.max(w.abs()));
+            if most <= 0.0 {
+                continue;
+            }
+            for position in row.iter().flat_map(|t| t.chunks_exact(greatest.len())) {
+                for (weight, value) in weights.iter_mut().zip(position) {
+                    *weight = weight.max(value.abs() / most);
+                }
+            }
+        }
+    }
+    let both = shares.zip(&weights);
+    both.map(|(share, weight)| (weight.max(LEAST_SHARE) / share).sqrt())
+        .collect()
+}
+
+/// Returns each output channel's kernel and, where there is one, adapter.
+fn rows(channels: &Channels) -> impl Iterator<Item = Vec<&[f32]>> {
+    let outputs = channels.gain.len();
+    (0..outputs).map(move |c| {
+        let tables = std::iter::once(&channels.weights).chain(&channels.adapter);
+        tables
+            .map(|table| {
+                let width = table.len() / outputs;
+                &table[c * width..][..width]
+            })
+            .collect()
+    })
+}
+
+/// Multiplies the output channels.
+fn scale_outputs(channels: &mut Channels, factors: &[f32]) {
+    let rules = channels.gain.iter_mut().zip(&mut channels.shift);
+    for ((gain, shift), factor) in rules.zip(factors) {
+        *gain *= factor;
+        *shift *= factor;
+    }
+}
+
+/// Divides the weights by the factors of the channels that they meet.
+fn divide_inputs(channels: &mut Channels, factors: &[f32]) {
+    let divided = |table: &Arc<[f32]>| -> Arc<[f32]> {
+        let weights = table.iter().zip(factors.iter().cycle());
+        weights.map(|(weight, factor)| weight / factor).collect()
+    };
+    channels.weights = divided(&channels.weights);
+    channels.adapter = channels.adapter.as_ref().map(divided);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Op, Output};
+    use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
+    use mtslvr_runtime::nn::{Shape, Window};
+
+    const CHANNELS: usize = 4;
+
+    fn channels(weights: Vec<f32>, outputs: usize) -> Channels {
+        Channels {
+            weights: weights.into(),
+            adapter: None,
+            gain: vec![1.0; outputs],
+            shift: vec![0.125; outputs],
+        }
+    }
+
+    fn op(kind: OpKind, activation: Activation, output: Shape) -> Op {
+        Op {
+            name: String::new(),
+            kind,
+            activation,
+            output,
+        }
+    }
+
+    /// A dense convolution whose channels differ a thousandfold, a depthwise one, a pool and a linear layer.
+    fn network(activation: Activation) -> Graph {
+        let frontend = FrontendConfig {
+            sample_rate: 16_000,
+            window: 512,
+            hop: 256,
+            mels: 8,
+            frames: 8,
+            f_min: 60.0,
+            f_max: 7_800.0,
+            floor: 1e-6,
+            mean: -6.0,
+            scale: 0.3,
+            form: FrontendForm::PLAIN,
+        };
+        let map = Shape::new(8, 8, CHANNELS);
+        let weights = |len: usize| -> Vec<f32> {
+            (0..len)
+                .map(|i| ((i * 37 % 19) as f32 - 8.0) / 9.0)
+                .collect()
+        };
+        let mut first = channels(weights(9 * CHANNELS), CHANNELS);
+        first.gain = vec![1.0, 0.1, 0.01, 0.001];
+        let window = Window::square(3, 1, 1);
+        let ops = vec![
+            op(
+                OpKind::Convolution {
+                    input: 0,
+                    window,
+                    channels: first,
+                },
+                activation,
+                map,
+            ),
+            op(
+                OpKind::Depthwise {
+                    input: 1,
+                    window,
+                    channels: channels(weights(9 * CHANNELS), CHANNELS),
+                },
+                activation,
+                map,
+            ),
+            op(
+                OpKind::MaxPool {
+                    input: 2,
+                    window: Window::square(2, 2, 0),
+                },
+                Activation::Linear,
+                Shape::new(4, 4, CHANNELS),
+            ),
+            op(
+                OpKind::Linear {
+                    input: 3,
+                    channels: channels(weights(3 * 16 * CHANNELS), 3),
+                },
+                Activation::Linear,
+                Shape::new(1, 1, 3),
+            ),
+        ];
+        Graph {
+            frontend,
+            patch_norm: None,
+            provenance: None,
+            ops,
+            outputs: vec![Output {
+                name: "embedding".to_owned(),
+                tensor: 4,
+                share: 1.0,
+            }],
+        }
+    }
+
+    fn patches() -> Vec<Vec<f32>> {
+        let patch = |seed: usize| {
+            let value = |i: usize| (((i * 7 + seed) * 2_654_435_761) % 1_000) as f32 / 500.0 - 1.0;
+            (0..64).map(value).collect()
+        };
+        (0..4).map(patch).collect()
+    }
+
+    #[test]
+    fn what_the_graph_computes_stays_and_its_maps_become_level() {
+        let patches = patches();
+        let before = network(Activation::Relu);
+        let mut after = before.clone();
+        equalise(&mut after, &patches);
+        for patch in &patches {
+            let (a, b) = (interpret(&before, patch), interpret(&after, patch));
+            for (a, b) in a[4].iter().zip(&b[4]) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+        let spread = |graph: &Graph, op: usize| {
+            let greatest = &greatest_magnitudes(graph, &patches)[op];
+            let (least, most) = greatest
+                .iter()
+                .fold((f32::MAX, 0.0f32), |(l, m), &v| (l.min(v), m.max(v)));
+            most / least
+        };
+        assert!(spread(&before, 0) > 5.0);
+        assert!(spread(&after, 0) < 1.001, "{}", spread(&after, 0));
+        assert!(spread(&after, 1) < spread(&before, 1));
+    }
+
+    #[test]
+    fn a_map_that_is_clipped_added_or_an_output_stays() {
+        let patches = patches();
+        let clip = Activation::Clip { lo: 0.0, hi: 6.0 };
+        let mut clipped = network(clip);
+        let mut output = network(Activation::Relu);
+        output.outputs[0].tensor = 1;
+        output.ops.truncate(1);
+        let mut added = network(Activation::Relu);
+        added.ops.truncate(2);
+        let sum = OpKind::Add { a: 1, b: 2 };
+        added
+            .ops
+            .push(op(sum, Activation::Linear, Shape::new(8, 8, CHANNELS)));
+        added.outputs[0].tensor = 3;
+        for graph in [&mut clipped, &mut output, &mut added] {
+            let before = graph.clone();
+            equalise(graph, &patches);
+            for (before, after) in before.ops.iter().zip(&graph.ops) {
+                assert_eq!(before.kind, after.kind);
+            }
+        }
+    }
+}
