@@ -23,7 +23,7 @@ pub(super) type Observer<'o> = &'o mut dyn FnMut(usize, Moment);
 /// that was checked when the model was opened.
 pub(super) fn run_op(arena: &mut [i8], op: &Op<'_>) {
     match op.kind {
-        OpKind::Lookup | OpKind::Slopes => return change_values(arena, op),
+        OpKind::Lookup | OpKind::Slopes | OpKind::Reshape => return change_values(arena, op),
         OpKind::Concatenate => return concatenate(arena, op),
         _ => copy_addend(arena, op),
     }
@@ -61,7 +61,7 @@ pub(super) fn run_op(arena: &mut [i8], op: &Op<'_>) {
             portable::average_pool(&pool, input, output);
         }
         // Done above.
-        OpKind::Lookup | OpKind::Slopes | OpKind::Concatenate => {}
+        OpKind::Lookup | OpKind::Slopes | OpKind::Reshape | OpKind::Concatenate => {}
     }
 }
 
@@ -69,6 +69,9 @@ pub(super) fn run_op(arena: &mut [i8], op: &Op<'_>) {
 fn change_values(arena: &mut [i8], op: &Op<'_>) {
     if !op.runs_in_place() {
         arena.copy_within(op.input.range(), op.output.offset);
+    }
+    if op.kind == OpKind::Reshape {
+        return;
     }
     let values = &mut arena[op.output.range()];
     let tables = &op.tables;

@@ -148,7 +148,11 @@ impl<'a> Network<'a> {
                 op.tables.weights = self.table(index, record.weights, TABLE_LEN)?;
                 return Ok(());
             }
-            OpKind::Add | OpKind::MaxPool | OpKind::Concatenate | OpKind::Slice => return Ok(()),
+            OpKind::Add
+            | OpKind::MaxPool
+            | OpKind::Concatenate
+            | OpKind::Slice
+            | OpKind::Reshape => return Ok(()),
         };
         let bytes = op.layout.bytes(channels, column);
         op.tables.weights = self.table(index, record.weights, bytes)?;

@@ -32,10 +32,12 @@ pub enum OpKind {
     Concatenate = 10,
     /// Some of the channels.
     Slice = 11,
+    /// The same values in the same order, as a map of another shape.
+    Reshape = 12,
 }
 
 impl OpKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Convolution,
         Self::Linear,
         Self::Add,
@@ -47,6 +49,7 @@ impl OpKind {
         Self::Multiply,
         Self::Concatenate,
         Self::Slice,
+        Self::Reshape,
     ];
 
     /// Returns the kind that a record names by this number.
@@ -68,12 +71,13 @@ impl OpKind {
             Self::Multiply => "multiply",
             Self::Concatenate => "concatenate",
             Self::Slice => "slice",
+            Self::Reshape => "reshape",
         }
     }
 
     /// Tells whether its result may be written over its input: each value depends on that value alone.
     pub(super) fn changes_values(self) -> bool {
-        matches!(self, Self::Lookup | Self::Slopes)
+        matches!(self, Self::Lookup | Self::Slopes | Self::Reshape)
     }
 
     /// Tells whether it has a window that walks over its input.
@@ -156,7 +160,7 @@ impl Op<'_> {
             self.second.filter(|_| self.kind.takes_addend())
         };
         under.is_some_and(|under| {
-            under.offset == self.output.offset && under.shape == self.output.shape
+            under.offset == self.output.offset && under.shape.len() == self.output.shape.len()
         })
     }
 }

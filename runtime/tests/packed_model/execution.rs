@@ -52,7 +52,7 @@ fn the_engine_computes_every_kind_of_operator() {
         let file = build(&spec).unwrap();
         let model = Model::open(&file).unwrap();
         let kinds: BTreeSet<u8> = model.ops().map(|op| op.kind as u8).collect();
-        let all: BTreeSet<u8> = (1..=11)
+        let all: BTreeSet<u8> = (1..=12)
             .filter(|&kind| kind != OpKind::Linear as u8)
             .collect();
         assert_eq!(kinds, all);

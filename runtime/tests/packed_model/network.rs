@@ -202,6 +202,7 @@ pub fn rewire(kind: &mut OpKindSpec, to: impl Fn(usize) -> usize) {
         | OpKindSpec::Lookup { input, .. }
         | OpKindSpec::Slopes { input, .. }
         | OpKindSpec::Slice { input, .. }
+        | OpKindSpec::Reshape { input }
         | OpKindSpec::MaxPool { input, .. }
         | OpKindSpec::AveragePool { input, .. } => *input = to(*input),
         OpKindSpec::Add { a, b }
@@ -457,11 +458,29 @@ fn every_operator_over(writer: &mut Writer<'_>, map: Shape) -> usize {
         b: convolved,
     };
     let joined = writer.push(joined, Activation::Linear, Shape::new(height, width, 16));
+    // A factor and a constant for each place along mel of each channel.
+    let shape = Shape::new(height, width, 16);
+    let view = Shape::new(height, 1, width * 16);
+    let seen = writer.push(
+        OpKindSpec::Reshape { input: joined },
+        Activation::Linear,
+        view,
+    );
+    let kind = OpKindSpec::Depthwise {
+        input: seen,
+        window: Window::square(1, 1, 0),
+        channels: writer.rules(width * 16, 1, 0, true),
+    };
+    let placed = writer.push(kind, Activation::Linear, view);
+    let joined = writer.push(
+        OpKindSpec::Reshape { input: placed },
+        Activation::Linear,
+        shape,
+    );
     let squared = OpKindSpec::Multiply {
         a: joined,
         b: joined,
     };
-    let shape = Shape::new(height, width, 16);
     let squared = writer.push(squared, Activation::Clip { lo: 0.0, hi: 4.0 }, shape);
     let pool = OpKindSpec::AveragePool {
         input: squared,
@@ -490,8 +509,9 @@ fn calibrate(spec: &mut ModelSpec) {
         match index.checked_sub(1) {
             None => spec.input = quantisation,
             Some(op) => {
-                if let OpKindSpec::MaxPool { input, .. } | OpKindSpec::Slice { input, .. } =
-                    spec.ops[op].kind
+                if let OpKindSpec::MaxPool { input, .. }
+                | OpKindSpec::Slice { input, .. }
+                | OpKindSpec::Reshape { input } = spec.ops[op].kind
                 {
                     quantisation = match input.checked_sub(1) {
                         None => spec.input,

@@ -86,6 +86,7 @@ pub fn interpret(spec: &ModelSpec, patch: &[f32]) -> Vec<Vec<f64>> {
                         Some(o) => tensors[*b][position * second + o],
                     }
                 }
+                OpKindSpec::Reshape { input } => tensors[*input][at],
                 OpKindSpec::Slice { input, first } => {
                     tensors[*input][position * shapes[*input].channels + first + o]
                 }

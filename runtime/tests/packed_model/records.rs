@@ -380,6 +380,10 @@ fn operators_that_cannot_be() {
         field::op::FIRST_CHANNEL.set(r, u16::MAX);
     });
     assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, op) = refused(OpKind::Reshape, &|r| field::op::INPUT.set(r, 0));
+    assert_eq!(error, E::Shape { tensor: op + 1 });
+    let (error, _) = refused(OpKind::Reshape, &|r| field::op::CLAMP.set(r, [0, 1]));
+    assert_eq!(error, E::Reserved);
     let (error, op) = refused(OpKind::Concatenate, &|r| field::op::SECOND.set(r, 1));
     assert_eq!(error, E::Shape { tensor: op + 1 });
     let (error, op) = refused(OpKind::Concatenate, &|r| {

@@ -74,8 +74,8 @@ pub(super) struct FrontendChoice {
     ///
     /// A TOML file, needed for models of other programs, with the keys sample_rate, window, hop, mels,
     /// frames, f_min, f_max, floor, mean, scale and layout ("time-mel" or "mel-time"), and with transform,
-    /// spectrum, mel_scale, band_norm, floor_rule, framing and log where they are not the plain ones
-    /// (trainer/pack/OWN-MODELS.md).
+    /// spectrum, mel_scale, band_norm, floor_rule, framing, log, patch_mean, band_mean and band_scale where
+    /// they are not the plain ones (trainer/pack/OWN-MODELS.md).
     #[cfg(feature = "train")]
     #[arg(long, value_name = "FILE.toml")]
     frontend: Option<PathBuf>,

@@ -39,7 +39,8 @@ Print JSON instead of text. A model in ONNX has null where only a packed one has
     buffers: for each, name, bytes, offset, lifetime (first and last time of use), in_place
   macs: multiply-accumulates for a patch
   frontend: sample_rate, window, hop, mels, frames, f_min, f_max, floor, mean, scale, transform, spectrum,
-    mel_scale, band_norm, floor_rule and framing of the features (trainer/pack/OWN-MODELS.md)
+    mel_scale, band_norm, floor_rule and framing of the features (trainer/pack/OWN-MODELS.md),
+    and what a packed model does to a patch: patch_mean, and whether each band has a mean and scale (bands)
   parts: of each part of an embedding, name, len (values), share in the similarity, macs
   statistics: of embeddings of ordinary audio
     base_mean_norm: length of their mean

@@ -12,8 +12,9 @@ const KEPT_PER_PATCH: usize = 2_048;
 const SEARCHED: usize = 32_768;
 
 /// Shares of the observed range that are tried.
-const SHRINKS: [f32; 14] = [
-    1.0, 0.97, 0.94, 0.9, 0.86, 0.82, 0.78, 0.74, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45,
+const SHRINKS: [f32; 24] = [
+    1.0, 0.97, 0.94, 0.9, 0.86, 0.82, 0.78, 0.74, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.36, 0.32,
+    0.28, 0.24, 0.2, 0.17, 0.14, 0.12, 0.1,
 ];
 
 /// Rule by which the range of a tensor follows from its values.
@@ -133,7 +134,7 @@ fn observed(parts: &[&Partial], rule: RangeRule) -> Observed {
             let step = (total / SEARCHED).max(1);
             let kept = parts.iter().flat_map(|p| &p.kept);
             let values: Vec<f32> = kept.copied().step_by(step).collect();
-            least_error(&values, lo, hi)
+            least_error(&values, <[f32]>::to_vec, lo, hi)
         }
     };
     Observed {
@@ -143,18 +144,25 @@ fn observed(parts: &[&Partial], rule: RangeRule) -> Observed {
     }
 }
 
-/// Returns the candidate range with the least squared error of quantisation.
-fn least_error(values: &[f32], lo: f32, hi: f32) -> f32 {
+/// Returns the greatest magnitude of the range of `values` whose quantisation makes the least squared error
+/// of what `reader` makes of them.
+pub(super) fn least_error_range(values: &[f32], reader: impl Fn(&[f32]) -> Vec<f32>) -> f32 {
+    let fold = |m: (f32, f32), &value: &f32| (m.0.min(value), m.1.max(value));
+    let (lo, hi) = values.iter().fold((0.0, 0.0), fold);
+    least_error(values, reader, lo, hi) * hi.max(-lo)
+}
+
+/// Returns the candidate share of the range with the least squared error of what `reader` makes of the
+/// quantised values.
+fn least_error(values: &[f32], reader: impl Fn(&[f32]) -> Vec<f32>, lo: f32, hi: f32) -> f32 {
+    let exact = reader(values);
     let mut best = (f64::INFINITY, 1.0);
     for shrink in SHRINKS {
         let quantisation = affine(lo * shrink, hi * shrink);
-        let error: f64 = values
-            .iter()
-            .map(|&value| {
-                let error = quantisation.dequantise(quantisation.quantise(value)) - value;
-                f64::from(error * error)
-            })
-            .sum();
+        let rounded = |&value: &f32| quantisation.dequantise(quantisation.quantise(value));
+        let rounded: Vec<f32> = values.iter().map(rounded).collect();
+        let pairs = reader(&rounded).into_iter().zip(&exact);
+        let error: f64 = pairs.map(|(a, b)| f64::from((a - b).powi(2))).sum();
         if error < best.0 {
             best = (error, shrink);
         }
@@ -170,9 +178,9 @@ mod tests {
     fn a_rare_outlier_is_clipped_a_common_one_not() {
         let mut values: Vec<f32> = (0..400_000).map(|i| (i % 100) as f32 / 100.0).collect();
         values.push(1.2);
-        assert!(least_error(&values, 0.0, 1.2) < 0.9);
+        assert!(least_error(&values, <[f32]>::to_vec, 0.0, 1.2) < 0.9);
         values.extend([1.2; 400]);
-        assert_eq!(least_error(&values, 0.0, 1.2), 1.0);
+        assert_eq!(least_error(&values, <[f32]>::to_vec, 0.0, 1.2), 1.0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod table;
 use crate::memory_plan::MemoryPlan;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::frontend::{FrontendConfig, PatchMean};
 use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
 use mtslvr_runtime::model::{self, Model};
 use serde::Serialize;
@@ -94,6 +94,8 @@ pub struct Frontend {
     band_norm: &'static str,
     floor_rule: &'static str,
     framing: &'static str,
+    patch_mean: &'static str,
+    bands: bool,
 }
 
 /// A part of an embedding.
@@ -178,6 +180,7 @@ impl Inspection {
         }
         let file_bytes = model.as_bytes().len();
         flash.other = file_bytes - flash.sum();
+        let norm = model.patch_norm();
         let space = model.space();
         let parts = space.parts().as_slice().iter().zip(model.outputs());
         Self {
@@ -196,7 +199,11 @@ impl Inspection {
             },
             memory_plan: Some(MemoryPlan::of(model)),
             macs: needs.all(),
-            frontend: space.frontend().into(),
+            frontend: Frontend {
+                patch_mean: norm.map_or(PatchMean::None, |norm| norm.mean).name(),
+                bands: norm.is_some_and(|norm| !norm.bands.is_empty()),
+                ..space.frontend().into()
+            },
             parts: parts
                 .map(|(part, tensor)| Part {
                     name: part.name.to_owned(),
@@ -329,6 +336,8 @@ impl From<&FrontendConfig> for Frontend {
             band_norm: c.form.band_norm.name(),
             floor_rule: c.form.floor_rule.name(),
             framing: c.form.framing.name(),
+            patch_mean: PatchMean::None.name(),
+            bands: false,
         }
     }
 }

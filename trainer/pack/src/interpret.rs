@@ -31,6 +31,13 @@ pub fn interpret(graph: &Graph, patch: &[f32]) -> Vec<Vec<f32>> {
     tensors
 }
 
+/// Returns what an operator with one operand, of shape `input`, makes of the values `x`.
+pub(super) fn run_alone(op: &Op, input: Shape, x: &[f32]) -> Vec<f32> {
+    let mut output = run(op, input, x, (&[], Shape::new(0, 0, 0)));
+    activate(op.activation, &mut output);
+    output
+}
+
 /// Returns the embedding of one patch: all outputs, one after the other.
 pub fn embed(graph: &Graph, patch: &[f32]) -> Vec<f32> {
     let tensors = interpret(graph, patch);
@@ -79,6 +86,7 @@ fn run(op: &Op, input: Shape, x: &[f32], second: (&[f32], Shape)) -> Vec<f32> {
                 output.extend_from_slice(b);
             }
         }
+        OpKind::Reshape { .. } => output.extend_from_slice(x),
         OpKind::Slice { first, .. } => {
             for position in x.chunks_exact(input.channels) {
                 output.extend_from_slice(&position[*first..][..op.output.channels]);

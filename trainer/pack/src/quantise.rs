@@ -135,7 +135,7 @@ fn of_output(
             at_least(observed, (from.scale + other.scale) / GREATEST_ADDENDS)
         }
         // The input's own int8 values.
-        OpKind::MaxPool { .. } | OpKind::Slice { .. } => from,
+        OpKind::MaxPool { .. } | OpKind::Slice { .. } | OpKind::Reshape { .. } => from,
         OpKind::AveragePool { .. } => {
             at_least(observed, from.scale / positions as f32 / GREATEST_FACTOR)
         }

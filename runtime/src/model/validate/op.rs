@@ -73,6 +73,8 @@ fn expected_shape(op: &Op<'_>) -> Result<Shape, OpenError> {
             Shape::new(map.height, map.width, map.channels + more)
         }
         OpKind::Slice => Shape::new(map.height, map.width, channels),
+        OpKind::Reshape if op.output.shape.len() == map.len() => op.output.shape,
+        OpKind::Reshape => map,
     })
 }
 
@@ -108,7 +110,7 @@ fn check_unused(op: &Op<'_>, record: &OpRecord) -> Result<(), OpenError> {
             used.weights = record.weights;
             used.clamp = [i8::MIN, i8::MAX];
         }
-        OpKind::Slice => used.clamp = [i8::MIN, i8::MAX],
+        OpKind::Slice | OpKind::Reshape => used.clamp = [i8::MIN, i8::MAX],
         OpKind::Add | OpKind::MaxPool | OpKind::Concatenate => {}
     }
     if op.kind == OpKind::Convolution {
@@ -140,7 +142,7 @@ fn check_rules(op: &Op<'_>) -> Result<(), OpenError> {
     if rule.pre > MAX_PRE_SHIFT || sum.is_some_and(|sum| !sum.fits()) {
         return Err(OpenError::Overflow { op: index });
     }
-    let copies = matches!(op.kind, OpKind::MaxPool | OpKind::Slice);
+    let copies = matches!(op.kind, OpKind::MaxPool | OpKind::Slice | OpKind::Reshape);
     if copies && op.input.quantisation != op.output.quantisation {
         return Err(OpenError::Scale {
             tensor: op.output.index as u16,
@@ -162,9 +164,12 @@ fn check_accumulators(op: &Op<'_>) -> Result<(), OpenError> {
         OpKind::Multiply => 255 * 255 <= limit,
         OpKind::Slopes => 255 <= limit,
         // Sums of two are checked with the rules.
-        OpKind::Add | OpKind::MaxPool | OpKind::Lookup | OpKind::Concatenate | OpKind::Slice => {
-            true
-        }
+        OpKind::Add
+        | OpKind::MaxPool
+        | OpKind::Lookup
+        | OpKind::Concatenate
+        | OpKind::Slice
+        | OpKind::Reshape => true,
     };
     if fits {
         return Ok(());

@@ -77,7 +77,7 @@ fn takes_over(model: &Model<'_>, op: usize, tensor: &Tensor, output: &Tensor, la
     (kind.changes_values() || kind.takes_addend())
         && under == Some(tensor.index)
         && other != Some(tensor.index)
-        && tensor.shape == output.shape
+        && tensor.shape.len() == output.shape.len()
         && last == output.index
         && tensor.offset == output.offset
 }

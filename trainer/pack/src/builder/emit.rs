@@ -311,11 +311,13 @@ fn place_all(ops: &mut [OpRecord], tensors: &mut [TensorRecord], parts: &[usize]
         let taken_over = op
             .filter(|op| op.input != op.second)
             .and_then(|op| match OpKind::from_number(op.kind) {
-                Some(OpKind::Lookup | OpKind::Slopes) => operand(op.input),
+                Some(OpKind::Lookup | OpKind::Slopes | OpKind::Reshape) => operand(op.input),
                 Some(OpKind::Concatenate) => None,
                 _ => operand(op.second),
             })
-            .filter(|&under| last_use[under] == index && tensors[under].shape == tensor.shape);
+            .filter(|&under| {
+                last_use[under] == index && tensors[under].shape.len() == tensor.shape.len()
+            });
         if let Some(second) = taken_over {
             let request = request_of[second];
             requests[request].lifetime = *requests[request].lifetime.start()..=last;

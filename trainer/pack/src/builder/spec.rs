@@ -171,6 +171,12 @@ pub enum OpKindSpec<C = ChannelRules> {
         /// The first channel.
         first: usize,
     },
+    /// The same values in the same order, in the shape of the output. Its output's quantisation is that of its
+    /// input.
+    Reshape {
+        /// The tensor it reads.
+        input: usize,
+    },
     /// A maximum over windows; padding does not take part. Its output's quantisation is that of
     /// its input. A 1x1 kernel makes it an activation alone.
     MaxPool {
@@ -201,6 +207,7 @@ impl<C> OpKindSpec<C> {
             Self::Slopes { .. } => OpKind::Slopes,
             Self::Concatenate { .. } => OpKind::Concatenate,
             Self::Slice { .. } => OpKind::Slice,
+            Self::Reshape { .. } => OpKind::Reshape,
             Self::MaxPool { .. } => OpKind::MaxPool,
             Self::AveragePool { .. } => OpKind::AveragePool,
         }
@@ -215,6 +222,7 @@ impl<C> OpKindSpec<C> {
             | Self::Lookup { input, .. }
             | Self::Slopes { input, .. }
             | Self::Slice { input, .. }
+            | Self::Reshape { input }
             | Self::MaxPool { input, .. }
             | Self::AveragePool { input, .. } => (input, None),
             Self::Add { a, b } | Self::Multiply { a, b } | Self::Concatenate { a, b } => {
@@ -294,6 +302,7 @@ impl<C> OpKindSpec<C> {
             },
             Self::Concatenate { a, b } => OpKindSpec::Concatenate { a, b },
             Self::Slice { input, first } => OpKindSpec::Slice { input, first },
+            Self::Reshape { input } => OpKindSpec::Reshape { input },
             Self::MaxPool { input, window } => OpKindSpec::MaxPool { input, window },
             Self::AveragePool { input, window } => OpKindSpec::AveragePool { input, window },
         }

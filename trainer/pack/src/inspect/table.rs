@@ -92,7 +92,16 @@ impl Inspection {
             c.floor,
             c.mean,
             c.scale
-        )
+        )?;
+        match (c.patch_mean, c.bands) {
+            ("none", false) => Ok(()),
+            ("none", true) => writeln!(f, "            then a mean and a scale for each band"),
+            (of, false) => writeln!(f, "            then less the mean of each {of}"),
+            (of, true) => writeln!(
+                f,
+                "            then less the mean of each {of}, and a mean and a scale for each band"
+            ),
+        }
     }
 
     /// Writes the parts of an embedding and what is known of embeddings in general.

@@ -34,6 +34,9 @@ struct Value {
     /// The tensor that the pending operator only scales and shifts, channel by channel: whoever reads
     /// the value may do that in its own weights.
     norm_of: Option<usize>,
+    /// The shape in which the pending operator writes the value, if not its own: the same values in the same
+    /// order.
+    view: Option<Shape>,
 }
 
 /// State of reading one output.
@@ -56,6 +59,7 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             shape: Shape::new(config.frames.into(), config.mels.into(), 1),
             flat: false,
             norm_of: None,
+            view: None,
         };
         Self {
             nodes: &normal.nodes,
@@ -182,6 +186,7 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             shape: output,
             flat,
             norm_of: None,
+            view: None,
         }
     }
 
@@ -196,7 +201,16 @@ impl<'g, 'b> OutputReader<'g, 'b> {
             return Ok(tensor);
         }
         let op = value.pending.clone().ok_or("a value without an operator")?;
-        let tensor = self.graph.tensor(op);
+        let back = value.view.map(|_| (op.name.clone(), value.shape));
+        let mut tensor = self.graph.tensor(op);
+        if let Some((name, output)) = back {
+            tensor = self.graph.tensor(Op {
+                name,
+                kind: OpKind::Reshape { input: tensor },
+                activation: Activation::Linear,
+                output,
+            });
+        }
         value.tensor = Some(tensor);
         Ok(tensor)
     }

@@ -102,6 +102,7 @@ impl Writer {
             OpKind::Lookup => self.table(name, op, &quantised_form(input), &value),
             OpKind::Slopes => self.slopes(name, op, input, &value),
             OpKind::Slice => self.slice(name, op, input, &value),
+            OpKind::Reshape => self.reshape(name, op, input, &value),
             OpKind::Add => self.node("Add", &[input, second], &value, vec![]),
             OpKind::Multiply => self.node("Mul", &[input, second], &value, vec![]),
             OpKind::Concatenate => {
@@ -166,6 +167,22 @@ impl Writer {
             self.constant(format!("{name}/{what}"), &[1], DataType::Int64, &bytes)
         });
         self.node("Slice", &[input, &start, &end, &axis], value, vec![]);
+    }
+
+    /// Writes a reshape of a map, whose values lie in the order of time, mel and channels.
+    fn reshape(&mut self, name: &str, op: &Op<'_>, input: &str, value: &str) {
+        let shape = op.output.shape;
+        let dims = [1, shape.height, shape.width, shape.channels];
+        let bytes: Vec<u8> = dims
+            .iter()
+            .flat_map(|&dim| (dim as i64).to_le_bytes())
+            .collect();
+        let target = self.constant(format!("{name}/shape"), &[4], DataType::Int64, &bytes);
+        let [last, made] = ["last", "made"].map(|what| format!("{name}/channels_{what}"));
+        let order = |axes: [i64; 4]| vec![ints("perm", &axes)];
+        self.node("Transpose", &[input], &last, order([0, 2, 3, 1]));
+        self.node("Reshape", &[&last, &target], &made, vec![]);
+        self.node("Transpose", &[&made], value, order([0, 3, 1, 2]));
     }
 
     /// Writes a table: the real values of its results, taken by the quantised `input`, which is 128

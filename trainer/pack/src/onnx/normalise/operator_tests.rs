@@ -501,8 +501,80 @@ fn a_mobilenet_packs() {
     assert_eq!(has(&graph, |kind| matches!(kind, OpKind::Lookup { .. })), 4);
 }
 
+/// A norm of eight channels in two halves of four bands, as PyTorch exports one: the halves become channels.
+fn sub_spectral_norm(file: File, from: &str, to: &str) -> File {
+    let name = |what: &str| format!("{to}/{what}");
+    let values = |seed: usize| numbers(seed + to.len(), 16);
+    let positive = |seed: usize| values(seed).iter().map(|v| v.abs() + 0.5).collect();
+    file.whole(&name("apart"), &[-1, 16, 2, FRAMES as i64])
+        .whole(&name("whole"), &[-1, 8, 4, FRAMES as i64])
+        .floats(&name("scale"), &[16], positive(2))
+        .floats(&name("bias"), &[16], values(3))
+        .floats(&name("mean"), &[16], values(4))
+        .floats(&name("variance"), &[16], positive(5))
+        .node("Reshape", &[from, &name("apart")], &name("halves"), &[])
+        .node(
+            "BatchNormalization",
+            &[
+                &name("halves"),
+                &name("scale"),
+                &name("bias"),
+                &name("mean"),
+                &name("variance"),
+            ],
+            &name("normed"),
+            &[],
+        )
+        .node("Reshape", &[&name("normed"), &name("whole")], to, &[])
+}
+
+/// A constant for each place of a map, as positions are learned: along mel, along time, and both.
+#[test]
+fn a_map_of_constants_is_added_or_multiplied() {
+    // Maps of the test network are 4 x (FRAMES - 2) x (MELS - 2) behind its first convolution.
+    let graph = network(|f| f.node("Identity", &["a"], "b", &[]))
+        .read(Layout::TimeMel)
+        .unwrap();
+    let map = graph.shape(1);
+    let graphs = all_pack(vec![
+        (
+            "one for each band",
+            Box::new(move |f| {
+                f.floats("p", &[map.width], numbers(7, map.width)).node(
+                    "Add",
+                    &["a", "p"],
+                    "b",
+                    &[],
+                )
+            }),
+        ),
+        (
+            "a factor and one for each channel and band",
+            Box::new(move |f| {
+                let len = 4 * map.width;
+                f.floats("p", &[1, 4, 1, map.width], numbers(8, len))
+                    .floats("q", &[4, 1, map.width], numbers(9, len))
+                    .node("Mul", &["p", "a"], "m", &[])
+                    .node("Sub", &["q", "m"], "n", &[])
+                    .node("Relu", &["n"], "b", &[])
+            }),
+        ),
+        (
+            "one for each place",
+            Box::new(move |f| {
+                let dims = [1, map.height, map.width];
+                f.floats("p", &dims, numbers(10, map.height * map.width))
+                    .node("Add", &["a", "p"], "b", &[])
+            }),
+        ),
+    ]);
+    let depthwise = |graph: &Graph| has(graph, |kind| matches!(kind, OpKind::Depthwise { .. }));
+    assert_eq!(graphs.iter().map(depthwise).collect::<Vec<_>>(), [1, 1, 1]);
+}
+
 /// BC-ResNet (Kim et al. 2021): depthwise convolutions over mel, and over time behind a mean over mel, which
-/// is added to every band. The norms are those over channels.
+/// is added to every band. The norm behind the first is sub-spectral: each channel has two, of its lower and its upper
+/// bands.
 #[test]
 fn a_bc_resnet_packs() {
     let file = File::new(&[0, 1, MELS as i64, FRAMES as i64]);
@@ -514,9 +586,10 @@ fn a_bc_resnet_packs() {
         let (top, next) = (name("top"), format!("top{}", block + 1));
         let bands = [int("group", 8), ints("pads", &[1, 0, 1, 0])];
         file = layer(file, [&top, &name("bands")], [8, 1, 3, 1], &bands);
+        file = sub_spectral_norm(file, &name("bands"), &name("normed"));
         file = file.node(
             "ReduceMean",
-            &[&name("bands")],
+            &[&name("normed")],
             &name("mean"),
             &[ints("axes", &[2])],
         );
@@ -539,13 +612,18 @@ fn a_bc_resnet_packs() {
             &[],
         );
         file = layer(file, [&name("swish"), &name("mixed")], [8, 8, 1, 1], &[])
-            .node("Add", &[&name("bands"), &top], &name("own"), &[])
+            .node("Add", &[&name("normed"), &top], &name("own"), &[])
             .node("Add", &[&name("own"), &name("mixed")], &name("sum"), &[])
             .node("Relu", &[&name("sum")], &next, &[]);
     }
     let graph = packs(&classifier(file, "top2", 8), Layout::MelTime, "BC-ResNet");
+    // Each norm is a depthwise convolution of its own, over a view of the map.
     assert_eq!(
         has(&graph, |kind| matches!(kind, OpKind::Depthwise { .. })),
+        6
+    );
+    assert_eq!(
+        has(&graph, |kind| matches!(kind, OpKind::Reshape { .. })),
         4
     );
     assert_eq!(

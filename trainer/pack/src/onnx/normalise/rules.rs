@@ -1,7 +1,7 @@
 //! The rules by which nodes are rewritten. Each leaves the function as it is.
 
-use super::fold::{index, places, transposed};
-use super::shapes::{self, BROADCAST, ELEMENTWISE, REDUCTIONS};
+use super::fold::{self, index, places, transposed};
+use super::shapes::{self, BROADCAST, ELEMENTWISE, Inputs, REDUCTIONS};
 use super::{Pass, is_standard};
 use crate::onnx::attributes::{find, float, int, ints};
 use crate::onnx::error::ImportError;
@@ -175,6 +175,9 @@ impl Pass<'_> {
             self.alias(output, &source);
             return Ok(());
         }
+        if self.norm_of_places(output, data, made)? {
+            return Ok(());
+        }
         let keeps_batch = !shape.is_empty() && shape.first() == made.first();
         if keeps_batch && made.len() == 2 {
             let axis = onnx::int("axis", 1);
@@ -187,6 +190,103 @@ impl Pass<'_> {
         let target = Constant::int(vec![target.len()], target);
         let target = self.new_constant(output, "shape", target);
         self.emit(node("Reshape", &[&source, &target], output, vec![]))
+    }
+
+    /// Rewrites a norm whose channels are channels and places of a map that has the shape `made` before and
+    /// after it, such as a sub-spectral norm: as a product and a sum with a value for each channel and place.
+    /// Returns whether there is one that makes `output`.
+    fn norm_of_places(
+        &mut self,
+        output: &str,
+        data: &str,
+        made: &[usize],
+    ) -> Result<bool, ImportError> {
+        let Some((source, nodes)) = self.norm_chain(data, made) else {
+            return Ok(false);
+        };
+        let run = |value: f32| {
+            let shape = self.shape_of(&nodes[0].input[self.data_input(&nodes[0])?]);
+            let mut last = Constant::float(shape.clone(), vec![value; count(&shape)]);
+            for node in &nodes {
+                let data = self.data_input(node)?;
+                let constants = node.input.iter().enumerate().map(|(at, name)| match at {
+                    at if at == data => Some(&last),
+                    _ => self.constants.get(name),
+                });
+                let constants: Vec<Option<&Constant>> = constants.collect();
+                let inputs = Inputs {
+                    shapes: constants.iter().map(|c| c.map(|c| &c.dims[..])).collect(),
+                    constants,
+                };
+                let shapes = [self.shape(&node.output[0])?.to_vec()];
+                last = fold::evaluate(node, &inputs, &shapes)?.into_iter().next()?;
+            }
+            last.floats().map(<[f32]>::to_vec)
+        };
+        // Far from zero, so that the factor does not drown in the constant.
+        let far = 4_096.0;
+        let (Some(shift), Some(there)) = (run(0.0), run(far)) else {
+            return Ok(false);
+        };
+        let factor: Vec<f32> = there
+            .iter()
+            .zip(&shift)
+            .map(|(a, b)| (a - b) / far)
+            .collect();
+        let product = self.fresh_name(output, "factor");
+        for (op, values, from, to) in [
+            ("Mul", factor, source.as_str(), product.as_str()),
+            ("Add", shift, &product, output),
+        ] {
+            let constant = without_repeats(&Constant::float(made.to_vec(), values));
+            let constant = self.new_constant(output, op, constant);
+            let from = self.resolved(from);
+            self.take(node(op, &[&from, &constant], to, vec![]))?;
+        }
+        Ok(true)
+    }
+
+    /// Finds nodes that only scale and shift, between a reshape of a map of shape `made` and the value
+    /// `last`. Returns the map, and the nodes in their order.
+    fn norm_chain(&self, last: &str, made: &[usize]) -> Option<(String, Vec<pb::NodeProto>)> {
+        let mut nodes = Vec::new();
+        let mut name = last.to_owned();
+        loop {
+            let maker = self.maker(&name)?;
+            match maker.op_type.as_str() {
+                "Reshape" if !nodes.is_empty() => {
+                    let source = maker.input[0].clone();
+                    let same = made.len() == 4 && self.shape(&source) == Some(made);
+                    nodes.reverse();
+                    return same.then_some((source, nodes));
+                }
+                "BatchNormalization" | "Add" | "Sub" | "Mul" | "Div" => {
+                    let data = self.data_input(maker)?;
+                    // A divisor is a constant.
+                    if maker.op_type == "Div" && data != 0 {
+                        return None;
+                    }
+                    let source = maker.input[data].clone();
+                    // Constants may not make the map larger.
+                    if self.shape(&source) != self.shape(&name) {
+                        return None;
+                    }
+                    nodes.push(maker.clone());
+                    name = source;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// Returns the place of the one input of a node that is not constant.
+    fn data_input(&self, node: &pb::NodeProto) -> Option<usize> {
+        let names = node.input.iter().enumerate();
+        let mut data = names.filter(|(_, name)| !self.constants.contains_key(*name));
+        match (data.next(), data.next()) {
+            (Some((at, _)), None) => Some(at),
+            _ => None,
+        }
     }
 
     /// Returns the value that a reshape of this pass makes `name` of.
@@ -884,4 +984,27 @@ fn add_pads(node: &mut pb::NodeProto, more: &[i64]) -> bool {
         .retain(|a| !matches!(a.name.as_str(), "pads" | "auto_pad"));
     node.attribute.push(onnx::ints("pads", &sum));
     true
+}
+
+/// Keeps a single value along each axis along which a constant repeats it.
+fn without_repeats(constant: &Constant) -> Constant {
+    let mut made = constant.clone();
+    for axis in 0..made.dims.len() {
+        let mut dims = made.dims.clone();
+        dims[axis] = 1;
+        let first = made.pick(
+            dims.clone(),
+            places(&dims).map(|place| index(&made.dims, &place)),
+        );
+        let repeats = places(&made.dims).enumerate().all(|(at, mut place)| {
+            place[axis] = 0;
+            let (all, one) = (made.floats(), first.floats());
+            all.zip(one)
+                .is_some_and(|(all, one)| all[at] == one[index(&dims, &place)])
+        });
+        if repeats {
+            made = first;
+        }
+    }
+    made
 }

@@ -830,11 +830,16 @@ fn a_norm_of_the_patch_is_found_at_the_head() {
         .node("Sub", &["c", "y"], "n", &[]);
     let (graph, _) = both(&behind(head), &described, "mean of scaled bands");
     assert_eq!(graph.patch_norm.unwrap().mean, PatchMean::Band);
-    // A norm of each frame is none of these, and is named.
+    // A norm of each frame is none of these: an operator of its own.
     let head = File::new(input)
         .floats("d", &[FRAMES, 1], numbers(23, FRAMES))
         .node("Mul", &["x", "d"], "n", &[]);
-    assert!(behind(head).read(Layout::TimeMel).is_err());
+    let (graph, _) = both(&behind(head), &described, "frames");
+    assert_eq!(graph.patch_norm, None);
+    assert_eq!(
+        graph.ops.len(),
+        plain.read(Layout::TimeMel).unwrap().ops.len() + 3
+    );
 }
 
 #[test]

@@ -5,10 +5,12 @@ use super::elementwise::repeated;
 use super::{NodeError, OutputReader, Value};
 use crate::builder::Activation;
 use crate::graph::{Channels, Op, OpKind};
+use crate::metadata::Layout;
 use crate::onnx::adapter::{join_adapter, join_kernels};
 use crate::onnx::attributes;
+use crate::onnx::message::node_name;
 use crate::onnx::pb::NodeProto;
-use mtslvr_runtime::nn::Window;
+use mtslvr_runtime::nn::{Shape, Window};
 
 impl<'g> OutputReader<'g, '_> {
     /// `scale * (x - mean) / sqrt(var + epsilon) + bias`
@@ -87,26 +89,76 @@ impl<'g> OutputReader<'g, '_> {
         let operand: Vec<f32> = match constant.floats() {
             Some(&[single]) => vec![single; channels],
             Some(values) if per_channel => values.to_vec(),
-            _ => {
-                return Err(NodeError::Reason(format!(
-                    "the constant `{}` has shape {:?}, expected one value or one for each of {channels} channels",
-                    node.input[1 - data],
-                    constant.dims
-                )));
-            }
+            _ => return self.by_place(node, data, first),
         };
-        let (ones, zeros) = (vec![1.0; channels], vec![0.0; channels]);
-        let (gain, shift) = match (op, first) {
-            ("Add", _) => (ones, operand),
-            ("Sub", false) => (ones, operand.iter().map(|v| -v).collect()),
-            ("Sub", true) => (vec![-1.0; channels], operand),
-            ("Mul", _) => (operand, zeros),
-            _ => (operand.iter().map(|v| 1.0 / v).collect(), zeros),
-        };
-        if !gain.iter().all(|g| g.is_finite()) {
-            return Err(NodeError::Reason("it divides by zero".into()));
-        }
+        let (gain, shift) = factors(op, first, operand)?;
         self.affine(node, data, &gain, &shift)
+    }
+
+    /// Reads arithmetic with a constant that has a value for each place along mel or time, too. Where all
+    /// these places are channels of one map, it is a norm of channels.
+    fn by_place(
+        &mut self,
+        node: &'g NodeProto,
+        data: usize,
+        first: bool,
+    ) -> Result<Value, NodeError> {
+        let mut value = self.value(node, data)?.clone();
+        let constant = self.constant(node, 1 - data)?;
+        let shape = value.shape;
+        let place = repeated_dims(&constant.dims, shape, self.layout).filter(|_| !value.flat);
+        let (Some([of_time, of_mel, of_channel]), Some(values)) = (place, constant.floats()) else {
+            return Err(NodeError::Reason(format!(
+                "the constant `{}` has shape {:?}, expected one value, one for each of {} channels, or one \
+                 for each place of the map, {shape}",
+                node.input[1 - data],
+                constant.dims,
+                shape.channels
+            )));
+        };
+        let view = match of_time {
+            0 => Shape::new(shape.height, 1, shape.width * shape.channels),
+            _ => Shape::new(1, 1, shape.len()),
+        };
+        let operand = (0..view.channels).map(|at| {
+            let (pixel, channel) = (at / shape.channels, at % shape.channels);
+            let (time, mel) = (pixel / shape.width, pixel % shape.width);
+            values[time * of_time + mel * of_mel + channel * of_channel]
+        });
+        let (gain, shift) = factors(&node.op_type, first, operand.collect())?;
+        if value.view != Some(view) || !self.joins(&value) {
+            let source = self.tensor(&node.input[data])?;
+            let seen = self.graph.tensor(Op {
+                name: node_name(node),
+                kind: OpKind::Reshape { input: source },
+                activation: Activation::Linear,
+                output: view,
+            });
+            let kind = OpKind::Depthwise {
+                input: seen,
+                window: Window::square(1, 1, 0),
+                channels: Channels {
+                    weights: vec![1.0; view.channels].into(),
+                    adapter: None,
+                    gain,
+                    shift,
+                },
+            };
+            value = self.put(node, kind, view, false);
+            value.shape = shape;
+            value.view = Some(view);
+            return Ok(value);
+        }
+        join(&mut value, &gain, &shift);
+        Ok(value)
+    }
+
+    /// Tells whether a factor and a constant can join the operator that makes a value.
+    fn joins(&self, value: &Value) -> bool {
+        value
+            .pending
+            .as_ref()
+            .is_some_and(|op| op.kind.channels().is_some() && op.activation == Activation::Linear)
     }
 
     pub(super) fn add(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
@@ -122,6 +174,8 @@ impl<'g> OutputReader<'g, '_> {
         }
         for (main, tap) in [(&a, &b), (&b, &a)] {
             if let (Some(main), Some(tap)) = (&main.pending, &tap.pending)
+                && a.view.is_none()
+                && b.view.is_none()
                 && let Some(joined) = join_adapter(main, tap).or_else(|| join_kernels(main, tap))
             {
                 return Ok(Value {
@@ -212,24 +266,11 @@ impl<'g> OutputReader<'g, '_> {
         shift: &[f32],
     ) -> Result<Value, NodeError> {
         let mut value = self.value(node, input)?.clone();
-        match &mut value.pending {
-            Some(Op {
-                kind:
-                    OpKind::Convolution { channels, .. }
-                    | OpKind::Depthwise { channels, .. }
-                    | OpKind::Linear { channels, .. },
-                activation: Activation::Linear,
-                ..
-            }) => {
-                for (c, (g, s)) in gain.iter().zip(shift).enumerate() {
-                    channels.gain[c] *= g;
-                    channels.shift[c] = channels.shift[c] * g + s;
-                }
-                value.tensor = None;
-                Ok(value)
-            }
-            _ => self.norm(node, input, gain, shift),
+        if !self.joins(&value) {
+            return self.norm(node, input, gain, shift);
         }
+        join(&mut value, gain, shift);
+        Ok(value)
     }
 
     /// Makes an operator that computes `gain * x + shift` of each channel of an input.
@@ -271,6 +312,63 @@ impl<'g> OutputReader<'g, '_> {
         made.norm_of = Some(source);
         made
     }
+}
+
+/// Applies `gain * x + shift` in the operator that makes a value, whose channels are those of `gain` once or
+/// several times over.
+fn join(value: &mut Value, gain: &[f32], shift: &[f32]) {
+    let pending = value.pending.as_mut();
+    if let Some(channels) = pending.and_then(|op| op.kind.channels_mut()) {
+        let rules = channels.gain.iter_mut().zip(&mut channels.shift);
+        let factors = gain.iter().zip(shift).cycle();
+        for ((own, constant), (gain, shift)) in rules.zip(factors) {
+            *own *= gain;
+            *constant = *constant * gain + shift;
+        }
+    }
+    value.tensor = None;
+}
+
+/// Returns factor and constant of arithmetic with `operand`, which is the first input or the second.
+fn factors(op: &str, first: bool, operand: Vec<f32>) -> Result<(Vec<f32>, Vec<f32>), NodeError> {
+    let (ones, zeros) = (vec![1.0; operand.len()], vec![0.0; operand.len()]);
+    let (gain, shift): (Vec<f32>, _) = match (op, first) {
+        ("Add", _) => (ones, operand),
+        ("Sub", false) => (ones, operand.iter().map(|v| -v).collect()),
+        ("Sub", true) => (ones.iter().map(|one| -one).collect(), operand),
+        ("Mul", _) => (operand, zeros),
+        _ => (operand.iter().map(|v| 1.0 / v).collect(), zeros),
+    };
+    match gain.iter().all(|g| g.is_finite()) {
+        true => Ok((gain, shift)),
+        false => Err(NodeError::Reason("it divides by zero".into())),
+    }
+}
+
+/// Returns how far apart the values of a constant of shape `dims` lie along time, mel and channels of a map,
+/// 0 where it is repeated. `None` if it cannot be repeated to the map.
+fn repeated_dims(dims: &[usize], map: Shape, layout: Layout) -> Option<[usize; 3]> {
+    let sizes = match layout {
+        Layout::TimeMel => [1, map.channels, map.height, map.width],
+        Layout::MelTime => [1, map.channels, map.width, map.height],
+    };
+    let missing = sizes.len().checked_sub(dims.len())?;
+    let mut steps = [0; 4];
+    let mut step = 1;
+    for (axis, (&dim, &size)) in dims.iter().zip(&sizes[missing..]).enumerate().rev() {
+        if dim != 1 && dim != size {
+            return None;
+        }
+        if dim > 1 {
+            steps[missing + axis] = step;
+        }
+        step *= dim;
+    }
+    let [_, channel, height, width] = steps;
+    Some(match layout {
+        Layout::TimeMel => [height, width, channel],
+        Layout::MelTime => [width, height, channel],
+    })
 }
 
 /// The factor and constant of each channel that an operator behind a norm takes over.
