@@ -100,3 +100,52 @@ impl Window<'_> {
         earlier.into_iter().chain(began).chain(with_it)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_event_ends_before_the_next_one_begins() {
+        let class = ClassId::new(3);
+        let event = Event {
+            class,
+            start: 500,
+            end: 900,
+            confidence: 0.5,
+        };
+        let ended = |start| Ended {
+            class,
+            start,
+            end: 950,
+            similarity: 0.5,
+            confidence: 0.5,
+        };
+        let judgement = Judgement {
+            class,
+            similarity: 0.5,
+            threshold: 0.25,
+            confidence: 0.5,
+        };
+        let window = Window {
+            start: 500,
+            end: 900,
+            onset: Some(500),
+            frames: &[],
+            level: 0.0,
+            embedding: None,
+            decision: None,
+            judgement: Some(judgement),
+            event: Some(event),
+            ended: Some(ended(100)),
+        };
+        let began = Change::Began { event, judgement };
+        let earlier = [Change::Ended(ended(100)), began];
+        assert!(window.changes().eq(earlier));
+        let window = Window {
+            ended: Some(ended(500)),
+            ..window
+        };
+        assert!(window.changes().eq([began, Change::Ended(ended(500))]));
+    }
+}
