@@ -1,6 +1,6 @@
 //! Backbones.
 
-use crate::error::{invalid, raised, wrong_type};
+use crate::error::{Error, raised};
 use crate::sound::Sound;
 use anyhow::{Context, Result, anyhow};
 use mtslvr_audio::read_bounded;
@@ -11,6 +11,7 @@ use mtslvr_pack::{BackboneFile, Engine, ModelSource, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone as _;
 use mtslvr_runtime::space::OwnedSpace;
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySlice};
 use rayon::prelude::*;
@@ -194,7 +195,7 @@ impl Backbone {
         rate: Option<u32>,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         if sounds.extract::<PathBuf>().is_ok() {
-            return Err(wrong_type(
+            return Err(PyTypeError::new_err(
                 "sounds is one path; expected a list of sounds, such as sorted(folder.glob('*.wav'))".to_owned(),
             ));
         }
@@ -273,7 +274,7 @@ fn engine_of(name: &str) -> PyResult<Engine> {
     let found = engines.into_iter().find(|engine| engine.name() == name);
     found.ok_or_else(|| {
         let names = engines.map(Engine::name).join(", ");
-        invalid(format!("engine={name:?}: expected one of {names}"))
+        Error::new_err(format!("engine={name:?}: expected one of {names}"))
     })
 }
 

@@ -1,12 +1,12 @@
 //! Exceptions, with the project's own sentences.
 
-use mtslvr_audio::AudioError;
+use mtslvr_audio::{AudioError, EmbedError};
+use mtslvr_listen::capture::CaptureError;
 use mtslvr_listen::profile::{Explained, ProfileError};
 use mtslvr_pack::OpenBackboneError;
+use mtslvr_pack::engine::EngineError;
 use mtslvr_pack::onnx::ImportError;
-use pyo3::exceptions::{
-    PyFileNotFoundError, PyKeyError, PyOSError, PyTypeError, PyUserWarning, PyValueError,
-};
+use pyo3::exceptions::{PyFileNotFoundError, PyOSError, PyUserWarning, PyValueError};
 use pyo3::prelude::*;
 use std::ffi::CString;
 use std::io;
@@ -44,7 +44,13 @@ fn refused_by_system(error: &(dyn std::error::Error + 'static)) -> Option<io::Er
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return Some(error.kind());
     }
-    if let Some(AudioError::Io { error, .. }) = error.downcast_ref() {
+    // Some errors of reading sound are within others, whose text is theirs.
+    let audio = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(CaptureError::File(error)), _) => Some(error),
+        (_, Some(EmbedError::<EngineError>::Audio(error))) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    if let Some(AudioError::Io { error, .. }) = audio {
         return Some(error.kind());
     }
     if let Some(ProfileError::Io { error, .. }) = error.downcast_ref() {
@@ -58,21 +64,6 @@ fn refused_by_system(error: &(dyn std::error::Error + 'static)) -> Option<io::Er
         OpenBackboneError::NotFound(_) => Some(io::ErrorKind::NotFound),
         _ => None,
     }
-}
-
-/// Makes the exception for a value that is out of its range.
-pub fn invalid(text: impl Into<String>) -> PyErr {
-    Error::new_err(text.into())
-}
-
-/// Makes the exception for an argument of another type.
-pub fn wrong_type(text: String) -> PyErr {
-    PyTypeError::new_err(text)
-}
-
-/// Makes the exception for a name that is not there.
-pub fn unknown_name(text: String) -> PyErr {
-    PyKeyError::new_err(text)
 }
 
 /// Makes the exception for a sound that nothing was learnt from.

@@ -1,7 +1,7 @@
 //! Few-shot accuracy on labelled sets.
 
 use crate::backbone::Backbone;
-use crate::error::{invalid, raised, warn};
+use crate::error::{Error, raised, warn};
 use crate::json::object;
 use crate::paths::{cache, folders};
 use anyhow::Result;
@@ -64,17 +64,17 @@ pub fn evaluate(
     cache: Option<PathBuf>,
 ) -> PyResult<Py<PyAny>> {
     if tasks == 0 {
-        return Err(invalid("tasks=0: expected at least 1"));
+        return Err(Error::new_err("tasks=0: expected at least 1"));
     }
     if !(2..=256).contains(&ways) {
-        return Err(invalid(format!("ways={ways}: expected 2 to 256")));
+        return Err(Error::new_err(format!("ways={ways}: expected 2 to 256")));
     }
     let shares = match shares {
         None => None,
         Some("packed") => Some(Shares::Packed),
         Some("task") => Some(Shares::Task),
         Some(other) => {
-            return Err(invalid(format!(
+            return Err(Error::new_err(format!(
                 "shares={other:?}: expected packed or task"
             )));
         }
@@ -111,11 +111,16 @@ fn measure(
     cache: &DecodeCache,
 ) -> Result<(Evaluation, Vec<Skipped>)> {
     let sets = LabelledSet::open_all(folders)?;
-    let mut file = backbone.reopened()?;
     let rate = backbone.sample_rate();
-    if file.is_unmeasured() {
-        file.measure(&reference_audio(rate))?;
-    }
+    let measured;
+    let file = if backbone.file().is_unmeasured() {
+        let mut own = backbone.reopened()?;
+        own.measure(&reference_audio(rate))?;
+        measured = own;
+        &measured
+    } else {
+        backbone.file()
+    };
     let mut engines = file.backbones()?;
     let frontend = *engines[0].space().frontend();
     let mut controls = Controls::new(&frontend, |_| {

@@ -1,7 +1,7 @@
 //! Learners: the sounds that were taught under a backbone.
 
 use crate::backbone::{Backbone, locked};
-use crate::error::{invalid, raised, refused, unknown_name};
+use crate::error::{Error, raised, refused};
 use crate::sound::Sound;
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, Memory, Profile, Resemblance, Snapshot, check_name,
@@ -9,6 +9,7 @@ use mtslvr_listen::profile::{
 };
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Limits, Role};
 use numpy::PyReadonlyArray1;
+use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use self_cell::{MutBorrow, self_cell};
@@ -212,10 +213,7 @@ impl PyLearner {
 
     /// Returns the bytes of a profile's file, which devices read.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let snapshot = py.detach(|| {
-            let mut taught = self.locked();
-            taught.with(|learner| Snapshot::of(learner, Path::new(SNAPSHOT)))
-        });
+        let snapshot = self.with(py, |learner| Snapshot::of(learner, Path::new(SNAPSHOT)));
         PyBytes::new(py, snapshot.as_bytes())
     }
 
@@ -269,7 +267,6 @@ impl PyLearner {
         let outcome = py.detach(|| {
             let recording = sound
                 .recording(&mut self.backbone.get().locked(), whole)
-                .map_err(|error| error.context(sound.to_string()))
                 .map_err(raised)?;
             let source = sound.source(&recording);
             let mut taught = self.locked();
@@ -330,7 +327,6 @@ impl PyLearner {
         py.detach(|| {
             let recording = sound
                 .recording(&mut self.backbone.get().locked(), whole)
-                .map_err(|error| error.context(sound.to_string()))
                 .map_err(raised)?;
             self.decide(recording.embedding())
         })
@@ -359,21 +355,19 @@ impl PyLearner {
 
     /// Threshold of sounds without one of their own; ``None`` computes it from the examples.
     #[getter]
-    fn default_threshold(&self) -> Option<f32> {
-        self.locked()
-            .with(|learner| learner.support().default_threshold())
+    fn default_threshold(&self, py: Python<'_>) -> Option<f32> {
+        self.with(py, |learner| learner.support().default_threshold())
     }
 
     #[setter]
-    fn set_default_threshold(&self, threshold: Option<f32>) -> PyResult<()> {
-        self.locked()
-            .with(|learner| learner.set_default_threshold(threshold))
+    fn set_default_threshold(&self, py: Python<'_>, threshold: Option<f32>) -> PyResult<()> {
+        self.with(py, |learner| learner.set_default_threshold(threshold))
             .map_err(raised)
     }
 
     /// Sets the threshold of a sound, -1 to 1; ``None`` takes it back.
-    fn set_threshold(&self, name: &str, threshold: Option<f32>) -> PyResult<()> {
-        self.locked().with(|learner| {
+    fn set_threshold(&self, py: Python<'_>, name: &str, threshold: Option<f32>) -> PyResult<()> {
+        self.with(py, |learner| {
             let class = found(learner, name)?;
             learner
                 .set_class_threshold(class, threshold)
@@ -382,13 +376,13 @@ impl PyLearner {
     }
 
     /// Gives a sound another name.
-    fn rename(&self, name: &str, new: &str) -> PyResult<()> {
+    fn rename(&self, py: Python<'_>, name: &str, new: &str) -> PyResult<()> {
         check_name(new).map_err(raised)?;
-        self.locked().with(|learner| {
+        self.with(py, |learner| {
             let class = found(learner, name)?;
             let support = learner.support_mut();
             if find_sound(support, new).is_some_and(|other| other != class) {
-                return Err(invalid(format!(
+                return Err(Error::new_err(format!(
                     "{new}: a class has this name already; choose another name, or delete that class first"
                 )));
             }
@@ -398,8 +392,8 @@ impl PyLearner {
 
     /// Deletes a class, or one of its examples, counted from 0. A class goes with its last example.
     #[pyo3(signature = (name, example=None))]
-    fn delete(&self, name: &str, example: Option<usize>) -> PyResult<()> {
-        self.locked().with(|learner| {
+    fn delete(&self, py: Python<'_>, name: &str, example: Option<usize>) -> PyResult<()> {
+        self.with(py, |learner| {
             let class = found(learner, name)?;
             let support = learner.support_mut();
             match example {
@@ -411,8 +405,8 @@ impl PyLearner {
 
     /// Lets a class take part, or not.
     #[pyo3(signature = (name, enabled=true))]
-    fn enable(&self, name: &str, enabled: bool) -> PyResult<()> {
-        self.locked().with(|learner| {
+    fn enable(&self, py: Python<'_>, name: &str, enabled: bool) -> PyResult<()> {
+        self.with(py, |learner| {
             let class = found(learner, name)?;
             let support = learner.support_mut();
             support.set_enabled(class, enabled).map_err(raised)
@@ -420,19 +414,17 @@ impl PyLearner {
     }
 
     /// Number of classes.
-    fn __len__(&self) -> usize {
-        self.locked()
-            .with(|learner| learner.support().class_count())
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.with(py, |learner| learner.support().class_count())
     }
 
     /// Tells whether there is a class of this name.
-    fn __contains__(&self, name: &str) -> bool {
-        self.locked()
-            .with(|learner| label(name).find(learner.support()).is_some())
+    fn __contains__(&self, py: Python<'_>, name: &str) -> bool {
+        self.with(py, |learner| label(name).find(learner.support()).is_some())
     }
 
-    fn __repr__(&self) -> String {
-        let names = self.locked().with(|learner| names(learner));
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let names = self.with(py, |learner| names(learner));
         format!(
             "<mtslvr.Learner under {:?}: {}>",
             self.backbone.get().file().name(),
@@ -445,6 +437,11 @@ impl PyLearner {
 }
 
 impl PyLearner {
+    /// Calls `work` with the learner, without Python's interpreter lock: another thread may be using it for a while.
+    fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut Learner<'_>) -> T + Send) -> T {
+        py.detach(|| self.locked().with(work))
+    }
+
     /// Lends what was taught.
     pub fn locked(&self) -> MutexGuard<'_, Taught> {
         locked(&self.taught)
@@ -542,7 +539,7 @@ fn label(name: &str) -> ClassLabel<'_> {
 /// Returns the class that is called `name`.
 fn found(learner: &Learner<'_>, name: &str) -> PyResult<ClassId> {
     label(name).find(learner.support()).ok_or_else(|| {
-        unknown_name(format!(
+        PyKeyError::new_err(format!(
             "no class is called {name}; the classes are {}",
             names(learner).join(", ")
         ))

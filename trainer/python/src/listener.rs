@@ -1,7 +1,7 @@
 //! Listeners: sounds recognised in a stream.
 
 use crate::backbone::locked;
-use crate::error::{raised, wrong_type};
+use crate::error::raised;
 use crate::learner::{PyLearner, name_of};
 use crate::sound::{checked_rate, samples};
 use anyhow::anyhow;
@@ -12,6 +12,7 @@ use mtslvr_pack::OpenedBackbone;
 use mtslvr_runtime::backbone::Backbone as _;
 use mtslvr_runtime::listener::{Change, Listener, ListenerConfig};
 use numpy::PyUntypedArray;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use self_cell::{MutBorrow, self_cell};
@@ -207,7 +208,7 @@ impl PyListener {
             Source::Samples(samples.chunks(CHUNK).map(<[f32]>::to_vec).collect())
         } else {
             let arrays = sound.try_iter().map_err(|_| {
-                wrong_type(format!(
+                PyTypeError::new_err(format!(
                     "a stream is of type {}; expected a path, a NumPy array of float32, or an iterable of such arrays",
                     sound.get_type()
                 ))

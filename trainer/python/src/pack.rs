@@ -1,7 +1,7 @@
 //! ONNX models packed for devices.
 
 use crate::backbone::described_in;
-use crate::error::{invalid, raised, warn};
+use crate::error::{Error, raised, warn};
 use crate::json::object;
 use crate::paths::{cache, folders};
 use anyhow::{Context, Result, ensure};
@@ -85,7 +85,7 @@ pub fn pack(
     cache: Option<PathBuf>,
 ) -> PyResult<Py<PyAny>> {
     if cohort > MOST_CENTRES {
-        return Err(invalid(format!(
+        return Err(Error::new_err(format!(
             "cohort={cohort}: expected 0 to {MOST_CENTRES}"
         )));
     }

@@ -1,7 +1,7 @@
 //! Sounds as Python gives them: paths of recordings, or samples in arrays of NumPy.
 
-use crate::error::{invalid, wrong_type};
-use anyhow::Result;
+use crate::error::Error;
+use anyhow::{Context, Result};
 use mtslvr_audio::{AudioError, MAX_MAGNITUDE, Reader, load, resample};
 use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::{Recording, SourceClip};
@@ -9,7 +9,9 @@ use mtslvr_pack::OpenedBackbone;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::clip::embed_clip;
 use numpy::{PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -30,7 +32,7 @@ impl Sound {
     pub fn new(sound: &Bound<'_, PyAny>, rate: Option<u32>) -> PyResult<Self> {
         if let Ok(path) = sound.extract::<PathBuf>() {
             if let Some(rate) = rate {
-                return Err(invalid(format!(
+                return Err(Error::new_err(format!(
                     "{}: rate={rate} is given beside a path; a recording states its own rate, so leave rate out",
                     path.display()
                 )));
@@ -39,7 +41,7 @@ impl Sound {
         }
         let samples = samples(sound)?;
         let Some(rate) = rate else {
-            return Err(invalid(
+            return Err(Error::new_err(
                 "samples are given without their rate; expected rate=HZ, such as rate=16000",
             ));
         };
@@ -47,21 +49,23 @@ impl Sound {
     }
 
     /// Returns all samples at `rate` Hz.
-    pub fn samples(&self, rate: u32) -> Result<Vec<f32>, AudioError> {
-        match self {
-            Self::File(path) => load(path, rate),
-            Self::Samples(samples, own) if *own == rate => Ok(samples.clone()),
-            Self::Samples(samples, own) => Ok(resample(samples, *own, rate)),
-        }
+    pub fn samples(&self, rate: u32) -> Result<Cow<'_, [f32]>, AudioError> {
+        Ok(match self {
+            Self::File(path) => load(path, rate)?.into(),
+            Self::Samples(samples, own) if *own == rate => samples.into(),
+            Self::Samples(samples, own) => resample(samples, *own, rate).into(),
+        })
     }
 
     /// Embeds all of it, a recording in memory that does not grow with it.
     pub fn embed(&self, engine: &mut OpenedBackbone) -> Result<Vec<f32>> {
         let rate = engine.space().frontend().sample_rate;
-        Ok(match self {
-            Self::File(path) => mtslvr_audio::embed(engine, Reader::open(path, rate)?)?.0,
-            Self::Samples(..) => embed_clip(engine, &self.samples(rate)?)?,
-        })
+        match self {
+            Self::File(path) => Ok(mtslvr_audio::embed(engine, Reader::open(path, rate)?)?.0),
+            Self::Samples(..) => {
+                embed_clip(engine, &self.samples(rate)?).with_context(|| self.to_string())
+            }
+        }
     }
 
     /// Measures and embeds its main sound, or all of it if it is used `whole`.
@@ -70,11 +74,14 @@ impl Sound {
         let rate = frontend.sample_rate;
         Ok(match self {
             Self::File(path) if whole => Recording::read(engine, Reader::open(path, rate)?)?,
-            _ if whole => Recording::new(engine, &self.samples(rate)?)?,
+            _ if whole => {
+                Recording::new(engine, &self.samples(rate)?).with_context(|| self.to_string())?
+            }
             _ => {
                 let samples = self.samples(rate)?;
                 let take = Take::new(&samples, &frontend)?;
-                Recording::of_main_sound(engine, &samples, &take)?
+                Recording::of_main_sound(engine, &samples, &take)
+                    .with_context(|| self.to_string())?
             }
         })
     }
@@ -106,7 +113,7 @@ pub fn checked_rate(rate: u32) -> PyResult<u32> {
         return Ok(rate);
     }
     let (least, most) = (RATES.start(), RATES.end());
-    Err(invalid(format!(
+    Err(Error::new_err(format!(
         "rate={rate}: expected {least} to {most} Hz"
     )))
 }
@@ -115,12 +122,12 @@ pub fn checked_rate(rate: u32) -> PyResult<u32> {
 pub fn samples(array: &Bound<'_, PyAny>) -> PyResult<Vec<f32>> {
     let found = array.cast::<PyUntypedArray>().map_err(|_| {
         let kind = array.get_type();
-        wrong_type(format!(
+        PyTypeError::new_err(format!(
             "a sound is of type {kind}; expected a path (str or os.PathLike) or a NumPy array of float32"
         ))
     })?;
     if found.ndim() != 1 {
-        return Err(invalid(format!(
+        return Err(Error::new_err(format!(
             "the samples are an array of {} dimensions; expected one, [samples]: of stereo, take one channel or the \
              mean of both",
             found.ndim()
@@ -135,7 +142,7 @@ pub fn samples(array: &Bound<'_, PyAny>) -> PyResult<Vec<f32>> {
             .map(|&sample| sample as f32)
             .collect()
     } else {
-        return Err(wrong_type(format!(
+        return Err(PyTypeError::new_err(format!(
             "the samples are {}; expected float32 with full scale at 1 (divide int16 by 32768)",
             found.dtype()
         )));
@@ -144,7 +151,7 @@ pub fn samples(array: &Bound<'_, PyAny>) -> PyResult<Vec<f32>> {
     let valid = |sample: &f32| sample.abs() <= MAX_MAGNITUDE;
     match samples.iter().position(|sample| !valid(sample)) {
         None => Ok(samples),
-        Some(index) => Err(invalid(format!(
+        Some(index) => Err(Error::new_err(format!(
             "sample {index} is {}; expected numbers with full scale at 1, and none beyond {MAX_MAGNITUDE}",
             samples[index]
         ))),
