@@ -35,7 +35,7 @@ pub use config::{ListenerConfig, ListenerConfigError};
 pub use error::{ListenError, ListenerError};
 pub use sound_finder::{FoundSound, SoundFinder};
 pub use trigger::{Judgement, Trigger};
-pub use window::{Ended, Event, Window};
+pub use window::{Change, Ended, Event, Window};
 
 use event_course::EventCourse;
 use frame_handler::FrameHandler;

@@ -14,6 +14,7 @@ mod measured;
 mod onnxruntime;
 mod part;
 mod process;
+mod python;
 mod steps;
 mod suite;
 mod web;
@@ -142,6 +143,14 @@ enum Command {
         #[arg(long, value_name = "PORT", default_value_t = 8000)]
         port: u16,
     },
+    /// Builds the Python package as a wheel, and tests it in a fresh virtual environment.
+    ///
+    /// It is compared with the program, which it builds if need be.
+    Python {
+        /// Only build the wheel, and print its path.
+        #[arg(long)]
+        build: bool,
+    },
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
     /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
@@ -256,6 +265,8 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             None => web::serve(port)?,
         },
+        Command::Python { build: true } => println!("{}", python::wheel()?.display()),
+        Command::Python { build: false } => println!("{}", suite::python()?),
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;

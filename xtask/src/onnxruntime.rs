@@ -1,10 +1,9 @@
 //! ONNX Runtime's library, out of the wheel on PyPI: loaded at run time by the `ort` engine.
 
-use crate::{embedded, process, workspace};
-use anyhow::{Context, Result, bail, ensure};
+use crate::{python, workspace};
+use anyhow::{Context, Result, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The wheel that the engines are tested with.
 const VERSION: &str = "1.32.0";
@@ -26,24 +25,13 @@ pub fn set_up() -> Result<PathBuf> {
     if let Some(library) = find(&venv) {
         return Ok(library);
     }
-    if !process::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        if env::var_os("MTSLVR_EMBEDDED").is_some_and(|choice| choice == "debian") {
-            embedded::install_debian(&["python3", "python3-venv"])?;
-        } else {
-            bail!(
-                "python3 with its venv module is missing (packages python3 and python3-venv): it \
-                 fetches ONNX Runtime; or set ORT_DYLIB_PATH to a libonnxruntime of your own"
-            );
-        }
-    }
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    process::run(
-        Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--no-deps"])
-            .args(["--disable-pip-version-check", "--no-input"])
-            .arg(format!("onnxruntime=={VERSION}")),
-    )
-    .context("pip could not fetch ONNX Runtime; ORT_DYLIB_PATH can name a library instead")?;
+    python::environment(&venv).context(
+        "python3 fetches ONNX Runtime; or set ORT_DYLIB_PATH to a libonnxruntime of your own",
+    )?;
+    // Its dependencies are for Python.
+    let packages = ["--no-deps".to_owned(), format!("onnxruntime=={VERSION}")];
+    python::install(&venv, &packages)
+        .context("pip could not fetch ONNX Runtime; ORT_DYLIB_PATH can name a library instead")?;
     find(&venv).with_context(|| format!("no libonnxruntime in {}", venv.display()))
 }
 

@@ -5,7 +5,8 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, web, workspace,
+    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, python, web,
+    workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
@@ -54,11 +55,13 @@ const LEAN: &str = "the program without training";
 const LEAN_LIMIT: u64 = 8_000_000;
 /// The page that teaches sounds, in Chromium.
 const WEB: &str = "the page in a browser";
+/// The Python package, in a virtual environment.
+const PYTHON: &str = "the Python package";
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
 /// The workspaces beside the host's own, each with its manifest.
-const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "tests/fuzz"];
+const OTHER_WORKSPACES: [&str; 3] = ["firmware-examples", "tests/fuzz", "trainer/python"];
 
 /// Runs everything and prints the summary.
 pub fn test() -> ExitCode {
@@ -71,8 +74,14 @@ pub fn test() -> ExitCode {
     // First of all that is compiled for the host, and with the features of every later step: what is
     // built for it is built once.
     let model = match steps.run(HOST_BUILD, build_host_tests) {
-        Some(()) => steps.run(MODEL, test_model),
+        Some(()) => {
+            if let Some(size) = steps.run(PYTHON, || python::test(&built("mtslvr"))) {
+                steps.note(PYTHON, &size);
+            }
+            steps.run(MODEL, test_model)
+        }
         None => {
+            steps.blocked(PYTHON, HOST_BUILD);
             steps.blocked(MODEL, HOST_BUILD);
             None
         }
@@ -287,7 +296,8 @@ fn clippy() -> Result<()> {
         "cuda",
         "--all-targets",
     ])?;
-    run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])
+    run(&["--manifest-path", "tests/fuzz/Cargo.toml", "--all-targets"])?;
+    run(&["--manifest-path", python::MANIFEST])
 }
 
 /// Checks that the code behind the feature compiles. Nothing but this needs ALSA.
@@ -361,6 +371,18 @@ fn build_host_tests() -> Result<()> {
         "--workspace",
         "--no-run",
     ]))
+}
+
+/// Builds the program and tests the Python package against it. Returns the size of the wheel in words.
+pub fn python() -> Result<String> {
+    process::run(workspace::host_cargo()?.args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "mtslvr",
+    ]))?;
+    python::test(&built("mtslvr"))
 }
 
 /// A program that [`build_host_tests`] built.

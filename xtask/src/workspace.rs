@@ -30,11 +30,16 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// The cargo that runs this program, in the root, with its own compiler first in the search path:
-/// installing a distribution's Rust must not change what builds the host code.
+/// The cargo that runs this program, as [`host_command`].
 pub fn host_cargo() -> Result<Command> {
-    let cargo = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let mut command = Command::new(&cargo);
+    host_command(&cargo())
+}
+
+/// A program that builds with the cargo that runs this one, in the root, with that cargo's own compiler first in the
+/// search path: installing a distribution's Rust must not change what builds the host code.
+pub fn host_command(program: &Path) -> Result<Command> {
+    let cargo = cargo();
+    let mut command = Command::new(program);
     command.current_dir(root());
     command.env("CARGO_TARGET_DIR", target_dir());
     if let Some(bin) = cargo.parent().filter(|bin| bin.is_absolute()) {
@@ -44,6 +49,10 @@ pub fn host_cargo() -> Result<Command> {
         command.env("PATH", path);
     }
     Ok(command)
+}
+
+fn cargo() -> PathBuf {
+    PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The compiler beside that cargo.

@@ -1,6 +1,6 @@
 //! Reports of a stream for the page. Times are seconds from the stream's beginning.
 
-use mtslvr_runtime::listener::{ListenerConfig, Window};
+use mtslvr_runtime::listener::{Change, ListenerConfig, Window};
 use serde::Serialize;
 
 /// Everything that came out of some samples.
@@ -67,34 +67,24 @@ impl Heard {
     /// Adds what `window` says; `rate` is the samples of a second.
     pub(crate) fn add(&mut self, window: &Window, rate: f64) {
         let seconds = |sample: u64| sample as f64 / rate;
-        // The event that ended is an earlier one, unless it is the one that begins here.
-        let own = |begin: u64| window.event.is_some_and(|event| event.start == begin);
-        let ended = window.ended.map(|ended| {
-            let event = Event::End {
-                class: ended.class.get(),
-                start: seconds(ended.start),
-                end: seconds(ended.end),
-                score: ended.similarity,
-                confidence: ended.confidence,
-            };
-            (event, own(ended.start))
-        });
-        if let Some((event, false)) = ended {
-            self.events.push(event);
-        }
-        if let Some((event, judgement)) = window.event.zip(window.judgement) {
-            self.events.push(Event::Begin {
-                class: event.class.get(),
-                start: seconds(event.start),
-                end: seconds(event.end),
-                score: judgement.similarity,
-                threshold: judgement.threshold + ListenerConfig::DEFAULT.margin,
-                confidence: event.confidence,
-            });
-        }
-        if let Some((event, true)) = ended {
-            self.events.push(event);
-        }
+        self.events
+            .extend(window.changes().map(|change| match change {
+                Change::Began { event, judgement } => Event::Begin {
+                    class: event.class.get(),
+                    start: seconds(event.start),
+                    end: seconds(event.end),
+                    score: judgement.similarity,
+                    threshold: judgement.threshold + ListenerConfig::DEFAULT.margin,
+                    confidence: event.confidence,
+                },
+                Change::Ended(ended) => Event::End {
+                    class: ended.class.get(),
+                    start: seconds(ended.start),
+                    end: seconds(ended.end),
+                    score: ended.similarity,
+                    confidence: ended.confidence,
+                },
+            }));
         if let Some(decision) = window.decision {
             self.judged = Some(Judged {
                 class: decision.best.get(),

@@ -6,8 +6,8 @@ use crate::stream::Stream;
 use crate::studio_error::StudioError;
 use mtslvr_listen::capture::Take;
 use mtslvr_listen::profile::{
-    ClassLabel, Explained, Lesson as ProfileLesson, Memory, NotLearnt, Recording, Resemblance,
-    check_name, composed, find_sound, teach,
+    ClassLabel, Explained, Lesson as ProfileLesson, Memory, Recording, Resemblance, check_name,
+    composed, find_sound, teach,
 };
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::clip::embed_clip;
@@ -146,14 +146,11 @@ impl Studio {
         let unusable = |error: &dyn std::fmt::Display| StudioError::Recording(error.to_string());
         let take = Take::new(samples, self.backbone.space().frontend());
         let take = take.map_err(|error| unusable(&error))?;
-        let (recording, used) = match take.main() {
-            Some(cut) => (
-                Recording::of_cut(&mut self.backbone, samples, &take, cut),
-                take.samples(cut),
-            ),
-            None => (Recording::new(&mut self.backbone, samples), samples),
-        };
+        let recording = Recording::of_main_sound(&mut self.backbone, samples, &take);
         let recording = recording.map_err(|error| unusable(&error))?;
+        let used = recording
+            .cut()
+            .map_or(samples, |(cut, _)| take.samples(cut));
         let mut taught = Taught {
             class: None,
             example: None,
@@ -163,7 +160,7 @@ impl Studio {
             doubtful: None,
             samples: used.to_vec(),
         };
-        let outcome = self.learn(&lesson, &recording, taught.sounds);
+        let outcome = teach(&mut self.learner, &lesson, &recording);
         self.fit()?;
         match outcome? {
             Ok(class) => {
@@ -182,26 +179,6 @@ impl Studio {
             }
         }
         Ok(taught)
-    }
-
-    /// Learns from a recording in which `sounds` were found. A steady recording is background.
-    fn learn(
-        &mut self,
-        lesson: &ProfileLesson<'_>,
-        recording: &Recording,
-        sounds: usize,
-    ) -> Result<Result<ClassId, NotLearnt>, StudioError> {
-        let taught = teach(&mut self.learner, lesson, recording)?;
-        match taught {
-            // Too quiet and too short say more.
-            Ok(class) if sounds == 0 && lesson.label != ClassLabel::Background => {
-                let support = self.learner.support_mut();
-                let last = support.examples(class).len() - 1;
-                support.remove_example(class, last)?;
-                Ok(Err(NotLearnt::NoSound))
-            }
-            taught => Ok(taught),
-        }
     }
 
     /// Teaches as [`Self::teach`] does, with the part of a stream from `start` to `end` seconds.

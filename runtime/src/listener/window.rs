@@ -36,6 +36,21 @@ pub struct Ended {
     pub confidence: f32,
 }
 
+/// A beginning or an end of a recognised sound: see [`Window::changes`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Change {
+    /// A sound was recognised.
+    Began {
+        /// The event that begins.
+        event: Event,
+        /// The judgement that decided.
+        judgement: Judgement,
+    },
+    /// A recognised sound is over.
+    Ended(Ended),
+}
+
 /// Reports the sound since the window before. There is one window each `hop`, and one at the end of a
 /// sound.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,4 +83,69 @@ pub struct Window<'w> {
     /// The event that ended with this window, or since the window before. Where it is the event that
     /// begins with this window, that is all of it.
     pub ended: Option<Ended>,
+}
+
+impl Window<'_> {
+    /// Returns [`Self::event`] and [`Self::ended`] in the order in which they happened: an event that ended is an
+    /// earlier one, unless it is the one that begins here.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        let began = self.event.zip(self.judgement);
+        let own = |ended: &Ended| {
+            let begins = self.event;
+            begins.is_some_and(|event| (event.class, event.start) == (ended.class, ended.start))
+        };
+        let earlier = self.ended.filter(|ended| !own(ended)).map(Change::Ended);
+        let with_it = self.ended.filter(own).map(Change::Ended);
+        let began = began.map(|(event, judgement)| Change::Began { event, judgement });
+        earlier.into_iter().chain(began).chain(with_it)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_event_ends_before_the_next_one_begins() {
+        let class = ClassId::new(3);
+        let event = Event {
+            class,
+            start: 500,
+            end: 900,
+            confidence: 0.5,
+        };
+        let ended = |start| Ended {
+            class,
+            start,
+            end: 950,
+            similarity: 0.5,
+            confidence: 0.5,
+        };
+        let judgement = Judgement {
+            class,
+            similarity: 0.5,
+            threshold: 0.25,
+            confidence: 0.5,
+        };
+        let window = Window {
+            start: 500,
+            end: 900,
+            onset: Some(500),
+            frames: &[],
+            level: 0.0,
+            embedding: None,
+            decision: None,
+            judgement: Some(judgement),
+            event: Some(event),
+            ended: Some(ended(100)),
+        };
+        let began = Change::Began { event, judgement };
+        let earlier = [Change::Ended(ended(100)), began];
+        assert!(window.changes().eq(earlier));
+        let window = Window {
+            ended: Some(ended(500)),
+            ..window
+        };
+        assert!(window.changes().eq([began, Change::Ended(ended(500))]));
+    }
 }

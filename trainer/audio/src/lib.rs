@@ -51,7 +51,7 @@ pub use error::AudioError;
 pub use labelled::{LabelledClip, LabelledSet};
 pub use loading::Skipped;
 pub use noise::Noise;
-pub use reader::Reader;
+pub use reader::{MAX_MAGNITUDE, Reader};
 pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;

@@ -17,7 +17,7 @@ const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 
 /// Largest magnitude of a sample (18 dB above full scale). Float files may exceed 1 a little; larger
 /// values are integers stored as floats, or damage.
-const MAX_MAGNITUDE: f32 = 8.0;
+pub const MAX_MAGNITUDE: f32 = 8.0;
 
 /// A recording that is decoded as it is read: mono samples, full scale at 1, in pieces of any length.
 ///

@@ -41,10 +41,11 @@ impl CalibrationChoice {
         }
         let (folders, rate) = (&self.calibrate, frontend.sample_rate);
         let recordings = recordings::load(folders, self.no_gpl, rate, cache)?;
-        Ok(CalibrationAudio {
-            kinds: recordings.things_by_kind(frontend.patch_samples()),
-            sources: recordings.sources_by_kind(frontend.patch_samples()),
-            clips: recordings.clips.iter().map(Samples::to_vec).collect(),
-        })
+        let clips = recordings.clips.iter().map(Samples::to_vec).collect();
+        Ok(CalibrationAudio::of_recordings(
+            clips,
+            &recordings,
+            frontend,
+        ))
     }
 }

@@ -158,8 +158,6 @@ struct Clip {
     source_name: String,
     source: Option<SourceClip>,
     recording: Recording,
-    /// Sounds that were found in the clip; none were looked for if it is used whole.
-    sounds: Option<usize>,
 }
 
 /// The outcome for a clip; `--json` prints it.
@@ -362,7 +360,6 @@ impl Clip {
             source: SourceClip::of(path).ok(),
             source_name,
             recording,
-            sounds: None,
         })
     }
 
@@ -379,12 +376,10 @@ impl Clip {
             source_name,
             source,
             recording,
-            sounds: None,
         })
     }
 
-    /// Embeds what is `used` of `samples`, in which the sounds are found as the listener will find them. A
-    /// recording without one is kept whole, to be refused.
+    /// Embeds what is `used` of `samples`, in which the sounds are found as the listener will find them.
     fn of(
         source_name: &str,
         source: Option<&SourceClip>,
@@ -397,31 +392,22 @@ impl Clip {
             return Ok(vec![whole]);
         }
         let take = Take::new(samples, backbone.engine.space().frontend())?;
-        let count = take.cuts().len();
-        let cuts: Vec<_> = match take.main() {
-            _ if used == Used::EachSound && count > 0 => take.cuts().to_vec(),
-            Some(cut) => vec![cut],
-            None => {
-                let mut whole = Self::new(source_name.to_owned(), None, samples, backbone)?;
-                whole.sounds = Some(0);
-                return Ok(vec![whole]);
+        let engine = &mut backbone.engine;
+        let recordings = match (used, take.cuts()) {
+            (Used::EachSound, cuts @ [_, ..]) => {
+                let each = cuts.iter();
+                each.map(|cut| Recording::of_cut(engine, samples, &take, *cut))
+                    .collect()
             }
+            _ => Recording::of_main_sound(engine, samples, &take).map(|main| vec![main]),
         };
-        let clip = |cut| {
-            let recording = Recording::of_cut(&mut backbone.engine, samples, &take, cut);
-            let recording = recording.map_err(|error| anyhow!("{source_name}: {error}"))?;
-            let source = source.cloned();
-            Ok(Self {
-                source_name: source_name.to_owned(),
-                source: source.map(|source| SourceClip {
-                    cut: Some(cut),
-                    ..source
-                }),
-                recording,
-                sounds: Some(count),
-            })
+        let recordings: Vec<_> = recordings.map_err(|error| anyhow!("{source_name}: {error}"))?;
+        let clip = |recording: Recording| Self {
+            source_name: source_name.to_owned(),
+            source: source.and_then(|source| source.with_cut_of(&recording)),
+            recording,
         };
-        cuts.into_iter().map(clip).collect()
+        Ok(recordings.into_iter().map(clip).collect())
     }
 }
 
@@ -445,15 +431,6 @@ fn enrol(
     for clip in clips {
         let taught = teach(&mut learner, lesson, &clip.recording)
             .with_context(|| format!("{}: nothing was enrolled", clip.source_name))?;
-        let taught = match taught {
-            // Too quiet and too short say more.
-            Ok(class) if clip.sounds == Some(0) && !lesson.force => {
-                let last = learner.support().examples(class).len() - 1;
-                learner.support_mut().remove_example(class, last)?;
-                Err(NotLearnt::NoSound)
-            }
-            taught => taught,
-        };
         if let (Ok(class), Some(source)) = (taught, &clip.source)
             && let Some(example) = learner.support().examples(class).last()
         {
@@ -560,7 +537,7 @@ impl Outcome {
                 .cut()
                 .map(|(cut, _)| cut.start.max(0.0) as f32),
             of: clip.recording.cut().map(|(_, of)| of),
-            sounds: clip.sounds,
+            sounds: clip.recording.sounds(),
             why_not: why.map(|why| Explained::new(&why, lesson, learner.support())),
         }
     }

@@ -24,7 +24,7 @@ use clap::Subcommand;
 use contender::Contender;
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
-use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings};
+use mtslvr_evaluate::{Comparison, FeatureChoice, HEAD_NAMES, Head, Settings, missing_note};
 use mtslvr_pack::{ModelSource, model_kinds};
 use serde::Serialize;
 use shares::SharesChoice;
@@ -189,7 +189,7 @@ impl Accuracy {
                 let (loaded, skipped) = at_rate
                     .entry(rate)
                     .or_insert_with(|| sets::load(set, rate, &cache));
-                contender.evaluate(loaded, sets::missing(set, *skipped), &settings)?;
+                contender.evaluate(loaded, missing_note(set, *skipped), &settings)?;
             }
         }
         let finished = contenders

@@ -6,9 +6,10 @@ use super::cohort::CohortChoice;
 use super::examples::examples;
 use anyhow::Result;
 use mtslvr_audio::ShowPath;
+use mtslvr_pack::name_of;
 use mtslvr_train::export::{ExportRequest, export_run};
 use mtslvr_train::train::Start;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Describes the fields of a verification for the help on `--json`.
 macro_rules! verification_fields {
@@ -109,12 +110,4 @@ impl Args {
 pub(super) fn provenance(run: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!("mtslvr {version} from run {run}, seed {seed}")
-}
-
-/// Returns a path's last part without its ending.
-pub(super) fn name_of(path: &Path) -> String {
-    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    whole.file_stem().map_or("backbone".into(), |stem| {
-        stem.to_string_lossy().into_owned()
-    })
 }

@@ -5,24 +5,15 @@ use super::cache::CacheChoice;
 use super::calibration::CalibrationChoice;
 use super::cohort::CohortChoice;
 use super::examples::examples;
-use super::export::{name_of, verification_fields};
+use super::export::verification_fields;
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
-use mtslvr_pack::calibration::RangeRule;
-use mtslvr_pack::engine::{FrontendDescription, OnnxMetadata};
 use mtslvr_pack::graph::Graph;
-use mtslvr_pack::verify::{Subject, Verification, verify};
-use mtslvr_pack::{EmbeddingStatistics, PackOptions, onnx, pack, spread_patches};
+use mtslvr_pack::verify::{Verification, verify_packed};
+use mtslvr_pack::{PackOptions, onnx, pack};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-
-/// Patches that go through every engine afterwards.
-const VERIFIED_PATCHES: usize = 16;
-
-/// Cosine between the embeddings of the packed and the ONNX model that good calibration reaches.
-/// Recordings gave 0.999 on networks of others, synthetic sounds 0.979 to 0.989.
-const CLOSE: f32 = 0.995;
 
 /// Pack an ONNX backbone into an int8 model for a device
 ///
@@ -90,41 +81,22 @@ impl Args {
             .audio(&graph.frontend, &self.cache.open()?)?;
         let packed = pack(&graph, &audio, &self.options(&graph)).with_context(|| file.clone())?;
         // Nothing is written before all engines agree.
-        let verification = compare(&bytes, frontend, &graph, &packed, &audio.clips)
+        let verification = verify_packed(&bytes, frontend, &graph, &packed, &audio.clips)
             .with_context(|| file.clone())?;
         write_bytes(&self.out, &packed)
             .with_context(|| format!("cannot write {}", self.out.shown()))?;
-        let warning = self.warning(&verification);
+        let warning = verification.warning(self.calibration.is_synthetic());
         self.print(packed.len(), verification, warning)
     }
 
     fn options(&self, graph: &Graph) -> PackOptions {
-        let provenance = graph.provenance.clone();
+        let usual = PackOptions::of_file(&self.onnx, graph);
         PackOptions {
-            name: self.name.clone().unwrap_or_else(|| name_of(&self.onnx)),
-            provenance: provenance.unwrap_or_else(|| format!("packed from {}", self.onnx.shown())),
+            name: self.name.clone().unwrap_or(usual.name),
             fold: self.fold,
-            range: RangeRule::default(),
             cohort: self.cohort.centres(),
+            ..usual
         }
-    }
-
-    /// Returns a remark if the packed model's embeddings are far from the ONNX model's.
-    fn warning(&self, verification: &Verification) -> Option<String> {
-        let packed = verification.engines.iter().find(|engine| !engine.float)?;
-        let remedy = if self.calibration.is_synthetic() {
-            "It was calibrated on synthetic sounds: give recordings like those that the device will \
-             hear, with --calibrate DIR."
-        } else {
-            "Calibrate on more recordings, and on such as the device will hear."
-        };
-        (packed.cosine < CLOSE).then(|| {
-            format!(
-                "The packed model is less accurate than it could be: the least cosine between its \
-                 embeddings and those of the ONNX model is {:.4}, expected at least {CLOSE}. {remedy}",
-                packed.cosine
-            )
-        })
     }
 
     fn print(
@@ -150,35 +122,4 @@ impl Args {
         outln!("{}: {bytes} bytes", self.out.shown());
         Ok(())
     }
-}
-
-/// Runs patches of `clips` through the ONNX model in every engine and through the packed model.
-fn compare(
-    onnx: &[u8],
-    frontend: Option<FrontendDescription>,
-    graph: &Graph,
-    packed: &[u8],
-    clips: &[Vec<f32>],
-) -> Result<Verification> {
-    let patches = spread_patches(graph, clips)?;
-    let step = patches.len().div_ceil(VERIFIED_PATCHES);
-    let patches: Vec<Vec<f32>> = patches.into_iter().step_by(step).collect();
-    let mut metadata = onnx::read_metadata(onnx)?;
-    complete(&mut metadata, frontend, graph.dim());
-    let subject = Subject {
-        onnx,
-        metadata: Some(metadata),
-        graph,
-        slvr: Some(packed),
-    };
-    Ok(verify(&subject, &patches, None)?)
-}
-
-/// Fills in what the float engines ask for and a model of another program lacks. Embeddings do not
-/// depend on its statistics.
-fn complete(metadata: &mut OnnxMetadata, given: Option<FrontendDescription>, dim: usize) {
-    metadata.frontend = given.or_else(|| metadata.frontend.take());
-    let unmeasured = EmbeddingStatistics::unmeasured(dim);
-    metadata.base_mean.get_or_insert(unmeasured.base_mean);
-    metadata.reference.get_or_insert(unmeasured.reference);
 }

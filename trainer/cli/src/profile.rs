@@ -101,15 +101,7 @@ impl BackboneInUse {
 
     /// Returns the note to keep beside a profile that is enrolled under this backbone.
     pub(super) fn note(&self) -> BackboneNote {
-        let model = match self.choice.model.source() {
-            ModelSource::Path(path) => std::path::absolute(&path)
-                .unwrap_or(path)
-                .display()
-                .to_string(),
-            shipped @ ModelSource::Shipped(_) => shipped.to_string(),
-        };
-        let engine = self.choice.engine.engine;
-        BackboneNote::new(model, engine.map(|engine| engine.name().to_owned()))
+        BackboneNote::of_choice(&self.choice.model.source(), self.choice.engine.engine)
     }
 
     /// Returns the name of the model that `profile` belongs to, if that is known.

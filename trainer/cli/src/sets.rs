@@ -2,7 +2,7 @@
 
 use super::progress;
 use mtslvr_audio::{DecodeCache, LabelledSet, Skipped};
-use mtslvr_evaluate::LoadedSet;
+use mtslvr_evaluate::{LoadedSet, missing_note};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) fn load(set: &LabelledSet, sample_rate: u32, cache: &DecodeCache) -> 
     for file in &skipped {
         errln!("skipped: {file}");
     }
-    if let Some(note) = missing(set, skipped.len()) {
+    if let Some(note) = missing_note(set, skipped.len()) {
         errln!("{note} By class: {}.", by_class(set, &skipped));
     }
     (loaded, skipped.len())
@@ -36,15 +36,4 @@ fn by_class(set: &LabelledSet, skipped: &[Skipped]) -> String {
         (lost > 0).then(|| format!("{name} {lost} of {clips}"))
     });
     lost.collect::<Vec<_>>().join(", ")
-}
-
-/// Returns the note for a report on clips that could not be read, if there are any.
-pub(super) fn missing(set: &LabelledSet, skipped: usize) -> Option<String> {
-    (skipped > 0).then(|| {
-        format!(
-            "{}: {skipped} of {} clips could not be read and are missing.",
-            set.name,
-            set.clips.len()
-        )
-    })
 }

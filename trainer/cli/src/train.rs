@@ -6,7 +6,7 @@ use super::cache::CacheChoice;
 use super::cohort::CohortChoice;
 use super::command_line::CommandLine;
 use super::examples::examples;
-use super::export::{name_of, provenance};
+use super::export::provenance;
 use super::lists::SEVERAL;
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use mtslvr_audio::Recordings;
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
-use mtslvr_pack::SHIPPED;
+use mtslvr_pack::{SHIPPED, name_of};
 use mtslvr_train::export::{ExportRequest, calibration_audio, export_run};
 use mtslvr_train::net::Weights;
 use mtslvr_train::train::{

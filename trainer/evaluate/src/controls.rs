@@ -73,6 +73,17 @@ impl LoadedSet {
     }
 }
 
+/// Returns the note for a report on `skipped` clips of `set` that could not be read, if there are any.
+pub fn missing_note(set: &LabelledSet, skipped: usize) -> Option<String> {
+    (skipped > 0).then(|| {
+        format!(
+            "{}: {skipped} of {} clips could not be read and are missing.",
+            set.name,
+            set.clips.len()
+        )
+    })
+}
+
 /// Settings of the evaluation of a set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {

@@ -28,7 +28,8 @@ pub use bias::{BiasResult, BiasSettings, CHOICES, SHARES, bias, compared_parts};
 pub use bias_report::BiasReport;
 pub use comparison::{Comparison, merged_notes, with_interval};
 pub use controls::{
-    ClipEmbedder, Controls, LoadedSet, RandomWeights, Settings, evaluate_set, reference_audio,
+    ClipEmbedder, Controls, LoadedSet, RandomWeights, Settings, evaluate_set, missing_note,
+    reference_audio,
 };
 pub use directions::Directions;
 pub use embedded::EmbeddedSet;

@@ -60,6 +60,19 @@ pub struct SetResult {
     pub random_ci95: Option<f64>,
 }
 
+impl SetResult {
+    /// Returns the note on classes that no task holds, if there are any.
+    pub fn left_out_note(&self) -> Option<String> {
+        (!self.left_out.is_empty()).then(|| {
+            format!(
+                "{}: no task holds {}: all clips of such a class are of one group.",
+                self.name,
+                self.left_out.join(", ")
+            )
+        })
+    }
+}
+
 impl Evaluation {
     /// Collects the results of sets; means are over sets.
     pub fn new(

@@ -42,7 +42,7 @@ pub use opened::{
     BackboneFile, Engine, ONNX_FILE, OpenBackboneError, OpenedBackbone, SLVR_FILE, open_backbone,
 };
 #[cfg(feature = "onnx")]
-pub use pack::{CalibrationAudio, Kind, PackError, PackOptions, pack, spread_patches};
+pub use pack::{CalibrationAudio, Kind, PackError, PackOptions, name_of, pack, spread_patches};
 #[cfg(feature = "onnx")]
 pub use quantise::{Labels, quantise};
 pub use shipped::{ModelSource, SHIPPED, ShippedModel, model_kinds, shipped_names};

@@ -1,17 +1,19 @@
 //! Calibrates, quantises and packs a backbone, with statistics measured on the packed model itself.
 
 use super::calibration::{RangeRule, calibrate};
-use super::cohort::centres;
+use super::cohort::{DEFAULT_CENTRES, centres};
 use super::equalise::equalise;
 use super::graph::Graph;
 use super::kinds;
 use super::quantise::{Labels, quantise};
 use super::statistics::{EmbeddingStatistics, StatisticsError, directions, embed, reference};
 use crate::builder::{BuildError, build};
+use mtslvr_audio::{Recordings, ShowPath};
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip;
-use mtslvr_runtime::frontend::FrontendError;
+use mtslvr_runtime::frontend::{FrontendConfig, FrontendError};
 use mtslvr_runtime::model::{AlignedBytes, Cohort, Model, OpenError};
+use std::path::Path;
 
 /// Most patches that calibration observes.
 const CALIBRATION_PATCHES: usize = 256;
@@ -48,6 +50,29 @@ pub struct PackOptions {
     pub cohort: usize,
 }
 
+impl PackOptions {
+    /// Returns the usual options for the ONNX file `onnx`, which `graph` was read from: the file's name is the
+    /// model's.
+    pub fn of_file(onnx: &Path, graph: &Graph) -> Self {
+        let provenance = graph.provenance.clone();
+        Self {
+            name: name_of(onnx),
+            provenance: provenance.unwrap_or_else(|| format!("packed from {}", onnx.shown())),
+            fold: false,
+            range: RangeRule::default(),
+            cohort: DEFAULT_CENTRES,
+        }
+    }
+}
+
+/// Returns a path's last part without its ending: the name of the model that is made of it.
+pub fn name_of(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    whole.file_stem().map_or("backbone".into(), |stem| {
+        stem.to_string_lossy().into_owned()
+    })
+}
+
 /// Clips of one kind of sound: a list of things, each a list of clips of that thing.
 pub type Kind = Vec<Vec<Vec<f32>>>;
 
@@ -61,6 +86,21 @@ pub struct CalibrationAudio {
     pub kinds: Vec<Kind>,
     /// Recordings of which it is known that they are of one source, such as a voice, by kind.
     pub sources: Vec<Kind>,
+}
+
+impl CalibrationAudio {
+    /// Takes `clips`, and all that is known of `recordings`, for a backbone with features of `frontend`.
+    pub fn of_recordings(
+        clips: Vec<Vec<f32>>,
+        recordings: &Recordings,
+        frontend: &FrontendConfig,
+    ) -> Self {
+        Self {
+            clips,
+            kinds: recordings.things_by_kind(frontend.patch_samples()),
+            sources: recordings.sources_by_kind(frontend.patch_samples()),
+        }
+    }
 }
 
 impl From<Vec<Vec<f32>>> for CalibrationAudio {

@@ -2,9 +2,12 @@
 
 use super::graph::Graph;
 use super::interpret;
+use super::onnx::{self, ImportError};
+use super::pack::{PackError, spread_patches};
+use super::statistics::EmbeddingStatistics;
 #[cfg(feature = "tract")]
 use crate::engine::TractBackbone;
-use crate::engine::{EngineError, OnnxMetadata, OrtBackbone};
+use crate::engine::{EngineError, FrontendDescription, OnnxMetadata, OrtBackbone};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::Model;
 use serde::Serialize;
@@ -15,6 +18,13 @@ const INTERPRETER: &str = "interpreter";
 
 /// Greatest relative difference between float engines.
 pub const TOLERANCE: f32 = 1e-4;
+
+/// Patches that go through every engine after packing.
+const PATCHES: usize = 16;
+
+/// Cosine between the embeddings of the packed and the ONNX model that good calibration reaches.
+/// Recordings gave 0.999 on networks of others, synthetic sounds 0.979 to 0.989.
+const CLOSE: f32 = 0.995;
 
 /// Forms of one backbone that are compared.
 #[derive(Debug)]
@@ -67,6 +77,12 @@ pub enum VerifyError {
     /// An engine that must run fails.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The audio gives no patches to compare on.
+    #[error(transparent)]
+    Patches(#[from] PackError),
+    /// The metadata of the ONNX file cannot be read.
+    #[error(transparent)]
+    Metadata(#[from] ImportError),
     /// The packed model does not open.
     #[error("the packed model does not open: {0}")]
     Packed(mtslvr_runtime::model::OpenError),
@@ -158,6 +174,62 @@ pub fn verify(
             relative: worst.relative,
             table: verification.to_string(),
         }),
+    }
+}
+
+/// Runs patches of `clips` through the ONNX file `onnx` in every engine and through `packed`, which was made of
+/// its `graph`. `frontend` describes the input of a model whose metadata does not.
+///
+/// # Errors
+/// As [`verify`], and if the clips give no patches.
+pub fn verify_packed(
+    onnx: &[u8],
+    frontend: Option<FrontendDescription>,
+    graph: &Graph,
+    packed: &[u8],
+    clips: &[Vec<f32>],
+) -> Result<Verification, VerifyError> {
+    let patches = spread_patches(graph, clips)?;
+    let step = patches.len().div_ceil(PATCHES);
+    let patches: Vec<Vec<f32>> = patches.into_iter().step_by(step).collect();
+    let mut metadata = onnx::read_metadata(onnx)?;
+    complete(&mut metadata, frontend, graph.dim());
+    let subject = Subject {
+        onnx,
+        metadata: Some(metadata),
+        graph,
+        slvr: Some(packed),
+    };
+    verify(&subject, &patches, None)
+}
+
+/// Fills in what the float engines ask for and a model of another program lacks. Embeddings do not
+/// depend on its statistics.
+fn complete(metadata: &mut OnnxMetadata, given: Option<FrontendDescription>, dim: usize) {
+    metadata.frontend = given.or_else(|| metadata.frontend.take());
+    let unmeasured = EmbeddingStatistics::unmeasured(dim);
+    metadata.base_mean.get_or_insert(unmeasured.base_mean);
+    metadata.reference.get_or_insert(unmeasured.reference);
+}
+
+impl Verification {
+    /// Returns a remark if the packed model's embeddings are far from the ONNX model's. `synthetic` tells whether it
+    /// was calibrated on synthetic sounds.
+    pub fn warning(&self, synthetic: bool) -> Option<String> {
+        let packed = self.engines.iter().find(|engine| !engine.float)?;
+        let remedy = if synthetic {
+            "It was calibrated on synthetic sounds: calibrate on recordings like those that the device will \
+             hear (--calibrate)."
+        } else {
+            "Calibrate on more recordings, and on such as the device will hear."
+        };
+        (packed.cosine < CLOSE).then(|| {
+            format!(
+                "The packed model is less accurate than it could be: the least cosine between its \
+                 embeddings and those of the ONNX model is {:.4}, expected at least {CLOSE}. {remedy}",
+                packed.cosine
+            )
+        })
     }
 }
 

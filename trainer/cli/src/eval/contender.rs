@@ -52,13 +52,7 @@ impl Contender {
         let result = evaluate_set(model, controls, set, settings, &|| bar.inc(1))?;
         bar.finish_and_clear();
         self.notes.extend(remark);
-        if !result.left_out.is_empty() {
-            self.notes.push(format!(
-                "{}: no task holds {}: all clips of such a class are of one group.",
-                set.name,
-                result.left_out.join(", ")
-            ));
-        }
+        self.notes.extend(result.left_out_note());
         errln!(
             "{}, {}: {:.1} ± {:.1}",
             result.name,

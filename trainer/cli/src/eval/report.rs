@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::{DecodeCache, LabelledSet};
-use mtslvr_evaluate::EmbeddedSet;
+use mtslvr_evaluate::{EmbeddedSet, missing_note};
 use mtslvr_pack::{BackboneFile, OpenedBackbone};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::space::OwnedSpace;
@@ -60,7 +60,7 @@ impl Embedder {
         let mut embedded = Vec::new();
         for set in &LabelledSet::open_all(folders)? {
             let (loaded, skipped) = sets::load(set, rate, cache);
-            self.notes.extend(sets::missing(set, skipped));
+            self.notes.extend(missing_note(set, skipped));
             let clips = loaded.clips.len() as u64;
             let bar = progress::step(clips, "clips", &format!("embedding {}", set.name));
             embedded.push(EmbeddedSet::of(&mut self.engines, loaded, &|| bar.inc(1))?);

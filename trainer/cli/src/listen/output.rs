@@ -9,7 +9,7 @@ use mtslvr_listen::profile::ProfileError;
 use mtslvr_listen::view::View;
 use mtslvr_runtime::fewshot::ClassId;
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::listener::{Ended, Event, ListenerConfig, Window};
+use mtslvr_runtime::listener::{Change, Ended, Event, ListenerConfig, Window};
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -250,29 +250,19 @@ impl<'r> Output<'r> {
         if self.reactions.keeper.is_some() {
             self.follow_near(window);
         }
-        let own = |ended: &Ended| {
-            let begins = window.event;
-            begins.is_some_and(|event| (event.class, event.start) == (ended.class, ended.start))
-        };
-        let (with_it, earlier) = match window.ended {
-            Some(ended) if own(&ended) => (Some(ended), None),
-            ended => (None, ended),
-        };
-        if let Some(ended) = earlier {
-            self.end(&ended);
+        for change in window.changes() {
+            match change {
+                Change::Began { event, judgement } => {
+                    self.pending = Some(Begun {
+                        event,
+                        score: judgement.similarity,
+                        threshold: judgement.threshold + self.settings.listener.margin,
+                    });
+                }
+                Change::Ended(ended) => self.end(&ended),
+            }
         }
-        if let Some((event, judgement)) = window.event.zip(window.judgement) {
-            self.pending = Some(Begun {
-                event,
-                score: judgement.similarity,
-                threshold: judgement.threshold + self.settings.listener.margin,
-            });
-        }
-        if let Some(ended) = with_it {
-            self.end(&ended);
-        } else {
-            self.begin_if_due(window.end);
-        }
+        self.begin_if_due(window.end);
     }
 
     /// Follows a sound that is nearly recognised, and keeps it when it is over.

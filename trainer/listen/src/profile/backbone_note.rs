@@ -5,6 +5,7 @@ use super::file::MOST_BYTES;
 use super::file::{LockedProfile, Profile};
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::read_bounded;
+use mtslvr_pack::{Engine, ModelSource};
 use serde::{Deserialize, Serialize};
 
 /// The model and the engine of a profile, as a user named them. The snapshot holds only the backbone's id:
@@ -29,6 +30,18 @@ impl BackboneNote {
             engine,
             before: None,
         }
+    }
+
+    /// Describes a model as a user chose it, and the engine if one was named.
+    pub fn of_choice(model: &ModelSource, engine: Option<Engine>) -> Self {
+        let model = match model {
+            ModelSource::Path(path) => std::path::absolute(path)
+                .unwrap_or_else(|_| path.clone())
+                .display()
+                .to_string(),
+            shipped @ ModelSource::Shipped(_) => shipped.to_string(),
+        };
+        Self::new(model, engine.map(|engine| engine.name().to_owned()))
     }
 
     /// Returns this note and the one that it replaced.

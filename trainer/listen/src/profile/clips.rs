@@ -7,6 +7,7 @@
 use super::error::ProfileError;
 use super::file::MOST_BYTES;
 use super::file::{LockedProfile, Profile};
+use super::teach::Recording;
 use crate::capture::Cut;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::read_bounded;
@@ -75,6 +76,16 @@ impl SourceClip {
             path: std::path::absolute(path)?,
             crc32: checksum(path)?,
             cut: None,
+        })
+    }
+
+    /// Adds the part of this recording that `recording` is. `None` if `recording` is all of it because no sound was
+    /// found: it is not kept as the source of an example.
+    pub fn with_cut_of(&self, recording: &Recording) -> Option<Self> {
+        let cut = recording.cut().map(|(cut, _)| cut);
+        (recording.sounds() != Some(0)).then(|| Self {
+            cut,
+            ..self.clone()
         })
     }
 

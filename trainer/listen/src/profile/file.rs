@@ -236,7 +236,8 @@ impl Snapshot {
         })
     }
 
-    fn of(learner: &Learner, path: &Path) -> Self {
+    /// Makes a snapshot of everything that `learner` was taught; messages call it `path`.
+    pub fn of(learner: &Learner, path: &Path) -> Self {
         let mut bytes = vec![0; persist::snapshot_len(learner.support())];
         persist::export(learner, &mut bytes).expect("the buffer is as long as was asked");
         Self::new(bytes, path).expect("what has just been exported reads")

@@ -17,6 +17,8 @@ pub struct Recording {
     embedding: Vec<f32>,
     /// The part of a longer recording that this is, and the length of that, seconds.
     cut: Option<(Cut, f32)>,
+    /// Sounds that were found in the whole recording; none were looked for if it is used as it is.
+    sounds: Option<usize>,
 }
 
 impl Recording {
@@ -36,12 +38,42 @@ impl Recording {
             sample_rate,
             embedding: embed_clip(backbone, take.samples(cut))?,
             cut: Some((cut, samples.len() as f32 / sample_rate as f32)),
+            sounds: Some(take.cuts().len()),
         })
+    }
+
+    /// Embeds the main sound that `take` found in the recording `samples`; all of the recording where there is
+    /// none, to be refused ([`NotLearnt::NoSound`]).
+    ///
+    /// # Errors
+    /// If it is empty, or the backbone fails.
+    pub fn of_main_sound<B: Backbone>(
+        backbone: &mut B,
+        samples: &[f32],
+        take: &Take,
+    ) -> Result<Self, ClipError<B::Error>> {
+        match take.main() {
+            Some(cut) => Self::of_cut(backbone, samples, take, cut),
+            None => Ok(Self {
+                sounds: Some(0),
+                ..Self::new(backbone, samples)?
+            }),
+        }
     }
 
     /// Returns the part of a longer recording that this is, and the length of that in seconds.
     pub fn cut(&self) -> Option<(Cut, f32)> {
         self.cut
+    }
+
+    /// Returns the number of sounds that were found in the whole recording; `None` if none were looked for.
+    pub fn sounds(&self) -> Option<usize> {
+        self.sounds
+    }
+
+    /// Returns its embedding.
+    pub fn embedding(&self) -> &[f32] {
+        &self.embedding
     }
 
     /// Embeds `samples`, which are at the rate of `backbone`'s features.
@@ -57,6 +89,7 @@ impl Recording {
             sample_rate: backbone.space().frontend().sample_rate,
             embedding: embed_clip(backbone, samples)?,
             cut: None,
+            sounds: None,
         })
     }
 
@@ -74,6 +107,7 @@ impl Recording {
             sample_rate: backbone.space().frontend().sample_rate,
             embedding,
             cut: None,
+            sounds: None,
         })
     }
 
@@ -116,7 +150,7 @@ pub enum NotLearnt {
 /// needs a fit afterwards.
 ///
 /// Negatives and background are checked by their samples only, because they may sound like anything;
-/// background may be as quiet as the place is. Digital silence, and an embedding without direction,
+/// background may be as quiet as the place is, and need not hold a sound. Digital silence, and an embedding without direction,
 /// cannot be forced; neither can a recording that is an example of another class already.
 ///
 /// # Errors
@@ -140,6 +174,11 @@ pub fn teach(
     }
     if let Err(refusal) = check(learner, lesson, recording) {
         return Ok(Err(NotLearnt::Refused(refusal)));
+    }
+    // Too quiet and too short say more.
+    let is_background = lesson.label == ClassLabel::Background;
+    if recording.sounds == Some(0) && !lesson.force && !is_background {
+        return Ok(Err(NotLearnt::NoSound));
     }
     let embedding = &recording.embedding;
     let class = match lesson.label {

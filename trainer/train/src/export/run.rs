@@ -126,11 +126,8 @@ pub fn write_shipped(model: &ShippedModel, out: &Path) -> Result<Exported> {
 /// Returns the sounds that a network is exported with: synthetic ones, as many recordings if there are any, and
 /// what is known of recordings of one thing.
 pub fn calibration_audio(frontend: &FrontendConfig, recordings: &Recordings) -> CalibrationAudio {
-    CalibrationAudio {
-        clips: calibration_mix(frontend, &recordings.clips),
-        kinds: recordings.things_by_kind(frontend.patch_samples()),
-        sources: recordings.sources_by_kind(frontend.patch_samples()),
-    }
+    let clips = calibration_mix(frontend, &recordings.clips);
+    CalibrationAudio::of_recordings(clips, recordings, frontend)
 }
 
 /// The patches of `clips` that go through every engine.
