@@ -13,6 +13,8 @@ pub(super) mod patch_norm;
 mod rules;
 mod shapes;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 pub(super) mod tests;
 
 use super::error::ImportError;

@@ -13,7 +13,7 @@ use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::Model;
 
 /// A change to a file under construction: makes `b` of `a`, maps of four channels.
-type Middle = Box<dyn Fn(File) -> File>;
+pub(super) type Middle = Box<dyn Fn(File) -> File>;
 
 fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto {
@@ -52,7 +52,7 @@ pub(super) fn int8_cosine(graph: &Graph) -> f32 {
 }
 
 /// Checks that each middle is read as tract computes it, and packs. Returns the graphs.
-fn all_pack(cases: Vec<(&str, Middle)>) -> Vec<Graph> {
+pub(super) fn all_pack(cases: Vec<(&str, Middle)>) -> Vec<Graph> {
     let check = |(name, middle): (&str, Middle)| {
         let file = network(middle);
         embedded(&file, Layout::TimeMel, &patch(), name);
@@ -75,7 +75,7 @@ fn linear(file: File) -> File {
 }
 
 /// A constant that is a single number.
-fn number(file: File, name: &str, value: f32) -> File {
+pub(super) fn number(file: File, name: &str, value: f32) -> File {
     file.floats(name, &[], vec![value])
 }
 

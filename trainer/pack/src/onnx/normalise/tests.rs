@@ -83,6 +83,12 @@ impl File {
         self
     }
 
+    /// Returns the names of the operators.
+    pub(super) fn operators(&self) -> Vec<String> {
+        let nodes = self.nodes.iter();
+        nodes.map(|node| node.op_type.clone()).collect()
+    }
+
     /// Gives the node before another output.
     pub(super) fn second_output(mut self, name: &str) -> Self {
         let node = self.nodes.last_mut().unwrap();
