@@ -3,9 +3,8 @@
 
 use crate::embedded::{self, Toolchain};
 use crate::{process, workspace};
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use std::path::Path;
-use std::process::Command;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
@@ -18,7 +17,8 @@ const EMULATOR: &str = "qemu-aarch64";
 /// Folder in which Debian's cross compiler keeps the C library.
 const C_LIBRARY: &str = "/usr/aarch64-linux-gnu";
 
-const DEBIAN_PACKAGES: [&str; 3] = [
+/// Debian's packages of these.
+const PACKAGES: [&str; 3] = [
     "qemu-user",
     "gcc-aarch64-linux-gnu",
     "libc6-dev-arm64-cross",
@@ -62,26 +62,11 @@ pub fn kernel_tests(toolchain: Toolchain) -> Result<()> {
 }
 
 fn set_up(toolchain: Toolchain) -> Result<()> {
-    match toolchain {
-        Toolchain::Debian => embedded::install_debian(&DEBIAN_PACKAGES)?,
-        Toolchain::Rustup if embedded::target_installed(TARGET)? => {}
-        Toolchain::Rustup => {
-            process::run(Command::new("rustup").args(["target", "add", TARGET])).with_context(
-                || format!("rustup could not add the target {TARGET}; MTSLVR_EMBEDDED=debian builds it from Debian's sources"),
-            )?;
-        }
+    if toolchain == Toolchain::Rustup {
+        embedded::add_target(TARGET)?;
     }
-    for (program, package) in [(EMULATOR, "qemu-user"), (LINKER, "gcc-aarch64-linux-gnu")] {
-        ensure!(
-            process::succeeds(Command::new(program).arg("--version")),
-            "{program} is not installed: install it (package {package} on Debian and Ubuntu) and \
-             run this again"
-        );
-    }
-    ensure!(
-        Path::new(C_LIBRARY).is_dir(),
-        "{C_LIBRARY} is not there: install the C library for aarch64 (package \
-         libc6-dev-arm64-cross on Debian and Ubuntu) and run this again"
-    );
-    Ok(())
+    let there =
+        || embedded::starts(EMULATOR) && embedded::starts(LINKER) && Path::new(C_LIBRARY).is_dir();
+    let what = format!("{EMULATOR}, {LINKER} or {C_LIBRARY}");
+    embedded::provide(&what, there, &PACKAGES)
 }

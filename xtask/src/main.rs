@@ -27,10 +27,10 @@ use xtask::board::Board;
 
 /// Sets up, tests and builds this repository.
 ///
-/// Environment: MTSLVR_EMBEDDED=debian takes the compiler for boards and QEMU from Debian's packages
-/// (and installs them), MTSLVR_EMBEDDED=rustup takes the compiler from rustup; unset, the installed
-/// target is used, or added by rustup. MTSLVR_DATA=DIR also tests on the recordings in DIR/eval.
-/// ORT_DYLIB_PATH=FILE takes that ONNX Runtime library instead of the one from PyPI.
+/// Environment, none of which has to be set: MTSLVR_EMBEDDED=rustup or debian takes the compiler for boards from
+/// rustup's targets or from Debian's packages; unset, rustup's are taken where they can be had. MTSLVR_DATA=DIR also
+/// tests on the recordings in DIR/eval. ORT_DYLIB_PATH=FILE takes that ONNX Runtime library instead of the one from
+/// PyPI.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {

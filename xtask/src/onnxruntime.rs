@@ -1,10 +1,17 @@
 //! ONNX Runtime's library, out of the wheel on PyPI: loaded at run time by the `ort` engine.
 
 use crate::{embedded, process, workspace};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Python, and where it is in a virtual environment.
+const PYTHON: [&str; 2] = if cfg!(windows) {
+    ["python", "Scripts/python"]
+} else {
+    ["python3", "bin/python"]
+};
 
 /// The wheel that the engines are tested with.
 const VERSION: &str = "1.32.0";
@@ -26,19 +33,16 @@ pub fn set_up() -> Result<PathBuf> {
     if let Some(library) = find(&venv) {
         return Ok(library);
     }
-    if !process::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        if env::var_os("MTSLVR_EMBEDDED").is_some_and(|choice| choice == "debian") {
-            embedded::install_debian(&["python3", "python3-venv"])?;
-        } else {
-            bail!(
-                "python3 with its venv module is missing (packages python3 and python3-venv): it \
-                 fetches ONNX Runtime; or set ORT_DYLIB_PATH to a libonnxruntime of your own"
-            );
-        }
-    }
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    let python =
+        || process::succeeds(Command::new(PYTHON[0]).args(["-c", "import venv, ensurepip"]));
+    embedded::provide(
+        "python3 with its venv module, which fetches ONNX Runtime (ORT_DYLIB_PATH can name a library instead),",
+        python,
+        &["python3", "python3-venv"],
+    )?;
+    process::run(Command::new(PYTHON[0]).args(["-m", "venv"]).arg(&venv))?;
     process::run(
-        Command::new(venv.join("bin/python"))
+        Command::new(venv.join(PYTHON[1]))
             .args(["-m", "pip", "install", "--quiet", "--no-deps"])
             .args(["--disable-pip-version-check", "--no-input"])
             .arg(format!("onnxruntime=={VERSION}")),
@@ -50,11 +54,16 @@ pub fn set_up() -> Result<PathBuf> {
 /// The library inside the environment `venv`, whatever Python's version.
 fn find(venv: &Path) -> Option<PathBuf> {
     let pythons = std::fs::read_dir(venv.join("lib")).ok()?;
-    for python in pythons.flatten() {
-        let folder = python.path().join("site-packages/onnxruntime/capi");
+    // On Windows there is no folder of a version between.
+    for folder in pythons
+        .flatten()
+        .map(|python| python.path())
+        .chain([venv.join("lib")])
+    {
+        let folder = folder.join("site-packages/onnxruntime/capi");
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("libonnxruntime.") {
+            if name.starts_with("libonnxruntime.") || name == "onnxruntime.dll" {
                 return Some(entry.path());
             }
         }

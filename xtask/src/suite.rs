@@ -16,6 +16,7 @@ use xtask::board::Board;
 use xtask::qemu;
 
 const EMBEDDED: &str = "set-up: compiler for boards and QEMU";
+const CPP: &str = "set-up: C++ compiler";
 const ONNX_RUNTIME: &str = "set-up: ONNX Runtime";
 const HOST_BUILD: &str = "host tests: build";
 const MODEL: &str = "test model";
@@ -63,6 +64,7 @@ const OTHER_WORKSPACES: [&str; 2] = ["firmware-examples", "tests/fuzz"];
 /// Runs everything and prints the summary.
 pub fn test() -> ExitCode {
     let mut steps = Steps::default();
+    steps.run(CPP, cpp_compiler);
     let toolchain = steps.run(EMBEDDED, || Toolchain::set_up(&Board::ALL));
     let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
     steps.run("set-up: rustfmt and clippy", components);
@@ -93,7 +95,7 @@ pub fn test() -> ExitCode {
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
     }
-    if let Some(size) = steps.run(WEB, || web::test(toolchain.as_ref())) {
+    if let Some(size) = steps.run(WEB, web::test) {
         steps.note(WEB, &size);
     }
     let inputs = Inputs {
@@ -117,14 +119,7 @@ pub fn test() -> ExitCode {
 fn check_source(steps: &mut Steps, toolchain: Option<Toolchain>) {
     steps.run("format", format);
     steps.run("clippy", clippy);
-    if toolchain == Some(Toolchain::Debian) || has_alsa() {
-        steps.run(MICROPHONE, || microphone(toolchain.as_ref()));
-    } else {
-        steps.not_asked(
-            MICROPHONE,
-            "install ALSA's headers (package libasound2-dev)",
-        );
-    }
+    steps.run(MICROPHONE, microphone);
     steps.run("documentation", documentation);
     steps.run(PACKAGE, package);
     on_boards(steps, toolchain, NO_STD, |steps, toolchain| {
@@ -232,6 +227,12 @@ impl Inputs {
     }
 }
 
+/// Compiles the step of a GPU that tests run on the processor. On Windows, Rust comes with one.
+fn cpp_compiler() -> Result<()> {
+    let there = || cfg!(windows) || embedded::starts("c++");
+    embedded::provide("a C++ compiler", there, &["g++"])
+}
+
 /// rustfmt and clippy, which rustup's minimal profile leaves out.
 fn components() -> Result<()> {
     for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
@@ -291,10 +292,8 @@ fn clippy() -> Result<()> {
 }
 
 /// Checks that the code behind the feature compiles. Nothing but this needs ALSA.
-fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
-    if toolchain == Some(&Toolchain::Debian) {
-        embedded::install_debian(&MICROPHONE_PACKAGES)?;
-    }
+fn microphone() -> Result<()> {
+    embedded::provide("ALSA with its headers", has_alsa, &MICROPHONE_PACKAGES)?;
     process::run(
         workspace::host_cargo()?
             .args(["clippy", "--release", "--locked", "--package"])
