@@ -16,6 +16,7 @@ mod part;
 mod process;
 mod steps;
 mod suite;
+mod supply;
 mod web;
 mod workspace;
 
@@ -142,6 +143,10 @@ enum Command {
         #[arg(long, value_name = "PORT", default_value_t = 8000)]
         port: u16,
     },
+    /// Prints the third-party notices of a product: packages, licences and their texts, as Markdown.
+    Notices(supply::Selection),
+    /// Prints the software bill of materials of a product: CycloneDX in JSON, the same for the same lock file.
+    Sbom(supply::Selection),
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
     /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
@@ -256,6 +261,8 @@ fn run(command: Command) -> Result<ExitCode> {
             }
             None => web::serve(port)?,
         },
+        Command::Notices(selection) => print!("{}", supply::notices(&selection)?),
+        Command::Sbom(selection) => print!("{}", supply::sbom(&selection)?),
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;

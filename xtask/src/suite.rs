@@ -5,7 +5,8 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, web, workspace,
+    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, supply, web,
+    workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
@@ -118,6 +119,10 @@ pub fn test() -> ExitCode {
 /// Checks form, lints and documentation, and what is published.
 fn check_source(steps: &mut Steps, toolchain: Option<Toolchain>) {
     steps.run("format", format);
+    steps.run(
+        "licences, sources, and what only training needs",
+        supply::check,
+    );
     steps.run("clippy", clippy);
     steps.run(MICROPHONE, microphone);
     steps.run("documentation", documentation);
