@@ -14,10 +14,12 @@ mod measured;
 mod onnxruntime;
 mod part;
 mod process;
+mod readme;
 mod steps;
 mod suite;
 mod supply;
 mod web;
+mod windows;
 mod workspace;
 
 use anyhow::Result;
@@ -42,7 +44,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
-    Test,
+    Test {
+        /// Also run what takes hours: long fuzzing, training by the README's commands, the program for aarch64 in
+        /// QEMU, cargo-deny.
+        #[arg(long)]
+        all: bool,
+        /// Only run what needs no board, emulator or browser: on Windows and macOS.
+        #[arg(long, conflicts_with = "all")]
+        host: bool,
+    },
     /// Only sets up what `test` needs: compilers for boards, QEMU, ONNX Runtime.
     Setup,
     /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
@@ -54,10 +64,10 @@ enum Command {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
         /// Executions of each parser of bytes.
-        #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+        #[arg(long, value_name = "N", default_value_t = fuzz::LONG.bytes)]
         runs: u64,
         /// Executions of the audio reader and the ONNX import.
-        #[arg(long, value_name = "N", default_value_t = 500_000)]
+        #[arg(long, value_name = "N", default_value_t = fuzz::LONG.slow)]
         slow_runs: u64,
         /// Leave out checkpoints and configurations, which take minutes more to build.
         #[arg(long)]
@@ -179,7 +189,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Test => return Ok(suite::test()),
+        Command::Test { host: true, .. } => return Ok(suite::test_host()),
+        Command::Test { all, .. } => return Ok(suite::test(all)),
         Command::Setup => {
             let toolchain = embedded::Toolchain::set_up(&Board::ALL)?;
             c_library::set_up(&[*c_library::of_example()], toolchain)?;
