@@ -1,11 +1,10 @@
-//! The kernels of aarch64 hosts, compiled for Linux there and run by QEMU's user mode, which has the
-//! dot product instructions.
+//! The kernels and the program of aarch64 hosts, compiled for Linux there and run by QEMU's user mode, which has
+//! the dot product instructions.
 
 use crate::embedded::{self, Toolchain};
 use crate::{process, workspace};
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use std::path::Path;
-use std::process::Command;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
@@ -18,7 +17,8 @@ const EMULATOR: &str = "qemu-aarch64";
 /// Folder in which Debian's cross compiler keeps the C library.
 const C_LIBRARY: &str = "/usr/aarch64-linux-gnu";
 
-const DEBIAN_PACKAGES: [&str; 3] = [
+/// Debian's packages of these.
+const PACKAGES: [&str; 3] = [
     "qemu-user",
     "gcc-aarch64-linux-gnu",
     "libc6-dev-arm64-cross",
@@ -26,6 +26,43 @@ const DEBIAN_PACKAGES: [&str; 3] = [
 
 /// Runs the runtime's kernel tests. A machine that is an aarch64 one itself has run them already.
 pub fn kernel_tests(toolchain: Toolchain) -> Result<()> {
+    test(
+        toolchain,
+        &[
+            "--release",
+            "--package",
+            "mtslvr-runtime",
+            "--features",
+            "std",
+            "--test",
+            "kernels",
+            // All but the kernels is here to compile fast.
+            "--config",
+            "profile.release.package.\"*\".opt-level=0",
+            "--config",
+            "profile.release.debug=false",
+        ],
+    )
+}
+
+/// Teaches, listens and measures with the program without training, as it is built for small computers.
+pub fn program_tests(toolchain: Toolchain) -> Result<()> {
+    test(
+        toolchain,
+        &[
+            "--profile",
+            "small",
+            "--package",
+            "mtslvr",
+            "--no-default-features",
+            "--test",
+            "lean",
+        ],
+    )
+}
+
+/// Runs `cargo test` for [`TARGET`] with these arguments.
+fn test(toolchain: Toolchain, arguments: &[&str]) -> Result<()> {
     if cfg!(target_arch = "aarch64") {
         return Ok(());
     }
@@ -34,27 +71,17 @@ pub fn kernel_tests(toolchain: Toolchain) -> Result<()> {
         Toolchain::Rustup => workspace::host_cargo()?,
         Toolchain::Debian => embedded::debian_cargo(),
     };
+    let runner = format!("{EMULATOR} -L {C_LIBRARY}");
     command
         .current_dir(workspace::root())
-        .args(["test", "--release", "--locked", "--target", TARGET])
-        .args([
-            "--package",
-            "mtslvr-runtime",
-            "--features",
-            "std",
-            "--test",
-            "kernels",
-        ])
-        // All but the kernels is here to compile fast.
-        .args(["--config", "profile.release.package.\"*\".opt-level=0"])
-        .args(["--config", "profile.release.debug=false"])
+        .args(["test", "--locked", "--target", TARGET])
+        .args(arguments)
         .env("CARGO_TARGET_DIR", embedded::target_dir())
         .env("RUSTFLAGS", "-D warnings")
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER)
-        .env(
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER",
-            format!("{EMULATOR} -L {C_LIBRARY}"),
-        );
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", &runner)
+        // Programs that a test starts need the emulator, too.
+        .env("MTSLVR_TEST_RUNNER", &runner);
     if toolchain == Toolchain::Debian {
         command.arg("-Zbuild-std=std,test");
     }
@@ -62,26 +89,11 @@ pub fn kernel_tests(toolchain: Toolchain) -> Result<()> {
 }
 
 fn set_up(toolchain: Toolchain) -> Result<()> {
-    match toolchain {
-        Toolchain::Debian => embedded::install_debian(&DEBIAN_PACKAGES)?,
-        Toolchain::Rustup if embedded::target_installed(TARGET)? => {}
-        Toolchain::Rustup => {
-            process::run(Command::new("rustup").args(["target", "add", TARGET])).with_context(
-                || format!("rustup could not add the target {TARGET}; MTSLVR_EMBEDDED=debian builds it from Debian's sources"),
-            )?;
-        }
+    if toolchain == Toolchain::Rustup {
+        embedded::add_target(TARGET)?;
     }
-    for (program, package) in [(EMULATOR, "qemu-user"), (LINKER, "gcc-aarch64-linux-gnu")] {
-        ensure!(
-            process::succeeds(Command::new(program).arg("--version")),
-            "{program} is not installed: install it (package {package} on Debian and Ubuntu) and \
-             run this again"
-        );
-    }
-    ensure!(
-        Path::new(C_LIBRARY).is_dir(),
-        "{C_LIBRARY} is not there: install the C library for aarch64 (package \
-         libc6-dev-arm64-cross on Debian and Ubuntu) and run this again"
-    );
-    Ok(())
+    let there =
+        || embedded::starts(EMULATOR) && embedded::starts(LINKER) && Path::new(C_LIBRARY).is_dir();
+    let what = format!("{EMULATOR}, {LINKER} or {C_LIBRARY}");
+    embedded::provide(&what, there, &PACKAGES)
 }

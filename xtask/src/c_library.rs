@@ -16,7 +16,6 @@ use anyhow::{Context, Result, ensure};
 use compiler::Compiler;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use xtask::board::Board;
 
 /// A processor that the library is built for.
@@ -194,8 +193,8 @@ pub fn of_example() -> &'static Processor {
 pub fn set_up(processors: &[Processor], toolchain: Toolchain) -> Result<()> {
     compiler::set_up()?;
     for processor in processors {
-        if toolchain == Toolchain::Rustup && !embedded::target_installed(processor.target)? {
-            process::run(Command::new("rustup").args(["target", "add", processor.target]))?;
+        if toolchain == Toolchain::Rustup {
+            embedded::add_target(processor.target)?;
         }
     }
     Ok(())

@@ -104,6 +104,12 @@ pub struct Runs {
     pub slow: u64,
 }
 
+/// Executions that `cargo xtask fuzz` and `cargo xtask test --all` do.
+pub const LONG: Runs = Runs {
+    bytes: 5_000_000,
+    slow: 500_000,
+};
+
 /// Outcome of fuzzing a target.
 struct Outcome {
     parser: &'static str,

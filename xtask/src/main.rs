@@ -15,9 +15,12 @@ mod onnxruntime;
 mod part;
 mod process;
 mod python;
+mod readme;
 mod steps;
 mod suite;
+mod supply;
 mod web;
+mod windows;
 mod workspace;
 
 use anyhow::Result;
@@ -28,10 +31,10 @@ use xtask::board::Board;
 
 /// Sets up, tests and builds this repository.
 ///
-/// Environment: MTSLVR_EMBEDDED=debian takes the compiler for boards and QEMU from Debian's packages
-/// (and installs them), MTSLVR_EMBEDDED=rustup takes the compiler from rustup; unset, the installed
-/// target is used, or added by rustup. MTSLVR_DATA=DIR also tests on the recordings in DIR/eval.
-/// ORT_DYLIB_PATH=FILE takes that ONNX Runtime library instead of the one from PyPI.
+/// Environment, none of which has to be set: MTSLVR_EMBEDDED=rustup or debian takes the compiler for boards from
+/// rustup's targets or from Debian's packages; unset, rustup's are taken where they can be had. MTSLVR_DATA=DIR also
+/// tests on the recordings in DIR/eval. ORT_DYLIB_PATH=FILE takes that ONNX Runtime library instead of the one from
+/// PyPI.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -42,7 +45,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
-    Test,
+    Test {
+        /// Also run what takes hours: long fuzzing, training by the README's commands, the program for aarch64 in
+        /// QEMU, cargo-deny.
+        #[arg(long)]
+        all: bool,
+        /// Only run what needs no board, emulator or browser: on Windows and macOS.
+        #[arg(long, conflicts_with = "all")]
+        host: bool,
+    },
     /// Only sets up what `test` needs: compilers for boards, QEMU, ONNX Runtime.
     Setup,
     /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
@@ -54,10 +65,10 @@ enum Command {
         #[arg(value_name = "TARGET")]
         targets: Vec<String>,
         /// Executions of each parser of bytes.
-        #[arg(long, value_name = "N", default_value_t = 5_000_000)]
+        #[arg(long, value_name = "N", default_value_t = fuzz::LONG.bytes)]
         runs: u64,
         /// Executions of the audio reader and the ONNX import.
-        #[arg(long, value_name = "N", default_value_t = 500_000)]
+        #[arg(long, value_name = "N", default_value_t = fuzz::LONG.slow)]
         slow_runs: u64,
         /// Leave out checkpoints and configurations, which take minutes more to build.
         #[arg(long)]
@@ -151,6 +162,10 @@ enum Command {
         #[arg(long)]
         build: bool,
     },
+    /// Prints the third-party notices of a product: packages, licences and their texts, as Markdown.
+    Notices(supply::Selection),
+    /// Prints the software bill of materials of a product: CycloneDX in JSON, the same for the same lock file.
+    Sbom(supply::Selection),
     /// Packs what a machine with a CUDA GPU needs to check the trainer, or writes the page of the results.
     ///
     /// Builds mtslvr and gpu-check with the feature cuda, writes target/gpu-check.tar.xz and prints the
@@ -183,7 +198,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Test => return Ok(suite::test()),
+        Command::Test { host: true, .. } => return Ok(suite::test_host()),
+        Command::Test { all, .. } => return Ok(suite::test(all)),
         Command::Setup => {
             let toolchain = embedded::Toolchain::set_up(&Board::ALL)?;
             c_library::set_up(&[*c_library::of_example()], toolchain)?;
@@ -267,6 +283,8 @@ fn run(command: Command) -> Result<ExitCode> {
         },
         Command::Python { build: true } => println!("{}", python::wheel()?.display()),
         Command::Python { build: false } => println!("{}", suite::python()?),
+        Command::Notices(selection) => print!("{}", supply::notices(&selection)?),
+        Command::Sbom(selection) => print!("{}", supply::sbom(&selection)?),
         Command::GpuCheck { page } => {
             if page.is_empty() {
                 gpu_check::archive()?;

@@ -38,11 +38,16 @@ pub fn set_up() -> Result<PathBuf> {
 /// The library inside the environment `venv`, whatever Python's version.
 fn find(venv: &Path) -> Option<PathBuf> {
     let pythons = std::fs::read_dir(venv.join("lib")).ok()?;
-    for python in pythons.flatten() {
-        let folder = python.path().join("site-packages/onnxruntime/capi");
+    // On Windows there is no folder of a version between.
+    for folder in pythons
+        .flatten()
+        .map(|python| python.path())
+        .chain([venv.join("lib")])
+    {
+        let folder = folder.join("site-packages/onnxruntime/capi");
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with("libonnxruntime.") {
+            if name.starts_with("libonnxruntime.") || name == "onnxruntime.dll" {
                 return Some(entry.path());
             }
         }

@@ -1,7 +1,7 @@
 //! The Python package: built as a wheel, and tested in an environment where nothing else of it is.
 
 use crate::{embedded, process, workspace};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,9 @@ use xtask::document::grouped;
 
 /// Builds the wheel.
 const MATURIN: &str = "1.16.0";
+
+/// Python's program outside of environments.
+const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 
 /// Packages that the tests need beside the wheel and what that depends on.
 const TEST_PACKAGES: [&str; 2] = ["pytest==9.2.0", "mypy==2.4.1"];
@@ -23,7 +26,7 @@ pub const MANIFEST: &str = "trainer/python/Cargo.toml";
 /// Builds the wheel and returns its path.
 pub fn wheel() -> Result<PathBuf> {
     let tools = workspace::target_dir().join(format!("venv-maturin-{MATURIN}"));
-    let maturin = tools.join("bin/maturin");
+    let maturin = program(&tools, "maturin");
     if !maturin.is_file() {
         environment(&tools)?;
         install(&tools, &[format!("maturin=={MATURIN}")])?;
@@ -66,7 +69,7 @@ pub fn test(program: &Path) -> Result<String> {
     packages.push(wheel.display().to_string());
     install(&fresh, &packages)?;
     process::run(
-        Command::new(fresh.join("bin/python"))
+        Command::new(program(&fresh, "python"))
             .current_dir(workspace::root().join(FOLDER))
             .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests"])
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -76,20 +79,23 @@ pub fn test(program: &Path) -> Result<String> {
     Ok(format!("wheel {} bytes", grouped(bytes)))
 }
 
+/// Returns the path of a program in an environment.
+fn program(environment: &Path, name: &str) -> PathBuf {
+    let folder = if cfg!(windows) { "Scripts" } else { "bin" };
+    environment
+        .join(folder)
+        .join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
+
 /// Makes a virtual environment without packages in `folder`, in place of one that is there.
 pub fn environment(folder: &Path) -> Result<()> {
-    if !process::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        if env::var_os("MTSLVR_EMBEDDED").is_some_and(|choice| choice == "debian") {
-            embedded::install_debian(&["python3", "python3-venv"])?;
-        } else {
-            bail!(
-                "python3 with its venv module is missing: install it (packages python3 and \
-                 python3-venv on Debian) and run this again"
-            );
-        }
-    }
+    embedded::provide(
+        "python3 with its venv module",
+        || process::succeeds(Command::new(PYTHON).args(["-c", "import venv, ensurepip"])),
+        &["python3", "python3-venv"],
+    )?;
     process::run(
-        Command::new("python3")
+        Command::new(PYTHON)
             .args(["-m", "venv", "--clear"])
             .arg(folder),
     )
@@ -98,7 +104,7 @@ pub fn environment(folder: &Path) -> Result<()> {
 /// Installs packages of PyPI, and files, into an environment.
 pub fn install(environment: &Path, packages: &[String]) -> Result<()> {
     process::run(
-        Command::new(environment.join("bin/python"))
+        Command::new(program(environment, "python"))
             .args(["-m", "pip", "install", "--quiet"])
             .args(["--disable-pip-version-check", "--no-input"])
             .args(packages),

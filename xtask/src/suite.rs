@@ -5,8 +5,8 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, onnxruntime, process, python, web,
-    workspace,
+    aarch64, c_library, elf, embedded, figures, firmware, fuzz, onnxruntime, process, python,
+    readme, supply, web, windows, workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
@@ -17,6 +17,7 @@ use xtask::board::Board;
 use xtask::qemu;
 
 const EMBEDDED: &str = "set-up: compiler for boards and QEMU";
+const CPP: &str = "set-up: C++ compiler";
 const ONNX_RUNTIME: &str = "set-up: ONNX Runtime";
 const HOST_BUILD: &str = "host tests: build";
 const MODEL: &str = "test model";
@@ -53,6 +54,7 @@ const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
 /// Bytes that it may take, its backbones among them.
 const LEAN_LIMIT: u64 = 8_000_000;
+const WINDOWS: &str = "the program without training, for Windows";
 /// The page that teaches sounds, in Chromium.
 const WEB: &str = "the page in a browser";
 /// The Python package, in a virtual environment.
@@ -60,16 +62,27 @@ const PYTHON: &str = "the Python package";
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
+/// All that only `--all` asks for.
+const LONG: &str = "cargo-deny, aarch64 end to end, the README's commands, long fuzzing";
+const CARGO_DENY: &str = "cargo-deny";
+const AARCH64_PROGRAM: &str = "the program for aarch64, in QEMU";
+const README: &str = "the README's commands";
+const FUZZING: &str = "long fuzzing";
+
 /// The workspaces beside the host's own, each with its manifest.
 const OTHER_WORKSPACES: [&str; 3] = ["firmware-examples", "tests/fuzz", "trainer/python"];
 
-/// Runs everything and prints the summary.
-pub fn test() -> ExitCode {
+/// Runs everything, what takes hours only with `all`, and prints the summary.
+pub fn test(all: bool) -> ExitCode {
     let mut steps = Steps::default();
+    steps.run(CPP, cpp_compiler);
     let toolchain = steps.run(EMBEDDED, || Toolchain::set_up(&Board::ALL));
     let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
     steps.run("set-up: rustfmt and clippy", components);
-    check_source(&mut steps, toolchain);
+    check_source(&mut steps);
+    on_boards(&mut steps, toolchain, NO_STD, |steps, toolchain| {
+        steps.run(NO_STD, || no_std_build(toolchain))
+    });
 
     // First of all that is compiled for the host, and with the features of every later step: what is
     // built for it is built once.
@@ -102,7 +115,12 @@ pub fn test() -> ExitCode {
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
     }
-    if let Some(size) = steps.run(WEB, || web::test(toolchain.as_ref())) {
+    if windows::can_build() {
+        steps.run(WINDOWS, windows::build);
+    } else {
+        steps.not_asked(WINDOWS, "rustup target add x86_64-pc-windows-gnu");
+    }
+    if let Some(size) = steps.run(WEB, web::test) {
         steps.note(WEB, &size);
     }
     let inputs = Inputs {
@@ -119,26 +137,66 @@ pub fn test() -> ExitCode {
         }
         None => steps.not_asked(REAL, "set MTSLVR_DATA to a folder that holds eval/<set>/"),
     }
+    if all {
+        long_parts(&mut steps, toolchain);
+    } else {
+        steps.not_asked(LONG, "cargo xtask test --all");
+    }
     steps.summary()
 }
 
-/// Checks form, lints and documentation, and what is published.
-fn check_source(steps: &mut Steps, toolchain: Option<Toolchain>) {
-    steps.run("format", format);
-    steps.run("clippy", clippy);
-    if toolchain == Some(Toolchain::Debian) || has_alsa() {
-        steps.run(MICROPHONE, || microphone(toolchain.as_ref()));
-    } else {
-        steps.not_asked(
-            MICROPHONE,
-            "install ALSA's headers (package libasound2-dev)",
-        );
+/// Runs what needs no board, emulator or browser, and prints the summary.
+pub fn test_host() -> ExitCode {
+    let mut steps = Steps::default();
+    steps.run(CPP, cpp_compiler);
+    let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
+    steps.run("set-up: rustfmt and clippy", components);
+    check_source(&mut steps);
+    steps.run(LEAN, lean_tests);
+    let inputs = Inputs {
+        library,
+        ..Inputs::default()
+    };
+    steps.run("host tests", || {
+        // Those that run firmwares are all in one package.
+        process::run(
+            inputs
+                .cargo_test()?
+                .args(["--workspace", "--exclude", "mtslvr-tests"]),
+        )
+    });
+    steps.not_asked(
+        "boards, emulators, browser",
+        "cargo xtask test, without --host",
+    );
+    steps.summary()
+}
+
+/// Runs what takes hours.
+fn long_parts(steps: &mut Steps, toolchain: Option<Toolchain>) {
+    if let Some(advisories) = steps.run(CARGO_DENY, supply::cargo_deny) {
+        steps.note(CARGO_DENY, &advisories);
     }
+    on_boards(steps, toolchain, AARCH64_PROGRAM, |steps, toolchain| {
+        steps.run(AARCH64_PROGRAM, || aarch64::program_tests(toolchain))
+    });
+    steps.run(README, || readme::run_commands(&built("mtslvr")));
+    if let Some(table) = steps.run(FUZZING, || fuzz::fuzz(&[], true, fuzz::LONG)) {
+        println!("{table}");
+    }
+}
+
+/// Checks form, lints and documentation, and what is published.
+fn check_source(steps: &mut Steps) {
+    steps.run("format", format);
+    steps.run(
+        "licences, sources, and what only training needs",
+        supply::check,
+    );
+    steps.run("clippy", clippy);
+    steps.run(MICROPHONE, microphone);
     steps.run("documentation", documentation);
     steps.run(PACKAGE, package);
-    on_boards(steps, toolchain, NO_STD, |steps, toolchain| {
-        steps.run(NO_STD, || no_std_build(toolchain))
-    });
 }
 
 /// Builds the example firmware around the test model.
@@ -213,6 +271,7 @@ fn on_boards<T>(
 
 /// Files that earlier steps made for the tests. One that is missing makes the tests that need it fail,
 /// and leaves the others running.
+#[derive(Default)]
 struct Inputs {
     library: Option<PathBuf>,
     model: Option<PathBuf>,
@@ -239,6 +298,12 @@ impl Inputs {
         }
         Ok(command)
     }
+}
+
+/// Compiles the step of a GPU that tests run on the processor. On Windows, Rust comes with one.
+fn cpp_compiler() -> Result<()> {
+    let there = || cfg!(windows) || embedded::starts("c++");
+    embedded::provide("a C++ compiler", there, &["g++"])
 }
 
 /// rustfmt and clippy, which rustup's minimal profile leaves out.
@@ -301,10 +366,8 @@ fn clippy() -> Result<()> {
 }
 
 /// Checks that the code behind the feature compiles. Nothing but this needs ALSA.
-fn microphone(toolchain: Option<&Toolchain>) -> Result<()> {
-    if toolchain == Some(&Toolchain::Debian) {
-        embedded::install_debian(&MICROPHONE_PACKAGES)?;
-    }
+fn microphone() -> Result<()> {
+    embedded::provide("ALSA with its headers", has_alsa, &MICROPHONE_PACKAGES)?;
     process::run(
         workspace::host_cargo()?
             .args(["clippy", "--release", "--locked", "--package"])
@@ -431,9 +494,8 @@ fn fuzz_targets() -> Result<()> {
     )
 }
 
-/// The program that only runs packed models does what it should, as it is built for small computers, and
-/// stays small. Returns its size.
-fn lean_program() -> Result<String> {
+/// The program that only runs packed models does what it should, as it is built for small computers.
+fn lean_tests() -> Result<()> {
     process::run(workspace::host_cargo()?.args([
         "test",
         "--profile",
@@ -444,7 +506,12 @@ fn lean_program() -> Result<String> {
         "--no-default-features",
         "--test",
         "lean",
-    ]))?;
+    ]))
+}
+
+/// That program stays small, too. Returns its size.
+fn lean_program() -> Result<String> {
+    lean_tests()?;
     let bytes = elf::sizes(&workspace::target_dir().join("small/mtslvr"))?.flash;
     ensure!(
         bytes <= LEAN_LIMIT,

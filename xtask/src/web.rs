@@ -1,7 +1,6 @@
 //! The page in the browser: built, served and tested.
 
-use crate::embedded::{self, Toolchain};
-use crate::{process, workspace};
+use crate::{embedded, process, workspace};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::net::SocketAddr;
@@ -61,7 +60,7 @@ pub fn serve(port: u16) -> Result<()> {
 }
 
 /// Builds the page, checks its size, and tests it in a browser. Returns its size in words.
-pub fn test(toolchain: Option<&Toolchain>) -> Result<String> {
+pub fn test() -> Result<String> {
     let folder = embedded::target_dir().join("web");
     build(&folder)?;
     let compressed = compressed_len(&folder.join(CODE))?;
@@ -70,7 +69,7 @@ pub fn test(toolchain: Option<&Toolchain>) -> Result<String> {
         "the code takes {compressed} bytes, compressed, and may take {MOST_COMPRESSED}"
     );
     let kernels = code(&["--features", "kernels"])?;
-    set_up_browser(toolchain)?;
+    embedded::provide(DRIVER, || embedded::starts(DRIVER), &BROWSER_PACKAGES)?;
     process::run(
         workspace::host_cargo()?
             .args(["test", "--release", "--locked", "--package", "mtslvr-web"])
@@ -88,7 +87,7 @@ pub fn test(toolchain: Option<&Toolchain>) -> Result<String> {
 
 /// Builds the code with these arguments of cargo; returns a copy of it.
 fn code(arguments: &[&str]) -> Result<PathBuf> {
-    let mut command = if embedded::target_installed(TARGET)? || add_target() {
+    let mut command = if embedded::add_target(TARGET).is_ok() {
         workspace::host_cargo()?
     } else {
         let mut command = embedded::debian_cargo();
@@ -115,11 +114,6 @@ fn code(arguments: &[&str]) -> Result<PathBuf> {
     Ok(copy)
 }
 
-/// Asks rustup for the target.
-fn add_target() -> bool {
-    process::succeeds(Command::new("rustup").args(["target", "add", TARGET]))
-}
-
 /// Returns the bytes of a file as gzip compresses it, which is how servers send it.
 fn compressed_len(file: &Path) -> Result<usize> {
     let output = Command::new("gzip").args(["-9", "-c"]).arg(file).output();
@@ -130,18 +124,4 @@ fn compressed_len(file: &Path) -> Result<usize> {
         file.display()
     );
     Ok(output.stdout.len())
-}
-
-/// Installs the browser where that is allowed, and checks that it is there.
-fn set_up_browser(toolchain: Option<&Toolchain>) -> Result<()> {
-    let there = || process::succeeds(Command::new(DRIVER).arg("--version"));
-    if !there() && toolchain == Some(&Toolchain::Debian) {
-        embedded::install_debian(&BROWSER_PACKAGES)?;
-    }
-    ensure!(
-        there(),
-        "{DRIVER} is not installed: install Chromium and its driver (packages chromium and \
-         chromium-driver on Debian) and run this again"
-    );
-    Ok(())
 }

@@ -52,7 +52,7 @@ impl Compiler {
 /// # Errors
 /// If they are missing and cannot be installed.
 pub fn set_up() -> Result<()> {
-    let there = |compiler: Compiler| process::succeeds(compiler.tool("gcc").arg("--version"));
+    let compiles = |compiler: Compiler| process::succeeds(compiler.tool("gcc").arg("--version"));
     // newlib is a package of its own.
     let newlib = || {
         process::succeeds(
@@ -61,8 +61,6 @@ pub fn set_up() -> Result<()> {
                 .args(["--specs=rdimon.specs", "-v"]),
         )
     };
-    if there(Compiler::Arm) && there(Compiler::RiscV) && newlib() {
-        return Ok(());
-    }
-    embedded::install_debian(&PACKAGES)
+    let there = || compiles(Compiler::Arm) && compiles(Compiler::RiscV) && newlib();
+    embedded::provide("gcc for Arm (with newlib) or RISC-V", there, &PACKAGES)
 }

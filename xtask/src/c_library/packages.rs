@@ -7,6 +7,7 @@ use crate::{firmware, process, workspace};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
+use xtask::board::Board;
 
 /// Where the project is to be found, in manifests: a name that leads nowhere until there is a place.
 const URL: &str = "https://example.invalid/mtslvr";
@@ -105,7 +106,7 @@ impl System {
 /// Builds the library for all processors, and writes the packages around `model` (else the shipped
 /// `edge-s`) into `target/c-packages`.
 pub fn packages(model: Option<&Path>) -> Result<()> {
-    let toolchain = Toolchain::set_up(&[])?;
+    let toolchain = Toolchain::set_up(&[Board::An386])?;
     set_up(&PROCESSORS, toolchain)?;
     let libraries = PROCESSORS
         .iter()

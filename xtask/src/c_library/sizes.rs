@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use xtask::board::Board;
 use xtask::document::{grouped, with_table};
 
 /// Name of the table in the README.
@@ -67,7 +68,7 @@ fn row(processor: &Processor, sizes: &Sizes) -> String {
 
 /// Builds and measures for all processors, and writes all tables into the README.
 pub fn write_sizes() -> Result<()> {
-    let toolchain = Toolchain::set_up(&[])?;
+    let toolchain = Toolchain::set_up(&[Board::An386])?;
     set_up(&PROCESSORS, toolchain)?;
     let mut table = String::from(
         "| processor | target | clips | and listening | and flash, snapshots: all |\n|---|---|---|---|---|\n",
