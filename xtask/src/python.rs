@@ -26,7 +26,7 @@ pub const MANIFEST: &str = "trainer/python/Cargo.toml";
 /// Builds the wheel and returns its path.
 pub fn wheel() -> Result<PathBuf> {
     let tools = workspace::target_dir().join(format!("venv-maturin-{MATURIN}"));
-    let maturin = program(&tools, "maturin");
+    let maturin = installed(&tools, "maturin");
     if !maturin.is_file() {
         environment(&tools)?;
         install(&tools, &[format!("maturin=={MATURIN}")])?;
@@ -69,7 +69,7 @@ pub fn test(program: &Path) -> Result<String> {
     packages.push(wheel.display().to_string());
     install(&fresh, &packages)?;
     process::run(
-        Command::new(program(&fresh, "python"))
+        Command::new(installed(&fresh, "python"))
             .current_dir(workspace::root().join(FOLDER))
             .args(["-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests"])
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -80,7 +80,7 @@ pub fn test(program: &Path) -> Result<String> {
 }
 
 /// Returns the path of a program in an environment.
-fn program(environment: &Path, name: &str) -> PathBuf {
+fn installed(environment: &Path, name: &str) -> PathBuf {
     let folder = if cfg!(windows) { "Scripts" } else { "bin" };
     environment
         .join(folder)
@@ -104,7 +104,7 @@ pub fn environment(folder: &Path) -> Result<()> {
 /// Installs packages of PyPI, and files, into an environment.
 pub fn install(environment: &Path, packages: &[String]) -> Result<()> {
     process::run(
-        Command::new(program(environment, "python"))
+        Command::new(installed(environment, "python"))
             .args(["-m", "pip", "install", "--quiet"])
             .args(["--disable-pip-version-check", "--no-input"])
             .args(packages),
