@@ -60,6 +60,13 @@ fn golden(name: &str, made: &[u8]) -> Vec<u8> {
     found
 }
 
+/// Firmwares that are tested with the golden model trust this key.
+#[test]
+fn the_key_is_there_to_be_trusted() {
+    let digits = format!("{}\n", Maker::golden().key());
+    golden("v1-signed.pub", digits.as_bytes());
+}
+
 fn unsigned_model() -> AlignedBytes {
     AlignedBytes::new(&std::fs::read(path("v1.slvr")).unwrap())
 }

@@ -5,10 +5,13 @@ use mtslvr_runtime::model::wire::SignatureRecord;
 use mtslvr_runtime::trust::TrustedKey;
 use std::fmt;
 
-/// Explains why a text is not a key.
+/// Explains why there is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
+    /// The operating system gives no random numbers, so that no key can be made.
+    #[error("the operating system gives no random numbers")]
+    NoRandomness,
     /// It is no private key.
     #[error("not a private Ed25519 key in PEM, such as `mtslvr keygen` writes")]
     Private,
@@ -24,8 +27,13 @@ pub struct SigningKey(KeyPair);
 
 impl SigningKey {
     /// Makes a key from the operating system's random numbers.
-    pub fn generate() -> Self {
-        Self(KeyPair::generate())
+    ///
+    /// # Errors
+    /// [`KeyError::NoRandomness`].
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|_| KeyError::NoRandomness)?;
+        Ok(Self::from_seed(seed))
     }
 
     /// Makes the key of a seed, which must be as secret as the key.
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn keys_differ_and_come_back() {
-        let [a, b] = [SigningKey::generate(), SigningKey::generate()];
+        let [a, b] = [(), ()].map(|()| SigningKey::generate().unwrap());
         assert_ne!(a.public(), b.public());
         let read = SigningKey::from_pem(&a.to_pem()).unwrap();
         assert_eq!(read.public(), a.public());

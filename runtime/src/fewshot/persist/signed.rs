@@ -1,7 +1,9 @@
 //! Snapshots that are taken only if a trusted key has signed them.
 
 use super::RestoreError;
-use super::catalogue::{self, Catalogue, Form, StoredSection, Walk};
+#[cfg(feature = "std")]
+use super::catalogue::join;
+use super::catalogue::{Catalogue, Form, StoredSection, Walk};
 use super::layout::{SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SectionKind};
 use super::snapshot::import;
 use crate::content_hash::ContentHash;
@@ -109,12 +111,12 @@ pub fn sign(
             contents: &counter,
         });
     }
-    let unsigned = catalogue::join(&sections);
+    let unsigned = join(&sections);
     let signature = sign(&signed_contents(&unsigned)?.hash).emit();
     sections.push(StoredSection {
         kind: SectionKind::Signature as u16,
         flags: 0,
         contents: &signature,
     });
-    Ok(catalogue::join(&sections))
+    Ok(join(&sections))
 }
