@@ -75,12 +75,24 @@ fn a_key_is_private_whole_and_never_replaced() {
     assert!(before[0].starts_with("-----BEGIN PRIVATE KEY-----"));
     assert!(before[1].starts_with("-----BEGIN PUBLIC KEY-----"));
     assert!(!told.contains(before[0].lines().nth(1).unwrap()));
-    fails(&folder, &["keygen", "maker.key"], &["maker.key", "exists already"]);
+    fails(
+        &folder,
+        &["keygen", "maker.key"],
+        &["maker.key", "exists already"],
+    );
     // Neither one whose other half is there.
     fs::write(folder.path().join("half.pub"), b"").unwrap();
-    fails(&folder, &["keygen", "half"], &["half.pub", "exists already"]);
+    fails(
+        &folder,
+        &["keygen", "half"],
+        &["half.pub", "exists already"],
+    );
     assert!(!folder.path().join("half").exists());
-    fails(&folder, &["keygen", "no/folder"], &["no/folder", "cannot be written"]);
+    fails(
+        &folder,
+        &["keygen", "no/folder"],
+        &["no/folder", "cannot be written"],
+    );
     assert_eq!([read("maker.key"), read("maker.key.pub")], before);
 }
 
@@ -109,9 +121,19 @@ fn a_signed_model_names_its_key_and_is_verified() {
     fails(&folder, &unsigned, &["edge-s", "not signed"]);
 
     // In place, with a counter, which makes it another backbone.
-    let count = ["sign", "s.slvr", "--key", "maker.key", "--version-counter", "3"];
+    let count = [
+        "sign",
+        "s.slvr",
+        "--key",
+        "maker.key",
+        "--version-counter",
+        "3",
+    ];
     let told = succeeds(&folder, &count);
-    assert!(told.contains("version counter 3") && told.contains("do not fit"), "{told}");
+    assert!(
+        told.contains("version counter 3") && told.contains("do not fit"),
+        "{told}"
+    );
     let counted = inspected(&folder, &["s.slvr", "--trusted-key", "maker.key.pub"]);
     assert_eq!(counted["version_counter"], 3);
     assert_ne!(counted["hash"], plain["hash"]);
@@ -128,7 +150,10 @@ fn a_signed_profile_is_imported_where_a_key_is_asked_for() {
     let sizes = ["--classes", "2", "--clips", "2", "--seconds", "0.8"];
     succeeds(&folder, &[&["synth", "sounds"], &sizes[..]].concat());
     let class = fs::read_dir(folder.path().join("sounds")).unwrap();
-    let mut class: Vec<_> = class.map(|c| c.unwrap().path()).filter(|c| c.is_dir()).collect();
+    let mut class: Vec<_> = class
+        .map(|c| c.unwrap().path())
+        .filter(|c| c.is_dir())
+        .collect();
     class.sort();
     let mut clips = fs::read_dir(&class[0]).unwrap();
     let clip = clips.next().unwrap().unwrap().path();
@@ -136,17 +161,35 @@ fn a_signed_profile_is_imported_where_a_key_is_asked_for() {
     succeeds(&folder, &["classes", "export", "p.mtss"]);
     let import = ["classes", "import", "p.mtss", "--force", "--trusted-key"];
     let trusting = |key| [&import[..], &[key]].concat();
-    fails(&folder, &trusting("maker.key.pub"), &["p.mtss", "not signed"]);
-    let sign = ["sign", "p.mtss", "--key", "maker.key", "--version-counter", "4"];
+    fails(
+        &folder,
+        &trusting("maker.key.pub"),
+        &["p.mtss", "not signed"],
+    );
+    let sign = [
+        "sign",
+        "p.mtss",
+        "--key",
+        "maker.key",
+        "--version-counter",
+        "4",
+    ];
     succeeds(&folder, &sign);
     let found = inspected(&folder, &["p.mtss", "--trusted-key", "maker.key.pub"]);
     assert_eq!(found["format"], "mtss");
     assert_eq!(found["version_counter"], 4);
     assert_eq!(found["signature"]["trusted"], true);
-    assert_eq!((&found["classes"], &found["examples"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&found["classes"], &found["examples"]),
+        (&1.into(), &1.into())
+    );
     let text = succeeds(&folder, &["inspect", "p.mtss"]);
     assert!(text.contains("classes     1 with 1 examples"), "{text}");
-    fails(&folder, &trusting("other.key.pub"), &["p.mtss", "signed by the key"]);
+    fails(
+        &folder,
+        &trusting("other.key.pub"),
+        &["p.mtss", "signed by the key"],
+    );
     succeeds(&folder, &trusting("maker.key.pub"));
     // What is enrolled here afterwards needs no signature, and neither does the import without a key.
     succeeds(&folder, &["classes", "rename", "ding", "dong"]);
@@ -159,17 +202,37 @@ fn what_cannot_be_signed_or_is_no_key_is_named() {
     fs::write(folder.path().join("text.slvr"), b"a text").unwrap();
     let sign = |file, key| ["sign", file, "--key", key, "--out", "out.slvr"];
     for (file, key, named) in [
-        ("text.slvr", "maker.key", ["text.slvr", "neither a packed model"]),
+        (
+            "text.slvr",
+            "maker.key",
+            ["text.slvr", "neither a packed model"],
+        ),
         ("gone.slvr", "maker.key", ["gone.slvr", "cannot read"]),
         (".", "maker.key", [".", "a folder"]),
         ("edge-s", "gone.key", ["gone.key", "cannot read the key"]),
-        ("edge-s", "maker.key.pub", ["maker.key.pub", "not a private Ed25519 key"]),
-        ("edge-s", "text.slvr", ["text.slvr", "not a private Ed25519 key"]),
+        (
+            "edge-s",
+            "maker.key.pub",
+            ["maker.key.pub", "not a private Ed25519 key"],
+        ),
+        (
+            "edge-s",
+            "text.slvr",
+            ["text.slvr", "not a private Ed25519 key"],
+        ),
     ] {
         fails(&folder, &sign(file, key), &named);
     }
     assert!(!folder.path().join("out.slvr").exists());
-    fails(&folder, &["sign", "edge-s", "--key", "maker.key"], &["edge-s", "--out"]);
+    fails(
+        &folder,
+        &["sign", "edge-s", "--key", "maker.key"],
+        &["edge-s", "--out"],
+    );
     let inspect = ["inspect", "edge-s", "--trusted-key", "maker.key"];
-    fails(&folder, &inspect, &["maker.key", "not a public Ed25519 key"]);
+    fails(
+        &folder,
+        &inspect,
+        &["maker.key", "not a public Ed25519 key"],
+    );
 }
