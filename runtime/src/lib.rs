@@ -5,7 +5,7 @@
 //! Data flows like this: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
 //! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole
 //! recordings, [`listener`] all of it for a stream. [`verifier`] takes a second look at what a listener is
-//! about to recognise.
+//! about to recognise. `trust` (feature `signed`) says whose models and profiles are taken.
 //!
 //! # Panics
 //!
@@ -21,10 +21,14 @@
 pub mod backbone;
 mod bytes;
 pub mod clip;
+#[cfg(feature = "hash")]
+mod content_hash;
 pub mod fewshot;
 pub mod frontend;
 pub mod listener;
 pub mod model;
 pub mod nn;
 pub mod space;
+#[cfg(feature = "signed")]
+pub mod trust;
 pub mod verifier;

@@ -6,7 +6,7 @@ mod table;
 pub use table::memory_rows;
 
 use crate::embedded::{self, Toolchain};
-use crate::measured::{Frontend, Head, Layer, Measured, Memory, Paths};
+use crate::measured::{Frontend, Head, Layer, Measured, Memory, Paths, Signed};
 use crate::{elf, firmware, process};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,11 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
     let footprint = elf::sizes(&build(firmware::FOOTPRINT)?)?;
     let example = build(firmware::EXAMPLE)?;
     let sizes = elf::sizes(&example)?;
+    // Nothing runs it: what matters is its size.
+    let trust = firmware::Trust::golden()?;
+    let trusting = firmware::EXAMPLE;
+    let trusting = firmware::build_trusting(toolchain, board, trusting, &model, Some(&trust))?;
+    let trusting = elf::sizes(&trusting)?;
 
     let counted = run(board, &bench, &[])?;
     let sounds = sounds::write(&embedded::target_dir().join("sounds"))?;
@@ -70,6 +75,11 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
             instructions_per_frame: frontend.number("instructions")? / frontend.number("frames")?,
         },
         open_instructions: one(&counted, "open")?.number("instructions")?,
+        signed: Some(Signed {
+            flash_bytes: trusting.flash - sizes.flash,
+            hash_instructions: one(&counted, "signed")?.number("hash_instructions")?,
+            signature_instructions: one(&counted, "signed")?.number("signature_instructions")?,
+        }),
         heads: counted.of("head").map(head).collect::<Result<_>>()?,
     })
 }

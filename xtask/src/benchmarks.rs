@@ -92,6 +92,7 @@ fn benchmarks(boards: &Boards) -> Vec<(&'static str, String)> {
         ("paths", m4.map(paths).unwrap_or_default()),
         ("memory", m4.map(memory).unwrap_or_default()),
         ("runtime", all_runtimes(boards)),
+        ("signed", signed(boards)),
     ]
 }
 
@@ -125,6 +126,28 @@ fn all_boards(boards: &Boards) -> String {
             grouped(board.frontend.set_up_instructions),
             grouped(board.frontend.instructions_per_frame),
         );
+    }
+    table
+}
+
+fn signed(boards: &Boards) -> String {
+    let mut table = String::from(
+        "| board | core | bytes of flash | hash of the model | its signature |\n|---|---|---|---|---|\n",
+    );
+    for board in in_order(boards) {
+        if let Some(signed) = &board.signed {
+            let [flash, hash, signature] = [
+                signed.flash_bytes,
+                signed.hash_instructions,
+                signed.signature_instructions,
+            ]
+            .map(grouped);
+            let (name, core) = (board.board.name(), board.board.core());
+            let _ = writeln!(
+                table,
+                "| `{name}` | {core} | {flash} | {hash} | {signature} |"
+            );
+        }
     }
     table
 }

@@ -62,6 +62,27 @@ pub const KERNELS: Program = Program {
     binary: "mtslvr-kernels",
 };
 
+/// Whose models a firmware takes.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The key that must have signed them, as 64 hexadecimal digits.
+    pub public_key: String,
+    /// The least version counter.
+    pub least_version_counter: u64,
+}
+
+impl Trust {
+    /// The key of the golden model that is signed, and its counter.
+    pub fn golden() -> Result<Self> {
+        let path = workspace::root().join("runtime/tests/golden/v1-signed.pub");
+        let digits = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        Ok(Self {
+            public_key: digits.trim().to_owned(),
+            least_version_counter: 2,
+        })
+    }
+}
+
 /// Builds `program` for `board` with the packed model `model` in its flash; returns the ELF file,
 /// which stays as it is when the program is built around another model.
 pub fn build(
@@ -70,26 +91,53 @@ pub fn build(
     program: Program,
     model: &Path,
 ) -> Result<PathBuf> {
+    build_trusting(toolchain, board, program, model, None)
+}
+
+/// [`build`] of a firmware that takes only the models of `trust`, if there is one. Such a program has the feature
+/// `signed`.
+pub fn build_trusting(
+    toolchain: Toolchain,
+    board: Board,
+    program: Program,
+    model: &Path,
+    trust: Option<&Trust>,
+) -> Result<PathBuf> {
     let folder = workspace::root()
         .join("firmware-examples")
         .join(program.package);
-    process::run(
-        toolchain
-            .cargo_build(board, &folder)?
-            .args(["--bin", program.binary])
-            .env("MTSLVR_MODEL", model),
-    )?;
+    let mut command = toolchain.cargo_build(board, &folder)?;
+    command
+        .args(["--bin", program.binary])
+        .env("MTSLVR_MODEL", model);
+    let mut kind = "";
+    if let Some(trust) = trust {
+        kind = "-signed";
+        let least = trust.least_version_counter.to_string();
+        command
+            .args(["--features", "signed"])
+            .env("MTSLVR_PUBLIC_KEY", &trust.public_key)
+            .env("MTSLVR_LEAST_VERSION_COUNTER", least);
+    }
+    process::run(&mut command)?;
     let built = embedded::target_dir()
         .join(board.target())
         .join("release")
         .join(program.binary);
     let copies = embedded::target_dir().join("elf");
     let model = model.file_stem().unwrap_or_default().to_string_lossy();
-    let copy = copies.join(format!("{}-{}-{model}", program.binary, board.name()));
+    let copy = copies.join(format!("{}{kind}-{}-{model}", program.binary, board.name()));
     fs::create_dir_all(&copies)
         .and_then(|()| fs::copy(&built, &copy))
         .with_context(|| format!("cannot copy {} to {}", built.display(), copy.display()))?;
     Ok(copy)
+}
+
+/// Builds the example around the golden model that is signed, so that it takes only models of that key.
+pub fn build_golden(toolchain: Toolchain, board: Board) -> Result<PathBuf> {
+    let model = workspace::root().join("runtime/tests/golden/v1-signed.slvr");
+    let trust = Trust::golden()?;
+    build_trusting(toolchain, board, EXAMPLE, &model, Some(&trust))
 }
 
 /// Runs the firmware `elf` in QEMU with its own `args`.

@@ -88,6 +88,12 @@ enum Command {
         /// The program: `qemu` enrols and recognises recordings, `minimal` listens to one.
         #[arg(long, value_parser = ["qemu", "minimal"], value_name = "PROGRAM", default_value = "qemu")]
         program: String,
+        /// Take only models that this key has signed: the 64 hexadecimal digits that `mtslvr keygen` prints.
+        #[arg(long, value_name = "HEX")]
+        public_key: Option<String>,
+        /// Take only models with at least this version counter.
+        #[arg(long, value_name = "N", default_value_t = 0, requires = "public_key")]
+        least_version_counter: u64,
         /// Run it in QEMU, with the arguments behind `--`.
         #[arg(long)]
         run: bool,
@@ -227,6 +233,8 @@ fn run(command: Command) -> Result<ExitCode> {
             board,
             model,
             program,
+            public_key,
+            least_version_counter,
             run,
             args,
         } => {
@@ -236,7 +244,11 @@ fn run(command: Command) -> Result<ExitCode> {
             };
             let model = firmware::find_model(&model)?;
             let toolchain = embedded::Toolchain::set_up(&[board])?;
-            let elf = firmware::build(toolchain, board, program, &model)?;
+            let trust = public_key.map(|public_key| firmware::Trust {
+                public_key,
+                least_version_counter,
+            });
+            let elf = firmware::build_trusting(toolchain, board, program, &model, trust.as_ref())?;
             println!("{}", elf.display());
             if run {
                 firmware::run(board, &elf, &args)?;

@@ -40,6 +40,8 @@ pub struct Measured {
     pub frontend: Frontend,
     /// Opening and checking the model.
     pub open_instructions: u64,
+    /// Taking only models that a key has signed.
+    pub signed: Option<Signed>,
     /// Learning and deciding.
     pub heads: Vec<Head>,
 }
@@ -73,6 +75,17 @@ pub struct Frontend {
     pub set_up_instructions: u64,
     /// Instructions for each frame, its samples' way into the buffer included.
     pub instructions_per_frame: u64,
+}
+
+/// The cost of taking only models that a key has signed.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Signed {
+    /// Flash that the example firmware takes more.
+    pub flash_bytes: u64,
+    /// Computing the hash of the model.
+    pub hash_instructions: u64,
+    /// Verifying the signature of the hash.
+    pub signature_instructions: u64,
 }
 
 /// A linear head's work.

@@ -26,6 +26,8 @@ const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
 /// The least device, which has the shipped model.
 const MINIMAL: &str = "firmware: build the least device";
+/// The example firmware that takes only signed models.
+const SIGNED: &str = "firmware: build one that trusts a key";
 /// The library for C, its example and its packages.
 const C_LIBRARY: &str = "library for C: build, size, packages";
 const NO_STD: &str = "no_std build of the runtime";
@@ -106,6 +108,9 @@ pub fn test(all: bool) -> ExitCode {
             firmware::build(toolchain, BOARD, firmware::MINIMAL, &model)
         })
     });
+    let signed = on_boards(&mut steps, toolchain, SIGNED, |steps, toolchain| {
+        steps.run(SIGNED, || firmware::build_golden(toolchain, BOARD))
+    });
     let c_example = on_boards(&mut steps, toolchain, C_LIBRARY, |steps, toolchain| {
         steps.run(C_LIBRARY, || c_library::check(toolchain))
     });
@@ -128,6 +133,7 @@ pub fn test(all: bool) -> ExitCode {
         model,
         elf,
         minimal,
+        signed,
         c_example,
     };
     steps.run(HOST_TESTS, || host_tests(&inputs));
@@ -277,6 +283,7 @@ struct Inputs {
     model: Option<PathBuf>,
     elf: Option<PathBuf>,
     minimal: Option<PathBuf>,
+    signed: Option<PathBuf>,
     c_example: Option<PathBuf>,
 }
 
@@ -290,6 +297,7 @@ impl Inputs {
             ("MTSLVR_TEST_MODEL", &self.model),
             ("MTSLVR_TEST_FIRMWARE", &self.elf),
             ("MTSLVR_TEST_MINIMAL", &self.minimal),
+            ("MTSLVR_TEST_SIGNED", &self.signed),
             ("MTSLVR_TEST_C", &self.c_example),
         ] {
             if let Some(value) = value {
@@ -344,8 +352,10 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    let firmware = ["--no-default-features", "--features", "flash,defmt"];
-    run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
+    for features in ["flash,defmt", "flash,defmt,signed"] {
+        let firmware = ["--no-default-features", "--features", features];
+        run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
+    }
     // The program that only runs packed models.
     run(&[
         "--package",
@@ -396,7 +406,7 @@ const LIBRARIES: [&str; 9] = [
 
 fn documentation() -> Result<()> {
     let packages = LIBRARIES.iter().flat_map(|name| ["--package", name]);
-    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-pack/onnx,mtslvr-pack/tract,mtslvr-pack/ort";
+    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-pack/onnx,mtslvr-pack/signing,mtslvr-pack/tract,mtslvr-pack/ort";
     process::run(
         workspace::host_cargo()?
             .args(["doc", "--release", "--locked", "--no-deps"])
@@ -412,7 +422,7 @@ fn no_std_build(toolchain: Toolchain) -> Result<()> {
         "mtslvr-runtime",
         "--no-default-features",
         "--features",
-        "flash,defmt",
+        "flash,defmt,signed",
     ]))
 }
 

@@ -6,6 +6,7 @@ mod input;
 mod shapes;
 
 use input::{Random, Sound};
+use mtslvr_pack::signing::SigningKey;
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::frontend::Frontend;
 use mtslvr_runtime::model::{Crc32, Model};
@@ -30,13 +31,21 @@ fn write_models() -> Result<(), String> {
     let (bytes, path) = mtslvr_embed::model()?;
     let model = Model::open(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     let patch = sound_patch(&model)?;
+    let key = SigningKey::from_seed([7; 32]);
+    let signature = key.sign(model.id().as_bytes());
     let module = format!(
         "{}\
+         /// A key that has signed the model.\n\
+         pub const KEY: [u8; 32] = {:?};\n\
+         /// Its signature.\n\
+         pub const SIGNATURE: mtslvr_runtime::model::wire::SignatureRecord = \
+             mtslvr_runtime::model::wire::{signature:?};\n\
          /// CRC-32 of the features that the host makes of the sound.\n\
          pub const PATCH_CRC32: u32 = {:#010x};\n\
          /// CRC-32 of the embedding that the host makes of them.\n\
          pub const EMBEDDING_CRC32: u32 = {:#010x};\n",
         mtslvr_embed::module(&model, &path),
+        key.public().as_bytes(),
         crc32(&patch),
         crc32(&embed(model, &patch)?),
     );

@@ -15,12 +15,13 @@ use core::panic::PanicInfo;
 use head::{SCRATCH_LEN, SoundStorage};
 use input::Sound;
 use model::{ARENA_LEN, EMBEDDING_CRC32, EMBEDDING_DIM, MODEL, PATCH_CRC32};
-use model::{FRONTEND_BUFFER_LEN, PATCH_LEN};
+use model::{FRONTEND_BUFFER_LEN, KEY, PATCH_LEN, SIGNATURE};
 use mtslvr_board::instructions::Instructions;
 use mtslvr_board::{BOARD, entry, memory, say, semihosting};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::frontend::Frontend;
 use mtslvr_runtime::model::{Aligned, Crc32, MAX_OPS, Model};
+use mtslvr_runtime::trust::{SignedContents, TrustedKey};
 use shapes::{SHAPE_ARENA_LEN, SHAPE_PATCH_LEN};
 
 #[entry]
@@ -63,6 +64,7 @@ impl Bench {
             MODEL.0.len(),
             self.instructions.now() - start
         );
+        self.signed(&model)?;
         let patch = &mut patch[..model.frontend().patch_len()];
         self.frontend(&model, frontend, patch)?;
         let mut passed = agrees("the features", crc32(patch), PATCH_CRC32);
@@ -93,6 +95,30 @@ impl Bench {
             );
         }
         passed.then_some(())
+    }
+
+    /// Verifies the model's hash and a signature of it: the work of `Model::open_signed` beside opening.
+    fn signed(&self, model: &Model<'_>) -> Option<()> {
+        let start = self.instructions.now();
+        let hash_is_right = model.verify_hash();
+        let hash = self.instructions.now() - start;
+        let contents = SignedContents {
+            hash: *model.id().as_bytes(),
+            version_counter: None,
+            signature: Some(SIGNATURE),
+        };
+        let key = TrustedKey::new(KEY);
+        let start = self.instructions.now();
+        reported("the signature", contents.check(&key, 0))?;
+        say!(
+            "signed hash_instructions={} signature_instructions={}",
+            hash,
+            self.instructions.now() - start
+        );
+        if !hash_is_right {
+            say!("error: the hash that the model states is not that of its contents");
+        }
+        hash_is_right.then_some(())
     }
 
     /// Makes the features of the sound's first patch.

@@ -3,6 +3,7 @@
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::model::{AlignedBytes, Model};
+use mtslvr_runtime::trust::TrustedKey;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -52,6 +53,50 @@ pub fn write_module() -> Result<(), String> {
     let model = Model::open(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     fs::write(out_dir().join("model.rs"), module(&model, &path))
         .map_err(|error| format!("model.rs: {error}"))
+}
+
+/// Environment variable with the key that a firmware trusts, as 64 hexadecimal digits.
+const PUBLIC_KEY: &str = "MTSLVR_PUBLIC_KEY";
+/// Environment variable with the least version counter of a model that a firmware takes.
+const LEAST_VERSION_COUNTER: &str = "MTSLVR_LEAST_VERSION_COUNTER";
+
+/// Writes `trust.rs` into the folder of the build script: the key that `MTSLVR_PUBLIC_KEY` holds, and the number in
+/// `MTSLVR_LEAST_VERSION_COUNTER`, or else 0. For a package whose feature `signed` makes it open signed models alone;
+/// without the feature there is no such file.
+///
+/// # Errors
+/// A sentence about a variable that is missing, or holds something else; or that holds a key that the firmware would
+/// not ask for, because the feature is off.
+pub fn write_trust() -> Result<(), String> {
+    for name in [PUBLIC_KEY, LEAST_VERSION_COUNTER] {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    let key = env::var(PUBLIC_KEY).ok();
+    if env::var_os("CARGO_FEATURE_SIGNED").is_none() {
+        return match key {
+            Some(_) => Err(format!(
+                "{PUBLIC_KEY} is set, but the feature `signed` is off, so this firmware would take any model: add \
+                 `--features signed`, or unset the variable"
+            )),
+            None => Ok(()),
+        };
+    }
+    let key = key.unwrap_or_default();
+    let trusted = TrustedKey::from_hex(key.trim()).ok_or_else(|| {
+        format!("{PUBLIC_KEY} is {key:?}, expected the 64 hexadecimal digits that `mtslvr keygen` prints")
+    })?;
+    let least = env::var(LEAST_VERSION_COUNTER).unwrap_or_else(|_| "0".to_owned());
+    let least: u64 = least
+        .parse()
+        .map_err(|_| format!("{LEAST_VERSION_COUNTER} is {least:?}, expected a whole number"))?;
+    let module = format!(
+        "/// The key whose models are taken.\n\
+         pub const KEY: mtslvr_runtime::trust::TrustedKey = mtslvr_runtime::trust::TrustedKey::new({:?});\n\
+         /// The least version counter of a model that is taken.\n\
+         pub const LEAST_VERSION_COUNTER: u64 = {least};\n",
+        trusted.as_bytes()
+    );
+    fs::write(out_dir().join("trust.rs"), module).map_err(|error| format!("trust.rs: {error}"))
 }
 
 /// The packed model that `MTSLVR_MODEL` names, and its path.

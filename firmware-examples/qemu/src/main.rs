@@ -20,7 +20,7 @@ use mtslvr_board::{entry, memory, say, semihosting};
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Learner;
-use mtslvr_runtime::model::{Aligned, Model};
+use mtslvr_runtime::model::Aligned;
 use sounds::SoundStorage;
 
 #[entry]
@@ -61,7 +61,7 @@ fn run(line: &str, buffers: Buffers) -> bool {
         say!("error: the instruction counter is taken");
         return false;
     };
-    let model = match Model::open(&MODEL.0) {
+    let model = match model::open() {
         Ok(model) => model,
         Err(error) => {
             say!("error: the model in flash: {}", error);

@@ -1,11 +1,10 @@
 //! The hash that identifies a model by its contents.
 
-use sha2::{Digest, Sha256};
-
 use super::error::OpenError;
 use super::view::Model;
 use super::wire::{Header, SectionKind, SectionRecord};
 use super::{sections, validate};
+use crate::content_hash::ContentHash;
 use crate::space::BackboneId;
 
 /// Computes the SHA-256 hash of a file's contents: of magic and version, then of each section but the
@@ -17,9 +16,7 @@ use crate::space::BackboneId;
 /// else is checked.
 pub fn content_hash(file: &[u8]) -> Result<BackboneId, OpenError> {
     let header = Header::read(validate::header(file)?);
-    let mut hash = Sha256::new();
-    hash.update(Header::MAGIC);
-    hash.update(header.version.to_le_bytes());
+    let mut hash = ContentHash::new(Header::MAGIC, header.version);
     for (index, record) in sections::records(file, &header)?.iter().enumerate() {
         let record = SectionRecord::read(record);
         if record.kind == SectionKind::Signature as u16 {
@@ -28,12 +25,9 @@ pub fn content_hash(file: &[u8]) -> Result<BackboneId, OpenError> {
         let contents = sections::contents(file, &record).ok_or(OpenError::Section {
             index: index as u16,
         })?;
-        hash.update(record.kind.to_le_bytes());
-        hash.update(record.flags.to_le_bytes());
-        hash.update(record.len.to_le_bytes());
-        hash.update(contents);
+        hash.section(record.kind, record.flags, contents);
     }
-    Ok(BackboneId::new(hash.finalize().into()))
+    Ok(BackboneId::new(hash.finish()))
 }
 
 impl Model<'_> {

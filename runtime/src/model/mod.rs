@@ -16,6 +16,8 @@ mod op;
 mod placement;
 mod proven;
 mod sections;
+#[cfg(feature = "signed")]
+mod signed;
 mod tensor;
 mod validate;
 mod view;
@@ -31,6 +33,8 @@ pub use error::OpenError;
 pub use hash::content_hash;
 pub use op::{Op, OpKind, Scratch, Tables};
 pub(crate) use proven::proven;
+#[cfg(feature = "signed")]
+pub use signed::OpenSignedError;
 pub use tensor::Tensor;
 pub use view::Model;
 pub use wire::{MAX_ARENA, MAX_OPS, VERSION};

@@ -111,7 +111,8 @@ impl<'a> Model<'a> {
         self.version_counter
     }
 
-    /// Returns the signature that the model carries, if it does. It is not verified.
+    /// Returns the signature that the model carries, if it does. It is not verified: `check_signature`
+    /// (feature `signed`) does that.
     pub fn signature(&self) -> Option<SignatureRecord> {
         self.signature.map(SignatureRecord::read)
     }

@@ -20,6 +20,8 @@ mod snapshot_import;
 mod taught;
 mod wav_read;
 
+use mtslvr_runtime::trust::TrustedKey;
+
 pub use audio_read::audio_read;
 pub use cache_read::{cache_read, cache_seed};
 #[cfg(feature = "train")]
@@ -33,6 +35,17 @@ pub use model_open::model_open;
 pub use onnx_read::onnx_read;
 pub use snapshot_import::snapshot_import;
 pub use wav_read::wav_read;
+
+/// The key that has signed some of the seeds.
+const TRUSTED: TrustedKey = match TrustedKey::from_hex(
+    "ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c",
+) {
+    Some(key) => key,
+    None => panic!("64 hexadecimal digits"),
+};
+
+/// A version counter that the key has signed nowhere.
+const UNSEEN: u64 = u64::MAX;
 
 /// Runs `target` on each file named on the command line.
 pub fn replay(target: fn(&[u8])) {

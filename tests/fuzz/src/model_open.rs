@@ -1,5 +1,6 @@
 //! Any bytes give a model that runs or an error.
 
+use crate::{TRUSTED, UNSEEN};
 use mtslvr_pack::builder::seal;
 use mtslvr_runtime::backbone::PackedBackbone;
 use mtslvr_runtime::model::{AlignedBytes, Model};
@@ -8,12 +9,14 @@ use mtslvr_runtime::model::{AlignedBytes, Model};
 const MOST_ARENA: usize = 1 << 20;
 const MOST_MACS: u64 = 10_000_000;
 
-/// Opens `bytes` as a packed model and runs it. The checksum is put right on a copy, so that the
+/// Opens `bytes` as a packed model, also as one that must be signed, and runs it. The checksum is put right on a copy, so that the
 /// fuzzer gets past it to the structure.
 pub fn model_open(bytes: &[u8]) {
     let mut file = AlignedBytes::new(bytes);
     let _ = Model::open(&file);
     seal(&mut file);
+    // Nothing but a signature makes it one that is trusted.
+    assert!(Model::open_signed(&file, &TRUSTED, UNSEEN).is_err());
     let Ok(model) = Model::open(&file) else {
         return;
     };

@@ -1,7 +1,8 @@
 //! Any bytes give taught sounds or an error, and an error changes nothing.
 
 use crate::taught::{learner, room, state, taught, use_it};
-use mtslvr_runtime::fewshot::persist::import;
+use crate::{TRUSTED, UNSEEN};
+use mtslvr_runtime::fewshot::persist::{import, import_signed};
 use mtslvr_runtime::model::Crc32;
 
 /// Imports `bytes` as a snapshot, as they are and with length and checksum put right, so that the
@@ -20,6 +21,9 @@ fn try_import(bytes: &[u8]) {
     let (mut a, mut b) = (room(), room());
     let mut into = taught(&mut a);
     let before = state(&into);
+    // Nothing but a signature makes it one that is trusted.
+    let imported = import_signed(&mut into, bytes, &TRUSTED, UNSEEN);
+    assert!(imported.is_err() && state(&into) == before);
     match import(&mut into, bytes) {
         Err(_) => assert!(state(&into) == before, "an error changed something"),
         Ok(()) => {

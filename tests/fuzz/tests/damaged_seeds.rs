@@ -42,6 +42,8 @@ fn models() {
     damage(plain, 3_000, model_open);
     let every_section = include_bytes!("../../../runtime/tests/golden/v1-sections.slvr");
     damage(every_section, 3_000, model_open);
+    let signed = include_bytes!("../../../runtime/tests/golden/v1-signed.slvr");
+    damage(signed, 1_000, model_open);
 }
 
 #[test]
@@ -69,6 +71,8 @@ fn recordings() {
 fn snapshots() {
     let golden = include_bytes!("../../../runtime/tests/golden/snapshot-v1.mtss");
     damage(golden, 20_000, snapshot_import);
+    let signed = include_bytes!("../../../runtime/tests/golden/snapshot-v1-signed.mtss");
+    damage(signed, 5_000, snapshot_import);
 }
 
 #[test]

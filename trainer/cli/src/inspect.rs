@@ -1,27 +1,44 @@
-//! `mtslvr inspect`: shows the cost and the contents of a model.
+//! `mtslvr inspect`: shows the cost and the contents of a model, and what a profile is.
 
 use super::backbone::FrontendChoice;
 use super::examples::examples;
-use anyhow::Result;
+use super::trusted_key::TrustedKeyChoice;
+use anyhow::{Context, Result};
+use mtslvr_audio::ShowPath;
+use mtslvr_listen::profile::Snapshot;
+use mtslvr_pack::inspect::Signature;
 use mtslvr_pack::{Engine, ModelSource, model_kinds};
+use mtslvr_runtime::fewshot::persist::signed_contents;
+use mtslvr_runtime::trust::{TrustError, TrustedKey};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
 
 /// Show the flash, memory and work that a model needs, and what is in it
 ///
 /// Prints sizes in bytes, multiply-accumulates, the operators, the parts of the embedding and the
-/// statistics that were measured on sounds.
+/// statistics that were measured on sounds. Of a profile (.mtss) it prints the backbone and the number of
+/// classes and examples.
+///
+/// Of both it tells the version counter and the key that signed it. With --trusted-key the signature is
+/// verified; if it is not that key's, the command fails.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Look into a shipped backbone" => "mtslvr inspect edge-s",
     "Look into a model of your own" => "mtslvr inspect mtslvr-run/model.slvr",
+    "Check who signed a model" =>
+        "mtslvr inspect model.slvr --trusted-key maker.key.pub",
 ))]
 pub(super) struct Args {
     #[arg(help = format!(
-        "Model to show: {}; run folders and shipped backbones are shown in packed form",
+        "Model to show: {}; run folders and shipped backbones are shown in packed form; or a .mtss file",
         model_kinds()
     ))]
     model: ModelSource,
     #[command(flatten)]
     frontend: FrontendChoice,
+    #[command(flatten)]
+    trusted: TrustedKeyChoice,
     #[arg(long, help = "Print JSON instead of text", long_help = JSON_HELP)]
     json: bool,
 }
@@ -31,6 +48,8 @@ const JSON_HELP: &str = "\
 Print JSON instead of text. A model in ONNX has null where only a packed one has a value. Fields:
   format, name, provenance: slvr or onnx, the model's name, and where its weights are from
   hash: hash of the contents as stated, and whether it is verified
+  version_counter: number that grows from one release to the next
+  signature: key that signed it, and whether it is trusted (null without --trusted-key); null if unsigned
   file_bytes: size of the file
   flash: its bytes by use: weights, adapters, tables, other
   ram: bytes of the arena and of the clip_buffer
@@ -46,22 +65,106 @@ Print JSON instead of text. A model in ONNX has null where only a packed one has
     base_mean_norm: length of their mean
     unrelated_similarity: similarity that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed
     cohort, cohort_weights: directions of ordinary sounds, and whether each weighs the parts
-  operators: of each, in the order they run, name, kind, input, output, kernel, stride, adapter, macs, bytes";
+  operators: of each, in the order they run, name, kind, input, output, kernel, stride, adapter, macs, bytes
+Of a profile: format (mtss), backbone, classes and examples (their numbers), version_counter, signature";
+
+/// A profile seen from outside.
+#[derive(Debug, Serialize)]
+struct Profile {
+    /// `mtss`.
+    format: &'static str,
+    /// The backbone that it was enrolled under.
+    backbone: String,
+    classes: usize,
+    examples: usize,
+    version_counter: Option<u64>,
+    signature: Option<Signature>,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "profile     for the backbone {}", self.backbone)?;
+        let (classes, examples) = (self.classes, self.examples);
+        writeln!(f, "classes     {classes} with {examples} examples")?;
+        if let Some(counter) = self.version_counter {
+            writeln!(f, "version     {counter}")?;
+        }
+        match &self.signature {
+            Some(signature) => writeln!(f, "signed by   {signature}"),
+            None => Ok(()),
+        }
+    }
+}
 
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
+        let key = self.trusted.key()?;
+        let checked = match &self.model {
+            ModelSource::Path(path) if path.extension().is_some_and(|e| e == "mtss") => {
+                self.profile(path, key.as_ref())?
+            }
+            _ => self.model(key.as_ref())?,
+        };
+        checked.with_context(|| self.model.to_string())
+    }
+
+    /// Shows a model; returns whether it is trusted.
+    fn model(&self, key: Option<&TrustedKey>) -> Result<Result<(), TrustError>> {
         // A source that holds both forms is asked for the one that goes to a device.
         let engine = match &self.model {
             ModelSource::Path(path) if !path.is_dir() => None,
             _ => Some(Engine::Packed),
         };
-        let inspection = self.frontend.open(&self.model, engine)?.inspect()?;
+        let file = self.frontend.open(&self.model, engine)?;
+        let mut inspection = file.inspect()?;
+        let checked = key.map_or(Ok(()), |key| match file.packed_model() {
+            Some(model) => model.check_signature(key, 0),
+            // ONNX has no signatures.
+            None => Err(TrustError::Unsigned),
+        });
+        verified(&mut inspection.signature, key, checked);
+        self.show(&inspection)?;
+        Ok(checked)
+    }
+
+    /// Shows a profile; returns whether it is trusted.
+    fn profile(&self, path: &Path, key: Option<&TrustedKey>) -> Result<Result<(), TrustError>> {
+        let snapshot = Snapshot::read(path)?;
+        let contents = signed_contents(snapshot.as_bytes());
+        let contents = contents.with_context(|| path.shown().to_string())?;
+        let checked = key.map_or(Ok(()), |key| contents.check(key, 0));
+        let header = snapshot.header();
+        let mut profile = Profile {
+            format: "mtss",
+            backbone: header.backbone.to_string(),
+            classes: header.classes,
+            examples: header.examples,
+            version_counter: contents.version_counter,
+            signature: contents.signature.as_ref().map(Signature::of),
+        };
+        verified(&mut profile.signature, key, checked);
+        self.show(&profile)?;
+        Ok(checked)
+    }
+
+    fn show(&self, found: &(impl Serialize + fmt::Display)) -> Result<()> {
         if self.json {
-            outln!("{}", serde_json::to_string_pretty(&inspection)?);
+            outln!("{}", serde_json::to_string_pretty(found)?);
         } else {
-            out!("{inspection}");
+            out!("{found}");
         }
         Ok(())
+    }
+}
+
+/// Notes in `signature` what came of verifying it, if there was a key to do so.
+fn verified(
+    signature: &mut Option<Signature>,
+    key: Option<&TrustedKey>,
+    checked: Result<(), TrustError>,
+) {
+    if let Some(signature) = signature.as_mut().filter(|_| key.is_some()) {
+        signature.trusted = Some(checked.is_ok());
     }
 }

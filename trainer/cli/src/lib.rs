@@ -40,6 +40,7 @@ mod experiment;
 mod export;
 mod inspect;
 pub mod interrupt;
+mod keygen;
 mod listen;
 mod lists;
 mod microphone;
@@ -51,6 +52,7 @@ mod progress;
 mod recordings;
 mod review;
 mod sets;
+mod sign;
 #[cfg(feature = "train")]
 mod stream;
 mod synth;
@@ -58,6 +60,7 @@ mod synth;
 mod train;
 #[cfg(feature = "train")]
 mod training_bar;
+mod trusted_key;
 #[cfg(feature = "train")]
 mod untrained;
 #[cfg(not(feature = "train"))]
@@ -150,6 +153,8 @@ enum Command {
     #[cfg(feature = "train")]
     Cut(cut::Args),
     Inspect(inspect::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
     Eval(Box<eval::Args>),
     #[cfg(feature = "train")]
     Stream(Box<stream::Args>),
@@ -182,6 +187,8 @@ impl Cli {
             #[cfg(feature = "train")]
             Command::Cut(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::Keygen(args) => args.run(),
+            Command::Sign(args) => args.run(),
             Command::Eval(args) => args.run(),
             #[cfg(feature = "train")]
             Command::Stream(args) => args.run(),

@@ -121,6 +121,7 @@ fn output_that_cannot_be_written_is_an_error_of_every_command() {
     let clips = room.clips();
     let clip = clips[0].as_str();
     room.succeeds(&["enrol", "ding", clip]);
+    room.succeeds(&["keygen", "held.key"]);
     let eval = [
         "eval",
         "--data",
@@ -139,6 +140,8 @@ fn output_that_cannot_be_written_is_an_error_of_every_command() {
         &["help", "enrol"],
         &["synth", "more", "--classes", "2", "--clips", "1"],
         &["inspect", "edge-s"],
+        &["keygen", "maker.key"],
+        &["sign", "edge-s", "--key", "held.key", "--out", "s.slvr"],
         &["bench", "--rounds", "1"],
         &["embed", "sounds", "--out", "e.csv"],
         &["enrol", "dong", &clips[5]],

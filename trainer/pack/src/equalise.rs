@@ -16,7 +16,6 @@ use super::interpret::{interpret, run_alone};
 use crate::builder::Activation;
 use mtslvr_runtime::nn::Shape;
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// Share of a map's greatest magnitude below which a channel counts as this large: one that was silent
 /// on the observed patches must not fill the range, in which it would then be clipped.
@@ -266,12 +265,10 @@ fn scale_outputs(channels: &mut Channels, factors: &[f32]) {
 
 /// Divides the weights by the factors of the channels that they meet.
 fn divide_inputs(channels: &mut Channels, factors: &[f32]) {
-    let divided = |table: &Arc<[f32]>| -> Arc<[f32]> {
+    for table in std::iter::once(&mut channels.weights).chain(&mut channels.adapter) {
         let weights = table.iter().zip(factors.iter().cycle());
-        weights.map(|(weight, factor)| weight / factor).collect()
-    };
-    channels.weights = divided(&channels.weights);
-    channels.adapter = channels.adapter.as_ref().map(divided);
+        *table = weights.map(|(weight, factor)| weight / factor).collect();
+    }
 }
 
 #[cfg(test)]

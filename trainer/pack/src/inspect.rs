@@ -8,7 +8,7 @@ use crate::memory_plan::MemoryPlan;
 use mtslvr_runtime::clip::ClipEmbedder;
 use mtslvr_runtime::fewshot::Reference;
 use mtslvr_runtime::frontend::{FrontendConfig, PatchMean};
-use mtslvr_runtime::model::wire::{OpRecord, TensorRecord};
+use mtslvr_runtime::model::wire::{OpRecord, SignatureRecord, TensorRecord};
 use mtslvr_runtime::model::{self, Model};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -24,6 +24,10 @@ pub struct Inspection {
     pub provenance: String,
     /// SHA-256 hash of the contents, which identifies a packed model; `None` for ONNX.
     pub hash: Option<Hash>,
+    /// Number that grows from one release of a model to the next; `None` if it has none.
+    pub version_counter: Option<u64>,
+    /// Who signed the model; `None` if nobody did, and for ONNX.
+    pub signature: Option<Signature>,
     /// Bytes of the file.
     pub file_bytes: usize,
     /// Bytes by use, which add up to the file.
@@ -51,6 +55,25 @@ pub struct Hash {
     pub stated: String,
     /// Whether the contents have this hash.
     pub verified: bool,
+}
+
+/// Who signed a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Signature {
+    /// Id of the key, 16 hexadecimal digits.
+    pub key: String,
+    /// Whether it is the signature of the key that is trusted; `None` if nobody said which one is.
+    pub trusted: Option<bool>,
+}
+
+impl Signature {
+    /// Describes the signature of `record`, which has not been verified.
+    pub fn of(record: &SignatureRecord) -> Self {
+        Self {
+            key: hexadecimal(&record.key_id),
+            trusted: None,
+        }
+    }
 }
 
 /// Bytes of a file by use. In ONNX weights are floats, and the tables are its norms.
@@ -191,6 +214,8 @@ impl Inspection {
                 stated: hexadecimal(space.backbone().as_bytes()),
                 verified: model.verify_hash(),
             }),
+            version_counter: model.version_counter(),
+            signature: model.signature().as_ref().map(Signature::of),
             file_bytes,
             flash,
             ram: RamParts {

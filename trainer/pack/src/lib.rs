@@ -3,7 +3,7 @@
 //!
 //! Without features the crate opens, inspects and runs packed models, and makes them from an owned
 //! description ([`builder`]). The feature `onnx` reads and writes ONNX and quantises it; `tract` and
-//! `ort` run ONNX.
+//! `ort` run ONNX. The feature `signing` makes keys and signs.
 
 pub mod builder;
 #[cfg(feature = "onnx")]
@@ -31,6 +31,8 @@ mod part_outputs;
 #[cfg(feature = "onnx")]
 mod quantise;
 mod shipped;
+#[cfg(feature = "signing")]
+pub mod signing;
 mod statistics;
 #[cfg(all(feature = "onnx", feature = "ort"))]
 pub mod verify;

@@ -39,6 +39,10 @@ fn other_work(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
     let mut work =
         |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
     work("opening and checking the model", measured.open_instructions)?;
+    if let Some(signed) = &measured.signed {
+        work("hash of the model", signed.hash_instructions)?;
+        work("its signature", signed.signature_instructions)?;
+    }
     work(
         "preparing the frontend",
         measured.frontend.set_up_instructions,
@@ -67,6 +71,11 @@ fn memory(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
     writeln!(f, "|---|---|")?;
     for (part, bytes) in memory_rows(measured) {
         writeln!(f, "| {part} | {} |", grouped(bytes))?;
+    }
+
+    if let Some(signed) = &measured.signed {
+        let more = grouped(signed.flash_bytes);
+        writeln!(f, "| flash, more with the verifier | {more} |")?;
     }
 
     let memory = &measured.memory;

@@ -142,18 +142,9 @@ pub(super) fn lay_out<'o>(form: Form, support: &SupportSet, out: &'o mut [u8]) -
     let plan = Plan::of(form, support);
     let mut out = Writer::new(out);
 
-    let mut record = [0; header::LEN];
-    header::MAGIC.set(&mut record, form.magic());
-    header::VERSION.set(&mut record, SNAPSHOT_VERSION);
-    header::SECTIONS.set(&mut record, plan.written().count() as u16);
-    header::TOTAL_LEN.set(&mut record, plan.total() as u32);
-    out.put(&record);
+    put_header(form, plan.written().count(), plan.total(), &mut out);
     for (kind, len) in plan.written() {
-        let mut record = [0; section::LEN];
-        section::KIND.set(&mut record, kind as u16);
-        section::FLAGS.set(&mut record, section::MUST_UNDERSTAND);
-        section::SECTION_LEN.set(&mut record, len as u32);
-        out.put(&record);
+        put_record(kind as u16, section::MUST_UNDERSTAND, len, &mut out);
     }
 
     let mut payload: &mut [u8] = &mut [];
@@ -164,9 +155,46 @@ pub(super) fn lay_out<'o>(form: Form, support: &SupportSet, out: &'o mut [u8]) -
             SectionKind::Classes => put_classes(support, &mut out),
             SectionKind::Examples | SectionKind::References => payload = out.room(len),
             SectionKind::Thresholds => put_thresholds(support, &mut out),
+            // Added to a snapshot by whoever signs it.
+            SectionKind::VersionCounter | SectionKind::Signature => {}
         }
     }
     payload
+}
+
+/// Writes the snapshot that consists of `sections`, in their order.
+#[cfg(all(feature = "signed", feature = "std"))]
+pub(super) fn join(sections: &[StoredSection<'_>]) -> Vec<u8> {
+    let lens = sections.iter().map(|s| section::LEN + s.contents.len());
+    let total = header::LEN + lens.sum::<usize>();
+    let mut bytes = vec![0; total];
+    let mut out = Writer::new(&mut bytes);
+    put_header(Form::Snapshot, sections.len(), total, &mut out);
+    for stored in sections {
+        put_record(stored.kind, stored.flags, stored.contents.len(), &mut out);
+    }
+    for stored in sections {
+        out.put(stored.contents);
+    }
+    seal(&mut bytes);
+    bytes
+}
+
+fn put_header(form: Form, sections: usize, total: usize, out: &mut Writer<'_>) {
+    let mut record = [0; header::LEN];
+    header::MAGIC.set(&mut record, form.magic());
+    header::VERSION.set(&mut record, SNAPSHOT_VERSION);
+    header::SECTIONS.set(&mut record, sections as u16);
+    header::TOTAL_LEN.set(&mut record, total as u32);
+    out.put(&record);
+}
+
+fn put_record(kind: u16, flags: u16, len: usize, out: &mut Writer<'_>) {
+    let mut record = [0; section::LEN];
+    section::KIND.set(&mut record, kind);
+    section::FLAGS.set(&mut record, flags);
+    section::SECTION_LEN.set(&mut record, len as u32);
+    out.put(&record);
 }
 
 /// Writes the checksum over everything else.
@@ -420,8 +448,7 @@ const MOST_CLASSES: usize = 256;
 
 /// Checks header, length and checksum, and finds the sections.
 fn sections(form: Form, bytes: &[u8]) -> Result<Sections<'_>, RestoreError> {
-    let mut reader = Reader::new(bytes);
-    let record = reader.record::<{ header::LEN }>();
+    let record = bytes.first_chunk::<{ header::LEN }>();
     let record = record.ok_or(RestoreError::NotASnapshot)?;
     if header::MAGIC.get(record) != form.magic() {
         return Err(RestoreError::NotASnapshot);
@@ -440,14 +467,14 @@ fn sections(form: Form, bytes: &[u8]) -> Result<Sections<'_>, RestoreError> {
     }
 
     let malformed = RestoreError::Malformed;
-    let count = usize::from(header::SECTIONS.get(record));
-    let table = reader.take(count * section::LEN).ok_or(malformed)?;
-    let (table, _) = table.as_chunks::<{ section::LEN }>();
+    let mut walk = Walk::begin(bytes).ok_or(malformed)?;
     let mut sections: Sections<'_> = [None; SectionKind::COUNT];
-    for record in table {
-        let contents = reader.take(section::SECTION_LEN.get(record) as usize);
-        let contents = contents.ok_or(malformed)?;
-        let (kind, flags) = (section::KIND.get(record), section::FLAGS.get(record));
+    for section in &mut walk {
+        let StoredSection {
+            kind,
+            flags,
+            contents,
+        } = section.ok_or(malformed)?;
         match sections.get_mut(usize::from(kind)).filter(|_| kind > 0) {
             Some(place @ None) => *place = Some(contents),
             Some(Some(_)) => return Err(malformed),
@@ -457,9 +484,54 @@ fn sections(form: Form, bytes: &[u8]) -> Result<Sections<'_>, RestoreError> {
             None => {}
         }
     }
-    match reader.rest() {
+    match walk.sections.rest() {
         [] => Ok(sections),
         _ => Err(malformed),
+    }
+}
+
+/// A section as it is stored.
+pub(super) struct StoredSection<'a> {
+    /// Number of a [`SectionKind`], or one that is not known.
+    pub kind: u16,
+    /// Its flags.
+    pub flags: u16,
+    /// Its bytes.
+    pub contents: &'a [u8],
+}
+
+/// Goes through the sections in the order of the table; gives `None` for one that leaves the bytes.
+pub(super) struct Walk<'a> {
+    table: core::slice::Iter<'a, [u8; section::LEN]>,
+    sections: Reader<'a>,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at the first section. `None` if the table leaves the bytes.
+    pub fn begin(bytes: &'a [u8]) -> Option<Self> {
+        let mut sections = Reader::new(bytes);
+        let count = usize::from(header::SECTIONS.get(sections.record::<{ header::LEN }>()?));
+        let (table, _) = sections.take(count * section::LEN)?.as_chunks();
+        Some(Self {
+            table: table.iter(),
+            sections,
+        })
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Option<StoredSection<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.table.next()?;
+        let contents = self
+            .sections
+            .take(section::SECTION_LEN.get(record) as usize);
+        Some(contents.map(|contents| StoredSection {
+            kind: section::KIND.get(record),
+            flags: section::FLAGS.get(record),
+            contents,
+        }))
     }
 }
 

@@ -29,11 +29,19 @@ pub(super) enum SectionKind {
     References = 5,
     /// Thresholds that the user has set.
     Thresholds = 6,
+    /// A number that grows from one release of a profile to the next; in a snapshot that was signed.
+    #[cfg_attr(
+        not(feature = "signed"),
+        expect(dead_code, reason = "nothing but the verifier reads it")
+    )]
+    VersionCounter = 7,
+    /// Who vouches for the contents; in a snapshot that was signed.
+    Signature = 8,
 }
 
 impl SectionKind {
     /// Number of kinds, plus one for the number 0, which is none of them.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = Self::Signature as usize + 1;
 }
 
 /// The one table of offsets. A module is a record, a constant a field of it: its type and the byte

@@ -8,6 +8,8 @@ mod fingerprint;
 #[cfg(feature = "flash")]
 mod flash;
 mod layout;
+#[cfg(feature = "signed")]
+mod signed;
 mod snapshot;
 
 pub use error::RestoreError;
@@ -17,4 +19,8 @@ pub use flash::{
     Blocking, BlockingFlashStore, FlashStore, Loaded, StoreError, flash_len, store_scratch_len,
 };
 pub use layout::SNAPSHOT_VERSION;
+#[cfg(all(feature = "signed", feature = "std"))]
+pub use signed::sign;
+#[cfg(feature = "signed")]
+pub use signed::{ImportSignedError, import_signed, signed_contents};
 pub use snapshot::{ExportError, SnapshotHeader, export, import, snapshot_len};

@@ -4,10 +4,12 @@ use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::stdout;
+use super::super::trusted_key::TrustedKeyChoice;
 use super::existing;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, Snapshot};
+use mtslvr_runtime::fewshot::persist::signed_contents;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +38,8 @@ pub(super) struct Export {
 
 /// Replace the profile with a snapshot from a backup or a device
 ///
-/// The snapshot must have been enrolled under the backbone that is used here.
+/// The snapshot must have been enrolled under the backbone that is used here. With --trusted-key it must
+/// have been signed, too (`mtslvr sign`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Restore a backup, where there is no profile" => "mtslvr classes import backup.mtss",
@@ -49,6 +52,8 @@ pub(super) struct Import {
     /// Replace a profile that holds classes; they are lost
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    trusted: TrustedKeyChoice,
     #[command(flatten)]
     profile: ProfileChoice,
     #[command(flatten)]
@@ -99,6 +104,11 @@ impl Import {
         } else {
             Snapshot::read(&self.file)?
         };
+        if let Some(key) = self.trusted.key()? {
+            let contents = signed_contents(snapshot.as_bytes());
+            let checked = contents.map(|contents| contents.check(&key, 0));
+            checked?.with_context(|| self.file.shown().to_string())?;
+        }
         let header = snapshot.header();
         // All of it must be sound, not only what the header tells.
         let mut memory = Memory::for_snapshot(&header);

@@ -122,9 +122,7 @@ fn described(spec: &ModelSpec) -> Vec<Section> {
         sections.push(Section::optional(kind, text.as_bytes()));
     }
     if let Some(count) = spec.version_counter {
-        let mut record = [0; field::version_counter::LEN];
-        field::version_counter::COUNT.set(&mut record, count);
-        sections.push(Section::optional(SectionKind::VersionCounter, record));
+        sections.push(Section::version_counter(count));
     }
     sections
 }

@@ -2,7 +2,8 @@
 
 use super::error::BuildError;
 use mtslvr_runtime::model::wire::{
-    Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, checksum, field,
+    Header, MAX_SECTIONS, SECTION_ALIGN, SectionKind, SectionRecord, SignatureRecord, checksum,
+    field,
 };
 use mtslvr_runtime::model::{AlignedBytes, Model, content_hash};
 
@@ -34,6 +35,13 @@ impl Section {
             ..Self::optional(kind, contents)
         }
     }
+
+    /// Makes the section of a version counter.
+    pub(super) fn version_counter(count: u64) -> Self {
+        let mut record = [0; field::version_counter::LEN];
+        field::version_counter::COUNT.set(&mut record, count);
+        Self::optional(SectionKind::VersionCounter, record)
+    }
 }
 
 /// Adds `section` behind the others of a packed model. The contents' hash, by which the backbone is
@@ -50,6 +58,37 @@ pub fn add_section(model: &[u8], section: Section) -> Result<AlignedBytes, Build
     let file = AlignedBytes::new(&assemble(&sections)?);
     Model::open(&file).map_err(BuildError::Check)?;
     Ok(file)
+}
+
+/// Signs a packed model: gives it the signature that `sign` makes of the hash of its contents, in place of one that
+/// was there, and `version_counter` if one is given. A new counter changes the contents' hash, by which the
+/// backbone is known.
+///
+/// # Errors
+/// As [`add_section`].
+pub fn sign(
+    model: &[u8],
+    version_counter: Option<u64>,
+    sign: impl FnOnce(&[u8; 32]) -> SignatureRecord,
+) -> Result<AlignedBytes, BuildError> {
+    let file = AlignedBytes::new(model);
+    Model::open(&file).map_err(BuildError::Check)?;
+    let mut sections = take_apart(&file);
+    let replaced = |kind| {
+        kind == SectionKind::Signature as u16
+            || kind == SectionKind::VersionCounter as u16 && version_counter.is_some()
+    };
+    sections.retain(|section| !replaced(section.kind));
+    if let Some(count) = version_counter {
+        sections.push(Section::version_counter(count));
+    }
+    let unsigned = AlignedBytes::new(&assemble(&sections)?);
+    let hash = content_hash(&unsigned).map_err(BuildError::Check)?;
+    let signature = sign(hash.as_bytes()).emit();
+    add_section(
+        &unsigned,
+        Section::optional(SectionKind::Signature, signature),
+    )
 }
 
 /// Takes the sections out of a file that has been opened.

@@ -17,7 +17,7 @@ mod tables;
 
 pub use curve::{Combination, Curve, Function};
 pub use error::BuildError;
-pub use file::{Section, add_section, seal};
+pub use file::{Section, add_section, seal, sign};
 pub use planner::{Placement, Request, place};
 pub use spec::{
     Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, OwnedPatchNorm, PartSpec, TensorSpec,

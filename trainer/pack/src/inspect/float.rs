@@ -38,6 +38,8 @@ impl Inspection {
             name: String::new(),
             provenance: graph.provenance.clone().unwrap_or_default(),
             hash: None,
+            version_counter: None,
+            signature: None,
             file_bytes: bytes.len(),
             flash,
             ram: RamParts {

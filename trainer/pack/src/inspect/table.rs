@@ -1,6 +1,6 @@
 //! Writes an inspection as text: facts line by line, then a table of operators.
 
-use super::{FlashParts, Inspection, Part};
+use super::{FlashParts, Inspection, Part, Signature};
 use mtslvr_runtime::fewshot::REFERENCE_TAILS;
 use std::fmt;
 
@@ -15,6 +15,18 @@ impl fmt::Display for Inspection {
             write!(f, "\n{plan}")?;
         }
         Ok(())
+    }
+}
+
+/// Writes the key, and what is known about it.
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trusted = match self.trusted {
+            Some(true) => "trusted",
+            Some(false) => "not trusted",
+            None => "not verified: give --trusted-key",
+        };
+        write!(f, "the key {}  ({trusted})", self.key)
     }
 }
 
@@ -33,6 +45,12 @@ impl Inspection {
                 false => "  (the contents have another one)",
             };
             writeln!(f, "hash        {}{verified}", hash.stated)?;
+        }
+        if let Some(counter) = self.version_counter {
+            writeln!(f, "version     {counter}")?;
+        }
+        if let Some(signature) = &self.signature {
+            writeln!(f, "signed by   {signature}")?;
         }
         Ok(())
     }

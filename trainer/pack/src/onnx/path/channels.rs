@@ -126,7 +126,7 @@ impl<'g> OutputReader<'g, '_> {
             values[time * of_time + mel * of_mel + channel * of_channel]
         });
         let (gain, shift) = factors(&node.op_type, first, operand.collect())?;
-        if value.view != Some(view) || !self.joins(&value) {
+        if value.view != Some(view) || !joins(&value) {
             let source = self.tensor(&node.input[data])?;
             let seen = self.graph.tensor(Op {
                 name: node_name(node),
@@ -151,14 +151,6 @@ impl<'g> OutputReader<'g, '_> {
         }
         join(&mut value, &gain, &shift);
         Ok(value)
-    }
-
-    /// Tells whether a factor and a constant can join the operator that makes a value.
-    fn joins(&self, value: &Value) -> bool {
-        value
-            .pending
-            .as_ref()
-            .is_some_and(|op| op.kind.channels().is_some() && op.activation == Activation::Linear)
     }
 
     pub(super) fn add(&mut self, node: &'g NodeProto) -> Result<Value, NodeError> {
@@ -266,7 +258,7 @@ impl<'g> OutputReader<'g, '_> {
         shift: &[f32],
     ) -> Result<Value, NodeError> {
         let mut value = self.value(node, input)?.clone();
-        if !self.joins(&value) {
+        if !joins(&value) {
             return self.norm(node, input, gain, shift);
         }
         join(&mut value, gain, shift);
@@ -312,6 +304,14 @@ impl<'g> OutputReader<'g, '_> {
         made.norm_of = Some(source);
         made
     }
+}
+
+/// Tells whether a factor and a constant can join the operator that makes a value.
+fn joins(value: &Value) -> bool {
+    value
+        .pending
+        .as_ref()
+        .is_some_and(|op| op.kind.channels().is_some() && op.activation == Activation::Linear)
 }
 
 /// Applies `gain * x + shift` in the operator that makes a value, whose channels are those of `gain` once or
