@@ -16,6 +16,7 @@ mod part;
 mod process;
 mod python;
 mod readme;
+mod release;
 mod steps;
 mod suite;
 mod supply;
@@ -168,6 +169,14 @@ enum Command {
         #[arg(long)]
         build: bool,
     },
+    /// Builds the program for this machine, and packs it with completions, manual pages and notices.
+    ///
+    /// The archive is in target/releases.
+    Release {
+        /// Features beside the default ones, joined with commas.
+        #[arg(long, value_name = "LIST", default_value = "mic,tract")]
+        features: String,
+    },
     /// Prints the third-party notices of a product: packages, licences and their texts, as Markdown.
     Notices(supply::Selection),
     /// Prints the software bill of materials of a product: CycloneDX in JSON, the same for the same lock file.
@@ -295,6 +304,7 @@ fn run(command: Command) -> Result<ExitCode> {
         },
         Command::Python { build: true } => println!("{}", python::wheel()?.display()),
         Command::Python { build: false } => println!("{}", suite::python()?),
+        Command::Release { features } => println!("{}", release::archive(&features)?.display()),
         Command::Notices(selection) => print!("{}", supply::notices(&selection)?),
         Command::Sbom(selection) => print!("{}", supply::sbom(&selection)?),
         Command::GpuCheck { page } => {

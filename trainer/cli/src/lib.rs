@@ -26,6 +26,7 @@ mod classes;
 #[cfg(feature = "train")]
 mod cohort;
 mod command_line;
+mod completions;
 #[cfg(feature = "train")]
 mod cut;
 #[cfg(feature = "train")]
@@ -43,6 +44,7 @@ pub mod interrupt;
 mod keygen;
 mod listen;
 mod lists;
+mod man;
 mod microphone;
 #[cfg(feature = "train")]
 mod pack;
@@ -162,6 +164,8 @@ enum Command {
     Embed(embed::Args),
     #[cfg(feature = "train")]
     Experiment(experiment::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -196,6 +200,8 @@ impl Cli {
             Command::Embed(args) => args.run(),
             #[cfg(feature = "train")]
             Command::Experiment(args) => args.run(),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
         }
     }
 }

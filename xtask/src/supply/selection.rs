@@ -26,6 +26,16 @@ pub struct Selection {
     manifest_path: PathBuf,
 }
 
+impl Selection {
+    /// Returns the program with these features beside its default ones, joined with commas.
+    pub fn of_program(features: &str) -> Self {
+        Self {
+            features: features.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Selection {
     fn default() -> Self {
         Self {
