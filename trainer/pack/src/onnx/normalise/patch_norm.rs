@@ -6,9 +6,10 @@
 //! explains the results is taken if it explains them everywhere.
 
 use super::shapes::Inputs;
-use super::{Normal, fold, rules};
+use super::{Normal, Pass, fold, rules};
 use crate::builder::OwnedPatchNorm;
 use crate::metadata::Layout;
+use crate::onnx;
 use crate::onnx::limits::count;
 use crate::onnx::pb::NodeProto;
 use crate::onnx::tensor::Constant;
@@ -39,84 +40,77 @@ const TOLERANCE: f32 = 1e-4;
 /// Puts the nodes that compute `norm` between the input, whose shape is `[batch, 1, height, width]`, and what
 /// reads it.
 pub(super) fn prepend(
-    pass: &mut super::Pass<'_>,
+    pass: &mut Pass<'_>,
     norm: &OwnedPatchNorm,
     layout: Layout,
     input: &str,
     nodes: &mut Vec<NodeProto>,
 ) {
-    let made = pass.fresh_name(input, "normed");
-    for name in nodes.iter_mut().flat_map(|node| &mut node.input) {
-        if *name == input {
-            name.clone_from(&made);
-        }
-    }
-    let (time, mel) = match layout {
+    let (time, mel): (i64, usize) = match layout {
         Layout::TimeMel => (2, 3),
         Layout::MelTime => (3, 2),
     };
     let mut head = Vec::new();
     let mut last = input.to_owned();
-    let mut then = |pass: &mut super::Pass<'_>, last: &mut String, op: &str, other: &str| {
-        let name = pass.fresh_name(input, op);
-        head.push(rules::node(op, &[last, other], &name, vec![]));
-        *last = name;
+    let axes = match norm.mean {
+        PatchMean::None => vec![],
+        PatchMean::Patch => vec![2, 3],
+        PatchMean::Band => vec![time],
     };
-    let axes: Option<&[i64]> = match norm.mean {
-        PatchMean::None => None,
-        PatchMean::Patch => Some(&[2, 3]),
-        PatchMean::Band => Some(if time == 2 { &[2] } else { &[3] }),
-    };
-    let mean = axes.map(|axes| {
-        let name = pass.fresh_name(input, "mean");
-        let keep = crate::onnx::int("keepdims", 1);
-        // Axes were an attribute before they became an input.
-        let node = if pass.opset < 18 {
-            let axes = crate::onnx::ints("axes", axes);
-            rules::node("ReduceMean", &[input], &name, vec![axes, keep])
-        } else {
-            let axes = Constant::int(vec![axes.len()], axes.to_vec());
-            let axes = pass.new_constant(&name, "axes", axes);
-            rules::node("ReduceMean", &[input, &axes], &name, vec![keep])
-        };
-        (name, node)
-    });
-    let mean = mean.map(|(name, node)| {
-        then(pass, &mut last, "Sub", &name);
-        node
-    });
+    if !axes.is_empty() {
+        let mean = pass.fresh_name(input, "mean");
+        head.push(mean_node(pass, input, &axes, &mean));
+        let centred = pass.fresh_name(input, "centred");
+        head.push(rules::node("Sub", &[input, &mean], &centred, vec![]));
+        last = centred;
+    }
     if !norm.bands.is_empty() {
         let mut dims = vec![1; 4];
         dims[mel] = norm.bands.len();
         for (op, at) in [("Sub", 0), ("Mul", 1)] {
             let values = norm.bands.iter().map(|band| band[at]).collect();
-            let values = Constant::float(dims.clone(), values);
-            let values = pass.new_constant(&made, op, values);
-            then(pass, &mut last, op, &values);
+            let values = pass.new_constant(input, op, Constant::float(dims.clone(), values));
+            let made = pass.fresh_name(input, op);
+            head.push(rules::node(op, &[&last, &values], &made, vec![]));
+            last = made;
         }
     }
-    head.push(rules::node("Identity", &[&last], &made, vec![]));
-    nodes.splice(0..0, mean.into_iter().chain(head));
+    for name in nodes.iter_mut().flat_map(|node| &mut node.input) {
+        if *name == input {
+            name.clone_from(&last);
+        }
+    }
+    nodes.splice(0..0, head);
+}
+
+/// Makes a mean over `axes`, which were an attribute before they became an input.
+fn mean_node(pass: &mut Pass<'_>, input: &str, axes: &[i64], output: &str) -> NodeProto {
+    let keep = onnx::int("keepdims", 1);
+    if pass.opset < 18 {
+        let axes = onnx::ints("axes", axes);
+        return rules::node("ReduceMean", &[input], output, vec![axes, keep]);
+    }
+    let axes = Constant::int(vec![axes.len()], axes.to_vec());
+    let axes = pass.new_constant(output, "axes", axes);
+    rules::node("ReduceMean", &[input, &axes], output, vec![keep])
 }
 
 /// Takes the norm out of the head of a graph, if there is one that a packed model can express.
 pub(in crate::onnx) fn take(normal: &mut Normal) -> Option<OwnedPatchNorm> {
-    let head = head(normal);
     // The longest first.
-    let (last, norm) = head.iter().rev().find_map(|&last| {
-        let inside = makers(normal, last);
-        stands_alone(normal, &inside, last)
-            .then(|| norm_of(normal, &inside, last))
-            .flatten()
-            .map(|norm| (last, norm))
-    })?;
+    let ends = head(normal).into_iter().rev();
+    let (inside, last, norm) = ends
+        .map(|last| (makers(normal, last), last))
+        .filter(|(inside, last)| stands_alone(normal, inside, *last))
+        .find_map(|(inside, last)| {
+            let norm = norm_of(normal, &inside, last)?;
+            Some((inside, last, norm))
+        })?;
     let made = normal.nodes[last].output[0].clone();
-    let inside = makers(normal, last);
-    let mut index = 0;
-    normal.nodes.retain(|_| {
-        index += 1;
-        !inside.contains(&(index - 1))
-    });
+    let mut index = 0..;
+    normal
+        .nodes
+        .retain(|_| index.next().is_none_or(|at| !inside.contains(&at)));
     for name in normal.nodes.iter_mut().flat_map(|node| &mut node.input) {
         if *name == made {
             name.clone_from(&normal.input);
@@ -129,21 +123,20 @@ pub(in crate::onnx) fn take(normal: &mut Normal) -> Option<OwnedPatchNorm> {
 /// Returns the nodes that compute an affine function of the input alone, in their order, whose result has
 /// the input's shape.
 fn head(normal: &Normal) -> Vec<usize> {
-    let mut known: HashSet<&str> = HashSet::from([normal.input.as_str()]);
-    let mut head = Vec::new();
     let patch = normal.shapes.get(&normal.input);
+    let mut known: HashSet<&String> = HashSet::from([&normal.input]);
+    let mut head = Vec::new();
     for (index, node) in normal.nodes.iter().enumerate() {
-        let of_input = |name: &&String| known.contains(name.as_str());
-        let readable = node.input.iter().all(|name| {
-            name.is_empty() || known.contains(name.as_str()) || normal.constants.contains_key(name)
-        });
+        let constant = |name: &String| name.is_empty() || normal.constants.contains_key(name);
+        let (fixed, data): (Vec<&String>, Vec<&String>) =
+            node.input.iter().partition(|name| constant(name));
         let [output] = &node.output[..] else {
             continue;
         };
-        if OPERATORS.contains(&node.op_type.as_str())
-            && readable
-            && node.input.iter().any(|name| of_input(&name))
-        {
+        let computes = OPERATORS.contains(&node.op_type.as_str())
+            && fixed.len() < node.input.len()
+            && data.into_iter().all(|name| known.contains(name));
+        if computes {
             known.insert(output);
             if normal.shapes.get(output) == patch && !normal.outputs.contains(output) {
                 head.push(index);
@@ -191,11 +184,9 @@ fn norm_of(normal: &Normal, inside: &HashSet<usize>, last: usize) -> Option<Owne
     let [_, _, height, width] = dims[..] else {
         return None;
     };
-    let (mels, band): (usize, fn(usize, usize) -> usize) = match normal.frontend.layout {
-        Layout::TimeMel => (width, |at, width| at % width),
-        Layout::MelTime => (height, |at, width| at / width),
-    };
-    let band = |at: usize| band(at, width);
+    let time_mel = normal.frontend.layout == Layout::TimeMel;
+    let mels = if time_mel { width } else { height };
+    let band = |at: usize| if time_mel { at % width } else { at / width };
     let run =
         |patch: Vec<f32>| evaluate(normal, inside, last, Constant::float(dims.clone(), patch));
     let len = count(dims);
@@ -220,7 +211,6 @@ fn norm_of(normal: &Normal, inside: &HashSet<usize>, last: usize) -> Option<Owne
     let second = patch(4_999);
     let expected = run(second.clone())?;
     means.iter().find_map(|&mean| {
-        // The frame that each value belongs to does not matter to a norm without bands.
         let centred = centred(&first, mean, mels, &band);
         let mut sums = vec![(0.0f64, 0.0f64); mels];
         for (at, x) in centred.iter().enumerate() {
