@@ -1,16 +1,17 @@
 //! Operators of small audio networks: read as tract computes them, and packed.
 
-use super::tests::{FRAMES, File, MELS, embedded, network, numbers, patch};
+use super::tests::{FRAMES, File, MELS, embedded, frontend, near, network, numbers, patch};
 use crate::builder::build;
 use crate::calibration::{RangeRule, calibrate};
 use crate::graph::{Graph, OpKind};
 use crate::metadata::Layout;
 use crate::onnx::pb::{AttributeProto, attribute_proto::AttributeType};
-use crate::onnx::{int, ints};
+use crate::onnx::{int, ints, read};
 use crate::quantise::{Labels, quantise};
 use crate::{EmbeddingStatistics, interpret};
 use mtslvr_runtime::backbone::{Backbone, PackedBackbone};
 use mtslvr_runtime::model::Model;
+use std::collections::BTreeMap;
 
 /// A change to a file under construction: makes `b` of `a`, maps of four channels.
 pub(super) type Middle = Box<dyn Fn(File) -> File>;
@@ -28,7 +29,9 @@ fn float(name: &str, value: f32) -> AttributeProto {
 /// calibrated on.
 pub(super) fn int8_cosine(graph: &Graph) -> f32 {
     let patches = |seeds: std::ops::Range<usize>| -> Vec<Vec<f32>> {
-        seeds.map(|seed| numbers(seed, FRAMES * MELS)).collect()
+        seeds
+            .map(|seed| numbers(seed, graph.frontend.patch_len()))
+            .collect()
     };
     let calibration = calibrate(graph, &patches(20..60), RangeRule::default());
     let labels = Labels {
@@ -630,4 +633,71 @@ fn a_bc_resnet_packs() {
         has(&graph, |kind| matches!(kind, OpKind::Multiply { .. })),
         0
     );
+}
+
+/// A patch, in the layout of a network's input, and what PyTorch makes of it.
+#[derive(serde::Deserialize)]
+struct Exported {
+    patch: Vec<f32>,
+    embedding: Vec<f32>,
+}
+
+/// Networks of `fixtures/pytorch_networks.py`, as both of PyTorch's exporters write them.
+#[test]
+fn exports_of_pytorch_are_read_and_pack() {
+    let record = include_str!("../fixtures/pytorch_networks.json");
+    let record: BTreeMap<String, Exported> = serde_json::from_str(record).unwrap();
+    for (name, layout, exporter, bytes) in [
+        (
+            "ds_cnn",
+            Layout::TimeMel,
+            "default",
+            &include_bytes!("../fixtures/pytorch_ds_cnn.onnx")[..],
+        ),
+        (
+            "ds_cnn",
+            Layout::TimeMel,
+            "script",
+            include_bytes!("../fixtures/pytorch_ds_cnn_script.onnx"),
+        ),
+        (
+            "mobilenet",
+            Layout::TimeMel,
+            "default",
+            include_bytes!("../fixtures/pytorch_mobilenet.onnx"),
+        ),
+        (
+            "mobilenet",
+            Layout::TimeMel,
+            "script",
+            include_bytes!("../fixtures/pytorch_mobilenet_script.onnx"),
+        ),
+        (
+            "bc_resnet",
+            Layout::MelTime,
+            "default",
+            include_bytes!("../fixtures/pytorch_bc_resnet.onnx"),
+        ),
+        (
+            "bc_resnet",
+            Layout::MelTime,
+            "script",
+            include_bytes!("../fixtures/pytorch_bc_resnet_script.onnx"),
+        ),
+    ] {
+        let mut description = frontend(layout);
+        (description.config.frames, description.config.mels) = (13, 20);
+        let graph = read(bytes, Some(&description)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let Exported { patch, embedding } = &record[name];
+        let [frames, mels] = [13, 20];
+        let time_major: Vec<f32> = (0..frames * mels)
+            .map(|at| match layout {
+                Layout::TimeMel => patch[at],
+                Layout::MelTime => patch[at % mels * frames + at / mels],
+            })
+            .collect();
+        near(&interpret::embed(&graph, &time_major), embedding, name);
+        let cosine = int8_cosine(&graph);
+        assert!(cosine > 0.98, "{name}, {exporter}: cosine {cosine}");
+    }
 }

@@ -187,7 +187,7 @@ pub(in crate::onnx) fn patch() -> Vec<f32> {
     numbers(11, FRAMES * MELS)
 }
 
-fn near(found: &[f32], expected: &[f32], name: &str) {
+pub(super) fn near(found: &[f32], expected: &[f32], name: &str) {
     assert_eq!(found.len(), expected.len(), "{name}");
     let magnitude = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     for (a, b) in found.iter().zip(expected) {
