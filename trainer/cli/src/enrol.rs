@@ -12,7 +12,7 @@ use super::progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_audio as audio;
 use mtslvr_audio::ShowPath;
-use mtslvr_listen::capture::{Capture, Take};
+use mtslvr_listen::capture::{Capture, Pieces, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,
     check_name, decibels, recognised, teach,
@@ -334,9 +334,7 @@ fn read(paths: &[PathBuf], backbone: &mut BackboneInUse, used: Used) -> Result<V
             // In constant memory, whatever its length.
             Clip::read(path, audio::Reader::open(path, rate)?, backbone).map(|clip| vec![clip])
         } else {
-            let (samples, source) = (audio::load(path, rate)?, SourceClip::of(path).ok());
-            let name = path.display().to_string();
-            Clip::of(&name, source.as_ref(), &samples, used, backbone)
+            Clip::found_in(path, used, backbone)
         };
         bar.inc(1);
         clips
@@ -361,6 +359,56 @@ impl Clip {
             source_name,
             recording,
         })
+    }
+
+    /// Embeds what is `used` of the recording at `path`, in which the sounds are found as the listener will find
+    /// them, piece by piece.
+    fn found_in(path: &Path, used: Used, backbone: &mut BackboneInUse) -> Result<Vec<Self>> {
+        let engine = &mut backbone.engine;
+        let frontend = *engine.space().frontend();
+        let rate = frontend.sample_rate;
+        let source_name = path.display().to_string();
+        let mut found: Vec<(f64, Recording)> = Vec::new();
+        let (mut greatest, mut sounds, mut whole) = (0.0, 0, 0.0);
+        for piece in Pieces::new(audio::Reader::open(path, rate)?, rate) {
+            let piece = piece?;
+            let samples = piece.samples();
+            let take = Take::new(samples, &frontend)?;
+            for cut in piece.own(&take) {
+                sounds += 1;
+                let energy = take.energy(cut);
+                if used != Used::EachSound && energy < greatest {
+                    continue;
+                }
+                greatest = energy;
+                let recording = Recording::of_cut(engine, samples, &take, cut)
+                    .map_err(|error| anyhow!("{source_name}: {error}"))?;
+                if used != Used::EachSound {
+                    found.clear();
+                }
+                found.push((piece.start(), recording));
+            }
+            whole = piece.start() + samples.len() as f64 / f64::from(rate);
+        }
+        if found.is_empty() {
+            // All of it, to be refused.
+            let mut clip = Self::read(path, audio::Reader::open(path, rate)?, backbone)?;
+            clip.recording = clip.recording.within(0.0, whole as f32, 0);
+            clip.source = None;
+            return Ok(vec![clip]);
+        }
+        let source = SourceClip::of(path).ok();
+        let clip = |(start, recording): (f64, Recording)| {
+            let recording = recording.within(start, whole as f32, sounds);
+            Self {
+                source_name: source_name.clone(),
+                source: source
+                    .as_ref()
+                    .and_then(|source| source.with_cut_of(&recording)),
+                recording,
+            }
+        };
+        Ok(found.into_iter().map(clip).collect())
     }
 
     /// Measures and embeds `samples`.

@@ -8,7 +8,7 @@ use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
 use mtslvr_audio::ShowPath;
-use mtslvr_listen::capture::Take;
+use mtslvr_listen::capture::{Cut, Pieces, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
 };
@@ -161,17 +161,12 @@ impl Reembedded<'_> {
         backbone: &mut BackboneInUse,
     ) -> Result<ClassId> {
         let path = clip.path.shown();
-        let samples = audio::load(&clip.path, backbone.sample_rate())?;
-        let take;
-        let part = match clip.cut {
-            Some(cut) => {
-                take = Take::new(&samples, backbone.engine.space().frontend())?;
-                take.samples(cut)
-            }
-            None => &samples,
+        let samples = match clip.cut {
+            Some(cut) => part(clip, cut, backbone)?,
+            None => audio::load(&clip.path, backbone.sample_rate())?,
         };
-        let embedding =
-            embed_clip(&mut backbone.engine, part).map_err(|error| anyhow!("{path}: {error}"))?;
+        let embedding = embed_clip(&mut backbone.engine, &samples)
+            .map_err(|error| anyhow!("{path}: {error}"))?;
         let class = match class.role() {
             Role::Sound => self.learner.enrol(class.name(), &embedding),
             role => self.learner.enrol_role(role, &embedding),
@@ -192,6 +187,25 @@ impl Reembedded<'_> {
         locked.write(&self.learner)?;
         Ok(())
     }
+}
+
+/// Returns the samples of the part `cut` of a clip, as `enrol` embeds them: found in the same piece of the
+/// recording.
+fn part(clip: &SourceClip, cut: Cut, backbone: &BackboneInUse) -> Result<Vec<f32>> {
+    let frontend = backbone.engine.space().frontend().to_owned();
+    let rate = frontend.sample_rate;
+    for piece in Pieces::new(audio::Reader::open(&clip.path, rate)?, rate) {
+        let piece = piece?;
+        if let Some(part) = piece.part(cut) {
+            let take = Take::new(piece.samples(), &frontend)?;
+            return Ok(take.samples(part).to_vec());
+        }
+    }
+    bail!(
+        "{}: ends before {:.1} s, where an example of it begins",
+        clip.path.shown(),
+        cut.start
+    )
 }
 
 fn has_threshold(support: &SupportSet) -> bool {

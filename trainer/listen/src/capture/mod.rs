@@ -5,12 +5,14 @@ mod error;
 #[cfg(feature = "mic")]
 mod microphone;
 mod pcm;
+mod pieces;
 mod sound;
 mod take;
 
 pub use course::course;
 pub use error::CaptureError;
 pub use pcm::PcmShape;
+pub use pieces::{Piece, Pieces};
 pub use sound::SoundCutter;
 pub use take::{Cut, Take};
 

@@ -148,9 +148,13 @@ impl Take {
 
     /// Returns the sound with the most energy.
     pub fn main(&self) -> Option<Cut> {
-        let energy = |cut: &Cut| self.samples(*cut).iter().map(|s| s * s).sum::<f32>();
         let cuts = self.cuts.iter().copied();
-        cuts.max_by(|a, b| energy(a).total_cmp(&energy(b)))
+        cuts.max_by(|a, b| self.energy(*a).total_cmp(&self.energy(*b)))
+    }
+
+    /// Returns the energy of a part: the sum of the squares of its samples.
+    pub fn energy(&self, cut: Cut) -> f32 {
+        self.samples(cut).iter().map(|s| s * s).sum()
     }
 
     /// Returns the samples of a part, with those of the place where it reaches beyond the recording.

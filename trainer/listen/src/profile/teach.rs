@@ -61,6 +61,21 @@ impl Recording {
         }
     }
 
+    /// Says that this is a part of a recording of `whole` seconds with so many `sounds`, whose samples began at
+    /// `start` in it, seconds.
+    #[must_use]
+    pub fn within(mut self, start: f64, whole: f32, sounds: usize) -> Self {
+        self.cut = self.cut.map(|(cut, _)| {
+            let cut = Cut {
+                start: cut.start + start,
+                end: cut.end + start,
+            };
+            (cut, whole)
+        });
+        self.sounds = Some(sounds);
+        self
+    }
+
     /// Returns the part of a longer recording that this is, and the length of that in seconds.
     pub fn cut(&self) -> Option<(Cut, f32)> {
         self.cut
