@@ -10,12 +10,12 @@ mod figures;
 mod firmware;
 mod fuzz;
 mod gpu_check;
+mod guide;
 mod measured;
 mod onnxruntime;
 mod part;
 mod process;
 mod python;
-mod readme;
 mod steps;
 mod suite;
 mod supply;
@@ -46,7 +46,7 @@ struct Cli {
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
     Test {
-        /// Also run what takes hours: long fuzzing, training by the README's commands, the program for aarch64 in
+        /// Also run what takes hours: long fuzzing, training by the guide's commands, the program for aarch64 in
         /// QEMU, cargo-deny.
         #[arg(long)]
         all: bool,
