@@ -219,10 +219,12 @@ impl<'a> Shell<'a> {
 
     /// Runs `script`, and returns whether it succeeded, and all that it printed.
     fn output(&self, script: &str) -> Result<(bool, String)> {
-        let bin = self.program.parent().context("a program lies in a folder")?;
+        let bin = self
+            .program
+            .parent()
+            .context("a program lies in a folder")?;
         let old = env::var_os("PATH").unwrap_or_default();
-        let path =
-            env::join_paths(std::iter::once(bin.to_owned()).chain(env::split_paths(&old)))?;
+        let path = env::join_paths(std::iter::once(bin.to_owned()).chain(env::split_paths(&old)))?;
         let output = Command::new("sh")
             .args(["-c", &format!("set -e\nexec 2>&1\n{script}")])
             .current_dir(&self.folder)

@@ -5,8 +5,8 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, fuzz, guide, onnxruntime, process, python,
-    supply, web, windows, workspace,
+    aarch64, c_library, elf, embedded, figures, firmware, fuzz, guide, onnxruntime, process,
+    python, supply, web, windows, workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};

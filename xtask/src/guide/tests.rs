@@ -153,8 +153,24 @@ fn the_guide_shows_every_part_of_the_program() {
         }
     }
     for command in [
-        "demo", "synth", "enrol", "listen", "classes", "review", "train", "export", "pack", "cut", "inspect", "eval",
-        "stream", "bench", "embed", "experiment", "keygen", "sign",
+        "demo",
+        "synth",
+        "enrol",
+        "listen",
+        "classes",
+        "review",
+        "train",
+        "export",
+        "pack",
+        "cut",
+        "inspect",
+        "eval",
+        "stream",
+        "bench",
+        "embed",
+        "experiment",
+        "keygen",
+        "sign",
     ] {
         let command = format!("mtslvr {command}");
         assert!(scripts.contains(&command), "no page shows {command:?}");
@@ -163,7 +179,9 @@ fn the_guide_shows_every_part_of_the_program() {
 
 #[test]
 fn blocks_have_known_marks_that_a_reader_sees() {
-    let found = blocks("```sh\na\nb\n```\n\n```text\nsaid\n```\n```toml\nx\n```\n```sh,fails\nc\n```\nWords\n```text\nd\n```\n");
+    let found = blocks(
+        "```sh\na\nb\n```\n\n```text\nsaid\n```\n```toml\nx\n```\n```sh,fails\nc\n```\nWords\n```text\nd\n```\n",
+    );
     let found = found.unwrap();
     assert_eq!(found.len(), 2);
     assert_eq!((found[0].line, found[0].script.as_str()), (1, "a\nb"));
