@@ -10,12 +10,12 @@ mod figures;
 mod firmware;
 mod fuzz;
 mod gpu_check;
+mod guide;
 mod measured;
 mod onnxruntime;
 mod part;
 mod process;
 mod python;
-mod readme;
 mod release;
 mod steps;
 mod suite;
@@ -47,7 +47,7 @@ struct Cli {
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
     Test {
-        /// Also run what takes hours: long fuzzing, training by the README's commands, the program for aarch64 in
+        /// Also run what takes hours: long fuzzing, training by the guide's commands, the program for aarch64 in
         /// QEMU, cargo-deny.
         #[arg(long)]
         all: bool,
@@ -168,6 +168,12 @@ enum Command {
         /// Only build the wheel, and print its path.
         #[arg(long)]
         build: bool,
+    },
+    /// Runs the commands of the guide and the README with the program that was built.
+    Guide {
+        /// Those that take minutes, too.
+        #[arg(long)]
+        long: bool,
     },
     /// Builds the program for this machine, and packs it with completions, manual pages and notices.
     ///
@@ -304,6 +310,7 @@ fn run(command: Command) -> Result<ExitCode> {
         },
         Command::Python { build: true } => println!("{}", python::wheel()?.display()),
         Command::Python { build: false } => println!("{}", suite::python()?),
+        Command::Guide { long } => suite::guide(long)?,
         Command::Release { features } => println!("{}", release::archive(&features)?.display()),
         Command::Notices(selection) => print!("{}", supply::notices(&selection)?),
         Command::Sbom(selection) => print!("{}", supply::sbom(&selection)?),

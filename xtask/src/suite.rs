@@ -5,8 +5,8 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, fuzz, onnxruntime, process, python,
-    readme, supply, web, windows, workspace,
+    aarch64, c_library, elf, embedded, figures, firmware, fuzz, guide, onnxruntime, process,
+    python, supply, web, windows, workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_kernel_cases::{Kernels, Sweep, sweep};
@@ -61,14 +61,16 @@ const WINDOWS: &str = "the program without training, for Windows";
 const WEB: &str = "the page in a browser";
 /// The Python package, in a virtual environment.
 const PYTHON: &str = "the Python package";
+/// The commands of `docs` and of the README, as they are written there.
+const GUIDE: &str = "the guide's commands";
 const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
 /// All that only `--all` asks for.
-const LONG: &str = "cargo-deny, aarch64 end to end, the README's commands, long fuzzing";
+const LONG: &str = "cargo-deny, aarch64 end to end, the guide's long commands, long fuzzing";
 const CARGO_DENY: &str = "cargo-deny";
 const AARCH64_PROGRAM: &str = "the program for aarch64, in QEMU";
-const README: &str = "the README's commands";
+const GUIDE_LONG: &str = "the guide's commands, training included";
 const FUZZING: &str = "long fuzzing";
 
 /// The workspaces beside the host's own, each with its manifest.
@@ -93,10 +95,12 @@ pub fn test(all: bool) -> ExitCode {
             if let Some(size) = steps.run(PYTHON, || python::test(&built("mtslvr"))) {
                 steps.note(PYTHON, &size);
             }
+            steps.run(GUIDE, || guide::run_commands(&built("mtslvr"), false));
             steps.run(MODEL, test_model)
         }
         None => {
             steps.blocked(PYTHON, HOST_BUILD);
+            steps.blocked(GUIDE, HOST_BUILD);
             steps.blocked(MODEL, HOST_BUILD);
             None
         }
@@ -186,7 +190,7 @@ fn long_parts(steps: &mut Steps, toolchain: Option<Toolchain>) {
     on_boards(steps, toolchain, AARCH64_PROGRAM, |steps, toolchain| {
         steps.run(AARCH64_PROGRAM, || aarch64::program_tests(toolchain))
     });
-    steps.run(README, || readme::run_commands(&built("mtslvr")));
+    steps.run(GUIDE_LONG, || guide::run_commands(&built("mtslvr"), true));
     if let Some(table) = steps.run(FUZZING, || fuzz::fuzz(&[], true, fuzz::LONG)) {
         println!("{table}");
     }
@@ -444,6 +448,11 @@ fn build_host_tests() -> Result<()> {
         "--workspace",
         "--no-run",
     ]))
+}
+
+/// Runs the commands of the guide.
+pub fn guide(long: bool) -> Result<()> {
+    guide::run_commands(&built("mtslvr"), long)
 }
 
 /// Builds the program and tests the Python package against it. Returns the size of the wheel in words.

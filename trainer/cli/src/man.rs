@@ -14,9 +14,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Write the pages where man looks for your own" => "mtslvr man ~/.local/share/man/man1",
-    "Read one of them" =>
-        "mtslvr man pages"
-        "man pages/mtslvr-listen.1",
+    "Write them to a folder of this one" =>
+        "mtslvr man pages",
 ))]
 pub(super) struct Args {
     /// Folder to write the pages to; it is made if need be

@@ -47,7 +47,7 @@ fn shells_complete_every_command() {
                 sub.get_name()
             );
         }
-        assert!(script.contains("--threshold") || script.contains("-l threshold"));
+        assert!(script.contains("--profile") || script.contains("-l profile"));
     }
     // A shell takes what it is given.
     let script = mtslvr(folder.path(), &["completions", "bash"]).stdout;
