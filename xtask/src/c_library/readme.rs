@@ -39,9 +39,14 @@ mod tests {
     #[test]
     fn the_readme_is_current() -> Result<()> {
         let document = read()?;
+        let current = made_from_sources(&document)?;
+        if std::env::var_os("MTSLVR_WRITE_TABLES").is_some() {
+            fs::write(path(), current)?;
+            return Ok(());
+        }
         assert!(
-            document == made_from_sources(&document)?,
-            "{} is not current: run `cargo xtask c-sizes` and commit it",
+            document == current,
+            "{} is not current: write it anew with MTSLVR_WRITE_TABLES=1",
             path().display()
         );
         Ok(())
