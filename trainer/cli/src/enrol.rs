@@ -329,7 +329,7 @@ fn read(paths: &[PathBuf], backbone: &mut BackboneInUse, used: Used) -> Result<V
         let piped = path.as_os_str() == "-";
         let clips = if piped {
             let samples = Capture::pcm(std::io::stdin()).all()?;
-            Clip::of("standard input", None, &samples, used, backbone)
+            Clip::of("standard input", &samples, used, backbone)
         } else if used == Used::Whole {
             // In constant memory, whatever its length.
             Clip::read(path, audio::Reader::open(path, rate)?, backbone).map(|clip| vec![clip])
@@ -427,16 +427,16 @@ impl Clip {
         })
     }
 
-    /// Embeds what is `used` of `samples`, in which the sounds are found as the listener will find them.
+    /// Embeds what is `used` of `samples`, which are in no file, and in which the sounds are found as the listener
+    /// will find them.
     fn of(
         source_name: &str,
-        source: Option<&SourceClip>,
         samples: &[f32],
         used: Used,
         backbone: &mut BackboneInUse,
     ) -> Result<Vec<Self>> {
         if used == Used::Whole {
-            let whole = Self::new(source_name.to_owned(), source.cloned(), samples, backbone)?;
+            let whole = Self::new(source_name.to_owned(), None, samples, backbone)?;
             return Ok(vec![whole]);
         }
         let take = Take::new(samples, backbone.engine.space().frontend())?;
@@ -452,7 +452,7 @@ impl Clip {
         let recordings: Vec<_> = recordings.map_err(|error| anyhow!("{source_name}: {error}"))?;
         let clip = |recording: Recording| Self {
             source_name: source_name.to_owned(),
-            source: source.and_then(|source| source.with_cut_of(&recording)),
+            source: None,
             recording,
         };
         Ok(recordings.into_iter().map(clip).collect())

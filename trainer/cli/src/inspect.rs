@@ -20,7 +20,7 @@ use std::path::Path;
 /// statistics that were measured on sounds. Of a profile (.mtss) it prints the backbone and the number of
 /// classes and examples.
 ///
-/// Of both it tells the version counter and the key that signed it. With --trusted-key the signature is
+/// Tells of both the version counter and the key that signed it. With --trusted-key the signature is
 /// verified; if it is not that key's, the command fails.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(

@@ -192,7 +192,7 @@ impl Reembedded<'_> {
 /// Returns the samples of the part `cut` of a clip, as `enrol` embeds them: found in the same piece of the
 /// recording.
 fn part(clip: &SourceClip, cut: Cut, backbone: &BackboneInUse) -> Result<Vec<f32>> {
-    let frontend = backbone.engine.space().frontend().to_owned();
+    let frontend = *backbone.engine.space().frontend();
     let rate = frontend.sample_rate;
     for piece in Pieces::new(audio::Reader::open(&clip.path, rate)?, rate) {
         let piece = piece?;

@@ -1,12 +1,12 @@
 //! Reads foreign files and compares the results.
 
+use super::normalise::tests::frontend as foreign_frontend;
 use super::{ImportError, read, read_metadata, with_metadata};
-use crate::engine::{FrontendDescription, Layout, OnnxMetadata, TractBackbone};
+use crate::engine::{Layout, OnnxMetadata, TractBackbone};
 use crate::graph::{Graph, OpKind};
 use crate::interpret;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::Reference;
-use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,26 +22,6 @@ const UNSUPPORTED: &[u8] = include_bytes!("fixtures/unsupported.onnx");
 struct Expected {
     patch: Vec<f32>,
     outputs: BTreeMap<String, Vec<f32>>,
-}
-
-fn foreign_frontend(layout: Layout) -> FrontendDescription {
-    FrontendDescription {
-        config: FrontendConfig {
-            sample_rate: 16_000,
-            window: 512,
-            hop: 256,
-            mels: 8,
-            frames: 11,
-            f_min: 60.0,
-            f_max: 7_800.0,
-            floor: 1e-6,
-            mean: -6.0,
-            scale: 0.3,
-            form: FrontendForm::PLAIN,
-        },
-        layout,
-        norm: None,
-    }
 }
 
 fn assert_near(found: &[f32], expected: &[f32]) {
