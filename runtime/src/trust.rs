@@ -1,5 +1,4 @@
-//! Whose models and profiles a device takes: those that a key has signed, and none that are older than a
-//! counter.
+//! Checks that a key has signed a model or a profile, and that it is not older than a counter.
 //!
 //! [`Model::open_signed`](crate::model::Model::open_signed) opens a model,
 //! [`import_signed`](crate::fewshot::persist::import_signed) a profile that comes from outside. `FORMAT.md` says what
@@ -176,7 +175,7 @@ pub enum TrustError {
     },
 }
 
-/// What a signature covers, and the signature itself.
+/// The hash and the counter that a signature covers, and the signature itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedContents {
     /// SHA-256 hash of the contents, which is what is signed.

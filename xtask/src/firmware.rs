@@ -62,7 +62,7 @@ pub const KERNELS: Program = Program {
     binary: "mtslvr-kernels",
 };
 
-/// Whose models a firmware takes.
+/// The key and the least counter of the models that a firmware takes.
 #[derive(Clone, Debug)]
 pub struct Trust {
     /// The key that must have signed them, as 64 hexadecimal digits.

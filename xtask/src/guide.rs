@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What is done with a block of commands.
+/// Says when a block of commands runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     /// It runs in every test.

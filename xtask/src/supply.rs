@@ -1,4 +1,4 @@
-//! What this project takes from others: its licences, where it comes from, and what of it is in a product.
+//! Lists the packages of others: their licences, where they come from, and which of them are in a product.
 
 mod notices;
 mod policy;
@@ -36,7 +36,7 @@ const ONLY_TRAINING: [&str; 7] = [
     "zip",
 ];
 
-/// What runs a backbone, with the features that it may have: it is free of [`ONLY_TRAINING`].
+/// Packages that run a backbone, with the features that they may have: free of [`ONLY_TRAINING`].
 const WITHOUT_TRAINING: [(&str, &[&str]); 8] = [
     ("mtslvr-runtime", &["--all-features"]),
     ("mtslvr-c", &["--all-features"]),

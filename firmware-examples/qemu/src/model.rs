@@ -4,7 +4,7 @@ use mtslvr_runtime::model::{Aligned, Model};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
-/// Whose models are taken: written by the build script.
+/// The key and the least counter of models that are taken, written by the build script.
 #[cfg(feature = "signed")]
 mod trust {
     include!(concat!(env!("OUT_DIR"), "/trust.rs"));

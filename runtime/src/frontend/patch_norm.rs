@@ -1,4 +1,4 @@
-//! What is done to a whole patch before the network reads it.
+//! Normalises a whole patch before the network reads it.
 
 /// Normalises the frames of a patch: value `x` of a band becomes `(x - m - mean) * scale`, where `m` is a mean
 /// of the patch itself, and `mean` and `scale` are the band's own.
@@ -7,7 +7,7 @@
 /// same way.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PatchNorm<'a> {
-    /// What is subtracted of the patch itself.
+    /// The mean of the patch itself that is subtracted.
     pub mean: PatchMean,
     /// Mean and scale of each band; empty where they are 0 and 1.
     pub bands: &'a [[f32; 2]],

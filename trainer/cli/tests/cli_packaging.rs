@@ -1,4 +1,4 @@
-//! What comes with the program when it is installed: completions, manual pages and a service.
+//! Completions, manual pages and a service, which come with the program when it is installed.
 #![cfg(unix)]
 
 use clap::CommandFactory;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct Graph {
     /// How the input patch is made; its shape is `frames x mels x 1`.
     pub frontend: FrontendConfig,
-    /// What is done to a patch before the first operator reads it, if anything is.
+    /// Norm of a patch before the first operator reads it, if there is one.
     pub patch_norm: Option<OwnedPatchNorm>,
     /// Origin of the weights, as stated in the ONNX file.
     pub provenance: Option<String>,

@@ -27,7 +27,7 @@ pub enum ImportSignedError {
 /// [`import`] of a snapshot that `key` has signed and whose version counter is at least `least`: for a profile
 /// that comes from outside, on a device that takes its maker's alone.
 ///
-/// What a device was taught itself needs no signature: its store in flash writes none, and does not ask for one.
+/// A device needs no signature on what it was taught itself: its store in flash writes none, and does not ask for one.
 ///
 /// # Errors
 /// [`ImportSignedError`]; the learner is then as it was.

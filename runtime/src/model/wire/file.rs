@@ -110,7 +110,7 @@ pub enum SectionKind {
     Signature = 11,
     /// How the frontend differs from the plain one.
     FrontendForm = 12,
-    /// What is done to a patch before the network reads it.
+    /// Norm of a patch before the network reads it.
     PatchNorm = 13,
 }
 

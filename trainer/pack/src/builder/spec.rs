@@ -16,7 +16,7 @@ pub struct ModelSpec {
     pub provenance: String,
     /// Parameters of its features.
     pub frontend: FrontendConfig,
-    /// What is done to a patch of these before it is quantised, if anything is.
+    /// Norm of a patch of these before it is quantised, if there is one.
     pub patch_norm: Option<OwnedPatchNorm>,
     /// Real values that the int8 patch stands for. Its shape is `frames x mels x 1`.
     pub input: Quantisation,
@@ -40,7 +40,7 @@ pub struct ModelSpec {
 /// A [`PatchNorm`] that owns its numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OwnedPatchNorm {
-    /// What is subtracted of the patch itself.
+    /// The mean of the patch itself that is subtracted.
     pub mean: PatchMean,
     /// Mean and scale of each band; empty where they are 0 and 1.
     pub bands: Vec<[f32; 2]>,

@@ -128,7 +128,7 @@ pub struct FrontendDescription {
     pub config: FrontendConfig,
     /// Order of the patch's axes in the graph's input.
     pub layout: Layout,
-    /// What is done to a patch of the features before the network reads it, if anything is.
+    /// Norm of a patch of the features before the network reads it, if there is one.
     pub norm: Option<OwnedPatchNorm>,
 }
 
