@@ -30,6 +30,7 @@ mod ogg_pages;
 #[cfg(feature = "containers")]
 mod opus;
 mod reader;
+mod record_file;
 mod recordings;
 mod region;
 mod resample;
@@ -52,6 +53,7 @@ pub use labelled::{LabelledClip, LabelledSet};
 pub use loading::Skipped;
 pub use noise::Noise;
 pub use reader::{MAX_MAGNITUDE, Reader};
+pub use record_file::{RecordFile, RecordFileError};
 pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;

@@ -125,6 +125,13 @@ impl WindowTeacher<'_> {
             rule: lessons.rule,
         };
         let mut heard = Heard::open(lessons.folder, &origin)?;
+        if heard.cut_off() > 0 {
+            observer.note(&format!(
+                "teacher {name}: the last {} bytes of what was heard before are damaged or were not written \
+                 whole; it listens to their recordings again",
+                heard.cut_off()
+            ));
+        }
         let (ids, count) = (&lessons.ids, |clip: usize| lessons.windows(clip));
         let mut missing = lessons.missing(&heard);
         // Clips that are the same are heard once; the longest come first, so that all cores end at the
