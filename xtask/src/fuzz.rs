@@ -30,7 +30,7 @@ const GOLDEN: &str = "runtime/tests/golden";
 const TARGETS: [Target; 11] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
-    target("flash_load", "flash", &[]),
+    target("flash_load", "flash", &["tests/fuzz/seeds/flash_load"]),
     target(
         "wav_read",
         "WAV of the firmware",
@@ -110,6 +110,12 @@ pub const LONG: Runs = Runs {
     slow: 500_000,
 };
 
+/// Executions that `cargo xtask test` does.
+pub const SHORT: Runs = Runs {
+    bytes: 200_000,
+    slow: 20_000,
+};
+
 /// Outcome of fuzzing a target.
 struct Outcome {
     parser: &'static str,
@@ -135,7 +141,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module \
      -Cllvm-args=-simplifycfg-branch-fold-threshold=0";
 
 /// Fuzzes the targets called `names`, or all of them; those of the crate that trains only with `train`.
-/// Returns a table of what was tried.
+/// Returns a table of what was tried. A target that finds an input that fails ends; the others go on.
 pub fn fuzz(names: &[String], train: bool, runs: Runs) -> Result<String> {
     for name in names {
         ensure!(
@@ -151,30 +157,40 @@ pub fn fuzz(names: &[String], train: bool, runs: Runs) -> Result<String> {
         .collect();
     let folder = build(&chosen)?;
     let queue = Mutex::new(chosen.into_iter());
-    let outcomes = Mutex::new(Vec::new());
-    let work = || -> Result<()> {
+    let ended = Mutex::new((Vec::new(), Vec::new()));
+    let work = || {
         loop {
             let next = queue.lock().expect("no panic while locked").next();
             let Some(target) = next else {
-                return Ok(());
+                return;
             };
             let count = if target.slow { runs.slow } else { runs.bytes };
-            let outcome = run(target, &folder, count)?;
-            eprintln!("{}: {} executions", target.name, outcome.executions);
-            outcomes
-                .lock()
-                .expect("no panic while locked")
-                .push(outcome);
+            let outcome = run(target, &folder, count);
+            let (outcomes, findings) = &mut *ended.lock().expect("no panic while locked");
+            match outcome {
+                Ok(outcome) => {
+                    eprintln!("{}: {} executions", target.name, outcome.executions);
+                    outcomes.push(outcome);
+                }
+                Err(error) => {
+                    eprintln!("{error:#}");
+                    findings.push(target.name);
+                }
+            }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().expect("a thread of the fuzzer panicked"))
-    })?;
-    let outcomes = outcomes.into_inner().expect("no panic while locked");
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let (outcomes, findings) = ended.into_inner().expect("no panic while locked");
+    ensure!(
+        findings.is_empty(),
+        "failed: {}; what it said stands above",
+        findings.join(", ")
+    );
     Ok(table(outcomes))
 }
 

@@ -121,6 +121,9 @@ pub fn test(all: bool) -> ExitCode {
     check_boards(&mut steps, toolchain);
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
+    steps.run("fuzzing, guided by coverage", || {
+        fuzz::fuzz(&[], true, fuzz::SHORT).map(drop)
+    });
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
     }
