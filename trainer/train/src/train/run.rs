@@ -89,7 +89,7 @@ struct Run {
     monitor: Option<Monitor>,
     log: MetricsLog,
     events: EventLog,
-    /// Sums since the last row of the log.
+    /// Sums over the newest steps.
     averages: Averages,
     /// Steps in a row that were left out.
     failures: u64,
@@ -197,7 +197,7 @@ impl Run {
                 observer.step(self.done(), &row);
                 if full {
                     self.log_row(row)?;
-                    self.averages = Averages::default();
+                    self.averages.logged();
                 }
             }
             if self.progress.seconds - last_checkpoint >= train.checkpoint_seconds {
