@@ -177,6 +177,9 @@ class YamnetNearestMean:
         return ends / RATE, np.array(means) @ rows.T
 
 
+WAYS = {"speech": SpeechEmbeddingDtw, "mfcc": MfccDtw, "yamnet": YamnetNearestMean}
+
+
 def count(times, scores, names, sounds, threshold):
     """Returns the sounds found and the false alarms where a class's score reaches `threshold`."""
     best = scores.argmax(0)
@@ -211,7 +214,7 @@ def sweep(method, streams):
         hours += len(stream) / RATE / 3600
     tops = np.concatenate([scores.max(0) for _, scores, _, _ in scored])
     # Finer where alarms are rare.
-    shares = 1 - np.geomspace(1e-5, 1, 300)
+    shares = 1 - np.geomspace(1e-5, 0.3, 150)
     curve = []
     for threshold in np.quantile(tops, shares):
         counts = [count(*stream, threshold) for stream in scored]
@@ -230,6 +233,7 @@ def main():
     parser.add_argument("streams", type=Path, help="folder that `mtslvr stream --write` wrote, of one kind")
     parser.add_argument("--figures", type=Path, required=True, help="what `mtslvr stream --json` printed")
     parser.add_argument("--teachers", type=Path, required=True, help="folder of the two ONNX files")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="ways to measure [default: all]")
     arguments = parser.parse_args()
     streams = sorted((path.parent for path in arguments.streams.rglob("stream.wav")), key=lambda p: int(p.name))
     if len({path.parent for path in streams}) != 1:
@@ -239,7 +243,7 @@ def main():
     points = [level["default"], *level["curve"]]
     rows = [(f"ours: {figures['model']}, {figures['shots']} examples",
              [(point["misses"], point["false_alarms_per_hour"]) for point in points])]
-    for kind in (SpeechEmbeddingDtw, MfccDtw, YamnetNearestMean):
+    for kind in (WAYS[way] for way in arguments.ways):
         rows.append((kind.name, sweep(kind(arguments.teachers), streams)))
     default = level["default"]
     print(f"{level['streams']} streams, {level['hours']:.1f} hours, {default['heard']} sounds to find.\n")

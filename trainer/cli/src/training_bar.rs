@@ -15,6 +15,8 @@ pub(super) struct TrainingBar {
     bar: ProgressBar,
     /// Step that the bar counts; empty where a phase has none.
     counted: &'static str,
+    /// What the bar says of the newest step.
+    said: String,
     /// Time of this process's first step, and the share of the run that was done then.
     first: Option<(Instant, f64)>,
     spoken: Option<Instant>,
@@ -34,6 +36,7 @@ impl TrainingBar {
         Self {
             bar,
             counted: "",
+            said: String::new(),
             first: None,
             spoken: None,
             terminal,
@@ -42,6 +45,7 @@ impl TrainingBar {
 
     /// Ends the bar where training ended: full if it is done, else where it stands.
     pub(super) fn finish(&self, interrupted: bool) {
+        self.bar.set_message(self.said.clone());
         if interrupted || self.counted != TRAINING {
             self.bar.abandon();
         } else {
@@ -86,6 +90,7 @@ impl Observer for TrainingBar {
             losses(row)
         );
         if self.terminal {
+            self.said.clone_from(&message);
             self.count(TRAINING, done, message);
         } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
             self.spoken = Some(Instant::now());
@@ -213,7 +218,10 @@ mod tests {
             bar.phase("setting the statistics of the norms from clean sounds");
             bar.finish(interrupted);
             let drawn = terminal.line();
-            assert!(drawn.contains(expected), "{drawn}");
+            assert!(
+                drawn.contains(expected) && drawn.contains("step 123456"),
+                "{drawn}"
+            );
         }
     }
 

@@ -171,7 +171,7 @@ fn notes(findings: &Findings, args: &Args) -> Vec<String> {
             .into(),
     );
     notes.push(format!(
-        "The threshold for “unknown” is calibrated by training audio for as many sounds as are enrolled, and by \
+        "The thresholds for “unknown” are calibrated by training audio for as many sounds as are enrolled, and by \
          their examples; {}. The sounds never enrolled are {}. Alarms in streams of recordings, in noise, are \
          measured in models/reports/stream.md of the project.",
         tested::AIM,

@@ -18,7 +18,7 @@ pub(super) fn render(report: &Report) -> String {
             &mut body,
             &format!("Embedding map: {}", map.model),
             &format!(
-                "Each point is a clip: its centred and normalised embedding by {}, seen along the two directions \
+                "Each point is a clip: its centred and normalised embedding by the model “{}”, seen along the two directions \
                  in which the clips differ most. What lies close together here sounds alike to that model; two \
                  dimensions show only part of it.",
                 map.model
