@@ -61,4 +61,4 @@ pub use shown::{ShowPath, Shown, ShownPath, write_shown};
 pub use synthetic::{calibration_clips, calibration_mix};
 pub use unlabelled::{Licences, UnlabelledSet, recordings_below};
 pub use unlabelled_clip::{Manifest, UnlabelledClip};
-pub use wav::write_wav;
+pub use wav::{round_to_16_bits, write_wav};

@@ -6,6 +6,19 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+/// Returns a sample as it is written.
+fn in_16_bits(sample: f32) -> i16 {
+    // `as` saturates: that is the clipping.
+    (sample * 32_768.0).round() as i16
+}
+
+/// Changes `samples` to the values that are read back where [`write_wav`] wrote them.
+pub fn round_to_16_bits(samples: &mut [f32]) {
+    for sample in samples {
+        *sample = f32::from(in_16_bits(*sample)) / 32_768.0;
+    }
+}
+
 /// Writes mono `samples` (full scale at 1, clipped beyond) as 16-bit PCM at `rate` Hz. The file has its
 /// name once it is whole ([`write_atomically`]).
 ///
@@ -24,9 +37,7 @@ pub fn write_wav(path: &Path, samples: &[f32], rate: u32) -> Result<(), AudioErr
         out.write_all(b"\x02\0\x10\0data")?;
         out.write_all(&length.to_le_bytes())?;
         for &sample in samples {
-            // `as` saturates: that is the clipping.
-            let value = (sample * 32_768.0).round() as i16;
-            out.write_all(&value.to_le_bytes())?;
+            out.write_all(&in_16_bits(sample).to_le_bytes())?;
         }
         out.flush()
     };

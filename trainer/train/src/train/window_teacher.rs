@@ -87,6 +87,7 @@ impl WindowTeacher<'_> {
         }
         let lengths = lessons.clips.iter().map(Samples::len);
         let clips: Vec<(usize, ClipId)> = lengths.zip(lessons.ids.iter().copied()).collect();
+        observer.phase(&format!("reducing what the teacher {name} says"));
         let (targets, carried) = Targets::new(&mut heard, &clips, lessons.rule, self.reduction)
             .with_context(|| format!("the teacher {name}"))?;
         observer.note(&format!(
