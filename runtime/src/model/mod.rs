@@ -32,7 +32,6 @@ pub use error::OpenError;
 #[cfg(feature = "hash")]
 pub use hash::content_hash;
 pub use op::{Op, OpKind, Scratch, Tables};
-pub(crate) use proven::proven;
 #[cfg(feature = "signed")]
 pub use signed::OpenSignedError;
 pub use tensor::Tensor;
