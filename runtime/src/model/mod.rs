@@ -18,6 +18,8 @@ mod proven;
 mod sections;
 #[cfg(feature = "signed")]
 mod signed;
+#[cfg(feature = "flash")]
+pub mod slots;
 mod tensor;
 mod validate;
 mod view;
