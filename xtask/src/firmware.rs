@@ -44,6 +44,12 @@ pub const MINIMAL: Program = Program {
     binary: "mtslvr-minimal",
 };
 
+/// Links only if embedding, classifying and listening hold no panic.
+pub const NO_PANIC: Program = Program {
+    package: "no-panic",
+    binary: "mtslvr-no-panic",
+};
+
 /// Counts instructions.
 pub const BENCH: Program = Program {
     package: "bench",

@@ -57,6 +57,8 @@ enum Command {
     },
     /// Only sets up what `test` needs: compilers for boards, QEMU, ONNX Runtime.
     Setup,
+    /// Links the firmware that links only if embedding, classifying and listening hold no panic.
+    NoPanic,
     /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
     ///
     /// Inputs that fail are kept in tests/fuzz/artifacts, and inputs that reach new code in
@@ -298,6 +300,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 figures::accept(measured)?;
             }
         }
+        Command::NoPanic => suite::no_panic(embedded::Toolchain::set_up(&suite::MEASURED)?)?,
         Command::CPackages { model } => c_library::packages(model.as_deref())?,
         Command::CExample { args } => c_library::example(&args)?,
         Command::CSizes => c_library::write_sizes()?,

@@ -26,6 +26,8 @@ const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
 /// The least device, which has the shipped model.
 const MINIMAL: &str = "firmware: build the least device";
+/// A firmware whose panic handler does not link.
+const NO_PANIC: &str = "firmware: no panic while embedding, classifying and listening";
 /// The example firmware that takes only signed models.
 const SIGNED: &str = "firmware: build one that trusts a key";
 /// The library for C, its example and its packages.
@@ -36,7 +38,7 @@ const PACKAGE: &str = "package of the runtime";
 const BOARDS: &str = "firmware: real boards";
 const FIGURES: &str = "firmware: bytes and figures";
 /// The boards on which the runtime must give the host's bytes, and may not grow.
-const MEASURED: [Board; 4] = [Board::An386, Board::An547, Board::An385, Board::Virt];
+pub const MEASURED: [Board; 4] = [Board::An386, Board::An547, Board::An385, Board::Virt];
 const KERNELS: &str = "kernels against the portable ones";
 /// Boards whose kernels or compilers differ: SMLAD with Armv7E-M and with Armv8-M, Helium, and the
 /// portable ones on Armv6-M and RISC-V.
@@ -111,6 +113,9 @@ pub fn test(all: bool) -> ExitCode {
             let model = firmware::model_or_shipped(None)?;
             firmware::build(toolchain, BOARD, firmware::MINIMAL, &model)
         })
+    });
+    on_boards(&mut steps, toolchain, NO_PANIC, |steps, toolchain| {
+        steps.run(NO_PANIC, || no_panic(toolchain))
     });
     let signed = on_boards(&mut steps, toolchain, SIGNED, |steps, toolchain| {
         steps.run(SIGNED, || firmware::build_golden(toolchain, BOARD))
@@ -421,6 +426,20 @@ fn documentation() -> Result<()> {
             .args(["--features", features])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
+}
+
+/// Links the firmware that links only without a panic, for every kind of kernels.
+pub fn no_panic(toolchain: Toolchain) -> Result<()> {
+    let model = firmware::model_or_shipped(None)?;
+    for board in MEASURED {
+        firmware::build(toolchain, board, firmware::NO_PANIC, &model).with_context(|| {
+            format!(
+                "a panic is linked on {}: firmware-examples/no-panic/README.md says how to find it",
+                board.name()
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn no_std_build(toolchain: Toolchain) -> Result<()> {

@@ -18,6 +18,8 @@ mod proven;
 mod sections;
 #[cfg(feature = "signed")]
 mod signed;
+#[cfg(feature = "flash")]
+pub mod slots;
 mod tensor;
 mod validate;
 mod view;
@@ -32,7 +34,6 @@ pub use error::OpenError;
 #[cfg(feature = "hash")]
 pub use hash::content_hash;
 pub use op::{Op, OpKind, Scratch, Tables};
-pub(crate) use proven::proven;
 #[cfg(feature = "signed")]
 pub use signed::OpenSignedError;
 pub use tensor::Tensor;
