@@ -356,7 +356,7 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    for features in ["flash,defmt", "flash,defmt,signed"] {
+    for features in ["defmt,flash,link", "defmt,flash,link,signed"] {
         let firmware = ["--no-default-features", "--features", features];
         run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
     }
@@ -410,7 +410,7 @@ const LIBRARIES: [&str; 9] = [
 
 fn documentation() -> Result<()> {
     let packages = LIBRARIES.iter().flat_map(|name| ["--package", name]);
-    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-pack/onnx,mtslvr-pack/signing,mtslvr-pack/tract,mtslvr-pack/ort";
+    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-runtime/link,mtslvr-pack/onnx,mtslvr-pack/signing,mtslvr-pack/tract,mtslvr-pack/ort";
     process::run(
         workspace::host_cargo()?
             .args(["doc", "--release", "--locked", "--no-deps"])
@@ -426,7 +426,7 @@ fn no_std_build(toolchain: Toolchain) -> Result<()> {
         "mtslvr-runtime",
         "--no-default-features",
         "--features",
-        "flash,defmt,signed",
+        "defmt,flash,link,signed",
     ]))
 }
 
