@@ -175,6 +175,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Tells whether a frame of `kind` is an answer to this request: its own, or a refusal.
+    pub const fn is_answered_by(&self, kind: u8) -> bool {
+        kind == REFUSED || kind == self.kind() | ANSWER
+    }
+
     /// Writes the request into `buffer` as a frame and returns it; `None` if the buffer is too short: see
     /// [`frame_buffer_len`](super::frame_buffer_len).
     pub fn emit<'b>(&self, sequence: u8, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
@@ -355,6 +360,10 @@ mod tests {
             let line = answer.emit(9, &mut buffer).unwrap();
             with_frame(line, |frame| {
                 assert_eq!(Answer::parse(&frame), Some(answer));
+                let refused = matches!(answer, Answer::Refused(_));
+                let finished = answer == Answer::Finished;
+                let fits = Request::Finish.is_answered_by(frame.kind);
+                assert_eq!(fits, refused || finished);
                 assert_eq!(Request::parse(&frame), None);
             });
         }

@@ -17,12 +17,16 @@ mod message;
 mod refusal;
 mod served;
 mod session;
+mod taught;
 
 pub use description::Description;
 pub use message::{Answer, Object, Request, Sum};
 pub use refusal::Refusal;
 pub use served::{ModelSlot, NoSlot, Served};
 pub use session::{Session, SessionMemory};
+#[cfg(feature = "flash")]
+pub use taught::replace_profile;
+pub use taught::{describe, give_profile};
 
 /// Version of the protocol. Host and device of different versions do nothing but greet each other.
 pub const LINK_VERSION: u16 = 1;
