@@ -303,6 +303,7 @@ impl Inputs {
             ("MTSLVR_TEST_MINIMAL", &self.minimal),
             ("MTSLVR_TEST_SIGNED", &self.signed),
             ("MTSLVR_TEST_C", &self.c_example),
+            ("MTSLVR_TEST_BINARY", &Some(built("mtslvr"))),
         ] {
             if let Some(value) = value {
                 command.env(name, value);
@@ -557,7 +558,6 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
         inputs
             .cargo_test()?
             .env("MTSLVR_DATA", data)
-            .env("MTSLVR_TEST_BINARY", built("mtslvr"))
             .args(["--workspace", "--test", "real_recordings"])
             .args(["--", "--ignored"]),
     )

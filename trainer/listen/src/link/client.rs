@@ -47,7 +47,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(1),
-            finish: Duration::from_secs(10),
+            finish: Duration::from_secs(3),
             byte: Duration::ZERO,
             tries: 10,
         }
