@@ -5,7 +5,8 @@
 //! Data flows like this: samples → [`frontend`] log-mel frames → patch → [`backbone`] → embedding in
 //! named parts ([`space`]) → [`fewshot`] head → decision. [`clip`] joins the first three for whole
 //! recordings, [`listener`] all of it for a stream. [`verifier`] takes a second look at what a listener is
-//! about to recognise. `trust` (feature `signed`) says whose models and profiles are taken.
+//! about to recognise. `link` (feature `link`) takes profiles and models from one device to another. `trust` (feature
+//! `signed`) says whose models and profiles are taken.
 //!
 //! # Panics
 //!
@@ -28,6 +29,8 @@ pub mod clip;
 mod content_hash;
 pub mod fewshot;
 pub mod frontend;
+#[cfg(feature = "link")]
+pub mod link;
 pub mod listener;
 pub mod model;
 pub mod nn;

@@ -1,9 +1,11 @@
 //! The example firmware in QEMU, and the same work done by the runtime on this host.
 
 mod host;
+mod linked;
 mod script;
 
 pub use host::Host;
+pub use linked::{Faults, Linked};
 pub use script::{CLASSES, EXAMPLES, Flash, Script};
 
 use anyhow::{Context, Result, ensure};

@@ -311,6 +311,7 @@ impl Inputs {
             ("MTSLVR_TEST_MINIMAL", &self.minimal),
             ("MTSLVR_TEST_SIGNED", &self.signed),
             ("MTSLVR_TEST_C", &self.c_example),
+            ("MTSLVR_TEST_BINARY", &Some(built("mtslvr"))),
         ] {
             if let Some(value) = value {
                 command.env(name, value);
@@ -364,7 +365,7 @@ fn clippy() -> Result<()> {
     };
     run(&["--workspace", "--all-targets"])?;
     // The runtime as a firmware has it.
-    for features in ["flash,defmt", "flash,defmt,signed"] {
+    for features in ["defmt,flash,link", "defmt,flash,link,signed"] {
         let firmware = ["--no-default-features", "--features", features];
         run(&[&["--package", "mtslvr-runtime"], &firmware[..]].concat())?;
     }
@@ -418,7 +419,7 @@ const LIBRARIES: [&str; 9] = [
 
 fn documentation() -> Result<()> {
     let packages = LIBRARIES.iter().flat_map(|name| ["--package", name]);
-    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-pack/onnx,mtslvr-pack/signing,mtslvr-pack/tract,mtslvr-pack/ort";
+    let features = "mtslvr-runtime/std,mtslvr-runtime/flash,mtslvr-runtime/link,mtslvr-pack/onnx,mtslvr-pack/signing,mtslvr-pack/tract,mtslvr-pack/ort";
     process::run(
         workspace::host_cargo()?
             .args(["doc", "--release", "--locked", "--no-deps"])
@@ -448,7 +449,7 @@ fn no_std_build(toolchain: Toolchain) -> Result<()> {
         "mtslvr-runtime",
         "--no-default-features",
         "--features",
-        "flash,defmt,signed",
+        "defmt,flash,link,signed",
     ]))
 }
 
@@ -579,7 +580,6 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
         inputs
             .cargo_test()?
             .env("MTSLVR_DATA", data)
-            .env("MTSLVR_TEST_BINARY", built("mtslvr"))
             .args(["--workspace", "--test", "real_recordings"])
             .args(["--", "--ignored"]),
     )

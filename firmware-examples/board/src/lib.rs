@@ -1,5 +1,5 @@
 //! What the example firmwares share on QEMU's boards: memory map, console and files of the host, flash
-//! that outlives the program, instruction counter, account of memory and stack.
+//! that outlives the program, UART, instruction counter, account of memory and stack.
 #![no_std]
 
 pub mod flash;
@@ -7,6 +7,7 @@ pub mod inputs;
 pub mod instructions;
 pub mod memory;
 pub mod semihosting;
+pub mod uart;
 
 #[cfg(target_arch = "arm")]
 pub use cortex_m_rt::entry;

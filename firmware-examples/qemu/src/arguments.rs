@@ -32,6 +32,8 @@ pub enum Argument<'a> {
         /// A file of the host.
         path: &'a str,
     },
+    /// `link`: profiles come and go over the board's UART, after all else, until the emulator is ended.
+    Link,
     /// `cut=N`: the power goes after so many bytes have been written to flash or erased.
     Cut(u64),
 }
@@ -59,7 +61,7 @@ impl fmt::Display for ArgumentError<'_> {
             Self::Unknown(word) => write!(
                 f,
                 "argument {word:?}, expected support:LABEL=PATH, query=PATH, threshold=S, head=KIND, \
-                 delete=LABEL, flash=PATH or cut=BYTES"
+                 delete=LABEL, flash=PATH, cut=BYTES or link"
             ),
             Self::Label(found) => write!(
                 f,
@@ -88,6 +90,9 @@ pub fn arguments(line: &str) -> impl Iterator<Item = Result<Argument<'_>, Argume
 }
 
 fn parse(word: &str) -> Result<Argument<'_>, ArgumentError<'_>> {
+    if word == "link" {
+        return Ok(Argument::Link);
+    }
     let (key, value) = word.split_once('=').ok_or(ArgumentError::Unknown(word))?;
     if let Some(label) = key.strip_prefix("support:") {
         if label.is_empty() || label.contains([' ', ',', ':']) {

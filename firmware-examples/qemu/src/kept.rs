@@ -21,8 +21,10 @@ const FLASH_LEN: usize = match flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, PAGE)
 
 /// Keeps what was taught.
 pub struct Kept<'s> {
-    store: BlockingFlashStore<HostFlash>,
-    scratch: &'s mut [u8],
+    /// The store in flash.
+    pub store: BlockingFlashStore<HostFlash>,
+    /// Memory that it works in.
+    pub scratch: &'s mut [u8],
 }
 
 /// Why it could not be kept.
@@ -73,7 +75,7 @@ impl<'s> Kept<'s> {
 }
 
 /// How much is known.
-struct Count<'a>(&'a Learner<'a>);
+pub struct Count<'a>(pub &'a Learner<'a>);
 
 impl fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

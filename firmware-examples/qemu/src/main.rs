@@ -6,6 +6,7 @@
 mod arguments;
 mod device;
 mod kept;
+mod linked;
 mod model;
 mod session;
 mod sounds;
@@ -14,6 +15,7 @@ use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use device::Device;
 use kept::{Kept, SCRATCH_LEN};
+use linked::LinkMemory;
 use model::{ARENA_LEN, CLIP_BUFFER_LEN, MODEL};
 use mtslvr_board::instructions::Instructions;
 use mtslvr_board::{entry, memory, say, semihosting};
@@ -30,12 +32,14 @@ fn main() -> ! {
     static mut CLIP: [f32; CLIP_BUFFER_LEN] = [0.0; CLIP_BUFFER_LEN];
     static mut SOUNDS: SoundStorage = SoundStorage::new();
     static mut SCRATCH: [u8; SCRATCH_LEN] = [0; SCRATCH_LEN];
+    static mut LINK: LinkMemory = LinkMemory::new();
 
     let buffers = Buffers {
         arena: &mut ARENA.0,
         clip: CLIP,
         sounds: SOUNDS,
         scratch: SCRATCH,
+        link: LINK,
     };
     let passed = match semihosting::command_line(COMMAND_LINE) {
         Ok(line) => run(line, buffers),
@@ -53,6 +57,7 @@ struct Buffers {
     clip: &'static mut [f32],
     sounds: &'static mut SoundStorage,
     scratch: &'static mut [u8],
+    link: &'static mut LinkMemory,
 }
 
 /// Does what the command line asks for; false if any of it failed.
@@ -116,14 +121,21 @@ fn run(line: &str, buffers: Buffers) -> bool {
         clip,
         instructions,
     };
-    let kept = match Kept::open(line, buffers.scratch) {
+    let mut kept = match Kept::open(line, buffers.scratch) {
         Ok(kept) => kept,
         Err(error) => {
             say!("error: {}", error);
             return false;
         }
     };
-    let passed = session::run(&mut device, &mut sounds, kept, line);
+    let passed = session::run(&mut device, &mut sounds, &mut kept, line);
+    if passed && linked::is_asked_for(line) {
+        let Some(kept) = &mut kept else {
+            say!("error: link needs flash=PATH, where a profile that comes is kept");
+            return false;
+        };
+        linked::serve(&mut device, &mut sounds, kept, buffers.link);
+    }
     say!("stack used={}", memory::stack_high_water());
     passed
 }

@@ -19,8 +19,8 @@ pub fn head(line: &str) -> HeadKind {
 }
 
 /// Follows the command line; false if any of it failed. What changes is kept at once.
-pub fn run(device: &mut Device, sounds: &mut Learner, mut kept: Option<Kept>, line: &str) -> bool {
-    if let Some(kept) = &mut kept
+pub fn run(device: &mut Device, sounds: &mut Learner, kept: &mut Option<Kept>, line: &str) -> bool {
+    if let Some(kept) = kept
         && let Err(error) = kept.restore(sounds)
     {
         say!("error: {}", error);
@@ -41,9 +41,9 @@ pub fn run(device: &mut Device, sounds: &mut Learner, mut kept: Option<Kept>, li
                 false
             }
         };
-        passed &= done && save(&mut kept, sounds);
+        passed &= done && save(kept, sounds);
     }
-    // After everything was deleted there is nothing to fit, and nothing wrong.
+    // After everything was deleted, and before anything comes over the link, there is nothing to fit, and nothing wrong.
     if kept.is_none() || sounds.support().class_count() > 0 {
         passed &= fit(device, sounds);
     }

@@ -108,7 +108,7 @@ fn expect_sounds(profile: &Profile, learner: &Learner, what: &str) -> Result<()>
 }
 
 /// Reads the profile; an error says what to do if there is none.
-fn existing(profile: &Profile) -> Result<Snapshot> {
+pub(super) fn existing(profile: &Profile) -> Result<Snapshot> {
     profile.read()?.with_context(|| {
         format!(
             "{}: there is no profile yet; enrol a sound first: `mtslvr enrol NAME CLIP...`",

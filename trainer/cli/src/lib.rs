@@ -31,6 +31,7 @@ mod completions;
 mod cut;
 #[cfg(feature = "train")]
 mod demo;
+mod device;
 mod embed;
 mod enrol;
 mod eval;
@@ -112,7 +113,7 @@ pub fn main() -> ExitCode {
 ///
 /// A backbone turns a sound into an embedding. Two of them, edge-s and edge-m, are part of the program.
 /// `mtslvr enrol` learns a sound from one to five clips of it and keeps it in a profile, a file of your
-/// own. `mtslvr listen` then recognises the sound. `mtslvr classes export` takes a profile to a device.
+/// own. `mtslvr listen` then recognises the sound. `mtslvr device push` takes a profile to a device.
 #[cfg_attr(feature = "train", doc = "")]
 #[cfg_attr(
     feature = "train",
@@ -145,6 +146,7 @@ enum Command {
     Enrol(enrol::Args),
     Listen(listen::Args),
     Classes(classes::Args),
+    Device(device::Args),
     Review(review::Args),
     Synth(synth::Args),
     #[cfg(feature = "train")]
@@ -182,6 +184,7 @@ impl Cli {
             Command::Listen(args) => args.run(),
             Command::Review(args) => args.run(),
             Command::Classes(args) => args.run(),
+            Command::Device(args) => args.run(),
             Command::Synth(args) => args.run(),
             #[cfg(feature = "train")]
             Command::Train(args) => args.run(),

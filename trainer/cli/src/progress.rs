@@ -27,6 +27,15 @@ pub(super) fn step(count: u64, items: &str, what: &str) -> ProgressBar {
     files(count, what)
 }
 
+/// Makes a bar over bytes that are transferred; their number is told later.
+pub(super) fn bytes(what: &str) -> ProgressBar {
+    let bar = files(0, what);
+    bar.set_style(style(
+        "{msg:24} [{bar:30}] {bytes}/{total_bytes} {eta} left",
+    ));
+    bar
+}
+
 /// Shows that a step without anything to count is under way: a line that moves on a terminal, elsewhere one
 /// that stands.
 pub(super) fn waiting(what: &str) -> ProgressBar {

@@ -10,7 +10,8 @@ use crate::bytes::{Reader, Writer};
 use crate::fewshot::class::{Class, ClassId, ClassName, NameFault, Role};
 use crate::fewshot::support::SupportSet;
 use crate::model::Crc32;
-use crate::space::{BackboneId, Part, Parts};
+use crate::model::wire::SignatureRecord;
+use crate::space::{BackboneId, MAX_PARTS, PART_NAME_BYTES, Part, Parts};
 
 /// Chooses what stands for the examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +130,19 @@ pub(super) const fn longest_index(classes: usize, examples: usize) -> usize {
         .saturating_add(classes_len(classes, names))
         .saturating_add(thresholds_len(classes))
         .saturating_add(examples.saturating_mul(reference::LEN))
+}
+
+/// Returns the length in bytes of the longest snapshot for up to as many classes and examples, of `dim` values
+/// each, one that is signed included.
+pub(super) const fn longest_snapshot(classes: usize, examples: usize, dim: usize) -> usize {
+    let names = classes.saturating_mul(crate::fewshot::CLASS_NAME_BYTES);
+    let sections = SectionKind::COUNT * section::LEN;
+    let parts = MAX_PARTS * (part::LEN + PART_NAME_BYTES);
+    let signed = size_of::<u64>() + SignatureRecord::LEN;
+    (header::LEN + sections + BackboneId::LEN + parts + signed)
+        .saturating_add(classes_len(classes, names))
+        .saturating_add(thresholds_len(classes))
+        .saturating_add(examples.saturating_mul(dim))
 }
 
 /// Returns the length in bytes of a support set in a form.

@@ -23,4 +23,4 @@ pub use layout::SNAPSHOT_VERSION;
 pub use signed::sign;
 #[cfg(feature = "signed")]
 pub use signed::{ImportSignedError, import_signed, signed_contents};
-pub use snapshot::{ExportError, SnapshotHeader, export, import, snapshot_len};
+pub use snapshot::{ExportError, SnapshotHeader, export, import, longest_snapshot, snapshot_len};

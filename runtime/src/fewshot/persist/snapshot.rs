@@ -27,6 +27,12 @@ pub fn snapshot_len(support: &SupportSet<'_>) -> usize {
     catalogue::len_of(Form::Snapshot, support)
 }
 
+/// Returns a length in bytes that suffices for every snapshot of up to as many classes and examples, of `dim`
+/// values each, one that is signed included.
+pub const fn longest_snapshot(classes: usize, examples: usize, dim: usize) -> usize {
+    catalogue::longest_snapshot(classes, examples, dim)
+}
+
 /// Writes a snapshot of what `learner` was taught and returns its length, [`snapshot_len`].
 ///
 /// ```

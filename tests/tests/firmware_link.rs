@@ -1,0 +1,307 @@
+//! The program and the example firmware in QEMU, over its UART: profiles go to the device and come back.
+#![cfg(unix)]
+
+use anyhow::{Context, Result, ensure};
+use mtslvr_audio::LabelledSet;
+use mtslvr_audio::synth::write_dataset;
+use mtslvr_runtime::fewshot::persist::{
+    BlockingFlashStore, export, import, snapshot_len, store_scratch_len,
+};
+use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
+use mtslvr_tests::firmware::{CLASSES, EXAMPLES, Faults, Firmware, Flash, Linked, Script};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::{env, fs};
+use tempfile::TempDir;
+
+/// A folder with three classes of sounds, and the firmware.
+struct Bench {
+    firmware: Firmware,
+    folder: TempDir,
+    /// Clips of each class.
+    clips: Vec<Vec<PathBuf>>,
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let sounds = folder.path().join("set");
+        write_dataset(&sounds, 3, 3, 0.7, 11)?;
+        let set = LabelledSet::open(&sounds)?;
+        let mut clips = vec![Vec::new(); set.classes.len()];
+        for clip in &set.clips {
+            clips[clip.class].push(clip.path.clone());
+        }
+        Ok(Self {
+            firmware: Firmware::from_env()?,
+            folder,
+            clips,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn model(&self) -> Result<String> {
+        Ok(env::var("MTSLVR_TEST_MODEL")?)
+    }
+
+    /// Runs the program.
+    fn output(&self, arguments: &[&str]) -> Result<Output> {
+        let program = env::var_os("MTSLVR_TEST_BINARY")
+            .context("MTSLVR_TEST_BINARY is not set: run `cargo xtask test`")?;
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()?;
+        eprintln!("{arguments:?}: {output:?}");
+        Ok(output)
+    }
+
+    /// Runs the program, which must succeed, and returns its standard output.
+    fn said(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments:?}: {errors}");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs the program with `--json`.
+    fn figures(&self, arguments: &[&str]) -> Result<Value> {
+        let said = self.said(&[arguments, &["--json"]].concat())?;
+        Ok(serde_json::from_str(&said)?)
+    }
+
+    /// Runs the program, which must fail, and returns its standard error.
+    fn complaint(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
+        ensure!(!output.status.success(), "{arguments:?} succeeded");
+        Ok(String::from_utf8(output.stderr)?)
+    }
+
+    /// Teaches the program two sounds, from two clips each.
+    fn taught(&self) -> Result<Vec<u8>> {
+        let model = self.model()?;
+        for (class, clips) in self.clips[..2].iter().enumerate() {
+            let clips = clips[..2].iter().map(|clip| clip.to_str().expect("UTF-8"));
+            let name = format!("sound{class}");
+            let options = ["--model", &model, "--profile", "taught.mtss", "--force"];
+            let words: Vec<&str> = ["enrol", &name]
+                .into_iter()
+                .chain(clips)
+                .chain(options)
+                .collect();
+            self.said(&words)?;
+        }
+        Ok(fs::read(self.path("taught.mtss"))?)
+    }
+
+    /// Does on this host what the device does with a profile: the same flash must come of it.
+    fn flash_with(&self, profile: &[u8]) -> Result<Flash> {
+        let mut flash = self.firmware.blank_flash()?;
+        let len = flash.content().len() as u32;
+        self.with_learner(|learner| {
+            import(learner, profile)?;
+            let mut scratch = scratch(learner);
+            BlockingFlashStore::new(&mut flash, 0..len)
+                .and_then(|mut store| store.save(learner, &mut scratch))
+                .map_err(|error| anyhow::anyhow!("{error:?}"))
+        })?;
+        Ok(flash)
+    }
+
+    /// The profile in a flash.
+    fn profile_in(&self, flash: &mut Flash) -> Result<Vec<u8>> {
+        let len = flash.content().len() as u32;
+        self.with_learner(|learner| {
+            let mut scratch = scratch(learner);
+            BlockingFlashStore::new(flash, 0..len)
+                .and_then(|mut store| store.load(learner, &mut scratch))
+                .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            let mut bytes = vec![0; snapshot_len(learner.support())];
+            export(learner, &mut bytes)?;
+            Ok(bytes)
+        })
+    }
+
+    fn with_learner<T>(&self, work: impl FnOnce(&mut Learner) -> Result<T>) -> Result<T> {
+        let host = self.firmware.host()?;
+        let space = host.model()?.space();
+        let mut storage = StorageVec::new(CLASSES, EXAMPLES, space.dim());
+        work(&mut Learner::new(
+            storage.lend(),
+            HeadKind::default(),
+            space,
+        )?)
+    }
+}
+
+fn scratch(learner: &Learner) -> Vec<u8> {
+    vec![0; store_scratch_len(CLASSES, EXAMPLES, learner.metric().dim())]
+}
+
+/// The firmware's arguments for serving the link with its flash at `path`.
+fn link(path: &Path, more: &[String]) -> Vec<String> {
+    let flash = format!("flash={}", path.display());
+    [&[flash], more, &["link".to_owned()]].concat()
+}
+
+#[test]
+fn taught_on_a_computer_recognised_on_the_device_and_back() -> Result<()> {
+    let bench = Bench::new()?;
+    let profile = bench.taught()?;
+    let flash_file = bench.path("flash.bin");
+    let mut flash = bench.flash_with(&profile)?;
+    {
+        let device = Linked::on_terminal(&bench.firmware, &link(&flash_file, &[]))?;
+        let port = device.port();
+        let shown = bench.figures(&["device", "show", "--port", port])?;
+        assert_eq!(
+            (&shown["classes"], &shown["class_room"]),
+            (&0.into(), &8.into())
+        );
+
+        // What belongs to another backbone does not get there.
+        let clip = bench.clips[0][0].to_str().context("UTF-8")?;
+        bench.said(&[
+            "enrol",
+            "bell",
+            clip,
+            "--model",
+            "edge-s",
+            "--profile",
+            "other.mtss",
+        ])?;
+        let push = ["device", "push", "--port", port, "--profile"];
+        let refused = bench.complaint(&[&push[..], &["other.mtss"]].concat())?;
+        assert!(
+            refused.contains("mtslvr classes reembed --profile other.mtss"),
+            "{refused}"
+        );
+        let model = bench.complaint(&["device", "install", "edge-s", "--port", port])?;
+        assert!(model.contains("takes no models"), "{model}");
+
+        let pushed = bench.figures(&[&push[..], &["taught.mtss"]].concat())?;
+        assert_eq!((&pushed["had"], &pushed["repeats"]), (&0.into(), &0.into()));
+        assert_eq!(pushed["sent"], profile.len());
+        device.told("pushed classes=2 examples=4")?;
+        let shown = bench.figures(&["device", "show", "--port", port])?;
+        assert_eq!(
+            (&shown["classes"], &shown["examples"]),
+            (&2.into(), &4.into())
+        );
+    }
+
+    // The power was cut; the device decides as this host does with the profile.
+    let ask = Script {
+        flash: Some(flash_file.clone()),
+        queries: bench.clips.iter().map(|clips| clips[2].clone()).collect(),
+        ..Script::default()
+    };
+    let report = bench.firmware.check_kept(&ask, &mut flash)?;
+    let classes: Vec<&str> = report
+        .of("query")
+        .filter_map(|line| line.get("best").ok())
+        .collect();
+    assert_eq!(classes[..2], ["sound0", "sound1"]);
+
+    // One more is taught there, and comes back.
+    let clip = &bench.clips[2][0];
+    let teach = Script {
+        support: vec![("sound2".to_owned(), clip.clone())],
+        flash: Some(flash_file.clone()),
+        ..Script::default()
+    };
+    bench.firmware.check_kept(&teach, &mut flash)?;
+    let device = Linked::on_terminal(&bench.firmware, &link(&flash_file, &[]))?;
+    let pull = [
+        "device",
+        "pull",
+        "--port",
+        device.port(),
+        "--out",
+        "device.mtss",
+    ];
+    bench.said(&pull)?;
+    assert!(fs::read(bench.path("device.mtss"))? == bench.profile_in(&mut flash)?);
+    let list = bench.said(&["classes", "list", "--profile", "device.mtss", "--json"])?;
+    for name in ["sound0", "sound1", "sound2"] {
+        assert!(list.contains(name), "{list}");
+    }
+    let kept = bench.complaint(&pull)?;
+    assert!(kept.contains("exists already"), "{kept}");
+    bench.said(&[&pull[..], &["--force"]].concat())?;
+    Ok(())
+}
+
+/// A profile with as many examples as the device has room for.
+fn full(bench: &Bench) -> Result<Vec<u8>> {
+    bench.with_learner(|learner| {
+        let mut embedding = learner.support().space().base_mean().to_vec();
+        for number in 0..EXAMPLES {
+            for (i, value) in embedding.iter_mut().enumerate() {
+                *value += ((i * 31 + number * 17) as f32).sin();
+            }
+            learner.enrol(&format!("sound{}", number % CLASSES), &embedding)?;
+        }
+        let mut bytes = vec![0; snapshot_len(learner.support())];
+        export(learner, &mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+#[test]
+fn a_bad_line_only_takes_longer() -> Result<()> {
+    let bench = Bench::new()?;
+    let profile = bench.taught()?;
+    let faults = Faults {
+        lost: 1_103,
+        flipped: 1_511,
+        breaks_after: None,
+    };
+    let faults = Arc::new(Mutex::new(faults));
+    let flash = bench.path("flash.bin");
+    let device = Linked::behind_bridge(&bench.firmware, &link(&flash, &[]), faults)?;
+    let port = device.port();
+    let pushed = bench.figures(&["device", "push", "--port", port, "--profile", "taught.mtss"])?;
+    assert!(pushed["repeats"].as_u64() > Some(0), "{pushed}");
+    device.told("pushed classes=2 examples=4")?;
+    let pulled = bench.figures(&["device", "pull", "--port", port, "--out", "back.mtss"])?;
+    assert_eq!(pulled["bytes"], profile.len());
+    assert!(fs::read(bench.path("back.mtss"))? == profile);
+    assert!(fs::read(&flash)? == bench.flash_with(&profile)?.content());
+    Ok(())
+}
+
+#[test]
+fn a_transfer_that_was_cut_goes_on_with_the_rest() -> Result<()> {
+    let bench = Bench::new()?;
+    let profile = full(&bench)?;
+    fs::write(bench.path("full.mtss"), &profile)?;
+    let faults = Faults {
+        breaks_after: Some(9_000),
+        ..Faults::default()
+    };
+    let faults = Arc::new(Mutex::new(faults));
+    let flash = bench.path("flash.bin");
+    let device = Linked::behind_bridge(&bench.firmware, &link(&flash, &[]), faults)?;
+    let push = [
+        "device",
+        "push",
+        "--port",
+        device.port(),
+        "--profile",
+        "full.mtss",
+    ];
+    let broken = bench.complaint(&push)?;
+    assert!(broken.contains("the line broke"), "{broken}");
+    let pushed = bench.figures(&push)?;
+    let had = pushed["had"].as_u64().context("a number")?;
+    assert!((6_000..9_000).contains(&had), "{pushed}");
+    assert_eq!(pushed["sent"], profile.len() as u64 - had);
+    device.told("pushed classes=8 examples=64")?;
+    Ok(())
+}
