@@ -27,10 +27,15 @@ struct Target {
 
 const GOLDEN: &str = "runtime/tests/golden";
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
     target("flash_load", "flash", &[]),
+    target(
+        "link_session",
+        "link of a device",
+        &["tests/fuzz/seeds/link_session"],
+    ),
     target(
         "wav_read",
         "WAV of the firmware",
