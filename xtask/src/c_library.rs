@@ -281,7 +281,7 @@ pub fn example(args: &[String]) -> Result<()> {
     if args.is_empty() {
         return Ok(());
     }
-    firmware::run(Board::An386, &elf, args)
+    firmware::run(Board::An386, &elf, args, None)
 }
 
 /// Every check of the library that needs no test program: the example is built, the size is that of the

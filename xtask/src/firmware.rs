@@ -146,7 +146,11 @@ pub fn build_golden(toolchain: Toolchain, board: Board) -> Result<PathBuf> {
     build_trusting(toolchain, board, EXAMPLE, &model, Some(&trust))
 }
 
-/// Runs the firmware `elf` in QEMU with its own `args`.
-pub fn run(board: Board, elf: &Path, args: &[String]) -> Result<()> {
-    process::run(&mut qemu::command(board, elf, args))
+/// Runs the firmware `elf` in QEMU with its own `args`, its UART connected with the port `serial` if there is one.
+pub fn run(board: Board, elf: &Path, args: &[String], serial: Option<&str>) -> Result<()> {
+    let mut command = qemu::command(board, elf, args);
+    if let Some(port) = serial {
+        qemu::connect_serial(&mut command, port);
+    }
+    process::run(&mut command)
 }

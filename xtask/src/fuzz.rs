@@ -26,10 +26,15 @@ struct Target {
 
 const GOLDEN: &str = "runtime/tests/golden";
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
     target("flash_load", "flash", &["tests/fuzz/seeds/flash_load"]),
+    target(
+        "link_session",
+        "link of a device",
+        &["tests/fuzz/seeds/link_session"],
+    ),
     target(
         "wav_read",
         "WAV of the firmware",

@@ -100,6 +100,9 @@ enum Command {
         /// Run it in QEMU, with the arguments behind `--`.
         #[arg(long)]
         run: bool,
+        /// Connect the board's UART, as QEMU's option -serial says it: `pty` for a port of this computer.
+        #[arg(long, requires = "run", value_name = "PORT")]
+        serial: Option<String>,
         /// The firmware's own arguments, such as `support:dog=a.wav query=b.wav`
         /// (firmware-examples/qemu/README.md lists them).
         #[arg(last = true, requires = "run", value_name = "ARG")]
@@ -251,6 +254,7 @@ fn run(command: Command) -> Result<ExitCode> {
             public_key,
             least_version_counter,
             run,
+            serial,
             args,
         } => {
             let program = match program.as_str() {
@@ -266,7 +270,7 @@ fn run(command: Command) -> Result<ExitCode> {
             let elf = firmware::build_trusting(toolchain, board, program, &model, trust.as_ref())?;
             println!("{}", elf.display());
             if run {
-                firmware::run(board, &elf, &args)?;
+                firmware::run(board, &elf, &args, serial.as_deref())?;
             }
         }
         Command::Boards { model, write } => {

@@ -20,6 +20,12 @@ pub fn command<S: AsRef<str>>(board: Board, elf: &Path, args: &[S]) -> Command {
     command
 }
 
+/// Connects the board's first UART with `port`, as QEMU's option `-serial` names it (`pty`, `tcp:HOST:PORT`).
+pub fn connect_serial(command: &mut Command, port: &str) {
+    // Without a monitor, which QEMU would put where the firmware's console is.
+    command.args(["-monitor", "none", "-serial", port]);
+}
+
 /// QEMU's semihosting option with the firmware's arguments, in which a comma is written twice and an
 /// argument with spaces is quoted (QEMU joins them with spaces).
 fn semihosting<S: AsRef<str>>(args: &[S]) -> String {

@@ -2,7 +2,7 @@
 
 use mtslvr_fuzz::{
     audio_read, cache_read, cache_seed, flash_image, flash_load, journal_open, journal_seed,
-    manifest_read, model_open, onnx_read, snapshot_import, wav_read,
+    link_seed, link_session, manifest_read, model_open, onnx_read, snapshot_import, wav_read,
 };
 
 /// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.
@@ -92,6 +92,11 @@ fn flash() {
 }
 
 #[test]
+fn lines() {
+    damage(&link_seed(), 5_000, link_session);
+}
+
+#[test]
 fn recordings_of_every_format() {
     for name in ["tone.flac", "tone.mp3", "tone.ogg", "tone.m4a", "tone.webm"] {
         let seed = std::fs::read(fixture(&format!("trainer/audio/src/fixtures/{name}"))).unwrap();
@@ -118,9 +123,10 @@ fn fixture(path: &str) -> String {
 /// `MTSLVR_WRITE_SEEDS=1` writes them instead.
 #[test]
 fn seeds_are_current() {
-    let seeds: [(&str, Vec<u8>); 4] = [
+    let seeds: [(&str, Vec<u8>); 5] = [
         ("wav_read/short", wav()),
         ("journal_open/two", journal_seed()),
+        ("link_session/push", link_seed()),
         ("cache_read/three", cache_seed()),
         ("manifest_read/all", MANIFEST.to_vec()),
     ];

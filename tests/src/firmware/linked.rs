@@ -59,8 +59,8 @@ impl Linked {
 
     fn start(firmware: &Firmware, arguments: &[String], serial: &str) -> Result<Self> {
         let mut command = firmware.command(arguments);
+        xtask::qemu::connect_serial(&mut command, serial);
         let mut qemu = command
-            .args(["-monitor", "none", "-serial", serial])
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start QEMU")?;
