@@ -190,9 +190,13 @@ struct OutputChoice {
     ///
     /// Each stream is DIR/<kind>/<number>/stream.wav, 16 bits at the backbone's rate, 115 MB an hour. Beside it
     /// are label tracks of Audacity: stream.txt with the enrolled sounds, others.txt with the other sounds,
-    /// events.txt with what was recognised at the default threshold, as `mtslvr listen --labels` writes it. The
-    /// examples that were taught are examples/<class>/<number>.wav, those of the place background/<number>.wav.
-    /// The figures are those of the streams as they are written, rounded to 16 bits.
+    /// events.txt with what was recognised at the default threshold. The examples that were taught are
+    /// examples/<class>/<number>.wav, those of the place background/<number>.wav. The figures are those of the
+    /// streams as they are written, rounded to 16 bits.
+    ///
+    /// `mtslvr enrol --whole --force` teaches these examples as they were taught. `mtslvr listen --labels` then
+    /// writes the names and beginnings of events.txt; its labels last until the sound is over, those of
+    /// events.txt until it was recognised.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
     #[arg(long, help = "Print the figures as JSON instead of tables", long_help = JSON_HELP)]

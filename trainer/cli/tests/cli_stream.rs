@@ -211,7 +211,16 @@ fn a_written_stream_gives_the_same_events_when_it_is_listened_to() {
         let listen = ["listen", stream.to_str().unwrap()];
         let output = mtslvr(&[&listen, &["--labels", labels.to_str().unwrap()], &profile]);
         assert!(output.status.success(), "{}", said(&output));
-        assert_eq!(read("heard.txt"), read("events.txt"), "{}", said(&output));
+        // `listen` waits for the end of a sound; an event ends where it was recognised.
+        let events = |name: &str| -> Vec<(String, String)> {
+            let text = read(name);
+            let fields = text
+                .lines()
+                .map(|line| line.split('\t').collect::<Vec<_>>());
+            let parts = fields.map(|fields| (fields[0].to_owned(), fields[2].to_owned()));
+            parts.collect()
+        };
+        assert_eq!(events("heard.txt"), events("events.txt"));
         found += read("events.txt").lines().count();
     }
     let default = &figures["levels"][0]["default"];
