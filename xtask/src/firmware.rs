@@ -50,6 +50,18 @@ pub const NO_PANIC: Program = Program {
     binary: "mtslvr-no-panic",
 };
 
+/// Goes wrong, and tells why after each restart.
+pub const CRASH: Program = Program {
+    package: "crash",
+    binary: "mtslvr-crash",
+};
+
+/// Updates the model in flash.
+pub const UPDATE: Program = Program {
+    package: "update",
+    binary: "mtslvr-update",
+};
+
 /// Counts instructions.
 pub const BENCH: Program = Program {
     package: "bench",

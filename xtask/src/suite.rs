@@ -26,6 +26,12 @@ const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
 /// The least device, which has the shipped model.
 const MINIMAL: &str = "firmware: build the least device";
+/// A firmware that updates the model in flash.
+const UPDATE: &str = "firmware: build one that updates its model";
+/// A firmware that goes wrong, and tells why after each restart.
+const CRASH: &str = "firmware: build one that goes wrong";
+/// The boards that it goes wrong on: a stack is guarded by the MPU on one, by the core's limit on the other.
+const CRASH_ON: [Board; 2] = [Board::An386, Board::An505];
 /// A firmware whose panic handler does not link.
 const NO_PANIC: &str = "firmware: no panic while embedding, classifying and listening";
 /// The example firmware that takes only signed models.
@@ -117,6 +123,19 @@ pub fn test(all: bool) -> ExitCode {
     on_boards(&mut steps, toolchain, NO_PANIC, |steps, toolchain| {
         steps.run(NO_PANIC, || no_panic(toolchain))
     });
+    let update = on_boards(&mut steps, toolchain, UPDATE, |steps, toolchain| {
+        steps.run(UPDATE, || {
+            let model = firmware::model_or_shipped(None)?;
+            firmware::build(toolchain, BOARD, firmware::UPDATE, &model)
+        })
+    });
+    let crash = on_boards(&mut steps, toolchain, CRASH, |steps, toolchain| {
+        steps.run(CRASH, || {
+            let model = firmware::model_or_shipped(None)?;
+            let build = |board| firmware::build(toolchain, board, firmware::CRASH, &model);
+            CRASH_ON.map(build).into_iter().collect()
+        })
+    });
     let signed = on_boards(&mut steps, toolchain, SIGNED, |steps, toolchain| {
         steps.run(SIGNED, || firmware::build_golden(toolchain, BOARD))
     });
@@ -145,6 +164,8 @@ pub fn test(all: bool) -> ExitCode {
         model,
         elf,
         minimal,
+        update,
+        crash,
         signed,
         c_example,
     };
@@ -293,6 +314,9 @@ struct Inputs {
     model: Option<PathBuf>,
     elf: Option<PathBuf>,
     minimal: Option<PathBuf>,
+    update: Option<PathBuf>,
+    /// On each of [`CRASH_ON`].
+    crash: Option<Vec<PathBuf>>,
     signed: Option<PathBuf>,
     c_example: Option<PathBuf>,
 }
@@ -307,6 +331,7 @@ impl Inputs {
             ("MTSLVR_TEST_MODEL", &self.model),
             ("MTSLVR_TEST_FIRMWARE", &self.elf),
             ("MTSLVR_TEST_MINIMAL", &self.minimal),
+            ("MTSLVR_TEST_UPDATE", &self.update),
             ("MTSLVR_TEST_SIGNED", &self.signed),
             ("MTSLVR_TEST_C", &self.c_example),
             ("MTSLVR_TEST_BINARY", &Some(built("mtslvr"))),
@@ -314,6 +339,9 @@ impl Inputs {
             if let Some(value) = value {
                 command.env(name, value);
             }
+        }
+        if let Some(crash) = &self.crash {
+            command.env("MTSLVR_TEST_CRASH", env::join_paths(crash)?);
         }
         Ok(command)
     }

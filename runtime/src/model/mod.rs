@@ -15,6 +15,7 @@ mod network;
 mod op;
 mod placement;
 mod proven;
+mod recheck;
 mod sections;
 #[cfg(feature = "signed")]
 mod signed;
@@ -34,6 +35,7 @@ pub use error::OpenError;
 #[cfg(feature = "hash")]
 pub use hash::content_hash;
 pub use op::{Op, OpKind, Scratch, Tables};
+pub use recheck::Recheck;
 #[cfg(feature = "signed")]
 pub use signed::OpenSignedError;
 pub use tensor::Tensor;
