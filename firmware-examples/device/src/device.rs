@@ -10,10 +10,12 @@ use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::backbone::{ArenaTooSmall, PackedBackbone};
 use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
+use mtslvr_runtime::link::NoSlot;
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::{Model, Recheck};
 
 mod lesson;
+mod linked;
 mod press;
 mod sound;
 
@@ -61,6 +63,8 @@ pub struct Device<'m, F: NorFlash> {
     damaged: bool,
     /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
+    /// The model is fixed.
+    slot: NoSlot,
 }
 
 /// Explains why a device cannot start: its parts do not fit together.
@@ -122,6 +126,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
             unchecked: 0,
             damaged: false,
             locked: None,
+            slot: NoSlot,
         };
         tell(device.restore());
         Ok(device)

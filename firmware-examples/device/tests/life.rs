@@ -3,9 +3,10 @@
 use mtslvr_device::button::{Button, Change, LONG_MS, Press, VERY_LONG_MS};
 use mtslvr_device::{CLASSES, Device, EXAMPLES, LESSON_SECONDS, Memory, Notice, Recording};
 use mtslvr_runtime::fewshot::persist::{
-    BlockingFlashStore, RestoreError, StoreError, flash_len, store_scratch_len,
+    BlockingFlashStore, RestoreError, StoreError, flash_len, longest_snapshot, store_scratch_len,
 };
 use mtslvr_runtime::fewshot::{HeadKind, Learner, Refusal, StorageVec};
+use mtslvr_runtime::link::{Refusal as LinkRefusal, Served};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::{Aligned, Model};
 use mtslvr_runtime::space::{BackboneId, EmbeddingSpace};
@@ -276,6 +277,44 @@ fn a_power_cut_leaves_what_was_known_before() {
     assert_eq!(names(&bench.hear(&siren())), ["sound 1"]);
 }
 
+/// What one device was taught, another one recognises, after a restart, too; a power cut on the way leaves what it
+/// knew before.
+#[test]
+fn a_profile_from_another_device_takes_the_place_of_the_own() {
+    let (mut taught, _) = Bench::start(blank_flash());
+    taught.hear(&siren());
+    taught.short();
+    let mut profile = vec![0; longest_snapshot(CLASSES, EXAMPLES, DIM)];
+    let len = taught.device.export(&mut profile).unwrap();
+    profile.truncate(len);
+    let description = taught.device.describe();
+    assert_eq!((description.name, description.classes), ("edge-s", 1));
+
+    let (mut bench, _) = Bench::start(blank_flash());
+    bench.hear(&motor());
+    bench.short();
+    let mut flash = bench.device.into_flash();
+    flash.cut_after(100, 0x5a);
+    let (mut bench, _) = Bench::start(flash);
+    assert_eq!(bench.device.import(&profile), Err(LinkRefusal::Flash));
+    let (mut bench, notice) = bench.restart();
+    let (sounds, examples) = (1, 1);
+    assert_eq!(notice, Notice::Ready { sounds, examples });
+    assert_eq!(names(&bench.hear(&motor())), ["sound 1"]);
+
+    let mut damaged = profile.clone();
+    damaged[len / 2] ^= 1;
+    let refused = bench.device.import(&damaged);
+    assert_eq!(refused, Err(LinkRefusal::Unreadable));
+    assert_eq!(names(&bench.hear(&motor())), ["sound 1"]);
+
+    bench.device.import(&profile).unwrap();
+    assert_eq!(bench.press(LONG_MS + 500), Notice::NothingToForget);
+    let (mut bench, _) = bench.restart();
+    assert_eq!(names(&bench.hear(&motor())), [""; 0]);
+    assert_eq!(names(&bench.hear(&siren())), ["sound 1"]);
+}
+
 /// A profile of another backbone's firmware is kept until the user gives it up.
 #[test]
 fn what_cannot_be_used_is_not_overwritten() {
@@ -307,6 +346,7 @@ fn what_cannot_be_used_is_not_overwritten() {
     bench.hear(&motor());
     assert!(matches!(bench.short(), Notice::Locked(_)));
     assert!(matches!(bench.press(LONG_MS + 500), Notice::Locked(_)));
+    assert_eq!(bench.device.import(&[]), Err(LinkRefusal::Locked));
     assert_eq!(bench.device.into_flash().content(), flash.content());
 
     let (mut bench, _) = Bench::start(flash);

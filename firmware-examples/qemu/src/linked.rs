@@ -14,8 +14,9 @@ use mtslvr_runtime::link::{
     give_profile, replace_profile,
 };
 
-/// Most bytes of a block.
-const BLOCK: usize = 1_024;
+/// Most bytes of a block. QEMU's UART takes a byte at a time, each of which wakes two threads: on a computer that is
+/// busy with else, a longer block would outlast the host's patience.
+const BLOCK: usize = 256;
 
 /// Room for a session.
 pub type LinkMemory = SessionMemory<

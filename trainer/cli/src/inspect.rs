@@ -1,9 +1,12 @@
 //! `mtslvr inspect`: shows the cost and the contents of a model, and what a profile is.
 
+mod board;
+
 use super::backbone::FrontendChoice;
 use super::examples::examples;
 use super::trusted_key::TrustedKeyChoice;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use board::OnBoard;
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::Snapshot;
 use mtslvr_pack::inspect::Signature;
@@ -22,10 +25,15 @@ use std::path::Path;
 ///
 /// Tells of both the version counter and the key that signed it. With --trusted-key the signature is
 /// verified; if it is not that key's, the command fails.
+///
+/// With --board, prints instead whether the model fits a board, and how long it takes there; if it does not fit, the
+/// command fails. Instructions are estimated from those that were measured in an emulator, layer by layer; the
+/// cycles for each are assumed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Look into a shipped backbone" => "mtslvr inspect edge-s",
     "Look into a model of your own" => "mtslvr inspect mtslvr-run/model.slvr",
+    "Ask whether a model fits a board" => "mtslvr inspect edge-s --board nrf52840",
     "Check who signed a model" =>
         "mtslvr inspect model.slvr --trusted-key maker.key.pub",
 ))]
@@ -39,6 +47,10 @@ pub(super) struct Args {
     frontend: FrontendChoice,
     #[command(flatten)]
     trusted: TrustedKeyChoice,
+    #[arg(long, value_name = "NAME", help = format!(
+        "Board to fit: {}. Without it, the model is shown", board::names().join(", ")
+    ))]
+    board: Option<String>,
     #[arg(long, help = "Print JSON instead of text", long_help = JSON_HELP)]
     json: bool,
 }
@@ -66,6 +78,14 @@ Print JSON instead of text. A model in ONNX has null where only a packed one has
     unrelated_similarity: similarity that 50, 25, 10, 5, 2, 1, 0.5 and 0.2 % of unrelated pairs exceed
     cohort, cohort_weights: directions of ordinary sounds, and whether each weighs the parts
   operators: of each, in the order they run, name, kind, input, output, kernel, stride, adapter, macs, bytes
+With --board:
+  board, title, core, mhz: the board, its processor, and its clock
+  fits: whether flash and RAM suffice
+  flash, ram: uses with the bytes of each, bytes needed, and bytes there
+  cycles_per_instruction, because: cycles that are assumed, and why
+  patch_instructions, frame_instructions, decision_instructions: work for a patch, for the features of a
+    frame, and for a decision among 8 classes with 64 examples
+  patch_ms, second_ms, real_time_percent: milliseconds for a patch, and for a second in which a sound is heard
 Of a profile: format (mtss), backbone, classes and examples (their numbers), version_counter, signature";
 
 /// A profile seen from outside.
@@ -117,6 +137,14 @@ impl Args {
             _ => Some(Engine::Packed),
         };
         let file = self.frontend.open(&self.model, engine)?;
+        if let Some(name) = &self.board {
+            let model = file.packed_model();
+            let model = model.context("no packed model; pack it first: `mtslvr pack`")?;
+            let on_board = OnBoard::new(&model, board::find(name)?)?;
+            self.show(&on_board)?;
+            on_board.check().with_context(|| self.model.to_string())?;
+            return Ok(key.map_or(Ok(()), |key| model.check_signature(key, 0)));
+        }
         let mut inspection = file.inspect()?;
         let checked = key.map_or(Ok(()), |key| match file.packed_model() {
             Some(model) => model.check_signature(key, 0),
@@ -130,6 +158,11 @@ impl Args {
 
     /// Shows a profile; returns whether it is trusted.
     fn profile(&self, path: &Path, key: Option<&TrustedKey>) -> Result<Result<(), TrustError>> {
+        ensure!(
+            self.board.is_none(),
+            "{}: a profile, expected a model beside --board",
+            path.shown()
+        );
         let snapshot = Snapshot::read(path)?;
         let contents = signed_contents(snapshot.as_bytes());
         let contents = contents.with_context(|| path.shown().to_string())?;
