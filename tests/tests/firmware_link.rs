@@ -45,10 +45,6 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    fn model(&self) -> Result<String> {
-        Ok(env::var("MTSLVR_TEST_MODEL")?)
-    }
-
     /// Runs the program.
     fn output(&self, arguments: &[&str]) -> Result<Output> {
         let program = env::var_os("MTSLVR_TEST_BINARY")
@@ -84,7 +80,7 @@ impl Bench {
 
     /// Teaches the program two sounds, from two clips each.
     fn taught(&self) -> Result<Vec<u8>> {
-        let model = self.model()?;
+        let model = env::var("MTSLVR_TEST_MODEL")?;
         for (class, clips) in self.clips[..2].iter().enumerate() {
             let clips = clips[..2].iter().map(|clip| clip.to_str().expect("UTF-8"));
             let name = format!("sound{class}");

@@ -31,7 +31,7 @@ impl Linked {
         let mut linked = Self::start(firmware, arguments, "pty")?;
         let told = linked.told("char device redirected to ")?;
         let path = told.split(' ').nth(4).context("a path")?;
-        linked.port = path.to_owned();
+        path.clone_into(&mut linked.port);
         linked.told("link ")?;
         Ok(linked)
     }
