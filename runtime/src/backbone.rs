@@ -31,7 +31,7 @@ pub trait Backbone {
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), Self::Error>;
 }
 
-/// Explains why the packed engine could not embed a patch: nothing but lengths can be wrong.
+/// Explains why the packed engine could not embed a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -52,6 +52,9 @@ pub enum EmbedError {
         /// Values that there is room for.
         found: usize,
     },
+    /// The model's bytes are not those that were opened: the memory that holds them has failed.
+    #[error("the model's bytes have changed since it was opened: open it again")]
+    Model,
 }
 
 impl EmbedError {

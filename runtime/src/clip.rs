@@ -10,6 +10,7 @@
 
 use crate::backbone::Backbone;
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
+use crate::parts::copy;
 
 mod frame_ring;
 mod levels;
@@ -314,7 +315,8 @@ impl<'b> ClipEmbedder<'b> {
         if patches == 0 {
             return Err(ClipError::Empty);
         }
-        for (mean, sum) in embedding.iter_mut().zip(&self.embeddings[dim..]) {
+        let sums = self.embeddings.iter().skip(dim);
+        for (mean, sum) in embedding.iter_mut().zip(sums) {
             *mean = sum / patches as f32;
         }
         Ok(patches)
@@ -349,17 +351,21 @@ impl<'a, B: Backbone> Mean<'a, B> {
             return Err(ClipError::OtherFrontend);
         }
         let dim = space.dim();
-        if embeddings.len() < 2 * dim {
-            return Err(ClipError::BufferTooShort {
-                needed: ClipEmbedder::buffer_len(cutter.config(), dim),
-                found: PatchCutter::buffer_len(cutter.config()) + embeddings.len(),
+        let too_short = ClipError::BufferTooShort {
+            needed: ClipEmbedder::buffer_len(cutter.config(), dim),
+            found: PatchCutter::buffer_len(cutter.config()) + embeddings.len(),
+        };
+        let parts = embeddings
+            .split_at_mut_checked(dim)
+            .and_then(|(one, rest)| {
+                let sum = rest.get_mut(..dim)?;
+                Some((one, sum))
             });
-        }
-        let (one, rest) = embeddings.split_at_mut(dim);
+        let (one, sum) = parts.ok_or(too_short)?;
         Ok(Self {
             backbone,
             one,
-            sum: &mut rest[..dim],
+            sum,
             patches,
             result: Ok(()),
         })
@@ -374,7 +380,7 @@ impl<'a, B: Backbone> Mean<'a, B> {
             return;
         }
         if *self.patches == 0 {
-            self.sum.copy_from_slice(self.one);
+            let _ = copy(self.one, self.sum);
         } else {
             for (sum, value) in self.sum.iter_mut().zip(&*self.one) {
                 *sum += value;

@@ -17,6 +17,9 @@
 //! [`model::Model::open`] decides about a model once: any bytes give a model or an error. The code has
 //! one way to say that opening has checked something, the function `proven` of the module [`model`]; a
 //! panic in it would be a fault of the check, which the tests with damaged and forged files look for.
+//! Embedding, classifying and listening do without it: what a model says is looked up again, and is an
+//! error if it is no longer there. No panic is linked into them, which `firmware-examples/no-panic`
+//! proves by linking only then.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 pub mod backbone;
@@ -31,6 +34,7 @@ pub mod link;
 pub mod listener;
 pub mod model;
 pub mod nn;
+mod parts;
 pub mod space;
 #[cfg(feature = "signed")]
 pub mod trust;

@@ -155,7 +155,7 @@ impl<'m> Parts<'m> {
 
     /// Returns the parts as a slice.
     pub fn as_slice(&self) -> &[Part<'m>] {
-        &self.parts[..self.count]
+        self.parts.get(..self.count).unwrap_or_default()
     }
 
     /// Returns the parts, each with the range of its values in an embedding.

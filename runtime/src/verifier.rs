@@ -161,7 +161,7 @@ impl<'b> Verifier<'b> {
 
     /// Returns the courses of a class, or with `None` those of mistakes.
     fn courses(&self, class: Option<ClassId>) -> impl Iterator<Item = &Course> + Clone {
-        let templates = self.room[..self.used].iter();
+        let templates = self.room.get(..self.used).unwrap_or_default().iter();
         let own = templates.filter(move |template| template.class == class);
         own.map(|template| &template.course)
     }

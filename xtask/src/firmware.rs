@@ -44,6 +44,24 @@ pub const MINIMAL: Program = Program {
     binary: "mtslvr-minimal",
 };
 
+/// Links only if embedding, classifying and listening hold no panic.
+pub const NO_PANIC: Program = Program {
+    package: "no-panic",
+    binary: "mtslvr-no-panic",
+};
+
+/// Goes wrong, and tells why after each restart.
+pub const CRASH: Program = Program {
+    package: "crash",
+    binary: "mtslvr-crash",
+};
+
+/// Updates the model in flash.
+pub const UPDATE: Program = Program {
+    package: "update",
+    binary: "mtslvr-update",
+};
+
 /// Counts instructions.
 pub const BENCH: Program = Program {
     package: "bench",

@@ -6,7 +6,6 @@
 
 use crate::{process, workspace};
 use anyhow::{Context, Result, bail, ensure};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,7 +29,7 @@ const GOLDEN: &str = "runtime/tests/golden";
 const TARGETS: [Target; 12] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
-    target("flash_load", "flash", &[]),
+    target("flash_load", "flash", &["tests/fuzz/seeds/flash_load"]),
     target(
         "link_session",
         "link of a device",
@@ -115,6 +114,12 @@ pub const LONG: Runs = Runs {
     slow: 500_000,
 };
 
+/// Executions that `cargo xtask test` does.
+pub const SHORT: Runs = Runs {
+    bytes: 200_000,
+    slow: 20_000,
+};
+
 /// Outcome of fuzzing a target.
 struct Outcome {
     parser: &'static str,
@@ -140,8 +145,14 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module \
      -Cllvm-args=-simplifycfg-branch-fold-threshold=0";
 
 /// Fuzzes the targets called `names`, or all of them; those of the crate that trains only with `train`.
-/// Returns a table of what was tried.
-pub fn fuzz(names: &[String], train: bool, runs: Runs) -> Result<String> {
+/// `ended` gets the row of a table for each target as it ends. One that finds an input that fails ends, too; the
+/// others go on.
+pub fn fuzz(
+    names: &[String],
+    train: bool,
+    runs: Runs,
+    ended: impl FnMut(&str) -> Result<()> + Send,
+) -> Result<()> {
     for name in names {
         ensure!(
             TARGETS.iter().any(|target| target.name == name),
@@ -156,31 +167,41 @@ pub fn fuzz(names: &[String], train: bool, runs: Runs) -> Result<String> {
         .collect();
     let folder = build(&chosen)?;
     let queue = Mutex::new(chosen.into_iter());
-    let outcomes = Mutex::new(Vec::new());
-    let work = || -> Result<()> {
+    let (ended, failed) = (Mutex::new(ended), Mutex::new(Vec::new()));
+    let work = || {
         loop {
             let next = queue.lock().expect("no panic while locked").next();
             let Some(target) = next else {
-                return Ok(());
+                return;
             };
             let count = if target.slow { runs.slow } else { runs.bytes };
-            let outcome = run(target, &folder, count)?;
-            eprintln!("{}: {} executions", target.name, outcome.executions);
-            outcomes
-                .lock()
-                .expect("no panic while locked")
-                .push(outcome);
+            let row = run(target, &folder, count).and_then(|outcome| {
+                let row = outcome.row();
+                eprintln!("{row}");
+                ended.lock().expect("no panic while locked")(&row)
+            });
+            if let Err(error) = row {
+                eprintln!("{error:#}");
+                failed
+                    .lock()
+                    .expect("no panic while locked")
+                    .push(target.name);
+            }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().expect("a thread of the fuzzer panicked"))
-    })?;
-    let outcomes = outcomes.into_inner().expect("no panic while locked");
-    Ok(table(outcomes))
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().expect("no panic while locked");
+    ensure!(
+        failed.is_empty(),
+        "failed: {}; what it said stands above",
+        failed.join(", ")
+    );
+    Ok(())
 }
 
 /// Builds the targets and returns the folder that they are in.
@@ -255,31 +276,55 @@ fn run(target: &Target, folder: &std::path::Path, count: u64) -> Result<Outcome>
     })
 }
 
-/// Writes the table into `tests/RELIABILITY.md`.
+impl Outcome {
+    /// Returns the row of a table in Markdown. A finding is an error, and no row.
+    fn row(&self) -> String {
+        let (executions, seconds) = (self.executions, self.time.as_secs_f64());
+        format!("| {} | {executions} | {seconds:.0} | 0 |", self.parser)
+    }
+}
+
+/// Puts a row of [`fuzz`] into the table in `tests/RELIABILITY.md`, in the place of the parser's last one.
 ///
 /// # Errors
 /// If the document cannot be read or written, or lacks the table's markers.
-pub fn write(table: &str) -> Result<()> {
+pub fn write(row: &str) -> Result<()> {
     let path = workspace::root().join("tests/RELIABILITY.md");
     let document = fs::read_to_string(&path)?;
-    fs::write(&path, with_table(&document, "fuzzing", table)?)?;
+    let table = table_with(&document, row);
+    fs::write(&path, with_table(&document, "fuzzing", &table)?)?;
     Ok(())
 }
 
-/// Makes a table in Markdown.
-fn table(outcomes: Vec<Outcome>) -> String {
+/// Returns the table that `document` has, in the order of the targets, with `row` in it.
+fn table_with(document: &str, row: &str) -> String {
     let mut text =
         "| parser | executions | seconds | findings |\n|---|---:|---:|---:|\n".to_owned();
     for parser in TARGETS.map(|target| target.parser) {
-        for outcome in outcomes.iter().filter(|outcome| outcome.parser == parser) {
-            // Writing to a String cannot fail. A finding is an error, and no table.
-            let _ = writeln!(
-                text,
-                "| {parser} | {} | {:.0} | 0 |",
-                outcome.executions,
-                outcome.time.as_secs_f64()
-            );
+        let begin = format!("| {parser} | ");
+        let rows = std::iter::once(row).chain(document.lines());
+        // Other tables may have a row that begins alike.
+        let mut rows = rows.filter(|row| row.starts_with(&begin) && row.ends_with(" | 0 |"));
+        if let Some(row) = rows.next() {
+            text.push_str(row);
+            text.push('\n');
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_the_place_of_the_parser_s_last_one() {
+        let document = "| flash | 5 | 1 | 0 |\n| flash | erased | x |\n| journal | 6 | 2 | 0 |\n";
+        let table = table_with(document, "| flash | 7 | 3 | 0 |");
+        let rows: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(rows, ["| flash | 7 | 3 | 0 |", "| journal | 6 | 2 | 0 |"]);
+        let table = table_with(document, "| packed model | 1 | 1 | 0 |");
+        assert_eq!(table.lines().nth(2), Some("| packed model | 1 | 1 | 0 |"));
+        assert_eq!(table.lines().count(), 5);
+    }
 }

@@ -57,6 +57,8 @@ enum Command {
     },
     /// Only sets up what `test` needs: compilers for boards, QEMU, ONNX Runtime.
     Setup,
+    /// Links the firmware that links only if embedding, classifying and listening hold no panic.
+    NoPanic,
     /// Fuzzes every parser of outside bytes, guided by coverage. Needs a C++ compiler.
     ///
     /// Inputs that fail are kept in tests/fuzz/artifacts, and inputs that reach new code in
@@ -74,7 +76,7 @@ enum Command {
         /// Leave out checkpoints and configurations, which take minutes more to build.
         #[arg(long)]
         no_train: bool,
-        /// Write the table of what was tried into tests/RELIABILITY.md.
+        /// Write what was tried into the table in tests/RELIABILITY.md, a row as each target ends.
         #[arg(long)]
         write: bool,
     },
@@ -241,11 +243,9 @@ fn run(command: Command) -> Result<ExitCode> {
                 bytes: runs,
                 slow: slow_runs,
             };
-            let table = fuzz::fuzz(&targets, !no_train, runs)?;
-            print!("{table}");
-            if write {
-                fuzz::write(&table)?;
-            }
+            fuzz::fuzz(&targets, !no_train, runs, |row| {
+                if write { fuzz::write(row) } else { Ok(()) }
+            })?;
         }
         Command::Firmware {
             board,
@@ -302,6 +302,7 @@ fn run(command: Command) -> Result<ExitCode> {
                 figures::accept(measured)?;
             }
         }
+        Command::NoPanic => suite::no_panic(embedded::Toolchain::set_up(&suite::MEASURED)?)?,
         Command::CPackages { model } => c_library::packages(model.as_deref())?,
         Command::CExample { args } => c_library::example(&args)?,
         Command::CSizes => c_library::write_sizes()?,

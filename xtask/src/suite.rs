@@ -26,6 +26,14 @@ const BOARD: Board = Board::An386;
 const FIRMWARE: &str = "firmware: build";
 /// The least device, which has the shipped model.
 const MINIMAL: &str = "firmware: build the least device";
+/// A firmware that updates the model in flash.
+const UPDATE: &str = "firmware: build one that updates its model";
+/// A firmware that goes wrong, and tells why after each restart.
+const CRASH: &str = "firmware: build one that goes wrong";
+/// The boards that it goes wrong on: a stack is guarded by the MPU on one, by the core's limit on the other.
+const CRASH_ON: [Board; 2] = [Board::An386, Board::An505];
+/// A firmware whose panic handler does not link.
+const NO_PANIC: &str = "firmware: no panic while embedding, classifying and listening";
 /// The example firmware that takes only signed models.
 const SIGNED: &str = "firmware: build one that trusts a key";
 /// The library for C, its example and its packages.
@@ -36,7 +44,7 @@ const PACKAGE: &str = "package of the runtime";
 const BOARDS: &str = "firmware: real boards";
 const FIGURES: &str = "firmware: bytes and figures";
 /// The boards on which the runtime must give the host's bytes, and may not grow.
-const MEASURED: [Board; 4] = [Board::An386, Board::An547, Board::An385, Board::Virt];
+pub const MEASURED: [Board; 4] = [Board::An386, Board::An547, Board::An385, Board::Virt];
 const KERNELS: &str = "kernels against the portable ones";
 /// Boards whose kernels or compilers differ: SMLAD with Armv7E-M and with Armv8-M, Helium, and the
 /// portable ones on Armv6-M and RISC-V.
@@ -112,6 +120,22 @@ pub fn test(all: bool) -> ExitCode {
             firmware::build(toolchain, BOARD, firmware::MINIMAL, &model)
         })
     });
+    on_boards(&mut steps, toolchain, NO_PANIC, |steps, toolchain| {
+        steps.run(NO_PANIC, || no_panic(toolchain))
+    });
+    let update = on_boards(&mut steps, toolchain, UPDATE, |steps, toolchain| {
+        steps.run(UPDATE, || {
+            let model = firmware::model_or_shipped(None)?;
+            firmware::build(toolchain, BOARD, firmware::UPDATE, &model)
+        })
+    });
+    let crash = on_boards(&mut steps, toolchain, CRASH, |steps, toolchain| {
+        steps.run(CRASH, || {
+            let model = firmware::model_or_shipped(None)?;
+            let build = |board| firmware::build(toolchain, board, firmware::CRASH, &model);
+            CRASH_ON.map(build).into_iter().collect()
+        })
+    });
     let signed = on_boards(&mut steps, toolchain, SIGNED, |steps, toolchain| {
         steps.run(SIGNED, || firmware::build_golden(toolchain, BOARD))
     });
@@ -121,6 +145,9 @@ pub fn test(all: bool) -> ExitCode {
     check_boards(&mut steps, toolchain);
 
     steps.run("fuzz targets on their seeds", fuzz_targets);
+    steps.run("fuzzing, guided by coverage", || {
+        fuzz::fuzz(&[], true, fuzz::SHORT, |_| Ok(()))
+    });
     if let Some(size) = steps.run(LEAN, lean_program) {
         steps.note(LEAN, &size);
     }
@@ -137,6 +164,8 @@ pub fn test(all: bool) -> ExitCode {
         model,
         elf,
         minimal,
+        update,
+        crash,
         signed,
         c_example,
     };
@@ -191,9 +220,7 @@ fn long_parts(steps: &mut Steps, toolchain: Option<Toolchain>) {
         steps.run(AARCH64_PROGRAM, || aarch64::program_tests(toolchain))
     });
     steps.run(GUIDE_LONG, || guide::run_commands(&built("mtslvr"), true));
-    if let Some(table) = steps.run(FUZZING, || fuzz::fuzz(&[], true, fuzz::LONG)) {
-        println!("{table}");
-    }
+    steps.run(FUZZING, || fuzz::fuzz(&[], true, fuzz::LONG, |_| Ok(())));
 }
 
 /// Checks form, lints and documentation, and what is published.
@@ -287,6 +314,9 @@ struct Inputs {
     model: Option<PathBuf>,
     elf: Option<PathBuf>,
     minimal: Option<PathBuf>,
+    update: Option<PathBuf>,
+    /// On each of [`CRASH_ON`].
+    crash: Option<Vec<PathBuf>>,
     signed: Option<PathBuf>,
     c_example: Option<PathBuf>,
 }
@@ -301,6 +331,7 @@ impl Inputs {
             ("MTSLVR_TEST_MODEL", &self.model),
             ("MTSLVR_TEST_FIRMWARE", &self.elf),
             ("MTSLVR_TEST_MINIMAL", &self.minimal),
+            ("MTSLVR_TEST_UPDATE", &self.update),
             ("MTSLVR_TEST_SIGNED", &self.signed),
             ("MTSLVR_TEST_C", &self.c_example),
             ("MTSLVR_TEST_BINARY", &Some(built("mtslvr"))),
@@ -308,6 +339,9 @@ impl Inputs {
             if let Some(value) = value {
                 command.env(name, value);
             }
+        }
+        if let Some(crash) = &self.crash {
+            command.env("MTSLVR_TEST_CRASH", env::join_paths(crash)?);
         }
         Ok(command)
     }
@@ -419,6 +453,20 @@ fn documentation() -> Result<()> {
             .args(["--features", features])
             .env("RUSTDOCFLAGS", "-D warnings"),
     )
+}
+
+/// Links the firmware that links only without a panic, for every kind of kernels.
+pub fn no_panic(toolchain: Toolchain) -> Result<()> {
+    let model = firmware::model_or_shipped(None)?;
+    for board in MEASURED {
+        firmware::build(toolchain, board, firmware::NO_PANIC, &model).with_context(|| {
+            format!(
+                "a panic is linked on {}: firmware-examples/no-panic/README.md says how to find it",
+                board.name()
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn no_std_build(toolchain: Toolchain) -> Result<()> {

@@ -12,7 +12,7 @@ use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
 use mtslvr_runtime::link::NoSlot;
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
-use mtslvr_runtime::model::Model;
+use mtslvr_runtime::model::{Model, Recheck};
 
 mod lesson;
 mod linked;
@@ -31,6 +31,8 @@ pub const MEMORY_SECONDS: u32 = 10;
 const CLICK_MS: [u32; 2] = [100, 300];
 /// Samples taken at once.
 const CHUNK: usize = 256;
+/// Bytes of the model that are checked again with each second of sound: all of `edge-s` in two minutes.
+const RECHECKED_A_SECOND: usize = 4096;
 
 /// A device with its taught sounds in the flash `F`.
 #[derive(Debug)]
@@ -55,6 +57,10 @@ pub struct Device<'m, F: NorFlash> {
     click: Option<[u32; 2]>,
     /// The sound that was recognised or enrolled last.
     recent: Option<ClassName>,
+    recheck: Recheck<'m>,
+    /// Samples since bytes of the model were last checked.
+    unchecked: u32,
+    damaged: bool,
     /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
     /// The model is fixed.
@@ -116,6 +122,9 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
             lesson: None,
             click: None,
             recent: None,
+            recheck: Recheck::new(&model),
+            unchecked: 0,
+            damaged: false,
             locked: None,
             slot: NoSlot,
         };
@@ -147,6 +156,25 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         }
     }
 
+    /// Tells whether the model's bytes have changed: the device should start again, to check them all and to use
+    /// another model if there is one.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Checks some of the model's bytes again, after so many samples.
+    fn recheck(&mut self, samples: u32, tell: &mut impl FnMut(Notice<F::Error>)) {
+        self.unchecked += samples;
+        if self.unchecked < self.rate || self.damaged {
+            return;
+        }
+        self.unchecked = 0;
+        if self.recheck.step(RECHECKED_A_SECOND) == Some(false) {
+            self.damaged = true;
+            tell(Notice::ModelDamaged);
+        }
+    }
+
     /// Listens to the samples recorded before the sample `until`, and tells of sounds that it
     /// recognises and of samples that were overwritten before it could read them.
     pub fn listen<const N: usize>(
@@ -168,6 +196,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
                     self.next = self.next.wrapping_add(count as u32);
                     self.taken += count as u64;
                     self.hear(recording, &chunk[..count], &mut tell);
+                    self.recheck(count as u32, &mut tell);
                 }
                 Err(Overwritten { samples }) => {
                     // Leaves some room, or the next samples would be overwritten before they are read.

@@ -14,15 +14,19 @@
 
 pub mod button;
 mod device;
+mod last_words;
 pub mod light;
 mod memory;
 mod notice;
 mod pace;
 mod recording;
+mod vitals;
 
 pub use button::{Button, Press};
 pub use device::{Device, LESSON_SECONDS, MEMORY_SECONDS, StartError};
+pub use last_words::{LastWords, REASON_BYTES, Reason};
 pub use memory::{CLASSES, EXAMPLES, Memory};
 pub use notice::Notice;
 pub use pace::{Laps, Pace};
 pub use recording::{Overwritten, Recording};
+pub use vitals::{Part, Vitals};

@@ -1,9 +1,11 @@
 //! Notices of a device to its user.
 
+use crate::last_words::Reason;
 use crate::light::Flashes;
 use core::fmt;
 use mtslvr_runtime::fewshot::persist::StoreError;
 use mtslvr_runtime::fewshot::{ClassName, EnrolError, FitError, Refusal};
+use mtslvr_runtime::model::slots::{Start, Update};
 
 /// Something that the user should know. `E` is the flash's own error.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,21 @@ pub enum Notice<E> {
         /// Number of samples.
         samples: u32,
     },
+    /// The button changed more often than the device had time for: the last changes are lost.
+    PressesLost {
+        /// Number of changes.
+        changes: u32,
+    },
+    /// The device was restarted by a fault.
+    Restarted(Reason),
+    /// The model's bytes are not those that were opened: its memory has failed.
+    ModelDamaged,
+    /// A new model waits, because the taught sounds would be lost with it. A very long press gives them up.
+    ModelWaits,
+    /// The new model is on trial.
+    ModelOnTrial,
+    /// The new model was given up, or the one in use was damaged: it is the other one, with its own sounds.
+    ModelWentBack,
 }
 
 /// Beginning of the name of a sound; its number follows.
@@ -78,6 +95,16 @@ fn number(name: &str) -> u8 {
 }
 
 impl<E> Notice<E> {
+    /// Returns what to tell of the model when a device with two slots starts; `None` if it is as always.
+    pub fn of_model(how: Start, update: Update) -> Option<Self> {
+        match (how, update) {
+            (Start::NeverConfirmed | Start::Damaged, _) => Some(Self::ModelWentBack),
+            (Start::Trial { .. }, _) => Some(Self::ModelOnTrial),
+            (Start::Usual, Update::Waiting { .. }) => Some(Self::ModelWaits),
+            (Start::Usual, _) => None,
+        }
+    }
+
     /// Returns the flashes of the light: a sound's number in short flashes, behind a long one if it was
     /// enrolled and two if it was forgotten; very short ones if something is wrong.
     pub fn flashes(&self) -> Flashes {
@@ -102,8 +129,14 @@ impl<E> Notice<E> {
             Self::ForgotAll => long(3),
             Self::NothingHeard | Self::NothingToForget => flicker(2),
             Self::Refused(_) | Self::NotEnrolled(_) => flicker(6),
-            Self::AudioLost { .. } => flicker(3),
-            Self::Locked(_) | Self::NotKept(_) | Self::NotFitted(_) => flicker(20),
+            Self::AudioLost { .. } | Self::PressesLost { .. } => flicker(3),
+            Self::Restarted(_) => flicker(10),
+            Self::ModelWaits => long(4),
+            Self::ModelOnTrial => long(5),
+            Self::ModelWentBack => long(6),
+            Self::Locked(_) | Self::NotKept(_) | Self::NotFitted(_) | Self::ModelDamaged => {
+                flicker(20)
+            }
         }
     }
 
@@ -143,6 +176,22 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
             Self::AudioLost { samples } => {
                 write!(f, "{samples} samples lost: the device was busy")
             }
+            Self::PressesLost { changes } => write!(
+                f,
+                "{changes} changes of the button lost: the device was busy; press again"
+            ),
+            Self::Restarted(reason) => write!(f, "restarted after a fault: {reason}"),
+            Self::ModelDamaged => {
+                f.write_str("the model's bytes have changed since the start: restarting")
+            }
+            Self::ModelWaits => f.write_str(
+                "a new model waits: its backbone cannot use the taught sounds; hold the button for \
+                 five seconds to give them up",
+            ),
+            Self::ModelOnTrial => f.write_str("a new model is on trial"),
+            Self::ModelWentBack => {
+                f.write_str("went back to the other model and the sounds that it was taught")
+            }
         }
     }
 }
@@ -150,6 +199,21 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_tells_of_the_model_what_the_user_should_know() {
+        let backbone = mtslvr_runtime::space::BackboneId::new([1; 32]);
+        let waiting = Update::Waiting { backbone };
+        let long = |how, update| {
+            let notice = Notice::<()>::of_model(how, update);
+            notice.map_or(0, |notice| notice.flashes().long)
+        };
+        assert_eq!(long(Start::Usual, Update::None), 0);
+        assert_eq!(long(Start::Usual, waiting), 4);
+        assert_eq!(long(Start::Trial { left: 1 }, Update::None), 5);
+        assert_eq!(long(Start::Damaged, waiting), 6);
+        assert_eq!(long(Start::NeverConfirmed, Update::None), 6);
+    }
 
     #[test]
     fn a_sound_flashes_its_number() {

@@ -5,7 +5,7 @@
 mod model;
 
 use core::ops::Range;
-use defmt::{Display2Format, panic, unwrap};
+use core::panic::PanicInfo;
 use defmt_rtt as _;
 use embassy_executor::{InterruptExecutor, Spawner};
 use embassy_nrf::config::{Config, HfclkSource};
@@ -14,15 +14,15 @@ use embassy_nrf::interrupt;
 use embassy_nrf::interrupt::{InterruptExt, Priority};
 use embassy_nrf::nvmc::{Nvmc, PAGE_SIZE};
 use embassy_nrf::pdm::{self, Frequency, Pdm, Ratio, SamplerState};
+use embassy_nrf::wdt::{self, Watchdog, WatchdogHandle};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Instant;
 use fixed::types::I7F1;
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Pace};
+use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Notice, Pace, Reason};
 use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
-use panic_probe as _;
 use static_cell::ConstStaticCell;
 
 /// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
@@ -73,12 +73,28 @@ unsafe fn EGU0_SWI0() {
 
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
+    mtslvr_faults::guard_stack();
     let mut config = Config::default();
     // The microphone's clock is made from it.
     config.hfclk_source = HfclkSource::ExternalXtal;
     let p = embassy_nrf::init(config);
     // Flash answers after two wait states; the cache, off after a reset, hides most of them.
     pac::NVMC.icachecnf().write(|w| w.set_cacheen(true));
+
+    // What nobody feeds any more resets the part; so does a lockup, whose stack nobody could use.
+    let resets = pac::POWER.resetreas().read();
+    pac::POWER.resetreas().write_value(resets);
+    let starved = match (resets.dog(), resets.lockup()) {
+        (true, _) => Reason::try_from("the watchdog was not fed").ok(),
+        (_, true) => Reason::try_from("the processor locked up").ok(),
+        _ => None,
+    };
+    let mut config = wdt::Config::default();
+    config.timeout_ticks = 32_768 * mtslvr_tasks::WATCHDOG_SECONDS as u32;
+    config.action_during_debug_halt = wdt::HaltConfig::Pause;
+    let Ok((_, [watchdog])) = Watchdog::try_new(p.WDT, config) else {
+        panic!("the watchdog runs already, with other settings")
+    };
 
     // Button 1 and LED 1 of the nRF52840-DK, both to ground.
     let button = Input::new(p.P0_11, Pull::Up);
@@ -89,23 +105,35 @@ async fn main(_spawner: Spawner) {
     config.gain_left = I7F1::from_num(GAIN);
     let microphone = Pdm::new(p.PDM, Interrupts, p.P0_26, p.P0_27, config);
 
+    let reason = mtslvr_faults::last_words().or(starved);
+    if let Some(reason) = reason {
+        mtslvr_tasks::tell(Notice::<embassy_nrf::nvmc::Error>::Restarted(reason));
+    }
     let model = match Model::open(&MODEL.0) {
         Ok(model) => model,
-        Err(error) => panic!("the model in flash: {}", Display2Format(&error)),
+        Err(error) => panic!("the model in flash: {error}"),
     };
     let flash = Nvmc::new(p.NVMC);
     let memory = MEMORY.take();
     let device = match Device::start(model, LISTENER, memory, flash, STORE, mtslvr_tasks::tell) {
         Ok(device) => device,
-        Err(error) => panic!("{}", Display2Format(&error)),
+        Err(error) => panic!("{error}"),
     };
 
     interrupt::EGU0_SWI0.set_priority(Priority::P6);
     let urgent = URGENT.start(interrupt::EGU0_SWI0);
-    urgent.spawn(unwrap!(capture(microphone)));
-    urgent.spawn(unwrap!(watch_button(button)));
-    urgent.spawn(unwrap!(flash_light(light)));
-    mtslvr_tasks::run(device).await
+    urgent.spawn(capture(microphone).expect("room for a task"));
+    urgent.spawn(watch_button(button).expect("room for a task"));
+    urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
+    urgent.spawn(flash_light(light).expect("room for a task"));
+    mtslvr_tasks::run(device, |reason| mtslvr_faults::restart(reason)).await
+}
+
+/// Keeps the reason over a restart, which tells it.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    defmt::error!("{}", defmt::Display2Format(info));
+    mtslvr_faults::panicked(info)
 }
 
 /// Records without a gap: the DMA fills one buffer while the other is taken.
@@ -118,13 +146,18 @@ async fn capture(mut microphone: Pdm<'static>) {
         SamplerState::Sampled
     });
     if let Err(error) = stopped.await {
-        panic!("the PDM interface: {}", error);
+        panic!("the PDM interface: {error:?}");
     }
 }
 
 #[embassy_executor::task]
 async fn watch_button(button: Input<'static>) {
     mtslvr_tasks::watch_button(|| button.is_low()).await
+}
+
+#[embassy_executor::task]
+async fn feed_watchdog(mut watchdog: WatchdogHandle) {
+    mtslvr_tasks::feed_watchdog(|| watchdog.pet()).await
 }
 
 #[embassy_executor::task]

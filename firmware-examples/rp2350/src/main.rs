@@ -6,21 +6,22 @@ mod microphone;
 mod model;
 
 use core::ops::Range;
-use defmt::{Display2Format, panic, unwrap};
+use core::panic::PanicInfo;
 use defmt_rtt as _;
 use embassy_executor::{InterruptExecutor, Spawner};
 use embassy_rp::flash::{Blocking, ERASE_SIZE, Flash};
 use embassy_rp::gpio::{Input, Level, Output, Pull};
 use embassy_rp::interrupt;
 use embassy_rp::interrupt::{InterruptExt, Priority};
+use embassy_rp::pac;
+use embassy_rp::watchdog::{ResetReason, Watchdog};
 use embassy_time::{Duration, Instant, Ticker};
 use microphone::{Microphone, RING_LEN};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{CLASSES, Device, EXAMPLES, Laps, Memory};
+use mtslvr_device::{CLASSES, Device, EXAMPLES, Laps, Memory, Notice, Reason};
 use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
-use panic_probe as _;
 use static_cell::ConstStaticCell;
 
 /// Bytes of flash.
@@ -29,6 +30,7 @@ const FLASH_LEN: usize = 4096 * 1024;
 const STORE: Range<u32> = FLASH_LEN as u32 - 96 * 1024..FLASH_LEN as u32;
 const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
 const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+const WATCHDOG: Duration = Duration::from_secs(mtslvr_tasks::WATCHDOG_SECONDS);
 /// Milliseconds from one look at the microphone's ring to the next.
 const COLLECT_MS: u64 = 10;
 
@@ -53,7 +55,18 @@ unsafe fn SWI_IRQ_0() {
 
 #[embassy_executor::main]
 async fn main(_spawner: Spawner) {
+    mtslvr_faults::guard_stack();
     let p = embassy_rp::init(Default::default());
+
+    // The core's own reset would leave the DMA and the flash's interface as they are.
+    mtslvr_faults::reset_by(|| pac::WATCHDOG.ctrl().modify(|w| w.set_trigger(true)));
+    let mut watchdog = Watchdog::new(p.WATCHDOG);
+    let starved = match watchdog.reset_reason() {
+        Some(ResetReason::TimedOut) => Reason::try_from("the watchdog was not fed").ok(),
+        _ => None,
+    };
+    watchdog.pause_on_debug(true);
+    watchdog.start(WATCHDOG);
 
     let button = Input::new(p.PIN_14, Pull::Up);
     // The Pico 2's own light.
@@ -67,9 +80,13 @@ async fn main(_spawner: Spawner) {
         FRONTEND.sample_rate,
     );
 
+    let reason = mtslvr_faults::last_words().or(starved);
+    if let Some(reason) = reason {
+        mtslvr_tasks::tell(Notice::<embassy_rp::flash::Error>::Restarted(reason));
+    }
     let model = match Model::open(&MODEL.0) {
         Ok(model) => model,
-        Err(error) => panic!("the model in flash: {}", Display2Format(&error)),
+        Err(error) => panic!("the model in flash: {error}"),
     };
     let flash = Flash::<_, Blocking, FLASH_LEN>::new_blocking(p.FLASH);
     let memory = MEMORY.take();
@@ -82,15 +99,23 @@ async fn main(_spawner: Spawner) {
         mtslvr_tasks::tell,
     ) {
         Ok(device) => device,
-        Err(error) => panic!("{}", Display2Format(&error)),
+        Err(error) => panic!("{error}"),
     };
 
     interrupt::SWI_IRQ_0.set_priority(Priority::P3);
     let urgent = URGENT.start(interrupt::SWI_IRQ_0);
-    urgent.spawn(unwrap!(capture(microphone)));
-    urgent.spawn(unwrap!(watch_button(button)));
-    urgent.spawn(unwrap!(flash_light(light)));
-    mtslvr_tasks::run(device).await
+    urgent.spawn(capture(microphone).expect("room for a task"));
+    urgent.spawn(watch_button(button).expect("room for a task"));
+    urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
+    urgent.spawn(flash_light(light).expect("room for a task"));
+    mtslvr_tasks::run(device, |reason| mtslvr_faults::restart(reason)).await
+}
+
+/// Keeps the reason over a restart, which tells it.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    defmt::error!("{}", defmt::Display2Format(info));
+    mtslvr_faults::panicked(info)
 }
 
 /// Collects what the DMA has written. It writes on without help, also while the flash is erased and
@@ -110,6 +135,11 @@ async fn capture(mut microphone: Microphone) {
 #[embassy_executor::task]
 async fn watch_button(button: Input<'static>) {
     mtslvr_tasks::watch_button(|| button.is_low()).await
+}
+
+#[embassy_executor::task]
+async fn feed_watchdog(mut watchdog: Watchdog) {
+    mtslvr_tasks::feed_watchdog(|| watchdog.feed(WATCHDOG)).await
 }
 
 #[embassy_executor::task]

@@ -14,17 +14,26 @@ use embassy_time::{Duration, Ticker, Timer};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError};
 use mtslvr_device::button::{Button, Change};
 use mtslvr_device::light::Flashes;
-use mtslvr_device::{Device, Notice, Recording};
+use mtslvr_device::{Device, Notice, Part, Recording, Vitals};
 
 /// Samples on their way to the listener: two seconds of them, for which the device may be busy.
 const RECORDING_LEN: usize = 32_768;
 /// Milliseconds from one look at the button to the next.
 const POLL_MS: u32 = 10;
+/// Milliseconds from one look at the signs of life to the next.
+const VITALS_MS: u64 = 500;
+
+/// Seconds after which a watchdog that is not fed starts the device again: longer than anything takes that the
+/// device does at once, erasing all pages of the store included.
+pub const WATCHDOG_SECONDS: u64 = 8;
 
 static RECORDING: Recording<RECORDING_LEN> = Recording::new();
 /// Samples that were lost before they were recorded.
 static LOST: AtomicU32 = AtomicU32::new(0);
 static RECORDED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
+/// Changes of the button that there was no room for.
+static MISSED: AtomicU32 = AtomicU32::new(0);
+static VITALS: Vitals = Vitals::new();
 /// What the button did, and which sample was the next to be recorded then.
 static CHANGES: Channel<CriticalSectionRawMutex, (Change, u32), 8> = Channel::new();
 static SHOWN: Channel<CriticalSectionRawMutex, Flashes, 4> = Channel::new();
@@ -34,6 +43,7 @@ pub fn record(samples: impl ExactSizeIterator<Item = i16>, lost: u32) {
     RECORDING.push(samples);
     LOST.fetch_add(lost, Ordering::Relaxed);
     RECORDED.signal(());
+    VITALS.goes_on(Part::Microphone);
 }
 
 /// Watches a button, which is down when `is_down` says so.
@@ -42,9 +52,23 @@ pub async fn watch_button(is_down: impl Fn() -> bool) -> ! {
     let mut ticker = Ticker::every(Duration::from_millis(POLL_MS.into()));
     loop {
         ticker.next().await;
-        if let Some(change) = button.poll(is_down(), POLL_MS) {
-            // The device is far behind if there is no room: a press more would not help it.
-            let _ = CHANGES.try_send((change, RECORDING.written()));
+        VITALS.goes_on(Part::Button);
+        if let Some(change) = button.poll(is_down(), POLL_MS)
+            && CHANGES.try_send((change, RECORDING.written())).is_err()
+        {
+            // The device is far behind: it says so when it gets there.
+            MISSED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Feeds a watchdog while samples come, the device listens to them and the button is watched.
+pub async fn feed_watchdog(mut feed: impl FnMut()) -> ! {
+    let mut ticker = Ticker::every(Duration::from_millis(VITALS_MS));
+    loop {
+        ticker.next().await;
+        if VITALS.may_feed() {
+            feed();
         }
     }
 }
@@ -74,8 +98,8 @@ pub fn tell<E: NorFlashError>(notice: Notice<E>) {
     let _ = SHOWN.try_send(notice.flashes());
 }
 
-/// Lets the device listen and do what the button says, for ever.
-pub async fn run<F: NorFlash<Error: Copy>>(mut device: Device<'_, F>) -> ! {
+/// Lets the device listen and do what the button says, until its model is damaged: `restart` then starts it again.
+pub async fn run<F: NorFlash<Error: Copy>>(mut device: Device<'_, F>, restart: fn(&str) -> !) -> ! {
     loop {
         select(RECORDED.wait(), CHANGES.ready_to_receive()).await;
         let samples = LOST.swap(0, Ordering::Relaxed);
@@ -87,6 +111,14 @@ pub async fn run<F: NorFlash<Error: Copy>>(mut device: Device<'_, F>) -> ! {
         while let Ok((change, at)) = CHANGES.try_receive() {
             device.button(&RECORDING, change, at, tell);
         }
+        let changes = MISSED.swap(0, Ordering::Relaxed);
+        if changes > 0 {
+            tell(Notice::<F::Error>::PressesLost { changes });
+        }
         device.listen(&RECORDING, recorded, tell);
+        VITALS.goes_on(Part::Listening);
+        if device.is_damaged() {
+            restart("the model's bytes have changed");
+        }
     }
 }

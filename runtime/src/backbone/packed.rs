@@ -4,7 +4,7 @@
 use super::repacked::Repacked;
 use super::run::{Moment, Observer, run_op};
 use super::{Backbone, EmbedError};
-use crate::model::{Model, proven};
+use crate::model::Model;
 use crate::nn::Quantisation;
 #[cfg(feature = "std")]
 use crate::nn::arch::InstructionSet;
@@ -25,6 +25,8 @@ pub struct PackedBackbone<'a, A = &'a mut [i8]> {
 #[derive(Debug)]
 struct Program<'a> {
     model: Model<'a>,
+    /// The model's own, read once.
+    space: EmbeddingSpace<'a>,
     #[cfg(feature = "std")]
     repacked: Option<Repacked<'a>>,
 }
@@ -50,7 +52,10 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         return Self::with_instruction_set(model, arena, InstructionSet::best());
         #[cfg(not(feature = "std"))]
         Self::check_arena(&model, &arena).map(|()| Self {
-            program: Program { model },
+            program: Program {
+                model,
+                space: model.space(),
+            },
             arena,
         })
     }
@@ -69,7 +74,11 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         Self::check_arena(&model, &arena)?;
         let repacked = Repacked::new(&model, instruction_set);
         Ok(Self {
-            program: Program { model, repacked },
+            program: Program {
+                model,
+                space: model.space(),
+                repacked,
+            },
             arena,
         })
     }
@@ -105,12 +114,12 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
     /// [`Model::outputs`] says which real numbers they stand for.
     ///
     /// # Errors
-    /// If `patch` is not as long as the model's patches.
+    /// If `patch` is not as long as the model's patches, or the model's bytes have changed.
     pub fn run(&mut self, patch: &[f32]) -> Result<impl Iterator<Item = &[i8]>, EmbedError> {
         let arena = self.arena.as_mut();
         self.program.run(arena, patch, &mut |_, _| ())?;
         let outputs = self.program.model.outputs();
-        Ok(outputs.map(|tensor| &arena[tensor.range()]))
+        Ok(outputs.map(|tensor| tensor.values(arena).unwrap_or_default()))
     }
 
     /// Embeds as [`Backbone::embed`] does, and calls `observe` with the index of each operator
@@ -130,8 +139,8 @@ impl<'a, A: AsRef<[i8]> + AsMut<[i8]>> PackedBackbone<'a, A> {
         }
         let arena = self.arena.as_mut();
         self.program.run(arena, patch, observe)?;
-        self.program.dequantise(arena, embedding);
-        Ok(())
+        let made = self.program.dequantise(arena, embedding);
+        made.ok_or(EmbedError::Model)
     }
 }
 
@@ -139,7 +148,7 @@ impl<A: AsRef<[i8]> + AsMut<[i8]>> Backbone for PackedBackbone<'_, A> {
     type Error = EmbedError;
 
     fn space(&self) -> EmbeddingSpace<'_> {
-        self.program.model.space()
+        self.program.space
     }
 
     fn embed(&mut self, patch: &[f32], embedding: &mut [f32]) -> Result<(), EmbedError> {
@@ -155,20 +164,21 @@ impl Program<'_> {
         patch: &[f32],
         observe: Observer<'_>,
     ) -> Result<(), EmbedError> {
-        let tensor = proven(self.model.tensor(0));
+        let tensor = self.model.tensor(0).ok_or(EmbedError::Model)?;
         let (expected, found) = (tensor.shape.len(), patch.len());
         if found != expected {
             return Err(EmbedError::Patch { expected, found });
         }
-        self.take(patch, &mut arena[tensor.range()], tensor.quantisation);
+        let input = tensor.values_mut(arena).ok_or(EmbedError::Model)?;
+        self.take(patch, input, tensor.quantisation);
         #[cfg(feature = "std")]
         if let Some(repacked) = &mut self.repacked {
-            repacked.run(arena, observe);
-            return Ok(());
+            return repacked.run(arena, observe).ok_or(EmbedError::Model);
         }
-        for op in self.model.ops() {
+        for index in 0..self.model.op_count() {
+            let op = self.model.op(index).ok_or(EmbedError::Model)?;
             observe(op.index, Moment::Before);
-            run_op(arena, &op);
+            run_op(arena, &op).ok_or(EmbedError::Model)?;
             observe(op.index, Moment::After);
         }
         Ok(())
@@ -179,7 +189,9 @@ impl Program<'_> {
         if let Some(norm) = self.model.patch_norm() {
             let mels = self.model.frontend().mels.into();
             norm.apply(patch, mels, |at, value| {
-                input[at] = quantisation.quantise(value);
+                if let Some(input) = input.get_mut(at) {
+                    *input = quantisation.quantise(value);
+                }
             });
             return;
         }
@@ -191,16 +203,18 @@ impl Program<'_> {
         quantisation.quantise_all(patch, input);
     }
 
-    /// Takes the parts' values out of the arena, one part after the other.
-    fn dequantise(&self, arena: &[i8], embedding: &mut [f32]) {
+    /// Takes the parts' values out of the arena, one part after the other. `None` if they are not as long as an
+    /// embedding.
+    fn dequantise(&self, arena: &[i8], embedding: &mut [f32]) -> Option<()> {
         let mut rest = embedding;
         for tensor in self.model.outputs() {
-            let values = &arena[tensor.range()];
-            let (part, behind) = rest.split_at_mut(values.len());
+            let values = tensor.values(arena)?;
+            let (part, behind) = rest.split_at_mut_checked(values.len())?;
             for (value, &q) in part.iter_mut().zip(values) {
                 *value = tensor.quantisation.dequantise(q);
             }
             rest = behind;
         }
+        rest.is_empty().then_some(())
     }
 }

@@ -2,7 +2,7 @@
 //! lie in the order in which the kernels read them.
 
 use super::run::{Moment, Observer, convolution, copy_addend, depthwise, product, run_op};
-use crate::model::{Model, Op, OpKind, proven};
+use crate::model::{Model, Op, OpKind};
 use crate::nn::arch::InstructionSet;
 use crate::nn::arch::host::{self, PaddedMap, RepackedConvolution, Repacker};
 use crate::nn::{Convolution, Padding, Quantisation, Window};
@@ -58,18 +58,24 @@ impl<'a> Repacked<'a> {
         host::quantise_all(self.instruction_set, &quantisation, patch, input);
     }
 
-    /// Runs the operators.
-    pub fn run(&mut self, arena: &mut [i8], observe: Observer<'_>) {
+    /// Runs the operators. `None` if the arena has no room for their operands.
+    pub fn run(&mut self, arena: &mut [i8], observe: Observer<'_>) -> Option<()> {
         for prepared in &self.ops {
             observe(prepared.op.index, Moment::Before);
-            prepared.run(arena, self.instruction_set, &mut self.padded);
+            prepared.run(arena, self.instruction_set, &mut self.padded)?;
             observe(prepared.op.index, Moment::After);
         }
+        Some(())
     }
 }
 
 impl RepackedOp<'_> {
-    fn run(&self, arena: &mut [i8], instruction_set: InstructionSet, padded: &mut PaddedMap) {
+    fn run(
+        &self,
+        arena: &mut [i8],
+        instruction_set: InstructionSet,
+        padded: &mut PaddedMap,
+    ) -> Option<()> {
         let op = &self.op;
         let has_kernel = matches!(
             op.kind,
@@ -80,22 +86,22 @@ impl RepackedOp<'_> {
                 | OpKind::Multiply
         );
         if !has_kernel {
-            run_op(arena, op);
-            return;
+            return run_op(arena, op);
         }
-        copy_addend(arena, op);
+        copy_addend(arena, op)?;
         let ranges = [op.input.range(), op.output.range()];
-        let [input, output] = proven(arena.get_disjoint_mut(ranges).ok());
+        let [input, output] = arena.get_disjoint_mut(ranges).ok()?;
         match (&self.convolution, op.kind) {
             (Some(convolution), _) => convolution.run(input, output, padded),
             (None, OpKind::Depthwise) => {
                 host::depthwise(instruction_set, &depthwise(op), input, output);
             }
             (None, OpKind::Multiply) => {
-                host::multiply(instruction_set, &product(op), input, output);
+                host::multiply(instruction_set, &product(op)?, input, output);
             }
-            (None, _) => host::add(instruction_set, &proven(op.tables.add), input, output),
+            (None, _) => host::add(instruction_set, &op.tables.add?, input, output),
         }
+        Some(())
     }
 }
 

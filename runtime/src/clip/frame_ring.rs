@@ -1,5 +1,6 @@
 //! The last frames of a stream, and the rule for sounds that are shorter than a patch.
 
+use crate::parts::{copy, part};
 use core::ops::Range;
 
 /// Keeps the last frames of a stream, as many as fit into a patch, in a buffer that the caller owns.
@@ -36,7 +37,8 @@ impl<'b> FrameRing<'b> {
     /// Adds a frame in the place of the oldest.
     pub fn push(&mut self, frame: &[f32]) {
         if let Some(row) = self.rows.get_mut(self.next..self.next + self.mels) {
-            row.copy_from_slice(frame);
+            // Frames of another length are not taken.
+            let _ = copy(frame, row);
         }
         self.pushed += 1;
         self.next += self.mels;
@@ -72,7 +74,7 @@ impl<'b> FrameRing<'b> {
         if self.pushed < self.capacity() as u64 {
             repeat_until_full(self.rows, self.next);
         } else {
-            self.rows.rotate_left(self.next);
+            self.rows.rotate_left(self.next.min(self.rows.len()));
         }
         self.rows
     }
@@ -83,13 +85,13 @@ impl<'b> FrameRing<'b> {
         let capacity = self.capacity().max(1) as u64;
         let end = frames.end;
         let first = frames.start.max(end.saturating_sub(capacity));
-        for (to, number) in out.chunks_exact_mut(self.mels).zip(first..end) {
+        for (to, number) in out.chunks_exact_mut(self.mels.max(1)).zip(first..end) {
             let row = (number % capacity) as usize * self.mels;
-            to.copy_from_slice(&self.rows[row..row + self.mels]);
+            let _ = part(self.rows, row, self.mels).and_then(|row| copy(row, to));
         }
         let len = end.saturating_sub(first) as usize * self.mels;
         let len = len.min(out.len());
-        &mut out[..len]
+        out.get_mut(..len).unwrap_or_default()
     }
 }
 
@@ -97,9 +99,11 @@ impl<'b> FrameRing<'b> {
 pub(crate) fn repeat_until_full(patch: &mut [f32], filled: usize) {
     let mut at = filled;
     while 0 < at && at < patch.len() {
-        let count = filled.min(patch.len() - at);
-        patch.copy_within(..count, at);
-        at += count;
+        let (known, rest) = patch.split_at_mut(at);
+        for (to, from) in rest.iter_mut().zip(known.iter().take(filled)) {
+            *to = *from;
+        }
+        at += filled;
     }
 }
 

@@ -53,8 +53,11 @@ pub fn direction(
         return Err(DirectionError::Length);
     }
     for (_, range) in parts.ranges() {
-        let (values, mean) = (&embedding[range.clone()], &base_mean[range.clone()]);
-        quantise_part(values, mean, &mut out[range])?;
+        let (values, mean) = (embedding.get(range.clone()), base_mean.get(range.clone()));
+        let (Some(values), Some(mean), Some(out)) = (values, mean, out.get_mut(range)) else {
+            return Err(DirectionError::Length);
+        };
+        quantise_part(values, mean, out)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The linear heads behind one call.
 
 use super::{FitError, logistic, nearest_mean, ridge};
+use crate::parts::copy;
 
 /// Chooses the linear head that is fitted to the support set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -179,12 +180,13 @@ pub fn scores(
     if dual.len() != n * classes {
         return Err(ScoresError::Classes);
     }
-    out.copy_from_slice(bias);
+    copy(bias, out).ok_or(ScoresError::Classes)?;
     for (example, similarity) in similarities.into_iter().enumerate() {
         if example >= n {
             return Err(ScoresError::Examples);
         }
-        for (score, dual) in out.iter_mut().zip(dual[example..].iter().step_by(n)) {
+        let column = dual.iter().skip(example).step_by(n);
+        for (score, dual) in out.iter_mut().zip(column) {
             *score += dual * similarity;
         }
     }

@@ -218,9 +218,10 @@ impl<'b> Learner<'b> {
         set.or(self.support.default_threshold()).unwrap_or_else(|| {
             let takes_part = self.fitted.is_some() && class.is_some_and(Class::is_enabled);
             let scores = match takes_part {
-                true => &self.head.scores[self.rank(place)],
-                false => &ClassScores::NONE,
+                true => self.head.scores.get(self.rank(place)),
+                false => None,
             };
+            let scores = scores.unwrap_or(&ClassScores::NONE);
             let reference = self.space().reference();
             self.strangers()
                 .threshold(scores, reference, self.calibration)
@@ -367,8 +368,8 @@ impl<'b> Learner<'b> {
             classes, examples, ..
         } = self.fitted?;
         Some((
-            &self.head.duals[..classes * examples],
-            &self.head.biases[..classes],
+            self.head.duals.get(..classes * examples)?,
+            self.head.biases.get(..classes)?,
         ))
     }
 
@@ -407,22 +408,28 @@ impl<'b> Learner<'b> {
         let enabled = enabled_places(&self.support);
         let rows = enabled.flat_map(|place| self.support.examples_at(place));
         let similarities = rows.map(|example| metric.similarity(example, query));
-        let fitted = &mut scores_room[..biases.len()];
+        let fitted = scores_room
+            .get_mut(..biases.len())
+            .ok_or(ClassifyError::NotFitted)?;
         // Whatever was fitted has these lengths.
         scores(duals, biases, similarities, fitted).map_err(|_| ClassifyError::NotFitted)?;
         // From their places among the enabled classes to those among all, which are no lower: the
         // last goes first.
         let mut from = biases.len();
         for (to, class) in self.support.classes().iter().enumerate().rev() {
-            scores_room[to] = if class.is_enabled() {
-                from -= 1;
-                scores_room[from]
+            let score = if class.is_enabled() {
+                from = from.saturating_sub(1);
+                scores_room.get(from).copied().unwrap_or_default()
             } else {
                 f32::NEG_INFINITY
             };
+            if let Some(to) = scores_room.get_mut(to) {
+                *to = score;
+            }
         }
         let best = best_score(scores_room).ok_or(ClassifyError::NotFitted)?;
-        let class = &self.support.classes()[best];
+        let class = self.support.classes().get(best);
+        let class = class.ok_or(ClassifyError::NotFitted)?;
         let level = level(self.space().cohort(), &self.metric, query);
         let similarity = (self.similarity_to_class(best, query) - level).clamp(-1.0, 1.0);
         let threshold = self.threshold_at(best);
@@ -446,7 +453,8 @@ impl<'b> Learner<'b> {
     /// Returns the similarity of `query` and the mean of the examples of the class at `place`, which is
     /// enabled; zero if those cancel out.
     fn similarity_to_class(&self, place: usize, query: &[i8]) -> f32 {
-        self.cosine_to_sum(place, query, self.head.lengths[self.rank(place)])
+        let length = self.head.lengths.get(self.rank(place));
+        self.cosine_to_sum(place, query, length.copied().unwrap_or_default())
     }
 
     /// Returns the similarity of the last [`Self::set_query`] and the mean of the examples of the class
@@ -481,8 +489,8 @@ impl<'b> Learner<'b> {
             similarities.fold(f32::NEG_INFINITY, f32::max)
         };
         let mut classes = self.support.classes().iter();
-        let negatives = classes.position(|class| class.role() == Role::Negatives);
-        let negatives = negatives.filter(|&place| self.support.classes()[place].is_enabled());
+        let negatives =
+            classes.position(|class| class.role() == Role::Negatives && class.is_enabled());
         negatives.is_some_and(|negatives| nearest(negatives) > nearest(place))
     }
 

@@ -62,7 +62,7 @@ impl Metric {
     pub fn similarity(&self, a: &[i8], b: &[i8]) -> f32 {
         let (mut a, mut b) = (a, b);
         let mut sum = 0.0;
-        for part in &self.parts[..self.count] {
+        for part in self.parts.iter().take(self.count) {
             let (a_part, a_rest) = a.split_at(part.len.min(a.len()));
             let (b_part, b_rest) = b.split_at(part.len.min(b.len()));
             sum += part.share * cosine(a_part, b_part);

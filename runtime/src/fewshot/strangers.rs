@@ -38,6 +38,10 @@ impl Calibration {
     /// each half second while it lasts, and what its windows are like differs little.
     const WINDOWS: f32 = 1.5;
 
+    /// Number of sounds of none of the classes that are heard in an hour, in the room that the default is
+    /// made for.
+    pub const SOUNDS: f32 = 180.0;
+
     /// Aims at `false_alarms` an hour in a room in which `sounds` sounds an hour are heard that belong to
     /// none of the classes.
     ///
@@ -51,12 +55,25 @@ impl Calibration {
             strangers: Strangers::default(),
         }
     }
+
+    /// Returns the false alarms an hour to expect in a room in which `sounds` sounds an hour are heard that
+    /// belong to none of the classes, where the share `false_acceptance` of such sounds is accepted when
+    /// each is judged once. It is the inverse of [`Self::hourly`].
+    ///
+    /// ```
+    /// use mtslvr_runtime::fewshot::Calibration;
+    /// let share = Calibration::hourly(2.0, 60.0).false_acceptance;
+    /// assert!((Calibration::false_alarms(share, 60.0) - 2.0).abs() < 1e-5);
+    /// ```
+    pub fn false_alarms(false_acceptance: f32, sounds: f32) -> f32 {
+        false_acceptance * Self::WINDOWS * sounds
+    }
 }
 
 impl Default for Calibration {
-    /// One false alarm an hour in a room with 180 other sounds an hour.
+    /// One false alarm an hour in a room with [`Calibration::SOUNDS`] other sounds an hour.
     fn default() -> Self {
-        Self::hourly(1.0, 180.0)
+        Self::hourly(1.0, Self::SOUNDS)
     }
 }
 

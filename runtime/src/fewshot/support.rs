@@ -339,7 +339,7 @@ impl<'b> SupportSet<'b> {
 
     /// Returns the classes in order.
     pub fn classes(&self) -> &[Class] {
-        &self.classes[..self.used]
+        self.classes.get(..self.used).unwrap_or_default()
     }
 
     /// Returns a class.
@@ -347,7 +347,9 @@ impl<'b> SupportSet<'b> {
     /// # Errors
     /// [`SupportError::NoSuchClass`].
     pub fn class(&self, class: ClassId) -> Result<&Class, SupportError> {
-        self.place(class).map(|place| &self.classes[place])
+        let mut classes = self.classes().iter();
+        let known = classes.find(|other| other.id == class);
+        known.ok_or(SupportError::NoSuchClass { class })
     }
 
     /// Finds the sound called `name`.
@@ -412,7 +414,8 @@ impl<'b> SupportSet<'b> {
     pub(super) fn examples_at(&self, place: usize) -> impl ExactSizeIterator<Item = &[i8]> + Clone {
         let (start, end) = (self.start(place), self.start(place + 1));
         let dim = self.dim();
-        self.directions[start * dim..end * dim].chunks_exact(dim)
+        let examples = self.directions.get(start * dim..end * dim);
+        examples.unwrap_or_default().chunks_exact(dim.max(1))
     }
 
     /// Returns the place of a class in [`Self::classes`].

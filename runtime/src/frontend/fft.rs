@@ -82,7 +82,8 @@ fn turn(angle: f64) -> (f64, f64) {
 
 /// Weights `samples` with a window whose first half and middle are given.
 pub(super) fn weigh_by(half: &[f32], samples: &mut [f32]) {
-    let (first, second) = samples.split_at_mut(half.len() - 1);
+    let middle = half.len().saturating_sub(1).min(samples.len());
+    let (first, second) = samples.split_at_mut(middle);
     for (sample, weight) in first.iter_mut().zip(half) {
         *sample *= weight;
     }
@@ -92,23 +93,37 @@ pub(super) fn weigh_by(half: &[f32], samples: &mut [f32]) {
 }
 
 /// Weights `samples` with the periodic Hann window, `0.5 - 0.5 cos(2 pi i / n)`, for a length that
-/// [`is_in_table`].
+/// [`is_in_table`]; other lengths stay as they are.
 pub(super) fn weigh(samples: &mut [f32]) {
     let n = samples.len();
-    let step = LONGEST / n;
+    if !is_in_table(n) {
+        return;
+    }
+    let step = (LONGEST / n).max(1);
+    let Some((first, second)) = samples.split_at_mut_checked(n / 2) else {
+        return;
+    };
     let quarter = n / 4;
-    let (first, second) = samples.split_at_mut(n / 2);
+    let weigh_one = |half: &mut [f32], at: usize, weight: f32| {
+        if let Some(sample) = half.get_mut(at) {
+            *sample *= weight;
+        }
+    };
     // The window is 0 at the beginning, 1 in the middle, and 1/2 halfway to it.
-    first[0] = 0.0;
-    first[quarter] *= 0.5;
-    second[quarter] *= 0.5;
+    if let Some(sample) = first.first_mut() {
+        *sample = 0.0;
+    }
+    weigh_one(first, quarter, 0.5);
+    weigh_one(second, quarter, 0.5);
+    let mut angle = QUARTER;
     for i in 1..quarter {
-        let cosine = 0.5 * SINE[(QUARTER - i * step) % QUARTER];
+        angle = angle.wrapping_sub(step);
+        let cosine = 0.5 * SINE.get(angle).copied().unwrap_or_default();
         let (outer, inner) = (0.5 - cosine, 0.5 + cosine);
-        first[i] *= outer;
-        first[n / 2 - i] *= inner;
-        second[i] *= inner;
-        second[n / 2 - i] *= outer;
+        weigh_one(first, i, outer);
+        weigh_one(first, n / 2 - i, inner);
+        weigh_one(second, i, inner);
+        weigh_one(second, n / 2 - i, outer);
     }
 }
 
@@ -116,29 +131,27 @@ pub(super) fn weigh(samples: &mut [f32]) {
 /// (`signal[2k]`, `signal[2k + 1]`). Bin 0 holds the (real) values at zero and at the Nyquist
 /// frequency.
 ///
-/// # Panics
-/// If the length is not a power of two from 64 to [`LONGEST`]; [`super::FrontendConfig::validate`]
-/// sees to that.
+/// The length is a power of two from 64 to [`LONGEST`], which [`super::FrontendConfig::validate`] sees to; a
+/// signal of another length stays as it is.
 pub(super) fn transform(signal: &mut [f32]) {
     use microfft::real;
-    const LENGTH: &str = "the transform's length was checked with the configuration";
-    // The transforms work in place: the returned slice is the same memory seen as complex numbers.
+    // The transforms work in place: what they return is the same memory seen as complex numbers.
     match signal.len() {
-        64 => drop_view(real::rfft_64(signal.try_into().expect(LENGTH))),
-        128 => drop_view(real::rfft_128(signal.try_into().expect(LENGTH))),
-        256 => drop_view(real::rfft_256(signal.try_into().expect(LENGTH))),
-        512 => drop_view(real::rfft_512(signal.try_into().expect(LENGTH))),
+        64 => drop_view(signal.try_into().ok().map(real::rfft_64)),
+        128 => drop_view(signal.try_into().ok().map(real::rfft_128)),
+        256 => drop_view(signal.try_into().ok().map(real::rfft_256)),
+        512 => drop_view(signal.try_into().ok().map(real::rfft_512)),
         #[cfg(feature = "long-windows")]
-        1024 => drop_view(real::rfft_1024(signal.try_into().expect(LENGTH))),
+        1024 => drop_view(signal.try_into().ok().map(real::rfft_1024)),
         #[cfg(feature = "long-windows")]
-        2048 => drop_view(real::rfft_2048(signal.try_into().expect(LENGTH))),
+        2048 => drop_view(signal.try_into().ok().map(real::rfft_2048)),
         #[cfg(feature = "long-windows")]
-        4096 => drop_view(real::rfft_4096(signal.try_into().expect(LENGTH))),
-        _ => unreachable!("{LENGTH}"),
+        4096 => drop_view(signal.try_into().ok().map(real::rfft_4096)),
+        _ => {}
     }
 }
 
-fn drop_view<const N: usize>(_: &mut [microfft::Complex32; N]) {}
+fn drop_view<const N: usize>(_: Option<&mut [microfft::Complex32; N]>) {}
 
 #[cfg(test)]
 mod tests {

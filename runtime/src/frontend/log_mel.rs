@@ -4,6 +4,7 @@ use super::config::{FrontendConfig, FrontendConfigError};
 use super::form::FloorRule;
 use super::mel::Filters;
 use super::{fft, logarithm};
+use crate::parts::{copy, part, part_mut};
 
 /// Largest magnitude of a sample that is taken as it is. Samples are meant to lie in [-1, 1]; one
 /// beyond this limit, infinite or not a number is taken as silence and counted in
@@ -197,13 +198,12 @@ impl<'b> Frontend<'b> {
         if lead > 0 {
             while self.begun && self.filled >= lead {
                 let filled = self.filled;
-                self.window()[filled..].fill(0.0);
+                self.fill_up();
                 on_frame(self.complete());
                 self.filled = filled.saturating_sub(usize::from(self.config.hop));
             }
         } else if self.pending() > 0 {
-            let filled = self.filled;
-            self.window()[filled..].fill(0.0);
+            self.fill_up();
             on_frame(self.complete());
         }
         self.reset();
@@ -215,13 +215,22 @@ impl<'b> Frontend<'b> {
         self.covered = self.filled;
         self.begun = false;
         self.invalid = 0;
-        let filled = self.filled;
-        self.work[..filled].fill(0.0);
+        let filled = self.work.iter_mut().take(self.filled);
+        filled.for_each(|sample| *sample = 0.0);
     }
 
-    /// Returns the samples of the frame being filled.
-    fn window(&mut self) -> &mut [f32] {
-        &mut self.work[..usize::from(self.config.window)]
+    /// Returns the room for the rest of the frame being filled.
+    #[inline(always)]
+    fn room(&mut self) -> Option<&mut [f32]> {
+        self.work
+            .get_mut(self.filled..usize::from(self.config.window))
+    }
+
+    /// Fills the frame up with zeros.
+    fn fill_up(&mut self) {
+        if let Some(room) = self.room() {
+            room.fill(0.0);
+        }
     }
 
     fn take<T: Copy>(
@@ -232,7 +241,7 @@ impl<'b> Frontend<'b> {
     ) {
         self.begun |= !samples.is_empty();
         while !samples.is_empty() {
-            let room = &mut self.work[self.filled..usize::from(self.config.window)];
+            let Some(room) = self.room() else { return };
             let (now, later) = samples.split_at(samples.len().min(room.len()));
             for (slot, sample) in room.iter_mut().zip(now) {
                 *slot = value(*sample);
@@ -249,13 +258,10 @@ impl<'b> Frontend<'b> {
 
     /// Turns the window's samples into a frame, and begins the next one with those that it covers, too.
     fn complete(&mut self) -> &[f32] {
-        let (hop, window) = (
-            usize::from(self.config.hop),
-            usize::from(self.config.window),
-        );
-        self.kept.copy_from_slice(&self.work[hop..window]);
+        let (hop, kept) = (usize::from(self.config.hop), self.kept.len());
+        let _ = part(self.work, hop, kept).and_then(|covered| copy(covered, self.kept));
         self.compute();
-        self.work[..window - hop].copy_from_slice(self.kept);
+        let _ = part_mut(self.work, 0, kept).and_then(|first| copy(self.kept, first));
         self.frame
     }
 
@@ -263,7 +269,10 @@ impl<'b> Frontend<'b> {
     /// optimised for size would compile it so, too.
     #[inline(never)]
     fn compute(&mut self) {
-        let (window, zeros) = self.work.split_at_mut(usize::from(self.config.window));
+        let window = usize::from(self.config.window);
+        let Some((window, zeros)) = self.work.split_at_mut_checked(window) else {
+            return;
+        };
         match self.taper {
             [] => fft::weigh(window),
             half => fft::weigh_by(half, window),

@@ -232,8 +232,9 @@ impl<'b> Filters<'b> {
         }
         if let Some(area) = self.area {
             // A side is as wide as the reciprocal of its step, in bins; the area is half of both together.
-            for (power, sides) in power.iter_mut().zip(self.slopes.windows(2)) {
-                *power *= area / (1.0 / sides[0][1] + 1.0 / sides[1][1]);
+            let sides = self.slopes.iter().zip(self.slopes.iter().skip(1));
+            for (power, (&[_, rising], &[_, falling])) in power.iter_mut().zip(sides) {
+                *power *= area / (1.0 / rising + 1.0 / falling);
             }
         }
     }
@@ -247,7 +248,10 @@ impl<'b> Filters<'b> {
         let mut ended = None;
         for (&[r0, step], last) in self.slopes.iter().zip(edges) {
             let (mut up, mut down, mut bins) = (0.0_f32, 0.0_f32, 0.0_f32);
-            for &bin in &spectrum[first..last] {
+            let Some(interval) = spectrum.get(first..last) else {
+                return;
+            };
+            for &bin in interval {
                 let energy = value(bin);
                 let r = r0 + step * bins;
                 up += r * energy;
@@ -255,7 +259,10 @@ impl<'b> Filters<'b> {
                 bins += 1.0;
             }
             if let Some(band) = ended {
-                power[band] = rising + down;
+                let Some(power) = power.get_mut(band) else {
+                    return;
+                };
+                *power = rising + down;
             }
             ended = Some(ended.map_or(0, |band| band + 1));
             rising = up;

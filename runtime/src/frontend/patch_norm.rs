@@ -60,7 +60,8 @@ impl PatchNorm<'_> {
     /// A mean over time is the sum in `f32`, frame by frame, divided by the number of frames; that of a patch
     /// is made of the bands' means in the same way.
     pub fn apply(&self, patch: &[f32], mels: usize, mut on_value: impl FnMut(usize, f32)) {
-        let band_mean = |band: usize| mean(patch.iter().skip(band).step_by(mels).copied());
+        let step = mels.max(1);
+        let band_mean = |band: usize| mean(patch.iter().skip(band).step_by(step).copied());
         let patch_mean = match self.mean {
             PatchMean::Patch => mean((0..mels).map(band_mean)),
             PatchMean::None | PatchMean::Band => 0.0,
@@ -71,7 +72,7 @@ impl PatchNorm<'_> {
                 PatchMean::None | PatchMean::Patch => patch_mean,
             };
             let &[mean, scale] = self.bands.get(band).unwrap_or(&[0.0, 1.0]);
-            for (at, value) in patch.iter().enumerate().skip(band).step_by(mels) {
+            for (at, value) in patch.iter().enumerate().skip(band).step_by(step) {
                 on_value(at, (value - own - mean) * scale);
             }
         }

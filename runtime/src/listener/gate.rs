@@ -7,6 +7,7 @@
 use super::level::fourth_root;
 use super::steady::Steady;
 use crate::frontend::FrontendConfig;
+use crate::parts::{clamp, copy};
 
 /// Seconds in which the background is followed.
 const FOLLOW: f32 = 5.0;
@@ -142,7 +143,7 @@ impl<'b> Gate<'b> {
         let stands_out = self.open == self.hold;
         let noise = !self.onset && self.steady.add(frame, self.background, stands_out);
         if noise || self.onset {
-            self.background.copy_from_slice(self.steady.mean());
+            let _ = copy(self.steady.mean(), self.background);
             self.usual = self.steady.usual().unwrap_or(self.usual);
             self.steady.reset();
         }
@@ -157,7 +158,7 @@ impl<'b> Gate<'b> {
     /// counts.
     fn follow_background(&mut self, frame: &[f32], rate: f32, most: f32) {
         for (background, value) in self.background.iter_mut().zip(frame) {
-            *background += rate * (value - *background).clamp(-most, most);
+            *background += rate * clamp(value - *background, -most, most);
         }
     }
 

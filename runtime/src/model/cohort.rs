@@ -53,7 +53,7 @@ impl<'a> Cohort<'a> {
     /// Returns the number of directions, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a cohort is never empty")]
     pub fn len(&self) -> usize {
-        self.directions.len() / self.dim
+        self.directions.len() / self.dim.max(1)
     }
 
     /// Returns the number of values of a direction.
@@ -68,7 +68,7 @@ impl<'a> Cohort<'a> {
 
     /// Returns the directions.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [i8]> + use<'a> {
-        self.directions.chunks_exact(self.dim)
+        self.directions.chunks_exact(self.dim.max(1))
     }
 
     /// Returns direction `index`; `None` if there is no such direction.

@@ -15,9 +15,12 @@ mod network;
 mod op;
 mod placement;
 mod proven;
+mod recheck;
 mod sections;
 #[cfg(feature = "signed")]
 mod signed;
+#[cfg(feature = "flash")]
+pub mod slots;
 mod tensor;
 mod validate;
 mod view;
@@ -32,7 +35,7 @@ pub use error::OpenError;
 #[cfg(feature = "hash")]
 pub use hash::content_hash;
 pub use op::{Op, OpKind, Scratch, Tables};
-pub(crate) use proven::proven;
+pub use recheck::Recheck;
 #[cfg(feature = "signed")]
 pub use signed::OpenSignedError;
 pub use tensor::Tensor;

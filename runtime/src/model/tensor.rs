@@ -35,4 +35,16 @@ impl Tensor {
     pub fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.shape.len()
     }
+
+    /// Returns its values.
+    #[inline]
+    pub(crate) fn values<'a>(&self, arena: &'a [i8]) -> Option<&'a [i8]> {
+        arena.get(self.range())
+    }
+
+    /// Returns its values, to be changed.
+    #[inline]
+    pub(crate) fn values_mut<'a>(&self, arena: &'a mut [i8]) -> Option<&'a mut [i8]> {
+        arena.get_mut(self.range())
+    }
 }

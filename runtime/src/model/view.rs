@@ -93,7 +93,7 @@ impl<'a> Model<'a> {
     pub fn outputs(&self) -> impl Iterator<Item = Tensor> {
         let network = self.network;
         self.part_tensors()
-            .map(move |index| proven(network.tensor(index)))
+            .filter_map(move |index| network.tensor(index))
     }
 
     /// Returns how alike the embeddings of unrelated sounds are; `None` if the model does not say.
@@ -129,7 +129,7 @@ impl<'a> Model<'a> {
 
     /// Returns operator `index`; `None` if there is no such operator.
     pub fn op(&self, index: usize) -> Option<Op<'a>> {
-        (index < self.op_count()).then(|| proven(self.network.op(index).ok()))
+        self.network.op(index).ok()
     }
 
     /// Returns the operators in the order they run.

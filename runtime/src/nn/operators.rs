@@ -101,10 +101,11 @@ impl Convolution<'_> {
             && (self.output.width - 1) * stride_x < self.input.width
     }
 
-    /// Returns the output value of channel `o` with accumulator `acc`, where the output holds `before`.
+    /// Returns the output value of a channel with this multiplier and accumulator, where the output holds
+    /// `before`.
     #[inline(always)]
-    pub(super) fn finish(&self, o: usize, acc: i32, before: i8) -> i8 {
-        let q = self.requantisation.apply(acc, self.multipliers[o]);
+    pub(super) fn finish(&self, multiplier: i32, acc: i32, before: i8) -> i8 {
+        let q = self.requantisation.apply(acc, multiplier);
         self.residual.map_or(q, |rule| rule.apply(q, before))
     }
 }

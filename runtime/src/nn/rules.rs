@@ -71,17 +71,21 @@ impl Requantisation {
         self.pre <= MAX_PRE_SHIFT && self.lo <= self.hi
     }
 
-    /// Requantises `acc`. `acc << pre` wraps around where it does not fit an `i32`.
-    ///
-    /// # Panics
-    /// If `lo` is greater than `hi`.
+    /// Requantises `acc`. `acc << pre` wraps around where it does not fit an `i32`; where `lo` is greater
+    /// than `hi`, the result is `hi`.
     #[inline(always)]
     pub fn apply(&self, acc: i32, multiplier: i32) -> i8 {
         let shifted = acc.wrapping_shl(self.pre.into());
         let product = i64::from(shifted) * i64::from(multiplier);
         let rounded = ((product + (1 << 31)) >> 32) as i32;
-        (i32::from(self.zero_point) + rounded).clamp(self.lo.into(), self.hi.into()) as i8
+        within(i32::from(self.zero_point) + rounded, self.lo, self.hi)
     }
+}
+
+/// Returns the value of `lo..=hi` that is nearest to `value`; `hi` if they are not in order.
+#[inline(always)]
+fn within(value: i32, lo: i8, hi: i8) -> i8 {
+    value.max(lo.into()).min(hi.into()) as i8
 }
 
 /// Adds two int8 values, each with a scale of its own:
@@ -115,10 +119,8 @@ impl AddRule {
         reach + (1 << (ADD_FRACTION_BITS - 1)) <= i32::MAX as u64
     }
 
-    /// Adds `a` and `b`. The sum wraps around where it does not [fit](Self::fits) an `i32`.
-    ///
-    /// # Panics
-    /// If `lo` is greater than `hi`.
+    /// Adds `a` and `b`. The sum wraps around where it does not [fit](Self::fits) an `i32`; where `lo` is
+    /// greater than `hi`, the result is `hi`.
     #[inline(always)]
     pub fn apply(&self, a: i8, b: i8) -> i8 {
         let scaled = |value: i8, zero_point: i8, multiplier: i32| {
@@ -128,7 +130,7 @@ impl AddRule {
         let b = scaled(b, self.b_zero_point, self.b_multiplier);
         let half = 1 << (ADD_FRACTION_BITS - 1);
         let rounded = a.wrapping_add(b).wrapping_add(half) >> ADD_FRACTION_BITS;
-        (i32::from(self.zero_point) + rounded).clamp(self.lo.into(), self.hi.into()) as i8
+        within(i32::from(self.zero_point) + rounded, self.lo, self.hi)
     }
 }
 
@@ -149,9 +151,6 @@ pub struct ProductRule {
 
 impl ProductRule {
     /// Multiplies `a` and `b`.
-    ///
-    /// # Panics
-    /// If the least result is greater than the greatest.
     #[inline(always)]
     pub fn apply(&self, a: i8, b: i8) -> i8 {
         let centred = |value: i8, zero_point: i8| i32::from(value) - i32::from(zero_point);

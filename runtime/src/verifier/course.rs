@@ -39,19 +39,19 @@ impl Course {
         let mels = mels.max(1);
         let most = SLICE_FRAMES * MOST_SLICES;
         let count = (frames.len() / mels).min(most);
-        let frames = &frames[..count * mels];
         let slices = match count {
             0 => return Self::EMPTY,
             _ => ((count + SLICE_FRAMES / 2) / SLICE_FRAMES).clamp(1, MOST_SLICES),
         };
         let mut levels = [[0.0_f32; BANDS]; MOST_SLICES];
-        for (at, slice) in levels[..slices].iter_mut().enumerate() {
+        let levels = levels.get_mut(..slices).unwrap_or_default();
+        for (at, slice) in levels.iter_mut().enumerate() {
             let (from, to) = (at * count / slices, (at + 1) * count / slices);
             for (band, level) in slice.iter_mut().enumerate() {
-                *level = mean_level(&frames[from * mels..to * mels], mels, band);
+                let frames = frames.get(from * mels..to * mels).unwrap_or_default();
+                *level = mean_level(frames, mels, band);
             }
         }
-        let levels = &mut levels[..slices];
         let loudest = levels
             .iter()
             .flatten()
@@ -81,7 +81,8 @@ impl Course {
 
     /// Returns the slices.
     pub(super) fn as_slices(&self) -> &[[i8; BANDS]] {
-        &self.values[..usize::from(self.slices)]
+        let slices = self.values.get(..usize::from(self.slices));
+        slices.unwrap_or_default()
     }
 
     /// Returns the distance of two courses: the mean squared distance of slices that are aligned by dynamic
@@ -95,19 +96,22 @@ impl Course {
         // Whole numbers: exact in any order.
         let mut row = [u32::MAX; MOST_SLICES + 1];
         for (i, slice) in a.iter().enumerate() {
-            let mut diagonal = core::mem::replace(&mut row[0], u32::MAX);
+            let [first, rest @ ..] = &mut row;
+            let mut diagonal = core::mem::replace(first, u32::MAX);
             if i == 0 {
                 diagonal = 0;
             }
-            for (j, other) in b.iter().enumerate() {
+            let mut left = u32::MAX;
+            for (place, other) in rest.iter_mut().zip(b) {
                 let cost = squared_distance(slice, other);
-                let (above, left) = (row[j + 1], row[j]);
+                let above = *place;
                 let straight = above.min(left).saturating_add(cost);
-                row[j + 1] = diagonal.saturating_add(2 * cost).min(straight);
-                diagonal = above;
+                *place = diagonal.saturating_add(2 * cost).min(straight);
+                (left, diagonal) = (*place, above);
             }
         }
-        row[b.len()] as f32 / (UNIT * UNIT * (a.len() + b.len()) as f32)
+        row.get(b.len()).copied().unwrap_or(u32::MAX) as f32
+            / (UNIT * UNIT * (a.len() + b.len()) as f32)
     }
 
     /// Returns the magnitude of the logarithm of the ratio of two lengths; infinity for no sound.
@@ -126,9 +130,10 @@ fn mean_level(frames: &[f32], mels: usize, band: usize) -> f32 {
     // With fewer mel bands than bands, neighbours share one.
     let from = from.min(mels - 1);
     let to = to.max(from + 1);
-    let rows = frames.chunks_exact(mels);
+    let rows = frames.chunks_exact(mels.max(1));
     let count = rows.len() * (to - from);
-    rows.flat_map(|frame| &frame[from..to]).sum::<f32>() / count.max(1) as f32
+    let bands = rows.flat_map(|frame| frame.get(from..to).unwrap_or_default());
+    bands.sum::<f32>() / count.max(1) as f32
 }
 
 fn squared_distance(a: &[i8; BANDS], b: &[i8; BANDS]) -> u32 {

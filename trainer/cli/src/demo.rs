@@ -176,7 +176,7 @@ impl Args {
         };
         let mut bar = TrainingBar::new();
         let trained = train(&request, interrupt::on_ctrl_c(), &mut bar)?;
-        bar.finish();
+        bar.finish(trained.interrupted);
         if let (Some(first), Some(last)) = (trained.metrics.first(), trained.metrics.last()) {
             outln!(
                 "   {} steps. Finding the two views of one sound: loss {:.2}, at first {:.2}. \

@@ -115,6 +115,14 @@ impl Args {
             dim: engines[0].space().dim(),
         };
         let mut journal = Journal::open(&partial, &origin)?;
+        if journal.cut_off() > 0 {
+            errln!(
+                "{}: the last {} bytes are damaged or were not written whole; their recordings are embedded \
+                 again.",
+                partial.shown(),
+                journal.cut_off()
+            );
+        }
         let outcome = embed(&recordings, &mut engines, &mut journal, stop)
             .with_context(|| format!("stopped; finished work is kept in {}", partial.shown()))?;
         if outcome.interrupted {

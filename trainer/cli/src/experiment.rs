@@ -180,8 +180,14 @@ impl Observer for Lines {
         let bar = self.bar.get_or_insert_with(TrainingBar::new);
         bar.step(done, row);
         if done >= 1.0 {
-            bar.finish();
+            bar.finish(false);
+            self.bar = None;
         }
+    }
+
+    fn phase(&mut self, what: &str) {
+        let bar = self.bar.get_or_insert_with(TrainingBar::new);
+        bar.phase(what);
     }
 
     fn hearing(&mut self, teacher: &str, heard: usize, windows: usize) {

@@ -28,7 +28,7 @@ pub fn watch() -> Result<(), ctrlc::Error> {
             end(INTERRUPTED);
         }
         if !QUIET.load(Ordering::Relaxed) {
-            errln!("\nStopping after this step; press Ctrl-C again to stop at once.");
+            errln!("\nStopping after this step; Ctrl-C again stops at once.");
         }
     })
 }

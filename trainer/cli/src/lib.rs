@@ -47,6 +47,7 @@ mod listen;
 mod lists;
 mod man;
 mod microphone;
+mod new_folder;
 #[cfg(feature = "train")]
 mod pack;
 mod profile;

@@ -3,7 +3,7 @@
 mod exec;
 mod follower;
 pub(super) mod keeper;
-mod labels;
+pub(super) mod labels;
 mod output;
 mod verdict;
 

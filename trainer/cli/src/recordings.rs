@@ -21,8 +21,10 @@ pub(super) fn load(
     } else {
         Licences::Any
     };
+    let looking = progress::waiting("looking for recordings");
     let set = UnlabelledSet::for_training(folders, licences)?;
-    let bar = progress::files(set.clips.len() as u64, "reading recordings");
+    looking.finish_and_clear();
+    let bar = progress::step(set.clips.len() as u64, "files", "reading recordings");
     let (recordings, skipped) =
         set.load_all(sample_rate, cache, |done| bar.set_position(done as u64));
     bar.finish_and_clear();

@@ -1,17 +1,18 @@
 //! `mtslvr stream`: measures the listener on composed streams.
 
 mod page;
+mod written;
 
 use super::backbone::ModelChoice;
 use super::cache::CacheChoice;
 use super::examples::examples;
 use super::lists::{COMMA, SEVERAL};
-use super::{progress, sets};
+use super::{new_folder, progress, sets};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::LabelledSet;
 use mtslvr_evaluate::stream::{
-    CastShape, Cost, LevelFigures, Material, Scenery, Source, StreamReport, Taught, Trial,
-    TrialShape, trial,
+    CastShape, Cost, LevelFigures, Material, Scenery, Source, Stream, StreamReport, Taught, Trial,
+    TrialShape,
 };
 use mtslvr_pack::BackboneFile;
 use mtslvr_runtime::backbone::Backbone;
@@ -38,6 +39,9 @@ use std::path::PathBuf;
     "Try fewer, shorter and easier streams first, 10 minutes of sound" =>
         "mtslvr stream --data labelled --background esc10/rain --streams 2 \\\n        \
          --minutes 5 --snr 20 --source other --taught clean",
+    "Write a stream, for other programs to be measured on the same sound" =>
+        "mtslvr stream --data labelled --background esc10/rain --streams 1 \\\n        \
+         --snr 10 --source other --taught clean --write streams",
 ))]
 pub(super) struct Args {
     #[command(flatten, next_help_heading = "Streams")]
@@ -182,6 +186,19 @@ struct OutputChoice {
     /// A stream.md that is there keeps its text: only the tables between the two marks are replaced.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// New folder to write the streams to, for other programs to be measured on [default: none]
+    ///
+    /// Each stream is DIR/<kind>/<number>/stream.wav, 16 bits at the backbone's rate, 115 MB an hour. Beside it
+    /// are label tracks of Audacity: stream.txt with the enrolled sounds, others.txt with the other sounds,
+    /// events.txt with what was recognised at the default threshold. The examples that were taught are
+    /// examples/<class>/<number>.wav, those of the place background/<number>.wav. The figures are those of the
+    /// streams as they are written, rounded to 16 bits.
+    ///
+    /// `mtslvr enrol --whole --force` teaches these examples as they were taught. `mtslvr listen --labels` then
+    /// writes the names and beginnings of events.txt; its labels last until the sound is over, those of
+    /// events.txt until it was recognised.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
     #[arg(long, help = "Print the figures as JSON instead of tables", long_help = JSON_HELP)]
     json: bool,
 }
@@ -212,6 +229,9 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         self.streams.check()?;
+        if let Some(folder) = &self.output.write {
+            new_folder::check(folder)?;
+        }
         let file = BackboneFile::open(&self.streams.model.source(), None)?;
         let space = file.backbone()?.space().into_owned();
         let frontend = *space.as_space().frontend();
@@ -266,9 +286,18 @@ impl Args {
                 let mut backbone = file.backbone()?;
                 // Combinations share their seeds: they differ in nothing but what is compared.
                 let seed = seed.wrapping_mul(1_000_003).wrapping_add(stream);
-                let trial = trial(&mut backbone, material, &shape, &[config, ungated], seed);
+                let mut composed = Stream::compose(material, &shape, frontend, seed)?;
+                if self.output.write.is_some() {
+                    composed.round_to_16_bits();
+                }
+                let configs = [config, ungated];
+                let trial = composed.listen(&mut backbone, shape.verified, &configs)?;
+                if let Some(root) = &self.output.write {
+                    let folder = written::folder(root, &shape, stream + 1);
+                    written::write(&folder, &composed, &trial, frontend.sample_rate)?;
+                }
                 bar.inc(1);
-                trial
+                Ok(trial)
             });
             let trials = trials.collect::<Result<Vec<Trial>>>()?;
             levels.push(LevelFigures::of(&trials, &shape, &config));

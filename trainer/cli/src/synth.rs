@@ -1,7 +1,7 @@
 //! `mtslvr synth`: makes a labelled set of synthetic sounds.
 
 use super::examples::examples;
-use anyhow::ensure;
+use super::new_folder;
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::synth::write_dataset;
 use std::path::PathBuf;
@@ -43,12 +43,7 @@ impl Args {
             seed,
         } = self;
         // Sounds of an earlier run would become classes of this one.
-        let in_use = dir.is_dir() && std::fs::read_dir(&dir)?.next().is_some();
-        ensure!(
-            !in_use,
-            "{}: the folder is not empty; expected a new or an empty one; name another folder",
-            dir.shown()
-        );
+        new_folder::check(&dir)?;
         write_dataset(&dir, classes, clips, seconds, seed)?;
         outln!(
             "{}: {classes} classes of {clips} clips, {seconds} s each (seed {seed})",

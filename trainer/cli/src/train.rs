@@ -175,7 +175,7 @@ impl Args {
         let stop = interrupt::on_ctrl_c();
         let mut bar = TrainingBar::new();
         let trained = train(&request, stop, &mut bar)?;
-        bar.finish();
+        bar.finish(trained.interrupted);
         // A run that was stopped goes on later: models of it now would only be taken for its end.
         let report = if trained.interrupted || self.output.no_export {
             None

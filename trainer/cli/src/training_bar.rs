@@ -1,6 +1,6 @@
 //! Shows a training run on standard error: as a bar on a terminal, elsewhere as a line now and then.
 
-use super::progress::style;
+use super::progress::{spinner, style};
 use indicatif::ProgressBar;
 use mtslvr_train::train::{MetricsRow, Observer};
 use std::io::IsTerminal;
@@ -9,10 +9,14 @@ use std::time::{Duration, Instant};
 /// Time between two lines where there is no terminal.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// Shows loss, speed and the time left.
+/// Shows the phase, then loss, speed and the time left.
 #[derive(Debug)]
 pub(super) struct TrainingBar {
     bar: ProgressBar,
+    /// Step that the bar counts; empty where a phase has none.
+    counted: &'static str,
+    /// What the bar says of the newest step.
+    said: String,
     /// Time of this process's first step, and the share of the run that was done then.
     first: Option<(Instant, f64)>,
     spoken: Option<Instant>,
@@ -23,20 +27,42 @@ impl TrainingBar {
     /// Steps of the bar.
     const LENGTH: u64 = 10_000;
 
+    /// Shows at once that something begins.
     pub(super) fn new() -> Self {
-        let bar = ProgressBar::new(Self::LENGTH);
-        bar.set_style(style("training [{bar:30}] {percent:>3}% {msg}"));
         let terminal = std::io::stderr().is_terminal();
+        let bar = ProgressBar::new(Self::LENGTH);
+        bar.set_style(spinner());
+        bar.enable_steady_tick(Duration::from_millis(100));
         Self {
             bar,
+            counted: "",
+            said: String::new(),
             first: None,
             spoken: None,
             terminal,
         }
     }
 
-    pub(super) fn finish(&self) {
-        self.bar.finish();
+    /// Ends the bar where training ended: full if it is done, else where it stands.
+    pub(super) fn finish(&self, interrupted: bool) {
+        self.bar.set_message(self.said.clone());
+        if interrupted || self.counted != TRAINING {
+            self.bar.abandon();
+        } else {
+            self.bar.finish();
+        }
+    }
+
+    /// Shows the share of `counted` that is done.
+    fn count(&mut self, counted: &'static str, done: f64, message: String) {
+        if self.counted != counted {
+            self.counted = counted;
+            self.bar.set_prefix(counted);
+            self.bar
+                .set_style(style("{prefix} {percent:>3} % [{bar:20}] {wide_msg}"));
+        }
+        self.bar.set_message(message);
+        self.bar.set_position((done * Self::LENGTH as f64) as u64);
     }
 
     /// Returns the time left in seconds at `now`; `None` at the first step.
@@ -54,15 +80,18 @@ impl Observer for TrainingBar {
     fn step(&mut self, done: f64, row: &MetricsRow) {
         let left = self
             .left(done, Instant::now())
-            .map_or(String::new(), |left| format!(", {} left", clock(left)));
-        let losses = losses(row);
+            .map_or(String::new(), |left| format!("{} left, ", clock(left)));
+        // The end is cut off on a narrow terminal.
         let message = format!(
-            "step {}, loss {:.3} ({losses}), {:.0} patches/s{left}",
-            row.step, row.loss, row.images_per_second
+            "{left}step {}, loss {:.3}, {:.0} patches/s ({})",
+            row.step,
+            row.loss,
+            row.images_per_second,
+            losses(row)
         );
         if self.terminal {
-            self.bar.set_position((done * Self::LENGTH as f64) as u64);
-            self.bar.set_message(message);
+            self.said.clone_from(&message);
+            self.count(TRAINING, done, message);
         } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
             self.spoken = Some(Instant::now());
             errln!("training {:>3.0} % {message}", done * 100.0);
@@ -72,12 +101,23 @@ impl Observer for TrainingBar {
     fn hearing(&mut self, teacher: &str, heard: usize, windows: usize) {
         let message = format!("teacher {teacher}: {heard} of {windows} windows heard");
         if self.terminal {
-            self.bar
-                .set_position(Self::LENGTH * heard as u64 / windows.max(1) as u64);
-            self.bar.set_message(message);
+            self.count("hearing ", heard as f64 / windows.max(1) as f64, message);
         } else if self.spoken.is_none_or(|at| at.elapsed() >= QUIET) {
             self.spoken = Some(Instant::now());
             errln!("{message}");
+        }
+    }
+
+    fn phase(&mut self, what: &str) {
+        if !self.terminal {
+            errln!("{what}");
+        } else if self.counted != TRAINING {
+            self.counted = "";
+            self.bar.set_style(spinner());
+            self.bar.set_message(what.to_owned());
+        } else {
+            // The bar keeps its place: what follows the steps is short.
+            self.bar.set_message(what.to_owned());
         }
     }
 
@@ -85,6 +125,9 @@ impl Observer for TrainingBar {
         self.bar.suspend(|| errln!("{remark}"));
     }
 }
+
+/// Names the steps that the bar counts.
+const TRAINING: &str = "training";
 
 /// Lists the losses that the run has.
 fn losses(row: &MetricsRow) -> String {
@@ -118,6 +161,69 @@ fn clock(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::tests::Terminal;
+
+    /// Makes a bar on a terminal of so many columns.
+    fn on_terminal(columns: u16) -> (TrainingBar, Terminal) {
+        let terminal = Terminal::new(columns);
+        let mut bar = TrainingBar::new();
+        bar.terminal = true;
+        bar.bar.set_draw_target(terminal.target());
+        (bar, terminal)
+    }
+
+    fn row() -> MetricsRow {
+        MetricsRow {
+            step: 123_456,
+            loss: 12.345,
+            contrastive: 5.678,
+            predictive: 0.123,
+            images_per_second: 12_345.0,
+            teachers: [("speech".to_owned(), 0.5), ("events".to_owned(), 0.25)].into(),
+            ..MetricsRow::default()
+        }
+    }
+
+    #[test]
+    fn every_phase_is_shown_on_one_line() {
+        for columns in [60, 100] {
+            let (mut bar, terminal) = on_terminal(columns);
+            let shows = |words: &[&str]| {
+                let drawn = terminal.line();
+                for word in words {
+                    assert!(drawn.contains(word), "{word} in {drawn}");
+                }
+            };
+            bar.phase("opening the teacher events");
+            bar.bar.tick();
+            shows(&["opening the teacher events"]);
+            bar.hearing("events", 900, 1000);
+            bar.bar.tick();
+            shows(&["hearing", "90 %", "teacher events"]);
+            bar.phase("making the network");
+            bar.bar.tick();
+            shows(&["making the network"]);
+            bar.step(0.25, &row());
+            bar.step(0.5, &row());
+            bar.bar.tick();
+            shows(&["training  50 %", " left, step 1"]);
+        }
+    }
+
+    #[test]
+    fn an_interrupted_run_leaves_the_bar_where_it_stood() {
+        for (interrupted, expected) in [(true, "training  42 %"), (false, "training 100 %")] {
+            let (mut bar, terminal) = on_terminal(100);
+            bar.step(0.42, &row());
+            bar.phase("setting the statistics of the norms from clean sounds");
+            bar.finish(interrupted);
+            let drawn = terminal.line();
+            assert!(
+                drawn.contains(expected) && drawn.contains("step 123456"),
+                "{drawn}"
+            );
+        }
+    }
 
     #[test]
     fn the_time_left_counts_from_the_first_step_of_this_process() {

@@ -151,3 +151,83 @@ fn what_cannot_be_composed_is_named() {
     fails("place/rain", &["place/rain", "noise"]);
     fails("place/noise", &["0 classes", "same group", "manifest.csv"]);
 }
+
+#[test]
+fn a_written_stream_gives_the_same_events_when_it_is_listened_to() {
+    let root = tempfile::tempdir().unwrap();
+    let (slvr, _) = model(root.path());
+    let slvr = slvr.to_str().unwrap();
+    let sounds = labelled(&root.path().join("sounds"), true);
+    let place = noise(&root.path().join("place"));
+    let written = root.path().join("written");
+    let run = || {
+        let data = ["--data", &sounds, &place, "--background", "place/noise"];
+        let kind = ["--source", "other", "--taught", "in-place", "--json"];
+        let write = ["--write", written.to_str().unwrap()];
+        mtslvr(&[&["stream", "--model", slvr], &data, &SMALL, &kind, &write])
+    };
+    let output = run();
+    assert!(output.status.success(), "{}", said(&output));
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // The folder is in use now.
+    let again = run();
+    assert!(!again.status.success() && said(&again).contains("not empty"));
+
+    let mut found = 0;
+    for number in ["1", "2"] {
+        let folder = written
+            .join("20_dB-another_source-taught_in_place")
+            .join(number);
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(read("stream.txt").lines().count(), 3 * 4);
+        assert_eq!(read("others.txt").lines().count(), 6);
+        let profile = folder.join("profile.mtss");
+        let profile = ["--profile", profile.to_str().unwrap(), "--model", slvr];
+        let enrol = |what: &str, clips: &Path| {
+            let clips: Vec<String> = (1..)
+                .map(|n| clips.join(format!("{n}.wav")))
+                .take_while(|clip| clip.exists())
+                .map(|clip| clip.to_str().unwrap().to_owned())
+                .collect();
+            assert!(!clips.is_empty(), "{what}");
+            let clips: Vec<&str> = clips.iter().map(String::as_str).collect();
+            let enrol = ["enrol", "--whole", "--force", what];
+            let output = mtslvr(&[&enrol, &clips, &profile]);
+            assert!(output.status.success(), "{}", said(&output));
+        };
+        // In the order of the cast: that of the ids, which the events name.
+        let mut classes: Vec<_> = std::fs::read_dir(folder.join("examples"))
+            .unwrap()
+            .map(|class| class.unwrap().path())
+            .collect();
+        classes.sort();
+        assert_eq!(classes.len(), 3);
+        for class in &classes {
+            enrol(class.file_name().unwrap().to_str().unwrap(), class);
+        }
+        enrol("--background", &folder.join("background"));
+        let labels = folder.join("heard.txt");
+        let stream = folder.join("stream.wav");
+        let listen = ["listen", stream.to_str().unwrap()];
+        let output = mtslvr(&[&listen, &["--labels", labels.to_str().unwrap()], &profile]);
+        assert!(output.status.success(), "{}", said(&output));
+        // `listen` waits for the end of a sound; an event ends where it was recognised.
+        let events = |name: &str| -> Vec<(String, String)> {
+            let text = read(name);
+            let fields = text
+                .lines()
+                .map(|line| line.split('\t').collect::<Vec<_>>());
+            let parts = fields.map(|fields| (fields[0].to_owned(), fields[2].to_owned()));
+            parts.collect()
+        };
+        assert_eq!(events("heard.txt"), events("events.txt"));
+        found += read("events.txt").lines().count();
+    }
+    let default = &figures["levels"][0]["default"];
+    let count = |name: &str| default[name].as_u64().unwrap() as usize;
+    assert_eq!(
+        found,
+        count("found") + count("false_alarms") + count("repeats")
+    );
+    assert!(found > 0);
+}

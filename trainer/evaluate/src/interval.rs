@@ -1,4 +1,4 @@
-//! Computes the mean over tasks and its confidence interval.
+//! Computes confidence intervals: of the mean over tasks, and of counted events.
 
 /// Mean task accuracy with the half-width of its 95 % interval, both in percent.
 ///
@@ -30,9 +30,37 @@ impl Accuracy {
     }
 }
 
+/// Returns the 95 % interval of a Poisson mean of which `count` was observed: Byar's approximation to
+/// the exact one (Breslow and Day 1987, volume II, equation 2.14).
+pub(crate) fn rate_interval(count: usize) -> [f64; 2] {
+    let bound = |count: f64, z: f64| {
+        let root = 1.0 - 1.0 / (9.0 * count) + z / (3.0 * count.sqrt());
+        count * root.powi(3)
+    };
+    let count = count as f64;
+    let low = if count > 0.0 {
+        bound(count, -1.96)
+    } else {
+        0.0
+    };
+    [low, bound(count + 1.0, 1.96)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Exact values from tables of the Poisson distribution.
+    #[test]
+    fn intervals_are_those_of_poisson() {
+        let near = |found: [f64; 2], expected: [f64; 2]| {
+            let close = |(a, b): (&f64, &f64)| (a - b).abs() < 0.02 * b.max(1.0);
+            assert!(found.iter().zip(&expected).all(close), "{found:?}");
+        };
+        near(rate_interval(0), [0.0, 3.69]);
+        near(rate_interval(5), [1.62, 11.67]);
+        near(rate_interval(100), [81.36, 121.63]);
+    }
 
     #[test]
     fn matches_a_hand_calculation() {

@@ -229,7 +229,8 @@ impl<F: NorFlash> FlashStore<F> {
     /// writes nothing.
     ///
     /// # Errors
-    /// [`StoreError`]; the state that was saved before is then still there.
+    /// [`StoreError`]; the state that was saved before is then still there. Only [`StoreError::Damaged`]
+    /// promises nothing.
     pub async fn save(
         &mut self,
         learner: &Learner<'_>,
@@ -282,29 +283,52 @@ impl<F: NorFlash> FlashStore<F> {
 
         // From here on the new state counts, or it has been there all along.
         catalogue::seal(new);
-        if *new == *old {
-            return Ok(());
-        }
-        self.store(INDEX, new, record).await?;
-
-        // An empty record in the place of one that nothing refers to any more: the old one is then not
-        // carried along when its page is gathered.
         let placed = Catalogue::decode(Form::Index, new).map_or(&[][..], |index| index.payload);
         let placed = References::of(placed);
-        for unused in saved
-            .iter()
-            .filter(|reference| !placed.holds(reference.key))
-        {
-            if unused.key == INDEX {
-                continue;
-            }
-            match self.store(unused.key, &[], record).await {
+        if *new != *old {
+            self.store(INDEX, new, record).await?;
+            self.let_go(saved, placed, record).await?;
+        }
+        self.verify(new, placed, &mut whole, record).await
+    }
+
+    /// Writes an empty record in the place of each that the index no longer refers to: the old one is then
+    /// not carried along when its page is gathered.
+    async fn let_go(
+        &mut self,
+        saved: References<'_>,
+        placed: References<'_>,
+        record: &mut [u8],
+    ) -> Result<(), StoreError<F::Error>> {
+        let unused = saved.iter().map(|reference| reference.key);
+        for key in unused.filter(|&key| key != INDEX && !placed.holds(key)) {
+            match self.store(key, &[], record).await {
                 // Room is all that is lost.
                 Err(StoreError::Full) => break,
                 result => result?,
             }
         }
         Ok(())
+    }
+
+    /// Reads back what was saved. Where marks of pages are damaged, an older record can count as the newest
+    /// of its key, whatever is written after it, or can come to count when the damage is repaired.
+    async fn verify(
+        &mut self,
+        index: &[u8],
+        placed: References<'_>,
+        whole: &mut WholeRecords<'_>,
+        record: &mut [u8],
+    ) -> Result<(), StoreError<F::Error>> {
+        whole.forget();
+        self.find_whole(placed, whole, record).await?;
+        let fetched = self.map.fetch_item::<&[u8]>(record, &INDEX).await;
+        let is_there = fetched.map_err(map_error)? == Some(index);
+        if is_there && whole.of(placed).count() == placed.iter().count() {
+            Ok(())
+        } else {
+            Err(StoreError::Damaged)
+        }
     }
 
     /// Finds those of the records that `references` name that are there as they were written.

@@ -2,6 +2,7 @@
 
 use super::field::{header, section};
 use crate::model::crc::Crc32;
+use core::ops::Range;
 
 /// Version of the format that this crate reads and writes.
 pub const VERSION: u16 = 1;
@@ -41,6 +42,18 @@ impl Header {
 
     /// The first bytes of every file.
     pub const MAGIC: [u8; 4] = *b"SLVR";
+
+    /// Returns the bytes that the checksum of a file of `len` bytes covers: those before it and behind it.
+    pub(in crate::model) fn checked_ranges(len: usize) -> [Range<usize>; 2] {
+        let behind = header::CHECKSUM_AT + size_of::<u32>();
+        [0..header::CHECKSUM_AT.min(len), behind.min(len)..len]
+    }
+
+    /// Returns the checksum that a file states; `None` if it has no header.
+    pub(in crate::model) fn stated_checksum(file: &[u8]) -> Option<u32> {
+        let record = file.first_chunk::<{ header::LEN }>()?;
+        Some(header::CHECKSUM.get(record))
+    }
 
     /// Describes a file of this version whose length, checksum and hash are still to be filled in.
     pub const fn unsealed(sections: u16, table_at: u32) -> Self {
@@ -207,7 +220,8 @@ impl SectionRecord {
 
 /// Computes the CRC-32 of a file: of all its bytes but those of the checksum itself.
 pub fn checksum(file: &[u8]) -> u32 {
-    let (before, rest) = file.split_at(file.len().min(header::CHECKSUM_AT));
-    let after = rest.get(size_of::<u32>()..).unwrap_or(&[]);
-    Crc32::new().update(before).update(after).finish()
+    let parts = Header::checked_ranges(file.len());
+    let parts = parts.map(|range| file.get(range).unwrap_or_default());
+    let crc = parts.into_iter().fold(Crc32::new(), Crc32::update);
+    crc.finish()
 }

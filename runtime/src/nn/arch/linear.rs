@@ -9,27 +9,38 @@ use super::rows::ROWS;
 use crate::nn::layout::Layout;
 use crate::nn::operators::Convolution;
 use crate::nn::portable;
-use core::array::from_fn;
+use crate::parts::part;
 
 /// Computes a linear layer; see [`portable::linear`].
 pub(super) fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
     if conv.layout != Layout::Rows {
         return portable::linear(conv, input, output);
     }
-    if !conv.fits_linear(input, output) {
-        return;
+    if conv.fits_linear(input, output) {
+        // Whatever fits has all values that are asked for.
+        let _ = blocks(conv, input, output);
     }
+}
+
+/// Computes what [fits](Convolution::fits_linear), a block of rows after another.
+fn blocks(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) -> Option<()> {
     let len = input.len();
     for (block, out) in output.chunks_mut(ROWS).enumerate() {
         // Beyond the last row, the last one is read again.
-        let channel = |i: usize| ROWS * block + i.min(out.len() - 1);
-        let rows = from_fn(|i| &conv.weights[channel(i) * len..][..len]);
-        let mut sums = from_fn(|i| conv.bias[channel(i)]);
+        let last = out.len().saturating_sub(1);
+        let (mut rows, mut sums) = ([&[][..]; ROWS], [0; ROWS]);
+        for (i, (row, sum)) in rows.iter_mut().zip(&mut sums).enumerate() {
+            let channel = ROWS * block + i.min(last);
+            *row = part(conv.weights, channel * len, len)?;
+            *sum = *conv.bias.get(channel)?;
+        }
         add_products(input, rows, &mut sums);
-        for (i, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
-            *out = conv.finish(ROWS * block + i, sum, *out);
+        let multipliers = conv.multipliers.get(ROWS * block..)?;
+        for ((out, sum), &multiplier) in out.iter_mut().zip(sums).zip(multipliers) {
+            *out = conv.finish(multiplier, sum, *out);
         }
     }
+    Some(())
 }
 
 /// Adds to `sums` the products of `x` with each of the rows, which are as long as it.
@@ -44,7 +55,10 @@ fn add_products(x: &[i8], rows: [&[i8]; ROWS], sums: &mut [i32; ROWS]) {
         // One more step, filled up with zeros.
         let filled = |values: &[i8]| {
             let mut step = [0; LANES];
-            step[..last.len()].copy_from_slice(&values[values.len() - last.len()..]);
+            let (_, rest) = values.as_chunks::<LANES>();
+            for (to, from) in step.iter_mut().zip(rest) {
+                *to = *from;
+            }
             step
         };
         let (x, rows) = (filled(x), rows.map(filled));

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::nn::operators::Depthwise;
+use crate::parts::{part, part_mut};
 
 /// Channels that are summed at a time.
 const BLOCK: usize = 16;
@@ -26,41 +27,45 @@ pub(in crate::nn) fn some_channels(
     output: &mut [i8],
     range: Range<usize>,
 ) {
-    channels(conv, input, output, range);
+    // Whatever fits has all values that are asked for.
+    let _ = channels(conv, input, output, range);
 }
 
-/// Does the work of [`some_channels`], in the instructions of its caller.
+/// Does the work of [`some_channels`], in the instructions of its caller. `None` if values are missing.
 #[inline(always)]
 pub(in crate::nn) fn channels(
     conv: &Depthwise<'_>,
     input: &[i8],
     output: &mut [i8],
     range: Range<usize>,
-) {
-    let mut pixels = output.chunks_exact_mut(conv.output.channels);
+) -> Option<()> {
+    let mut pixels = output.chunks_exact_mut(conv.output.channels.max(1));
     for oy in 0..conv.output.height {
         for ox in 0..conv.output.width {
-            let Some(out) = pixels.next() else { return };
+            let out = pixels.next()?;
             let mut first = range.start;
             while first < range.end {
                 let block = BLOCK.min(range.end - first);
                 let mut sums = [0; BLOCK];
                 if block == BLOCK {
-                    sum::<BLOCK>(conv, input, [oy, ox], first, &mut sums);
+                    sum::<BLOCK>(conv, input, [oy, ox], first, &mut sums)?;
                 } else {
                     for (i, sum_of) in sums.iter_mut().enumerate().take(block) {
                         let mut single = [0];
-                        sum::<1>(conv, input, [oy, ox], first + i, &mut single);
+                        sum::<1>(conv, input, [oy, ox], first + i, &mut single)?;
                         [*sum_of] = single;
                     }
                 }
-                for (c, &acc) in (first..first + block).zip(&sums) {
-                    out[c] = conv.requantisation.apply(acc, conv.multipliers[c]);
+                let multipliers = part(conv.multipliers, first, block)?;
+                let made = part_mut(out, first, block)?.iter_mut().zip(sums);
+                for ((out, acc), &multiplier) in made.zip(multipliers) {
+                    *out = conv.requantisation.apply(acc, multiplier);
                 }
                 first += block;
             }
         }
     }
+    Some(())
 }
 
 /// Sums the products of `N` channels from `first` on at one output position.
@@ -71,25 +76,24 @@ fn sum<const N: usize>(
     position: [usize; 2],
     first: usize,
     sums: &mut [i32; N],
-) {
+) -> Option<()> {
     let channels = conv.input.channels;
-    sums.copy_from_slice(&conv.bias[first..first + N]);
+    *sums = *conv.bias.get(first..)?.first_chunk()?;
     let padding = [conv.input_zero_point; N];
     let [kernel_height, kernel_width] = conv.window.kernel;
-    let mut kernels = conv.weights.chunks_exact(channels);
+    let mut kernels = conv.weights.chunks_exact(channels.max(1));
     for ky in 0..kernel_height {
         for kx in 0..kernel_width {
-            let Some(weights) = kernels.next() else {
-                return;
-            };
+            let weights = kernels.next()?;
             let values = match conv.window.source(conv.input, position, [ky, kx]) {
-                Some(at) => &input[at * channels + first..][..N],
-                None => &padding[..],
+                Some(at) => input.get(at * channels + first..)?.first_chunk()?,
+                None => &padding,
             };
-            let weights = &weights[first..first + N];
+            let weights: &[i8; N] = weights.get(first..)?.first_chunk()?;
             for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights) {
                 *sum = sum.wrapping_add(i32::from(value) * i32::from(weight));
             }
         }
     }
+    Some(())
 }

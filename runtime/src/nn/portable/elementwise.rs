@@ -2,6 +2,7 @@
 
 use crate::nn::operators::Slopes;
 use crate::nn::rules::{AddRule, ProductRule};
+use crate::parts::{copy, part};
 
 /// Number of values of a table: one for each int8 value.
 const TABLE_LEN: usize = 256;
@@ -25,7 +26,7 @@ pub fn slopes(rule: &Slopes<'_>, values: &mut [i8]) {
     if !rule.fits(values) {
         return;
     }
-    for position in values.chunks_exact_mut(below.len()) {
+    for position in values.chunks_exact_mut(below.len().max(1)) {
         for (value, &below) in position.iter_mut().zip(below) {
             let centred = i32::from(*value) - i32::from(rule.input_zero_point);
             let multiplier = if centred < 0 { below } else { above };
@@ -65,9 +66,13 @@ pub fn concatenate(rule: &AddRule, channels: [usize; 2], maps: [&[i8]; 2], outpu
     }
     // The other addend is zero.
     let [a_zero, b_zero] = [rule.a_zero_point, rule.b_zero_point];
-    let positions = a.chunks_exact(first).zip(b.chunks_exact(second));
-    for ((a, b), out) in positions.zip(output.chunks_exact_mut(both)) {
-        let (from_a, from_b) = out.split_at_mut(first);
+    let positions = a
+        .chunks_exact(first.max(1))
+        .zip(b.chunks_exact(second.max(1)));
+    for ((a, b), out) in positions.zip(output.chunks_exact_mut(both.max(1))) {
+        let Some((from_a, from_b)) = out.split_at_mut_checked(first) else {
+            return;
+        };
         for (out, &a) in from_a.iter_mut().zip(a) {
             *out = rule.apply(a, b_zero);
         }
@@ -87,7 +92,15 @@ pub fn slice(channels: [usize; 2], first: usize, input: &[i8], output: &mut [i8]
     if to == 0 || !inside || !fits(input.len(), from) || !fits(output.len(), to) {
         return;
     }
-    for (position, out) in input.chunks_exact(from).zip(output.chunks_exact_mut(to)) {
-        out.copy_from_slice(&position[first..first + to]);
+    for (position, out) in input
+        .chunks_exact(from.max(1))
+        .zip(output.chunks_exact_mut(to.max(1)))
+    {
+        if part(position, first, to)
+            .and_then(|from| copy(from, out))
+            .is_none()
+        {
+            return;
+        }
     }
 }

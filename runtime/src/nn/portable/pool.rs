@@ -22,11 +22,11 @@ pub fn max_pool(pool: &MaxPool, input: &[i8], output: &mut [i8]) {
                 let Some(out) = out.next() else { return };
                 let mut greatest = i8::MIN;
                 for y in rows.clone() {
-                    for x in columns.clone() {
-                        greatest = greatest.max(input[at(pool.input, y, x, c)]);
+                    for &value in row(input, pool.input, y, columns.clone(), c) {
+                        greatest = greatest.max(value);
                     }
                 }
-                *out = greatest.clamp(lo, hi);
+                *out = greatest.max(lo).min(hi);
             }
         }
     }
@@ -49,9 +49,8 @@ pub fn average_pool(pool: &AveragePool, input: &[i8], output: &mut [i8]) {
                 let Some(out) = out.next() else { return };
                 let mut sum = 0_i32;
                 for y in rows.clone() {
-                    for x in columns.clone() {
-                        let value = i32::from(input[at(pool.input, y, x, c)]);
-                        sum = sum.wrapping_add(value - zero_point);
+                    for &value in row(input, pool.input, y, columns.clone(), c) {
+                        sum = sum.wrapping_add(i32::from(value) - zero_point);
                     }
                 }
                 *out = pool.requantisation.apply(sum, pool.multiplier);
@@ -60,9 +59,19 @@ pub fn average_pool(pool: &AveragePool, input: &[i8], output: &mut [i8]) {
     }
 }
 
-/// Returns the index of a value in a map.
-fn at(shape: Shape, y: usize, x: usize, c: usize) -> usize {
-    (y * shape.width + x) * shape.channels + c
+/// Returns the values of channel `c` in some columns of row `y` of a map.
+#[inline(always)]
+fn row(
+    map: &[i8],
+    shape: Shape,
+    y: usize,
+    columns: Range<usize>,
+    c: usize,
+) -> impl Iterator<Item = &i8> {
+    let first = (y * shape.width + columns.start) * shape.channels + c;
+    let values = map.get(first..).unwrap_or_default();
+    let positions = values.chunks(shape.channels.max(1)).take(columns.len());
+    positions.filter_map(<[i8]>::first)
 }
 
 /// Returns the rows and columns of the map under the window at output (`oy`, `ox`).

@@ -4,7 +4,7 @@ mod encoding;
 mod header;
 mod write;
 
-pub use write::write_wav;
+pub use write::{round_to_16_bits, write_wav};
 
 use super::error::AudioError;
 use super::interleaved::{Layout, Source};

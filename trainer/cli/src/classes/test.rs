@@ -314,6 +314,8 @@ impl Tested {
                     known: self.known,
                     rejected: self.strangers - self.false_accepts,
                     strangers: self.strangers,
+                    // A clip is heard like a stream, window by window.
+                    false_alarms: None,
                     confusion: self.confusion.clone(),
                 }),
                 ..ModelFindings::default()

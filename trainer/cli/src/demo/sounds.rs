@@ -96,7 +96,7 @@ impl Sounds {
             set,
             episode,
             strangers,
-            strangers_source: "Synthetic sounds".into(),
+            strangers_source: "synthetic sounds of other classes".into(),
         }
     }
 
@@ -141,7 +141,7 @@ impl Sounds {
         }
         let episode = draw(&set, seed)?;
         let mut strangers = other_classes(&set, &episode);
-        let mut strangers_source = format!("Other classes of {}", set.name);
+        let mut strangers_source = format!("clips of other classes of {}", set.name);
         if strangers.is_empty() {
             strangers = (0..STRANGERS as u64)
                 .into_par_iter()
@@ -150,7 +150,7 @@ impl Sounds {
                     Patch::random(&mut rng).render(sample_rate as usize, sample_rate, &mut rng)
                 })
                 .collect();
-            strangers_source = "Synthetic sounds (every class of yours is enrolled)".into();
+            strangers_source = "synthetic sounds (every class of yours is enrolled)".into();
         }
         let training_source = if training.is_empty() {
             "the built-in synthesiser's sounds (all your clips are needed for the test)".into()

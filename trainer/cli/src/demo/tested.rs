@@ -4,7 +4,7 @@ use super::advice::Standing;
 use super::sounds::Sounds;
 use crate::progress;
 use anyhow::{Context, Result, anyhow};
-use mtslvr_evaluate::report::{ModelFindings, Recognition, model_costs};
+use mtslvr_evaluate::report::{FalseAlarms, ModelFindings, Recognition, model_costs};
 use mtslvr_evaluate::{
     Controls, Directions, Enrolment, EpisodeShape, Evaluation, FeatureChoice, Head, LoadedSet,
     Settings, confusion, embed_clips, evaluate_set, with_interval,
@@ -16,6 +16,12 @@ use mtslvr_runtime::clip;
 use mtslvr_runtime::fewshot::Limits;
 use mtslvr_train::net::BackboneSpec;
 use mtslvr_train::trunk_backbone::random_weights;
+
+/// Row of the false alarms to expect.
+const FALSE_ALARMS: &str = "false alarms/h";
+
+/// Aim of the thresholds that the runtime gives, for a sentence.
+pub(super) const AIM: &str = "they aim at one false alarm an hour among 180 other sounds";
 
 /// Tasks of the table of accuracies.
 const TASKS: usize = 1000;
@@ -125,10 +131,7 @@ fn teach(
         .map(|(backbone, (_, recognition))| (backbone.label.as_str(), recognition))
         .collect();
     out!("{}", recognition_table(&columns));
-    outln!(
-        "   {} were never enrolled: the right answer to them is \"unknown\".\n",
-        sounds.strangers_source
-    );
+    outln!("{}", never_enrolled(sounds, columns[0].1));
     Ok(taught)
 }
 
@@ -169,13 +172,15 @@ where
     let strangers = answers(&strangers);
     let confusion = confusion(&known, &strangers);
     let right = |label: usize| confusion.counts[label][label];
+    let rejected = strangers.iter().filter(|a| a.class.is_none()).count();
     let recognition = Recognition {
         head: head.to_string(),
         threshold,
         recognised: (0..known.len()).map(right).sum(),
         known: known.iter().map(|(_, answers)| answers.len()).sum(),
-        rejected: strangers.iter().filter(|a| a.class.is_none()).count(),
+        rejected,
         strangers: strangers.len(),
+        false_alarms: FalseAlarms::expected(strangers.len() - rejected, strangers.len()),
         confusion,
     };
     Ok((Directions::of(&features), recognition))
@@ -187,8 +192,9 @@ fn recognition_table(columns: &[(&str, &Recognition)]) -> String {
         return String::new();
     };
     let sounds = &first.confusion.rows;
-    let width = sounds.iter().map(|name| name.chars().count()).max();
-    let width = width.unwrap_or(0);
+    let names = sounds.iter().map(String::as_str);
+    let names = names.chain(["threshold", FALSE_ALARMS]);
+    let width = names.map(|name| name.chars().count()).max().unwrap_or(0);
     let mut table = format!("   {:width$}", "");
     for (label, _) in columns {
         table += &format!("  {label:>10}");
@@ -205,7 +211,42 @@ fn recognition_table(columns: &[(&str, &Recognition)]) -> String {
         }
         table += "\n";
     }
+    let mut line = |name: &str, value: &dyn Fn(&Recognition) -> String| {
+        table += &format!("   {name:width$}");
+        for (label, recognition) in columns {
+            let width = label.chars().count().max(10);
+            table += &format!("  {:>width$}", value(recognition));
+        }
+        table += "\n";
+    };
+    line("threshold", &|recognition| {
+        format!("{:.2}", recognition.threshold)
+    });
+    if first.false_alarms.is_some() {
+        line(FALSE_ALARMS, &|recognition| {
+            let expected = recognition.false_alarms;
+            expected.map_or_else(String::new, |found| format!("{:.1}", found.per_hour))
+        });
+    }
     table
+}
+
+/// Explains the last rows of the table: the sounds never enrolled, the threshold, and what follows from both.
+fn never_enrolled(sounds: &Sounds, first: &Recognition) -> String {
+    let mut text = format!(
+        "   Never enrolled: {} that no example was given of. The right answer to them is\n   \
+         \"unknown\": what a sound gets whose similarity stays below the threshold. A new profile has\n   \
+         these thresholds; {AIM}.\n",
+        sounds.strangers_source,
+    );
+    if let Some(found) = first.false_alarms {
+        text += &format!(
+            "   False alarms/h: what to expect where {:.0} such sounds are heard an hour. So few clips leave\n   \
+             room for {:.1} to {:.1} in the first column (95 % interval).\n",
+            found.sounds, found.ci95[0], found.ci95[1],
+        );
+    }
+    text
 }
 
 /// Measures the few-shot accuracy of every backbone on the same tasks, beside the controls.
@@ -289,6 +330,7 @@ mod tests {
             known: 12,
             rejected: 40,
             strangers: 40,
+            false_alarms: FalseAlarms::expected(0, 40),
             confusion: Confusion {
                 rows: vec!["hum".into(), "never enrolled".into()],
                 columns: vec!["hum".into(), "unknown".into()],
@@ -301,6 +343,8 @@ mod tests {
             "                   trained here  shipped edge-s",
             "   hum                 12 of 12         9 of 12",
             "   never enrolled      40 of 40        40 of 40",
+            "   threshold               0.30            0.30",
+            "   false alarms/h           0.0             0.0",
         ];
         assert_eq!(table.lines().collect::<Vec<_>>(), expected);
     }

@@ -63,8 +63,7 @@ impl Labels {
             let [file, class] = [file, class].map(|name| quoted(&Shown(name).to_string()));
             format!("{file},{class},{start:.3},{end:.3},{score:.4},{threshold:.4},{confidence:.4}")
         } else {
-            let class = Shown(class);
-            format!("{start:.6}\t{end:.6}\t{class}")
+            audacity(start, end, class)
         };
         self.line(&line)
     }
@@ -73,6 +72,11 @@ impl Labels {
         let written = writeln!(self.file, "{line}");
         written.with_context(|| format!("--labels {}: cannot be written", self.path.shown()))
     }
+}
+
+/// Returns a line of a label track of Audacity: seconds, and a name.
+pub(crate) fn audacity(start: f64, end: f64, name: &str) -> String {
+    format!("{start:.6}\t{end:.6}\t{}", Shown(name))
 }
 
 /// Returns a field of CSV.

@@ -1,21 +1,14 @@
-//! Keeps embeddings as they come, in a file that is only appended to.
+//! Keeps embeddings as they come, so that an interrupted run loses none.
 //!
-//! The file begins with a line of text that names the origin of its embeddings ([`Origin`]). Records
-//! follow, little-endian: the payload's length and its CRC-32 (4 bytes each), then the payload: the
-//! recording's size in bytes (8), the first half of the SHA-256 of its bytes (16), the
-//! embedding (4 for each value), and the recording's name (the rest). When the journal is opened again,
-//! an incomplete record at its end is cut off.
+//! It is a [`RecordFile`] whose first line names the origin of its embeddings ([`Origin`]). The payload
+//! of a record, little-endian: the recording's size in bytes (8), the first half of the SHA-256 of its
+//! bytes (16), the embedding (4 for each value), and the recording's name (the rest).
 
-use mtslvr_audio::file_hash;
-use mtslvr_runtime::model::Crc32;
+use mtslvr_audio::{RecordFile, RecordFileError, file_hash};
 use mtslvr_runtime::space::BackboneId;
 use std::collections::HashMap;
-use std::fs::{File, TryLockError};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-
-/// Bytes in front of a payload.
-const PREFIX: usize = 8;
 
 /// Bytes of a payload in front of the embedding.
 const STAMP: usize = 24;
@@ -105,10 +98,7 @@ pub enum JournalError {
 /// An append-only file of embeddings.
 #[derive(Debug)]
 pub struct Journal {
-    path: PathBuf,
-    file: File,
-    /// Place of the next record.
-    end: u64,
+    file: RecordFile,
     dim: usize,
     entries: HashMap<PathBuf, Entry>,
 }
@@ -126,96 +116,33 @@ impl Journal {
         self.dim
     }
 
-    /// Opens the journal at `path`, or begins one. A damaged end is cut off.
+    /// Opens the journal at `path`, or begins one. A damaged end is cut off ([`Self::cut_off`]).
     ///
     /// # Errors
     /// [`JournalError`] if the file cannot be read or written, was begun with other settings, or another
     /// process appends to it.
     pub fn open(path: &Path, origin: &Origin) -> Result<Self, JournalError> {
-        let io = |error| JournalError::Io {
-            path: path.to_owned(),
-            error,
+        let mut entries = HashMap::new();
+        let take = |place, payload: &[u8]| {
+            let Some((name, stamp)) = entry(payload, origin.dim) else {
+                return false;
+            };
+            let at = place + STAMP as u64;
+            entries.insert(name, Entry { stamp, at });
+            true
         };
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(JournalError::Locked {
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
-        let expected = origin.line();
-        let mut journal = Self {
-            path: path.to_owned(),
+        let file = RecordFile::open(path, &origin.line(), take)?;
+        Ok(Self {
             file,
-            end: expected.len() as u64,
             dim: origin.dim,
-            entries: HashMap::new(),
-        };
-        let mut found = vec![0; expected.len()];
-        let read = read_up_to(&mut journal.file, &mut found).map_err(io)?;
-        found.truncate(read);
-        if found == expected.as_bytes() {
-            journal.read_records().map_err(io)?;
-        } else if expected.as_bytes().starts_with(&found) {
-            // The file is new, or was cut short before its first record.
-            journal.file.seek(SeekFrom::Start(0)).map_err(io)?;
-            journal.file.write_all(expected.as_bytes()).map_err(io)?;
-        } else {
-            let line = found
-                .split(|&byte| byte == b'\n')
-                .next()
-                .unwrap_or_default();
-            return Err(JournalError::Origin {
-                path: path.to_owned(),
-                found: String::from_utf8_lossy(line).into_owned(),
-                expected: expected.trim_end().to_owned(),
-            });
-        }
-        journal.file.set_len(journal.end).map_err(io)?;
-        Ok(journal)
+            entries,
+        })
     }
 
-    /// Indexes the records up to the first damaged one, or the end.
-    fn read_records(&mut self) -> io::Result<()> {
-        let mut reader = BufReader::new(&self.file);
-        let (least, most) = (STAMP + 4 * self.dim, STAMP + 4 * self.dim + LONGEST_NAME);
-        let mut prefix = [0; PREFIX];
-        let mut payload = Vec::new();
-        loop {
-            if read_up_to(&mut reader, &mut prefix)? < PREFIX {
-                return Ok(());
-            }
-            let [len, crc] = [0, 4].map(|at| word(&prefix[at..]));
-            let len = len as usize;
-            if !(least..=most).contains(&len) {
-                return Ok(());
-            }
-            payload.resize(len, 0);
-            if read_up_to(&mut reader, &mut payload)? < len
-                || Crc32::new().update(&payload).finish() != crc
-            {
-                return Ok(());
-            }
-            let (stamp, rest) = payload.split_at(STAMP);
-            let (size, content) = stamp.split_at(8);
-            let stamp = Stamp {
-                size: u64::from_le_bytes(size.try_into().expect("8 bytes")),
-                content: content.try_into().expect("16 bytes"),
-            };
-            let at = self.end + (PREFIX + STAMP) as u64;
-            let name = String::from_utf8_lossy(&rest[4 * self.dim..]).into_owned();
-            self.entries.insert(name.into(), Entry { stamp, at });
-            self.end += (PREFIX + len) as u64;
-        }
+    /// Returns the number of bytes that were cut off when the journal was opened, because they were
+    /// damaged or behind damage. The recordings that they were of are embedded again.
+    pub fn cut_off(&self) -> u64 {
+        self.file.cut_off()
     }
 
     /// Returns the stamp of recording `name`, if it is in the journal.
@@ -237,27 +164,14 @@ impl Journal {
         embedding: &[f32],
     ) -> Result<(), JournalError> {
         assert_eq!(embedding.len(), self.dim, "length of the embedding");
-        let mut record = vec![0; PREFIX];
-        record.extend(stamp.size.to_le_bytes());
-        record.extend(stamp.content);
-        record.extend(embedding.iter().flat_map(|value| value.to_le_bytes()));
+        let mut payload = Vec::from(stamp.size.to_le_bytes());
+        payload.extend(stamp.content);
+        payload.extend(embedding.iter().flat_map(|value| value.to_le_bytes()));
         // A name that is not Unicode is never found again: its recording is embedded again.
-        record.extend(name.to_string_lossy().as_bytes());
-        let payload = &record[PREFIX..];
-        let (len, crc) = (payload.len() as u32, Crc32::new().update(payload).finish());
-        record[..4].copy_from_slice(&len.to_le_bytes());
-        record[4..PREFIX].copy_from_slice(&crc.to_le_bytes());
-        let mut write = || {
-            self.file.seek(SeekFrom::Start(self.end))?;
-            self.file.write_all(&record)
-        };
-        write().map_err(|error| JournalError::Io {
-            path: self.path.clone(),
-            error,
-        })?;
-        let at = self.end + (PREFIX + STAMP) as u64;
+        payload.extend(name.to_string_lossy().as_bytes());
+        let place = self.file.append(&payload).map_err(|error| self.io(error))?;
+        let at = place + STAMP as u64;
         self.entries.insert(name.to_owned(), Entry { stamp, at });
-        self.end += record.len() as u64;
         Ok(())
     }
 
@@ -266,20 +180,14 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`] if the file cannot be read.
     pub fn read(&mut self, name: &Path, embedding: &mut [f32]) -> Result<Option<()>, JournalError> {
-        let Some(entry) = self.entries.get(name) else {
+        let Some(&Entry { at, .. }) = self.entries.get(name) else {
             return Ok(None);
         };
         let mut bytes = vec![0; 4 * self.dim];
-        let mut read = || {
-            self.file.seek(SeekFrom::Start(entry.at))?;
-            self.file.read_exact(&mut bytes)
-        };
-        read().map_err(|error| JournalError::Io {
-            path: self.path.clone(),
-            error,
-        })?;
-        for (value, bytes) in embedding.iter_mut().zip(bytes.chunks_exact(4)) {
-            *value = f32::from_bits(word(bytes));
+        let read = self.file.read(at, &mut bytes);
+        read.map_err(|error| self.io(error))?;
+        for (value, bytes) in embedding.iter_mut().zip(bytes.as_chunks().0) {
+            *value = f32::from_le_bytes(*bytes);
         }
         Ok(Some(()))
     }
@@ -289,29 +197,48 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`] if the file cannot be removed.
     pub fn remove(self) -> Result<(), JournalError> {
-        std::fs::remove_file(&self.path).map_err(|error| JournalError::Io {
-            path: self.path,
-            error,
-        })
+        let path = self.file.path().to_owned();
+        let removed = self.file.remove();
+        removed.map_err(|error| JournalError::Io { path, error })
     }
-}
 
-fn word(bytes: &[u8]) -> u32 {
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
-/// Fills `buffer` as far as the file goes.
-fn read_up_to(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match from.read(&mut buffer[read..]) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+    fn io(&self, error: io::Error) -> JournalError {
+        JournalError::Io {
+            path: self.file.path().to_owned(),
+            error,
         }
     }
-    Ok(read)
+}
+
+impl From<RecordFileError> for JournalError {
+    fn from(error: RecordFileError) -> Self {
+        match error {
+            RecordFileError::Io { path, error } => Self::Io { path, error },
+            RecordFileError::OtherLine {
+                path,
+                found,
+                expected,
+            } => Self::Origin {
+                path,
+                found,
+                expected,
+            },
+            RecordFileError::Locked { path } => Self::Locked { path },
+        }
+    }
+}
+
+/// Reads name and stamp from a payload with an embedding of `dim` values.
+fn entry(payload: &[u8], dim: usize) -> Option<(PathBuf, Stamp)> {
+    let (size, rest) = payload.split_first_chunk()?;
+    let (content, rest) = rest.split_first_chunk()?;
+    let name = rest.get(4 * dim..)?;
+    let stamp = Stamp {
+        size: u64::from_le_bytes(*size),
+        content: *content,
+    };
+    let name = String::from_utf8_lossy(name).into_owned();
+    (name.len() <= LONGEST_NAME).then(|| (name.into(), stamp))
 }
 
 #[cfg(test)]
@@ -363,39 +290,17 @@ mod tests {
         assert!(!path.exists());
     }
 
-    /// Wherever the file ends or a byte of it is wrong, whole records before it are kept, and
-    /// appending goes on from there.
     #[test]
-    fn a_torn_end_costs_only_itself() {
+    fn a_damaged_end_is_embedded_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
         three_records(&path);
         let whole = std::fs::read(&path).unwrap();
-        let first = origin().line().len();
-        let record = PREFIX + STAMP + 12 + 1;
-        for cut in 0..whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let mut journal = Journal::open(&path, &origin()).unwrap();
-            let kept = cut >= first + record;
-            assert_eq!(
-                journal.stamp(Path::new("a")),
-                kept.then(|| stamp(0)),
-                "{cut}"
-            );
-            journal
-                .append(Path::new("new"), stamp(9), &[7.0; 3])
-                .unwrap();
-            drop(journal);
-            let journal = Journal::open(&path, &origin()).unwrap();
-            assert_eq!(journal.stamp(Path::new("new")), Some(stamp(9)), "{cut}");
-        }
-        for at in first..whole.len() {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x40;
-            std::fs::write(&path, &damaged).unwrap();
-            let journal = Journal::open(&path, &origin()).unwrap();
-            assert_ne!(journal.stamp(Path::new("a")), Some(stamp(2)), "{at}");
-        }
+        let record = (whole.len() - origin().line().len()) / 3;
+        std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        let journal = Journal::open(&path, &origin()).unwrap();
+        assert_eq!(journal.stamp(Path::new("a")), Some(stamp(0)));
+        assert!((record - 3..=record + 3).contains(&(journal.cut_off() as usize)));
     }
 
     #[test]

@@ -82,55 +82,68 @@ fn chart_rows<'m>(models: &[(&str, &'m Evaluation)]) -> Vec<(String, &'m SetResu
     rows
 }
 
+/// Writes a row for each set of one model; of several, a group of rows for each set.
 fn accuracy_table(content: &mut String, models: &[(&str, &Evaluation)]) {
-    // One model needs no column for its name.
-    let cell = |tag: &str, text: &str| match models.len() {
-        1 => String::new(),
-        _ => format!("<{tag} class=\"text\">{}</{tag}>", Escaped(text)),
+    let several = models.len() > 1;
+    let sets = &models[0].1.sets;
+    let head = if several {
+        "<th scope=\"col\">model</th><th scope=\"col\">accuracy</th>"
+    } else {
+        "<th scope=\"col\">set</th><th scope=\"col\">classes</th><th scope=\"col\">clips</th>\
+         <th scope=\"col\">this model</th>"
     };
-    let _ = write!(
+    let _ = writeln!(
         content,
-        "<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th scope=\"col\">set</th><th scope=\"col\">classes</th>\
-         <th scope=\"col\">clips</th>{}<th scope=\"col\">{}</th><th scope=\"col\">MFCC</th>\
-         <th scope=\"col\">random weights</th></tr></thead>\n<tbody>\n",
-        cell("th", "model"),
-        if models.len() > 1 {
-            "accuracy"
-        } else {
-            "this model"
-        },
+        "<div class=\"wide\"><table class=\"figures\">\n<thead><tr>{head}<th scope=\"col\">MFCC</th>\
+         <th scope=\"col\">random weights</th></tr></thead>"
     );
-    let sets = models[0].1.sets.len();
-    for index in 0..sets {
-        for (row, (label, evaluation)) in models.iter().enumerate() {
+    for (index, set) in sets.iter().enumerate() {
+        content.push_str("<tbody>\n");
+        if several {
+            let _ = writeln!(
+                content,
+                "<tr><th scope=\"rowgroup\" colspan=\"4\">{} <small>{} classes, {} clips</small></th></tr>",
+                Escaped(&set.name),
+                set.classes,
+                set.clips
+            );
+        }
+        for (label, evaluation) in models {
             let set = &evaluation.sets[index];
-            let head = match row {
-                0 => format!(
+            let head = if several {
+                format!("<th scope=\"row\">{}</th>", Escaped(label))
+            } else {
+                format!(
                     "<th scope=\"row\">{}</th><td>{}</td><td>{}</td>",
                     Escaped(&set.name),
                     set.classes,
                     set.clips
-                ),
-                _ => "<th></th><td></td><td></td>".to_owned(),
+                )
             };
             let _ = writeln!(
                 content,
-                "<tr>{head}{}<td><b>{}</b></td><td>{}</td><td>{}</td></tr>",
-                cell("td", label),
+                "<tr>{head}<td><b>{}</b></td><td>{}</td><td>{}</td></tr>",
                 interval(Some(set.accuracy), Some(set.ci95)),
                 interval(Some(set.mfcc), Some(set.mfcc_ci95)),
                 interval(set.random, set.random_ci95),
             );
         }
+        content.push_str("</tbody>\n");
     }
-    content.push_str("</tbody>");
-    if sets > 1 {
+    if sets.len() > 1 {
         content.push_str("<tfoot>");
+        if several {
+            content.push_str("<tr><th scope=\"rowgroup\" colspan=\"4\">mean</th></tr>");
+        }
         for (label, evaluation) in models {
+            let head = if several {
+                format!("<th scope=\"row\">{}</th>", Escaped(label))
+            } else {
+                "<th scope=\"row\">mean</th><td></td><td></td>".to_owned()
+            };
             let _ = write!(
                 content,
-                "<tr><th scope=\"row\">mean</th><td></td><td></td>{}<td><b>{}</b></td><td>{}</td><td>{}</td></tr>",
-                cell("td", label),
+                "<tr>{head}<td><b>{}</b></td><td>{}</td><td>{}</td></tr>",
                 interval(Some(evaluation.mean), None),
                 interval(Some(evaluation.mean_mfcc), None),
                 interval(evaluation.mean_random, None),
@@ -180,7 +193,7 @@ mod tests {
         ];
         let both = page(&both);
         for (label, figure) in [("first", "61.2"), ("second", "70.0")] {
-            let cells = format!("<td class=\"text\">{label}</td><td><b>{figure} ");
+            let cells = format!("<th scope=\"row\">{label}</th><td><b>{figure} ");
             assert!(both.contains(&cells), "{cells} in {both}");
             assert!(both.contains(&format!(">{label}</text>")), "{both}");
         }

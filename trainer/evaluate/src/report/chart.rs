@@ -136,15 +136,49 @@ fn running_mean(points: &[[f64; 2]], reach: usize) -> Vec<[f64; 2]> {
     (0..points.len()).map(|i| [points[i][0], mean(i)]).collect()
 }
 
+/// Width that a chart is drawn for. The page shows the one that fits its own width, so that labels keep
+/// their size.
+#[derive(Clone, Copy)]
+enum Screen {
+    Wide,
+    Narrow,
+}
+
+impl Screen {
+    /// Draws a chart for every width; `draw` gets the chart's and the class for its `svg`.
+    fn all(draw: impl Fn(Self, &str) -> String) -> String {
+        draw(Self::Wide, "on-wide") + &draw(Self::Narrow, "on-narrow")
+    }
+
+    /// Returns `wide` or `narrow`.
+    fn choose<T>(self, wide: T, narrow: T) -> T {
+        match self {
+            Self::Wide => wide,
+            Self::Narrow => narrow,
+        }
+    }
+
+    /// Returns the width of the drawing; a unit is about a CSS pixel.
+    fn width(self) -> f64 {
+        self.choose(940.0, 370.0)
+    }
+}
+
 /// Draws accuracies with their intervals, a row for each name and result: a model beside its controls,
 /// and chance.
 pub(super) fn accuracies(rows: &[(String, &SetResult)]) -> String {
-    const WIDTH: f64 = 940.0;
-    const ROW: f64 = 46.0;
-    let height = ROW * rows.len() as f64 + 34.0;
-    let x = Scale::new([0.0, 100.0], 150.0, WIDTH - 20.0);
+    Screen::all(|screen, class| accuracies_on(screen, class, rows))
+}
+
+/// Draws the accuracies for a screen. On a narrow one, a row's name stands above its marks.
+fn accuracies_on(screen: Screen, class: &str, rows: &[(String, &SetResult)]) -> String {
+    let width = screen.width();
+    let row = screen.choose(46.0, 66.0);
+    let left = screen.choose(150.0, 12.0);
+    let height = row * rows.len() as f64 + 34.0;
+    let x = Scale::new([0.0, 100.0], left, width - 20.0);
     let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Accuracies beside those of the controls">"#
+        r#"<svg class="{class}" viewBox="0 0 {width} {height}" role="img" aria-label="Accuracies beside those of the controls">"#
     );
     for tick in [0, 20, 40, 60, 80, 100] {
         let at = x.at(f64::from(tick));
@@ -156,11 +190,13 @@ pub(super) fn accuracies(rows: &[(String, &SetResult)]) -> String {
         );
     }
     for (i, (name, set)) in rows.iter().enumerate() {
-        let middle = 8.0 + ROW * i as f64 + ROW / 2.0;
+        let top = 8.0 + row * i as f64;
+        let middle = top + screen.choose(row / 2.0, 42.0);
+        let (at, y, anchor) =
+            screen.choose((138.0, middle + 4.0, "end"), (left, top + 14.0, "start"));
         let _ = write!(
             svg,
-            r#"<text class="label" x="138" y="{:.1}" text-anchor="end">{}</text>"#,
-            middle + 4.0,
+            r#"<text class="label" x="{at}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
             Escaped(name)
         );
         let chance = x.at(100.0 / set.ways.max(1) as f64);
@@ -192,25 +228,36 @@ pub(super) fn accuracies(rows: &[(String, &SetResult)]) -> String {
 /// Draws clips as points coloured by class; enrolled examples are stars with an outline, sounds never
 /// enrolled are small crosses.
 pub(super) fn embedding_map(map: &EmbeddingMap) -> Option<String> {
-    const WIDTH: f64 = 940.0;
-    const HEIGHT: f64 = 520.0;
     let x_range = bounds(map.points.iter().map(|p| p.x))?;
     let y_range = bounds(map.points.iter().map(|p| p.y))?;
-    let x = Scale::new(x_range, 24.0, WIDTH - 24.0);
-    let y = Scale::new(y_range, HEIGHT - 36.0, 20.0);
+    let drawn = Screen::all(|screen, class| map_on(screen, class, map, x_range, y_range));
+    Some(drawn + &map_legend(map))
+}
+
+fn map_on(
+    screen: Screen,
+    class: &str,
+    map: &EmbeddingMap,
+    x_range: [f64; 2],
+    y_range: [f64; 2],
+) -> String {
+    let (width, height) = (screen.width(), screen.choose(520.0, 400.0));
+    let x = Scale::new(x_range, 24.0, width - 24.0);
+    let y = Scale::new(y_range, height - 36.0, 20.0);
     let mut svg = format!(
-        r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Map of the embeddings"><rect class="frame" x="0.5" y="0.5" width="{}" height="{}" rx="6"/>"#,
-        WIDTH - 1.0,
-        HEIGHT - 1.0
+        r#"<svg class="{class}" viewBox="0 0 {width} {height}" role="img" aria-label="Map of the embeddings by {}"><rect class="frame" x="0.5" y="0.5" width="{}" height="{}" rx="6"/>"#,
+        Escaped(&map.model),
+        width - 1.0,
+        height - 1.0
     );
     let _ = write!(
         svg,
         r#"<text class="tick" x="{}" y="{}" text-anchor="end">principal component 1: {:.0} % of the variance</text><text class="tick" x="16" y="{}" transform="rotate(-90 16 {})">component 2: {:.0} %</text>"#,
-        WIDTH - 12.0,
-        HEIGHT - 10.0,
+        width - 12.0,
+        height - 10.0,
         100.0 * map.explained[0],
-        HEIGHT - 40.0,
-        HEIGHT - 40.0,
+        height - 40.0,
+        height - 40.0,
         100.0 * map.explained[1],
     );
     // Enrolled examples come last, so that they lie on top.
@@ -238,7 +285,12 @@ pub(super) fn embedding_map(map: &EmbeddingMap) -> Option<String> {
             ),
         };
     }
-    svg.push_str("</svg><ul class=\"legend\">");
+    svg.push_str("</svg>");
+    svg
+}
+
+fn map_legend(map: &EmbeddingMap) -> String {
+    let mut svg = String::from("<ul class=\"legend\">");
     for (class, name) in map.classes.iter().enumerate() {
         let _ = write!(
             svg,
@@ -258,7 +310,7 @@ pub(super) fn embedding_map(map: &EmbeddingMap) -> Option<String> {
         svg.push_str(r#"<li><svg viewBox="0 0 12 12"><path class="stranger" d="M2 2l8 8m0 -8l-8 8"/></svg>never enrolled</li>"#);
     }
     svg.push_str("</ul>");
-    Some(svg)
+    svg
 }
 
 fn star(cx: f64, cy: f64) -> String {
@@ -291,6 +343,37 @@ mod tests {
             [0.0, 2.0, 0.25, 1500.0, 2e-5].map(short),
             ["0", "2", "0.25", "1500", "2e-5"]
         );
+    }
+
+    #[test]
+    fn charts_are_drawn_for_wide_and_narrow_pages_and_name_their_model() {
+        let map = EmbeddingMap {
+            classes: vec!["hum".into()],
+            model: "shipped <edge-s>".into(),
+            points: vec![],
+            explained: [0.5, 0.2],
+        };
+        assert_eq!(embedding_map(&map), None);
+        let point = |x| crate::report::MapPoint {
+            x,
+            y: -x,
+            class: Some(0),
+            enrolled: false,
+        };
+        let points = vec![point(0.0), point(1.0)];
+        let svg = embedding_map(&EmbeddingMap { points, ..map }).unwrap();
+        assert_eq!(
+            svg.matches("embeddings by shipped &lt;edge-s&gt;").count(),
+            2
+        );
+        // Each class once in each drawing and once in the legend, which stands once.
+        assert_eq!(svg.matches("class=\"k0\"").count(), 2 * 2 + 1);
+        let set = crate::example::set("a", 61.0, Some(25.0));
+        let svg = accuracies(&[("first".to_owned(), &set)]);
+        for screen in ["on-wide", "on-narrow"] {
+            assert_eq!(svg.matches(&format!("<svg class=\"{screen}\"")).count(), 1);
+        }
+        assert_eq!(svg.matches(">first</text>").count(), 2);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The data of a report, as they are in `results.json`.
 
 use crate::enrolment::Confusion;
+use crate::interval::rate_interval;
 use crate::results::Evaluation;
+use mtslvr_runtime::fewshot::Calibration;
 use serde::{Deserialize, Serialize};
 
 /// Everything that a report shows. Parts that a run does not have stay out of the page.
@@ -87,8 +89,39 @@ pub struct Recognition {
     pub rejected: usize,
     /// Clips of classes never enrolled.
     pub strangers: usize,
+    /// False alarms to expect; `None` where clips were not judged once each, or no stranger was heard.
+    pub false_alarms: Option<FalseAlarms>,
     /// Clips by true class and answer.
     pub confusion: Confusion,
+}
+
+/// False alarms to expect of the share of strange clips that were accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FalseAlarms {
+    /// False alarms an hour.
+    pub per_hour: f64,
+    /// Their 95 % interval over draws of the strange clips.
+    pub ci95: [f64; 2],
+    /// Strange sounds that are heard in that hour.
+    pub sounds: f64,
+}
+
+impl FalseAlarms {
+    /// Returns what to expect in the room that the default threshold is made for
+    /// ([`Calibration::SOUNDS`]), where `accepted` of `strangers` clips were accepted, each judged once;
+    /// `None` if there were no strangers.
+    pub fn expected(accepted: usize, strangers: usize) -> Option<Self> {
+        let sounds = Calibration::SOUNDS;
+        let an_hour = |accepted: f64| {
+            let share = (accepted / strangers as f64).min(1.0);
+            f64::from(Calibration::false_alarms(share as f32, sounds))
+        };
+        (strangers > 0).then(|| Self {
+            per_hour: an_hour(accepted as f64),
+            ci95: rate_interval(accepted).map(an_hour),
+            sounds: sounds.into(),
+        })
+    }
 }
 
 /// Embeddings projected on their first two principal components.
@@ -96,6 +129,8 @@ pub struct Recognition {
 pub struct EmbeddingMap {
     /// Classes; the index gives a point its colour.
     pub classes: Vec<String>,
+    /// Name of the model whose embeddings they are.
+    pub model: String,
     /// One point for each clip.
     pub points: Vec<MapPoint>,
     /// Share of the variance along x and y, `0..=1`.
@@ -149,4 +184,26 @@ pub struct EngineAgreement {
     pub cosine: Option<f64>,
     /// Remark for the reader, such as why an engine is missing.
     pub note: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_the_default_threshold_aims_at_is_one_alarm_an_hour() {
+        let found = FalseAlarms::expected(1, 270).unwrap();
+        assert!((found.per_hour - 1.0).abs() < 1e-4, "{found:?}");
+        // The exact interval of one event is 0.03 to 5.57.
+        assert!(
+            found.ci95[0] < 0.1 && (5.4..5.7).contains(&found.ci95[1]),
+            "{found:?}"
+        );
+        let none = FalseAlarms::expected(0, 40).unwrap();
+        assert!(
+            none.per_hour == 0.0 && none.ci95[0] == 0.0 && none.ci95[1] > 20.0,
+            "{none:?}"
+        );
+        assert_eq!(FalseAlarms::expected(0, 0), None);
+    }
 }

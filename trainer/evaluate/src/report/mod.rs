@@ -15,8 +15,8 @@ mod spectrogram;
 
 pub use crate::Confusion;
 pub use data::{
-    Curve, EmbeddingMap, EngineAgreement, Fact, Figure, MapPoint, ModelFindings, Recognition,
-    Report, Spectrogram,
+    Curve, EmbeddingMap, EngineAgreement, Fact, FalseAlarms, Figure, MapPoint, ModelFindings,
+    Recognition, Report, Spectrogram,
 };
 pub use parts::{bytes, model_costs};
 pub use projection::{Projection, principal_components};

@@ -1,7 +1,7 @@
 //! Shows how each model recognised, and its costs on a device. One model is shown alone, several beside
 //! each other.
 
-use super::data::{ModelFindings, Recognition};
+use super::data::{FalseAlarms, ModelFindings, Recognition};
 use super::escape::Escaped;
 use super::pieces::{facts, section};
 use crate::enrolment::Confusion;
@@ -25,13 +25,14 @@ pub(super) fn recognition(body: &mut String, models: &[ModelFindings]) {
             format!(
                 "After enrolment with the {} head, {} of {} unseen clips of enrolled sounds were answered with \
                  the right name, and {} of {} clips of sounds never enrolled were answered “unknown”. An answer \
-                 is unknown where the cosine similarity to the nearest class stays below {:.2}.",
+                 is unknown where the cosine similarity to the nearest class stays below {:.2}.{}",
                 recognition.head,
                 recognition.recognised,
                 recognition.known,
                 recognition.rejected,
                 recognition.strangers,
-                recognition.threshold
+                recognition.threshold,
+                expectation(&[recognition])
             ),
             confusion(&recognition.confusion),
         ),
@@ -39,8 +40,9 @@ pub(super) fn recognition(body: &mut String, models: &[ModelFindings]) {
             format!(
                 "Every model was shown the same examples and asked about the same clips, with the {} head. An \
                  answer is unknown where the cosine similarity to the nearest class stays below the model's \
-                 threshold.",
-                several[0].1.head
+                 threshold.{}",
+                several[0].1.head,
+                expectation(&several.iter().map(|(_, found)| *found).collect::<Vec<_>>())
             ),
             recognitions(several),
         ),
@@ -48,23 +50,59 @@ pub(super) fn recognition(body: &mut String, models: &[ModelFindings]) {
     section(body, "Recognition", &lead, &content);
 }
 
+/// Says how the false alarms to expect are reckoned, after a space; nothing where they are not.
+fn expectation(models: &[&Recognition]) -> String {
+    let Some(found) = models.iter().find_map(|model| model.false_alarms) else {
+        return String::new();
+    };
+    let rate = match models {
+        [_] => format!(
+            " Expect {:.1} false alarms an hour (95 % interval {:.1} to {:.1})",
+            found.per_hour, found.ci95[0], found.ci95[1]
+        ),
+        _ => " The false alarms an hour, with their 95 % interval, are those to expect".to_owned(),
+    };
+    format!(
+        "{rate} where {:.0} other sounds an hour are heard and as many of them are accepted as of the clips never \
+         enrolled here.",
+        found.sounds
+    )
+}
+
 /// Writes the models in one table, then the answers of each.
 fn recognitions(models: &[(&str, &Recognition)]) -> String {
     let mut content = String::from(
         "<div class=\"wide\"><table class=\"figures\">\n<thead><tr><th scope=\"col\">model</th>\
-         <th scope=\"col\">enrolled sounds answered with their name</th>\
-         <th scope=\"col\">sounds never enrolled answered “unknown”</th>\
-         <th scope=\"col\">threshold</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">enrolled, answered with their name</th>\
+         <th scope=\"col\">never enrolled, answered “unknown”</th>\
+         <th scope=\"col\">threshold</th>",
     );
+    let expected = models.iter().any(|(_, found)| found.false_alarms.is_some());
+    if expected {
+        content.push_str("<th scope=\"col\">false alarms an hour</th>");
+    }
+    content.push_str("</tr></thead>\n<tbody>\n");
     for (label, recognition) in models {
-        let _ = writeln!(
+        let _ = write!(
             content,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{:.2}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{:.2}</td>",
             Escaped(label),
             share(recognition.recognised, recognition.known),
             share(recognition.rejected, recognition.strangers),
             recognition.threshold
         );
+        if expected {
+            let rate = recognition.false_alarms.map_or("–".to_owned(), |found| {
+                let FalseAlarms {
+                    per_hour,
+                    ci95: [low, high],
+                    ..
+                } = found;
+                format!("{per_hour:.1} <small>{low:.1} to {high:.1}</small>")
+            });
+            let _ = write!(content, "<td>{rate}</td>");
+        }
+        content.push_str("</tr>\n");
     }
     content.push_str("</tbody></table></div>\n");
     for (label, recognition) in models {
@@ -142,6 +180,9 @@ pub(super) fn costs(body: &mut String, models: &[ModelFindings]) {
     }
 }
 
+/// Most bytes of a table's value that is kept on one line.
+const LONG: usize = 20;
+
 /// Writes a row for each cost that any of the models has.
 fn cost_table(models: &[&ModelFindings]) -> String {
     let mut table =
@@ -161,7 +202,12 @@ fn cost_table(models: &[&ModelFindings]) -> String {
         for model in models {
             let cost = model.costs.iter().find(|cost| cost.name == name);
             let value = cost.map_or("–", |cost| cost.value.as_str());
-            let _ = write!(table, "<td>{}</td>", Escaped(value));
+            let class = if value.len() > LONG {
+                " class=\"long\""
+            } else {
+                ""
+            };
+            let _ = write!(table, "<td{class}>{}</td>", Escaped(value));
         }
         table.push_str("</tr>\n");
     }
@@ -189,6 +235,7 @@ mod tests {
                 known: 4,
                 rejected: 2,
                 strangers: 2,
+                false_alarms: FalseAlarms::expected(0, 2),
                 confusion,
             }),
             evaluation: None,
@@ -210,6 +257,12 @@ mod tests {
         assert!(both.contains("100 % <small>4 of 4</small>"), "{both}");
         assert!(both.contains("75 % <small>3 of 4</small>"), "{both}");
         assert_eq!(both.matches("class=\"confusion\"").count(), 2);
+        assert!(
+            both.contains("<td>0.0 <small>0.0 to 270.0</small></td>"),
+            "{both}"
+        );
+        assert!(one.contains("Expect 0.0 false alarms an hour"), "{one}");
+        assert!(both.contains("where 180 other sounds an hour"), "{both}");
         let mut dear = recognised("third", 1);
         dear.costs = vec![Fact::new("Arena", "2 KiB")];
         let mut prices = String::new();

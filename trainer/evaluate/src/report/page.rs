@@ -11,13 +11,18 @@ pub(super) fn render(report: &Report) -> String {
     header(&mut body, report);
     models::recognition(&mut body, &report.models);
     accuracy::accuracy(&mut body, &report.models);
-    if let Some(drawing) = report.map.as_ref().and_then(chart::embedding_map) {
+    if let Some(map) = &report.map
+        && let Some(drawing) = chart::embedding_map(map)
+    {
         section(
             &mut body,
-            "Embedding map",
-            "Each point is a clip: its centred and normalised embedding, seen along the two directions in which \
-             the clips differ most. What lies close together here sounds alike to the model; two dimensions \
-             show only part of it.",
+            &format!("Embedding map: {}", map.model),
+            &format!(
+                "Each point is a clip: its centred and normalised embedding by the model “{}”, seen along the two directions \
+                 in which the clips differ most. What lies close together here sounds alike to that model; two \
+                 dimensions show only part of it.",
+                map.model
+            ),
             &format!("<figure>{drawing}</figure>"),
         );
     }
@@ -182,6 +187,7 @@ mod tests {
                 known: 2,
                 rejected: 1,
                 strangers: 1,
+                false_alarms: None,
                 confusion: Confusion {
                     rows: vec![hostile()],
                     columns: vec![hostile()],
@@ -203,6 +209,7 @@ mod tests {
             models: vec![findings(), findings()],
             map: Some(EmbeddingMap {
                 classes: vec![hostile()],
+                model: hostile(),
                 points: vec![MapPoint {
                     x: 0.0,
                     y: 0.0,

@@ -21,6 +21,6 @@ pub use picture::trade_off;
 pub use report::{Cost, StreamReport};
 pub use run::{Judged, Recording, listen, replay};
 pub use score::{Score, score};
-pub use teach::{AMBIENT, teach};
-pub use trial::{Material, Trial, trial};
+pub use teach::{AMBIENT, Lessons};
+pub use trial::{Material, Stream, Trial};
 pub use trial_shape::{Taught, TrialShape};

@@ -1,6 +1,7 @@
 //! Writes the report as JSON, and as the tables of `models/reports/stream.md`.
 
 use super::figures::{LevelFigures, Point};
+use crate::interval::rate_interval;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -235,37 +236,9 @@ impl LevelFigures {
     }
 }
 
-/// Returns the 95 % interval of a Poisson mean of which `count` was observed: Byar's approximation to
-/// the exact one (Breslow and Day 1987, volume II, equation 2.14).
-fn rate_interval(count: usize) -> [f64; 2] {
-    let bound = |count: f64, z: f64| {
-        let root = 1.0 - 1.0 / (9.0 * count) + z / (3.0 * count.sqrt());
-        count * root.powi(3)
-    };
-    let count = count as f64;
-    let low = if count > 0.0 {
-        bound(count, -1.96)
-    } else {
-        0.0
-    };
-    [low, bound(count + 1.0, 1.96)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Exact values from tables of the Poisson distribution.
-    #[test]
-    fn intervals_are_those_of_poisson() {
-        let near = |found: [f64; 2], expected: [f64; 2]| {
-            let close = |(a, b): (&f64, &f64)| (a - b).abs() < 0.02 * b.max(1.0);
-            assert!(found.iter().zip(&expected).all(close), "{found:?}");
-        };
-        near(rate_interval(0), [0.0, 3.69]);
-        near(rate_interval(5), [1.62, 11.67]);
-        near(rate_interval(100), [81.36, 121.63]);
-    }
 
     #[test]
     fn cost_is_frames_and_embeddings() {

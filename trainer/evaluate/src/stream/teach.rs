@@ -24,62 +24,108 @@ const AFTER: f32 = 1.5;
 /// Seconds at which a longer example is cut.
 const LONGEST: f32 = 10.0;
 
-/// Enrols the examples of `cast`, at the level that they have in a stream of `shape`, and a background
-/// class of [`AMBIENT`] patches of `place`, which is made of the same recordings as the stream's
-/// background. Returns the courses of the examples with their classes.
-///
-/// # Errors
-/// If a clip cannot be embedded or enrolled.
-pub fn teach<B: Backbone>(
-    learner: &mut Learner,
-    backbone: &mut B,
-    sets: &[LoadedSet],
-    cast: &Cast,
-    shape: &TrialShape,
-    place: &[f32],
-    rng: &mut ChaCha8Rng,
-) -> Result<Vec<(ClassId, Course)>> {
-    let ambient = |length: usize, rng: &mut ChaCha8Rng| {
-        let from = rng.random_range(0..=place.len().saturating_sub(length));
-        &place[from..place.len().min(from + length)]
-    };
-    let frontend = *backbone.space().frontend();
-    let mut courses = Vec::new();
-    let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
-    for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
-        let name = class_name(&sets[set], class);
-        for example in examples {
-            let clip = &sets[example.set].clips[example.clip];
-            let gain = shape.scenery.gain(clip);
-            let mut samples: Vec<f32> = clip.iter().map(|sample| gain * sample).collect();
-            if shape.taught == Taught::InPlace {
-                let (before, after) = (samples_of(BEFORE), samples_of(AFTER));
-                let mut recording = ambient(before + samples.len() + after, rng).to_vec();
-                let over = recording.iter_mut().skip(before).zip(&samples);
-                over.for_each(|(to, sample)| *to += sample);
-                let (quiet, sounding) = recording.split_at(before);
-                samples = cut_out(quiet, sounding, &frontend)
-                    .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?
-                    .unwrap_or_else(|| sounding[..samples.len()].to_vec());
+/// Sounds that are taught before a stream, as they are embedded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lessons {
+    /// The enrolled classes in order: name, and examples cut to their sound.
+    pub classes: Vec<(String, Vec<Vec<f32>>)>,
+    /// Patches of the place, which make the background class.
+    pub ambient: Vec<Vec<f32>>,
+}
+
+impl Lessons {
+    /// Cuts the examples of `cast`, at the level that they have in a stream of `shape`, and [`AMBIENT`]
+    /// patches of `place`, which is made of the same recordings as the stream's background.
+    ///
+    /// # Errors
+    /// If the frontend cannot hear an example.
+    pub fn draw(
+        sets: &[LoadedSet],
+        cast: &Cast,
+        shape: &TrialShape,
+        place: &[f32],
+        frontend: &FrontendConfig,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self> {
+        let ambient = |length: usize, rng: &mut ChaCha8Rng| {
+            let from = rng.random_range(0..=place.len().saturating_sub(length));
+            place[from..place.len().min(from + length)].to_vec()
+        };
+        let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
+        let mut classes = Vec::new();
+        for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
+            let name = class_name(&sets[set], class);
+            let mut cut = Vec::new();
+            for example in examples {
+                let clip = &sets[example.set].clips[example.clip];
+                let gain = shape.scenery.gain(clip);
+                let mut samples: Vec<f32> = clip.iter().map(|sample| gain * sample).collect();
+                if shape.taught == Taught::InPlace {
+                    let (before, after) = (samples_of(BEFORE), samples_of(AFTER));
+                    let mut recording = ambient(before + samples.len() + after, rng);
+                    let over = recording.iter_mut().skip(before).zip(&samples);
+                    over.for_each(|(to, sample)| *to += sample);
+                    let (quiet, sounding) = recording.split_at(before);
+                    samples = cut_out(quiet, sounding, frontend)
+                        .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?
+                        .unwrap_or_else(|| sounding[..samples.len()].to_vec());
+                }
+                cut.push(samples);
             }
-            let embedding = embed_clip(backbone, &samples)
-                .map_err(|error| anyhow!("an example of {name} cannot be embedded: {error}"))?;
-            let class = learner
-                .enrol(&name, &embedding)
-                .with_context(|| format!("an example of {name} cannot be enrolled"))?;
-            courses.push((class, course(&samples, &frontend)?));
+            classes.push((name, cut));
         }
+        let patch = frontend.patch_samples();
+        Ok(Self {
+            classes,
+            ambient: (0..AMBIENT).map(|_| ambient(patch, rng)).collect(),
+        })
     }
-    let patch = backbone.space().frontend().patch_samples();
-    for _ in 0..AMBIENT {
-        let embedding = embed_clip(backbone, ambient(patch, rng))
-            .map_err(|error| anyhow!("the background cannot be embedded: {error}"))?;
-        learner
-            .enrol_role(Role::Background, &embedding)
-            .context("the background cannot be enrolled")?;
+
+    /// Returns the number of examples, those of the background class included.
+    pub fn examples(&self) -> usize {
+        let of_classes = self.classes.iter().map(|(_, examples)| examples.len());
+        of_classes.sum::<usize>() + self.ambient.len()
     }
-    learner.fit(&mut vec![0.0; learner.scratch_len()])?;
-    Ok(courses)
+
+    /// Returns every example, those of the background class last.
+    pub(super) fn samples_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
+        let classes = self.classes.iter_mut();
+        classes
+            .flat_map(|(_, examples)| examples)
+            .chain(&mut self.ambient)
+    }
+
+    /// Enrols all examples, and returns the courses of those of the classes.
+    ///
+    /// # Errors
+    /// If an example cannot be embedded or enrolled.
+    pub fn teach<B: Backbone>(
+        &self,
+        learner: &mut Learner,
+        backbone: &mut B,
+    ) -> Result<Vec<(ClassId, Course)>> {
+        let frontend = *backbone.space().frontend();
+        let mut courses = Vec::new();
+        for (name, examples) in &self.classes {
+            for samples in examples {
+                let embedding = embed_clip(backbone, samples)
+                    .map_err(|error| anyhow!("an example of {name} cannot be embedded: {error}"))?;
+                let class = learner
+                    .enrol(name, &embedding)
+                    .with_context(|| format!("an example of {name} cannot be enrolled"))?;
+                courses.push((class, course(samples, &frontend)?));
+            }
+        }
+        for samples in &self.ambient {
+            let embedding = embed_clip(backbone, samples)
+                .map_err(|error| anyhow!("the background cannot be embedded: {error}"))?;
+            learner
+                .enrol_role(Role::Background, &embedding)
+                .context("the background cannot be enrolled")?;
+        }
+        learner.fit(&mut vec![0.0; learner.scratch_len()])?;
+        Ok(courses)
+    }
 }
 
 /// Returns the longest sound that stands out of `sounding`, heard after `quiet`, if there is one.

@@ -1,14 +1,16 @@
-//! Runs one stream from beginning to end: draws it, teaches its sounds and listens to it.
+//! One stream from beginning to end: drawn, taught and listened to.
 
 use super::cast::Cast;
 use super::compose::{Composed, Occurrence, compose};
 use super::run::{Recording, listen};
-use super::teach::{AMBIENT, teach};
+use super::teach::Lessons;
 use super::trial_shape::TrialShape;
 use crate::controls::LoadedSet;
 use anyhow::Result;
+use mtslvr_audio::round_to_16_bits;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
+use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::listener::ListenerConfig;
 use mtslvr_runtime::verifier::{Template, Verifier};
 use rand::SeedableRng;
@@ -39,55 +41,92 @@ pub struct Trial {
     pub heard: Vec<Recording>,
 }
 
-/// Composes the stream of `seed`, teaches its sounds and listens to it once with each of `configs`. A
-/// seed gives the same sounds and background at every level.
-///
-/// # Errors
-/// If the sets are too small or the backbone fails.
-pub fn trial<B: Backbone>(
-    backbone: &mut B,
-    material: &Material,
-    shape: &TrialShape,
-    configs: &[ListenerConfig],
-    seed: u64,
-) -> Result<Trial> {
-    let Material {
-        sets,
-        enrol,
-        background,
-    } = material;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let cast = Cast::draw(sets, enrol, background, shape.cast, &mut rng)?;
-    let scenery = &shape.scenery;
-    let samples = |seconds: f32| (seconds * scenery.sample_rate as f32) as usize;
-    let place = scenery.background(sets, background, samples(PLACE), &mut rng);
-    let stream = scenery.background(sets, background, samples(scenery.seconds), &mut rng);
-    let Composed { samples, sounds } = compose(sets, &cast, scenery, stream, &mut rng);
+/// A stream, and what is taught before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// Names of the enrolled sounds: set and class.
+    pub classes: Vec<(String, String)>,
+    /// The samples and the sounds in them.
+    pub composed: Composed,
+    /// Examples of the enrolled sounds, and of the place.
+    pub lessons: Lessons,
+}
 
-    // A copy, because the learner needs the backbone's statistics while the backbone runs.
-    let space = backbone.space().into_owned();
-    let examples = cast.examples.iter().map(Vec::len).sum::<usize>() + AMBIENT;
-    let mut storage = StorageVec::new(cast.classes.len() + 1, examples, space.dim());
-    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
-    let courses = teach(&mut learner, backbone, sets, &cast, shape, &place, &mut rng)?;
-    let mut room = vec![Template::EMPTY; courses.len()];
-    let mut verifier = Verifier::new(&mut room);
-    for (class, course) in courses {
-        verifier.add(Some(class), course)?;
+impl Stream {
+    /// Composes the stream of `seed`. A seed gives the same sounds and background at every level.
+    ///
+    /// # Errors
+    /// If the sets are too small, or the frontend cannot hear an example.
+    pub fn compose(
+        material: &Material,
+        shape: &TrialShape,
+        frontend: &FrontendConfig,
+        seed: u64,
+    ) -> Result<Self> {
+        let Material {
+            sets,
+            enrol,
+            background,
+        } = material;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let cast = Cast::draw(sets, enrol, background, shape.cast, &mut rng)?;
+        let scenery = &shape.scenery;
+        let samples = |seconds: f32| (seconds * scenery.sample_rate as f32) as usize;
+        let place = scenery.background(sets, background, samples(PLACE), &mut rng);
+        let stream = scenery.background(sets, background, samples(scenery.seconds), &mut rng);
+        let composed = compose(sets, &cast, scenery, stream, &mut rng);
+        let classes = cast.classes.iter();
+        let classes =
+            classes.map(|&(set, class)| (sets[set].name.clone(), sets[set].classes[class].clone()));
+        Ok(Self {
+            classes: classes.collect(),
+            composed,
+            lessons: Lessons::draw(sets, &cast, shape, &place, frontend, &mut rng)?,
+        })
     }
-    let mut heard = Vec::new();
-    for config in configs {
-        heard.push(match shape.verified {
-            true => listen(*config, &mut learner, &verifier, backbone, &samples)?,
-            false => listen(*config, &mut learner, &(), backbone, &samples)?,
-        });
+
+    /// Rounds every sample to the value that a file of 16 bits keeps.
+    pub fn round_to_16_bits(&mut self) {
+        round_to_16_bits(&mut self.composed.samples);
+        for example in self.lessons.samples_mut() {
+            round_to_16_bits(example);
+        }
     }
-    let classes = cast.classes.iter();
-    let classes =
-        classes.map(|&(set, class)| (sets[set].name.clone(), sets[set].classes[class].clone()));
-    Ok(Trial {
-        classes: classes.collect(),
-        sounds,
-        heard,
-    })
+
+    /// Teaches the sounds, and listens to the stream once with each of `configs`; `verified` takes a second
+    /// look at what is about to be recognised.
+    ///
+    /// # Errors
+    /// If the backbone fails, or an example cannot be enrolled.
+    pub fn listen<B: Backbone>(
+        &self,
+        backbone: &mut B,
+        verified: bool,
+        configs: &[ListenerConfig],
+    ) -> Result<Trial> {
+        // A copy, because the learner needs the backbone's statistics while the backbone runs.
+        let space = backbone.space().into_owned();
+        let classes = self.classes.len() + 1;
+        let mut storage = StorageVec::new(classes, self.lessons.examples(), space.dim());
+        let mut learner = Learner::new(storage.lend(), HeadKind::default(), space.as_space())?;
+        let courses = self.lessons.teach(&mut learner, backbone)?;
+        let mut room = vec![Template::EMPTY; courses.len()];
+        let mut verifier = Verifier::new(&mut room);
+        for (class, course) in courses {
+            verifier.add(Some(class), course)?;
+        }
+        let samples = &self.composed.samples;
+        let mut heard = Vec::new();
+        for config in configs {
+            heard.push(match verified {
+                true => listen(*config, &mut learner, &verifier, backbone, samples)?,
+                false => listen(*config, &mut learner, &(), backbone, samples)?,
+            });
+        }
+        Ok(Trial {
+            classes: self.classes.clone(),
+            sounds: self.composed.sounds.clone(),
+            heard,
+        })
+    }
 }

@@ -1,32 +1,22 @@
 //! The answers of a teacher on windows, in a file that is only ever appended to, so that no window is heard
 //! twice: not after Ctrl-C, not in the next run.
 //!
-//! The file is named by a hash of what decides its contents beside the clips, and begins with that as a
-//! line of text: the teacher's file, its output, and the rule by which windows are cut. Records follow,
-//! little-endian: the payload's length and its CRC-32 (4 bytes each), then the payload: the SHA-256 of
-//! the clip's samples (32 bytes), and the values of each of its windows in half precision. A record that
-//! was not written whole ends the file when it is opened again, and is cut off.
+//! It is a [`RecordFile`], named by a hash of what decides its contents beside the clips, which is its
+//! first line: the teacher's file, its output, and the rule by which windows are cut. The payload of a
+//! record, little-endian: the SHA-256 of the clip's samples (32 bytes), and the values of each of its
+//! windows in half precision.
 
 use super::windows::WindowRule;
 use anyhow::{Context, Result, bail};
 use half::f16;
-use mtslvr_audio::Samples;
-use mtslvr_runtime::model::Crc32;
+use mtslvr_audio::{RecordFile, RecordFileError, Samples};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::{File, TryLockError};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-
-/// Bytes in front of a payload.
-const PREFIX: usize = 8;
+use std::path::Path;
 
 /// Bytes of a payload in front of the values.
 const ID: usize = 32;
-
-/// Longest payload that is believed: more than a day of windows of a thousand values.
-const LONGEST: usize = 1 << 30;
 
 /// Samples that are hashed at once.
 const HASHED: usize = 1 << 12;
@@ -85,10 +75,7 @@ impl Origin {
 /// An open file of what a teacher says, which no other process has open.
 #[derive(Debug)]
 pub(super) struct Heard {
-    path: PathBuf,
-    file: File,
-    /// Offset of the next record.
-    end: u64,
+    file: RecordFile,
     dim: usize,
     clips: HashMap<ClipId, Entry>,
 }
@@ -101,75 +88,46 @@ struct Entry {
 }
 
 impl Heard {
-    /// Opens the file in `folder`, which is made, or begins one. A damaged end is cut off.
+    /// Opens the file in `folder`, which is made, or begins one. A damaged end is cut off
+    /// ([`Self::cut_off`]).
     pub(super) fn open(folder: &Path, origin: &Origin) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let line = origin.line();
         let path = folder.join(format!("{}.heard", &hash_of(line.as_bytes())[..16]));
-        let cannot = || format!("{}: cannot be used", path.display());
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(cannot)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
+        let mut clips = HashMap::new();
+        let take = |place, payload: &[u8]| {
+            let Some((id, values)) = payload.split_first_chunk() else {
+                return false;
+            };
+            let entry = Entry {
+                at: place + ID as u64,
+                windows: values.len() / (2 * origin.dim),
+            };
+            clips.insert(ClipId(*id), entry);
+            values.len().is_multiple_of(2 * origin.dim)
+        };
+        let file = match RecordFile::open(&path, &line, take) {
+            Err(RecordFileError::Locked { path }) => bail!(
                 "{}: another run listens to this teacher; wait for it, or name another folder with --cache",
                 path.display()
             ),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-        }
-        let mut heard = Self {
-            path: path.clone(),
-            file,
-            end: line.len() as u64,
-            dim: origin.dim,
-            clips: HashMap::new(),
+            Err(error @ RecordFileError::OtherLine { .. }) => {
+                bail!("{error}: it is damaged; delete it, and the teacher listens again")
+            }
+            file => file?,
         };
-        heard.read_records(line.as_bytes()).with_context(cannot)?;
-        Ok(heard)
+        Ok(Self {
+            file,
+            dim: origin.dim,
+            clips,
+        })
     }
 
-    /// Remembers whole records up to the first that is none, or the end.
-    fn read_records(&mut self, line: &[u8]) -> io::Result<()> {
-        let mut reader = BufReader::new(&self.file);
-        let mut first = vec![0; line.len()];
-        if read_up_to(&mut reader, &mut first)? < line.len() || first != line {
-            // New, or cut short before its first record.
-            let mut file = &self.file;
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            return file.write_all(line);
-        }
-        let mut prefix = [0; PREFIX];
-        let mut payload = Vec::new();
-        while read_up_to(&mut reader, &mut prefix)? == PREFIX {
-            let [length, crc] = [0, 4].map(|at| word(&prefix[at..]));
-            let length = length as usize;
-            let whole = |values: usize| values.is_multiple_of(2 * self.dim);
-            if !(ID..=LONGEST).contains(&length) || !whole(length - ID) {
-                break;
-            }
-            payload.resize(length, 0);
-            if read_up_to(&mut reader, &mut payload)? < length
-                || Crc32::new().update(&payload).finish() != crc
-            {
-                break;
-            }
-            let (id, values) = payload.split_at(ID);
-            let entry = Entry {
-                at: self.end + (PREFIX + ID) as u64,
-                windows: values.len() / (2 * self.dim),
-            };
-            let id = ClipId(id.try_into().expect("32 bytes"));
-            self.clips.insert(id, entry);
-            self.end += (PREFIX + length) as u64;
-        }
-        self.file.set_len(self.end)
+    /// Number of bytes that were cut off when the file was opened: the teacher listens to their clips
+    /// again.
+    pub(super) fn cut_off(&self) -> u64 {
+        self.file.cut_off()
     }
 
     /// Number of values that the teacher says of a window.
@@ -193,24 +151,15 @@ impl Heard {
             values.len().is_multiple_of(self.dim),
             "values of whole windows"
         );
-        let mut record = vec![0; PREFIX];
-        record.extend(clip.0);
-        record.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        let payload = &record[PREFIX..];
-        let (length, crc) = (payload.len() as u32, Crc32::new().update(payload).finish());
-        record[..4].copy_from_slice(&length.to_le_bytes());
-        record[4..PREFIX].copy_from_slice(&crc.to_le_bytes());
-        let mut write = || {
-            self.file.seek(SeekFrom::Start(self.end))?;
-            self.file.write_all(&record)
-        };
-        write().with_context(|| format!("{}: cannot be written", self.path.display()))?;
+        let mut payload = Vec::from(clip.0);
+        payload.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let place = self.file.append(&payload);
+        let place = place.with_context(|| self.cannot_be("written"))?;
         let entry = Entry {
-            at: self.end + (PREFIX + ID) as u64,
+            at: place + ID as u64,
             windows: values.len() / self.dim,
         };
         self.clips.insert(clip, entry);
-        self.end += record.len() as u64;
         Ok(())
     }
 
@@ -221,33 +170,16 @@ impl Heard {
     pub(super) fn read(&mut self, clip: &ClipId, out: &mut Vec<f64>) -> Result<()> {
         let entry = self.clips[clip];
         let mut bytes = vec![0; 2 * entry.windows * self.dim];
-        let mut read = || {
-            self.file.seek(SeekFrom::Start(entry.at))?;
-            self.file.read_exact(&mut bytes)
-        };
-        read().with_context(|| format!("{}: cannot be read", self.path.display()))?;
-        let values = bytes.chunks_exact(2);
-        out.extend(values.map(|b| f16::from_le_bytes([b[0], b[1]]).to_f64()));
+        let read = self.file.read(entry.at, &mut bytes);
+        read.with_context(|| self.cannot_be("read"))?;
+        let values = bytes.as_chunks().0.iter();
+        out.extend(values.map(|bytes| f16::from_le_bytes(*bytes).to_f64()));
         Ok(())
     }
-}
 
-fn word(bytes: &[u8]) -> u32 {
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
-/// Fills `buffer` as far as the file goes.
-fn read_up_to(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while read < buffer.len() {
-        match from.read(&mut buffer[read..]) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    fn cannot_be(&self, done: &str) -> String {
+        format!("{}: cannot be {done}", self.file.path().display())
     }
-    Ok(read)
 }
 
 #[cfg(test)]
@@ -290,7 +222,7 @@ mod tests {
         assert!(heard.knows(&first, 2) && !heard.knows(&first, 3) && !heard.knows(&third, 1));
         let locked = Heard::open(directory.path(), &origin("a")).unwrap_err();
         assert!(locked.to_string().contains("another run"), "{locked}");
-        let path = heard.path.clone();
+        let path = heard.file.path().to_owned();
         drop(heard);
 
         let whole = std::fs::read(&path).unwrap();
@@ -302,7 +234,7 @@ mod tests {
             heard.append(third, &values(3)).unwrap();
             assert_eq!(read(&mut heard, &third), [0.0, 0.25, 0.5]);
         }
-        // A flipped bit costs what follows it; another header the whole file.
+        // A flipped bit costs what follows it.
         let mut flipped = whole.clone();
         let at = whole.len() - 1;
         flipped[at] ^= 1;
@@ -310,11 +242,13 @@ mod tests {
         let heard = Heard::open(directory.path(), &origin("a")).unwrap();
         assert!(heard.knows(&first, 2) && !heard.knows(&second, 1));
         drop(heard);
-        for strange in [&b"mtslvr heard 0"[..], b""] {
-            std::fs::write(&path, strange).unwrap();
-            let heard = Heard::open(directory.path(), &origin("a")).unwrap();
-            assert!(!heard.knows(&first, 2));
-        }
+        std::fs::write(&path, b"mtslvr heard 0").unwrap();
+        let damaged = Heard::open(directory.path(), &origin("a")).unwrap_err();
+        assert!(damaged.to_string().contains("delete it"), "{damaged}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"mtslvr heard 0");
+        std::fs::write(&path, b"").unwrap();
+        let heard = Heard::open(directory.path(), &origin("a")).unwrap();
+        assert!(!heard.knows(&first, 2));
     }
 
     #[test]
@@ -322,7 +256,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let files = ["a", "b"].map(|output| {
             let heard = Heard::open(directory.path(), &origin(output)).unwrap();
-            heard.path.clone()
+            heard.file.path().to_owned()
         });
         assert_ne!(files[0], files[1]);
         assert_ne!(id(&[0.5]), id(&[0.5, 0.0]));

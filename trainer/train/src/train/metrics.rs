@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-/// One row: means over the steps since the row before. Values that a run does not measure are `NaN`.
+/// One row: means over the newest 20 steps, which is the interval between two rows; over fewer at the
+/// beginning of a process. Values that a run does not measure are `NaN`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricsRow {
     /// Optimiser steps taken.

@@ -10,6 +10,8 @@ pub trait Observer {
     /// Called as a teacher hears the recordings before training, with how many of the windows that it
     /// has not heard in an earlier run are done.
     fn hearing(&mut self, _teacher: &str, _heard: usize, _windows: usize) {}
+    /// Called as a phase begins that takes no steps: what it does, such as `reading the checkpoint`.
+    fn phase(&mut self, _what: &str) {}
     /// A remark worth a line: a skipped batch, a written checkpoint that failed.
     fn note(&mut self, remark: &str);
 }

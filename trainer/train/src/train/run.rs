@@ -73,6 +73,7 @@ pub fn train(
 ) -> Result<Trained> {
     let mut run = Run::open(request, stop, observer)?;
     run.take_steps(stop, observer)?;
+    observer.phase("setting the statistics of the norms from clean sounds");
     run.finish()
 }
 
@@ -89,7 +90,7 @@ struct Run {
     monitor: Option<Monitor>,
     log: MetricsLog,
     events: EventLog,
-    /// Sums since the last row of the log.
+    /// Sums over the newest steps.
     averages: Averages,
     /// Steps in a row that were left out.
     failures: u64,
@@ -110,6 +111,7 @@ impl Run {
         let TrainingAudio { source, taught } =
             TrainingAudio::open(request, &mut config, stop, observer)?;
         let frontend = config.frontend.to_config();
+        observer.phase("making the network");
         keep_freed_memory();
         let mut parameters = Parameters::new(config.train.seed, &Device::Cpu);
         let mut objective = Objective::new(
@@ -136,6 +138,9 @@ impl Run {
             request.resume.then_some(progress.step),
         )?;
         let events = EventLog::open(&folder.events(), log.rows())?;
+        if !config.monitor.sets.is_empty() {
+            observer.phase("reading the held-out sets");
+        }
         let monitor = Monitor::open(
             &config.monitor,
             frontend,
@@ -167,6 +172,7 @@ impl Run {
             self.progress.step,
             self.config.train.batch,
         );
+        observer.phase("making the first batch and taking the first step");
         let mut last_checkpoint = self.progress.seconds;
         let (mut clock, mut rate) = (Instant::now(), 0.0);
         while self.done() < 1.0 && !self.exhausted() && !stop.load(Ordering::Relaxed) {
@@ -197,7 +203,7 @@ impl Run {
                 observer.step(self.done(), &row);
                 if full {
                     self.log_row(row)?;
-                    self.averages = Averages::default();
+                    self.averages.logged();
                 }
             }
             if self.progress.seconds - last_checkpoint >= train.checkpoint_seconds {

@@ -119,6 +119,7 @@ impl Teachers {
                     "objective.teachers.{name} has no model; name its file with --teacher {name}=FILE"
                 );
             };
+            observer.phase(&format!("opening the teacher {name}"));
             let subject = match &teacher.part {
                 None => {
                     let teacher = ViewTeacher::open(name, model, rate)?;

@@ -87,6 +87,7 @@ impl WindowTeacher<'_> {
         }
         let lengths = lessons.clips.iter().map(Samples::len);
         let clips: Vec<(usize, ClipId)> = lengths.zip(lessons.ids.iter().copied()).collect();
+        observer.phase(&format!("reducing what the teacher {name} says"));
         let (targets, carried) = Targets::new(&mut heard, &clips, lessons.rule, self.reduction)
             .with_context(|| format!("the teacher {name}"))?;
         observer.note(&format!(
@@ -125,6 +126,13 @@ impl WindowTeacher<'_> {
             rule: lessons.rule,
         };
         let mut heard = Heard::open(lessons.folder, &origin)?;
+        if heard.cut_off() > 0 {
+            observer.note(&format!(
+                "teacher {name}: the last {} bytes of what was heard before are damaged or were not written \
+                 whole; it listens to their recordings again",
+                heard.cut_off()
+            ));
+        }
         let (ids, count) = (&lessons.ids, |clip: usize| lessons.windows(clip));
         let mut missing = lessons.missing(&heard);
         // Clips that are the same are heard once; the longest come first, so that all cores end at the

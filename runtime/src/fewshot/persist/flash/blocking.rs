@@ -81,7 +81,8 @@ impl<F: nor_flash::NorFlash> BlockingFlashStore<F> {
     /// Saves what `learner` was taught: see [`FlashStore::save`].
     ///
     /// # Errors
-    /// [`StoreError`]; the state that was saved before is then still there.
+    /// [`StoreError`]; the state that was saved before is then still there. Only [`StoreError::Damaged`]
+    /// promises nothing.
     pub fn save(
         &mut self,
         learner: &Learner<'_>,

@@ -72,6 +72,11 @@ impl<'s> WholeRecords<'s> {
         Self(bits)
     }
 
+    /// Begins anew.
+    pub fn forget(&mut self) {
+        self.0.fill(0);
+    }
+
     /// Says whether the record of the reference with this number is whole. More references than there
     /// are bits have records that are not.
     pub fn set(&mut self, number: usize, whole: bool) {

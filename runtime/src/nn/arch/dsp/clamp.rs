@@ -30,6 +30,6 @@ pub(super) fn clamp(values: &mut [i8], [lo, hi]: [i8; 2]) {
         *four = word.to_le_bytes().map(|byte| byte as i8);
     }
     for value in rest {
-        *value = (*value).clamp(lo, hi);
+        *value = (*value).max(lo).min(hi);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::clamp::clamp;
 use crate::nn::operators::{DEPTHWISE_TAPS, Depthwise};
+use crate::parts::part;
 use core::arch::asm;
 use core::mem::offset_of;
 
@@ -38,36 +39,39 @@ struct Call {
 }
 
 impl Kernel {
-    /// Prepares `count` channels from `first` on, with memory for their stream.
+    /// Prepares `count` channels from `first` on, with memory for their stream. `None` if values are missing.
     pub fn new(
         conv: &Depthwise<'_>,
         first: usize,
         count: usize,
         places: &[u32],
         stream: &mut [u32],
-    ) -> Self {
+    ) -> Option<Self> {
         let channels = conv.input.channels;
         let step_words = 2 * RULES + 2 * places.len();
-        let steps = stream.chunks_exact_mut(step_words);
+        let steps = stream.chunks_exact_mut(step_words.max(1));
         for (step, stream) in steps.enumerate().take(count / STEP) {
             let first = first + step * STEP;
-            let (bias, rest) = stream.split_at_mut(RULES);
-            let (taps, multipliers) = rest.split_at_mut(2 * places.len());
-            for i in 0..RULES {
-                bias[i] = conv.bias[first + i] as u32;
-                multipliers[i] = conv.multipliers[first + i] as u32;
+            let (bias, rest) = stream.split_at_mut_checked(RULES)?;
+            let (taps, multipliers) = rest.split_at_mut_checked(2 * places.len())?;
+            let of_step = |table| part(table, first, RULES);
+            for (to, from) in bias.iter_mut().zip(of_step(conv.bias)?) {
+                *to = from.cast_unsigned();
+            }
+            for (to, from) in multipliers.iter_mut().zip(of_step(conv.multipliers)?) {
+                *to = from.cast_unsigned();
             }
             // Places that fill up their number have weights of zero.
             taps.fill(0);
-            let kernels = conv.weights.chunks_exact(channels);
-            for (taps, weights) in taps.chunks_exact_mut(2).zip(kernels) {
-                let wide = |i: usize| u32::from(i16::from(weights[first + i]) as u16);
-                taps[0] = wide(0) | wide(2) << 16;
-                taps[1] = wide(1) | wide(3) << 16;
+            let kernels = conv.weights.chunks_exact(channels.max(1));
+            for (taps, weights) in taps.as_chunks_mut::<2>().0.iter_mut().zip(kernels) {
+                let weights: &[i8; STEP] = weights.get(first..)?.first_chunk()?;
+                let [a, b, c, d] = weights.map(|weight| u32::from(i16::from(weight) as u16));
+                *taps = [a | c << 16, b | d << 16];
             }
         }
         let places = places.as_ptr_range();
-        Self {
+        Some(Self {
             call: Call {
                 stream: stream.as_ptr(),
                 places_end: places.end,
@@ -78,7 +82,7 @@ impl Kernel {
                 zero_point: conv.requantisation.zero_point.into(),
             },
             clamp: [conv.requantisation.lo, conv.requantisation.hi],
-        }
+        })
     }
 
     /// Computes all channels at one output position, not yet clamped to other bounds than those of int8.

@@ -4,6 +4,7 @@
 use super::widen::{STEM_PAIRS, STEM_SPAN, widen, widen_stem};
 use crate::nn::layout::GATHERED_PIXELS;
 use crate::nn::operators::Convolution;
+use crate::parts::part;
 
 /// Walks over the output positions, four at a time.
 pub(super) struct Gather<'a> {
@@ -66,8 +67,8 @@ impl<'a> Gather<'a> {
     }
 
     /// Gathers the next four positions into `out`, `[k / 2][position][k % 2]`, 16 bits each. Beyond
-    /// the last position it is gathered again.
-    pub(super) fn next(&mut self, out: &mut [u32]) {
+    /// the last position it is gathered again. `None` if values are missing.
+    pub(super) fn next(&mut self, out: &mut [u32]) -> Option<()> {
         let first = self.next;
         if first.column + GATHERED_PIXELS <= self.conv.output.width {
             self.advance(GATHERED_PIXELS);
@@ -90,10 +91,11 @@ impl<'a> Gather<'a> {
         match self.way {
             Way::Words => {
                 let row_len = self.conv.window.kernel[1] * self.conv.input.channels;
-                let rows = out.chunks_exact_mut(row_len / 2 * GATHERED_PIXELS);
+                let rows = out.chunks_exact_mut((row_len / 2 * GATHERED_PIXELS).max(1));
                 for (ky, out) in rows.enumerate() {
-                    self.tap_by_tap(&positions, ky, out);
+                    self.tap_by_tap(&positions, ky, out)?;
                 }
+                Some(())
             }
             Way::Stem | Way::Values => self.values(&positions, out),
         }
@@ -127,7 +129,7 @@ impl<'a> Gather<'a> {
     /// Rows are gathered as if the input were wider than it is. Values that come from a neighbouring
     /// row are then overwritten with padding.
     #[inline(always)]
-    fn words_of_row(&self, first: &Position, out: &mut [u32]) {
+    fn words_of_row(&self, first: &Position, out: &mut [u32]) -> Option<()> {
         let conv = self.conv;
         let (width, channels) = (conv.input.width, conv.input.channels);
         let [_, kernel_width] = conv.window.kernel;
@@ -137,7 +139,7 @@ impl<'a> Gather<'a> {
         let span = (GATHERED_PIXELS - 1) * step + row_len;
         let last_left = first.left + (GATHERED_PIXELS - 1) * conv.window.stride[1];
         let at_an_edge = first.left < pad.left || last_left + kernel_width > width + pad.left;
-        let rows = out.chunks_exact_mut(row_len / 2 * GATHERED_PIXELS);
+        let rows = out.chunks_exact_mut((row_len / 2 * GATHERED_PIXELS).max(1));
         for (ky, out) in rows.enumerate() {
             let Some(row) = self.row(first, ky) else {
                 out.fill(self.padding_word());
@@ -153,12 +155,13 @@ impl<'a> Gather<'a> {
                 // row of the kernel.
                 unsafe { widen(out.as_mut_ptr(), &places, row_len / 4) };
                 if at_an_edge {
-                    self.pad(first, out);
+                    self.pad(first, out)?;
                 }
             } else {
-                self.tap_by_tap(&self.neighbours(first), ky, out);
+                self.tap_by_tap(&self.neighbours(first), ky, out)?;
             }
         }
+        Some(())
     }
 
     /// Returns `first` and the three positions after it in its row.
@@ -172,7 +175,7 @@ impl<'a> Gather<'a> {
 
     /// Writes padding over the columns outside the input in a kernel row of four neighbours.
     #[inline(never)]
-    fn pad(&self, first: &Position, out: &mut [u32]) {
+    fn pad(&self, first: &Position, out: &mut [u32]) -> Option<()> {
         let conv = self.conv;
         let [_, kernel_width] = conv.window.kernel;
         let tap = conv.input.channels / 2 * GATHERED_PIXELS;
@@ -180,44 +183,53 @@ impl<'a> Gather<'a> {
         let right = conv.input.width + left;
         for (i, position) in self.neighbours(first).iter().enumerate() {
             if position.left < left {
-                self.pad_words(i, &mut out[..(left - position.left) * tap]);
+                self.pad_words(i, out.get_mut(..(left - position.left) * tap)?);
             }
             if position.left + kernel_width > right {
-                self.pad_words(i, &mut out[(right - position.left) * tap..]);
+                self.pad_words(i, out.get_mut((right - position.left) * tap..)?);
             }
         }
+        Some(())
     }
 
     /// Writes padding over the values of position `i` in `out`.
     fn pad_words(&self, i: usize, out: &mut [u32]) {
         let padding = self.padding_word();
         for words in out.as_chunks_mut::<GATHERED_PIXELS>().0 {
-            words[i] = padding;
+            if let Some(word) = words.get_mut(i) {
+                *word = padding;
+            }
         }
     }
 
     /// Gathers one kernel row of all positions, one tap of the kernel after another.
     #[inline(never)]
-    fn tap_by_tap(&self, positions: &[Position; GATHERED_PIXELS], ky: usize, out: &mut [u32]) {
+    fn tap_by_tap(
+        &self,
+        positions: &[Position; GATHERED_PIXELS],
+        ky: usize,
+        out: &mut [u32],
+    ) -> Option<()> {
         let conv = self.conv;
         let (width, channels) = (conv.input.width, conv.input.channels);
         let rows = positions.each_ref().map(|p| self.row(p, ky));
-        let taps = out.chunks_exact_mut(channels / 2 * GATHERED_PIXELS);
+        let padding = self.padding.get(..channels)?;
+        let taps = out.chunks_exact_mut((channels / 2 * GATHERED_PIXELS).max(1));
         for (kx, out) in taps.enumerate() {
-            let places = core::array::from_fn(|i| {
-                let column = (positions[i].left + kx * conv.window.dilation[1])
+            let mut places = [padding.as_ptr(); GATHERED_PIXELS];
+            for ((place, position), row) in places.iter_mut().zip(positions).zip(rows) {
+                let column = (position.left + kx * conv.window.dilation[1])
                     .wrapping_sub(conv.window.padding.left);
-                match rows[i] {
-                    Some(row) if column < width => {
-                        self.input[(row * width + column) * channels..][..channels].as_ptr()
-                    }
-                    _ => self.padding[..channels].as_ptr(),
+                if let Some(row) = row.filter(|_| column < width) {
+                    let from = (row * width + column) * channels;
+                    *place = part(self.input, from, channels)?.as_ptr();
                 }
-            });
+            }
             // SAFETY: each of the slices above has `channels` values, and this part of `out` has room
             // for four times as many.
             unsafe { widen(out.as_mut_ptr(), &places, channels / 4) };
         }
+        Some(())
     }
 
     /// Returns two values of padding.
@@ -228,61 +240,68 @@ impl<'a> Gather<'a> {
 
     /// Gathers four neighbouring positions of a row, two columns apart, from one span of a row of the
     /// input for each row of the kernel.
-    fn stem(&self, first: &Position, out: &mut [u32]) {
+    fn stem(&self, first: &Position, out: &mut [u32]) -> Option<()> {
         let conv = self.conv;
         let width = conv.input.width;
         let left = first.left.wrapping_sub(conv.window.padding.left);
         let (out, _) = out.as_chunks_mut::<GATHERED_PIXELS>();
         let pairs = conv.window.kernel[1].div_ceil(2).min(STEM_PAIRS);
-        for (ky, out) in out.chunks_exact_mut(pairs).enumerate() {
+        for (ky, out) in out.chunks_exact_mut(pairs.max(1)).enumerate() {
             let Some(row) = self.row(first, ky) else {
                 out.fill([self.padding_word(); GATHERED_PIXELS]);
                 continue;
             };
-            let row = &self.input[row * width..][..width];
+            let row = part(self.input, row * width, width)?;
             // SAFETY: `out` is `pairs` groups, of which there are at least one and at most as many as
             // a stem has.
             let mut widen = |span| unsafe { widen_stem(out.as_mut_ptr(), span, out.len()) };
             match row.get(left..).and_then(|from| from.first_chunk()) {
                 Some(span) => widen(span),
-                None => widen(&self.padded_span(first, row)),
+                None => widen(&self.padded_span(first, row)?),
             }
         }
+        Some(())
     }
 
     /// Returns the values of `row` from the kernel of `first` on, padding included.
     #[inline(never)]
-    fn padded_span(&self, first: &Position, row: &[i8]) -> [i8; STEM_SPAN] {
+    fn padded_span(&self, first: &Position, row: &[i8]) -> Option<[i8; STEM_SPAN]> {
         let mut span = [self.conv.input_zero_point; STEM_SPAN];
         let outside = self.conv.window.padding.left.saturating_sub(first.left);
         let from = (first.left + outside - self.conv.window.padding.left).min(row.len());
-        let len = (STEM_SPAN - outside).min(row.len() - from);
-        span[outside..][..len].copy_from_slice(&row[from..][..len]);
-        span
+        let inside = span.get_mut(outside..)?.iter_mut();
+        for (to, from) in inside.zip(row.get(from..)?) {
+            *to = *from;
+        }
+        Some(span)
     }
 
     /// Gathers all positions value by value.
-    fn values(&self, positions: &[Position; GATHERED_PIXELS], out: &mut [u32]) {
+    fn values(&self, positions: &[Position; GATHERED_PIXELS], out: &mut [u32]) -> Option<()> {
         let conv = self.conv;
         let (width, channels) = (conv.input.width, conv.input.channels);
         let [_, kernel_width] = conv.window.kernel;
-        let row_len = conv.layout.row_len(&conv.window, channels);
-        let value = |position: &Position, k: usize| -> i8 {
+        let row_len = conv.layout.row_len(&conv.window, channels).max(1);
+        let channels = channels.max(1);
+        let value = |position: &Position, k: usize| -> Option<i8> {
             let (ky, k) = (k / row_len, k % row_len);
             let column = (position.left + k / channels * conv.window.dilation[1])
                 .wrapping_sub(conv.window.padding.left);
             match self.row(position, ky) {
                 Some(row) if column < width && k < kernel_width * channels => {
-                    self.input[(row * width + column) * channels + k % channels]
+                    let at = (row * width + column) * channels + k % channels;
+                    self.input.get(at).copied()
                 }
-                _ => conv.input_zero_point,
+                _ => Some(conv.input_zero_point),
             }
         };
         for (pair, out) in out.chunks_exact_mut(GATHERED_PIXELS).enumerate() {
             for (out, position) in out.iter_mut().zip(positions) {
-                let [low, high] = [2 * pair, 2 * pair + 1].map(|k| value(position, k) as u16);
+                let low = value(position, 2 * pair)? as u16;
+                let high = value(position, 2 * pair + 1)? as u16;
                 *out = u32::from(low) | u32::from(high) << 16;
             }
         }
+        Some(())
     }
 }

@@ -25,6 +25,7 @@ mod widen;
 use crate::nn::layout::{GATHERED_PIXELS, Layout};
 use crate::nn::operators::Convolution;
 use crate::nn::rules::ADD_FRACTION_BITS;
+use crate::parts::part;
 use clamp::clamp;
 use core::ptr::null;
 use gather::Gather;
@@ -43,13 +44,26 @@ pub(super) unsafe fn convolve(
     if conv.layout != Layout::Pairs {
         return false;
     }
+    // SAFETY: this function has the same conditions.
+    unsafe { blocks(conv, input, output, scratch) }.is_some()
+}
+
+/// Convolves what has its weights in pairs, four positions after another. `None` if the operands do not lie as
+/// this kernel needs them.
+///
+/// # Safety
+/// [`Convolution::fits`].
+unsafe fn blocks(
+    conv: &Convolution<'_>,
+    input: &[i8],
+    output: &mut [i8],
+    scratch: &mut [i8],
+) -> Option<()> {
     let channels = conv.input.channels;
     let column_len = conv.layout.column_len(&conv.window, channels);
     let row_len = conv.layout.row_len(&conv.window, channels);
-    let (gathered, padding) = scratch.split_at_mut(2 * GATHERED_PIXELS * column_len);
-    let Ok(gathered) = bytemuck::try_cast_slice_mut::<i8, u32>(gathered) else {
-        return false;
-    };
+    let (gathered, padding) = scratch.split_at_mut_checked(2 * GATHERED_PIXELS * column_len)?;
+    let gathered = bytemuck::try_cast_slice_mut::<i8, u32>(gathered).ok()?;
     let words = |values: usize| values / 2 * GATHERED_PIXELS;
     let centre = if conv.adapter.is_empty() {
         0..0
@@ -58,7 +72,7 @@ pub(super) unsafe fn convolve(
         let from = pad.top * row_len + pad.left * channels;
         // Gathered values lie two by two: those under the centre must begin and end with a whole two.
         if !from.is_multiple_of(2) || !channels.is_multiple_of(2) {
-            return false;
+            return None;
         }
         words(from)..words(from + channels)
     };
@@ -66,24 +80,27 @@ pub(super) unsafe fn convolve(
     padding.fill(conv.input_zero_point);
     let mut gather = Gather::new(conv, input, padding);
     let finish = Finish::of(conv);
-    for out in output.chunks_mut(GATHERED_PIXELS * conv.output.channels) {
-        gather.next(gathered);
+    let block_len = GATHERED_PIXELS * conv.output.channels;
+    for out in output.chunks_mut(block_len.max(1)) {
+        gather.next(gathered)?;
         // The adapter goes on with the sums of the kernel.
         let (column, summed) = Run::new(gathered, 0);
-        let (centre, _) = Run::new(&gathered[centre.clone()], summed);
+        let (centre, _) = Run::new(gathered.get(centre.clone())?, summed);
         let block = Block {
             conv,
             column,
             centre,
         };
-        let whole = out.len() == GATHERED_PIXELS * conv.output.channels;
-        let direct = finish.as_ref().filter(|_| whole);
+        let direct = finish.as_ref().filter(|_| out.len() == block_len);
         // SAFETY: the convolution fits, `gathered` and `centre` are all values under the kernel and
         // under its centre, and `out` is one block of the output.
         unsafe {
-            let done = direct.map_or(0, |finish| block.direct(finish.residual, out));
+            let done = match direct {
+                Some(finish) => block.direct(finish.residual, out)?,
+                None => 0,
+            };
             for pair in done..conv.output.channels.div_ceil(2) {
-                block.one_by_one(pair, out);
+                block.one_by_one(pair, out)?;
             }
         }
         if let Some(finish) = direct
@@ -92,7 +109,7 @@ pub(super) unsafe fn convolve(
             clamp(out, finish.clamp);
         }
     }
-    true
+    Some(())
 }
 
 /// The steps after a requantisation to the whole range of an `i8`.
@@ -146,16 +163,16 @@ impl Block<'_> {
     ///
     /// # Safety
     /// The convolution fits, the runs are complete, and `out` is four positions of its output.
-    unsafe fn direct(&self, residual: [i32; 3], out: &mut [i8]) -> usize {
+    unsafe fn direct(&self, residual: [i32; 3], out: &mut [i8]) -> Option<usize> {
         let conv = self.conv;
         let pairs = conv.output.channels / 2;
         if pairs > 0 {
-            let mut call = self.call(0, pairs, conv.bias, conv.multipliers, out, residual);
+            let mut call = self.call(0, pairs, conv.bias, conv.multipliers, out, residual)?;
             // SAFETY: tables that fit have so many pairs of channels, and so has each position of
             // `out`.
             unsafe { outputs(&mut call) };
         }
-        pairs
+        Some(pairs)
     }
 
     /// Computes pair `pair` of channels of the positions in `out`, whatever their number and their
@@ -163,33 +180,38 @@ impl Block<'_> {
     ///
     /// # Safety
     /// The convolution fits, the runs are complete, and there is such a pair.
-    unsafe fn one_by_one(&self, pair: usize, out: &mut [i8]) {
+    unsafe fn one_by_one(&self, pair: usize, out: &mut [i8]) -> Option<()> {
         let conv = self.conv;
         let channels = conv.output.channels;
         let first = 2 * pair;
         let (mut bias, mut multipliers) = ([0; 2], [0; 2]);
-        let count = bias.len().min(channels - first);
-        bias[..count].copy_from_slice(&conv.bias[first..][..count]);
-        multipliers[..count].copy_from_slice(&conv.multipliers[first..][..count]);
+        let of_pair = |table| part(table, first, channels.checked_sub(first)?.min(2));
+        for (to, from) in bias.iter_mut().zip(of_pair(conv.bias)?) {
+            *to = *from;
+        }
+        for (to, from) in multipliers.iter_mut().zip(of_pair(conv.multipliers)?) {
+            *to = *from;
+        }
 
         let mut made = [[0; 2]; GATHERED_PIXELS];
         let flat = made.as_flattened_mut();
-        let mut call = self.call(pair, 1, &bias, &multipliers, flat, [0; 3]);
-        // SAFETY: tables that fit have this pair of channels, the second one zeros where `count` is
+        let mut call = self.call(pair, 1, &bias, &multipliers, flat, [0; 3])?;
+        // SAFETY: tables that fit have this pair of channels, the second one zeros where there is only
         // one; everything else is local and long enough for one pair.
         unsafe { outputs(&mut call) };
         let (lo, hi) = (conv.requantisation.lo, conv.requantisation.hi);
-        for (made, out) in made.iter().zip(out.chunks_exact_mut(channels)) {
-            for (&q, out) in made.iter().zip(&mut out[first..]) {
+        for (made, out) in made.iter().zip(out.chunks_exact_mut(channels.max(1))) {
+            for (&q, out) in made.iter().zip(out.get_mut(first..)?) {
                 // `outputs` clamps to the whole range.
-                let q = q.clamp(lo, hi);
+                let q = q.max(lo).min(hi);
                 *out = conv.residual.map_or(q, |rule| rule.apply(q, *out));
             }
         }
+        Some(())
     }
 
     /// Makes the call for `pairs` pairs of channels from `pair` on, into `out`, which is four
-    /// positions.
+    /// positions. `None` if there are no weights for them.
     #[inline(always)]
     fn call(
         &self,
@@ -199,13 +221,13 @@ impl Block<'_> {
         multipliers: &[i32],
         out: &mut [i8],
         residual: [i32; 3],
-    ) -> Outputs {
+    ) -> Option<Outputs> {
         let conv = self.conv;
         let column_len = conv.layout.column_len(&conv.window, conv.input.channels);
         let adapter_len = conv.layout.adapter_len(conv.input.channels);
         let adapter = conv.adapter.get(2 * pair * adapter_len..);
-        Outputs {
-            weights: conv.weights[2 * pair * column_len..].as_ptr(),
+        Some(Outputs {
+            weights: conv.weights.get(2 * pair * column_len..)?.as_ptr(),
             adapter: match adapter {
                 Some(adapter) if !adapter.is_empty() => adapter.as_ptr(),
                 _ => null(),
@@ -220,6 +242,6 @@ impl Block<'_> {
             zero_point: conv.requantisation.zero_point.into(),
             stride: out.len() / GATHERED_PIXELS,
             residual,
-        }
+        })
     }
 }

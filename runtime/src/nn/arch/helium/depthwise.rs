@@ -38,32 +38,32 @@ struct Call {
 }
 
 impl Kernel {
-    /// Prepares `count` channels from `first` on.
+    /// Prepares `count` channels from `first` on. `None` if values are missing.
     pub fn new(
         conv: &Depthwise<'_>,
         first: usize,
         count: usize,
         places: &[u32],
         _memory: &mut [u32],
-    ) -> Self {
+    ) -> Option<Self> {
         let places = places.as_ptr_range();
         let rule = &conv.requantisation;
-        Self {
+        Some(Self {
             call: Call {
-                weights: conv.weights[first..].as_ptr(),
+                weights: conv.weights.get(first..)?.as_ptr(),
                 row: conv.input.channels,
                 places: places.start,
                 places_end: places.end,
                 out: core::ptr::null_mut(),
-                bias: conv.bias[first..].as_ptr(),
-                multipliers: conv.multipliers[first..].as_ptr(),
+                bias: conv.bias.get(first..)?.as_ptr(),
+                multipliers: conv.multipliers.get(first..)?.as_ptr(),
                 count,
                 pre: rule.pre.into(),
                 zero_point: rule.zero_point.into(),
                 lo: rule.lo.into(),
                 hi: rule.hi.into(),
             },
-        }
+        })
     }
 
     /// Computes all channels at one output position.

@@ -32,12 +32,14 @@ impl TrainingAudio {
         stop: &AtomicBool,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
+        observer.phase("preparing the sounds");
         let mut source = PairSource::new(request.recordings.clone(), config)?;
         if let Some(remark) = source.remark() {
             observer.note(&remark);
         }
         if config.frontend.mean.is_none() || config.frontend.scale.is_none() {
             (config.frontend.mean, config.frontend.scale) = (None, None);
+            observer.phase("measuring the mean and deviation of the features");
             source = source.with_frontend(config.frontend.to_config());
             let (mean, scale) = normalisation(&source.clean_patches(NORMALISATION_PATCHES));
             (config.frontend.mean, config.frontend.scale) = (Some(mean), Some(scale));

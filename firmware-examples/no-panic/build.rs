@@ -1,0 +1,5 @@
+//! Links for the board.
+
+fn main() {
+    mtslvr_embed::link();
+}
