@@ -151,9 +151,11 @@ pub(super) mod tests {
                 20_000,
                 "embedding philharmonia_recordings with a/very/long/path.onnx",
             );
+            // It would draw while the test looks.
+            bar.disable_steady_tick();
             bar.set_draw_target(terminal.target());
             bar.set_position(19_999);
-            bar.tick();
+            bar.force_draw();
             let drawn = terminal.line();
             for shown in ["philharmonia", "…", "19999/20000", " left"] {
                 assert!(drawn.contains(shown), "{drawn}");
@@ -162,8 +164,9 @@ pub(super) mod tests {
             assert_eq!(terminal.line(), "");
 
             let line = waiting(&"a long phase ".repeat(20));
+            line.disable_steady_tick();
             line.set_draw_target(terminal.target());
-            line.tick();
+            line.force_draw();
             assert!(terminal.line().contains("a long phase"));
         }
     }

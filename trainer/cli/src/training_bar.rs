@@ -61,8 +61,8 @@ impl TrainingBar {
             self.bar
                 .set_style(style("{prefix} {percent:>3} % [{bar:20}] {wide_msg}"));
         }
-        self.bar.set_message(message);
         self.bar.set_position((done * Self::LENGTH as f64) as u64);
+        self.bar.set_message(message);
     }
 
     /// Returns the time left in seconds at `now`; `None` at the first step.
@@ -168,6 +168,8 @@ mod tests {
         let terminal = Terminal::new(columns);
         let mut bar = TrainingBar::new();
         bar.terminal = true;
+        // It would draw while the test looks.
+        bar.bar.disable_steady_tick();
         bar.bar.set_draw_target(terminal.target());
         (bar, terminal)
     }
@@ -195,17 +197,17 @@ mod tests {
                 }
             };
             bar.phase("opening the teacher events");
-            bar.bar.tick();
+            bar.bar.force_draw();
             shows(&["opening the teacher events"]);
             bar.hearing("events", 900, 1000);
-            bar.bar.tick();
+            bar.bar.force_draw();
             shows(&["hearing", "90 %", "teacher events"]);
             bar.phase("making the network");
-            bar.bar.tick();
+            bar.bar.force_draw();
             shows(&["making the network"]);
             bar.step(0.25, &row());
             bar.step(0.5, &row());
-            bar.bar.tick();
+            bar.bar.force_draw();
             shows(&["training  50 %", " left, step 1"]);
         }
     }
