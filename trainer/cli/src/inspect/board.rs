@@ -128,7 +128,7 @@ impl Measured {
             let values = op.input.shape.len() as u64;
             return most * values / POOLED;
         }
-        let (height, width) = op.window.kernel;
+        let [height, width] = op.window.kernel;
         let kernel = format!("{height}x{width}");
         let depthwise = op.kind.name().starts_with("depthwise");
         let all = self.layers.iter().chain(&self.shapes);
