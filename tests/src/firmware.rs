@@ -47,6 +47,14 @@ impl Firmware {
         })
     }
 
+    /// Takes a firmware that needs no model file beside it.
+    pub fn at(elf: PathBuf) -> Self {
+        Self {
+            elf,
+            model: PathBuf::new(),
+        }
+    }
+
     /// Makes flash of the firmware's size, erased.
     ///
     /// # Errors

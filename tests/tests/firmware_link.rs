@@ -304,3 +304,50 @@ fn a_transfer_that_was_cut_goes_on_with_the_rest() -> Result<()> {
     device.told("pushed classes=8 examples=24")?;
     Ok(())
 }
+
+/// A model goes to the other slot of a device, the rest of it after the line broke, and is tried at the next start.
+#[test]
+fn a_model_is_installed_and_tried_at_the_next_start() -> Result<()> {
+    let bench = Bench::new()?;
+    let elf =
+        env::var_os("MTSLVR_TEST_UPDATE").context("MTSLVR_TEST_UPDATE: `cargo xtask test`")?;
+    let update = Firmware::at(elf.into());
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/golden");
+    let (old, new) = (
+        fs::read(golden.join("v1.slvr"))?,
+        golden.join("v1-operators.slvr"),
+    );
+    let slot = 128 * 4096;
+    let mut flash = vec![0xff; 2 * slot + 2 * 4096];
+    flash[..old.len()].copy_from_slice(&old);
+    let file = bench.path("slots.bin");
+    fs::write(&file, flash)?;
+    let arguments = [format!("flash={}", file.display()), "link=1".to_owned()];
+    let len = fs::metadata(&new)?.len();
+    let faults = Faults {
+        breaks_after: Some(len / 2),
+        ..Faults::default()
+    };
+    {
+        let faults = Arc::new(Mutex::new(faults));
+        let device = Linked::behind_bridge(&update, &arguments, faults)?;
+        let new = new.to_str().context("UTF-8")?;
+        let install = ["device", "install", new, "--port", device.port()];
+        let broken = bench.complaint(&install)?;
+        assert!(broken.contains("the line broke"), "{broken}");
+        let installed = bench.figures(&install)?;
+        let (had, sent) = (installed["had"].as_u64(), installed["sent"].as_u64());
+        assert_eq!(had.zip(sent).map(|(had, sent)| had + sent), Some(len));
+        device.told("taken backbone=")?;
+        let too_long =
+            bench.complaint(&["device", "install", "edge-m", "--port", device.port()])?;
+        assert!(
+            too_long.contains("the device has room for 524288"),
+            "{too_long}"
+        );
+    }
+    let output = update.command(&arguments[..1]).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(text.starts_with("started slot=B how=Trial"), "{text}");
+    Ok(())
+}

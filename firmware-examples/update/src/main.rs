@@ -2,15 +2,19 @@
 #![no_std]
 #![no_main]
 
+mod linked;
+
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use embedded_storage::nor_flash::ReadNorFlash;
+use linked::LinkMemory;
 use mtslvr_board::flash::{FlashError, HostFlash, PAGE};
 use mtslvr_board::semihosting::Disk;
 use mtslvr_board::{entry, say, semihosting};
 use mtslvr_device::Notice;
 use mtslvr_runtime::model::slots::{Arrival, ModelSlots, SlotRanges, Sounds, Start};
 use mtslvr_runtime::model::{Aligned, Crc32, Model};
+use mtslvr_runtime::space::BackboneId;
 
 /// Bytes of a slot: `edge-s` and some more.
 const SLOT: usize = 128 * PAGE;
@@ -27,6 +31,7 @@ type Mapped = Aligned<[u8; SLOT]>;
 fn main() -> ! {
     static mut LINE: [MaybeUninit<u8>; 2048] = [const { MaybeUninit::uninit() }; 2048];
     static mut MAPPED: Mapped = Aligned([0; SLOT]);
+    static mut LINK: LinkMemory = LinkMemory::new();
 
     let line = semihosting::command_line(LINE).expect("a command line");
     let argument = |name: &str| {
@@ -43,7 +48,7 @@ fn main() -> ! {
     };
     let mut slots = ModelSlots::new(flash, ranges).expect("whole pages");
 
-    let how = start(&mut slots, argument("flash").unwrap_or_default(), MAPPED);
+    let (how, backbone) = start(&mut slots, argument("flash").unwrap_or_default(), MAPPED);
     if let Some(notice) = Notice::<FlashError>::of_model(how, slots.update()) {
         say!("light long={}: {}", notice.flashes().long, notice);
     }
@@ -62,11 +67,18 @@ fn main() -> ! {
         slots.activate().expect("a model that waits");
         say!("activated");
     }
+    if argument("link").is_some() {
+        linked::serve(slots, MAPPED, backbone, LINK);
+    }
     semihosting::exit(true)
 }
 
-/// Starts the model that counts, and tells how it was found.
-fn start(slots: &mut ModelSlots<HostFlash>, path: &str, mapped: &mut Mapped) -> Start {
+/// Starts the model that counts, and tells how it was found, and its backbone.
+fn start(
+    slots: &mut ModelSlots<HostFlash>,
+    path: &str,
+    mapped: &mut Mapped,
+) -> (Start, BackboneId) {
     // Another view of the same flash: what is being opened is not what is being written.
     let mut view = HostFlash::open(path, FLASH, None).expect("flash");
     let started = slots.start(|_, range| {
@@ -82,7 +94,7 @@ fn start(slots: &mut ModelSlots<HostFlash>, path: &str, mapped: &mut Mapped) -> 
                 started.how,
                 started.model
             );
-            started.how
+            (started.how, started.model)
         }
         Err(error) => {
             say!("error: {}", error);

@@ -17,6 +17,8 @@ mod message;
 mod refusal;
 mod served;
 mod session;
+#[cfg(feature = "flash")]
+mod slots;
 mod taught;
 
 pub use description::Description;
@@ -24,6 +26,8 @@ pub use message::{Answer, Object, Request, Sum};
 pub use refusal::Refusal;
 pub use served::{ModelSlot, NoSlot, Served};
 pub use session::{Session, SessionMemory};
+#[cfg(feature = "flash")]
+pub use slots::{LinkedSlots, SlotsOwner};
 #[cfg(feature = "flash")]
 pub use taught::replace_profile;
 pub use taught::{describe, give_profile};

@@ -79,6 +79,9 @@ pub enum Refusal {
         "the device takes only what its maker has signed, with a version counter that is no lower"
     )]
     Untrusted,
+    /// The model in use is on trial, and the other slot is what the device would go back to.
+    #[error("the device's model is on trial, and it takes another one when that is confirmed")]
+    OnTrial,
     /// A reason that this version does not know.
     #[error("the device says {code}, which a newer version of this software understands")]
     Other {
@@ -105,6 +108,7 @@ impl Refusal {
             Self::Locked => (12, 0, 0),
             Self::NoSlot => (13, 0, 0),
             Self::Untrusted => (14, 0, 0),
+            Self::OnTrial => (15, 0, 0),
             Self::Other { code } => (code, 0, 0),
         }
     }
@@ -131,6 +135,7 @@ impl Refusal {
             12 => Self::Locked,
             13 => Self::NoSlot,
             14 => Self::Untrusted,
+            15 => Self::OnTrial,
             code => Self::Other { code },
         }
     }
@@ -179,7 +184,7 @@ mod tests {
         for code in 0..=255 {
             let refusal = Refusal::from_fields(code, 5, 6);
             assert_eq!(refusal.fields().0, code);
-            let known = (1..=14).contains(&code);
+            let known = (1..=15).contains(&code);
             assert_eq!(refusal != Refusal::Other { code }, known, "{code}");
             let (_, a, b) = refusal.fields();
             assert_eq!(Refusal::from_fields(code, a, b), refusal);

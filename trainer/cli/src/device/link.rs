@@ -70,6 +70,10 @@ impl PortChoice {
             LinkError::Refused(
                 Refusal::TooManyClasses { .. } | Refusal::TooManyExamples { .. },
             ) => "delete some: `mtslvr classes delete`".to_owned(),
+            LinkError::Refused(Refusal::OnTrial) => {
+                "let the device run until it has confirmed its model, then run this again"
+                    .to_owned()
+            }
             LinkError::Refused(Refusal::Flash) => "check the device's flash".to_owned(),
             _ => return anyhow!(error).context(self.port.clone()),
         };

@@ -1,0 +1,77 @@
+//! The two slots of a device as the link fills them.
+
+use super::message::Sum;
+use super::refusal::Refusal;
+use super::served::ModelSlot;
+use crate::model::Model;
+use crate::model::slots::{Arrival, ModelSlots, SlotsError, Sounds};
+use core::ops::Range;
+use embedded_storage::nor_flash::NorFlash;
+
+/// What a device knows of its slots beside their flash.
+pub trait SlotsOwner<F> {
+    /// Opens the model in `range` of `flash`, where it is mapped to memory or in a copy, with [`Model::open`] or
+    /// `Model::open_signed`; and tells what becomes of the taught sounds under it.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreadable`], [`Refusal::Untrusted`], [`Refusal::Flash`].
+    fn open(&mut self, flash: &mut F, range: Range<u32>) -> Result<(Model<'_>, Sounds), Refusal>;
+}
+
+/// [`ModelSlots`] as a [`ModelSlot`] of a session: a model that comes over the link goes to the slot that is not in
+/// use, and is tried at the next start, or waits.
+#[derive(Debug)]
+pub struct LinkedSlots<F, O> {
+    /// The slots.
+    pub slots: ModelSlots<F>,
+    /// The rest of what is needed of them.
+    pub owner: O,
+}
+
+impl<F: NorFlash, O: SlotsOwner<F>> ModelSlot for LinkedSlots<F, O> {
+    fn room(&self) -> u32 {
+        let slot = self.slots.current().other();
+        let room = self.slots.ranges().of(slot).len();
+        u32::try_from(room).unwrap_or(u32::MAX)
+    }
+
+    fn begin(&mut self, sum: Sum) -> Result<u32, Refusal> {
+        let Sum { len, crc32 } = sum;
+        self.slots.receive(Arrival { len, crc32 }).map_err(refusal)
+    }
+
+    fn write(&mut self, _: u32, bytes: &[u8]) -> Result<(), Refusal> {
+        self.slots.write(bytes).map_err(refusal)
+    }
+
+    fn finish(&mut self) -> Result<(), Refusal> {
+        let range = self.slots.arrived().map_err(refusal)?;
+        match self.owner.open(self.slots.flash(), range) {
+            Ok((model, sounds)) => self.slots.finish(&model, sounds).map_err(refusal),
+            Err(refused) => {
+                // It is of no use, and its slot is free for another one.
+                self.slots.discard().map_err(refusal)?;
+                Err(refused)
+            }
+        }
+    }
+}
+
+fn refusal<E>(error: SlotsError<E>) -> Refusal {
+    match error {
+        SlotsError::OnTrial => Refusal::OnTrial,
+        SlotsError::TooLong { len, room } => Refusal::TooLong { found: len, room },
+        SlotsError::NotReceiving => Refusal::NotBegun,
+        SlotsError::Piece { .. } => Refusal::UnknownRequest,
+        SlotsError::Incomplete { received, len } => Refusal::Incomplete {
+            found: received,
+            expected: len,
+        },
+        SlotsError::Checksum { expected, found } => Refusal::Checksum {
+            computed: found,
+            stated: expected,
+        },
+        SlotsError::OtherModel => Refusal::Unreadable,
+        _ => Refusal::Flash,
+    }
+}
