@@ -1,6 +1,6 @@
 //! Any bytes on the line give answers or nothing, and a profile changes only whole.
 
-use crate::taught::{CLASSES, DIM, EXAMPLES, learner, room, state, taught, use_it};
+use crate::taught::{CLASSES, DIM, EXAMPLES, room, state, taught, use_it};
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{import, longest_snapshot};
 use mtslvr_runtime::link::frame::FrameReader;
