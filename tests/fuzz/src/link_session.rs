@@ -126,6 +126,7 @@ pub fn link_seed() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::taught::learner;
 
     #[test]
     fn the_seed_pushes_a_profile() {
