@@ -14,6 +14,7 @@
 
 pub mod button;
 mod device;
+pub mod i2s;
 pub mod light;
 mod memory;
 mod notice;
