@@ -12,7 +12,7 @@ use std::path::Path;
 pub struct Sizes {
     /// Bytes of flash: everything that is loaded, the start values of statics among it.
     pub flash: u64,
-    /// Bytes of RAM: statics, without the stack.
+    /// Bytes of RAM: statics and code that runs from there, without the stack.
     pub ram: u64,
     /// Bytes of flash without vectors: instructions, constants and start values.
     pub program: u64,
@@ -46,7 +46,9 @@ pub fn sizes(path: &Path) -> Result<Sizes> {
         let loaded = section.kind() != SectionKind::UninitializedData;
         let written = sh_flags & u64::from(SHF_WRITE) != 0;
         sizes.flash += if loaded { section.size() } else { 0 };
-        sizes.ram += if written { section.size() } else { 0 };
+        // Espressif's linker scripts name so the code that is copied to RAM.
+        let copied = matches!(name, ".rwtext" | ".trap");
+        sizes.ram += if written || copied { section.size() } else { 0 };
         if matches!(name, ".text" | ".rodata" | ".data") {
             sizes.program += section.size();
         }

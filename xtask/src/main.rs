@@ -275,7 +275,8 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Boards { model, write } => {
             let model = firmware::model_or_shipped(model.as_deref())?;
-            let toolchain = embedded::Toolchain::set_up(&[Board::An386, Board::An505])?;
+            let toolchain =
+                embedded::Toolchain::set_up(&[Board::An386, Board::An505, Board::Virt])?;
             for part in part::PARTS {
                 let usage = part::build(toolchain, part, &model)?;
                 println!("{}: {usage}", part.name);

@@ -82,7 +82,12 @@ const GUIDE_LONG: &str = "the guide's commands, training included";
 const FUZZING: &str = "long fuzzing";
 
 /// The workspaces beside the host's own, each with its manifest.
-const OTHER_WORKSPACES: [&str; 3] = ["firmware-examples", "tests/fuzz", "trainer/python"];
+const OTHER_WORKSPACES: [&str; 4] = [
+    "firmware-examples",
+    "firmware-examples/esp32c3",
+    "tests/fuzz",
+    "trainer/python",
+];
 
 /// Runs everything, what takes hours only with `all`, and prints the summary.
 pub fn test(all: bool) -> ExitCode {

@@ -18,9 +18,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// Manifests beside a lock file.
-pub const MANIFESTS: [&str; 4] = [
+pub const MANIFESTS: [&str; 5] = [
     "Cargo.toml",
     "firmware-examples/Cargo.toml",
+    "firmware-examples/esp32c3/Cargo.toml",
     "tests/fuzz/Cargo.toml",
     python::MANIFEST,
 ];

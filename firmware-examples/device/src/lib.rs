@@ -14,6 +14,7 @@
 
 pub mod button;
 mod device;
+pub mod i2s;
 mod last_words;
 pub mod light;
 mod memory;

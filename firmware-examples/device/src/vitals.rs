@@ -1,42 +1,55 @@
 //! Decides whether a watchdog may be fed: only while all that must go on goes on.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Parts of a device that must go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
 pub enum Part {
     /// Samples come from the microphone.
-    Microphone = 1,
+    Microphone,
     /// The device listens to them.
-    Listening = 2,
+    Listening,
     /// The button is watched.
-    Button = 4,
+    Button,
 }
-
-/// All parts.
-const ALL: u32 = Part::Microphone as u32 | Part::Listening as u32 | Part::Button as u32;
 
 /// Signs of life since the watchdog was last fed.
 #[derive(Debug, Default)]
-pub struct Vitals(AtomicU32);
+pub struct Vitals {
+    // Stored and loaded only: some cores can do no more at once.
+    microphone: AtomicBool,
+    listening: AtomicBool,
+    button: AtomicBool,
+}
 
 impl Vitals {
     /// Begins without a sign of life.
     pub const fn new() -> Self {
-        Self(AtomicU32::new(0))
+        Self {
+            microphone: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+            button: AtomicBool::new(false),
+        }
     }
 
     /// Notes that a part has gone on.
     pub fn goes_on(&self, part: Part) {
-        self.0.fetch_or(part as u32, Ordering::Relaxed);
+        let sign = match part {
+            Part::Microphone => &self.microphone,
+            Part::Listening => &self.listening,
+            Part::Button => &self.button,
+        };
+        sign.store(true, Ordering::Relaxed);
     }
 
     /// Tells whether all parts have gone on since this was last true: then the watchdog is fed.
     pub fn may_feed(&self) -> bool {
-        let all = self.0.load(Ordering::Relaxed) == ALL;
+        let signs = [&self.microphone, &self.listening, &self.button];
+        let all = signs.iter().all(|sign| sign.load(Ordering::Relaxed));
         if all {
-            self.0.store(0, Ordering::Relaxed);
+            for sign in signs {
+                sign.store(false, Ordering::Relaxed);
+            }
         }
         all
     }

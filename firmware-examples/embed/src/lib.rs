@@ -28,11 +28,20 @@ pub fn link() {
 /// `edge-s`.
 pub fn device() {
     link();
-    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
-    let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    println!("cargo::rustc-link-search={}", folder.display());
+    println!("cargo::rustc-link-search={}", folder().display());
     println!("cargo::rerun-if-changed=memory.x");
-    let shipped = folder.join("../../models/edge-s/model.slvr");
+    finish_device();
+}
+
+/// Is [`device`] for Espressif's chips, whose linker scripts, memory map among them, come with esp-hal.
+pub fn espressif_device() {
+    println!("cargo::rustc-link-arg-bins=-Tlinkall.x");
+    finish_device();
+}
+
+fn finish_device() {
+    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    let shipped = folder().join("../../models/edge-s/model.slvr");
     let written = model_or(Some(shipped)).and_then(|(bytes, path)| {
         let model = Model::open(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
         fs::write(out_dir().join("model.rs"), module(&model, &path))
@@ -41,6 +50,11 @@ pub fn device() {
     if let Err(message) = written {
         println!("cargo::error={message}");
     }
+}
+
+/// The folder of the package that is built.
+fn folder() -> PathBuf {
+    PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"))
 }
 
 /// Writes `model.rs` into the folder of the build script: [`module`] about the model that `MTSLVR_MODEL`

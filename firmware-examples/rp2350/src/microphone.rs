@@ -13,16 +13,12 @@ use embassy_rp::pio::{
     StateMachine,
 };
 use embassy_rp::pio_programs::clock_divider::calculate_pio_clock_divider;
+use mtslvr_device::i2s::{SLOT_BITS, sample};
 
 /// Samples in the ring: half a second of them, which is longer than any flash takes to erase 4 KB.
 pub const RING_LEN: usize = 8_192;
-/// Bits of each channel's slot: these microphones want 64 clocks a frame.
-const SLOT_BITS: u32 = 32;
 /// PIO cycles of the bit clock's period.
 const CYCLES_PER_BIT: u32 = 2;
-/// A word's upper 24 bits are the sample. Of those, the ones from here up are taken: microphones
-/// reach full scale at 120 dB SPL, so that 18 dB are given to quieter sounds.
-const GAIN_SHIFT: u32 = 16 - 3;
 
 /// The DMA wraps addresses of as many bits.
 const RING_BITS: u8 = (RING_LEN * size_of::<u32>()).ilog2() as u8;
@@ -137,10 +133,4 @@ impl Microphone {
             sample(word)
         })
     }
-}
-
-/// A sample with its gain, or as loud as can be.
-fn sample(word: u32) -> i16 {
-    let loud = word.cast_signed() >> GAIN_SHIFT;
-    loud.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }

@@ -4,7 +4,6 @@
 //! they go on while thread mode embeds, fits or waits for the flash.
 #![no_std]
 
-use core::sync::atomic::{AtomicU32, Ordering};
 use defmt::{Display2Format, info, warn};
 use embassy_futures::select::select;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
@@ -15,6 +14,7 @@ use embedded_storage::nor_flash::{NorFlash, NorFlashError};
 use mtslvr_device::button::{Button, Change};
 use mtslvr_device::light::Flashes;
 use mtslvr_device::{Device, Notice, Part, Recording, Vitals};
+use portable_atomic::{AtomicU32, Ordering};
 
 /// Samples on their way to the listener: two seconds of them, for which the device may be busy.
 const RECORDING_LEN: usize = 32_768;

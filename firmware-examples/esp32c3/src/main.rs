@@ -1,0 +1,187 @@
+//! Teaches sounds to an ESP32-C3 with an I2S microphone, a button and a light. See `README.md`.
+#![no_std]
+#![no_main]
+
+mod microphone;
+mod model;
+
+use core::fmt;
+use core::ops::Range;
+use core::panic::PanicInfo;
+use embassy_executor::Spawner;
+use embassy_time::{Duration, Instant, Ticker};
+use esp_hal::clock::CpuClock;
+use esp_hal::gpio::{Input, InputConfig, Level, Output, OutputConfig, Pull};
+use esp_hal::interrupt::Priority;
+use esp_hal::interrupt::software::SoftwareInterruptControl;
+use esp_hal::peripherals::TIMG1;
+use esp_hal::rtc_cntl::SocResetReason;
+use esp_hal::system::{reset_reason, software_reset};
+use esp_hal::timer::timg::{MwdtStage, TimerGroup, Wdt};
+use esp_hal::{Persistable, ram};
+use esp_println as _;
+use esp_rtos::embassy::InterruptExecutor;
+use esp_storage::FlashStorage;
+use microphone::{Microphone, Parts, RING_LEN};
+use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
+use mtslvr_device::{CLASSES, Device, EXAMPLES, Laps, LastWords, Memory, Notice, Reason};
+use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
+use mtslvr_runtime::listener::{Listener, ListenerConfig};
+use mtslvr_runtime::model::Model;
+use static_cell::{ConstStaticCell, StaticCell};
+
+/// Where in flash the device keeps what it is taught: `sounds` in `partitions.csv`.
+const STORE: Range<u32> = 0x3e_8000..0x40_0000;
+const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
+const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+/// Milliseconds from one look at the microphone's ring to the next.
+const COLLECT_MS: u64 = 10;
+
+/// There is no floating-point unit, and features alone take about half of the time: windows follow each
+/// other half as often as by default, so that there is time for all of them.
+const LISTENER: ListenerConfig = ListenerConfig {
+    hop: 1.0,
+    ..ListenerConfig::DEFAULT
+};
+
+const _: () = {
+    let page = FlashStorage::SECTOR_SIZE as usize;
+    let needed = flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, page).unwrap();
+    assert!(needed <= (STORE.end - STORE.start) as usize);
+};
+
+type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
+
+static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+/// Runs what must not wait for the work in thread mode.
+static URGENT: StaticCell<InterruptExecutor<1>> = StaticCell::new();
+
+/// Outlives a restart in memory that the start-up code leaves as it is.
+#[repr(transparent)]
+struct Kept(LastWords);
+
+// SAFETY: any content is valid.
+#[allow(unsafe_code)]
+unsafe impl Persistable for Kept {}
+
+#[ram(unstable(rtc_fast, persistent))]
+static mut LAST_WORDS: Kept = Kept(LastWords::NONE);
+
+// The bootloader starts nothing without it.
+esp_bootloader_esp_idf::esp_app_desc!();
+
+#[esp_rtos::main]
+async fn main(_spawner: Spawner) {
+    let p = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+    let interrupts = SoftwareInterruptControl::new(p.SW_INTERRUPT);
+    esp_rtos::start(
+        TimerGroup::new(p.TIMG0).timer0,
+        interrupts.software_interrupt0,
+    );
+
+    // What nobody feeds any more resets the chip.
+    let starved = match reset_reason() {
+        Some(SocResetReason::CoreMwdt1) => Reason::try_from("the watchdog was not fed").ok(),
+        _ => None,
+    };
+    let mut watchdog = TimerGroup::new(p.TIMG1).wdt;
+    let timeout = esp_hal::time::Duration::from_secs(mtslvr_tasks::WATCHDOG_SECONDS);
+    watchdog.set_timeout(MwdtStage::Stage0, timeout);
+    watchdog.enable();
+
+    // The button BOOT of every board, to ground. It only chooses how to boot during a reset.
+    let button = Input::new(p.GPIO9, InputConfig::default().with_pull(Pull::Up));
+    let light = Output::new(p.GPIO7, Level::Low, OutputConfig::default());
+    let parts = Parts {
+        i2s: p.I2S0,
+        channel: p.DMA_CH0,
+        data: p.GPIO4,
+        bit_clock: p.GPIO5,
+        word_select: p.GPIO6,
+    };
+
+    if let Some(reason) = last_words().or(starved) {
+        mtslvr_tasks::tell(Notice::<esp_storage::FlashStorageError>::Restarted(reason));
+    }
+    let model = match Model::open(&MODEL.0) {
+        Ok(model) => model,
+        Err(error) => panic!("the model in flash: {error}"),
+    };
+    let flash = FlashStorage::new(p.FLASH);
+    let memory = MEMORY.take();
+    let device = match Device::start(model, LISTENER, memory, flash, STORE, mtslvr_tasks::tell) {
+        Ok(device) => device,
+        Err(error) => panic!("{error}"),
+    };
+
+    let urgent = URGENT.init(InterruptExecutor::new(interrupts.software_interrupt1));
+    let urgent = urgent.start(Priority::Priority3);
+    urgent.spawn(capture(parts).expect("room for a task"));
+    urgent.spawn(watch_button(button).expect("room for a task"));
+    urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
+    urgent.spawn(flash_light(light).expect("room for a task"));
+    mtslvr_tasks::run(device, |reason| restart(reason)).await
+}
+
+/// Returns the reason of the last restart, once. `None` if nothing was wrong.
+#[allow(unsafe_code)]
+fn last_words() -> Option<Reason> {
+    let place = &raw mut LAST_WORDS;
+    // SAFETY: any content is valid, and besides this only `restart` uses it, which never returns.
+    unsafe { place.replace(Kept(LastWords::NONE)) }.0.reason()
+}
+
+/// Notes `reason` and starts the device again.
+#[allow(unsafe_code)]
+fn restart(reason: impl fmt::Display) -> ! {
+    let place = &raw mut LAST_WORDS;
+    // SAFETY: nothing is done after it that would read a half of it.
+    unsafe { place.write_volatile(Kept(LastWords::of(reason))) };
+    software_reset()
+}
+
+/// Keeps the reason over a restart, which tells it.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    defmt::error!("{}", defmt::Display2Format(info));
+    // The message before the place: a path is long.
+    match info.location() {
+        Some(at) => restart(format_args!("{}, line {}", info.message(), at.line())),
+        None => restart(info.message()),
+    }
+}
+
+/// Collects what the DMA has written. It writes on without help, also while the flash is erased and
+/// interrupts have to wait.
+#[embassy_executor::task]
+async fn capture(parts: Parts) {
+    let mut input = parts.input(FRONTEND.sample_rate);
+    let mut laps = Laps::new(RING_LEN as u32, FRONTEND.sample_rate);
+    let mut ticker = Ticker::every(Duration::from_millis(COLLECT_MS));
+    loop {
+        let mut microphone = Microphone::start(&mut input);
+        loop {
+            ticker.next().await;
+            let Some(samples) = microphone.collect() else {
+                break;
+            };
+            let lost = laps.collected(Instant::now().as_micros(), samples.len() as u32);
+            mtslvr_tasks::record(samples, lost);
+        }
+    }
+}
+
+#[embassy_executor::task]
+async fn watch_button(button: Input<'static>) {
+    mtslvr_tasks::watch_button(|| button.is_low()).await
+}
+
+#[embassy_executor::task]
+async fn feed_watchdog(mut watchdog: Wdt<TIMG1<'static>>) {
+    mtslvr_tasks::feed_watchdog(|| watchdog.feed()).await
+}
+
+#[embassy_executor::task]
+async fn flash_light(mut light: Output<'static>) {
+    mtslvr_tasks::flash_light(|on| light.set_level(on.into())).await
+}
