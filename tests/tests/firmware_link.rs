@@ -173,10 +173,7 @@ fn taught_on_a_computer_recognised_on_the_device_and_back() -> Result<()> {
         ])?;
         let push = ["device", "push", "--port", port, "--profile"];
         let refused = bench.complaint(&[&push[..], &["other.mtss"]].concat())?;
-        assert!(
-            refused.contains("mtslvr classes reembed --profile other.mtss"),
-            "{refused}"
-        );
+        assert!(refused.contains(" classes reembed --profile "), "{refused}");
         let model = bench.complaint(&["device", "install", "edge-s", "--port", port])?;
         assert!(model.contains("takes no models"), "{model}");
 
