@@ -31,7 +31,6 @@ use std::path::Path;
 /// cycles for each are assumed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
-    "Look into a shipped backbone" => "mtslvr inspect edge-s",
     "Look into a model of your own" => "mtslvr inspect mtslvr-run/model.slvr",
     "Ask whether a model fits a board" => "mtslvr inspect edge-s --board nrf52840",
     "Check who signed a model" =>
