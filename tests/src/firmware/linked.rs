@@ -32,7 +32,7 @@ impl Linked {
         let told = linked.told("char device redirected to ")?;
         let path = told.split(' ').nth(4).context("a path")?;
         path.clone_into(&mut linked.port);
-        linked.told("link ")?;
+        linked.told("link")?;
         Ok(linked)
     }
 
@@ -53,7 +53,7 @@ impl Linked {
         let (uart, _) = for_qemu.accept()?;
         uart.set_nodelay(true)?;
         thread::spawn(move || bridge(&uart, &for_program, &faults));
-        linked.told("link ")?;
+        linked.told("link")?;
         Ok(linked)
     }
 
