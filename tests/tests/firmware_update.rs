@@ -57,7 +57,7 @@ impl Bench {
         Ok(text)
     }
 
-    /// What the next start says of the model.
+    /// Starts once more and returns what the firmware says of the model.
     fn started(&self) -> Result<String> {
         let report = self.start(&[])?;
         let (line, _) = report.split_once(" backbone=").context(report.clone())?;

@@ -1,6 +1,7 @@
 //! Keeps the reason of a fault over the restart that it causes, in memory that no start-up code clears.
 
 use core::fmt::{self, Write};
+use core::panic::PanicInfo;
 use heapless::String;
 
 /// Bytes of text that are kept of a reason.
@@ -62,6 +63,20 @@ impl LastWords {
         words.chain(self.text).fold(0x811c_9dc5, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         })
+    }
+}
+
+/// The reason of a panic: its message before its line, because there may be room for no more.
+#[derive(Clone, Copy, Debug)]
+pub struct PanicReason<'a>(pub &'a PanicInfo<'a>);
+
+impl fmt::Display for PanicReason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.message())?;
+        match self.0.location() {
+            Some(at) => write!(f, ", line {}", at.line()),
+            None => Ok(()),
+        }
     }
 }
 

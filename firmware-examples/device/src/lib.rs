@@ -25,7 +25,7 @@ mod vitals;
 
 pub use button::{Button, Press};
 pub use device::{Device, LESSON_SECONDS, MEMORY_SECONDS, StartError};
-pub use last_words::{LastWords, REASON_BYTES, Reason};
+pub use last_words::{LastWords, PanicReason, REASON_BYTES, Reason};
 pub use memory::{CLASSES, EXAMPLES, Memory};
 pub use notice::Notice;
 pub use pace::{Laps, Pace};

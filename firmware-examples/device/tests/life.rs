@@ -277,7 +277,7 @@ fn a_power_cut_leaves_what_was_known_before() {
     assert_eq!(names(&bench.hear(&siren())), ["sound 1"]);
 }
 
-/// What one device was taught, another one recognises, after a restart, too; a power cut on the way leaves what it
+/// A device recognises what another one was taught, after a restart, too; a power cut on the way leaves what it
 /// knew before.
 #[test]
 fn a_profile_from_another_device_takes_the_place_of_the_own() {

@@ -24,7 +24,9 @@ use esp_rtos::embassy::InterruptExecutor;
 use esp_storage::FlashStorage;
 use microphone::{Microphone, Parts, RING_LEN};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{CLASSES, Device, EXAMPLES, Laps, LastWords, Memory, Notice, Reason};
+use mtslvr_device::{
+    CLASSES, Device, EXAMPLES, Laps, LastWords, Memory, Notice, PanicReason, Reason,
+};
 use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
@@ -144,11 +146,7 @@ fn restart(reason: impl fmt::Display) -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     defmt::error!("{}", defmt::Display2Format(info));
-    // The message before the place: a path is long.
-    match info.location() {
-        Some(at) => restart(format_args!("{}, line {}", info.message(), at.line())),
-        None => restart(info.message()),
-    }
+    restart(PanicReason(info))
 }
 
 /// Collects what the DMA has written. It writes on without help, also while the flash is erased and

@@ -1,5 +1,5 @@
-//! What a Cortex-M does when something is wrong: a panic, a fault or a stack that is too deep is noted in memory that
-//! outlives a restart, and the device starts again. It tells the reason then.
+//! Restarts a Cortex-M when something is wrong: a panic, a fault or a stack that is too deep is noted in memory that
+//! outlives the restart, and the device tells the reason then.
 //!
 //! [`guard_stack`] makes a stack that grows over its end a fault, before it changes a static. On Armv8-M the core's
 //! stack limit does that. On Armv7-M a region of the MPU does, at the end of the stack, that nobody may read or write;
@@ -13,7 +13,7 @@ use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use core::ptr::addr_of;
 use cortex_m::peripheral::SCB;
-use mtslvr_device::{LastWords, Reason};
+use mtslvr_device::{LastWords, PanicReason, Reason};
 
 /// Outlives a restart: the start-up code leaves it as it is.
 #[unsafe(link_section = ".uninit.LAST_WORDS")]
@@ -60,11 +60,7 @@ pub fn restart(reason: impl fmt::Display) -> ! {
 
 /// Does what a panic handler has to.
 pub fn panicked(info: &PanicInfo) -> ! {
-    // The message before the place: a path is long.
-    match info.location() {
-        Some(at) => restart(format_args!("{}, line {}", info.message(), at.line())),
-        None => restart(info.message()),
-    }
+    restart(PanicReason(info))
 }
 
 /// Bytes at the end of the stack that nobody may read or write, on Armv7-M.

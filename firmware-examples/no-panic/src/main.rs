@@ -28,7 +28,7 @@ struct Device {
     clip: ClipEmbedder<'static>,
 }
 
-/// What a caller hands over, and takes back.
+/// Arguments and results of the calls.
 struct Arguments {
     patch: &'static [f32],
     samples: &'static [i16],

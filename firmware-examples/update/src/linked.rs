@@ -75,18 +75,7 @@ impl<'m> Served for Linked<'m> {
     type Slot = LinkedSlots<HostFlash, Owner<'m>>;
 
     fn describe(&self) -> Description<'_> {
-        Description {
-            version: 0,
-            block: 0,
-            profile_room: 0,
-            model_room: 0,
-            classes: 0,
-            examples: 0,
-            class_room: 0,
-            example_room: 0,
-            backbone: self.backbone,
-            name: "",
-        }
+        Description::of(self.backbone, "")
     }
 
     fn export(&mut self, _: &mut [u8]) -> Result<usize, Refusal> {

@@ -12,8 +12,8 @@ use mtslvr_board::flash::{FlashError, HostFlash, PAGE};
 use mtslvr_board::semihosting::Disk;
 use mtslvr_board::{entry, say, semihosting};
 use mtslvr_device::Notice;
-use mtslvr_runtime::model::slots::{Arrival, ModelSlots, SlotRanges, Sounds, Start};
-use mtslvr_runtime::model::{Aligned, Crc32, Model};
+use mtslvr_runtime::model::slots::{ModelSlots, SlotRanges, Sounds, Start};
+use mtslvr_runtime::model::{Aligned, Crc32, Model, Sum};
 use mtslvr_runtime::space::BackboneId;
 
 /// Bytes of a slot: `edge-s` and some more.
@@ -39,8 +39,8 @@ fn main() -> ! {
         arguments.find_map(|argument| argument.strip_prefix(name)?.strip_prefix('='))
     };
     let power = argument("cut").map(|bytes| bytes.parse().expect("a number of bytes"));
-    let flash = argument("flash").expect("flash=FILE");
-    let flash = HostFlash::open(flash, FLASH, power).expect("flash");
+    let file = argument("flash").expect("flash=FILE");
+    let flash = HostFlash::open(file, FLASH, power).expect("flash");
     let ranges = SlotRanges {
         a: 0..SLOT as u32,
         b: SLOT as u32..RECORDS as u32,
@@ -48,7 +48,7 @@ fn main() -> ! {
     };
     let mut slots = ModelSlots::new(flash, ranges).expect("whole pages");
 
-    let (how, backbone) = start(&mut slots, argument("flash").unwrap_or_default(), MAPPED);
+    let (how, backbone) = start(&mut slots, file, MAPPED);
     if let Some(notice) = Notice::<FlashError>::of_model(how, slots.update()) {
         say!("light long={}: {}", notice.flashes().long, notice);
     }
@@ -114,11 +114,11 @@ fn receive(slots: &mut ModelSlots<HostFlash>, path: &str, sounds: Sounds, mapped
         file.read(at, piece).expect("its bytes");
         crc = crc.update(piece);
     }
-    let arrival = Arrival {
+    let announced = Sum {
         len: len as u32,
         crc32: crc.finish(),
     };
-    let there = slots.receive(arrival).expect("room for the model") as usize;
+    let there = slots.receive(announced).expect("room for the model") as usize;
     say!("receiving from={} of={}", there, len);
     for at in (there..len).step_by(PIECE) {
         let piece = &mut piece[..PIECE.min(len - at)];

@@ -53,6 +53,22 @@ pub struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
+    /// Describes a device that was taught nothing and takes nothing: what else there is to say is set beside it.
+    pub const fn of(backbone: BackboneId, name: &'a str) -> Self {
+        Self {
+            version: 0,
+            block: 0,
+            profile_room: 0,
+            model_room: 0,
+            classes: 0,
+            examples: 0,
+            class_room: 0,
+            example_room: 0,
+            backbone,
+            name,
+        }
+    }
+
     pub(super) fn parse(message: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(message);
         let record: &[u8; LEN] = reader.record()?;

@@ -4,7 +4,7 @@ use super::description::Description;
 use super::frame::{Frame, FrameWriter};
 use super::refusal::Refusal;
 use crate::bytes::Reader;
-use crate::model::Crc32;
+use crate::model::Sum;
 
 /// Bit by which the kind of an answer differs from that of its request.
 const ANSWER: u8 = 0x80;
@@ -25,7 +25,7 @@ mod kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Object {
-    /// What was taught: a snapshot, as `SNAPSHOT.md` describes it.
+    /// A snapshot of all that was taught, as `SNAPSHOT.md` describes it.
     Profile = 1,
     /// A packed model, as `FORMAT.md` describes it.
     Model = 2,
@@ -39,25 +39,7 @@ impl Object {
     }
 }
 
-/// Identifies the bytes of an object: their number and checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Sum {
-    /// Number of bytes.
-    pub len: u32,
-    /// Their CRC-32 (IEEE 802.3).
-    pub crc32: u32,
-}
-
 impl Sum {
-    /// Computes the sum of `bytes`; `None` if there are 4 GiB or more.
-    pub fn of(bytes: &[u8]) -> Option<Self> {
-        Some(Self {
-            len: u32::try_from(bytes.len()).ok()?,
-            crc32: Crc32::new().update(bytes).finish(),
-        })
-    }
-
     fn parse(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             len: number(reader)?,
@@ -373,18 +355,7 @@ mod tests {
     fn a_long_name_is_cut_between_characters() {
         let name = "ä".repeat(40);
         let name = format!("a{name}");
-        let description = Description {
-            version: 1,
-            block: 0,
-            profile_room: 0,
-            model_room: 0,
-            classes: 0,
-            examples: 0,
-            class_room: 0,
-            example_room: 0,
-            backbone: BackboneId::new([0; 32]),
-            name: &name,
-        };
+        let description = Description::of(BackboneId::new([0; 32]), &name);
         let mut buffer = [0; frame_buffer_len(0)];
         let line = Answer::Described(description).emit(0, &mut buffer).unwrap();
         with_frame(line, |frame| match Answer::parse(&frame) {

@@ -21,8 +21,9 @@ mod session;
 mod slots;
 mod taught;
 
+pub use crate::model::Sum;
 pub use description::Description;
-pub use message::{Answer, Object, Request, Sum};
+pub use message::{Answer, Object, Request};
 pub use refusal::Refusal;
 pub use served::{ModelSlot, NoSlot, Served};
 pub use session::{Session, SessionMemory};

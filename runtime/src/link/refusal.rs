@@ -3,7 +3,7 @@
 use super::frame::FrameWriter;
 use super::message::number;
 use crate::bytes::Reader;
-use crate::fewshot::persist::RestoreError;
+use crate::fewshot::persist::{ExportError, RestoreError};
 
 /// Explains why a device does not do what it is asked. What it had before, it has still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +156,15 @@ impl Refusal {
 /// A count for a message: one that no device comes near stops at the end.
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl From<ExportError> for Refusal {
+    fn from(ExportError::BufferTooShort { needed, found }: ExportError) -> Self {
+        Self::TooLong {
+            found: count(needed),
+            room: count(found),
+        }
+    }
 }
 
 impl From<RestoreError> for Refusal {

@@ -1,8 +1,8 @@
 //! A device's side that only the device knows: its sounds, its flash, its models.
 
 use super::description::Description;
-use super::message::Sum;
 use super::refusal::Refusal;
+use crate::model::Sum;
 
 /// A device whose profile and model a [`Session`](super::Session) transfers.
 pub trait Served {

@@ -2,10 +2,11 @@
 
 use super::description::Description;
 use super::frame::FrameReader;
-use super::message::{Answer, Object, Request, Sum};
+use super::message::{Answer, Object, Request};
 use super::refusal::Refusal;
 use super::served::{ModelSlot, Served};
 use super::{BLOCK_STEP, LINK_VERSION, frame_buffer_len, largest_block};
+use crate::model::Sum;
 
 /// Memory that a [`Session`] works in, in one piece for a `static`: `FRAME` bytes for a frame in each direction
 /// ([`frame_buffer_len`]), and `PROFILE` for a profile on its way
@@ -45,10 +46,7 @@ impl<const FRAME: usize, const PROFILE: usize> Default for SessionMemory<FRAME, 
 /// # impl Served for Device {
 /// #     type Slot = NoSlot;
 /// #     fn describe(&self) -> Description<'_> {
-/// #         Description {
-/// #             version: 0, block: 0, profile_room: 0, model_room: 0, classes: 0, examples: 0,
-/// #             class_room: 8, example_room: 64, backbone: BackboneId::new([0; 32]), name: "",
-/// #         }
+/// #         Description::of(BackboneId::new([0; 32]), "")
 /// #     }
 /// #     fn export(&mut self, _: &mut [u8]) -> Result<usize, Refusal> { Ok(0) }
 /// #     fn import(&mut self, _: &[u8]) -> Result<(), Refusal> { Ok(()) }
@@ -73,6 +71,8 @@ pub struct Session<'b> {
     reader: FrameReader<&'b mut [u8]>,
     answer: &'b mut [u8],
     profile: &'b mut [u8],
+    /// Most bytes of a block.
+    block: usize,
     transfer: Transfer,
 }
 
@@ -102,6 +102,7 @@ impl<'b> Session<'b> {
             reader: FrameReader::new(&mut memory.received),
             answer: &mut memory.answer,
             profile: &mut memory.profile,
+            block: largest_block(FRAME),
             transfer: Transfer::None,
         }
     }
@@ -113,7 +114,7 @@ impl<'b> Session<'b> {
         let sequence = frame.sequence;
         let request = Request::parse(&frame);
         let mut work = Work {
-            block: largest_block(self.answer.len()),
+            block: self.block,
             profile: self.profile,
             transfer: &mut self.transfer,
         };
@@ -126,7 +127,7 @@ impl<'b> Session<'b> {
     }
 }
 
-/// What answers are made from.
+/// A session's part beside the frames: answers are made from it.
 struct Work<'w> {
     /// Most bytes of a block.
     block: usize,

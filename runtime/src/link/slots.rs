@@ -1,14 +1,13 @@
 //! The two slots of a device as the link fills them.
 
-use super::message::Sum;
 use super::refusal::Refusal;
 use super::served::ModelSlot;
-use crate::model::Model;
-use crate::model::slots::{Arrival, ModelSlots, SlotsError, Sounds};
+use crate::model::slots::{ModelSlots, SlotsError, Sounds};
+use crate::model::{Model, Sum};
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 
-/// What a device knows of its slots beside their flash.
+/// Opens models for the slots, and decides on the taught sounds.
 pub trait SlotsOwner<F> {
     /// Opens the model in `range` of `flash`, where it is mapped to memory or in a copy, with [`Model::open`] or
     /// `Model::open_signed`; and tells what becomes of the taught sounds under it.
@@ -36,8 +35,7 @@ impl<F: NorFlash, O: SlotsOwner<F>> ModelSlot for LinkedSlots<F, O> {
     }
 
     fn begin(&mut self, sum: Sum) -> Result<u32, Refusal> {
-        let Sum { len, crc32 } = sum;
-        self.slots.receive(Arrival { len, crc32 }).map_err(refusal)
+        self.slots.receive(sum).map_err(refusal)
     }
 
     fn write(&mut self, _: u32, bytes: &[u8]) -> Result<(), Refusal> {

@@ -1,11 +1,11 @@
-//! What a device that is served does with its learner.
+//! Takes profiles from a learner and gives them to it, for a device that is served.
 
 use super::description::Description;
 use super::refusal::Refusal;
 use crate::fewshot::Learner;
+use crate::fewshot::persist::export;
 #[cfg(feature = "flash")]
 use crate::fewshot::persist::{BlockingFlashStore, import};
-use crate::fewshot::persist::{ExportError, export};
 #[cfg(feature = "flash")]
 use embedded_storage::nor_flash::NorFlash;
 
@@ -14,16 +14,11 @@ pub fn describe<'a>(learner: &Learner<'_>, name: &'a str) -> Description<'a> {
     let support = learner.support();
     let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     Description {
-        version: 0,
-        block: 0,
-        profile_room: 0,
-        model_room: 0,
         classes: count(support.class_count()),
         examples: count(support.example_count()),
         class_room: count(support.class_capacity()),
         example_room: count(support.example_capacity()),
-        backbone: support.space().backbone(),
-        name,
+        ..Description::of(support.space().backbone(), name)
     }
 }
 
@@ -32,13 +27,7 @@ pub fn describe<'a>(learner: &Learner<'_>, name: &'a str) -> Description<'a> {
 /// # Errors
 /// [`Refusal::TooLong`].
 pub fn give_profile(learner: &Learner<'_>, out: &mut [u8]) -> Result<usize, Refusal> {
-    export(learner, out).map_err(|ExportError::BufferTooShort { needed, found }| {
-        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        Refusal::TooLong {
-            found: count(needed),
-            room: count(found),
-        }
-    })
+    Ok(export(learner, out)?)
 }
 
 /// Makes `learner` know what `snapshot` holds, and `store` keep it: what an implementation of

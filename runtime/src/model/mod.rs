@@ -21,6 +21,7 @@ mod sections;
 mod signed;
 #[cfg(feature = "flash")]
 pub mod slots;
+mod sum;
 mod tensor;
 mod validate;
 mod view;
@@ -38,6 +39,7 @@ pub use op::{Op, OpKind, Scratch, Tables};
 pub use recheck::Recheck;
 #[cfg(feature = "signed")]
 pub use signed::OpenSignedError;
+pub use sum::Sum;
 pub use tensor::Tensor;
 pub use view::Model;
 pub use wire::{MAX_ARENA, MAX_OPS, VERSION};

@@ -28,7 +28,7 @@
 //! range to memory and calls [`Model::open`], or `Model::open_signed` to take models of one key only.
 
 use super::wire::Header;
-use super::{Crc32, Model};
+use super::{Crc32, Model, Sum};
 use crate::space::BackboneId;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
@@ -98,16 +98,6 @@ impl SlotRanges {
     }
 }
 
-/// Announces a model that is about to arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Arrival {
-    /// Bytes of the file.
-    pub len: u32,
-    /// CRC-32 of the file's bytes, as [`Crc32`] computes it.
-    pub crc32: u32,
-}
-
 /// Tells what becomes of the taught sounds when a model is taken into use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -126,8 +116,8 @@ pub enum Update {
     None,
     /// A model is arriving.
     Receiving {
-        /// What was announced.
-        arrival: Arrival,
+        /// The model's bytes, as they were announced.
+        announced: Sum,
         /// Bytes that are there for sure.
         received: u32,
     },
@@ -175,8 +165,8 @@ pub struct Started<M> {
 ///
 /// ```
 /// # use mtslvr_simulated_flash::SimulatedFlash;
-/// use mtslvr_runtime::model::slots::{Arrival, ModelSlots, Slot, SlotRanges, Sounds, Start};
-/// use mtslvr_runtime::model::{AlignedBytes, Crc32, Model};
+/// use mtslvr_runtime::model::slots::{ModelSlots, Slot, SlotRanges, Sounds, Start};
+/// use mtslvr_runtime::model::{AlignedBytes, Model, Sum};
 ///
 /// # let file = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1.slvr"));
 /// # let mut content = vec![0xff; 12 * 4096];
@@ -187,8 +177,8 @@ pub struct Started<M> {
 /// let mut slots = ModelSlots::new(flash, ranges)?;
 ///
 /// // Over the air: the length, the CRC-32, and then the bytes in pieces.
-/// let arrival = Arrival { len: file.len() as u32, crc32: Crc32::new().update(file).finish() };
-/// let there = slots.receive(arrival)? as usize;
+/// let announced = Sum::of(file).expect("less than 4 GiB");
+/// let there = slots.receive(announced)? as usize;
 /// for piece in file[there..].chunks(512) {
 ///     slots.write(piece)?;
 /// }
@@ -286,10 +276,7 @@ impl<F: NorFlash> ModelSlots<F> {
         match record.state {
             State::Confirmed => Update::None,
             State::Receiving => Update::Receiving {
-                arrival: Arrival {
-                    len: record.len,
-                    crc32: record.crc32,
-                },
+                announced: record.announced(),
                 received: self.written.unwrap_or(record.received),
             },
             State::Waiting => Update::Waiting {
@@ -363,8 +350,8 @@ impl<F: NorFlash> ModelSlots<F> {
     ///
     /// # Errors
     /// [`SlotsError::OnTrial`], [`SlotsError::TooLong`], [`SlotsError::Flash`].
-    pub fn receive(&mut self, arrival: Arrival) -> Result<u32, SlotsError<F::Error>> {
-        let Arrival { len, crc32 } = arrival;
+    pub fn receive(&mut self, announced: Sum) -> Result<u32, SlotsError<F::Error>> {
+        let Sum { len, crc32 } = announced;
         let newest = self.journal.newest();
         if newest.is_some_and(|record| record.state == State::Trial) {
             return Err(SlotsError::OnTrial);
@@ -374,9 +361,8 @@ impl<F: NorFlash> ModelSlots<F> {
         if len > room {
             return Err(SlotsError::TooLong { len, room });
         }
-        let begun = newest.filter(|record| {
-            record.state == State::Receiving && record.len == len && record.crc32 == crc32
-        });
+        let begun = newest
+            .filter(|record| record.state == State::Receiving && record.announced() == announced);
         let received = match begun {
             Some(record) => record.received,
             None => {
@@ -488,11 +474,9 @@ impl<F: NorFlash> ModelSlots<F> {
         model: &Model<'_>,
         sounds: Sounds,
     ) -> Result<(), SlotsError<F::Error>> {
-        let range = self.arrived()?;
+        self.arrived()?;
         let record = self.receiving()?;
-        let bytes = model.as_bytes();
-        let crc32 = Crc32::new().update(bytes).finish();
-        if bytes.len() != range.len() || crc32 != record.crc32 {
+        if Sum::of(model.as_bytes()) != Some(record.announced()) {
             return Err(SlotsError::OtherModel);
         }
         self.written = None;

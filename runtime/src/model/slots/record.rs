@@ -2,7 +2,7 @@
 
 use super::{Slot, SlotsError};
 use crate::bytes::Field;
-use crate::model::Crc32;
+use crate::model::{Crc32, Sum};
 use crate::space::BackboneId;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
@@ -13,7 +13,7 @@ const MAGIC: [u8; 4] = *b"MTSU";
 /// Bytes of a record: whole words of every flash.
 pub(super) const LEN: usize = 64;
 
-/// What erased flash holds.
+/// An entry of erased flash.
 const BLANK: [u8; LEN] = [0xff; LEN];
 
 mod field {
@@ -34,7 +34,7 @@ mod field {
     pub const CHECKSUM_AT: usize = 60;
 }
 
-/// What a record says of its slot.
+/// State of a slot, as a record says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum State {
@@ -80,6 +80,14 @@ impl Record {
             received: 0,
             crc32: 0,
             backbone: BackboneId::new([0; BackboneId::LEN]),
+        }
+    }
+
+    /// Returns the sum of the model's bytes.
+    pub fn announced(&self) -> Sum {
+        Sum {
+            len: self.len,
+            crc32: self.crc32,
         }
     }
 

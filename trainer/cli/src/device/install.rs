@@ -1,7 +1,7 @@
 //! `mtslvr device install`: gives the device another model.
 
 use super::super::examples::examples;
-use super::link::PortChoice;
+use super::link::{PortChoice, Transferred};
 use anyhow::{Context, Result, ensure};
 use mtslvr_pack::{BackboneFile, Engine, ModelSource};
 use mtslvr_runtime::link::Object;
@@ -41,10 +41,8 @@ struct Installed<'a> {
     port: &'a str,
     model: String,
     backbone: String,
-    bytes: usize,
-    had: u32,
-    sent: u64,
-    repeats: u64,
+    #[serde(flatten)]
+    given: Transferred,
 }
 
 impl Install {
@@ -78,10 +76,7 @@ impl Install {
             port: self.port.name(),
             model: self.model.to_string(),
             backbone: model.id().to_string(),
-            bytes: bytes.len(),
-            had: given.had,
-            sent: given.sent,
-            repeats: linked.repeats(),
+            given,
         };
         if self.json {
             outln!("{}", serde_json::to_string_pretty(&installed)?);

@@ -7,6 +7,7 @@ use mtslvr_listen::link::{Client, Device, Given, LinkError, Patience, Port};
 use mtslvr_pack::ModelSource;
 use mtslvr_runtime::link::{Object, Refusal};
 use mtslvr_runtime::space::BackboneId;
+use serde::Serialize;
 
 /// The options `--port` and `--baud`, flattened into the arguments of a subcommand.
 #[derive(Debug, clap::Args)]
@@ -81,6 +82,15 @@ impl PortChoice {
     }
 }
 
+/// The fields of `--json` about an object that was given to a device.
+#[derive(Debug, Serialize)]
+pub(super) struct Transferred {
+    bytes: usize,
+    had: u32,
+    sent: u64,
+    repeats: u64,
+}
+
 /// A device that has answered.
 pub(super) struct Linked<'p> {
     choice: &'p PortChoice,
@@ -102,7 +112,7 @@ impl Linked<'_> {
     }
 
     /// Gives the device something to use.
-    pub(super) fn give(&mut self, object: Object, contents: &[u8]) -> Result<Given> {
+    pub(super) fn give(&mut self, object: Object, contents: &[u8]) -> Result<Transferred> {
         let bar = bytes(match object {
             Object::Profile => "profile to the device",
             Object::Model => "model to the device",
@@ -114,7 +124,13 @@ impl Linked<'_> {
                 bar.set_position(there);
             });
         bar.finish_and_clear();
-        given.map_err(|error| self.choice.explain(error))
+        let Given { had, sent } = given.map_err(|error| self.choice.explain(error))?;
+        Ok(Transferred {
+            bytes: contents.len(),
+            had,
+            sent,
+            repeats: self.repeats(),
+        })
     }
 
     /// Returns how often a request had to be made again.

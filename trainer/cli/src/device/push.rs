@@ -4,7 +4,7 @@ use super::super::classes::existing;
 use super::super::command_line::CommandLine;
 use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
-use super::link::{Linked, PortChoice, shipped};
+use super::link::{Linked, PortChoice, Transferred, shipped};
 use anyhow::{Result, bail, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::profile::{Memory, Profile, Snapshot};
@@ -46,10 +46,8 @@ struct Pushed<'a> {
     backbone: String,
     classes: usize,
     examples: usize,
-    bytes: usize,
-    had: u32,
-    sent: u64,
-    repeats: u64,
+    #[serde(flatten)]
+    given: Transferred,
 }
 
 impl Push {
@@ -68,10 +66,7 @@ impl Push {
             backbone: header.backbone.to_string(),
             classes: header.classes,
             examples: header.examples,
-            bytes: snapshot.as_bytes().len(),
-            had: given.had,
-            sent: given.sent,
-            repeats: linked.repeats(),
+            given,
         };
         if self.json {
             outln!("{}", serde_json::to_string_pretty(&pushed)?);

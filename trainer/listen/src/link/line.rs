@@ -1,4 +1,4 @@
-//! What carries the bytes.
+//! Carries bytes to a device and back.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

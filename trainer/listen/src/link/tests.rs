@@ -57,16 +57,11 @@ impl Served for Device {
 
     fn describe(&self) -> Description<'_> {
         Description {
-            version: 0,
-            block: 0,
-            profile_room: 0,
-            model_room: 0,
             classes: 1,
             examples: 2,
             class_room: 3,
             example_room: 4,
-            backbone: BackboneId::new([5; 32]),
-            name: "a model",
+            ..Description::of(BackboneId::new([5; 32]), "a model")
         }
     }
 
