@@ -5,6 +5,7 @@ fn main() {
     #[cfg(feature = "emulated-device")]
     {
         println!("cargo::rerun-if-changed=src/device/kernels.cu");
+        println!("cargo::rerun-if-changed=src/device/views.cu");
         println!("cargo::rerun-if-changed=src/device/emulated.cpp");
         cc::Build::new()
             .cpp(true)

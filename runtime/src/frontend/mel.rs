@@ -271,6 +271,34 @@ impl<'b> Filters<'b> {
     }
 }
 
+/// The filters of a configuration as tables, for programs that compute the same features elsewhere.
+///
+/// Between edges `j` and `j + 1` of bands, `0 <= j <= mels`, lie the bins from `first_bins[j]` up to
+/// `first_bins[j + 1]`. The `i`-th of them counts `r = slopes[j][0] + i * slopes[j][1]` in band `j` and `1 - r` in
+/// band `j - 1`.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq)]
+pub struct BandTables {
+    /// First bin at or above each edge, `mels + 2` of them.
+    pub first_bins: std::vec::Vec<u16>,
+    /// Share of the first bin of each interval, and its growth from bin to bin; `mels + 1` of them.
+    pub slopes: std::vec::Vec<[f32; 2]>,
+}
+
+#[cfg(feature = "std")]
+impl FrontendConfig {
+    /// Returns the filters of a configuration that [`FrontendConfig::validate`] accepts.
+    pub fn band_tables(&self) -> BandTables {
+        let mels = usize::from(self.mels);
+        let mut buffer = std::vec![0.0; Filters::buffer_len(mels)];
+        let filters = Filters::new(self, &mut buffer);
+        BandTables {
+            first_bins: filters.first_bins[..mels + 2].to_vec(),
+            slopes: filters.slopes[..=mels].to_vec(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,4 +15,6 @@ mod patch_norm;
 pub use config::{FrontendConfig, FrontendConfigError};
 pub use form::{BandNorm, FloorRule, Framing, FrontendForm, MelScale, Spectrum};
 pub use log_mel::{Frontend, FrontendError, SAMPLE_LIMIT};
+#[cfg(feature = "std")]
+pub use mel::BandTables;
 pub use patch_norm::{PatchMean, PatchNorm};

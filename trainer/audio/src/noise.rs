@@ -19,6 +19,11 @@ impl Noise {
         }
     }
 
+    /// Starts the stream of a seed.
+    pub fn from_seed(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
     #[inline]
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -24,12 +24,12 @@ impl Samples {
     }
 
     /// Returns the samples in steps.
-    pub(super) fn values(&self) -> &[i16] {
+    pub fn values(&self) -> &[i16] {
         &self.values
     }
 
     /// Returns the value of one step, full scale being 1.
-    pub(super) fn step(&self) -> f32 {
+    pub fn step(&self) -> f32 {
         self.step
     }
 

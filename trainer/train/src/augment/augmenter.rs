@@ -1,17 +1,21 @@
 //! Draws operators for a view and runs them.
 
-use super::coloured_noise::ColouredNoise;
+use super::coloured_noise::{ColouredNoise, NoiseMaker};
 use super::config::{AugmentConfig, ConfigError};
+use super::fade::Fade;
 use super::level::limit;
 use super::operator::{Labels, OPERATORS, Operator};
 use super::phase_vocoder::PhaseVocoder;
-use super::pitch_shift::PitchShift;
-use super::{fade, time_masking, time_shift, time_stretch, white_noise};
+use super::pitch_shift::{PitchShift, PitchShifter};
+use super::time_masking::TimeMasking;
+use super::time_shift::TimeShift;
+use super::time_stretch::TimeStretch;
+use super::white_noise::WhiteNoise;
 use rand::{Rng, RngExt};
 
 /// An operator whose difference to its input is weaker than this share of the input's energy
 /// (-50 dB) has changed nothing that a label could mean.
-const LEAST_CHANGE: f64 = 1e-5;
+pub(crate) const LEAST_CHANGE: f64 = 1e-5;
 
 /// A clip after the operators that were drawn for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +26,37 @@ pub struct View {
     pub labels: Labels,
     /// Parameter drawn for each of those; see [`Operator::parameter`] for its unit.
     pub parameters: [Option<f32>; OPERATORS],
+}
+
+/// An operator and all that is drawn for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "each variant holds the draw of the operator of that name"
+)]
+pub enum Drawn {
+    PitchShift(PitchShift),
+    Fade(Fade),
+    WhiteNoise(WhiteNoise),
+    ColouredNoise(ColouredNoise),
+    TimeMasking(TimeMasking),
+    TimeStretch(TimeStretch),
+    TimeShift(TimeShift),
+}
+
+impl Drawn {
+    /// Returns the operator.
+    pub fn operator(&self) -> Operator {
+        match self {
+            Self::PitchShift(_) => Operator::PitchShift,
+            Self::Fade(_) => Operator::Fade,
+            Self::WhiteNoise(_) => Operator::WhiteNoise,
+            Self::ColouredNoise(_) => Operator::ColouredNoise,
+            Self::TimeMasking(_) => Operator::TimeMasking,
+            Self::TimeStretch(_) => Operator::TimeStretch,
+            Self::TimeShift(_) => Operator::TimeShift,
+        }
+    }
 }
 
 /// Makes views of clips.
@@ -35,8 +70,8 @@ pub struct Augmenter {
     sample_rate: u32,
     enabled: Vec<Operator>,
     vocoder: PhaseVocoder,
-    pitch_shift: PitchShift,
-    coloured_noise: ColouredNoise,
+    pitch_shift: PitchShifter,
+    coloured_noise: NoiseMaker,
     /// Output of the operator that runs; swapped with the view after it.
     output: Vec<f32>,
 }
@@ -66,8 +101,8 @@ impl Augmenter {
             sample_rate,
             enabled,
             vocoder: PhaseVocoder::new(sample_rate),
-            pitch_shift: PitchShift::new(),
-            coloured_noise: ColouredNoise::new(),
+            pitch_shift: PitchShifter::new(),
+            coloured_noise: NoiseMaker::new(),
             output: Vec::new(),
         })
     }
@@ -77,9 +112,15 @@ impl Augmenter {
         &self.config
     }
 
-    /// Makes a view of `clip`: with probability `clean` the clip itself, else 1 to `max_operators`
-    /// different operators in random order.
+    /// Makes a view of `clip` by operators that are drawn for it ([`Self::draw`]).
     pub fn view(&mut self, clip: &[f32], rng: &mut impl Rng) -> View {
+        let drawn = self.draw(rng);
+        self.run_all(clip, &drawn)
+    }
+
+    /// Draws the operators of a view: with probability `clean` none, else 1 to `max_operators` different ones in random
+    /// order.
+    pub fn draw(&self, rng: &mut impl Rng) -> Vec<Drawn> {
         let most = self.config.max_operators.min(self.enabled.len());
         let clean = rng.random::<f32>() < self.config.clean;
         let count = if clean || most == 0 {
@@ -92,20 +133,54 @@ impl Augmenter {
         for place in 0..count {
             operators.swap(place, rng.random_range(place..self.enabled.len()));
         }
-        self.apply(clip, &operators[..count], rng)
+        self.draw_each(&operators[..count], rng)
     }
 
     /// Makes a view of `clip` by `operators` in this order, each at most once; only their parameters are
     /// drawn. For measuring what a network makes of an operator.
     pub fn apply(&mut self, clip: &[f32], operators: &[Operator], rng: &mut impl Rng) -> View {
+        let drawn = self.draw_each(operators, rng);
+        self.run_all(clip, &drawn)
+    }
+
+    /// Draws for each of `operators`; one whose configuration leaves nothing to draw is left out.
+    fn draw_each(&self, operators: &[Operator], rng: &mut impl Rng) -> Vec<Drawn> {
+        let config = &self.config;
+        let mut draw = |&operator: &Operator| {
+            Some(match operator {
+                Operator::PitchShift => {
+                    Drawn::PitchShift(PitchShift::draw(&config.pitch_shift, rng))
+                }
+                Operator::Fade => Drawn::Fade(Fade::draw(&config.fade, rng)),
+                Operator::WhiteNoise => {
+                    Drawn::WhiteNoise(WhiteNoise::draw(&config.white_noise, rng))
+                }
+                Operator::ColouredNoise => {
+                    Drawn::ColouredNoise(ColouredNoise::draw(&config.coloured_noise, rng))
+                }
+                Operator::TimeMasking => {
+                    Drawn::TimeMasking(TimeMasking::draw(&config.time_masking, rng))
+                }
+                Operator::TimeStretch => {
+                    Drawn::TimeStretch(TimeStretch::draw(&config.time_stretch, rng)?)
+                }
+                Operator::TimeShift => Drawn::TimeShift(TimeShift::draw(&config.time_shift, rng)),
+            })
+        };
+        operators.iter().filter_map(&mut draw).collect()
+    }
+
+    /// Makes a view of `clip` by operators that were drawn, in this order.
+    pub fn run_all(&mut self, clip: &[f32], operators: &[Drawn]) -> View {
         let mut view = View {
             samples: clip.to_vec(),
             labels: [false; OPERATORS],
             parameters: [None; OPERATORS],
         };
-        for &operator in operators {
+        for drawn in operators {
+            let operator = drawn.operator();
             self.output.clear();
-            let parameter = self.run(operator, &view.samples, rng);
+            let parameter = self.run(drawn, &view.samples);
             if parameter.is_some() && differs(&view.samples, &self.output) {
                 std::mem::swap(&mut view.samples, &mut self.output);
                 view.labels[operator.index()] = true;
@@ -117,38 +192,20 @@ impl Augmenter {
     }
 
     /// Runs one operator from `input` to `self.output`. `None`: it had nothing to work on.
-    fn run(&mut self, operator: Operator, input: &[f32], rng: &mut impl Rng) -> Option<f32> {
-        let (config, output) = (&self.config, &mut self.output);
+    fn run(&mut self, drawn: &Drawn, input: &[f32]) -> Option<f32> {
+        let (sample_rate, output) = (self.sample_rate, &mut self.output);
         if input.is_empty() {
             return None;
         }
-        match operator {
-            Operator::PitchShift => {
-                self.pitch_shift
-                    .apply(&config.pitch_shift, &mut self.vocoder, input, output, rng)
-            }
-            Operator::Fade => fade::apply(&config.fade, input, output, rng),
-            Operator::WhiteNoise => white_noise::apply(&config.white_noise, input, output, rng),
-            Operator::ColouredNoise => {
-                self.coloured_noise
-                    .apply(&config.coloured_noise, input, output, rng)
-            }
-            Operator::TimeMasking => {
-                time_masking::apply(&config.time_masking, self.sample_rate, input, output, rng)
-            }
-            Operator::TimeStretch => {
-                let sample_rate = self.sample_rate;
-                let vocoder = &mut self.vocoder;
-                time_stretch::apply(
-                    &config.time_stretch,
-                    sample_rate,
-                    vocoder,
-                    input,
-                    output,
-                    rng,
-                )
-            }
-            Operator::TimeShift => time_shift::apply(&config.time_shift, input, output, rng),
+        let vocoder = &mut self.vocoder;
+        match *drawn {
+            Drawn::PitchShift(drawn) => Some(self.pitch_shift.apply(drawn, vocoder, input, output)),
+            Drawn::Fade(drawn) => Some(drawn.apply(input, output)),
+            Drawn::WhiteNoise(drawn) => drawn.apply(input, output),
+            Drawn::ColouredNoise(drawn) => self.coloured_noise.apply(drawn, input, output),
+            Drawn::TimeMasking(drawn) => drawn.apply(sample_rate, input, output),
+            Drawn::TimeStretch(drawn) => Some(drawn.apply(sample_rate, vocoder, input, output)),
+            Drawn::TimeShift(drawn) => drawn.apply(input, output),
         }
     }
 }

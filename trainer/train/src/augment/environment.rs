@@ -1,7 +1,7 @@
 //! Puts views where a device might hear them: before a background, quiet, through another microphone,
 //! a little earlier or later. Nothing of that is predicted.
 
-use super::coloured_noise::ColouredNoise;
+use super::coloured_noise::NoiseMaker;
 use super::config::{Check, ConfigError};
 use super::draw::draw;
 use super::level::limit;
@@ -208,6 +208,8 @@ pub struct Background {
     pub noise: bool,
     /// Exponent of the noise, where it is or has to be noise.
     pub decay: f32,
+    /// Seed of the noise.
+    pub seed: u64,
 }
 
 /// Draws environments and puts views into them.
@@ -218,7 +220,7 @@ pub struct Background {
 pub struct Environment {
     config: EnvironmentConfig,
     sample_rate: u32,
-    noise: ColouredNoise,
+    noise: NoiseMaker,
     mixed: Vec<f32>,
 }
 
@@ -241,7 +243,7 @@ impl Environment {
         Ok(Self {
             config,
             sample_rate,
-            noise: ColouredNoise::new(),
+            noise: NoiseMaker::new(),
             mixed: Vec::new(),
         })
     }
@@ -272,6 +274,7 @@ impl Environment {
             snr_db: draw(background.snr_db, rng),
             noise,
             decay: draw(background.noise_decay, rng),
+            seed: rng.random(),
         };
         let slope = draw(tilt.db_per_octave, rng);
         let gain = draw(level.range_db, rng);
@@ -284,27 +287,22 @@ impl Environment {
     }
 
     /// Puts `view` into `surroundings`, the shift apart, which is made where the view is cut.
-    /// `recording` gives as many samples of another sound, or none, which makes the background noise.
+    /// `recording` is as many samples of another sound; without one the background is noise.
     /// Gives the SNR of the mix in dB; `None` without a background.
-    pub fn surround<R: Rng>(
+    pub fn surround(
         &mut self,
         view: &mut Vec<f32>,
         surroundings: &Surroundings,
-        recording: impl FnOnce(&mut R) -> Option<Vec<f32>>,
-        rng: &mut R,
+        recording: Option<Vec<f32>>,
     ) -> Option<f32> {
         let mut snr_db = None;
         if let Some(background) = surroundings.background {
-            let recording = match background.noise {
-                true => None,
-                false => recording(rng),
-            };
-            match recording {
+            match recording.filter(|_| !background.noise) {
                 Some(samples) => self.mixed = samples,
                 None => {
                     self.mixed.clear();
-                    let mixed = &mut self.mixed;
-                    self.noise.fill(background.decay, view.len(), mixed, rng);
+                    let Background { decay, seed, .. } = background;
+                    self.noise.fill(decay, seed, view.len(), &mut self.mixed);
                 }
             }
             debug_assert_eq!(self.mixed.len(), view.len());

@@ -7,13 +7,56 @@ use rand::{Rng, RngExt};
 /// Steepness of the curved shapes: the exponential reaches 1/e^4 (-35 dB) of its way at the start.
 const CURVATURE: f32 = 4.0;
 
+/// Course of a gain from silence to full.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Shape {
+pub enum Shape {
+    /// Even.
     Linear,
     /// Quick at first.
     Logarithmic,
     /// Slow at first.
     Exponential,
+}
+
+/// A fade that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fade {
+    /// Course of both ends.
+    pub shape: Shape,
+    /// Shares of the clip that the fade-in and the fade-out take.
+    pub shares: [f32; 2],
+}
+
+impl Fade {
+    pub(super) fn draw(config: &FadeConfig, rng: &mut impl Rng) -> Self {
+        Self {
+            shape: [Shape::Linear, Shape::Logarithmic, Shape::Exponential][rng.random_range(0..3)],
+            shares: [(); 2].map(|()| draw(config.share, rng)),
+        }
+    }
+
+    /// Returns how many of `length` samples are faded in, and how many out.
+    pub(crate) fn lengths(self, length: usize) -> [usize; 2] {
+        self.shares.map(|share| (share * length as f32) as usize)
+    }
+
+    /// Returns the share of a clip of `length` samples that is under a fade.
+    pub(crate) fn share(self, length: usize) -> f32 {
+        let [fade_in, fade_out] = self.lengths(length);
+        (fade_in + fade_out) as f32 / length as f32
+    }
+
+    /// Appends the faded clip to `output`.
+    pub(super) fn apply(self, input: &[f32], output: &mut Vec<f32>) -> f32 {
+        let [fade_in, fade_out] = self.lengths(input.len());
+        output.extend_from_slice(input);
+        ramp(self.shape, output[..fade_in].iter_mut());
+        ramp(
+            self.shape,
+            output[input.len() - fade_out..].iter_mut().rev(),
+        );
+        self.share(input.len())
+    }
 }
 
 impl Shape {
@@ -25,23 +68,6 @@ impl Shape {
             Self::Exponential => (progress * CURVATURE).exp_m1() / CURVATURE.exp_m1(),
         }
     }
-}
-
-/// Gives the share of the clip that is under a fade.
-pub(super) fn apply(
-    config: &FadeConfig,
-    input: &[f32],
-    output: &mut Vec<f32>,
-    rng: &mut impl Rng,
-) -> Option<f32> {
-    let shape = [Shape::Linear, Shape::Logarithmic, Shape::Exponential][rng.random_range(0..3)];
-    let length = input.len() as f32;
-    let fade_in = (draw(config.share, rng) * length) as usize;
-    let fade_out = (draw(config.share, rng) * length) as usize;
-    output.extend_from_slice(input);
-    ramp(shape, output[..fade_in].iter_mut());
-    ramp(shape, output[input.len() - fade_out..].iter_mut().rev());
-    Some((fade_in + fade_out) as f32 / length)
 }
 
 /// Fades `samples` in, in the order in which they come. The gain is computed every 8 samples and

@@ -3,14 +3,14 @@
 use std::f32::consts::PI;
 
 /// Samples that each value is made from.
-const TAPS: usize = 16;
+pub(crate) const TAPS: usize = 16;
 /// Positions between two samples that have a kernel of their own.
 const PHASES: usize = 512;
 
 /// Windowed-sinc kernels for every position between two samples.
 #[derive(Clone)]
-pub(super) struct Interpolator {
-    kernels: Vec<[f32; TAPS]>,
+pub(crate) struct Interpolator {
+    pub(crate) kernels: Vec<[f32; TAPS]>,
 }
 
 impl Interpolator {

@@ -13,19 +13,20 @@ mod config;
 mod draw;
 mod environment;
 mod fade;
-mod interpolate;
+pub(crate) mod interpolate;
 mod level;
 mod operator;
-mod phase_vocoder;
-mod pitch_shift;
+pub(crate) mod phase_vocoder;
+pub(crate) mod pitch_shift;
 mod spectrum;
-mod tilt;
-mod time_masking;
+pub(crate) mod tilt;
+pub(crate) mod time_masking;
 mod time_shift;
-mod time_stretch;
+pub(crate) mod time_stretch;
 mod white_noise;
 
-pub use augmenter::{Augmenter, View};
+pub use augmenter::{Augmenter, Drawn, View};
+pub use coloured_noise::ColouredNoise;
 pub use config::{
     AugmentConfig, ColouredNoiseConfig, ConfigError, FadeConfig, PitchShiftConfig,
     TimeMaskingConfig, TimeShiftConfig, TimeStretchConfig, WhiteNoiseConfig,
@@ -34,4 +35,10 @@ pub use environment::{
     Background, BackgroundConfig, Environment, EnvironmentConfig, LevelConfig, ShiftConfig,
     Surroundings, TiltConfig,
 };
+pub use fade::{Fade, Shape};
 pub use operator::{Labels, OPERATORS, Operator};
+pub use pitch_shift::PitchShift;
+pub use time_masking::TimeMasking;
+pub use time_shift::TimeShift;
+pub use time_stretch::TimeStretch;
+pub use white_noise::WhiteNoise;

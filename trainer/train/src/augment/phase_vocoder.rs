@@ -18,6 +18,18 @@ const OVERLAP_SUM: f32 = 1.5;
 /// Products of magnitudes below this (their squares, of full scale) have no phase to speak of.
 const NO_PHASE: f32 = 1e-30;
 
+/// Returns the samples of a frame: about 64 ms, long enough to part the partials of a low voice.
+pub(crate) fn frame_length(sample_rate: u32) -> usize {
+    (sample_rate as usize / 20).next_power_of_two().max(64)
+}
+
+/// Returns the weights of a frame's samples.
+pub(crate) fn frame_window(size: usize) -> Vec<f32> {
+    (0..size)
+        .map(|n| 0.5 - 0.5 * (TAU * n as f32 / size as f32).cos())
+        .collect()
+}
+
 #[derive(Clone)]
 pub(super) struct PhaseVocoder {
     fft: RealFft,
@@ -30,12 +42,10 @@ pub(super) struct PhaseVocoder {
 }
 
 impl PhaseVocoder {
-    /// Frames of about 64 ms at `sample_rate` Hz: long enough to part the partials of a low voice.
+    /// Makes a vocoder of sounds at `sample_rate` Hz.
     pub fn new(sample_rate: u32) -> Self {
-        let size = (sample_rate as usize / 20).next_power_of_two().max(64);
-        let window = (0..size)
-            .map(|n| 0.5 - 0.5 * (TAU * n as f32 / size as f32).cos())
-            .collect();
+        let size = frame_length(sample_rate);
+        let window = frame_window(size);
         let fft = RealFft::new(size);
         let bins = vec![Complex32::default(); size / 2 + 1];
         Self {

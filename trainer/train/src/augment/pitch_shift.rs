@@ -6,13 +6,39 @@ use super::interpolate::Interpolator;
 use super::phase_vocoder::PhaseVocoder;
 use rand::Rng;
 
+/// A pitch shift that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PitchShift {
+    /// Semitones, positive is up.
+    pub semitones: f32,
+}
+
+impl PitchShift {
+    pub(super) fn draw(config: &PitchShiftConfig, rng: &mut impl Rng) -> Self {
+        Self {
+            semitones: draw_signed(config.semitones, rng),
+        }
+    }
+
+    /// Returns the ratio of frequencies.
+    pub(crate) fn ratio(self) -> f32 {
+        (self.semitones / 12.0).exp2()
+    }
+}
+
+/// Returns the length of a clip of `length` samples before it is read `ratio` times as fast.
+pub(crate) fn stretched_length(length: usize, ratio: f32) -> usize {
+    (length as f32 * ratio).ceil() as usize + 1
+}
+
+/// Shifts clips, and keeps what that needs.
 #[derive(Clone)]
-pub(super) struct PitchShift {
+pub(super) struct PitchShifter {
     interpolator: Interpolator,
     stretched: Vec<f32>,
 }
 
-impl PitchShift {
+impl PitchShifter {
     pub fn new() -> Self {
         Self {
             interpolator: Interpolator::new(),
@@ -23,32 +49,20 @@ impl PitchShift {
     /// Gives the shift in semitones.
     pub fn apply(
         &mut self,
-        config: &PitchShiftConfig,
+        drawn: PitchShift,
         vocoder: &mut PhaseVocoder,
         input: &[f32],
         output: &mut Vec<f32>,
-        rng: &mut impl Rng,
-    ) -> Option<f32> {
-        let semitones = draw_signed(config.semitones, rng);
-        self.shift(vocoder, input, semitones, output);
-        Some(semitones)
-    }
-
-    fn shift(
-        &mut self,
-        vocoder: &mut PhaseVocoder,
-        input: &[f32],
-        semitones: f32,
-        output: &mut Vec<f32>,
-    ) {
-        let ratio = (semitones / 12.0).exp2();
-        let length = (input.len() as f32 * ratio).ceil() as usize + 1;
+    ) -> f32 {
+        let ratio = drawn.ratio();
+        let length = stretched_length(input.len(), ratio);
         self.stretched.clear();
         // What would lie above Nyquist after reading faster is never made.
         let band = (1.0 / ratio).min(1.0);
         vocoder.stretch(input, 1.0 / ratio, band, length, &mut self.stretched);
         self.interpolator
             .read(&self.stretched, ratio, input.len(), output);
+        drawn.semitones
     }
 }
 
@@ -75,7 +89,14 @@ mod tests {
         let mut vocoder = PhaseVocoder::new(16_000);
         for semitones in [-12.0, -7.0, -0.5, 0.5, 5.0, 12.0] {
             let mut output = Vec::new();
-            PitchShift::new().shift(&mut vocoder, &input, semitones, &mut output);
+            PitchShifter::new().apply(
+                PitchShift {
+                    semitones: semitones,
+                },
+                &mut vocoder,
+                &input,
+                &mut output,
+            );
             assert_eq!(output.len(), input.len());
             let expected = 600.0 * (semitones / 12.0).exp2();
             assert!(
@@ -97,7 +118,14 @@ mod tests {
         let mut vocoder = PhaseVocoder::new(16_000);
         for semitones in [-8.0, 8.0] {
             let mut output = Vec::new();
-            PitchShift::new().shift(&mut vocoder, &input, semitones, &mut output);
+            PitchShifter::new().apply(
+                PitchShift {
+                    semitones: semitones,
+                },
+                &mut vocoder,
+                &input,
+                &mut output,
+            );
             let onset = output
                 .iter()
                 .position(|sample| sample.abs() > 0.25)
@@ -113,7 +141,12 @@ mod tests {
             .map(|n| 0.5 * (n as f32 / 16_000.0 * std::f32::consts::TAU * 6_000.0).sin())
             .collect();
         let mut output = Vec::new();
-        PitchShift::new().shift(&mut PhaseVocoder::new(16_000), &input, 12.0, &mut output);
+        PitchShifter::new().apply(
+            PitchShift { semitones: 12.0 },
+            &mut PhaseVocoder::new(16_000),
+            &input,
+            &mut output,
+        );
         let power = super::super::level::power(&output[1_000..15_000]);
         assert!(power < 1e-6, "power {power}");
     }

@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 
 /// Pairs of a pole and a zero.
-const SECTIONS: usize = 6;
+pub(crate) const SECTIONS: usize = 6;
 
 /// Middle of the lowest pair, Hz; that of the highest lies at half the sample rate.
 const LOWEST: f32 = 30.0;
@@ -36,14 +36,14 @@ pub(super) fn apply(slope: f32, sample_rate: u32, samples: &mut [f32]) {
 }
 
 /// Sections `(1 - zero/z) / (1 - pole/z)`, and a gain.
-struct Filter {
-    zeros: [f32; SECTIONS],
-    poles: [f32; SECTIONS],
-    gain: f32,
+pub(crate) struct Filter {
+    pub(crate) zeros: [f32; SECTIONS],
+    pub(crate) poles: [f32; SECTIONS],
+    pub(crate) gain: f32,
 }
 
 impl Filter {
-    fn new(slope: f32, sample_rate: f32) -> Self {
+    pub(crate) fn new(slope: f32, sample_rate: f32) -> Self {
         // 6.02 dB an octave is the amplitude's first power.
         let power = slope / (20.0 * 2f32.log10());
         let ratio = (0.5 * sample_rate / LOWEST).powf(1.0 / (SECTIONS - 1) as f32);

@@ -16,46 +16,90 @@ const FRAME: f32 = 0.02;
 /// Share of frames that are quieter than the one taken for the background.
 const QUIET: f32 = 0.1;
 /// Order of the all-pole model of the background's spectrum.
-const ORDER: usize = 8;
+pub(crate) const ORDER: usize = 8;
 /// Crossfade at each end of the span, seconds.
 const CROSSFADE: f32 = 0.005;
 /// A span must be this many times (in power) above the background to be worth masking: 6 dB.
-const AUDIBLE: f32 = 4.0;
+pub(crate) const AUDIBLE: f32 = 4.0;
 /// Places tried for one.
-const DRAWS: usize = 8;
+pub(crate) const DRAWS: usize = 8;
 
-/// Gives the share of the clip that was masked; `None` if no span stands out of the background.
-pub(super) fn apply(
-    config: &TimeMaskingConfig,
-    sample_rate: u32,
-    input: &[f32],
-    output: &mut Vec<f32>,
-    rng: &mut impl Rng,
-) -> Option<f32> {
-    let share = draw(config.share, rng);
-    let length = (share * input.len() as f32) as usize;
-    let frame = ((FRAME * sample_rate as f32) as usize).min(input.len() / 4);
-    if length == 0 || frame <= 2 * ORDER {
-        return None;
-    }
-    let quiet = quiet_frame(input, frame);
-    let floor = power(quiet);
-    let start = (0..DRAWS)
-        .map(|_| rng.random_range(0..=input.len() - length))
-        .find(|&start| power(&input[start..start + length]) > AUDIBLE * floor)?;
+/// A masked span that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimeMasking {
+    /// Share of the clip.
+    pub share: f32,
+    /// Places to try, from 0 (the beginning) to 1 (the end).
+    pub places: [f32; DRAWS],
+    /// Seed of the noise.
+    pub seed: u64,
+}
 
-    output.extend_from_slice(input);
-    let span = &mut output[start..start + length];
-    let background = background(quiet, length, rng);
-    let crossfade = ((CROSSFADE * sample_rate as f32) as usize).min(length / 4) + 1;
-    for (index, (sample, noise)) in span.iter_mut().zip(background).enumerate() {
-        let from_end = (index + 1).min(length - index).min(crossfade);
-        let progress = from_end as f32 / crossfade as f32;
-        // Quarters of a sine keep the power steady: what fades and what comes are unrelated.
-        *sample =
-            *sample * (0.25 * TAU * (1.0 - progress)).sin() + noise * (0.25 * TAU * progress).sin();
+impl TimeMasking {
+    pub(super) fn draw(config: &TimeMaskingConfig, rng: &mut impl Rng) -> Self {
+        Self {
+            share: draw(config.share, rng),
+            places: [(); DRAWS].map(|()| rng.random()),
+            seed: rng.random(),
+        }
     }
-    Some(share)
+
+    /// Returns the samples of the span in a clip of `length` samples, of the frames among which quiet ones are looked
+    /// for, and of each crossfade; `None` if the clip is too short for a span.
+    pub(crate) fn lengths(self, length: usize, sample_rate: u32) -> Option<[usize; 3]> {
+        let span = (self.share * length as f32) as usize;
+        let frame = frame_of(length, sample_rate);
+        let crossfade = ((CROSSFADE * sample_rate as f32) as usize).min(span / 4) + 1;
+        (span > 0 && frame > 2 * ORDER).then_some([span, frame, crossfade])
+    }
+
+    /// Returns the first samples of a span of `span` samples at each place.
+    pub(crate) fn starts(self, length: usize, span: usize) -> [usize; DRAWS] {
+        let last = length - span;
+        self.places
+            .map(|place| ((place * (last + 1) as f32) as usize).min(last))
+    }
+
+    /// Gives the share of the clip that was masked; `None` if no span stands out of the background.
+    pub(super) fn apply(
+        self,
+        sample_rate: u32,
+        input: &[f32],
+        output: &mut Vec<f32>,
+    ) -> Option<f32> {
+        let [length, frame, crossfade] = self.lengths(input.len(), sample_rate)?;
+        let quiet = quiet_frame(input, frame);
+        let floor = power(quiet);
+        let mut starts = self.starts(input.len(), length).into_iter();
+        let start = starts.find(|&start| power(&input[start..start + length]) > AUDIBLE * floor)?;
+
+        output.extend_from_slice(input);
+        let span = &mut output[start..start + length];
+        let background = background(quiet, length, self.seed);
+        for (index, (sample, noise)) in span.iter_mut().zip(background).enumerate() {
+            let from_end = (index + 1).min(length - index).min(crossfade);
+            let progress = from_end as f32 / crossfade as f32;
+            // Quarters of a sine keep the power steady: what fades and what comes are unrelated.
+            *sample = *sample * (0.25 * TAU * (1.0 - progress)).sin()
+                + noise * (0.25 * TAU * progress).sin();
+        }
+        Some(self.share)
+    }
+}
+
+/// Returns the samples of a frame of a clip of `length` samples.
+fn frame_of(length: usize, sample_rate: u32) -> usize {
+    ((FRAME * sample_rate as f32) as usize).min(length / 4)
+}
+
+/// Returns how many frames a clip of `length` samples has.
+pub(crate) fn frames_of(length: usize, sample_rate: u32) -> usize {
+    length / frame_of(length, sample_rate).max(1)
+}
+
+/// Returns which of `frames` frames, the quietest first, is taken for the background.
+pub(crate) fn quiet_rank(frames: usize) -> usize {
+    (QUIET * frames as f32) as usize
 }
 
 /// The frame of `input` with the power below which lie [`QUIET`] of all frames.
@@ -64,7 +108,7 @@ fn quiet_frame(input: &[f32], frame: usize) -> &[f32] {
         .chunks_exact(frame)
         .map(|part| (power(part), part))
         .collect();
-    let rank = (QUIET * frames.len() as f32) as usize;
+    let rank = quiet_rank(frames.len());
     frames
         .select_nth_unstable_by(rank, |a, b| a.0.total_cmp(&b.0))
         .1
@@ -72,13 +116,13 @@ fn quiet_frame(input: &[f32], frame: usize) -> &[f32] {
 }
 
 /// `length` samples of noise with the power and the coarse spectrum of `quiet`.
-fn background(quiet: &[f32], length: usize, rng: &mut impl Rng) -> Vec<f32> {
+fn background(quiet: &[f32], length: usize, seed: u64) -> Vec<f32> {
     let floor = power(quiet);
     if floor <= 0.0 {
         return vec![0.0; length];
     }
     let predictor = predictor(quiet);
-    let mut noise = Noise::new(rng);
+    let mut noise = Noise::from_seed(seed);
     let mut recent = [0.0f32; ORDER];
     let mut next = || {
         let predicted: f32 = recent.iter().zip(&predictor).map(|(x, a)| x * a).sum();
@@ -163,7 +207,8 @@ mod tests {
         for seed in 0..20 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut output = Vec::new();
-            let share = apply(&Default::default(), 16_000, &clip, &mut output, &mut rng).unwrap();
+            let drawn = TimeMasking::draw(&Default::default(), &mut rng);
+            let share = drawn.apply(16_000, &clip, &mut output).unwrap();
             let changed: Vec<_> = (0..16_000).filter(|&n| output[n] != clip[n]).collect();
             let (first, last) = (changed[0], changed[changed.len() - 1]);
             assert!((last - first) as f32 <= share * 16_000.0);
@@ -183,14 +228,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut noise = Noise::new(&mut rng);
         let clip: Vec<f32> = (0..16_000).map(|_| 0.1 * noise.normal()).collect();
-        let masked = apply(
-            &Default::default(),
-            16_000,
-            &clip,
-            &mut Vec::new(),
-            &mut rng,
-        );
-        assert_eq!(masked, None);
+        let drawn = TimeMasking::draw(&Default::default(), &mut rng);
+        assert_eq!(drawn.apply(16_000, &clip, &mut Vec::new()), None);
     }
 
     #[test]
@@ -204,7 +243,7 @@ mod tests {
                 0.01 * state
             })
             .collect();
-        let made = background(&quiet, 16_000, &mut rng);
+        let made = background(&quiet, 16_000, 3);
         let roughness = |x: &[f32]| {
             let steps: Vec<f32> = x.windows(2).map(|w| w[1] - w[0]).collect();
             power(&steps) / power(x)

@@ -12,21 +12,52 @@ const CROSSFADE: f32 = 0.01;
 /// more.
 const DRAWS: usize = 64;
 
-/// Gives the rate.
-pub(super) fn apply(
-    config: &TimeStretchConfig,
-    sample_rate: u32,
-    vocoder: &mut PhaseVocoder,
-    input: &[f32],
-    output: &mut Vec<f32>,
-    rng: &mut impl Rng,
-) -> Option<f32> {
-    let rate = (0..DRAWS)
-        .map(|_| draw(config.rate, rng))
-        .find(|rate| (rate - 1.0).abs() >= config.min_change)?;
-    let crossfade = (CROSSFADE * sample_rate as f32) as usize;
-    stretch(vocoder, input, rate, crossfade, output);
-    Some(rate)
+/// A time stretch that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimeStretch {
+    /// Speed: 2 is twice as fast.
+    pub rate: f32,
+}
+
+impl TimeStretch {
+    /// `None` if no rate is far enough from 1.
+    pub(super) fn draw(config: &TimeStretchConfig, rng: &mut impl Rng) -> Option<Self> {
+        (0..DRAWS)
+            .map(|_| draw(config.rate, rng))
+            .find(|rate| (rate - 1.0).abs() >= config.min_change)
+            .map(|rate| Self { rate })
+    }
+
+    /// Returns how many of `length` samples are new; where it is fewer than all, they begin again.
+    pub(crate) fn length(self, length: usize) -> usize {
+        ((length as f32 / self.rate).ceil() as usize).clamp(1, length)
+    }
+
+    /// Gives the rate.
+    pub(super) fn apply(
+        self,
+        sample_rate: u32,
+        vocoder: &mut PhaseVocoder,
+        input: &[f32],
+        output: &mut Vec<f32>,
+    ) -> f32 {
+        let stretched = self.length(input.len());
+        stretch(
+            vocoder,
+            input,
+            self.rate,
+            stretched,
+            crossfade(sample_rate),
+            output,
+        );
+        self.rate
+    }
+}
+
+/// Returns the samples in which the end of a clip that became too short passes into its beginning, if the clip is long
+/// enough.
+pub(crate) fn crossfade(sample_rate: u32) -> usize {
+    (CROSSFADE * sample_rate as f32) as usize
 }
 
 /// Appends `input` at `rate` to `output`: cut where it is longer than `input`, begun again where
@@ -35,11 +66,11 @@ fn stretch(
     vocoder: &mut PhaseVocoder,
     input: &[f32],
     rate: f32,
+    stretched: usize,
     crossfade: usize,
     output: &mut Vec<f32>,
 ) {
     let length = input.len();
-    let stretched = ((length as f32 / rate).ceil() as usize).clamp(1, length);
     vocoder.stretch(input, rate, 1.0, stretched, output);
     let crossfade = crossfade.min(stretched / 4);
     let period = stretched - crossfade;
@@ -76,7 +107,8 @@ mod tests {
         let mut vocoder = PhaseVocoder::new(16_000);
         for rate in [0.5, 0.8, 1.25, 1.5] {
             let mut output = Vec::new();
-            stretch(&mut vocoder, &burst(6_000), rate, 160, &mut output);
+            let drawn = TimeStretch { rate };
+            drawn.apply(16_000, &mut vocoder, &burst(6_000), &mut output);
             assert_eq!(output.len(), 16_000);
             let onset = output
                 .iter()
@@ -103,7 +135,8 @@ mod tests {
     fn a_clip_that_became_too_short_begins_again_without_a_click() {
         let clip: Vec<f32> = (0..16_000).map(|n| 0.5 * (n as f32 * 0.05).sin()).collect();
         let mut output = Vec::new();
-        stretch(&mut PhaseVocoder::new(16_000), &clip, 1.5, 160, &mut output);
+        let drawn = TimeStretch { rate: 1.5 };
+        drawn.apply(16_000, &mut PhaseVocoder::new(16_000), &clip, &mut output);
         let step = output
             .windows(2)
             .map(|pair| (pair[1] - pair[0]).abs())

@@ -4,19 +4,31 @@ use super::config::WhiteNoiseConfig;
 use super::draw::draw;
 use super::level::power;
 use mtslvr_audio::Noise;
-use rand::Rng;
+use rand::{Rng, RngExt};
 
-/// Gives the SNR in dB; `None` on a silent clip, which has none.
-pub(super) fn apply(
-    config: &WhiteNoiseConfig,
-    input: &[f32],
-    output: &mut Vec<f32>,
-    rng: &mut impl Rng,
-) -> Option<f32> {
-    let snr_db = draw(config.snr_db, rng);
-    let mut noise = Noise::new(rng);
-    output.extend(input.iter().map(|_| noise.normal()));
-    mix(input, output, snr_db)
+/// White noise that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WhiteNoise {
+    /// Power of the clip over power of the noise, dB.
+    pub snr_db: f32,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+impl WhiteNoise {
+    pub(super) fn draw(config: &WhiteNoiseConfig, rng: &mut impl Rng) -> Self {
+        Self {
+            snr_db: draw(config.snr_db, rng),
+            seed: rng.random(),
+        }
+    }
+
+    /// Gives the SNR in dB; `None` on a silent clip, which has none.
+    pub(super) fn apply(self, input: &[f32], output: &mut Vec<f32>) -> Option<f32> {
+        let mut noise = Noise::from_seed(self.seed);
+        output.extend(input.iter().map(|_| noise.normal()));
+        mix(input, output, self.snr_db)
+    }
 }
 
 /// Scales the noise in `output` to `snr_db` below `input` by its measured power, and adds `input`.
@@ -44,7 +56,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..10 {
             let mut output = Vec::new();
-            let snr_db = apply(&Default::default(), &clip, &mut output, &mut rng).unwrap();
+            let drawn = WhiteNoise::draw(&Default::default(), &mut rng);
+            let snr_db = drawn.apply(&clip, &mut output).unwrap();
             let noise: Vec<f32> = output.iter().zip(&clip).map(|(x, y)| x - y).collect();
             let measured = 10.0 * (power(&clip) / power(&noise)).log10();
             assert!((measured - snr_db).abs() < 0.5, "{measured} for {snr_db}");
@@ -54,7 +67,7 @@ mod tests {
     #[test]
     fn a_silent_clip_has_no_snr() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let config = WhiteNoiseConfig::default();
-        assert_eq!(apply(&config, &[0.0; 100], &mut Vec::new(), &mut rng), None);
+        let drawn = WhiteNoise::draw(&Default::default(), &mut rng);
+        assert_eq!(drawn.apply(&[0.0; 100], &mut Vec::new()), None);
     }
 }

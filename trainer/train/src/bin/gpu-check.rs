@@ -4,6 +4,7 @@
 //! gpu-check operators                       # against the processor, in both precisions
 //! gpu-check serve PRESET PAIRS PRECISION    # takes N steps for every line N, prints their seconds
 //! gpu-check profile PRESET PAIRS PRECISION  # milliseconds of each kind of work
+//! gpu-check views PAIRS                     # views that the GPU makes against those of the processor
 //! ```
 //!
 //! All answers are JSON, but for `serve`'s seconds. Precisions are bf16 and f32.
@@ -11,14 +12,19 @@
 use anyhow::{Context, Result, bail};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor};
+use mtslvr_audio::synth::Patch;
+use mtslvr_audio::{Noise, Recordings};
 use mtslvr_train::augment::OPERATORS;
 use mtslvr_train::device::{Address, Backend, Convolving, Cuda, Element, Factor, Pass, Product};
 use mtslvr_train::net::ops::{Activation, Conv2d, Geometry, conv2d};
 use mtslvr_train::net::{Mode, Parameters, Weights};
 use mtslvr_train::ssl::{Objective, Subject, Taught, Views};
-use mtslvr_train::train::{AdamW, Answers, Batch, DeviceStep, RunConfig, StepSettings};
+use mtslvr_train::train::{AdamW, Answers, Batch, DeviceStep, PairSource, RunConfig, StepSettings};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 const LEAST_SNR: f32 = 5.0;
@@ -34,11 +40,12 @@ fn main() -> Result<()> {
         ["serve", preset, pairs, precision] => {
             Timed::new(preset, pairs.parse()?, element(precision)?)?.serve()
         }
+        ["views", pairs] => views_apart(pairs.parse()?),
         ["profile", preset, pairs, precision] => {
             Timed::new(preset, pairs.parse()?, element(precision)?)?.profile()
         }
         _ => bail!(
-            "usage: gpu-check operators | serve PRESET PAIRS PRECISION | profile PRESET PAIRS PRECISION"
+            "usage: gpu-check operators | serve PRESET PAIRS PRECISION | profile PRESET PAIRS PRECISION | views PAIRS"
         ),
     }
 }
@@ -204,6 +211,69 @@ fn operators() -> Result<()> {
         std::process::exit(1);
     }
     Ok(())
+}
+
+/// Makes the views of a batch by the GPU and by the processor, out of sounds of the synthesiser with everything
+/// switched on; prints how far they are apart and how long both take.
+fn views_apart(pairs: usize) -> Result<()> {
+    let settings = [
+        "data.synth_share=0",
+        "environment.background.probability=0.7",
+        "environment.tilt.probability=0.3",
+        "environment.level.probability=0.5",
+        "environment.shift.probability=0.3",
+        "frontend.mean=-5",
+        "frontend.scale=0.4",
+    ];
+    let mut config = RunConfig::preset("edge-s")?;
+    config = RunConfig::from_toml(&config.to_toml()?, &settings.map(str::to_owned))?;
+    let recordings: Vec<Vec<f32>> = (0..64u64)
+        .map(|seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let length = [9_000, 40_000, 120_000][seed as usize % 3];
+            let mut sound = Patch::random(&mut rng).render(length, 16_000, &mut rng);
+            let mut noise = Noise::from_seed(seed);
+            sound
+                .iter_mut()
+                .for_each(|x| *x = 0.9 * *x + 0.01 * noise.normal());
+            sound
+        })
+        .collect();
+    let source = PairSource::new(Arc::new(Recordings::from(recordings)), &config)?;
+    let device = Cuda::open(Element::Bf16)?;
+    let (got, [drawn_ms, made_ms]) = source.batch_on(&device, 1, pairs)?;
+    let clock = Instant::now();
+    let wanted = source.batch(1, pairs)?;
+    let processor_ms = clock.elapsed().as_secs_f64() * 1e3;
+    let count = 2 * pairs;
+    let length = got.patches.len() / count;
+    let mut errors: Vec<f64> = (0..count)
+        .map(|view| {
+            let here = view * length..(view + 1) * length;
+            apart(&got.patches[here.clone()], &wanted.patches[here])
+        })
+        .collect();
+    errors.sort_by(f64::total_cmp);
+    let labels = got.labels.iter().zip(&wanted.labels);
+    let labels_apart = labels.filter(|(a, b)| a != b).count();
+    println!(
+        "{}",
+        json!({
+            "pairs": pairs,
+            "median_apart": errors[count / 2],
+            "most_apart": errors[count - 1],
+            "views_apart": errors.iter().filter(|error| **error > 0.05).count(),
+            "labels_apart": labels_apart,
+            "labels": wanted.labels.len(),
+            "draws_ms": drawn_ms,
+            "gpu_ms": made_ms,
+            "processor_ms": processor_ms,
+        })
+    );
+    if errors[count / 2] < 1e-3 && labels_apart * 100 <= wanted.labels.len() {
+        return Ok(());
+    }
+    std::process::exit(1);
 }
 
 fn upload(device: &Cuda, element: Element, values: &[f32]) -> Result<Address> {

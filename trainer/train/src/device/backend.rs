@@ -190,6 +190,12 @@ pub trait Backend: std::fmt::Debug {
     /// If there is none left.
     fn allocate(&self, bytes: usize) -> Result<Address>;
 
+    /// Returns how much memory is left, in bytes.
+    ///
+    /// # Errors
+    /// If the device does not say.
+    fn free_bytes(&self) -> Result<usize>;
+
     /// Copies from the host, once all work before has been done.
     ///
     /// # Errors
@@ -252,6 +258,9 @@ impl<B: Backend + ?Sized> Backend for std::rc::Rc<B> {
     }
     fn allocate(&self, bytes: usize) -> Result<Address> {
         (**self).allocate(bytes)
+    }
+    fn free_bytes(&self) -> Result<usize> {
+        (**self).free_bytes()
     }
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {
         (**self).upload(to, bytes)

@@ -28,6 +28,8 @@ const WORKSPACE: usize = 256 << 20;
 const BLAS_WORKSPACE: usize = 32 << 20;
 
 const KERNELS: &str = include_str!("kernels.cu");
+/// Behind them, for `f32` alone.
+const VIEWS: &str = include_str!("views.cu");
 
 /// Convolutions in a row that are measured.
 const MEASURED: u32 = 10;
@@ -128,8 +130,12 @@ impl Cuda {
             if element == Element::Bf16 {
                 options.push("-DELEMENT_BF16".into());
             }
+            let text = match element {
+                Element::Bf16 => KERNELS.to_owned(),
+                Element::F32 => [KERNELS, VIEWS].concat(),
+            };
             let ptx = compile_ptx_with_opts(
-                KERNELS,
+                text,
                 CompileOptions {
                     options,
                     ..CompileOptions::default()
@@ -352,6 +358,11 @@ impl Backend for Cuda {
             at
         };
         Ok(Address(at))
+    }
+
+    fn free_bytes(&self) -> Result<usize> {
+        self.context.bind_to_thread()?;
+        Ok(self.context.mem_get_info()?.0)
     }
 
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {

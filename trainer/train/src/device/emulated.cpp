@@ -59,6 +59,7 @@ struct bf16 {
 
 namespace as_float {
 #include "kernels.cu"
+#include "views.cu"
 }
 #define ELEMENT_BF16
 namespace as_bf16 {
@@ -84,6 +85,8 @@ struct Entry {
 
 #define ENTRY_BF16(name) {#name, {nullptr, [](void** a) { enter(as_bf16::name, a); }}}
 
+#define ENTRY_FLOAT(name) {#name, {[](void** a) { enter(as_float::name, a); }, nullptr}}
+
 const Entry ENTRIES[] = {
     ENTRY(norm_statistics),     ENTRY(norm_apply),         ENTRY(norm_gradient_sums),
     ENTRY(norm_gradient_apply), ENTRY(add_maps),           ENTRY(give_map),
@@ -94,7 +97,7 @@ const Entry ENTRIES[] = {
     ENTRY(cosine_rows),         ENTRY(predictive_totals),  ENTRY(predictive_rows),
     ENTRY(column_deviations),   ENTRY(add_to_log),         ENTRY(clear),
     ENTRY(gradient_norm),       ENTRY(adamw),              ENTRY_BF16(tensor_convolution),
-    ENTRY_BF16(tensor_kernel_gradient),
+    ENTRY_BF16(tensor_kernel_gradient), ENTRY_FLOAT(make_views), ENTRY_FLOAT(log_mel), ENTRY_FLOAT(lesson_rows),
 };
 
 void (*kernel)(void**);

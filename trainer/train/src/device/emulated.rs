@@ -38,6 +38,8 @@ pub struct Emulated {
     pub uploaded: Cell<usize>,
     /// Copies back.
     pub downloads: Cell<usize>,
+    /// Bytes that it says it has left.
+    pub free: Cell<usize>,
 }
 
 impl Emulated {
@@ -52,6 +54,7 @@ impl Emulated {
             },
             uploaded: Cell::new(0),
             downloads: Cell::new(0),
+            free: Cell::new(usize::MAX),
         };
         let scratch = device.allocate(SCRATCH);
         device.scratch.at = scratch.expect("the program has memory left");
@@ -106,6 +109,10 @@ impl Backend for Emulated {
         let at = (block.as_ptr() as u64).next_multiple_of(16);
         self.memory.borrow_mut().push(block);
         Ok(Address(at))
+    }
+
+    fn free_bytes(&self) -> Result<usize> {
+        Ok(self.free.get())
     }
 
     fn upload(&self, to: Address, bytes: &[u8]) -> Result<()> {

@@ -16,6 +16,7 @@ mod losses;
 mod tape;
 #[cfg(any(feature = "cuda", feature = "emulated-device"))]
 mod tensor_cores;
+mod views;
 
 pub use backend::{
     Address, Argument, Backend, Element, Factor, Launch, Pass, Product, Recording, THREADS,
@@ -27,3 +28,4 @@ pub use emulated::Emulated;
 pub(crate) use losses::{BatchAddresses, Entry, Losses};
 pub use tape::{Kernels, Map, Rows, Tape};
 pub(crate) use tape::{MOST_PARTS, Passes, Running, Stores, Work, blocks};
+pub(crate) use views::{DeviceViews, DrawnWords, SoundWords, ViewSource, ViewWords, words};

@@ -8,7 +8,7 @@ mod training;
 pub use data::{DataConfig, PairsConfig};
 pub use frontend::FrontendSection;
 pub use monitor::MonitorConfig;
-pub use training::{DeviceKind, Precision, TrainConfig};
+pub use training::{DeviceKind, Precision, TrainConfig, ViewsOn};
 
 use crate::augment::{AugmentConfig, EnvironmentConfig};
 use crate::net::BackboneSpec;

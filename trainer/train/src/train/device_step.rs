@@ -1,11 +1,11 @@
 //! A training step on a device, from a batch to moved parameters.
 
 use super::optimiser::AdamW;
-use super::pairs::Batch;
+use super::pairs::{Batch, Feed};
 use crate::augment::OPERATORS;
 use crate::device::{
-    Address, Backend, BatchAddresses, Element, Entry, Losses, MOST_PARTS, Passes, Recording,
-    Running, Stores, Tape, Work, blocks,
+    Address, Backend, BatchAddresses, DeviceViews, Element, Entry, Losses, MOST_PARTS, Passes,
+    Recording, Running, Stores, Tape, ViewSource, Work, blocks,
 };
 use crate::net::{Parameters, Weights};
 use crate::ssl::Objective;
@@ -82,6 +82,8 @@ pub struct DeviceStep {
     settings: StepSettings,
     patches: Address,
     batch: BatchAddresses,
+    /// Makes the batch on the device, where it is not brought.
+    views: Option<DeviceViews>,
     /// Values of each lesson's targets.
     lessons: Vec<usize>,
     teachers: Vec<String>,
@@ -117,6 +119,30 @@ impl DeviceStep {
         optimiser: &AdamW,
         settings: StepSettings,
     ) -> Result<Self> {
+        Self::build(backend, objective, parameters, optimiser, settings, None)
+    }
+
+    /// As [`Self::new`], for batches whose views the device makes of `source`: they are fed ([`Self::take_feed`]).
+    pub(super) fn with_views(
+        backend: Box<dyn Backend>,
+        objective: &Objective,
+        parameters: &Parameters,
+        optimiser: &AdamW,
+        settings: StepSettings,
+        source: &ViewSource<'_>,
+    ) -> Result<Self> {
+        let source = Some(source);
+        Self::build(backend, objective, parameters, optimiser, settings, source)
+    }
+
+    fn build(
+        backend: Box<dyn Backend>,
+        objective: &Objective,
+        parameters: &Parameters,
+        optimiser: &AdamW,
+        settings: StepSettings,
+        source: Option<&ViewSource<'_>>,
+    ) -> Result<Self> {
         if objective.keeps() {
             bail!(
                 "objective.keep_weight has parts keep what they told when the run began, which a GPU's step \
@@ -132,6 +158,8 @@ impl DeviceStep {
         let told = outputs.lessons.iter().flat_map(|lesson| &lesson.told);
         let lessons: Vec<usize> = told.map(|told| told.columns).collect();
         let batch = BatchAddresses::new(device, views, &lessons)?;
+        let made = source.map(|source| DeviceViews::new(device, source, views, patches, &batch));
+        let made = made.transpose()?;
         let teachers: Vec<String> = outputs.lessons.iter().map(|l| l.teacher.clone()).collect();
         let slots = Entry::PLAIN + teachers.len();
         let (log, log_sums) = (floats(slots)?, floats(slots)?);
@@ -155,6 +183,7 @@ impl DeviceStep {
         } = passes;
         let clear = [log.into(), slots.into()];
         let mut work = vec![Work::launch("clear", Element::F32, 1, clear)];
+        work.extend(made.iter().flat_map(DeviceViews::work));
         work.extend(forward);
         work.extend(backward);
         work.extend(optimise(
@@ -169,6 +198,7 @@ impl DeviceStep {
             settings,
             patches,
             batch,
+            views: made,
             lessons,
             teachers,
             unknown,
@@ -239,6 +269,17 @@ impl DeviceStep {
     /// If the batch has other sizes than the step, or the device fails.
     pub fn take(&mut self, batch: &Batch, rate: f64) -> Result<()> {
         self.bring(batch)?;
+        self.repeat(rate)
+    }
+
+    /// Takes a step on views that the device makes, at the learning rate `rate`. Nothing is waited for.
+    ///
+    /// # Errors
+    /// If the feed has another number of views than the step, or the device fails.
+    pub(super) fn take_feed(&mut self, feed: &Feed, rate: f64) -> Result<()> {
+        let views = self.views.as_ref();
+        let views = views.expect("a step that is fed makes its views");
+        views.bring(&*self.backend, &feed.views, &feed.made)?;
         self.repeat(rate)
     }
 

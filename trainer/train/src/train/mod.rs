@@ -26,14 +26,14 @@ mod windows;
 pub use checkpoint::{check as check_checkpoint, load_weights, save_weights};
 pub use config::{
     DataConfig, DeviceKind, FrontendSection, MonitorConfig, PRESETS, PairsConfig, Precision,
-    RunConfig, TrainConfig,
+    RunConfig, TrainConfig, ViewsOn,
 };
 pub use device_step::{DeviceStep, StepLog, StepSettings};
 pub use folder::RunFolder;
 pub use metrics::{MetricsRow, read as read_metrics};
 pub use observer::Observer;
 pub use optimiser::AdamW;
-pub use pairs::{Batch, PairSource};
+pub use pairs::{Batch, Feed, PairSource};
 pub use request::TrainRequest;
 pub use run::{Trained, in_pool, train};
 pub use schedule::warmup_cosine;

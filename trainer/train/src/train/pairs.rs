@@ -1,12 +1,15 @@
 //! Pairs of augmented views, batch after batch: recordings and synthesised sounds, cut, augmented,
 //! put into an environment and turned into log-mel patches.
 
+mod feed;
 mod weights;
+
+pub use feed::Feed;
 
 use super::config::{DataConfig, PairsConfig, RunConfig};
 use super::teachers::{Answers, Teacher};
 use super::windows::{Cut, WindowRule};
-use crate::augment::{Augmenter, Environment, OPERATORS, Operator, View};
+use crate::augment::{Augmenter, Drawn, Environment, OPERATORS, Operator, Surroundings, View};
 use anyhow::{Result, bail};
 use mtslvr_audio::Recordings;
 use mtslvr_audio::synth::Patch;
@@ -87,20 +90,41 @@ impl Window {
     }
 }
 
-/// Sound that a view is made of.
+/// Sound that a view is made of, or that is mixed into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sound {
     Recorded(Window),
-    Made(Vec<f32>),
+    Made(Made),
+}
+
+/// A sound of the synthesiser: the first or the second of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Made {
+    /// Seed of the pair.
+    seed: u64,
+    second: bool,
 }
 
 impl Sound {
     /// Returns the key to what teachers have said of it; `None` if it was synthesised.
-    fn cut(&self) -> Option<Cut> {
+    fn cut(self) -> Option<Cut> {
         match self {
             Self::Recorded(window) => window.cut(),
             Self::Made(_) => None,
         }
     }
+}
+
+/// All that is drawn for a view.
+#[derive(Clone, Debug)]
+struct PlannedView {
+    sound: Sound,
+    /// Samples by which it begins later.
+    shift: isize,
+    operators: Vec<Drawn>,
+    surroundings: Surroundings,
+    /// Another sound behind it, where its background is one.
+    background: Option<Sound>,
 }
 
 /// A view, and what its environment did to it.
@@ -195,7 +219,10 @@ impl PairSource {
             .into_par_iter()
             .map_init(
                 || makers.clone(),
-                |makers, index| self.pair(makers, step, index as u64),
+                |makers, index| {
+                    let plans = self.plan(step, index as u64);
+                    plans.map(|plan| self.make(makers, &plan))
+                },
             )
             .collect();
         let ordered: Vec<&Heard> = (0..2)
@@ -209,7 +236,6 @@ impl PairSource {
             snr_db: Vec::with_capacity(ordered.len()),
             answers: Vec::new(),
         };
-        let spans = Operator::ALL.map(|operator| self.augmenter.config().parameter_span(operator));
         batch
             .patches
             .par_chunks_mut(length)
@@ -226,13 +252,12 @@ impl PairSource {
             batch
                 .labels
                 .extend(view.labels.iter().map(|&ran| if ran { 1.0 } else { 0.0 }));
-            let parameters = view.parameters.iter().zip(spans);
-            batch
-                .parameters
-                .extend(parameters.map(|(value, [low, high])| match value {
-                    Some(value) if high > low => 2.0 * (value - low) / (high - low) - 1.0,
-                    _ => 0.0,
-                }));
+            let parameters = view.parameters.iter().zip(Operator::ALL);
+            let told = parameters.map(|(value, operator)| match value {
+                Some(value) => self.told(operator, *value),
+                None => 0.0,
+            });
+            batch.parameters.extend(told);
             batch.snr_db.push(snr_db.unwrap_or(f32::INFINITY));
         }
         Ok(batch)
@@ -286,48 +311,55 @@ impl PairSource {
         rng
     }
 
-    /// Pair number `index` of batch number `step`.
-    fn pair(&self, makers: &mut Makers, step: u64, index: u64) -> [Heard; 2] {
+    /// Draws pair number `index` of batch number `step`.
+    fn plan(&self, step: u64, index: u64) -> [PlannedView; 2] {
         let mut rng = self.rng(step, index);
         let sounds = self.sounds(&mut rng);
-        if self.environment.config().is_off() {
-            return sounds.map(|sound| Heard {
-                cut: sound.cut(),
-                view: makers.augmenter.view(&self.samples(sound, 0), &mut rng),
-                snr_db: None,
-                clear: None,
-            });
-        }
         let mut around = self.environment_rng(step, index);
-        let own = [0, 1].map(|view| match &sounds[view] {
+        let own = sounds.map(|sound| match sound {
             Sound::Recorded(window) => Some(window.clip),
             Sound::Made(_) => None,
         });
-        let hears_views = self.teachers.iter().any(Teacher::hears_views);
         sounds.map(|sound| {
-            let cut = sound.cut();
-            let surroundings = makers.environment.draw(&mut around);
+            let surroundings = self.environment.draw(&mut around);
             let shift = surroundings.shift * self.frontend.sample_rate as f32;
-            let samples = self.samples(sound, shift.round() as isize);
-            let mut view = makers.augmenter.view(&samples, &mut rng);
-            let clear = hears_views.then(|| view.samples.clone());
-            let recording = |rng: &mut ChaCha8Rng| self.background(own, rng);
-            let environment = &mut makers.environment;
-            let snr_db =
-                environment.surround(&mut view.samples, &surroundings, recording, &mut around);
-            Heard {
-                view,
-                snr_db,
-                clear,
-                cut,
+            let behind = surroundings
+                .background
+                .filter(|background| !background.noise);
+            PlannedView {
+                sound,
+                shift: shift.round() as isize,
+                operators: self.augmenter.draw(&mut rng),
+                background: behind.and_then(|_| self.background(own, &mut around)),
+                surroundings,
             }
         })
+    }
+
+    /// Makes a view as it was drawn.
+    fn make(&self, makers: &mut Makers, plan: &PlannedView) -> Heard {
+        let samples = self.samples(plan.sound, plan.shift);
+        let mut view = makers.augmenter.run_all(&samples, &plan.operators);
+        let hears_views = self.teachers.iter().any(Teacher::hears_views);
+        let is_off = self.environment.config().is_off();
+        let clear = (hears_views && !is_off).then(|| view.samples.clone());
+        let background = plan.background.map(|sound| self.samples(sound, 0));
+        let environment = &mut makers.environment;
+        let snr_db = match is_off {
+            true => None,
+            false => environment.surround(&mut view.samples, &plan.surroundings, background),
+        };
+        Heard {
+            view,
+            snr_db,
+            clear,
+            cut: plan.sound.cut(),
+        }
     }
 
     /// Draws what the two views of a pair are made of: two windows of one recording, two recordings of
     /// one thing, or one patch of the synthesiser twice.
     fn sounds(&self, rng: &mut ChaCha8Rng) -> [Sound; 2] {
-        let samples = self.frontend.patch_samples();
         let rate = self.frontend.sample_rate;
         let synth = self.data.synth_share;
         let share = match self.clips.is_empty() {
@@ -335,11 +367,8 @@ impl PairSource {
             false => rng.random::<f64>(),
         };
         if self.clips.is_empty() || share < synth {
-            let patch = Patch::random(rng);
-            return [(); 2].map(|()| {
-                let near = patch.perturb(self.data.synth_perturb, rng);
-                Sound::Made(near.render(samples, rate, rng))
-            });
+            let seed = rng.random();
+            return [false, true].map(|second| Sound::Made(Made { seed, second }));
         }
         if share < synth + self.pairs.same && !self.groups.is_empty() {
             let group = &self.recordings.groups[self.groups.draw(rng)];
@@ -415,29 +444,50 @@ impl PairSource {
     /// Samples of a view, begun `shift` samples later.
     fn samples(&self, sound: Sound, shift: isize) -> Vec<f32> {
         match sound {
-            Sound::Made(mut samples) => {
+            Sound::Made(made) => {
+                let mut samples = self.rendered(made);
                 let by = shift.rem_euclid(samples.len() as isize) as usize;
                 samples.rotate_left(by);
                 samples
             }
-            Sound::Recorded(Window { clip, start, .. }) => {
-                let samples = &self.recordings.clips[clip];
-                let wanted = start as isize + shift;
-                let start = match self.repeats(clip) {
-                    true => wanted.rem_euclid(samples.len() as isize),
-                    false => wanted.clamp(0, self.last_start(clip) as isize),
-                };
-                samples.cut(start as usize, self.frontend.patch_samples())
+            Sound::Recorded(window) => {
+                let samples = &self.recordings.clips[window.clip];
+                samples.cut(self.shifted(window, shift), self.frontend.patch_samples())
             }
         }
     }
 
-    /// A window of a recording that is none of `own` and of no group of theirs; a synthesised sound
+    /// The first sample of a window that begins `shift` samples later.
+    fn shifted(&self, window: Window, shift: isize) -> usize {
+        let Window { clip, start, .. } = window;
+        let wanted = start as isize + shift;
+        let first = match self.repeats(clip) {
+            true => wanted.rem_euclid(self.recordings.clips[clip].len() as isize),
+            false => wanted.clamp(0, self.last_start(clip) as isize),
+        };
+        first as usize
+    }
+
+    /// Renders a sound of the synthesiser.
+    fn rendered(&self, made: Made) -> Vec<f32> {
+        let generator = |stream| {
+            let mut rng = ChaCha8Rng::seed_from_u64(made.seed);
+            rng.set_stream(stream);
+            rng
+        };
+        let patch = Patch::random(&mut generator(0));
+        let mut rng = generator(1 + u64::from(made.second));
+        let near = patch.perturb(self.data.synth_perturb, &mut rng);
+        let samples = self.frontend.patch_samples();
+        near.render(samples, self.frontend.sample_rate, &mut rng)
+    }
+
+    /// Draws a window of a recording that is none of `own` and of no group of theirs; a synthesised sound
     /// where there are no recordings. `None` if only silence was drawn.
-    fn background(&self, own: [Option<usize>; 2], rng: &mut ChaCha8Rng) -> Option<Vec<f32>> {
+    fn background(&self, own: [Option<usize>; 2], rng: &mut ChaCha8Rng) -> Option<Sound> {
         if self.clips.is_empty() {
-            let samples = self.frontend.patch_samples();
-            return Some(Patch::random(rng).render(samples, self.frontend.sample_rate, rng));
+            let (seed, second) = (rng.random(), false);
+            return Some(Sound::Made(Made { seed, second }));
         }
         (0..BACKGROUND_DRAWS).find_map(|_| {
             let clip = self.clips.draw(rng);
@@ -451,7 +501,13 @@ impl PairSource {
             }
             let samples = self.recordings.clips[clip].cut(start, self.frontend.patch_samples());
             let power = samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32;
-            (power >= LEAST_BACKGROUND).then_some(samples)
+            let number = None;
+            let window = Window {
+                clip,
+                start,
+                number,
+            };
+            (power >= LEAST_BACKGROUND).then_some(Sound::Recorded(window))
         })
     }
 

@@ -9,12 +9,12 @@ pub use step::in_pool;
 
 use super::averages::Averages;
 use super::checkpoint::{self, Progress};
-use super::config::RunConfig;
+use super::config::{DeviceKind, RunConfig};
 use super::folder::RunFolder;
 use super::metrics::{MetricsLog, MetricsRow};
 use super::monitor::Monitor;
 use super::observer::Observer;
-use super::pairs::{Batch, PairSource};
+use super::pairs::PairSource;
 use super::request::TrainRequest;
 use super::schedule::warmup_cosine;
 use super::tensorboard::EventLog;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
-use stepper::Stepper;
+use stepper::{Prepared, Stepper};
 use training_audio::TrainingAudio;
 
 /// Clean patches that batch norm's statistics are taken from after training.
@@ -129,7 +129,17 @@ impl Run {
             &mut objective,
             observer,
         )?;
-        let stepper = Stepper::new(&config, &objective, &parameters, optimiser)?;
+        if config.train.device != DeviceKind::Cpu {
+            observer.phase("preparing the device");
+        }
+        let stepper = Stepper::new(
+            &config,
+            &objective,
+            &parameters,
+            optimiser,
+            &source,
+            observer,
+        )?;
         write_bytes(&folder.config(), config.to_toml()?.as_bytes())
             .with_context(|| format!("cannot write {}", folder.config().display()))?;
         let log = MetricsLog::open(
@@ -171,6 +181,7 @@ impl Run {
             self.source.clone(),
             self.progress.step,
             self.config.train.batch,
+            self.stepper.is_fed(),
         );
         observer.phase("making the first batch and taking the first step");
         let mut last_checkpoint = self.progress.seconds;
@@ -226,7 +237,7 @@ impl Run {
     }
 
     /// Takes one optimiser step. A step that fails is left out, with a remark; ten in a row end the run.
-    fn step(&mut self, batch: &Batch, rate: f64, observer: &mut dyn Observer) -> Result<()> {
+    fn step(&mut self, batch: &Prepared, rate: f64, observer: &mut dyn Observer) -> Result<()> {
         let left_out = self.stepper.take(
             &self.config,
             &self.objective,
@@ -372,12 +383,24 @@ impl Run {
     }
 }
 
-/// Makes batches from number `first` on, in order, on a thread of their own.
-fn prefetch(source: Arc<PairSource>, first: u64, pairs: usize) -> Receiver<Result<Batch>> {
+/// Makes batches from number `first` on, in order, on a thread of their own; or draws them, for a device that makes them.
+fn prefetch(
+    source: Arc<PairSource>,
+    first: u64,
+    pairs: usize,
+    fed: bool,
+) -> Receiver<Result<Prepared>> {
     let (sender, receiver) = sync_channel(PREFETCH);
     std::thread::spawn(move || {
+        let mut feeder = fed.then(|| source.feeder(first, pairs));
         // Ends when the receiver is gone.
-        (first..).all(|step| sender.send(source.batch(step, pairs)).is_ok())
+        (first..).all(|step| {
+            let prepared = match &mut feeder {
+                Some(feeder) => Ok(Prepared::Feed(source.feed(feeder, step))),
+                None => source.batch(step, pairs).map(Prepared::Batch),
+            };
+            sender.send(prepared).is_ok()
+        })
     });
     receiver
 }

@@ -87,9 +87,19 @@ impl Targets {
         self.rows.len() / self.dim
     }
 
+    /// Returns the number of a window among all of them.
+    pub(super) fn number(&self, cut: Cut) -> usize {
+        self.first[cut.clip] + cut.window
+    }
+
+    /// Returns the targets of all windows, one after the other.
+    pub(super) fn rows(&self) -> &[f32] {
+        &self.rows
+    }
+
     /// The target of a window.
     pub(super) fn of(&self, cut: Cut) -> &[f32] {
-        &self.rows[(self.first[cut.clip] + cut.window) * self.dim..][..self.dim]
+        &self.rows[self.number(cut) * self.dim..][..self.dim]
     }
 }
 

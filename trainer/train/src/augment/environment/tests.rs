@@ -40,7 +40,7 @@ fn the_snr_of_the_mix_is_the_one_that_was_drawn() {
         let drawn = environment.draw(&mut generator);
         let wanted = drawn.background.unwrap();
         let mut view = clip.clone();
-        let snr = environment.surround(&mut view, &drawn, |_| Some(other.clone()), &mut generator);
+        let snr = environment.surround(&mut view, &drawn, Some(other.clone()));
         assert_eq!(snr, Some(wanted.snr_db));
         let added: Vec<f32> = view.iter().zip(&clip).map(|(x, y)| x - y).collect();
         let measured = decibels(power(&clip) / power(&added));
@@ -64,11 +64,11 @@ fn noise_stands_in_where_no_recording_can_be_had_and_silence_stays_silent() {
     let mut environment = environment("background = { probability = 1, noise_share = 0 }");
     let drawn = environment.draw(&mut rng(2));
     let mut view = sound(440.0, 0.1);
-    let snr = environment.surround(&mut view, &drawn, |_| None, &mut rng(3));
+    let snr = environment.surround(&mut view, &drawn, None);
     assert!(snr.is_some() && view != sound(440.0, 0.1));
     let mut silence = vec![0.0; 500];
-    let other = |_: &mut ChaCha8Rng| Some(vec![0.5; 500]);
-    let snr = environment.surround(&mut silence, &drawn, other, &mut rng(3));
+    let other = vec![0.5; 500];
+    let snr = environment.surround(&mut silence, &drawn, Some(other));
     assert_eq!((snr, silence), (None, vec![0.0; 500]));
 }
 
@@ -79,7 +79,7 @@ fn levels_are_of_the_peak_or_of_the_gain() {
         let mut environment = environment(text);
         let drawn = environment.draw(&mut rng(seed));
         let mut view = clip.to_vec();
-        environment.surround(&mut view, &drawn, |_| None, &mut rng(seed));
+        environment.surround(&mut view, &drawn, None);
         (view, drawn.level.unwrap())
     };
     for seed in 0..20 {
@@ -146,11 +146,7 @@ fn everything_is_off_by_default_and_wrong_values_are_named() {
     let mut environment = Environment::new(off, 16_000).unwrap();
     let drawn = environment.draw(&mut rng(1));
     let mut same = view.clone();
-    let none = |_: &mut ChaCha8Rng| None;
-    assert_eq!(
-        environment.surround(&mut same, &drawn, none, &mut rng(1)),
-        None
-    );
+    assert_eq!(environment.surround(&mut same, &drawn, None), None);
     assert_eq!((same, drawn.shift), (view, 0.0));
 
     let written = toml::to_string(&parse("tilt = { probability = 0.5 }")).unwrap();

@@ -16,6 +16,9 @@ pub struct DataConfig {
     /// parameter by a normal number times this share of its range (Cherep and Singh 2025, who find
     /// 0.25 best; here less is better, see models/RESULTS.md).
     pub synth_perturb: f32,
+    /// How often a synthesised pair is used where a GPU makes the views, each time with other operators: rendering takes the
+    /// processor longer than a step takes a GPU. The processor renders every pair anew.
+    pub synth_uses: usize,
     /// Step between views, seconds, where a teacher of a part has heard the recordings: they begin at multiples of it, or
     /// end where a recording ends.
     pub window_hop: f64,
@@ -31,6 +34,7 @@ impl Default for DataConfig {
             synth_share: 0.3,
             positive_offset: 0.5,
             synth_perturb: 0.1,
+            synth_uses: 10,
             window_hop: 0.5,
             kind_power: 1.0,
         }
@@ -48,6 +52,7 @@ impl DataConfig {
             0.0,
             1.0,
         )?;
+        check_range("data.synth_uses", self.synth_uses as f64, 1.0, 1e6)?;
         check_range("data.window_hop", self.window_hop, 0.01, 3600.0)?;
         check_range("data.kind_power", self.kind_power, 0.0, 1.0)?;
         Ok(())

@@ -33,6 +33,8 @@ pub struct TrainConfig {
     pub device: DeviceKind,
     /// Precision of a GPU's step.
     pub precision: Precision,
+    /// What makes the views of a GPU's steps.
+    pub views: ViewsOn,
 }
 
 /// Device of the training steps.
@@ -56,6 +58,17 @@ pub enum Precision {
     Bf16,
     /// Everything in `f32`.
     F32,
+}
+
+/// What makes the views of a GPU's steps: cut, operators, environment and features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViewsOn {
+    /// The GPU, from recordings in its memory; the processor where the GPU cannot, which is told.
+    #[default]
+    Device,
+    /// All cores of the processor.
+    Processor,
 }
 
 impl TrainConfig {
@@ -98,6 +111,7 @@ impl Default for TrainConfig {
             checkpoint_seconds: 60.0,
             device: DeviceKind::Cpu,
             precision: Precision::Bf16,
+            views: ViewsOn::Device,
         }
     }
 }

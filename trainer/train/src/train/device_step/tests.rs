@@ -427,6 +427,57 @@ fn nothing_comes_back_from_a_step_and_no_more_goes_over_than_the_batch() {
 }
 
 #[test]
+fn nothing_comes_back_from_a_step_that_makes_its_views_and_only_what_is_drawn_goes_over() {
+    let (mut config, taught) = networks().remove(0);
+    (config.frontend.frames, config.frontend.mels) = (SHAPE[1] as u16, SHAPE[2] as u16);
+    (config.frontend.mean, config.frontend.scale) = (Some(-5.0), Some(0.5));
+    config.environment.background.probability = 0.5;
+    let clips = (0..4).map(|seed| {
+        let mut noise = mtslvr_audio::Noise::from_seed(seed);
+        (0..9_000).map(|_| 0.1 * noise.normal()).collect()
+    });
+    let recordings = mtslvr_audio::Recordings::from(clips.collect::<Vec<Vec<f32>>>());
+    let source = crate::train::PairSource::new(std::sync::Arc::new(recordings), &config).unwrap();
+    let both = Both::new(&(config, taught));
+    let backend = std::rc::Rc::new(Emulated::new(Element::F32));
+    let pairs = SHAPE[0] / 2;
+    let mut step = source
+        .with_view_source(pairs, |views| {
+            DeviceStep::with_views(
+                Box::new(backend.clone()),
+                &both.objectives[1],
+                &both.parameters[1],
+                &AdamW::default(),
+                SETTINGS,
+                views,
+            )
+        })
+        .unwrap();
+    let mut feeder = source.feeder(0, pairs);
+    step.take_feed(&source.feed(&mut feeder, 0), 1e-3).unwrap();
+    backend.uploaded.set(0);
+    backend.downloads.set(0);
+    let mut made = 0;
+    for number in 1..3 {
+        let feed = source.feed(&mut feeder, number);
+        made += feed
+            .made
+            .iter()
+            .map(|(_, sound)| sound.len())
+            .sum::<usize>();
+        step.take_feed(&feed, 1e-3).unwrap();
+    }
+    step.wait().unwrap();
+    // The learning rate is the word beside them.
+    let drawn = 2 * (SHAPE[0] * size_of::<crate::device::ViewWords>() + 4);
+    assert_eq!(backend.uploaded.get(), drawn + 2 * made);
+    assert_eq!(backend.downloads.get(), 0);
+    let log = step.log().unwrap();
+    assert_eq!((log.steps, log.left_out), (3, 0));
+    assert!(log.sums[0].is_finite() && log.sums[0] > 0.0);
+}
+
+#[test]
 fn a_step_that_is_no_number_is_left_out() {
     let both = Both::new(&networks()[0]);
     let mut step = both.device(Element::F32);

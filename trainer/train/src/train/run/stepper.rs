@@ -4,10 +4,11 @@ use super::step::{self, Skipped, in_pool};
 use crate::net::Parameters;
 use crate::ssl::Objective;
 use crate::train::averages::Averages;
-use crate::train::config::RunConfig;
+use crate::train::config::{RunConfig, ViewsOn};
 use crate::train::device_step::{DeviceStep, StepSettings};
+use crate::train::observer::Observer;
 use crate::train::optimiser::AdamW;
-use crate::train::pairs::Batch;
+use crate::train::pairs::{Batch, Feed, PairSource};
 use anyhow::Result;
 
 /// Takes the steps of a run.
@@ -15,7 +16,17 @@ pub(super) enum Stepper {
     /// One after the other, with the optimiser beside it.
     Processor(AdamW),
     /// A GPU, which takes a step while the next batch is made.
-    Device(Box<DeviceStep>),
+    Device {
+        step: Box<DeviceStep>,
+        /// Whether it makes the views.
+        fed: bool,
+    },
+}
+
+/// A batch, or what a device makes one of.
+pub(super) enum Prepared {
+    Batch(Batch),
+    Feed(Feed),
 }
 
 /// Steps that were left out.
@@ -37,6 +48,8 @@ impl Stepper {
         objective: &Objective,
         parameters: &Parameters,
         optimiser: AdamW,
+        source: &PairSource,
+        observer: &mut dyn Observer,
     ) -> Result<Self> {
         let Some(backend) = config.train.open()? else {
             return Ok(Self::Processor(optimiser));
@@ -54,8 +67,44 @@ impl Stepper {
             weight_decay: config.train.weight_decay,
             clip_norm: config.train.clip_norm,
         };
-        let step = DeviceStep::new(backend, objective, parameters, &optimiser, settings)?;
-        Ok(Self::Device(Box::new(step)))
+        let pairs = config.train.batch;
+        let fed = match config.train.views {
+            ViewsOn::Processor => false,
+            ViewsOn::Device => {
+                let bytes = source.with_view_source(pairs, |views| views.bytes(2 * pairs));
+                let free = backend.free_bytes()?;
+                let obstacle = source.obstacle().or_else(|| {
+                    // The rest is for the network.
+                    (bytes > free / 2).then(|| {
+                        format!(
+                            "the recordings and views take {:.1} GB, more than half of the {:.1} GB that the GPU has \
+                             free",
+                            bytes as f64 / 1e9,
+                            free as f64 / 1e9
+                        )
+                    })
+                });
+                if let Some(obstacle) = &obstacle {
+                    observer.note(&format!(
+                        "the processor makes the views, and the GPU may wait for them: {obstacle}"
+                    ));
+                }
+                obstacle.is_none()
+            }
+        };
+        let step = match fed {
+            false => DeviceStep::new(backend, objective, parameters, &optimiser, settings)?,
+            true => source.with_view_source(pairs, |views| {
+                DeviceStep::with_views(backend, objective, parameters, &optimiser, settings, views)
+            })?,
+        };
+        let step = Box::new(step);
+        Ok(Self::Device { step, fed })
+    }
+
+    /// Whether a device makes the views.
+    pub(super) fn is_fed(&self) -> bool {
+        matches!(self, Self::Device { fed: true, .. })
     }
 
     /// Takes a step at the learning rate `rate`. The processor's is added to `averages`, or left out.
@@ -67,15 +116,19 @@ impl Stepper {
         config: &RunConfig,
         objective: &Objective,
         parameters: &Parameters,
-        (batch, rate): (&Batch, f64),
+        (prepared, rate): (&Prepared, f64),
         averages: &mut Averages,
     ) -> Result<Option<String>> {
-        let optimiser = match self {
-            Self::Device(step) => {
-                step.take(batch, rate)?;
+        let (optimiser, batch) = match (self, prepared) {
+            (Self::Device { step, .. }, prepared) => {
+                match prepared {
+                    Prepared::Batch(batch) => step.take(batch, rate)?,
+                    Prepared::Feed(feed) => step.take_feed(feed, rate)?,
+                }
                 return Ok(None);
             }
-            Self::Processor(optimiser) => optimiser,
+            (Self::Processor(optimiser), Prepared::Batch(batch)) => (optimiser, batch),
+            (Self::Processor(_), Prepared::Feed(_)) => unreachable!("only a device is fed"),
         };
         let taken = in_pool(|| step::take(config, objective, parameters, optimiser, batch, rate));
         match taken {
@@ -97,7 +150,7 @@ impl Stepper {
         averages: &mut Averages,
         pairs: usize,
     ) -> Result<Option<LeftOut>> {
-        let Self::Device(step) = self else {
+        let Self::Device { step, .. } = self else {
             return Ok(None);
         };
         let log = step.log()?;
@@ -111,7 +164,7 @@ impl Stepper {
 
     /// Whether steps are reported by [`Self::report`] alone.
     pub(super) fn is_device(&self) -> bool {
-        matches!(self, Self::Device(_))
+        matches!(self, Self::Device { .. })
     }
 
     /// Brings parameters and running statistics into `parameters`, where they are elsewhere.
@@ -119,7 +172,7 @@ impl Stepper {
     /// # Errors
     /// If the device fails.
     pub(super) fn store(&self, parameters: &Parameters) -> Result<()> {
-        if let Self::Device(step) = self {
+        if let Self::Device { step, .. } = self {
             step.store(parameters)?;
         }
         Ok(())
@@ -136,7 +189,7 @@ impl Stepper {
     ) -> Result<R> {
         match self {
             Self::Processor(optimiser) => f(optimiser),
-            Self::Device(step) => f(&step.store(parameters)?),
+            Self::Device { step, .. } => f(&step.store(parameters)?),
         }
     }
 }
