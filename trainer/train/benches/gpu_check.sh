@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Checks the trainer on a machine with a CUDA GPU, out of the archive that `cargo xtask gpu-check` makes.
 #
-#   gpu_check.sh check OUT                  operators, steps against PyTorch, profile: within 3 minutes
+#   gpu_check.sh check OUT [SECONDS]        operators, steps against PyTorch, profile: within 3 minutes
 #   gpu_check.sh train OUT NAME [OPTION..]  `mtslvr train` with these options: within 5 minutes
 #
 # The results go into OUT/gpu.json, the rest of what was printed into OUT/log.txt, and a training's weights
-# and metrics into OUT/NAME. A part that fails is in the results as its error. GPU_CHECK_PYTHON names a
+# and metrics into OUT/NAME. SECONDS are the comparison's with PyTorch: the check takes up to 70 more than
+# these, which are 110 by default. A part that fails is in the results as its error. GPU_CHECK_PYTHON names a
 # Python with PyTorch; by default python3 is tried, then those in usual places.
 set -uo pipefail
 
@@ -69,19 +70,20 @@ part() {
 }
 
 check() {
-    local begin=$SECONDS network preset pairs left budget
+    local begin=$SECONDS network preset pairs left wanted=$1 budget
+    local end=$((wanted + 65))
     local networks=(edge-s:512 edge-m:512 resnet18:256)
     # Reads PyTorch's files once, before the programs that need them start all at the same time.
     timeout 30 "$python" -c 'import torch._inductor.compile_fx' >/dev/null 2>&1 &
     part operators 45 "$here/gpu-check" operators
     # The profiles have the last 30 seconds.
-    budget=$((137 - (SECONDS - begin)))
-    if [ "$budget" -gt 110 ]; then budget=110; fi
+    budget=$((end - 38 - (SECONDS - begin)))
+    if [ "$budget" -gt "$wanted" ]; then budget=$wanted; fi
     part comparison $((budget + 8)) "$python" "$here/gpu_against_pytorch.py" \
         --gpu-check "$here/gpu-check" --budget "$budget"
     for network in "${networks[@]}"; do
         preset=${network%:*} pairs=${network#*:}
-        left=$((175 - (SECONDS - begin)))
+        left=$((end - (SECONDS - begin)))
         if [ "$left" -gt 12 ]; then left=12; elif [ "$left" -lt 1 ]; then left=1; fi
         part "profile-$preset" "$left" "$here/gpu-check" profile "$preset" "$pairs" bf16
     done
@@ -105,7 +107,10 @@ python=$(find_python) || { echo "no python3 in the path" >&2; exit 2; }
 LD_LIBRARY_PATH=$(library_folders)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH PYTHONUNBUFFERED=1
 case $mode in
-    check) check ;;
+    check)
+        case ${3-110} in '' | *[!0-9]*) usage ;; esac
+        check "${3-110}"
+        ;;
     train)
         case ${3-} in '' | -* | */*) usage ;; esac
         train "${@:3}"

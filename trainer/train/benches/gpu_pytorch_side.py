@@ -1,9 +1,21 @@
-"""One of PyTorch's sides in gpu_against_pytorch.py: takes training steps when told to, in a process of its own.
+"""PyTorch's ways to take a training step in gpu_against_pytorch.py, all of one network, in a process of its own.
 
-Reads the network's description as a line of JSON, warms up, and prints a line of JSON: seconds of that,
-libraries and notes, or an error. Then, for each line with a number N, it takes N steps, waits for the
-device and prints the seconds. The line `capture` makes one CUDA graph of a whole step, optimiser included,
-which later steps replay.
+Reads the network's description as a line of JSON, builds the network, compiles it with --compile, and prints a
+line of JSON: seconds of that, device and libraries, or an error. Until then nothing is measured on the device:
+compilation stops before the compiled network runs for the first time. Then it answers lines:
+
+    warm WAY    makes this way ready, and tries algorithms and kernels out: seconds and notes
+    WAY N       takes N steps, and waits for the device: seconds
+
+With --compile the first of them is `warm compiled`. The ways are
+
+    compiled               torch.compile
+    step-graph             one CUDA graph of a whole step of the compiled network, optimiser included
+    eager                  in f32 with channels first, else with channels last
+    eager-channels-last    eager with channels last, as all other ways have them
+    eager-graph            one CUDA graph of a whole step that nothing has compiled
+
+A way that fails answers with its error, and leaves the others.
 """
 
 import argparse
@@ -24,85 +36,128 @@ from pytorch_network import Training
 
 WARM_UP = 4
 
+# Seconds that the processes may take which compile kernels.
+POOL_LIMIT = 60
+
 
 class Side:
     def __init__(self, description, options):
+        self.description, self.precision = description, options.precision
         self.device = torch.device(options.device)
-        self.notes = []
-        set_precision(options.precision)
-        self.mode = options.mode
-        autocast = contextlib.nullcontext
-        if options.precision == "bf16":
+        set_precision(self.precision)
+        cached, self.uncached = contextlib.nullcontext, contextlib.nullcontext
+        if self.precision == "bf16":
+            cached = lambda: torch.autocast(self.device.type, torch.bfloat16)
             # A step that is compiled or captured casts weights itself.
-            cached = self.mode == "eager"
-            autocast = lambda: torch.autocast(self.device.type, torch.bfloat16, cache_enabled=cached)
-        self.training = Training(description, self.device, options.channels_last, autocast)
-        self.take = self.training.step
-        if self.mode == "eager":
-            self.warm_up()
-        else:
-            self.compile()
+            self.uncached = lambda: torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+        self.training = Training(description, self.device, True, cached)
+        self.compiled, self.not_compiled = None, ValueError("not compiled")
+        self.notes = []
+        self.ways = {}
 
-    def compile(self):
-        """Compiles the network with its losses, in one piece if that can be."""
-        if self.mode == "reduce-overhead":
-            self.take = self.marked_step
-            # Graphs read the batch where it lies, and copy nothing.
-            for resident in (self.training.patches, self.training.labels):
-                torch._dynamo.mark_static_address(resident)
-        whole = self.training.loss
-        try:
-            whole.compile(fullgraph=True, mode=self.mode)
-            self.warm_up()
-        except torch._dynamo.exc.Unsupported as error:
-            self.notes.append(f"compiled in pieces: {str(error).splitlines()[0]}")
-            torch._dynamo.reset()
-            whole.compile(mode=self.mode)
-            self.warm_up()
-        if self.mode == "reduce-overhead":
-            skips = torch._dynamo.utils.counters["inductor"]["cudagraph_skips"]
-            if skips:
-                self.notes.append(f"parts that run without CUDA graphs: {skips}")
+    def compile(self, ready):
+        """Compiles the network with its losses, in one piece if that can be, and takes a step. Calls `ready` when
+        nothing is left but to run it; the step is taken when that returns."""
+        import torch._functorch.config
 
-    def marked_step(self):
-        torch.compiler.cudagraph_mark_step_begin()
-        return self.training.step()
-
-    def warm_up(self):
-        # A graph's output is overwritten by the next step: only the last is kept.
-        for _ in range(WARM_UP):
-            loss = self.take()
-        if not math.isfinite(loss.item()):
-            raise ValueError(f"the loss is {loss.item()} after {WARM_UP} steps")
-
-    def synchronise(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def seconds(self, steps):
-        self.synchronise()
+        # The backward pass is compiled with the forward pass, not when it runs for the first time.
+        torch._functorch.config.force_non_lazy_backward_lowering = True
+        inductor = torch._dynamo.lookup_backend("inductor")
         start = time.perf_counter()
-        for _ in range(steps):
-            self.take()
-        self.synchronise()
-        return time.perf_counter() - start
 
-    def capture(self):
+        def backend(module, inputs):
+            print(f"traced after {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+            # Kernels that come before the pool is there are compiled one after the other.
+            wait_for_pool()
+            compiled = inductor(module, inputs)
+            ready()
+            return compiled
+
+        def compile_and_run(fullgraph):
+            self.compiled = torch.compile(self.training.loss, fullgraph=fullgraph, dynamic=False, backend=backend)
+            self.way("compiled")()
+
+        print("traces the network", file=sys.stderr, flush=True)
+        try:
+            try:
+                compile_and_run(True)
+            except torch._dynamo.exc.Unsupported as error:
+                self.notes.append(f"compiled in pieces: {str(error).splitlines()[0]}")
+                torch._dynamo.reset()
+                compile_and_run(False)
+        except Exception as error:
+            self.compiled, self.not_compiled = None, error
+
+    def way(self, name):
+        """Returns what takes a step in this way, and returns the loss."""
+        if name == "compiled":
+            if self.compiled is None:
+                raise self.not_compiled
+            return lambda: self.training.step(self.compiled, self.uncached)
+        if name == "step-graph":
+            return self.capture(self.way("compiled"))
+        if name == "eager-graph":
+            return self.capture(lambda: self.training.step(autocast=self.uncached))
+        if name == "eager" and self.precision == "f32":
+            return Training(self.description, self.device).step
+        if name in ("eager", "eager-channels-last"):
+            return self.training.step
+        raise ValueError(f"no way {name}")
+
+    def capture(self, step):
         """Makes one CUDA graph of a step."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self.training.step()
+                step()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
+        # The graph has its own gradients.
         self.training.optimiser.zero_grad(set_to_none=True)
         with torch.cuda.graph(graph):
-            loss = self.training.step()
-        self.take = graph.replay
-        self.seconds(WARM_UP)
+            loss = step()
+        self.training.optimiser.zero_grad(set_to_none=True)
+
+        def replay():
+            graph.replay()
+            return loss
+
+        return replay
+
+    def warm(self, name):
+        take = self.way(name)
+        for _ in range(WARM_UP):
+            loss = take()
         if not math.isfinite(loss.item()):
-            raise ValueError(f"the loss is {loss.item()} after {WARM_UP} replays")
+            raise ValueError(f"the loss is {loss.item()} after {WARM_UP} steps")
+        self.ways[name] = take
+
+    def synchronise(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def seconds(self, name, steps):
+        take = self.ways[name]
+        self.synchronise()
+        start = time.perf_counter()
+        for _ in range(steps):
+            take()
+        self.synchronise()
+        return time.perf_counter() - start
+
+    def answer(self, line, start=None):
+        """What answers a line. Work on it began at `start`; by default it begins now."""
+        match line.split():
+            case ["warm", name]:
+                start = time.perf_counter() if start is None else start
+                self.warm(name)
+                self.synchronise()
+                notes = self.notes if name == "compiled" else []
+                return {"seconds": time.perf_counter() - start, "notes": notes}
+            case [name, steps]:
+                return {"seconds": self.seconds(name, int(steps))}
+        raise ValueError(f"not a command: {line.strip()}")
 
 
 def set_precision(precision):
@@ -112,6 +167,22 @@ def set_precision(precision):
     torch.backends.cudnn.allow_tf32 = tf32
     # Shapes never change: cuDNN may try its algorithms.
     torch.backends.cudnn.benchmark = True
+
+
+def start_pool():
+    """Starts the processes that compile kernels, which takes seconds."""
+    # Without them kernels are compiled in this process.
+    with contextlib.suppress(Exception):
+        from torch._inductor.async_compile import maybe_warm_pool
+
+        maybe_warm_pool()
+
+
+def wait_for_pool():
+    with contextlib.suppress(Exception):
+        from torch._inductor.async_compile import AsyncCompile
+
+        AsyncCompile.wait_pool_ready(POOL_LIMIT)
 
 
 def libraries():
@@ -132,47 +203,52 @@ def say(**answer):
 
 
 def told(work):
-    """Answers with what `work` returns, or with its error; returns whether all went well."""
+    """Answers with what `work` returns, or with its error."""
     try:
         answer = work()
     except Exception as error:
-        say(error=f"{type(error).__name__}: {error}")
-        return False
+        answer = {"error": f"{type(error).__name__}: {error}"}
     say(**answer)
-    return True
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mode", required=True, choices=["eager", "default", "reduce-overhead"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", required=True, choices=["bf16", "f32", "tf32"])
-    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cuda")
     options = parser.parse_args()
-    side = None
-
-    def begin():
-        nonlocal side
-        start = time.perf_counter()
+    if options.compile:
+        start_pool()
+    description = sys.stdin.readline()
+    if not description.strip():
+        sys.exit(1)
+    start = time.perf_counter()
+    try:
         side = Side(json.loads(description), options)
         device = torch.cuda.get_device_name(side.device) if side.device.type == "cuda" else "processor"
-        seconds = time.perf_counter() - start
-        return {"seconds": seconds, "device": device, "libraries": libraries(), "notes": side.notes}
-
-    def capture():
-        side.capture()
-        return {}
-
-    say()
-    description = sys.stdin.readline()
-    if not description.strip() or not told(begin):
+    except Exception as error:
+        say(error=f"{type(error).__name__}: {error}")
         sys.exit(1)
+    first = resumed = None
+
+    def ready():
+        """Says that this process is ready, and waits for the first command."""
+        nonlocal first, resumed
+        if first is None:
+            say(seconds=time.perf_counter() - start, device=device, libraries=libraries())
+            first = sys.stdin.readline()
+            if not first:
+                # Nobody waits for what is left to do.
+                os._exit(0)
+            resumed = time.perf_counter()
+
+    if options.compile:
+        side.compile(ready)
+    # Where it could not be compiled.
+    ready()
+    told(lambda: side.answer(first, resumed))
     for line in sys.stdin:
-        if line.strip() == "capture":
-            told(capture)
-        else:
-            steps = int(line)
-            told(lambda: {"seconds": side.seconds(steps)})
+        told(lambda: side.answer(line))
 
 
 if __name__ == "__main__":

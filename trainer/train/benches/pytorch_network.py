@@ -160,11 +160,14 @@ class Training:
         capturable = torch.device(device).type == "cuda"
         self.optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True, capturable=capturable)
 
-    def step(self):
-        """Takes a whole step; returns the loss, which stays on the device."""
+    def step(self, network=None, autocast=None):
+        """Takes a whole step; returns the loss, which stays on the device. `network` stands for the network with
+        its losses where it is compiled, and `autocast` for the usual context."""
         self.optimiser.zero_grad(set_to_none=True)
-        with self.autocast():
-            loss = self.loss(self.patches, self.labels)
+        # A compiled module has no truth value.
+        network = self.loss if network is None else network
+        with (autocast or self.autocast)():
+            loss = network(self.patches, self.labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.loss.parameters(), CLIP_NORM)
         self.optimiser.step()

@@ -13,9 +13,10 @@ const NO_RUN: &str = "Nothing: it has not been run on a GPU.\n";
 const TRAINER: &str = "trainer";
 
 /// PyTorch's sides, each with the head of its column.
-const PYTORCH: [(&str, &str); 5] = [
+const PYTORCH: [(&str, &str); 6] = [
     ("eager", "eager"),
     ("eager-channels-last", "eager, channels last"),
+    ("eager-graph", "eager, whole step one graph"),
     ("compiled", "compiled"),
     ("graphs", "compiled, CUDA graphs"),
     ("step-graph", "compiled, whole step one graph"),
