@@ -40,11 +40,11 @@ pub(super) struct Args {
     no_gpl: bool,
     /// Labelled set (DIR/<class>/<clip>) to measure on, or folder of such sets; may be repeated
     ///
-    /// Needed unless --list is given.
+    /// Needed unless --list or --train-only is given.
     #[arg(
         long,
         value_name = "DIR",
-        required_unless_present = "list",
+        required_unless_present_any = ["list", "train_only"],
         help_heading = "Recordings"
     )]
     data: Vec<PathBuf>,
@@ -66,6 +66,12 @@ pub(super) struct Args {
     /// List the runs and how long each trains, and run nothing
     #[arg(long)]
     list: bool,
+    /// Train the runs and measure none, say on a machine with a GPU
+    ///
+    /// The same command without it measures them later: of each run it needs config.toml, metrics.csv and
+    /// weights.safetensors in its folder below --out.
+    #[arg(long, conflicts_with_all = ["json", "data"])]
+    train_only: bool,
     #[arg(long, help = "Print the summary as JSON instead of the tables", long_help = JSON_HELP)]
     json: bool,
 }
@@ -115,6 +121,7 @@ impl Args {
             audio,
             heard: self.cache.heard(&self.out),
             out: self.out.clone(),
+            train_only: self.train_only,
         };
         let summary = run(&request, interrupt::on_ctrl_c(), &mut Lines::default())?;
         self.print(&summary)
@@ -122,7 +129,10 @@ impl Args {
 
     /// Opens the labelled sets and loads the recordings at `sample_rate` Hz.
     fn audio(&self, sample_rate: u32) -> Result<Audio> {
-        let sets = LabelledSet::open_all(&self.data)?;
+        let sets = match self.train_only {
+            true => Vec::new(),
+            false => LabelledSet::open_all(&self.data)?,
+        };
         let cache = self.cache.open()?;
         let training = if self.pretrain.is_empty() {
             errln!("No --pretrain: training on synthetic sounds alone.");
@@ -138,6 +148,10 @@ impl Args {
     }
 
     fn print(&self, summary: &Summary) -> Result<()> {
+        if self.train_only {
+            outln!("Trained: {}", self.out.shown());
+            return Ok(());
+        }
         if self.json {
             outln!("{}", serde_json::to_string_pretty(summary)?);
             return Ok(());

@@ -9,7 +9,9 @@ use super::summary::Summary;
 use super::table;
 use crate::export::{ExportRequest, Exported, calibration_audio, export_run};
 use crate::net::{Parameters, Trunk};
-use crate::train::{Observer, RunConfig, RunFolder, TrainRequest, Trained, read_metrics, train};
+use crate::train::{
+    Observer, RunConfig, RunFolder, TrainConfig, TrainRequest, Trained, read_metrics, train,
+};
 use crate::trunk_backbone::TrunkBackbone;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
@@ -43,6 +45,8 @@ pub struct Request {
     pub heard: PathBuf,
     /// Folder for the cells and the tables.
     pub out: PathBuf,
+    /// Whether cells are trained and none is measured.
+    pub train_only: bool,
 }
 
 /// Receives what an experiment reports.
@@ -61,7 +65,7 @@ pub trait Progress: Observer {
 pub fn run(request: &Request, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Summary> {
     let cells = request.plan.cells(&request.out)?;
     ensure!(
-        !request.audio.sets.is_empty(),
+        request.train_only || !request.audio.sets.is_empty(),
         "an experiment needs at least one labelled set to evaluate on"
     );
     std::fs::create_dir_all(&request.out)
@@ -71,7 +75,10 @@ pub fn run(request: &Request, stop: &AtomicBool, progress: &mut dyn Progress) ->
         cache: request.audio.cache.clone(),
         sample_rate: cells[0].config.frontend.sample_rate,
     };
-    let controls = controls(request, &cells[0], &sets, stop, progress)?;
+    let controls = match request.train_only {
+        true => Vec::new(),
+        false => controls(request, &cells[0], &sets, stop, progress)?,
+    };
     let mut results = Vec::new();
     for (index, cell) in cells.iter().enumerate() {
         let finished = finished(request, cell, &sets)?;
@@ -117,12 +124,29 @@ fn finished(request: &Request, cell: &Cell, sets: &Sets) -> Result<Option<CellRe
     Ok(result.filter(|r| r.evaluation == request.plan.evaluate && r.sets == set_names(sets)))
 }
 
+/// Has a run compute where and how its cell says: it may go on elsewhere.
+fn computes_like(config: &mut RunConfig, cell: &Cell) {
+    let TrainConfig {
+        device,
+        precision,
+        views,
+        ..
+    } = cell.config.train;
+    config.train = TrainConfig {
+        device,
+        precision,
+        views,
+        ..config.train
+    };
+}
+
 /// Refuses to go on with a run of another configuration.
 fn same_configuration(folder: &RunFolder, cell: &Cell) -> Result<()> {
     let mut found = RunConfig::read(&folder.config(), &[])?;
     // Measured where the plan leaves it open.
     found.frontend.mean = cell.config.frontend.mean.and(found.frontend.mean);
     found.frontend.scale = cell.config.frontend.scale.and(found.frontend.scale);
+    computes_like(&mut found, cell);
     if found == cell.config {
         return Ok(());
     }
@@ -137,7 +161,7 @@ fn same_configuration(folder: &RunFolder, cell: &Cell) -> Result<()> {
     )
 }
 
-/// Trains, exports and measures one cell; `None` where it was stopped.
+/// Trains, exports and measures one cell; `None` where it was stopped, or nothing is to be measured.
 fn run_cell(
     request: &Request,
     cell: &Cell,
@@ -148,10 +172,11 @@ fn run_cell(
     let out = request.out.join(&cell.folder);
     let folder = RunFolder::new(&out);
     let resume = folder.checkpoint().exists();
-    let config = match resume {
+    let mut config = match resume {
         true => RunConfig::read(&folder.config(), &[])?,
         false => cell.config.clone(),
     };
+    computes_like(&mut config, cell);
     let training = TrainRequest {
         config,
         recordings: request.audio.training.clone(),
@@ -161,8 +186,12 @@ fn run_cell(
         resume,
         start: None,
     };
-    let trained = train(&training, stop, progress)?;
-    if trained.interrupted {
+    // Weights without a checkpoint are those of a run that ended, maybe on another machine.
+    let trained = match !resume && folder.weights().exists() {
+        true => Trained::read(&folder)?,
+        false => train(&training, stop, progress)?,
+    };
+    if trained.interrupted || request.train_only {
         return Ok(None);
     }
     let exported = export(request, cell, &training.out, &trained)?;

@@ -60,6 +60,35 @@ pub struct Trained {
     pub stopped_early: bool,
 }
 
+impl Trained {
+    /// Reads the outcome of a run that ended: its configuration, weights and log.
+    ///
+    /// # Errors
+    /// If one of the three cannot be read, or the weights are those of another network.
+    pub fn read(folder: &RunFolder) -> Result<Self> {
+        let config = RunConfig::read(&folder.config(), &[])?;
+        let weights = checkpoint::load_weights(&folder.weights())?;
+        let mut parameters = Parameters::new(config.train.seed, &Device::Cpu);
+        let trunk = Trunk::new(&config.backbone, &mut parameters)?;
+        let named = || {
+            format!(
+                "{} does not fit its configuration",
+                folder.weights().display()
+            )
+        };
+        parameters.load(&weights).with_context(named)?;
+        Ok(Self {
+            frontend: config.frontend.to_config(),
+            trunk: Arc::new(trunk),
+            metrics: super::metrics::read(&folder.metrics())?,
+            weights,
+            config,
+            interrupted: false,
+            stopped_early: false,
+        })
+    }
+}
+
 /// Trains until the configured length is reached or `stop` is set. Either way a checkpoint and the
 /// weights so far are in the run folder afterwards.
 ///
