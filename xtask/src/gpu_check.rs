@@ -239,8 +239,13 @@ mod tests {
             json!({"preset": "edge-s", "step_ms": 2.0, "parts": [{"name": "norm", "ms": 1.0}]});
         let last = json!({"step": 7, "seconds": 1.5, "loss": null});
         let trained = json!({"interrupted": false, "last": last});
+        let views = json!({
+            "pairs": 8, "median_apart": 1e-5, "most_apart": 0.01, "views_apart": 0, "labels_apart": 1, "labels": 112,
+            "draws_ms": 0.5, "gpu_ms": 4.0, "processor_ms": 99.0,
+        });
         for (name, printed, log, status) in [
             ("operators", operators.to_string(), "", "1 3 45"),
+            ("views", views.to_string(), "", "0 3 30"),
             (
                 "comparison",
                 String::new(),
@@ -272,6 +277,7 @@ mod tests {
             "| norm | 5.0e-1 | 1.0e-1 | **failed** |",
             "Failed: took more than 118 s: first / second",
             "| `edge-s` | norm | 1.000 | 50 % |",
+            "| 8 | 1.0e-5 | 1.0e-2 | 1 of 112 | 0.50 | 4.00 | 99 |",
             "| m | `--steps 7` | 7 | 2 |  |  |  |  |  |  |",
         ] {
             assert!(page.contains(line), "{line} in {page}");

@@ -18,6 +18,18 @@ const STEPS: f32 = 32_768.0;
 const LEAST_PEAK: f32 = 1e-20;
 
 impl Samples {
+    /// Step of [`Self::at_full_scale`], full scale being 1.
+    pub const FULL_SCALE_STEP: f32 = 1.0 / STEPS;
+
+    /// Rounds samples to 16 bits of full scale, however quiet they are; those beyond it are clipped.
+    pub fn at_full_scale(samples: &[f32]) -> Self {
+        let round = |x: &f32| (x * STEPS).round().clamp(-STEPS, STEPS - 1.0) as i16;
+        Self {
+            values: samples.iter().map(round).collect(),
+            step: Self::FULL_SCALE_STEP,
+        }
+    }
+
     /// Makes samples of `values` in units of `step`, as a cache keeps them.
     pub(super) fn from_steps(values: Box<[i16]>, step: f32) -> Self {
         Self { values, step }
@@ -114,6 +126,14 @@ mod tests {
         }
         let quiet = &all[32_768 - 100..32_768 + 101];
         assert_eq!(Samples::from(quiet).to_vec(), quiet);
+    }
+
+    #[test]
+    fn full_scale_has_one_step_for_quiet_and_loud_samples() {
+        let samples = Samples::at_full_scale(&[0.25, -1.0, 1.0, 3e-5, 1e-6]);
+        let wanted = [0.25, -1.0, 32_767.0 / 32_768.0, 1.0 / 32_768.0, 0.0];
+        assert_eq!(samples.to_vec(), wanted);
+        assert_eq!(samples.step(), Samples::FULL_SCALE_STEP);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the trainer on a machine with a CUDA GPU, out of the archive that `cargo xtask gpu-check` makes.
 #
-#   gpu_check.sh check OUT [SECONDS]        operators, steps against PyTorch, profile: within 3 minutes
+#   gpu_check.sh check OUT [SECONDS]        operators, views, steps against PyTorch, profile: within 3 minutes
 #   gpu_check.sh train OUT NAME [OPTION..]  `mtslvr train` with these options: within 5 minutes
 #
 # The results go into OUT/gpu.json, the rest of what was printed into OUT/log.txt, and a training's weights
@@ -76,6 +76,7 @@ check() {
     # Reads PyTorch's files once, before the programs that need them start all at the same time.
     timeout 30 "$python" -c 'import torch._inductor.compile_fx' >/dev/null 2>&1 &
     part operators 45 "$here/gpu-check" operators
+    part views 20 "$here/gpu-check" views 512
     # The profiles have the last 30 seconds.
     budget=$((end - 38 - (SECONDS - begin)))
     if [ "$budget" -gt "$wanted" ]; then budget=$wanted; fi

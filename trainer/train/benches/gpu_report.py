@@ -68,7 +68,7 @@ def training(folder, name):
 
 def update(results, folder):
     """Puts the parts into the results."""
-    for name in ("operators", "comparison"):
+    for name in ("operators", "views", "comparison"):
         if (folder / f"{name}.status").exists():
             results[name] = Part(folder, name).result()
     profiles = [{"preset": name, **Part(folder, f"profile-{name}").result()} for name in names(folder, "profile-")]
@@ -95,7 +95,13 @@ def show(results):
     if "checks" in operators:
         passed = sum(check["passed"] for check in operators["checks"])
         print(f"operators: {passed} of {len(operators['checks'])} passed on {operators.get('device', '?')}")
-    failed = [(name, results[name]) for name in ("operators", "comparison") if name in results]
+    views = results.get("views", {})
+    if "gpu_ms" in views:
+        print(
+            f"views of {views['pairs']} pairs: {views['gpu_ms']:.2f} ms, {views['processor_ms']:.0f} ms on the processor; "
+            f"apart by {cell(views['median_apart'])}, {views['labels_apart']} of {views['labels']} labels differ"
+        )
+    failed = [(name, results[name]) for name in ("operators", "views", "comparison") if name in results]
     failed += [(f"profile of {found['preset']}", found) for found in results.get("profiles", [])]
     failed += [(f"training {found['name']}", found) for found in results.get("training", [])]
     for name, found in failed:

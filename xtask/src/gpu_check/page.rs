@@ -35,6 +35,7 @@ pub fn with_tables(document: &str, results: Option<&Results>) -> Result<String> 
         ("steps", steps(results)),
         ("profile", profiles(results)),
         ("operators", operators(results)),
+        ("views", views(results)),
         ("training", training(results)),
     ] {
         let table = table.unwrap_or_else(|| NO_RUN.to_owned());
@@ -119,6 +120,32 @@ fn operators(results: &Results) -> Option<String> {
         .map(|why| format!("Ended too early: {why}"))
         .collect();
     Some(table + &list(&ended))
+}
+
+fn views(results: &Results) -> Option<String> {
+    let found = match results.views.as_ref()? {
+        Part::Failed { error } => return Some(format!("Failed: {}\n", error.replace('\n', " "))),
+        Part::Done(found) => found,
+    };
+    let head = head(&[
+        "pairs",
+        "features apart, median",
+        "features apart, most",
+        "labels apart",
+        "draws, ms",
+        "GPU, ms",
+        "processor, ms",
+    ]);
+    let cells = [
+        found.pairs.to_string(),
+        format!("{:.1e}", found.median_apart),
+        format!("{:.1e}", found.most_apart),
+        format!("{} of {}", found.labels_apart, grouped(found.labels)),
+        format!("{:.2}", found.draws_ms),
+        format!("{:.2}", found.gpu_ms),
+        format!("{:.0}", found.processor_ms),
+    ];
+    Some(head + &row(cells))
 }
 
 fn steps(results: &Results) -> Option<String> {
@@ -381,7 +408,14 @@ mod tests {
 
     #[test]
     fn without_results_every_table_says_so() {
-        let names = ["machine", "steps", "profile", "operators", "training"];
+        let names = [
+            "machine",
+            "steps",
+            "profile",
+            "operators",
+            "views",
+            "training",
+        ];
         let markers =
             names.map(|name| format!("<!-- table: {name} -->\nold\n<!-- end: {name} -->\n"));
         let page = with_tables(&markers.concat(), None).unwrap();

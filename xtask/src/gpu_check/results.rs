@@ -12,6 +12,8 @@ pub struct Results {
     pub cores: u64,
     /// Operators against the processor's.
     pub operators: Option<Part<Operators>>,
+    /// Views of a batch against the processor's.
+    pub views: Option<Part<Views>>,
     /// Steps against PyTorch's.
     pub comparison: Option<Part<Comparison>>,
     /// Where a step's time goes, by network.
@@ -63,6 +65,24 @@ pub struct Operators {
     /// The reason why it ended too early.
     #[serde(default)]
     pub ended: Option<String>,
+}
+
+/// Views that the GPU makes against those of the processor.
+#[derive(Debug, Deserialize)]
+pub struct Views {
+    /// Pairs of a batch.
+    pub pairs: u64,
+    /// Median over the views of the difference between features, as a share of how far they are from their mean.
+    pub median_apart: f64,
+    /// The largest.
+    pub most_apart: f64,
+    /// Labels that differ, and all labels.
+    pub labels_apart: u64,
+    pub labels: u64,
+    /// Milliseconds of the draws for a batch, of the making on the GPU, and of both on the processor.
+    pub draws_ms: f64,
+    pub gpu_ms: f64,
+    pub processor_ms: f64,
 }
 
 /// One comparison.

@@ -14,7 +14,7 @@ use super::folder::RunFolder;
 use super::metrics::{MetricsLog, MetricsRow};
 use super::monitor::Monitor;
 use super::observer::Observer;
-use super::pairs::PairSource;
+use super::pairs::{Feed, PairSource};
 use super::request::TrainRequest;
 use super::schedule::warmup_cosine;
 use super::tensorboard::EventLog;
@@ -25,6 +25,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::Tensor;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_runtime::frontend::FrontendConfig;
+use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -36,6 +37,8 @@ use training_audio::TrainingAudio;
 const STATISTICS_PATCHES: usize = 2048;
 /// Batches made ahead of the step that needs them.
 const PREFETCH: usize = 3;
+/// Batches that are drawn together for a device.
+const FEEDS: usize = 8;
 /// Losses in a row that are not finite before a run gives up.
 const PATIENCE: u64 = 10;
 /// Clean patches whose mean embedding the checks on held-out sets centre by.
@@ -419,17 +422,25 @@ fn prefetch(
     pairs: usize,
     fed: bool,
 ) -> Receiver<Result<Prepared>> {
-    let (sender, receiver) = sync_channel(PREFETCH);
+    let (sender, receiver) = sync_channel(if fed { FEEDS } else { PREFETCH });
     std::thread::spawn(move || {
-        let mut feeder = fed.then(|| source.feeder(first, pairs));
-        // Ends when the receiver is gone.
-        (first..).all(|step| {
-            let prepared = match &mut feeder {
-                Some(feeder) => Ok(Prepared::Feed(source.feed(feeder, step))),
-                None => source.batch(step, pairs).map(Prepared::Batch),
-            };
-            sender.send(prepared).is_ok()
-        })
+        // Each ends when the receiver is gone.
+        match fed {
+            true => {
+                let feeder = source.feeder(first, pairs);
+                (first..).step_by(FEEDS).all(|step| {
+                    // Several at a time: a sound that takes long to render holds none of the cores up.
+                    let steps = (step..step + FEEDS as u64).into_par_iter();
+                    let feeds: Vec<Feed> = steps.map(|step| source.feed(&feeder, step)).collect();
+                    let mut feeds = feeds.into_iter().map(|feed| Ok(Prepared::Feed(feed)));
+                    feeds.all(|feed| sender.send(feed).is_ok())
+                })
+            }
+            false => (first..).all(|step| {
+                let batch = source.batch(step, pairs).map(Prepared::Batch);
+                sender.send(batch).is_ok()
+            }),
+        }
     });
     receiver
 }

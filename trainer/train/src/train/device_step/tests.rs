@@ -453,13 +453,13 @@ fn nothing_comes_back_from_a_step_that_makes_its_views_and_only_what_is_drawn_go
             )
         })
         .unwrap();
-    let mut feeder = source.feeder(0, pairs);
-    step.take_feed(&source.feed(&mut feeder, 0), 1e-3).unwrap();
+    let feeder = source.feeder(0, pairs);
+    step.take_feed(&source.feed(&feeder, 0), 1e-3).unwrap();
     backend.uploaded.set(0);
     backend.downloads.set(0);
     let mut made = 0;
     for number in 1..3 {
-        let feed = source.feed(&mut feeder, number);
+        let feed = source.feed(&feeder, number);
         made += feed
             .made
             .iter()

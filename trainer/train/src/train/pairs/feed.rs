@@ -29,7 +29,7 @@ pub struct Feed {
     pub(crate) made: Vec<(usize, Samples)>,
 }
 
-/// Makes the feeds of a run, one after the other.
+/// Makes the feeds of a run, in any order.
 ///
 /// Rendering takes the processor longer than a step takes a GPU. So the sounds of the synthesiser are kept on the
 /// device, and each pair of them is used several times ([`DataConfig::synth_uses`]), with other operators each time. The
@@ -42,10 +42,8 @@ pub(in crate::train) struct Feeder {
     /// First sample of each recording in the store, and of the made sounds.
     places: Vec<u64>,
     pool: Pool,
-    /// Value of a step of each made sound.
-    steps: Vec<f32>,
-    /// Pairs that have been made.
-    made: u64,
+    /// Number of the first batch, with which all made sounds are brought.
+    first: u64,
 }
 
 /// Numbers of made pairs.
@@ -120,8 +118,7 @@ impl PairSource {
             pairs,
             places: self.with_view_source(pairs, |source| source.places()),
             pool,
-            steps: vec![0.0; 2 * pool.held],
-            made: first * pool.new as u64,
+            first,
         }
     }
 
@@ -148,12 +145,12 @@ impl PairSource {
         let makers = self.with_view_source(pairs, |source| {
             DeviceViews::new(device, source, views, patches, &batch)
         })?;
-        let mut feeder = self.feeder(step, pairs);
-        let feed = self.feed(&mut feeder, step);
+        let feeder = self.feeder(step, pairs);
+        let feed = self.feed(&feeder, step);
         makers.bring(device, &feed.views, &feed.made)?;
         // The next one has few sounds to render, as those of a run.
         let clock = Instant::now();
-        self.feed(&mut feeder, step + 1);
+        self.feed(&feeder, step + 1);
         let drawn = clock.elapsed().as_secs_f64() * 1e3;
         let make = || makers.work().try_for_each(|work| (work.run)(device));
         make()?;
@@ -186,12 +183,14 @@ impl PairSource {
     }
 
     /// Draws batch number `step`.
-    pub(in crate::train) fn feed(&self, feeder: &mut Feeder, step: u64) -> Feed {
+    pub(in crate::train) fn feed(&self, feeder: &Feeder, step: u64) -> Feed {
         let Pool { held, new } = feeder.pool;
-        // The first feed brings all that are held.
-        let last = held as u64 + step * new as u64;
-        let numbers = feeder.made..last;
-        feeder.made = last;
+        let begin = step * new as u64;
+        let fresh = match step == feeder.first {
+            true => 0,
+            false => held - new,
+        };
+        let numbers = begin + fresh as u64..begin + held as u64;
         let made: Vec<(usize, Samples)> = numbers
             .into_par_iter()
             .flat_map_iter(|number| {
@@ -199,14 +198,11 @@ impl PairSource {
                 let seed = self.made_seed(number);
                 [false, true].map(|second| {
                     let samples = self.rendered(Made { seed, second });
-                    (2 * pair + usize::from(second), Samples::from(samples))
+                    let samples = Samples::at_full_scale(&samples);
+                    (2 * pair + usize::from(second), samples)
                 })
             })
             .collect();
-        for (place, sound) in &made {
-            feeder.steps[*place] = sound.step();
-        }
-        let feeder = &*feeder;
         // The pairs of a batch that are made are all different.
         let begin: u64 = self.rng(step, u64::MAX).random();
         let drawn: Vec<[ViewWords; 2]> = (0..feeder.pairs)
@@ -249,7 +245,7 @@ impl PairSource {
                     from: words(first + (place * samples) as u64),
                     length: samples as i32,
                     first: shift.rem_euclid(samples as isize) as i32,
-                    step: feeder.steps[place],
+                    step: Samples::FULL_SCALE_STEP,
                 }
             }
         };

@@ -43,7 +43,7 @@ fn compare(settings: &[&str], pairs: usize, step: u64) -> ([usize; OPERATORS], [
     let wanted = source.batch(step, pairs).unwrap();
     let device = Emulated::new(Element::F32);
     let (got, _) = source.batch_on(&device, step, pairs).unwrap();
-    let feed = source.feed(&mut source.feeder(step, pairs), step);
+    let feed = source.feed(&source.feeder(step, pairs), step);
     let length = source.frontend.patch_len();
     let mut ran = [0; OPERATORS];
     for view in 0..2 * pairs {
@@ -127,11 +127,11 @@ fn made_sounds_are_used_several_times_and_depend_on_the_step_alone() {
     for (clips, held) in [(true, 64), (false, 128)] {
         let (source, found) = made(clips);
         assert_eq!(found, held);
-        let mut feeder = source.feeder(0, 8);
+        let feeder = source.feeder(0, 8);
         let mut sounds = vec![None; 2 * held];
         let mut feeds = Vec::new();
         for step in 0..4 {
-            let feed = source.feed(&mut feeder, step);
+            let feed = source.feed(&feeder, step);
             let new = if step == 0 { held } else { held / LIFE };
             assert_eq!(feed.made.len(), 2 * new);
             for (place, sound) in &feed.made {
@@ -156,8 +156,7 @@ fn made_sounds_are_used_several_times_and_depend_on_the_step_alone() {
             feeds.push(feed);
         }
         // A run that goes on has the same feeds, and the same sounds.
-        let mut resumed = source.feeder(3, 8);
-        let again = source.feed(&mut resumed, 3);
+        let again = source.feed(&source.feeder(3, 8), 3);
         assert_eq!(again.views, feeds[3].views);
         for (place, sound) in &again.made {
             assert_eq!(Some(sound), sounds[*place].as_ref());
