@@ -75,6 +75,7 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
             instructions_per_frame: frontend.number("instructions")? / frontend.number("frames")?,
         },
         open_instructions: one(&counted, "open")?.number("instructions")?,
+        open_known_instructions: one(&counted, "open")?.number("known")?,
         signed: Some(Signed {
             flash_bytes: trusting.flash - sizes.flash,
             hash_instructions: one(&counted, "signed")?.number("hash_instructions")?,

@@ -40,6 +40,9 @@ pub struct Measured {
     pub frontend: Frontend,
     /// Opening and checking the model.
     pub open_instructions: u64,
+    /// Opening a model whose bytes were checked before; not measured where it is 0.
+    #[serde(default)]
+    pub open_known_instructions: u64,
     /// Taking only models that a key has signed.
     pub signed: Option<Signed>,
     /// Learning and deciding.

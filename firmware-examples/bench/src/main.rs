@@ -59,9 +59,16 @@ impl Bench {
     fn model(&self, arena: &mut [i8], frontend: &mut [f32], patch: &mut [f32]) -> Option<()> {
         let start = self.instructions.now();
         let model = reported("the model in flash", Model::open(&MODEL.0))?;
+        let opened = self.instructions.now() - start;
+        let start = self.instructions.now();
+        let model = reported(
+            "the model in flash",
+            Model::open_known(&MODEL.0, model.checksum()),
+        )?;
         say!(
-            "open bytes={} instructions={}",
+            "open bytes={} instructions={} known={}",
             MODEL.0.len(),
+            opened,
             self.instructions.now() - start
         );
         self.signed(&model)?;

@@ -1,13 +1,14 @@
-//! CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320), four bits at a time: a table of 64
-//! bytes, for a device's flash.
+//! CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320), a byte at a time by a table of 1 KB, as words are
+//! loaded: a model's 450 KB are summed up at every start, and four bits at a time would take four times the
+//! instructions.
 
-const TABLE: [u32; 16] = {
-    let mut table = [0; 16];
+const TABLE: [u32; 256] = {
+    let mut table = [0; 256];
     let mut i = 0;
-    while i < 16 {
+    while i < 256 {
         let mut crc = i as u32;
         let mut bit = 0;
-        while bit < 4 {
+        while bit < 8 {
             crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
             bit += 1;
         }
@@ -16,6 +17,9 @@ const TABLE: [u32; 16] = {
     }
     table
 };
+
+/// Bytes of a round of the inner loop.
+const ROUND: usize = 32;
 
 /// A running CRC-32 (IEEE 802.3): of a model, or of an embedding's bytes, to compare engines by.
 ///
@@ -35,12 +39,27 @@ impl Crc32 {
     /// Adds `bytes` to those so far.
     #[must_use]
     pub fn update(mut self, bytes: &[u8]) -> Self {
-        for &byte in bytes {
-            let low = self.0 ^ u32::from(byte);
-            let half = (self.0 >> 4) ^ TABLE[(low & 15) as usize];
-            self.0 = (half >> 4) ^ TABLE[((half ^ u32::from(byte >> 4)) & 15) as usize];
+        let (rounds, rest) = bytes.as_chunks::<ROUND>();
+        for round in rounds {
+            let (words, _) = round.as_chunks::<4>();
+            for word in words {
+                self.0 ^= u32::from_le_bytes(*word);
+                for _ in 0..4 {
+                    self.shift();
+                }
+            }
+        }
+        for &byte in rest {
+            self.0 ^= u32::from(byte);
+            self.shift();
         }
         self
+    }
+
+    /// Takes the lowest byte in.
+    #[inline(always)]
+    fn shift(&mut self) {
+        self.0 = (self.0 >> 8) ^ TABLE[(self.0 & 0xFF) as usize];
     }
 
     /// Returns the checksum.
@@ -63,5 +82,30 @@ mod tests {
     fn check_value() {
         let crc = Crc32::new().update(b"1234").update(b"56789").finish();
         assert_eq!(crc, 0xCBF4_3926);
+    }
+
+    #[test]
+    fn any_cut_into_calls_gives_the_sum_of_single_bits() {
+        let bytes: std::vec::Vec<u8> = (0..200_u32).map(|i| (i * i + 7 * i) as u8).collect();
+        let by_bits = |bytes: &[u8]| {
+            let mut crc = !0_u32;
+            for &byte in bytes {
+                crc ^= u32::from(byte);
+                for _ in 0..8 {
+                    crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+                }
+            }
+            !crc
+        };
+        for length in [0, 1, 3, 31, 32, 33, 64, 100, 199] {
+            for begin in 0..5 {
+                let part = &bytes[begin..(begin + length).min(bytes.len())];
+                for cut in [0, 1, 32, part.len() / 2] {
+                    let (first, second) = part.split_at(cut.min(part.len()));
+                    let crc = Crc32::new().update(first).update(second).finish();
+                    assert_eq!(crc, by_bits(part), "{begin}, {length}, {cut}");
+                }
+            }
+        }
     }
 }

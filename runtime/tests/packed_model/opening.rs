@@ -4,7 +4,7 @@ use mtslvr_pack::builder::{Section, add_section, build, seal};
 use mtslvr_runtime::model::wire::{
     self, Header, SectionKind, SectionRecord, SignatureRecord, field,
 };
-use mtslvr_runtime::model::{AlignedBytes, Model, OpenError};
+use mtslvr_runtime::model::{AlignedBytes, Model, OpenError, Recheck};
 
 use crate::network::{Plan, network};
 
@@ -169,4 +169,32 @@ fn the_hash_is_of_the_contents() {
     let checksum = wire::checksum(&other);
     field::header::CHECKSUM.set(header(&mut other), checksum);
     assert!(!Model::open(&other).unwrap().verify_hash());
+}
+
+#[test]
+fn a_known_checksum_is_compared_and_the_bytes_are_not_summed_up() {
+    let file = small();
+    let known = Model::open(&file).unwrap().checksum();
+    let model = Model::open_known(&file, known).unwrap();
+    assert_eq!(model.checksum(), known);
+    assert_eq!(
+        Model::open_known(&file, known ^ 1).unwrap_err(),
+        OpenError::Checksum {
+            expected: known,
+            found: known ^ 1
+        }
+    );
+    // Weights that changed meanwhile are seen by whoever goes over them, and a broken rule at once.
+    let mut changed = file.clone();
+    contents::<1>(&mut changed, SectionKind::Constants, 0)[0] ^= 1;
+    assert!(matches!(
+        Model::open(&changed),
+        Err(OpenError::Checksum { .. })
+    ));
+    let model = Model::open_known(&changed, known).unwrap();
+    assert_eq!(Recheck::new(&model).step(usize::MAX), Some(false));
+    let mut broken = file.clone();
+    field::header::RESERVED.set(header(&mut broken), [1; 12]);
+    let error = Model::open_known(&broken, known).unwrap_err();
+    assert_eq!(error, OpenError::Reserved);
 }

@@ -33,6 +33,18 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically(path, |temporary| fs::write(temporary, bytes))
 }
 
+/// Writes `bytes` to `path` as [`write_bytes`] does, but waits for no disk: after a power cut the file may be
+/// damaged. For what its reader checks and can make again: thousands of files would wait for the disk longer than they
+/// take to make.
+///
+/// # Errors
+/// [`io::Error`] if the folder does not let a file be made, written or renamed in it.
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = Unfinished::new(path)?;
+    fs::write(&unfinished.temporary, bytes)?;
+    unfinished.rename().map(|_| ())
+}
+
 /// Files that belong together: all of them are replaced, or none.
 ///
 /// The file that is written last is the commit point. It is there only beside the others that were
@@ -118,14 +130,19 @@ impl Unfinished {
         }
     }
 
-    /// Puts the file in the place of the old one.
+    /// Puts the file in the place of the old one, and waits until it is there on the disk.
     fn replace(self) -> io::Result<()> {
+        sync_folder(&self.rename()?)
+    }
+
+    /// Puts the file in the place of the old one; returns its path.
+    fn rename(self) -> io::Result<PathBuf> {
         let name = self.temporary.to_path_buf();
         let replaced = self.temporary.persist(&self.target);
         note(&name, false);
         drop(self.lock);
         replaced.map_err(|error| error.error)?;
-        sync_folder(&self.target)
+        Ok(self.target)
     }
 }
 
@@ -285,6 +302,18 @@ mod tests {
         assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
         write_bytes(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_waits_for_no_disk_replaces_a_file_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cached");
+        for text in ["old", "the new one"] {
+            write_unsynced(&path, text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), text.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert!(write_unsynced(directory.path(), b"").is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::decode::load;
 use super::error::AudioError;
 use super::samples::Samples;
-use crate::atomic_file::write_bytes;
+use crate::atomic_file::write_unsynced;
 use mtslvr_runtime::model::Crc32;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ impl DecodeCache {
         let samples = decode()?;
         // A recording that changed meanwhile is not the one that the key names.
         if before.is_some() && before == stamp(path) {
-            let _ = write_bytes(&entry, &serialise(&samples, &key));
+            let _ = write_unsynced(&entry, &serialise(&samples, &key));
         }
         Ok(samples)
     }

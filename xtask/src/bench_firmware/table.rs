@@ -39,6 +39,10 @@ fn other_work(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
     let mut work =
         |what: &str, instructions: u64| writeln!(f, "| {what} | {} |", grouped(instructions));
     work("opening and checking the model", measured.open_instructions)?;
+    work(
+        "opening it with a known checksum",
+        measured.open_known_instructions,
+    )?;
     if let Some(signed) = &measured.signed {
         work("hash of the model", signed.hash_instructions)?;
         work("its signature", signed.signature_instructions)?;
