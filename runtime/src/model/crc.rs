@@ -37,6 +37,8 @@ impl Crc32 {
     }
 
     /// Adds `bytes` to those so far.
+    // Once in a program: the inner loop is unrolled.
+    #[inline(never)]
     #[must_use]
     pub fn update(mut self, bytes: &[u8]) -> Self {
         let (rounds, rest) = bytes.as_chunks::<ROUND>();
