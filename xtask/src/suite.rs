@@ -59,6 +59,9 @@ const KERNELS_ON: [Board; 5] = [
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";
 const MICROPHONE: &str = "clippy with the microphone (feature mic)";
+/// The broker that `listen --mqtt` is tested with.
+const BROKER: &str = "set-up: an MQTT broker";
+const BROKER_PACKAGES: [&str; 3] = ["mosquitto", "mosquitto-clients", "openssl"];
 /// Packages that its build needs beside Rust.
 const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
@@ -174,7 +177,10 @@ pub fn test(all: bool) -> ExitCode {
         signed,
         c_example,
     };
-    steps.run(HOST_TESTS, || host_tests(&inputs));
+    let broker = steps.run(BROKER, || {
+        embedded::provide("mosquitto", has_mosquitto, &BROKER_PACKAGES)
+    });
+    steps.run(HOST_TESTS, || host_tests(&inputs, broker.is_some()));
     match env::var_os("MTSLVR_DATA").filter(|data| !data.is_empty()) {
         Some(data) => {
             steps.run(REAL, || real_recordings(&inputs, Path::new(&data)));
@@ -593,8 +599,25 @@ fn lean_program() -> Result<String> {
     Ok(format!("{bytes} bytes of {LEAN_LIMIT}"))
 }
 
-fn host_tests(inputs: &Inputs) -> Result<()> {
-    process::run(inputs.cargo_test()?.arg("--workspace"))
+fn host_tests(inputs: &Inputs, broker: bool) -> Result<()> {
+    let mut tests = inputs.cargo_test()?;
+    if broker {
+        // Without it, tests with a broker say that there is none, and pass.
+        tests.env("MTSLVR_MOSQUITTO", "1");
+    }
+    process::run(tests.arg("--workspace"))
+}
+
+/// Whether the broker is there, its client, and what makes its certificates.
+fn has_mosquitto() -> bool {
+    Path::new("/usr/sbin/mosquitto").exists()
+        && process::succeeds(Command::new("openssl").arg("version"))
+        && Command::new("mosquitto_sub")
+            .arg("--help")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok()
 }
 
 /// The tests that are marked as ignored because they need recordings.

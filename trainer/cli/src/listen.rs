@@ -4,6 +4,11 @@ mod exec;
 mod follower;
 pub(super) mod keeper;
 pub(super) mod labels;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(not(feature = "mqtt"))]
+#[path = "listen/no_mqtt.rs"]
+mod mqtt;
 mod output;
 mod verdict;
 
@@ -194,6 +199,8 @@ struct OutputChoice {
     /// in its environment. `listen` goes on meanwhile, and waits for running commands only before it ends.
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
+    #[command(flatten)]
+    mqtt: mqtt::MqttChoice,
 }
 
 /// Longest wait for samples before Ctrl-C is looked for and the panel is drawn.
@@ -213,7 +220,7 @@ impl Args {
         let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
         let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c();
-        let mut reactions = self.reactions(inputs.len())?;
+        let mut reactions = self.reactions(inputs.len(), &backbone.name)?;
         let several = inputs.len() > 1;
         let mut unreadable = 0;
         for input in inputs {
@@ -255,9 +262,7 @@ impl Args {
                 break;
             }
         }
-        if let Some(hook) = &mut reactions.hook {
-            hook.finish();
-        }
+        reactions.finish();
         ensure!(unreadable == 0, "{unreadable} recordings could not be read");
         Ok(())
     }
@@ -299,8 +304,8 @@ impl Args {
         Ok(inputs)
     }
 
-    /// Opens the file of labels and prepares the command.
-    fn reactions(&self, inputs: usize) -> Result<Reactions> {
+    /// Opens the file of labels, prepares the command, and begins to connect to the broker.
+    fn reactions(&self, inputs: usize, backbone: &str) -> Result<Reactions> {
         let labels = self.output.labels.as_deref();
         if let Some(path) = labels {
             ensure!(
@@ -314,6 +319,7 @@ impl Args {
             labels: labels.map(Labels::create).transpose()?,
             hook: self.output.exec.clone().map(Hook::new),
             keeper: self.keeper()?,
+            mqtt: self.output.mqtt.start(backbone)?,
         })
     }
 

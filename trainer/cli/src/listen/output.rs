@@ -3,6 +3,7 @@
 use super::exec::Hook;
 use super::keeper::{Keeper, Kept, Kind};
 use super::labels::{Label, Labels};
+use super::mqtt::Mqtt;
 use super::verdict::{Closest, Known, Outcome, Verdict, verdict};
 use anyhow::{Error, Result};
 use mtslvr_listen::profile::ProfileError;
@@ -72,6 +73,19 @@ pub(super) struct Reactions {
     pub(super) labels: Option<Labels>,
     pub(super) hook: Option<Hook>,
     pub(super) keeper: Option<Keeper>,
+    pub(super) mqtt: Option<Mqtt>,
+}
+
+impl Reactions {
+    /// Waits for commands that run, and for the broker to know that this is the end.
+    pub(super) fn finish(mut self) {
+        if let Some(hook) = &mut self.hook {
+            hook.finish();
+        }
+        if let Some(mqtt) = self.mqtt.take() {
+            mqtt.finish().iter().for_each(|note| errln!("{note}"));
+        }
+    }
 }
 
 /// Settings of what is printed, and of what it is compared with.
@@ -205,6 +219,7 @@ impl<'r> Output<'r> {
         if let Some(keeper) = &mut output.reactions.keeper {
             keeper.begin(frontend.sample_rate);
         }
+        output.announce();
         if let Some(file) = output.settings.file.clone()
             && output.settings.several
             && !output.settings.json
@@ -219,6 +234,7 @@ impl<'r> Output<'r> {
     /// # Errors
     /// That failure.
     pub(super) fn check(&mut self) -> Result<()> {
+        self.say_of_broker();
         self.failure.take().map_or(Ok(()), Err)
     }
 
@@ -227,6 +243,32 @@ impl<'r> Output<'r> {
             view.rename(shown(&classes));
         }
         self.classes = classes;
+        self.announce();
+    }
+
+    /// Tells a broker which sounds there are.
+    fn announce(&mut self) {
+        if let Some(mqtt) = &mut self.reactions.mqtt {
+            mqtt.set_classes(&self.classes);
+        }
+    }
+
+    /// Tells a broker that a sound begins or is over.
+    fn tell(&mut self, class: ClassId, on: bool, line: &str) {
+        if let Some(mqtt) = &mut self.reactions.mqtt {
+            mqtt.tell(class, on, line);
+        }
+    }
+
+    /// Says what happened to the connection to a broker.
+    fn say_of_broker(&mut self) {
+        let notes = self.reactions.mqtt.as_ref().map(Mqtt::notes);
+        for note in notes.into_iter().flatten() {
+            match &mut self.form {
+                Form::View(view) => view.say(&note),
+                Form::Plain | Form::Json => errln!("{note}"),
+            }
+        }
     }
 
     pub(super) fn hear(&mut self, samples: &[f32]) {
@@ -384,16 +426,19 @@ impl<'r> Output<'r> {
         let class = self.name(event.class);
         let start = self.seconds(event.start);
         let confidence = event.confidence;
+        let json = self.json(&Line::Begin {
+            class,
+            start,
+            recognised: self.seconds(event.end),
+            score,
+            threshold,
+            confidence,
+            unix_time: self.unix_time(),
+        });
+        let class = class.to_owned();
+        self.tell(event.class, true, &json);
         let line = match &self.settings {
-            Settings { json: true, .. } => self.json(&Line::Begin {
-                class,
-                start,
-                recognised: self.seconds(event.end),
-                score,
-                threshold,
-                confidence,
-                unix_time: self.unix_time(),
-            }),
+            Settings { json: true, .. } => json,
             Settings { at_once: true, .. } => {
                 format!(
                     "{start:9.2} s  {class}  {}",
@@ -447,17 +492,19 @@ impl<'r> Output<'r> {
         {
             self.failure.get_or_insert(error);
         }
+        let json = self.json(&Line::End {
+            class,
+            start,
+            end,
+            duration,
+            score,
+            threshold,
+            confidence,
+            unix_time: self.unix_time(),
+        });
+        self.tell(ended.class, false, &json);
         let line = match &self.settings {
-            Settings { json: true, .. } => self.json(&Line::End {
-                class,
-                start,
-                end,
-                duration,
-                score,
-                threshold,
-                confidence,
-                unix_time: self.unix_time(),
-            }),
+            Settings { json: true, .. } => json,
             Settings { at_once: true, .. } => {
                 format!("{end:9.2} s  {class} ends after {duration:.2} s")
             }

@@ -89,14 +89,7 @@ mod tests {
         let mut vocoder = PhaseVocoder::new(16_000);
         for semitones in [-12.0, -7.0, -0.5, 0.5, 5.0, 12.0] {
             let mut output = Vec::new();
-            PitchShifter::new().apply(
-                PitchShift {
-                    semitones: semitones,
-                },
-                &mut vocoder,
-                &input,
-                &mut output,
-            );
+            PitchShifter::new().apply(PitchShift { semitones }, &mut vocoder, &input, &mut output);
             assert_eq!(output.len(), input.len());
             let expected = 600.0 * (semitones / 12.0).exp2();
             assert!(
@@ -118,14 +111,7 @@ mod tests {
         let mut vocoder = PhaseVocoder::new(16_000);
         for semitones in [-8.0, 8.0] {
             let mut output = Vec::new();
-            PitchShifter::new().apply(
-                PitchShift {
-                    semitones: semitones,
-                },
-                &mut vocoder,
-                &input,
-                &mut output,
-            );
+            PitchShifter::new().apply(PitchShift { semitones }, &mut vocoder, &input, &mut output);
             let onset = output
                 .iter()
                 .position(|sample| sample.abs() > 0.25)

@@ -233,9 +233,9 @@ fn views_apart(pairs: usize) -> Result<()> {
             let length = [9_000, 40_000, 120_000][seed as usize % 3];
             let mut sound = Patch::random(&mut rng).render(length, 16_000, &mut rng);
             let mut noise = Noise::from_seed(seed);
-            sound
-                .iter_mut()
-                .for_each(|x| *x = 0.9 * *x + 0.01 * noise.normal());
+            for sample in &mut sound {
+                *sample = 0.9 * *sample + 0.01 * noise.normal();
+            }
             sound
         })
         .collect();

@@ -69,6 +69,10 @@ impl Pool {
     }
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the methods' own lifetime is not general enough"
+)]
 impl PairSource {
     fn pool(&self, pairs: usize) -> Pool {
         let share = match self.clips.is_empty() {
