@@ -48,7 +48,7 @@ pub(super) struct MqttChoice {
     /// reached is tried again, while `listen` goes on.
     #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
-    /// Name of this listener among the broker's topics, mtslvr/NAME/...: letters, digits, _ and -
+    /// Name of this listener in the broker's topics, mtslvr/NAME/...: letters, digits, hyphens and underscores
     #[arg(
         long,
         value_name = "NAME",
