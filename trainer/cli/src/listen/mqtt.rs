@@ -202,7 +202,7 @@ struct Sensor {
     on: bool,
 }
 
-/// What the broker is to know.
+/// Knowledge that the broker is to have.
 #[derive(Debug)]
 struct Told {
     name: String,
@@ -376,10 +376,7 @@ impl Mqtt {
     }
 
     fn publish(&self, topic: String, payload: String) {
-        // Without room it is lost: the connection is about to break, and all is told when it is made anew.
-        let _ = self
-            .client
-            .try_publish(topic, QoS::AtLeastOnce, true, payload);
+        publish(&self.client, topic, payload);
     }
 
     /// Says that listening has ended, and waits a little until the broker knows.
@@ -460,9 +457,7 @@ impl Link {
         let mut told = lock(&self.told);
         told.connected = true;
         for (topic, payload) in told.all() {
-            let _ = self
-                .client
-                .try_publish(topic, QoS::AtLeastOnce, true, payload);
+            publish(&self.client, topic, payload);
         }
         std::mem::take(&mut told.missed)
     }
@@ -471,6 +466,12 @@ impl Link {
         // Nobody reads it any more where listening has ended.
         let _ = self.notes.send(text.to_owned());
     }
+}
+
+/// Sends a message that the broker keeps.
+fn publish(client: &Client, topic: String, payload: String) {
+    // Without room it is lost: the connection is about to break, and all is told when it is made anew.
+    let _ = client.try_publish(topic, QoS::AtLeastOnce, true, payload);
 }
 
 fn lock(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {

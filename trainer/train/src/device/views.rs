@@ -145,8 +145,8 @@ struct FeatureSizes {
     scale: f32,
 }
 
-/// What views are made of and how.
-#[derive(Clone, Copy, Debug)]
+/// Sounds that views are made of, and how.
+#[derive(Clone, Debug)]
 pub(crate) struct ViewSource<'s> {
     pub(crate) frontend: FrontendConfig,
     pub(crate) clips: &'s [Samples],
@@ -154,8 +154,8 @@ pub(crate) struct ViewSource<'s> {
     pub(crate) made: usize,
     /// Most samples that an operator makes of a view before it is cut.
     pub(crate) longest: usize,
-    /// What each teacher has said of all windows, and the values of one answer.
-    pub(crate) told: &'s [(&'s [f32], usize)],
+    /// Answers of each teacher to all windows, and the values of one answer.
+    pub(crate) told: Vec<(&'s [f32], usize)>,
 }
 
 impl ViewSource<'_> {

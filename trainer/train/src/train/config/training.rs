@@ -33,7 +33,7 @@ pub struct TrainConfig {
     pub device: DeviceKind,
     /// Precision of a GPU's step.
     pub precision: Precision,
-    /// What makes the views of a GPU's steps.
+    /// Maker of the views of a GPU's steps.
     pub views: ViewsOn,
 }
 
@@ -60,7 +60,7 @@ pub enum Precision {
     F32,
 }
 
-/// What makes the views of a GPU's steps: cut, operators, environment and features.
+/// Makers of the views of a GPU's steps: cut, operators, environment and features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ViewsOn {

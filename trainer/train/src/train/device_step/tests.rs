@@ -441,18 +441,15 @@ fn nothing_comes_back_from_a_step_that_makes_its_views_and_only_what_is_drawn_go
     let both = Both::new(&(config, taught));
     let backend = std::rc::Rc::new(Emulated::new(Element::F32));
     let pairs = SHAPE[0] / 2;
-    let mut step = source
-        .with_view_source(pairs, |views| {
-            DeviceStep::with_views(
-                Box::new(backend.clone()),
-                &both.objectives[1],
-                &both.parameters[1],
-                &AdamW::default(),
-                SETTINGS,
-                views,
-            )
-        })
-        .unwrap();
+    let mut step = DeviceStep::with_views(
+        Box::new(backend.clone()),
+        &both.objectives[1],
+        &both.parameters[1],
+        &AdamW::default(),
+        SETTINGS,
+        &source.view_source(pairs),
+    )
+    .unwrap();
     let feeder = source.feeder(0, pairs);
     step.take_feed(&source.feed(&feeder, 0), 1e-3).unwrap();
     backend.uploaded.set(0);

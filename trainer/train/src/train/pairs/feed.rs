@@ -8,6 +8,7 @@ use crate::augment::{Drawn, OPERATORS, Operator, PitchShift, time_masking};
 use crate::device::{
     Backend, BatchAddresses, DeviceViews, DrawnWords, SoundWords, ViewSource, ViewWords, words,
 };
+use crate::train::targets::Targets;
 use crate::train::teachers::{Answers, Teacher};
 use anyhow::{Result, bail};
 use mtslvr_audio::Samples;
@@ -69,10 +70,6 @@ impl Pool {
     }
 }
 
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the methods' own lifetime is not general enough"
-)]
 impl PairSource {
     fn pool(&self, pairs: usize) -> Pool {
         let share = match self.clips.is_empty() {
@@ -86,33 +83,32 @@ impl PairSource {
     pub(in crate::train) fn obstacle(&self) -> Option<String> {
         match self.teachers.iter().any(Teacher::hears_views) {
             true => Some("a teacher hears the views".into()),
-            false => self.with_view_source(1, |source| source.obstacle()),
+            false => self.view_source(1).obstacle(),
         }
     }
 
-    /// Calls `f` with what a device makes views of.
-    pub(in crate::train) fn with_view_source<R>(
-        &self,
-        pairs: usize,
-        f: impl FnOnce(&ViewSource<'_>) -> R,
-    ) -> R {
-        let told: Vec<(&[f32], usize)> = self
-            .teachers
-            .iter()
-            .filter_map(|teacher| match teacher {
-                Teacher::Windows(targets) => Some((targets.rows(), targets.dim())),
-                Teacher::Views(_) => None,
-            })
-            .collect();
+    /// Answers of the teachers that have heard the windows.
+    fn targets(&self) -> impl Iterator<Item = &Targets> {
+        self.teachers.iter().filter_map(|teacher| match teacher {
+            Teacher::Windows(targets) => Some(targets),
+            Teacher::Views(_) => None,
+        })
+    }
+
+    /// Returns what a device makes views of, in batches of `pairs` pairs.
+    pub(in crate::train) fn view_source(&self, pairs: usize) -> ViewSource<'_> {
+        let told = self
+            .targets()
+            .map(|targets| (targets.rows(), targets.dim()));
         let [_, semitones] = self.augmenter.config().pitch_shift.semitones;
         let highest = PitchShift { semitones };
-        f(&ViewSource {
+        ViewSource {
             frontend: self.frontend,
             clips: &self.recordings.clips,
             made: 2 * self.pool(pairs).held,
             longest: stretched_length(self.frontend.patch_samples(), highest.ratio()),
-            told: &told,
-        })
+            told: told.collect(),
+        }
     }
 
     /// Makes a feeder of batches of `pairs` pairs from step number `first` on.
@@ -120,7 +116,7 @@ impl PairSource {
         let pool = self.pool(pairs);
         Feeder {
             pairs,
-            places: self.with_view_source(pairs, |source| source.places()),
+            places: self.view_source(pairs).places(),
             pool,
             first,
         }
@@ -142,13 +138,10 @@ impl PairSource {
         }
         let views = 2 * pairs;
         let patches = device.allocate(4 * views * self.frontend.patch_len())?;
-        let lessons: Vec<usize> = self.with_view_source(pairs, |source| {
-            source.told.iter().map(|told| told.1).collect()
-        });
+        let source = self.view_source(pairs);
+        let lessons: Vec<usize> = source.told.iter().map(|told| told.1).collect();
         let batch = BatchAddresses::new(device, views, &lessons)?;
-        let makers = self.with_view_source(pairs, |source| {
-            DeviceViews::new(device, source, views, patches, &batch)
-        })?;
+        let makers = DeviceViews::new(device, &source, views, patches, &batch)?;
         let feeder = self.feeder(step, pairs);
         let feed = self.feed(&feeder, step);
         makers.bring(device, &feed.views, &feed.made)?;
@@ -298,11 +291,7 @@ impl PairSource {
 
     /// Number of the window that teachers have heard, or -1.
     fn window_number(&self, sound: Sound) -> i32 {
-        let mut heard = self.teachers.iter().filter_map(|teacher| match teacher {
-            Teacher::Windows(targets) => Some(targets),
-            Teacher::Views(_) => None,
-        });
-        match (heard.next(), sound.cut()) {
+        match (self.targets().next(), sound.cut()) {
             (Some(targets), Some(cut)) => targets.number(cut) as i32,
             _ => -1,
         }

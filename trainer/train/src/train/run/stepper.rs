@@ -71,7 +71,7 @@ impl Stepper {
         let fed = match config.train.views {
             ViewsOn::Processor => false,
             ViewsOn::Device => {
-                let bytes = source.with_view_source(pairs, |views| views.bytes(2 * pairs));
+                let bytes = source.view_source(pairs).bytes(2 * pairs);
                 let free = backend.free_bytes()?;
                 let obstacle = source.obstacle().or_else(|| {
                     // The rest is for the network.
@@ -94,9 +94,12 @@ impl Stepper {
         };
         let step = match fed {
             false => DeviceStep::new(backend, objective, parameters, &optimiser, settings)?,
-            true => source.with_view_source(pairs, |views| {
-                DeviceStep::with_views(backend, objective, parameters, &optimiser, settings, views)
-            })?,
+            true => {
+                let views = source.view_source(pairs);
+                DeviceStep::with_views(
+                    backend, objective, parameters, &optimiser, settings, &views,
+                )?
+            }
         };
         let step = Box::new(step);
         Ok(Self::Device { step, fed })
