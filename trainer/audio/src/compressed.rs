@@ -3,6 +3,7 @@
 use super::container::Container;
 use super::error::AudioError;
 use super::flac;
+use super::guard::guarded;
 use super::interleaved::{Layout, Source};
 #[cfg(feature = "containers")]
 use super::opus::{self, Opus};
@@ -11,7 +12,6 @@ use super::{codec, ogg_pages};
 use std::fs::File;
 use std::io::ErrorKind::UnexpectedEof;
 use std::io::{Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "containers")]
 use symphonia::core::audio::Channels;
@@ -105,7 +105,8 @@ impl StreamSource {
                 MetadataOptions::default(),
             )
         };
-        let packets = guarded(path, probe)?.map_err(|error| probe_error(path, container, error))?;
+        let packets =
+            decoding(path, probe)?.map_err(|error| probe_error(path, container, error))?;
         let track = packets
             .default_track(TrackType::Audio)
             .ok_or_else(|| unsupported(path, format!("{} without sound", container.name())))?;
@@ -118,8 +119,8 @@ impl StreamSource {
             .as_ref()
             .and_then(|parameters| parameters.audio())
             .ok_or_else(|| unread("an unknown codec"))?;
-        let decoder =
-            decoder(parameters, container).ok_or_else(|| unread(&codec::name(parameters)))?;
+        let decoder = decoding(path, || decoder(parameters, container))?
+            .ok_or_else(|| unread(&codec::name(parameters)))?;
         let promised = match container {
             // They count in units of their own, or frames that only fill the decoder.
             Container::Mp4 | Container::Matroska | Container::Adts | Container::Caf => None,
@@ -153,7 +154,7 @@ impl StreamSource {
     fn next(&mut self, samples: &mut Vec<f32>) -> Result<Next, AudioError> {
         loop {
             let packets = &mut self.packets;
-            let packet = match guarded(&self.path, || packets.next_packet())? {
+            let packet = match decoding(&self.path, || packets.next_packet())? {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(Next::End { cut: false }),
                 Err(SymphoniaError::IoError(error)) if error.kind() == UnexpectedEof => {
@@ -167,7 +168,7 @@ impl StreamSource {
             self.progress.packets += 1;
             let before = samples.len();
             let decoder = &mut self.decoder;
-            let decoded = guarded(&self.path, || decoder.decode(&packet, samples))?;
+            let decoded = decoding(&self.path, || decoder.decode(&packet, samples))?;
             let layout = match decoded {
                 Ok(layout) => layout,
                 // The first packets of an MP3 may need bytes that were cut off before the start.
@@ -296,11 +297,10 @@ fn decoder(parameters: &AudioCodecParameters, container: Container) -> Option<De
 }
 
 /// Runs a decoder. Should it panic, the file counts as damaged, and other files go on.
-fn guarded<T>(path: &Path, run: impl FnOnce() -> T) -> Result<T, AudioError> {
-    // The decoder is not used again after an error.
-    catch_unwind(AssertUnwindSafe(run)).map_err(|_| AudioError::Corrupt {
+fn decoding<T>(path: &Path, run: impl FnOnce() -> T) -> Result<T, AudioError> {
+    guarded(run).map_err(|panic| AudioError::Corrupt {
         path: path.to_owned(),
-        found: "the decoder failed on bytes that no encoder writes".to_owned(),
+        found: format!("the decoder failed on bytes that no encoder writes ({panic})"),
     })
 }
 

@@ -20,6 +20,7 @@ mod error;
 mod flac;
 #[cfg(all(test, feature = "containers"))]
 mod formats_tests;
+mod guard;
 mod interleaved;
 mod labelled;
 mod loading;
@@ -49,6 +50,7 @@ pub use container::describe_start;
 pub use decode::load;
 pub use embed::{EmbedError, embed};
 pub use error::AudioError;
+pub use guard::guarded;
 pub use labelled::{LabelledClip, LabelledSet};
 pub use loading::Skipped;
 pub use noise::Noise;

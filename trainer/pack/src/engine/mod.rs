@@ -7,8 +7,6 @@
 
 mod described;
 mod error;
-#[cfg(feature = "tract")]
-mod guard;
 #[cfg(feature = "onnx")]
 mod interpreter;
 #[cfg(feature = "ort")]

@@ -2,9 +2,9 @@
 
 use super::described::{Described, prepared, read_model};
 use super::error::EngineError;
-use super::guard::guarded;
 use crate::metadata::{KEY_FRONTEND, Layout, MetadataError, OnnxMetadata};
 use crate::part_outputs::part_outputs;
+use mtslvr_audio::guarded;
 use mtslvr_runtime::backbone::{Backbone, EmbedError};
 use mtslvr_runtime::space::EmbeddingSpace;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl TractBackbone {
         metadata: Option<OnnxMetadata>,
     ) -> Result<Self, EngineError> {
         let (graph, metadata) = prepared(bytes, model, metadata)?;
-        guarded(model, || Self::from_checked(bytes, &graph, model, metadata))
+        running(model, || Self::from_checked(bytes, &graph, model, metadata))
     }
 
     /// Opens the normalised model `graph`, which stands in for `bytes`.
@@ -122,7 +122,7 @@ impl Backbone for TractBackbone {
         let input =
             Tensor::from_shape(&self.described.input_shape(1), &arranged).map_err(run_error)?;
         let model = &self.described.model;
-        let outputs = guarded(model, || {
+        let outputs = running(model, || {
             self.plan.run(tvec!(input.into())).map_err(run_error)
         })?;
         let values = self.outputs.iter().map(|&index| {
@@ -132,6 +132,19 @@ impl Backbone for TractBackbone {
         let values = values.collect::<Result<Vec<&[f32]>, _>>()?;
         self.described.join(&values, embedding)
     }
+}
+
+/// Runs tract on `model`, which is anyone's: a panic of tract is an error that names the model.
+fn running<T>(
+    model: &str,
+    work: impl FnOnce() -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    guarded(work).unwrap_or_else(|panic| {
+        Err(EngineError::Graph {
+            model: model.to_owned(),
+            reason: format!("the engine gave up on it ({panic})"),
+        })
+    })
 }
 
 impl core::fmt::Debug for TractBackbone {
