@@ -58,11 +58,12 @@ const KERNELS_ON: [Board; 5] = [
 /// Random convolutions, each in every layout of weights.
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";
-const MICROPHONE: &str = "clippy with the microphone (feature mic)";
+/// What `listen --mic` is built with, and tested with on Linux, where a file stands for the sound card.
+const MICROPHONE: &str = "set-up: ALSA with its headers";
 /// The broker that `listen --mqtt` is tested with.
 const BROKER: &str = "set-up: an MQTT broker";
 const BROKER_PACKAGES: [&str; 3] = ["mosquitto", "mosquitto-clients", "openssl"];
-/// Packages that its build needs beside Rust.
+/// Packages that the microphone's build needs beside Rust.
 const MICROPHONE_PACKAGES: [&str; 2] = ["libasound2-dev", "pkg-config"];
 const LEAN: &str = "the program without training";
 /// Bytes that it may take, its backbones among them.
@@ -99,6 +100,9 @@ pub fn test(all: bool) -> ExitCode {
     let toolchain = steps.run(EMBEDDED, || Toolchain::set_up(&Board::ALL));
     let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
     steps.run("set-up: rustfmt and clippy", components);
+    steps.run(MICROPHONE, || {
+        embedded::provide("ALSA with its headers", has_alsa, &MICROPHONE_PACKAGES)
+    });
     check_source(&mut steps);
     on_boards(&mut steps, toolchain, NO_STD, |steps, toolchain| {
         steps.run(NO_STD, || no_std_build(toolchain))
@@ -201,6 +205,9 @@ pub fn test_host() -> ExitCode {
     steps.run(CPP, cpp_compiler);
     let library = steps.run(ONNX_RUNTIME, onnxruntime::set_up);
     steps.run("set-up: rustfmt and clippy", components);
+    steps.run(MICROPHONE, || {
+        embedded::provide("ALSA with its headers", has_alsa, &MICROPHONE_PACKAGES)
+    });
     check_source(&mut steps);
     steps.run(LEAN, lean_tests);
     let inputs = Inputs {
@@ -212,7 +219,8 @@ pub fn test_host() -> ExitCode {
         process::run(
             inputs
                 .cargo_test()?
-                .args(["--workspace", "--exclude", "mtslvr-tests"]),
+                .args(workspace_features())
+                .args(["--exclude", "mtslvr-tests"]),
         )
     });
     steps.not_asked(
@@ -242,7 +250,6 @@ fn check_source(steps: &mut Steps) {
         supply::check,
     );
     steps.run("clippy", clippy);
-    steps.run(MICROPHONE, microphone);
     steps.run("documentation", documentation);
     steps.run(PACKAGE, package);
 }
@@ -400,7 +407,7 @@ fn clippy() -> Result<()> {
                 .args(["--", "-D", "warnings"]),
         )
     };
-    run(&["--workspace", "--all-targets"])?;
+    run(&[workspace_features(), &["--all-targets"]].concat())?;
     // The runtime as a firmware has it.
     for features in ["defmt,flash,link", "defmt,flash,link,signed"] {
         let firmware = ["--no-default-features", "--features", features];
@@ -425,14 +432,14 @@ fn clippy() -> Result<()> {
     run(&["--manifest-path", python::MANIFEST])
 }
 
-/// Checks that the code behind the feature compiles. Nothing but this needs ALSA.
-fn microphone() -> Result<()> {
-    embedded::provide("ALSA with its headers", has_alsa, &MICROPHONE_PACKAGES)?;
-    process::run(
-        workspace::host_cargo()?
-            .args(["clippy", "--release", "--locked", "--package"])
-            .args(["mtslvr", "--features", "mic", "--", "-D", "warnings"]),
-    )
+/// The features that the whole workspace is built with, here and in every step: what is built once is then
+/// built for all. Without ALSA, the program has no microphone.
+fn workspace_features() -> &'static [&'static str] {
+    if has_alsa() {
+        &["--workspace", "--features", "mtslvr/mic"]
+    } else {
+        &["--workspace"]
+    }
 }
 
 /// Whether cpal finds ALSA; it needs none on systems without.
@@ -501,13 +508,11 @@ fn package() -> Result<()> {
 
 /// Builds the tests of the workspace, and the programs that they run.
 fn build_host_tests() -> Result<()> {
-    process::run(workspace::host_cargo()?.args([
-        "test",
-        "--release",
-        "--locked",
-        "--workspace",
-        "--no-run",
-    ]))
+    process::run(
+        workspace::host_cargo()?
+            .args(["test", "--release", "--locked", "--no-run"])
+            .args(workspace_features()),
+    )
 }
 
 /// Runs the commands of the guide.
@@ -605,7 +610,7 @@ fn host_tests(inputs: &Inputs, broker: bool) -> Result<()> {
         // Without it, tests with a broker say that there is none, and pass.
         tests.env("MTSLVR_MOSQUITTO", "1");
     }
-    process::run(tests.arg("--workspace"))
+    process::run(tests.args(workspace_features()))
 }
 
 /// Whether the broker is there, its client, and what makes its certificates.
@@ -634,7 +639,8 @@ fn real_recordings(inputs: &Inputs, data: &Path) -> Result<()> {
         inputs
             .cargo_test()?
             .env("MTSLVR_DATA", data)
-            .args(["--workspace", "--test", "real_recordings"])
+            .args(workspace_features())
+            .args(["--test", "real_recordings"])
             .args(["--", "--ignored"]),
     )
 }

@@ -251,6 +251,7 @@ impl Args {
                     Heard::End => listener.finish(follower.learner(), engine, |w| output.window(w)),
                 };
                 result.map_err(|error| anyhow!("{error}"))?;
+                output.lose(capture.lost());
                 output.check()?;
                 if heard == Heard::End {
                     break;

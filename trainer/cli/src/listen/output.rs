@@ -34,6 +34,7 @@ beginning of the stream. Fields:
   verdict: recognised, below-threshold, negative, background, near-a-negative or quiet
   missed_by: threshold minus score, where that is above 0
   seconds, sounds: length of the recording, and how many sounds were recognised in it
+  lost: seconds of sound that a microphone gave while this computer was too busy
   windows, judged: windows that were heard, and those that the backbone ran for
   closest: class, start, score, threshold and missed_by of the nearest miss; null without one";
 
@@ -53,6 +54,8 @@ pub(super) struct Output<'r> {
     /// The event that goes on, as it was printed.
     going: Option<Begun>,
     samples: u64,
+    /// Samples that the microphone gave while nobody took them.
+    lost: u64,
     events: u64,
     /// Recognised, but shorter than the least duration.
     too_short: u64,
@@ -171,6 +174,7 @@ enum Line<'n> {
     Summary {
         seconds: f64,
         sounds: u64,
+        lost: f64,
         windows: u64,
         judged: u64,
         closest: Option<&'n Closest>,
@@ -207,6 +211,7 @@ impl<'r> Output<'r> {
             pending: None,
             going: None,
             samples: 0,
+            lost: 0,
             events: 0,
             too_short: 0,
             windows: 0,
@@ -264,10 +269,7 @@ impl<'r> Output<'r> {
     fn say_of_broker(&mut self) {
         let notes = self.reactions.mqtt.as_ref().map(Mqtt::notes);
         for note in notes.into_iter().flatten() {
-            match &mut self.form {
-                Form::View(view) => view.say(&note),
-                Form::Plain | Form::Json => errln!("{note}"),
-            }
+            self.note(&note);
         }
     }
 
@@ -461,7 +463,7 @@ impl<'r> Output<'r> {
         let class = self.name(ended.class).to_owned();
         let class = class.as_str();
         let (start, end) = (self.seconds(ended.start), self.seconds(ended.end));
-        let duration = end - start;
+        let duration = self.seconds(ended.end - ended.start);
         let (score, confidence) = (ended.similarity, ended.confidence);
         let threshold = begun.threshold;
         if self.reactions.keeper.is_some() {
@@ -579,11 +581,26 @@ impl<'r> Output<'r> {
 
     /// Warns that the profile has changed into one that cannot be used.
     pub(super) fn warn(&mut self, error: &ProfileError) {
-        let line = format!(
+        self.note(&format!(
             "the profile has changed and cannot be used; the classes before still count: {error}"
-        );
+        ));
+    }
+
+    /// Takes the samples that were `lost` so far, and warns at the first.
+    pub(super) fn lose(&mut self, lost: u64) {
+        if self.lost == 0 && lost > 0 {
+            self.note(
+                "sound is lost: this computer is more than ten seconds behind the microphone; close what \
+                 else runs, or use a smaller model",
+            );
+        }
+        self.lost = lost;
+    }
+
+    /// Says something that is no event.
+    fn note(&mut self, line: &str) {
         match &mut self.form {
-            Form::View(view) => view.say(&line),
+            Form::View(view) => view.say(line),
             Form::Plain | Form::Json => errln!("{line}"),
         }
     }
@@ -603,10 +620,14 @@ impl<'r> Output<'r> {
             errln!("{invalid} samples were not numbers and were taken as silence.");
         }
         let seconds = self.seconds(self.samples);
+        if self.lost > 0 {
+            errln!("{:.1} s of sound were lost.", self.seconds(self.lost));
+        }
         if matches!(self.form, Form::Json) {
             let line = self.json(&Line::Summary {
                 seconds,
                 sounds: self.events,
+                lost: self.seconds(self.lost),
                 windows: self.windows,
                 judged: self.judged,
                 closest: self.closest.as_ref(),

@@ -4,15 +4,21 @@ use super::{CaptureError, Chunk};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{Data, Error, ErrorKind, FromSample, SampleFormat, SizedSample, SupportedStreamConfig};
 use mtslvr_audio::StreamResampler;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 
-/// Most chunks that may wait, ten seconds or more. Beyond it sound is lost, so that memory does not
-/// grow.
-pub(super) const WAITING: usize = 1024;
+/// Chunks of a second: a device may give its samples one by one.
+const CHUNKS_PER_SECOND: usize = 50;
+
+/// Most chunks that may wait, ten seconds. Beyond it sound is lost, so that memory does not grow.
+pub(super) const WAITING: usize = 10 * CHUNKS_PER_SECOND;
 
 /// An open microphone; dropping it closes it.
 pub(super) struct Microphone {
     _stream: cpal::Stream,
+    /// Samples that found the queue full.
+    lost: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Microphone {
@@ -36,12 +42,19 @@ impl Microphone {
             reason: "the system names no default input device".to_owned(),
         })?;
         let config = config(&device, rate).map_err(failed("asked for its formats"))?;
+        let lost = Arc::default();
+        let queue = Queue {
+            chunks,
+            due: Vec::new(),
+            chunk: rate as usize / CHUNKS_PER_SECOND,
+            lost: Arc::clone(&lost),
+        };
         let stream = match config.sample_format() {
-            SampleFormat::F32 => stream::<f32>(&device, &config, rate, chunks),
-            SampleFormat::I16 => stream::<i16>(&device, &config, rate, chunks),
-            SampleFormat::U16 => stream::<u16>(&device, &config, rate, chunks),
-            SampleFormat::I32 => stream::<i32>(&device, &config, rate, chunks),
-            SampleFormat::U8 => stream::<u8>(&device, &config, rate, chunks),
+            SampleFormat::F32 => stream::<f32>(&device, &config, rate, queue),
+            SampleFormat::I16 => stream::<i16>(&device, &config, rate, queue),
+            SampleFormat::U16 => stream::<u16>(&device, &config, rate, queue),
+            SampleFormat::I32 => stream::<i32>(&device, &config, rate, queue),
+            SampleFormat::U8 => stream::<u8>(&device, &config, rate, queue),
             other => {
                 return Err(CaptureError::Microphone {
                     action: "used",
@@ -51,7 +64,39 @@ impl Microphone {
         };
         let stream = stream.map_err(failed("opened"))?;
         stream.play().map_err(failed("started"))?;
-        Ok(Self { _stream: stream })
+        Ok(Self {
+            _stream: stream,
+            lost,
+        })
+    }
+
+    /// Returns the samples that were lost so far, because nobody took those before them.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+}
+
+/// Samples on their way to the listener.
+struct Queue {
+    chunks: SyncSender<Chunk>,
+    due: Vec<f32>,
+    /// Least samples of a chunk.
+    chunk: usize,
+    lost: Arc<AtomicU64>,
+}
+
+impl Queue {
+    fn push(&mut self, samples: &[f32]) {
+        self.due.extend_from_slice(samples);
+        if self.due.len() < self.chunk {
+            return;
+        }
+        let due = std::mem::take(&mut self.due);
+        let count = due.len() as u64;
+        // The queue is full only if nobody has listened for seconds.
+        if self.chunks.try_send(Ok(due)).is_err() {
+            self.lost.fetch_add(count, Relaxed);
+        }
     }
 }
 
@@ -74,7 +119,7 @@ fn stream<T>(
     device: &cpal::Device,
     config: &SupportedStreamConfig,
     rate: u32,
-    chunks: SyncSender<Chunk>,
+    mut queue: Queue,
 ) -> Result<cpal::Stream, Error>
 where
     T: SizedSample,
@@ -82,18 +127,14 @@ where
 {
     let channels = usize::from(config.channels()).max(1);
     let mut resampler = StreamResampler::new(config.sample_rate(), rate);
-    let failures = chunks.clone();
+    let failures = queue.chunks.clone();
     let on_data = move |data: &Data, _: &cpal::InputCallbackInfo| {
         let samples = data.as_slice::<T>().unwrap_or(&[]);
         let mono = samples.chunks_exact(channels).map(|frame| {
             let sum: f32 = frame.iter().map(|s| s.to_sample::<f32>()).sum();
             sum / channels as f32
         });
-        let due = resampler.push(&mono.collect::<Vec<f32>>());
-        if !due.is_empty() {
-            // The queue is full only if nobody has listened for seconds.
-            let _ = chunks.try_send(Ok(due));
-        }
+        queue.push(&resampler.push(&mono.collect::<Vec<f32>>()));
     };
     let on_error = move |error: Error| match error.kind() {
         // The stream goes on after these errors.
@@ -107,4 +148,29 @@ where
     };
     let format = config.sample_format();
     device.build_input_stream_raw((*config).into(), format, on_data, on_error, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    #[test]
+    fn samples_that_come_singly_wait_together_and_are_counted_when_nobody_takes_them() {
+        let (chunks, taken) = sync_channel(2);
+        let lost = Arc::default();
+        let mut queue = Queue {
+            chunks,
+            due: Vec::new(),
+            chunk: 4,
+            lost: Arc::clone(&lost),
+        };
+        for n in 0..13_u8 {
+            queue.push(&[f32::from(n)]);
+        }
+        // The last one waits for three more.
+        assert_eq!(lost.load(Relaxed), 4);
+        let heard: Vec<f32> = taken.try_iter().flat_map(Result::unwrap).collect();
+        assert_eq!(heard, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    }
 }

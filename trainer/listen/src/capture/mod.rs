@@ -36,7 +36,7 @@ pub struct Capture {
     chunks: Receiver<Chunk>,
     /// Keeps the device open.
     #[cfg(feature = "mic")]
-    _microphone: Option<microphone::Microphone>,
+    microphone: Option<microphone::Microphone>,
 }
 
 type Chunk = Result<Vec<f32>, CaptureError>;
@@ -113,7 +113,7 @@ impl Capture {
             let microphone = microphone::Microphone::open(sample_rate, send)?;
             Ok(Self {
                 chunks,
-                _microphone: Some(microphone),
+                microphone: Some(microphone),
             })
         }
         #[cfg(not(feature = "mic"))]
@@ -126,7 +126,7 @@ impl Capture {
         Self {
             chunks,
             #[cfg(feature = "mic")]
-            _microphone: None,
+            microphone: None,
         }
     }
 
@@ -141,6 +141,15 @@ impl Capture {
             Err(RecvTimeoutError::Timeout) => Ok(Heard::Nothing),
             Err(RecvTimeoutError::Disconnected) => Ok(Heard::End),
         }
+    }
+
+    /// Returns the samples that were lost so far: a microphone does not wait for a listener that falls back by
+    /// ten seconds.
+    pub fn lost(&self) -> u64 {
+        #[cfg(feature = "mic")]
+        return self.microphone.as_ref().map_or(0, |device| device.lost());
+        #[cfg(not(feature = "mic"))]
+        0
     }
 
     /// Returns all samples until the end.
