@@ -3,6 +3,7 @@
 mod aarch64;
 mod bench_firmware;
 mod benchmarks;
+mod book;
 mod c_library;
 mod elf;
 mod embedded;
@@ -11,6 +12,7 @@ mod firmware;
 mod fuzz;
 mod gpu_check;
 mod guide;
+mod links;
 mod measured;
 mod onnxruntime;
 mod part;
@@ -180,6 +182,10 @@ enum Command {
         #[arg(long)]
         long: bool,
     },
+    /// Builds the guide, with the documents that it leads to, as a book of web pages in target/book.
+    ///
+    /// Prints the path of its first page. Builds mdBook at the first call, which takes minutes.
+    Book,
     /// Builds the program for this machine, and packs it with completions, manual pages and notices.
     ///
     /// The archive is in target/releases.
@@ -317,6 +323,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Python { build: true } => println!("{}", python::wheel()?.display()),
         Command::Python { build: false } => println!("{}", suite::python()?),
         Command::Guide { long } => suite::guide(long)?,
+        Command::Book => println!("{}", book::build()?.display()),
         Command::Release { features } => println!("{}", release::archive(&features)?.display()),
         Command::Notices(selection) => print!("{}", supply::notices(&selection)?),
         Command::Sbom(selection) => print!("{}", supply::sbom(&selection)?),

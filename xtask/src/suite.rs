@@ -5,7 +5,7 @@ use crate::embedded::Toolchain;
 use crate::part::{self, PARTS};
 use crate::steps::Steps;
 use crate::{
-    aarch64, c_library, elf, embedded, figures, firmware, fuzz, guide, onnxruntime, process,
+    aarch64, book, c_library, elf, embedded, figures, firmware, fuzz, guide, onnxruntime, process,
     python, supply, web, windows, workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -79,8 +79,10 @@ const HOST_TESTS: &str = "host tests, with the firmware in QEMU";
 const REAL: &str = "tests on real recordings";
 
 /// All that only `--all` asks for.
-const LONG: &str = "cargo-deny, aarch64 end to end, the guide's long commands, long fuzzing";
+const LONG: &str =
+    "cargo-deny, the guide as a book, aarch64 end to end, the guide's long commands, long fuzzing";
 const CARGO_DENY: &str = "cargo-deny";
+const BOOK: &str = "the guide as a book";
 const AARCH64_PROGRAM: &str = "the program for aarch64, in QEMU";
 const GUIDE_LONG: &str = "the guide's commands, training included";
 const FUZZING: &str = "long fuzzing";
@@ -235,6 +237,7 @@ fn long_parts(steps: &mut Steps, toolchain: Option<Toolchain>) {
     if let Some(advisories) = steps.run(CARGO_DENY, supply::cargo_deny) {
         steps.note(CARGO_DENY, &advisories);
     }
+    steps.run(BOOK, book::build);
     on_boards(steps, toolchain, AARCH64_PROGRAM, |steps, toolchain| {
         steps.run(AARCH64_PROGRAM, || aarch64::program_tests(toolchain))
     });

@@ -100,17 +100,7 @@ fn only_training(tree: &BTreeSet<(String, String)>) -> Vec<&str> {
 /// Runs cargo-deny on every lock file; it is built into the target folder at the first call. Advisories are checked
 /// where their database can be fetched. Returns whether they were, in words.
 pub fn cargo_deny() -> Result<String> {
-    let tools = workspace::target_dir().join("tools");
-    let program = tools.join("bin").join("cargo-deny");
-    if !program.is_file() {
-        process::run(
-            workspace::host_cargo()?
-                .args(["install", "--locked", "cargo-deny", "--version", CARGO_DENY])
-                .arg("--root")
-                .arg(&tools)
-                .env("CARGO_TARGET_DIR", tools.join("build")),
-        )?;
-    }
+    let program = workspace::tool("cargo-deny", CARGO_DENY)?;
     let deny = |manifest: &str, arguments: &[&str]| {
         let mut command = Command::new(&program);
         command.current_dir(workspace::root());

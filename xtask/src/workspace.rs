@@ -1,5 +1,6 @@
 //! Places in the repository, and the host's cargo.
 
+use crate::process;
 use anyhow::{Context, Result};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,25 @@ pub fn host_command(program: &Path) -> Result<Command> {
         command.env("PATH", path);
     }
     Ok(command)
+}
+
+/// Returns the program `name` in `version`, which cargo builds into the target folder at the first call.
+pub fn tool(name: &str, version: &str) -> Result<PathBuf> {
+    let tools = target_dir().join("tools");
+    let root = tools.join(format!("{name}-{version}"));
+    let program = root
+        .join("bin")
+        .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    if !program.is_file() {
+        process::run(
+            host_cargo()?
+                .args(["install", "--locked", name, "--version", version])
+                .arg("--root")
+                .arg(&root)
+                .env("CARGO_TARGET_DIR", tools.join("build")),
+        )?;
+    }
+    Ok(program)
 }
 
 fn cargo() -> PathBuf {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::links::links;
 use clap::Parser;
 use std::collections::BTreeSet;
 
@@ -15,81 +16,6 @@ fn documents() -> Vec<(PathBuf, String)> {
 fn listed() -> Vec<String> {
     let summary = workspace::root().join("docs/src/SUMMARY.md");
     links(&fs::read_to_string(summary).unwrap())
-}
-
-/// Returns the text outside of blocks and of code in lines.
-fn prose(document: &str) -> String {
-    let mut prose = String::new();
-    let mut block = false;
-    for line in document.lines() {
-        if line.starts_with("```") {
-            block = !block;
-        } else if !block {
-            prose.extend(line.split('`').step_by(2));
-            prose.push('\n');
-        }
-    }
-    prose
-}
-
-/// Returns where the links and pictures of a document lead.
-fn links(document: &str) -> Vec<String> {
-    let prose = prose(document);
-    let targets = prose.split("](").skip(1);
-    targets
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(target, _)| target.to_owned())
-        .collect()
-}
-
-/// Returns the anchors of a document's headings.
-fn anchors(document: &str) -> BTreeSet<String> {
-    let mut block = false;
-    let mut anchors = BTreeSet::new();
-    for line in document.lines() {
-        block ^= line.starts_with("```");
-        let title = line.trim_start_matches('#');
-        if block || title.len() == line.len() {
-            continue;
-        }
-        let title = title.trim().to_lowercase();
-        let kept = title.chars().filter_map(|c| match c {
-            ' ' => Some('-'),
-            '-' | '_' => Some(c),
-            _ => c.is_alphanumeric().then_some(c),
-        });
-        anchors.insert(kept.collect());
-    }
-    anchors
-}
-
-#[test]
-fn every_link_and_picture_is_there() {
-    for (path, text) in documents() {
-        for link in links(&text) {
-            if link.starts_with("https://") || link.starts_with("http://") {
-                continue;
-            }
-            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let target = match file {
-                "" => path.clone(),
-                file => path.parent().unwrap().join(file),
-            };
-            assert!(
-                target.exists(),
-                "{}: links to {link}, which is not there",
-                path.display()
-            );
-            if !anchor.is_empty() {
-                let there = anchors(&fs::read_to_string(&target).unwrap());
-                assert!(
-                    there.contains(anchor),
-                    "{}: links to {link}, and the headings there are {there:?}",
-                    path.display()
-                );
-            }
-        }
-    }
 }
 
 #[test]
@@ -213,13 +139,6 @@ fn shown_lines_may_leave_out_text() {
     ] {
         assert_eq!(is_shown_as(line, shown), same, "{line:?} as {shown:?}");
     }
-}
-
-#[test]
-fn links_in_code_are_none() {
-    let document = "[a](b.md) `[c](d)` [![e](f.png)](g)\n```sh\n[h](i)\n```\n[`j`](k#l)\n";
-    assert_eq!(links(document), ["b.md", "f.png", "g", "k#l"]);
-    assert!(anchors("## Not found, again\n```sh\n# no\n```\n").contains("not-found-again"));
 }
 
 #[test]
