@@ -15,6 +15,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::{env, fs};
 use tempfile::TempDir;
+use xtask::document::untold;
 
 /// A folder with three classes of sounds, and the firmware.
 struct Bench {
@@ -65,10 +66,14 @@ impl Bench {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Runs the program with `--json`.
+    /// Runs the program with `--json`, whose help names every field.
     fn figures(&self, arguments: &[&str]) -> Result<Value> {
         let said = self.said(&[arguments, &["--json"]].concat())?;
-        Ok(serde_json::from_str(&said)?)
+        let figures = serde_json::from_str(&said)?;
+        let help = self.said(&[&arguments[..2], &["--help"]].concat())?;
+        let untold = untold(&figures, &help);
+        ensure!(untold.is_empty(), "{arguments:?}: {untold:?} in {help}");
+        Ok(figures)
     }
 
     /// Runs the program, which must fail, and returns its standard error.
@@ -279,7 +284,7 @@ fn a_transfer_that_was_cut_goes_on_with_the_rest() -> Result<()> {
     };
     let faults = Arc::new(Mutex::new(faults));
     let flash = bench.path("flash.bin");
-    let device = Linked::behind_bridge(&bench.firmware, &link(&flash, &[]), faults)?;
+    let device = Linked::behind_bridge(&bench.firmware, &link(&flash, &[]), Arc::clone(&faults))?;
     let push = [
         "device",
         "push",
@@ -295,6 +300,18 @@ fn a_transfer_that_was_cut_goes_on_with_the_rest() -> Result<()> {
     assert!((2_000..4_000).contains(&had), "{pushed}");
     assert_eq!(pushed["sent"], profile.len() as u64 - had);
     device.told("pushed classes=8 examples=24")?;
+
+    // And on the way back, where only the requests go to the device.
+    let pull = ["device", "pull", "--port", device.port(), "--out", "b.mtss"];
+    faults.lock().unwrap().breaks_after = Some(80);
+    let broken = bench.complaint(&pull)?;
+    assert!(broken.contains("the line broke"), "{broken}");
+    assert!(bench.path("b.mtss.part").exists() && !bench.path("b.mtss").exists());
+    let pulled = bench.figures(&pull)?;
+    let had = pulled["had"].as_u64().context("a number")?;
+    assert!((1..profile.len() as u64).contains(&had), "{pulled}");
+    assert!(fs::read(bench.path("b.mtss"))? == profile);
+    assert!(!bench.path("b.mtss.part").exists());
     Ok(())
 }
 

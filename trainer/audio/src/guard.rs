@@ -10,8 +10,11 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`, another's code on anyone's bytes: a decoder, an engine. A panic is not printed, and its
-/// text is the error. What `work` changed is not to be used again after an error.
+/// Runs `work`, another's code on anyone's bytes: a decoder, an engine. A panic is not printed. What `work` changed is
+/// not to be used again after an error.
+///
+/// # Errors
+/// The text of the panic.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

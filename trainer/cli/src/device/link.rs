@@ -3,7 +3,7 @@
 use super::super::interrupt;
 use super::super::progress::bytes;
 use anyhow::{Context, Error, Result, anyhow};
-use mtslvr_listen::link::{Client, Device, Given, LinkError, Patience, Port};
+use mtslvr_listen::link::{Client, Device, Given, LinkError, Part, Patience, Port};
 use mtslvr_pack::ModelSource;
 use mtslvr_runtime::link::{Object, Refusal};
 use mtslvr_runtime::space::BackboneId;
@@ -100,10 +100,10 @@ pub(super) struct Linked<'p> {
 }
 
 impl Linked<'_> {
-    /// Takes the device's profile.
-    pub(super) fn pull(&mut self) -> Result<Vec<u8>> {
+    /// Takes the device's profile, from `part` on.
+    pub(super) fn pull(&mut self, part: &mut Part) -> Result<Vec<u8>> {
         let bar = bytes("profile from the device");
-        let pulled = self.client.pull(&self.device, |there, all| {
+        let pulled = self.client.pull(&self.device, part, |there, all| {
             bar.set_length(all);
             bar.set_position(there);
         });

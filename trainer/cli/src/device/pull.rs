@@ -3,15 +3,19 @@
 use super::super::examples::examples;
 use super::link::PortChoice;
 use anyhow::{Result, ensure};
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, atomic_file};
+use mtslvr_listen::link::Part;
 use mtslvr_listen::profile::{Memory, Snapshot};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Fetch what the device was taught into a file
 ///
 /// The file is a profile: `classes list --profile FILE` shows it, `classes import FILE` makes it yours, and
 /// `device push` takes it to another device with the same backbone.
+///
+/// Should the line break, what has come is kept beside the file as FILE.part, and the same command fetches the rest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Fetch what the device was taught, and look at it" =>
@@ -38,7 +42,7 @@ const JSON_HELP: &str = "\
 Print JSON instead of text. Fields:
   port, out, backbone: where the device is, the file, and the id of the backbone
   classes, examples: numbers of both in the profile
-  bytes: length of the profile
+  bytes, had: length of the profile, and how much of it an earlier pull had fetched
   repeats: requests that were made again on a bad line";
 
 #[derive(Debug, Serialize)]
@@ -49,6 +53,7 @@ struct Pulled<'a> {
     classes: usize,
     examples: usize,
     bytes: usize,
+    had: usize,
     repeats: u64,
 }
 
@@ -61,11 +66,17 @@ impl Pull {
             "{out}: exists already; give another name, or --force to replace it"
         );
         let mut linked = self.port.greet()?;
-        let bytes = linked.pull()?;
+        let unfinished = Unfinished::beside(&self.out);
+        let mut part = unfinished.read();
+        let had = part.len();
+        let bytes = linked
+            .pull(&mut part)
+            .inspect_err(|_| unfinished.keep(&part))?;
         let snapshot = Snapshot::from_reader(&bytes[..], self.port.name().as_ref())?;
         let header = snapshot.header();
         snapshot.restore(&mut Memory::for_snapshot(&header).learner())?;
         snapshot.write(&self.out)?;
+        unfinished.keep(&Part::default());
         let pulled = Pulled {
             port: self.port.name(),
             out: self.out.display().to_string(),
@@ -73,6 +84,7 @@ impl Pull {
             classes: header.classes,
             examples: header.examples,
             bytes: bytes.len(),
+            had,
             repeats: linked.repeats(),
         };
         if self.json {
@@ -87,5 +99,30 @@ impl Pull {
             );
         }
         Ok(())
+    }
+}
+
+/// The file that keeps what came before the line broke.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn beside(out: &Path) -> Self {
+        let mut name = out.as_os_str().to_owned();
+        name.push(".part");
+        Self(name.into())
+    }
+
+    /// Returns what is kept; nothing if that cannot be read.
+    fn read(&self) -> Part {
+        fs::read(&self.0).map_or_else(|_| Part::default(), |bytes| Part::from_bytes(&bytes))
+    }
+
+    /// Keeps `part`, or takes the file away if there is nothing to keep. Without it, the next pull only takes longer.
+    fn keep(&self, part: &Part) {
+        let _ = if part.is_empty() {
+            fs::remove_file(&self.0)
+        } else {
+            atomic_file::write_bytes(&self.0, &part.to_bytes())
+        };
     }
 }

@@ -147,7 +147,10 @@ impl Capture {
     /// ten seconds.
     pub fn lost(&self) -> u64 {
         #[cfg(feature = "mic")]
-        return self.microphone.as_ref().map_or(0, |device| device.lost());
+        return self
+            .microphone
+            .as_ref()
+            .map_or(0, microphone::Microphone::lost);
         #[cfg(not(feature = "mic"))]
         0
     }

@@ -2,6 +2,7 @@
 
 use super::error::LinkError;
 use super::line::Line;
+use super::part::Part;
 use mtslvr_runtime::link::frame::{Frame, FrameReader};
 use mtslvr_runtime::link::{
     Answer, BLOCK_STEP, Description, LINK_VERSION, MAX_BLOCK, Object, Refusal, Request, Sum,
@@ -180,13 +181,15 @@ impl<'s, L: Line> Client<'s, L> {
         }
     }
 
-    /// Takes the device's profile, and tells `progress` the bytes that have come, and all of them.
+    /// Takes the device's profile, and tells `progress` the bytes that have come, and all of them. Begins with the
+    /// `part` that came before a transfer broke off; on an error `part` is what has come until then.
     ///
     /// # Errors
     /// [`LinkError`].
     pub fn pull(
         &mut self,
         device: &Device,
+        part: &mut Part,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Vec<u8>, LinkError> {
         for _ in 0..ATTEMPTS {
@@ -197,13 +200,17 @@ impl<'s, L: Line> Client<'s, L> {
             if found > room {
                 return Err(Refusal::TooLong { found, room }.into());
             }
-            let mut profile = Vec::new();
-            match self.read_offered(device, sum, &mut profile, &mut progress) {
+            part.of(sum);
+            match self.read_offered(device, sum.len, part, &mut progress) {
                 // The device was started again, or somebody else asked for another transfer.
                 Err(LinkError::Refused(Refusal::NotBegun)) => {}
                 Err(error) => return Err(error),
-                Ok(()) if Sum::of(&profile) == Some(sum) => return Ok(profile),
-                Ok(()) => return Err(LinkError::Contradicted),
+                Ok(()) => {
+                    if let Some(profile) = part.take() {
+                        return Ok(profile);
+                    }
+                    // What came before may have been of another profile with this sum.
+                }
             }
         }
         Err(LinkError::Unsettled(ATTEMPTS))
@@ -212,27 +219,27 @@ impl<'s, L: Line> Client<'s, L> {
     fn read_offered(
         &mut self,
         device: &Device,
-        sum: Sum,
-        profile: &mut Vec<u8>,
+        len: u32,
+        part: &mut Part,
         progress: &mut impl FnMut(u64, u64),
     ) -> Result<(), LinkError> {
-        while profile.len() < sum.len as usize {
-            progress(profile.len() as u64, sum.len.into());
-            let left = sum.len as usize - profile.len();
+        while part.len() < len as usize {
+            progress(part.len() as u64, len.into());
+            let left = len as usize - part.len();
             let request = Request::Read {
-                offset: profile.len() as u32,
+                offset: part.len() as u32,
                 len: device.block().min(left) as u16,
             };
             match self.ask(request)? {
                 Answer::Block { offset, bytes }
-                    if offset as usize == profile.len() && (1..=left).contains(&bytes.len()) =>
+                    if offset as usize == part.len() && (1..=left).contains(&bytes.len()) =>
                 {
-                    profile.extend(bytes);
+                    part.extend(bytes);
                 }
                 _ => return Err(LinkError::Contradicted),
             }
         }
-        progress(sum.len.into(), sum.len.into());
+        progress(len.into(), len.into());
         Ok(())
     }
 

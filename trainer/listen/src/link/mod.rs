@@ -5,6 +5,7 @@
 mod client;
 mod error;
 mod line;
+mod part;
 mod port;
 #[cfg(unix)]
 mod serial;
@@ -14,4 +15,5 @@ mod tests;
 pub use client::{Client, Device, Given, Patience};
 pub use error::LinkError;
 pub use line::Line;
+pub use part::Part;
 pub use port::{Port, PortError, ports};

@@ -1,6 +1,6 @@
 //! Transfers with a device in memory, over a line that loses, flips and adds bytes.
 
-use super::{Client, Line, LinkError, Patience};
+use super::{Client, Line, LinkError, Part, Patience};
 use mtslvr_runtime::link::{
     Description, LINK_VERSION, ModelSlot, Object, Refusal, Served, Session, SessionMemory, Sum,
     frame_buffer_len,
@@ -199,7 +199,8 @@ fn objects_come_whole_through_a_bad_line() {
     client
         .give(&device, Object::Profile, &profile, |_, _| {})
         .unwrap();
-    assert!(client.pull(&device, |_, _| {}).unwrap() == profile);
+    let pulled = client.pull(&device, &mut Part::default(), |_, _| {});
+    assert!(pulled.unwrap() == profile);
     client
         .give(&device, Object::Model, &model, |_, _| {})
         .unwrap();
@@ -235,6 +236,39 @@ fn a_transfer_goes_on_where_the_line_broke() {
     assert_eq!(seen.first(), Some(&(had as u64)));
     assert_eq!(seen.last(), Some(&(model.len() as u64)));
     assert!(again.into_line().device.slot.used);
+}
+
+#[test]
+fn a_profile_goes_on_where_the_line_broke_if_it_is_still_the_same() {
+    let profile = bytes(9_001);
+    for taught_meanwhile in [false, true] {
+        let mut line = MemoryLine::to(Device {
+            profile: profile.clone(),
+            ..Device::default()
+        });
+        line.breaks_after = 400;
+        let mut first = client(line);
+        let device = first.greet().unwrap();
+        let mut part = Part::default();
+        let broken = first.pull(&device, &mut part, |_, _| {});
+        assert!(matches!(broken, Err(LinkError::Line(_))), "{broken:?}");
+        let had = part.len();
+        assert!((2_000..9_000).contains(&had), "{had}");
+
+        let mut line = first.into_line();
+        line.breaks_after = usize::MAX;
+        line.device.profile[0] ^= u8::from(taught_meanwhile);
+        let there = line.device.profile.clone();
+        let mut part = Part::from_bytes(&part.to_bytes());
+        let mut again = client(line);
+        let device = again.greet().unwrap();
+        let mut seen = Vec::new();
+        let pulled = again.pull(&device, &mut part, |have, _| seen.push(have));
+        assert!(pulled.unwrap() == there);
+        let begun = if taught_meanwhile { 0 } else { had as u64 };
+        assert_eq!(seen[0], begun);
+        assert!(part.is_empty());
+    }
 }
 
 #[test]
