@@ -1,4 +1,5 @@
 //! A program that runs beside a test, and what it says.
+#![cfg(any(feature = "mqtt", all(feature = "mic", target_os = "linux")))]
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
