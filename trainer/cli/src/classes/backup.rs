@@ -2,36 +2,42 @@
 
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
+use super::super::new_folder;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::stdout;
 use super::super::trusted_key::TrustedKeyChoice;
 use super::existing;
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::ShowPath;
-use mtslvr_listen::profile::{Memory, Profile, Snapshot};
+use mtslvr_listen::profile::{Backup, Copied, Memory, Profile, Snapshot};
 use mtslvr_runtime::fewshot::persist::signed_contents;
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Copy the profile to a file, for a backup or a device
 ///
 /// The file is a snapshot: the classes with their examples, names and thresholds, without the clips.
-/// `classes reembed` cannot take an imported profile to another backbone.
+/// `classes reembed` cannot take such a profile to another backbone. With --clips, FILE is a folder that holds the
+/// recordings of the examples, too, so that it can.
 ///
 /// A snapshot is bytes, not text: runtime/SNAPSHOT.md describes every field. `classes list --json` gives the
 /// same classes and thresholds as JSON.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Back up the profile" => "mtslvr classes export backup.mtss",
-    "Replace an earlier backup" => "mtslvr classes export backup.mtss --force",
+    "Keep the clips, too" => "mtslvr classes export backup --clips",
     "Take it to another computer" => "mtslvr classes export - > backup.mtss",
 ))]
 pub(super) struct Export {
-    /// File to write, or - for standard output
+    /// File to write, or - for standard output; with --clips, a new folder
     file: PathBuf,
     /// Replace the file if it exists
     #[arg(long)]
     force: bool,
+    /// Copy the recordings of the examples, too
+    #[arg(long, conflicts_with = "force")]
+    clips: bool,
     #[command(flatten)]
     profile: ProfileChoice,
 }
@@ -39,7 +45,7 @@ pub(super) struct Export {
 /// Replace the profile with a snapshot from a backup or a device
 ///
 /// The snapshot must have been enrolled under the backbone that is used here. With --trusted-key it must
-/// have been signed, too (`mtslvr sign`).
+/// have been signed, too (`mtslvr sign`). Clips of a backup are copied into a folder beside the profile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Restore a backup, where there is no profile" => "mtslvr classes import backup.mtss",
@@ -47,7 +53,7 @@ pub(super) struct Export {
         "mtslvr classes import backup.mtss --force",
 ))]
 pub(super) struct Import {
-    /// Snapshot to read, or - for standard input
+    /// Snapshot to read, or - for standard input, or the folder of a backup with clips
     file: PathBuf,
     /// Replace a profile that holds classes; they are lost
     #[arg(long)]
@@ -68,12 +74,16 @@ fn is_standard(file: &Path) -> bool {
 impl Export {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        let snapshot = existing(&self.profile.profile()?)?;
+        let profile = self.profile.profile()?;
+        let snapshot = existing(&profile)?;
         let header = snapshot.header();
         let held = format!(
             "{} classes with {} examples, for the backbone {}",
             header.classes, header.examples, header.backbone
         );
+        if self.clips {
+            return self.with_clips(&profile, &snapshot, &held);
+        }
         if is_standard(&self.file) {
             ensure!(
                 !std::io::stdout().is_terminal(),
@@ -93,13 +103,53 @@ impl Export {
         outln!("{}: {held}", self.file.shown());
         Ok(())
     }
+
+    /// Writes a folder with the recordings.
+    fn with_clips(&self, profile: &Profile, snapshot: &Snapshot, held: &str) -> Result<()> {
+        ensure!(
+            !is_standard(&self.file),
+            "clips go into a folder; name one in place of -"
+        );
+        new_folder::check(&self.file)?;
+        let mut memory = Memory::for_snapshot(&snapshot.header());
+        let mut learner = memory.learner();
+        snapshot.restore(&mut learner)?;
+        let copied = Backup::write(&self.file, snapshot, learner.support(), profile)?;
+        outln!("{}: {held}; {}", self.file.shown(), told(&copied));
+        Ok(())
+    }
+}
+
+/// Says how many recordings were copied, and how many could not be.
+fn told(copied: &Copied) -> String {
+    let mut text = format!(
+        "{} clips, {:.1} MB",
+        copied.clips,
+        copied.bytes as f64 / 1e6
+    );
+    if copied.missing > 0 {
+        let _ = write!(
+            text,
+            "; the clips of {} examples are not known, gone or changed (`mtslvr classes list --clips`)",
+            copied.missing
+        );
+    }
+    text
 }
 
 impl Import {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
-        let snapshot = if is_standard(&self.file) {
+        let backup = match self.file.is_dir() {
+            true => Some(Backup::open(&self.file).context(
+                "expected the folder of a backup, which `mtslvr classes export FOLDER --clips` writes",
+            )?),
+            false => None,
+        };
+        let snapshot = if let Some(backup) = &backup {
+            backup.snapshot()?
+        } else if is_standard(&self.file) {
             Snapshot::from_reader(std::io::stdin().lock(), Path::new("standard input"))?
         } else {
             Snapshot::read(&self.file)?
@@ -112,13 +162,22 @@ impl Import {
         let header = snapshot.header();
         // All of it must be sound, not only what the header tells.
         let mut memory = Memory::for_snapshot(&header);
-        snapshot.restore(&mut memory.learner())?;
+        let mut learner = memory.learner();
+        snapshot.restore(&mut learner)?;
         BackboneInUse::open(&self.backbone)?.check_import(&snapshot, &self.file)?;
         let locked = profile.lock()?;
         self.check_losses(&profile)?;
+        // First the clips, so that a crash in between costs nothing.
+        let copied = match &backup {
+            Some(backup) => {
+                let copied = backup.restore_clips(learner.support(), &locked)?;
+                format!("; {}", told(&copied))
+            }
+            None => String::new(),
+        };
         locked.write_snapshot(&snapshot)?;
         outln!(
-            "{}: {} classes with {} examples",
+            "{}: {} classes with {} examples{copied}",
             profile.path().shown(),
             header.classes,
             header.examples

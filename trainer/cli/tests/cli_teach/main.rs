@@ -1106,6 +1106,53 @@ fn a_profile_keeps_its_backbone_and_its_last_change() {
 
 /// Another sound among the examples is named with numbers.
 #[test]
+fn a_backup_holds_the_clips_if_asked() {
+    let bench = Bench::new();
+    bench.enrol("first", 0, 0..3);
+    bench.enrol("second", 1, 0..2);
+    let lost = bench.clips(1)[1].clone();
+    fs::remove_file(&lost).unwrap();
+    let said = bench.succeeds(&["classes", "export", "backup", "--clips"]);
+    for part in ["2 classes with 5 examples", "4 clips", "of 1 examples"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    bench.fails(&["classes", "export", "backup", "--clips"], &["not empty"]);
+    bench.fails(&["classes", "export", "-", "--clips"], &["name one"]);
+    bench.fails(&["classes", "import", "sounds"], &["sounds", "--clips"]);
+
+    // It is a profile as it lies there, and wherever it is moved to.
+    fs::rename(bench.path("backup"), bench.path("moved")).unwrap();
+    let clip = bench.clips(0)[5].clone();
+    let there = ["--profile", "moved/profile.mtss"];
+    let heard = bench.succeeds(&[&["listen", &clip, "--json"], &there[..]].concat());
+    assert_eq!(classes_of(&events(&heard)), ["first"]);
+    let clips = bench.succeeds(&[&["classes", "list", "--clips"], &there[..]].concat());
+    assert_eq!(
+        clips.matches("moved/profile.mtss.clips").count(),
+        4,
+        "{clips}"
+    );
+
+    // Over itself, nothing is lost.
+    let import = ["classes", "import", "moved", "--force"];
+    bench.succeeds(&[&import[..], &there[..]].concat());
+
+    // The originals are gone, and the profile, too.
+    fs::remove_dir_all(bench.path("sounds")).unwrap();
+    fs::remove_dir_all(bench.path("data")).unwrap();
+    let said = bench.succeeds(&["classes", "import", "moved"]);
+    assert!(said.contains("4 clips"), "{said}");
+    fs::remove_dir_all(bench.path("moved")).unwrap();
+    let clips = bench.succeeds(&["classes", "list", "--clips"]);
+    assert_eq!(clips.matches("profile.mtss.clips").count(), 4, "{clips}");
+    let reembed = ["classes", "reembed", "--model", "edge-m"];
+    bench.fails(&reembed, &["second, example 2", "1 of 5"]);
+    bench.succeeds(&[&reembed[..], &["--drop-missing"]].concat());
+    let kept = [("first", 3), ("second", 1)].map(|(name, n)| (name.to_owned(), n));
+    assert_eq!(bench.classes(), kept);
+}
+
+#[test]
 fn examples_that_do_not_resemble_each_other_are_reported() {
     let bench = Bench::new();
     let good = bench.clips(0);

@@ -34,16 +34,21 @@ pub fn lines_from(from: impl std::io::Read + Send + 'static) -> Receiver<String>
 /// Waits for a line with `part` in it; returns the lines up to it.
 #[track_caller]
 pub fn until(lines: &Receiver<String>, part: &str) -> Vec<String> {
-    let mut seen = Vec::new();
+    until_all(lines, &[part])
+}
+
+/// Waits until each of `parts` has been in a line, in any order; returns the lines.
+#[track_caller]
+pub fn until_all(lines: &Receiver<String>, parts: &[&str]) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
     let begin = Instant::now();
-    loop {
+    let is_seen = |seen: &[String], part: &str| seen.iter().any(|line| line.contains(part));
+    while let Some(part) = parts.iter().find(|part| !is_seen(&seen, part)) {
         let left = PATIENCE.saturating_sub(begin.elapsed());
         match lines.recv_timeout(left) {
             Ok(line) => seen.push(line),
             Err(error) => panic!("no {part:?} in {seen:#?}: {error}"),
         }
-        if seen.last().unwrap().contains(part) {
-            return seen;
-        }
     }
+    seen
 }

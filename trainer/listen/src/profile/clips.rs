@@ -29,7 +29,7 @@ pub struct ClipLog {
 /// A recording as it was when it was enrolled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceClip {
-    /// Its absolute path.
+    /// Its absolute path; in the file, from the list's own folder if it is below that.
     pub path: PathBuf,
     /// CRC-32 of its bytes.
     pub crc32: u32,
@@ -130,23 +130,44 @@ impl ClipLog {
                 });
             }
         };
-        parse(&bytes).map_err(|reason| ProfileError::Clips { path, reason })
+        let mut log = parse(&bytes).map_err(|reason| ProfileError::Clips {
+            path: path.clone(),
+            reason,
+        })?;
+        let folder = folder_of(&path);
+        for clip in log.clips.values_mut() {
+            clip.path = folder.join(&clip.path);
+        }
+        Ok(log)
     }
 
-    /// Replaces the list beside a profile. Recordings whose name is not Unicode are left out.
+    /// Replaces the list beside a profile. Recordings whose name is not Unicode are left out; those below the profile's
+    /// folder are listed by their paths from there, so that it can be moved with them.
     ///
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write(&self, profile: &LockedProfile) -> Result<(), ProfileError> {
-        let path = profile.profile().clip_log();
+        self.write_beside(profile.profile())
+    }
+
+    /// [`Self::write`] for a profile that nobody else knows of.
+    pub(super) fn write_beside(&self, profile: &Profile) -> Result<(), ProfileError> {
+        let path = profile.clip_log();
+        let folder = folder_of(&path);
         let nameable = |clip: &&SourceClip| clip.path.to_str().is_some();
         let entries = self.clips.iter().filter(|(_, clip)| nameable(clip));
         let listed = Listed {
             version: VERSION,
             clips: entries
-                .map(|(example, clip)| Entry {
-                    example: format!("{example:016x}"),
-                    clip: clip.clone(),
+                .map(|(example, clip)| {
+                    let mut clip = clip.clone();
+                    if let Ok(below) = clip.path.strip_prefix(&folder) {
+                        clip.path = below.to_owned();
+                    }
+                    Entry {
+                        example: format!("{example:016x}"),
+                        clip,
+                    }
                 })
                 .collect(),
         };
@@ -199,6 +220,12 @@ impl ClipLog {
         let there: BTreeSet<u64> = examples.map(fingerprint).collect();
         self.clips.retain(|example, _| there.contains(example));
     }
+}
+
+/// Returns the folder that the list at `path` is in.
+fn folder_of(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.parent().unwrap_or(&path).to_owned()
 }
 
 fn parse(bytes: &[u8]) -> Result<ClipLog, String> {

@@ -124,7 +124,7 @@ impl Profile {
     }
 
     /// Path of a file that belongs to the profile: its name with `ending` behind it.
-    fn beside(&self, ending: &str) -> PathBuf {
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".");
         name.push(ending);

@@ -3,9 +3,10 @@
 //!
 //! [`Profile`] reads it and, under a lock, replaces it. [`Memory`] holds a learner of it. [`ClipLog`],
 //! a second file beside it, remembers which recording each example was made of, so that everything can
-//! be learnt again under another backbone.
+//! be learnt again under another backbone. A [`Backup`] is a folder that holds the recordings, too.
 
 mod backbone_note;
+mod backup;
 mod clips;
 mod error;
 mod explain;
@@ -17,6 +18,7 @@ mod resemblance;
 mod teach;
 
 pub use backbone_note::BackboneNote;
+pub use backup::{Backup, Copied};
 pub use clips::{ClipLog, ClipState, SourceClip};
 pub use error::ProfileError;
 pub use explain::{Explained, decibels};
