@@ -6,6 +6,7 @@ mod cast;
 mod compose;
 mod figures;
 mod level;
+mod microphone;
 mod picture;
 mod report;
 mod run;

@@ -103,6 +103,8 @@ fn line(svg: &mut String, level: &LevelFigures, index: usize) {
     let dashes = match level.taught {
         Taught::InPlace => "",
         Taught::Clean => " stroke-dasharray=\"6 4\"",
+        Taught::OtherMicrophone => " stroke-dasharray=\"2 3\"",
+        Taught::OnceMore => " stroke-dasharray=\"8 3 2 3\"",
     };
     let points: Vec<String> = level
         .curve

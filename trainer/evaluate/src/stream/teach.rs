@@ -1,6 +1,7 @@
 //! Enrols the sounds of a cast as a user does: from clean files, or in the place itself.
 
 use super::cast::Cast;
+use super::microphone::Microphone;
 use super::trial_shape::{Taught, TrialShape};
 use crate::controls::LoadedSet;
 use anyhow::{Context, Result, anyhow};
@@ -52,24 +53,42 @@ impl Lessons {
             place[from..place.len().min(from + length)].to_vec()
         };
         let samples_of = |seconds: f32| (seconds * shape.scenery.sample_rate as f32) as usize;
+        // Of a generator of its own: all else is drawn as it is without it.
+        let mut own = rng.clone();
+        own.set_stream(1);
+        let microphone = Microphone::draw(shape.scenery.sample_rate, &mut own);
+        let lesson = |clip: &[f32], by_another: bool, rng: &mut ChaCha8Rng| {
+            let gain = shape.scenery.gain(clip);
+            let samples: Vec<f32> = clip.iter().map(|sample| gain * sample).collect();
+            if shape.taught == Taught::Clean {
+                return Ok(samples);
+            }
+            let (before, after) = (samples_of(BEFORE), samples_of(AFTER));
+            let mut recording = ambient(before + samples.len() + after, rng);
+            let over = recording.iter_mut().skip(before).zip(&samples);
+            over.for_each(|(to, sample)| *to += sample);
+            if by_another {
+                microphone.record(&mut recording);
+            }
+            let (quiet, sounding) = recording.split_at(before);
+            let cut = cut_out(quiet, sounding, frontend)?;
+            anyhow::Ok(cut.unwrap_or_else(|| sounding[..samples.len()].to_vec()))
+        };
         let mut classes = Vec::new();
         for (&(set, class), examples) in cast.classes.iter().zip(&cast.examples) {
             let name = class_name(&sets[set], class);
+            let clips = examples
+                .iter()
+                .map(|example| &sets[example.set].clips[example.clip]);
+            let by_another = shape.taught.by_another();
+            let mut taught: Vec<_> = clips.map(|clip| (clip, by_another)).collect();
+            if shape.taught == Taught::OnceMore {
+                taught.extend(taught.first().map(|&(clip, _)| (clip, false)));
+            }
             let mut cut = Vec::new();
-            for example in examples {
-                let clip = &sets[example.set].clips[example.clip];
-                let gain = shape.scenery.gain(clip);
-                let mut samples: Vec<f32> = clip.iter().map(|sample| gain * sample).collect();
-                if shape.taught == Taught::InPlace {
-                    let (before, after) = (samples_of(BEFORE), samples_of(AFTER));
-                    let mut recording = ambient(before + samples.len() + after, rng);
-                    let over = recording.iter_mut().skip(before).zip(&samples);
-                    over.for_each(|(to, sample)| *to += sample);
-                    let (quiet, sounding) = recording.split_at(before);
-                    samples = cut_out(quiet, sounding, frontend)
-                        .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?
-                        .unwrap_or_else(|| sounding[..samples.len()].to_vec());
-                }
+            for (clip, by_another) in taught {
+                let samples = lesson(clip, by_another, rng)
+                    .map_err(|error| anyhow!("an example of {name} cannot be heard: {error}"))?;
                 cut.push(samples);
             }
             classes.push((name, cut));

@@ -27,6 +27,11 @@ pub enum Taught {
     InPlace,
     /// From recordings as they are, without background.
     Clean,
+    /// Over the background of the stream, by a device with another microphone: another frequency response and
+    /// another level.
+    OtherMicrophone,
+    /// By that device, and the first example once more by the one that listens.
+    OnceMore,
 }
 
 impl Taught {
@@ -35,6 +40,13 @@ impl Taught {
         match self {
             Self::InPlace => "in place",
             Self::Clean => "clean",
+            Self::OtherMicrophone => "by another microphone",
+            Self::OnceMore => "by another microphone and once in place",
         }
+    }
+
+    /// Tells whether another microphone records the examples.
+    pub(super) fn by_another(self) -> bool {
+        matches!(self, Self::OtherMicrophone | Self::OnceMore)
     }
 }
