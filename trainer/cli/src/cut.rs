@@ -3,6 +3,7 @@
 use super::backbone::FrontendChoice;
 use super::examples::examples;
 use super::lists::COMMA;
+use super::output_place;
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
@@ -44,6 +45,7 @@ pub(super) struct Args {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
+        output_place::check_file("--out", &self.out)?;
         let shown = self.onnx.shown();
         let bytes = onnx::load(&self.onnx).with_context(|| shown.to_string())?;
         let description = self.frontend.description()?.context(

@@ -3,8 +3,8 @@
 use super::backbone::{BackboneChoice, FrontendChoice};
 use super::command_line::CommandLine;
 use super::examples::examples;
-use super::{interrupt, progress};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use super::{interrupt, output_place, progress};
+use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio::ShowPath;
 use mtslvr_evaluate::FeatureChoice;
 use mtslvr_evaluate::embed::{
@@ -209,15 +209,7 @@ impl Args {
                 self.out.shown()
             ),
         };
-        let folder = self
-            .out
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        ensure!(
-            folder.is_none_or(Path::is_dir),
-            "--out {}: its folder does not exist; make it first",
-            self.out.shown()
-        );
+        output_place::check_file("--out", &self.out)?;
         Ok(format)
     }
 }

@@ -18,7 +18,7 @@ use super::backbone::{EngineChoice, FrontendChoice};
 use super::cache::CacheChoice;
 use super::examples::examples;
 use super::lists::SEVERAL;
-use super::sets;
+use super::{output_place, sets};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use contender::Contender;
@@ -164,6 +164,9 @@ impl Args {
 impl Accuracy {
     fn run(self) -> Result<()> {
         self.tasks.check()?;
+        if let Some(path) = &self.json {
+            output_place::check_file("--json", path)?;
+        }
         let sets = self.sets.open()?;
         let cache = self.cache.open()?;
         let settings = Settings {

@@ -47,7 +47,7 @@ mod listen;
 mod lists;
 mod man;
 mod microphone;
-mod new_folder;
+mod output_place;
 #[cfg(feature = "train")]
 mod pack;
 mod profile;

@@ -6,6 +6,7 @@ use super::calibration::CalibrationChoice;
 use super::cohort::CohortChoice;
 use super::examples::examples;
 use super::export::verification_fields;
+use super::output_place;
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
@@ -72,6 +73,7 @@ struct Outcome<'o> {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
+        output_place::check_file("--out", &self.out)?;
         let file = self.onnx.display().to_string();
         let bytes = onnx::load(&self.onnx).with_context(|| file.clone())?;
         let frontend = self.frontend.description()?;

@@ -7,7 +7,7 @@ use super::backbone::ModelChoice;
 use super::cache::CacheChoice;
 use super::examples::examples;
 use super::lists::{COMMA, SEVERAL};
-use super::{new_folder, progress, sets};
+use super::{output_place, progress, sets};
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::LabelledSet;
 use mtslvr_evaluate::stream::{
@@ -230,7 +230,10 @@ impl Args {
     pub(super) fn run(self) -> Result<()> {
         self.streams.check()?;
         if let Some(folder) = &self.output.write {
-            new_folder::check(folder)?;
+            output_place::check_empty(folder)?;
+        }
+        if let Some(folder) = &self.output.out {
+            output_place::make(folder)?;
         }
         let file = BackboneFile::open(&self.streams.model.source(), None)?;
         let space = file.backbone()?.space().into_owned();

@@ -1,7 +1,7 @@
 //! `mtslvr synth`: makes a labelled set of synthetic sounds.
 
 use super::examples::examples;
-use super::new_folder;
+use super::output_place;
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::synth::write_dataset;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ impl Args {
             seed,
         } = self;
         // Sounds of an earlier run would become classes of this one.
-        new_folder::check(&dir)?;
+        output_place::check_empty(&dir)?;
         write_dataset(&dir, classes, clips, seconds, seed)?;
         outln!(
             "{}: {classes} classes of {clips} clips, {seconds} s each (seed {seed})",

@@ -335,3 +335,39 @@ fn a_silent_clip_is_not_enrolled() {
         &["silence", "silent"],
     );
 }
+
+/// What took minutes is not lost at the end for want of a folder: the place is looked at first, before anything else
+/// that is wrong.
+#[test]
+fn a_place_that_cannot_be_written_to_is_named_before_the_work() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let (data, file) = (path("absent"), path("no/file.npy"));
+    let named = ["no/file.npy", "its folder does not exist; make it first"];
+    for args in [
+        &["embed", &data, "--out", &file][..],
+        &["eval", "--data", &data, "--json", &file],
+        &["eval", "open-set", "--data", &data, &data, "--json", &file],
+        &[
+            "eval", "open-set", "--data", &data, &data, "--report", &file,
+        ],
+        &["pack", &data, "--out", &file],
+        &["cut", &data, "--from", "x", "--out", &file],
+    ] {
+        fails(args, &named);
+    }
+    // Folders are made.
+    fails(
+        &[
+            "stream",
+            "--data",
+            &data,
+            "--background",
+            "a/b",
+            "--out",
+            &path("made/here"),
+        ],
+        &["absent"],
+    );
+    assert!(root.path().join("made/here").is_dir());
+}

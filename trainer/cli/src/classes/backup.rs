@@ -2,7 +2,7 @@
 
 use super::super::backbone::BackboneChoice;
 use super::super::examples::examples;
-use super::super::new_folder;
+use super::super::output_place;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::stdout;
 use super::super::trusted_key::TrustedKeyChoice;
@@ -110,7 +110,7 @@ impl Export {
             !is_standard(&self.file),
             "clips go into a folder; name one in place of -"
         );
-        new_folder::check(&self.file)?;
+        output_place::check_empty(&self.file)?;
         let mut memory = Memory::for_snapshot(&snapshot.header());
         let mut learner = memory.learner();
         snapshot.restore(&mut learner)?;

@@ -4,10 +4,10 @@ use super::super::backbone::ProfileBackboneChoice;
 use super::super::command_line::CommandLine;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
-use super::super::progress;
+use super::super::{output_place, progress};
 use super::heard::{Scored, hear};
 use super::{enabled_sounds, existing, expect_sounds};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::{self as audio, LabelledSet};
 use mtslvr_evaluate::Confusion;
@@ -122,6 +122,9 @@ impl Test {
     pub(super) fn run(self) -> Result<()> {
         let profile = self.profile.profile()?;
         existing(&profile)?;
+        if let Some(folder) = &self.out {
+            output_place::make(folder)?;
+        }
         let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
         let mut memory = backbone.memory();
         let mut learner = memory.learner();
@@ -169,8 +172,6 @@ impl Test {
         );
         let result = Tested::of(&sounds, &clips, left_out, unheard);
         if let Some(folder) = &self.out {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("--out {}: cannot be made", folder.shown()))?;
             let report = result.report(&backbone.name, pictures);
             let [_, page] = report.write(folder)?;
             errln!("{}", page.shown());

@@ -88,6 +88,7 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         self.tasks.check()?;
+        self.output.check()?;
         ensure!(
             self.lambda > 0.0 && self.lambda.is_finite(),
             "--lambda must be above 0, not {}",

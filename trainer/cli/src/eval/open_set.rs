@@ -117,6 +117,7 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         self.tasks.check()?;
+        self.output.check()?;
         ensure!(
             self.false_acceptance > 0.0 && self.false_acceptance < 1.0,
             "--false-acceptance must be between 0 and 1, not {}",

@@ -1,7 +1,7 @@
 //! Everything that the two reports share: one backbone, embedded sets, and files to write.
 
 use crate::backbone::BackboneChoice;
-use crate::{progress, sets};
+use crate::{output_place, progress, sets};
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
@@ -91,6 +91,17 @@ pub(super) fn with_shots(
 }
 
 impl ReportOutput {
+    /// Refuses files in folders that do not exist, before the work.
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(path) = &self.report {
+            output_place::check_file("--report", path)?;
+        }
+        if let Some(path) = &self.json {
+            output_place::check_file("--json", path)?;
+        }
+        Ok(())
+    }
+
     /// Writes the Markdown to `--report` or standard output, and the JSON where it was asked for.
     pub(super) fn write(&self, report: &(impl Display + Serialize)) -> Result<()> {
         let mut json_to_standard_output = false;

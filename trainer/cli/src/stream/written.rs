@@ -1,6 +1,7 @@
 //! The streams as files that other programs can be measured on.
 
 use crate::listen::labels::audacity;
+use crate::output_place;
 use anyhow::{Context, Result};
 use mtslvr_audio::atomic_file::{write_atomically, write_bytes};
 use mtslvr_audio::{AudioError, ShowPath, write_wav};
@@ -27,8 +28,7 @@ pub(super) fn write(folder: &Path, stream: &Stream, trial: &Trial, rate: u32) ->
     let sound = |name: &Path, samples: &[f32]| -> Result<()> {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(folder);
-        std::fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make the folder {}", parent.shown()))?;
+        output_place::make(parent)?;
         write_atomically(&path, |temporary| {
             write_wav(temporary, samples, rate).map_err(|error| match error {
                 AudioError::Io { error, .. } => error,
