@@ -25,6 +25,7 @@ mod gate;
 mod level;
 mod second_look;
 mod sound_finder;
+mod sound_scores;
 mod sounds;
 mod steady;
 mod stream_state;
@@ -34,6 +35,7 @@ mod window;
 pub use config::{ListenerConfig, ListenerConfigError};
 pub use error::{ListenError, ListenerError};
 pub use sound_finder::{FoundSound, SoundFinder};
+pub use sound_scores::{Scored, SoundScores};
 pub use trigger::{Judgement, Trigger};
 pub use window::{Change, Ended, Event, Window};
 

@@ -10,16 +10,22 @@ use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::backbone::{ArenaTooSmall, PackedBackbone};
 use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
-use mtslvr_runtime::link::NoSlot;
+use mtslvr_runtime::link::{ModelSlot, NoSlot};
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::{Model, Recheck};
 
 mod lesson;
 mod linked;
 mod press;
+mod recent;
+mod room;
 mod sound;
 
+pub use room::{FALSE_ALARMS_AN_HOUR, ROOM_SECONDS};
+
 use lesson::Lesson;
+use recent::{Did, Recent, Recognised};
+use room::Room;
 use sound::{Sound, levels};
 
 /// Seconds after an example in which the next one is of the same sound.
@@ -34,9 +40,9 @@ const CHUNK: usize = 256;
 /// Bytes of the model that are checked again with each second of sound: all of `edge-s` in two minutes.
 const RECHECKED_A_SECOND: usize = 4096;
 
-/// A device with its taught sounds in the flash `F`.
+/// A device with its taught sounds in the flash `F`, and a place for another model in `S`.
 #[derive(Debug)]
-pub struct Device<'m, F: NorFlash> {
+pub struct Device<'m, F: NorFlash, S = NoSlot> {
     backbone: PackedBackbone<'m>,
     listener: Listener<'m>,
     sounds: Learner<'m>,
@@ -55,16 +61,17 @@ pub struct Device<'m, F: NorFlash> {
     lesson: Option<Lesson>,
     /// Places in the recording at which the button last went down, and last changed since then.
     click: Option<[u32; 2]>,
-    /// The sound that was recognised or enrolled last.
-    recent: Option<ClassName>,
+    /// What was done last.
+    recent: Option<Recent>,
+    recognised: Recognised<'m>,
+    room: Room<'m>,
     recheck: Recheck<'m>,
     /// Samples since bytes of the model were last checked.
     unchecked: u32,
     damaged: bool,
     /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
-    /// The model is fixed.
-    slot: NoSlot,
+    slot: S,
 }
 
 /// Explains why a device cannot start: its parts do not fit together.
@@ -81,9 +88,10 @@ pub enum StartError<E> {
     Store(StoreError<E>),
 }
 
-impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
+impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
     /// Starts a device with the backbone `model`, the settings `config` of the listener, and the sounds
-    /// saved in `range` of `flash`, which holds nothing else. Tells what it knows.
+    /// saved in `range` of `flash`, which holds nothing else. Another model goes to `slot`; [`NoSlot`] takes none.
+    /// Tells what it knows.
     ///
     /// # Errors
     /// [`StartError`] if a piece of `memory` does not fit the model, or `range` of `flash` cannot hold
@@ -99,6 +107,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         memory: &'m mut Memory<ARENA, LISTENER, DIM, SCRATCH>,
         flash: F,
         range: Range<u32>,
+        slot: S,
         tell: impl FnOnce(Notice<F::Error>),
     ) -> Result<Self, StartError<F::Error>> {
         let [last, asked] = &mut memory.heard;
@@ -122,11 +131,13 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
             lesson: None,
             click: None,
             recent: None,
+            recognised: Recognised::none(&mut memory.recognised),
+            room: Room::new(&mut memory.room),
             recheck: Recheck::new(&model),
             unchecked: 0,
             damaged: false,
             locked: None,
-            slot: NoSlot,
+            slot,
         };
         tell(device.restore());
         Ok(device)
@@ -196,6 +207,7 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
                     self.next = self.next.wrapping_add(count as u32);
                     self.taken += count as u64;
                     self.hear(recording, &chunk[..count], &mut tell);
+                    self.stay_in_room(count as u32, &mut tell);
                     self.recheck(count as u32, &mut tell);
                 }
                 Err(Overwritten { samples }) => {
@@ -226,6 +238,8 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
         };
         let (mut span, mut event) = (None, None);
         let embedding = &mut *self.last.embedding;
+        let (recognised, room) = (&mut self.recognised, &mut self.room);
+        let space = *self.sounds.space();
         // It fails only if there is no head, and a notice has told of that.
         let _ = self
             .listener
@@ -237,7 +251,9 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
                 if let Some(heard) = window.embedding {
                     embedding.copy_from_slice(heard);
                     span = Some((start, place(window.end)));
+                    recognised.follow(window.onset, window.event.is_some(), heard, &space);
                 }
+                room.window(window);
                 event = event.or(window.event);
             });
         if let Some((start, end)) = span {
@@ -249,7 +265,10 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
             && let Ok(class) = self.sounds.support().class(event.class)
             && let Ok(name) = ClassName::try_from(class.name())
         {
-            self.recent = Some(name.clone());
+            self.recent = Some(Recent {
+                name: name.clone(),
+                did: Did::Recognised,
+            });
             tell(Notice::Heard {
                 name,
                 confidence: event.confidence,
@@ -277,15 +296,31 @@ impl<'m, F: NorFlash<Error: Copy>> Device<'m, F> {
     ) {
         self.listen(recording, at, &mut tell);
         self.click = match (change, self.click) {
-            (Change::Pressed(_) | Change::Up, Some([down, _])) => Some([down, at]),
-            _ => Some([at; 2]),
+            (Change::Down, _) | (Change::Up, None) => Some([at; 2]),
+            (Change::Up | Change::Pressed(Press::Double), Some([down, _])) => Some([down, at]),
+            // The contact is as it was.
+            (_, click) => click,
         };
         match change {
-            Change::Up => {}
+            Change::Up | Change::Held(_) => {}
             Change::Down => self.asked.copy_from(&self.last),
-            Change::Pressed(Press::Short) => tell(self.enrol()),
-            Change::Pressed(Press::Long) => tell(self.forget()),
-            Change::Pressed(Press::VeryLong) => tell(self.forget_all()),
+            Change::Pressed(press) => self.obey(press, &mut tell),
+        }
+    }
+
+    fn obey(&mut self, press: Press, tell: &mut impl FnMut(Notice<F::Error>)) {
+        let left_room = self.room.leave();
+        if left_room {
+            tell(Notice::LeftRoom);
+        }
+        match press {
+            Press::VeryLong => tell(self.forget()),
+            Press::Longest => tell(self.forget_all()),
+            // The press was there to stop it.
+            _ if left_room => {}
+            Press::Short => tell(self.enrol()),
+            Press::Double => tell(self.undo()),
+            Press::Long => tell(self.enter_room()),
         }
     }
 

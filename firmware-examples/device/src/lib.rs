@@ -3,8 +3,11 @@
 //!
 //! - A short press enrols the last sound: as one more example of the sound that was enrolled within
 //!   the last [`LESSON_SECONDS`], or else of the one that it is recognised as, or else as a new one.
-//! - A long press forgets the sound that was recognised or enrolled last.
-//! - A very long press forgets everything.
+//! - A double press says that what the device did last was wrong: what it recognised becomes a negative, and what it
+//!   enrolled is taken back.
+//! - A long press has it listen to the room for [`ROOM_SECONDS`], and sets the thresholds by that.
+//! - A very long press forgets the sound that was recognised or enrolled last.
+//! - The longest press forgets everything.
 //!
 //! The microphone's interrupt pushes samples into a [`Recording`]; [`Device::listen`] takes them from
 //! there whenever there is time. The [`Button`] tells at which sample it went down: a press is about
@@ -24,9 +27,11 @@ mod recording;
 mod vitals;
 
 pub use button::{Button, Press};
-pub use device::{Device, LESSON_SECONDS, MEMORY_SECONDS, StartError};
+pub use device::{
+    Device, FALSE_ALARMS_AN_HOUR, LESSON_SECONDS, MEMORY_SECONDS, ROOM_SECONDS, StartError,
+};
 pub use last_words::{LastWords, PanicReason, REASON_BYTES, Reason};
-pub use memory::{CLASSES, EXAMPLES, Memory};
+pub use memory::{CLASSES, EXAMPLES, Memory, NEGATIVES, SOUNDS};
 pub use notice::Notice;
 pub use pace::{Laps, Pace};
 pub use recording::{Overwritten, Recording};

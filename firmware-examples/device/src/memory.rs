@@ -1,10 +1,16 @@
 //! Memory of a device, in one piece for a `static`.
 
-use mtslvr_runtime::fewshot::Storage;
+use heapless::Vec;
+use mtslvr_runtime::fewshot::{ClassId, ScoreTail, Storage};
+use mtslvr_runtime::listener::Scored;
 use mtslvr_runtime::model::Aligned;
 
 /// Most sounds that a device can be taught.
-pub const CLASSES: usize = 8;
+pub const SOUNDS: usize = 8;
+/// Most false alarms that are kept; a further one takes the place of the oldest.
+pub const NEGATIVES: usize = 16;
+/// Room for classes: the sounds, the false alarms, and the background of a profile from a host.
+pub const CLASSES: usize = SOUNDS + 2;
 /// Most examples of all sounds together.
 pub const EXAMPLES: usize = 64;
 
@@ -18,7 +24,17 @@ pub struct Memory<const ARENA: usize, const LISTENER: usize, const DIM: usize, c
     pub(crate) sounds: Storage<CLASSES, EXAMPLES, DIM>,
     /// The last sound, and the one that a press is about.
     pub(crate) heard: [[f32; DIM]; 2],
+    /// The sound that was recognised last.
+    pub(crate) recognised: [i8; DIM],
+    pub(crate) room: RoomMemory,
     pub(crate) scratch: [u8; SCRATCH],
+}
+
+/// What the sounds of the room score for each class, while it is listened to.
+#[derive(Debug)]
+pub(crate) struct RoomMemory {
+    pub scored: [Scored; CLASSES],
+    pub tails: Vec<(ClassId, ScoreTail), CLASSES>,
 }
 
 impl<const ARENA: usize, const LISTENER: usize, const DIM: usize, const SCRATCH: usize>
@@ -31,6 +47,11 @@ impl<const ARENA: usize, const LISTENER: usize, const DIM: usize, const SCRATCH:
             listener: [0.0; LISTENER],
             sounds: Storage::new(),
             heard: [[0.0; DIM]; 2],
+            recognised: [0; DIM],
+            room: RoomMemory {
+                scored: [Scored::NONE; CLASSES],
+                tails: Vec::new(),
+            },
             scratch: [0; SCRATCH],
         }
     }

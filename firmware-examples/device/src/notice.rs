@@ -1,5 +1,6 @@
 //! Notices of a device to its user.
 
+use crate::device::{FALSE_ALARMS_AN_HOUR, ROOM_SECONDS};
 use crate::last_words::Reason;
 use crate::light::Flashes;
 use core::fmt;
@@ -17,14 +18,14 @@ pub enum Notice<E> {
         /// Examples of all of them.
         examples: usize,
     },
-    /// The device listens, but the contents of its flash cannot be used. It learns nothing until a very
-    /// long press erases them.
+    /// The device listens, but the contents of its flash cannot be used. It learns nothing until the longest
+    /// press erases them.
     Locked(StoreError<E>),
     /// A sound was recognised.
     Heard {
         /// Its name.
         name: ClassName,
-        /// Cosine similarity to its examples.
+        /// Share of strange sounds that would be less like it, 0 to 1.
         confidence: f32,
     },
     /// The last sound is an example now.
@@ -40,6 +41,56 @@ pub enum Notice<E> {
     NothingHeard,
     /// The last sound cannot be enrolled.
     NotEnrolled(EnrolError),
+    /// What was recognised last was something else, and is a negative now.
+    Rejected {
+        /// Name of the sound that it was taken for.
+        name: ClassName,
+        /// Negatives of all sounds that the device has now.
+        negatives: usize,
+    },
+    /// What was made a negative last is none any more.
+    Readmitted {
+        /// Name of the sound that it was taken for.
+        name: ClassName,
+    },
+    /// The example that was enrolled last was removed.
+    TookBack {
+        /// Name of the sound.
+        name: ClassName,
+        /// Examples that the sound has still; the sound is forgotten with its last one.
+        examples: usize,
+    },
+    /// The device has done nothing lately that could be wrong.
+    NothingWrong,
+    /// The device listens to the room, to set its thresholds.
+    ListeningToRoom {
+        /// Seconds that it has listened for.
+        seconds: u32,
+        /// Sounds that stood out.
+        sounds: u32,
+    },
+    /// The device ceased to listen to the room, because the button was pressed. No threshold has changed.
+    LeftRoom,
+    /// Threshold of a sound, after listening to the room.
+    Threshold {
+        /// Name of the sound.
+        name: ClassName,
+        /// Threshold until now.
+        before: f32,
+        /// Threshold from now on.
+        now: f32,
+        /// Sounds of the room that were most like it.
+        heard: u32,
+    },
+    /// All thresholds are set by what was heard in the room.
+    Calibrated {
+        /// Sounds that stood out.
+        sounds: u32,
+        /// Taught sounds that the room's are too like, or that were heard in it themselves.
+        doubtful: usize,
+    },
+    /// There is no sound whose threshold could be set.
+    NothingToCalibrate,
     /// A sound was forgotten.
     Forgot {
         /// Its name.
@@ -67,12 +118,24 @@ pub enum Notice<E> {
     Restarted(Reason),
     /// The model's bytes are not those that were opened: its memory has failed.
     ModelDamaged,
-    /// A new model waits, because the taught sounds would be lost with it. A very long press gives them up.
+    /// A new model waits, because the taught sounds would be lost with it. The longest press gives them up.
     ModelWaits,
     /// The new model is on trial.
     ModelOnTrial,
     /// The new model was given up, or the one in use was damaged: it is the other one, with its own sounds.
     ModelWentBack,
+}
+
+/// Writes a number as hundredths, by integers: firmware need not bring the formatting of floats.
+struct Hundredths(f32);
+
+impl fmt::Display for Hundredths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0.0 { "-" } else { "" };
+        // Rounded, and no more than a `u32` holds.
+        let hundredths = (self.0.abs() * 100.0 + 0.5) as u32;
+        write!(f, "{sign}{}.{:02}", hundredths / 100, hundredths % 100)
+    }
 }
 
 /// Beginning of the name of a sound; its number follows.
@@ -121,13 +184,26 @@ impl<E> Notice<E> {
             flicker,
             ..Flashes::default()
         };
+        let with = |flashes: Flashes, flicker| Flashes { flicker, ..flashes };
         match self {
             Self::Ready { .. } => long(1),
             Self::Heard { name, .. } => counted(0, name),
             Self::Enrolled { name, .. } => counted(1, name),
+            Self::Rejected { name, .. } => with(counted(0, name), 2),
+            Self::Readmitted { name } => with(counted(0, name), 4),
+            Self::TookBack { name, .. } => with(counted(1, name), 2),
             Self::Forgot { name } => counted(2, name),
             Self::ForgotAll => long(3),
-            Self::NothingHeard | Self::NothingToForget => flicker(2),
+            Self::ListeningToRoom { .. } => flicker(1),
+            Self::Calibrated { doubtful: 0, .. } => long(2),
+            Self::Calibrated { .. } => with(long(2), 6),
+            // The notice of all sounds follows.
+            Self::Threshold { .. } => Flashes::default(),
+            Self::NothingHeard
+            | Self::NothingWrong
+            | Self::NothingToCalibrate
+            | Self::NothingToForget
+            | Self::LeftRoom => flicker(2),
             Self::Refused(_) | Self::NotEnrolled(_) => flicker(6),
             Self::AudioLost { .. } | Self::PressesLost { .. } => flicker(3),
             Self::Restarted(_) => flicker(10),
@@ -142,7 +218,14 @@ impl<E> Notice<E> {
 
     /// Tells whether something went wrong.
     pub fn is_trouble(&self) -> bool {
-        self.flashes().flicker > 0
+        match self {
+            Self::Rejected { .. }
+            | Self::Readmitted { .. }
+            | Self::TookBack { .. }
+            | Self::ListeningToRoom { .. }
+            | Self::LeftRoom => false,
+            _ => self.flashes().flicker > 0,
+        }
     }
 }
 
@@ -154,10 +237,12 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
             }
             Self::Locked(error) => write!(
                 f,
-                "the taught sounds in flash cannot be used: {error}; hold the button for five \
+                "the taught sounds in flash cannot be used: {error}; hold the button for ten \
                  seconds to give them up"
             ),
-            Self::Heard { name, confidence } => write!(f, "heard {name}, similarity {confidence}"),
+            Self::Heard { name, confidence } => {
+                write!(f, "heard {name}, confidence {}", Hundredths(*confidence))
+            }
             Self::Enrolled { name, examples } => {
                 write!(f, "enrolled {name}, {examples} examples now")
             }
@@ -166,6 +251,55 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
                 f.write_str("not enrolled: no sound lately that is not enrolled yet")
             }
             Self::NotEnrolled(error) => write!(f, "not enrolled: {error}"),
+            Self::Rejected { name, negatives } => write!(
+                f,
+                "that was not {name}; {negatives} negatives now; press twice again if it was"
+            ),
+            Self::Readmitted { name } => write!(f, "that was {name}, and is no negative any more"),
+            Self::TookBack { name, examples: 0 } => {
+                write!(f, "took back the only example of {name}: it is forgotten")
+            }
+            Self::TookBack { name, examples } => {
+                write!(f, "took back an example of {name}, {examples} left")
+            }
+            Self::NothingWrong => f.write_str(
+                "nothing undone: no sound was recognised or enrolled since the last change",
+            ),
+            Self::ListeningToRoom { seconds, sounds } => write!(
+                f,
+                "listening to the room: {seconds} of {ROOM_SECONDS} s, {sounds} sounds stood out; keep the \
+                 taught sounds away, or press the button to stop"
+            ),
+            Self::LeftRoom => {
+                f.write_str("stopped listening to the room: no threshold has changed")
+            }
+            Self::Threshold {
+                name,
+                before,
+                now,
+                heard,
+            } => write!(
+                f,
+                "{name}: threshold {} (before {}), {heard} sounds of the room were most like it",
+                Hundredths(*now),
+                Hundredths(*before)
+            ),
+            Self::Calibrated { sounds, doubtful } => {
+                write!(
+                    f,
+                    "thresholds set for {} false alarms an hour, by {sounds} sounds of the room",
+                    Hundredths(FALSE_ALARMS_AN_HOUR)
+                )?;
+                if *doubtful > 0 {
+                    write!(
+                        f,
+                        "; {doubtful} taught sounds were heard themselves, or are too like the room's: \
+                         listen again without them, or teach more examples"
+                    )?;
+                }
+                Ok(())
+            }
+            Self::NothingToCalibrate => f.write_str("no thresholds to set: no sound is taught"),
             Self::Forgot { name } => write!(f, "forgot {name}"),
             Self::ForgotAll => f.write_str("forgot everything"),
             Self::NothingToForget => f.write_str(
@@ -186,7 +320,7 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
             }
             Self::ModelWaits => f.write_str(
                 "a new model waits: its backbone cannot use the taught sounds; hold the button for \
-                 five seconds to give them up",
+                 ten seconds to give them up",
             ),
             Self::ModelOnTrial => f.write_str("a new model is on trial"),
             Self::ModelWentBack => {
@@ -198,6 +332,8 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     #[test]
@@ -223,6 +359,15 @@ mod tests {
         };
         assert_eq!(flashes(&sound_name(7)).short, 7);
         assert_eq!(flashes("doorbell").short, 1);
+        let told: [(f32, &str); 4] = [
+            (0.005, "0.01"),
+            (-0.25, "-0.25"),
+            (1.0, "1.00"),
+            (12.346, "12.35"),
+        ];
+        for (number, text) in told {
+            assert_eq!(std::format!("{}", Hundredths(number)), text);
+        }
         assert_eq!(sound_name(usize::MAX), "sound 18446744073709551615");
     }
 }

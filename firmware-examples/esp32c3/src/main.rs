@@ -28,6 +28,7 @@ use mtslvr_device::{
     CLASSES, Device, EXAMPLES, Laps, LastWords, Memory, Notice, PanicReason, Reason,
 };
 use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
+use mtslvr_runtime::link::NoSlot;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
 use static_cell::{ConstStaticCell, StaticCell};
@@ -111,7 +112,15 @@ async fn main(_spawner: Spawner) {
     };
     let flash = FlashStorage::new(p.FLASH);
     let memory = MEMORY.take();
-    let device = match Device::start(model, LISTENER, memory, flash, STORE, mtslvr_tasks::tell) {
+    let device = match Device::start(
+        model,
+        LISTENER,
+        memory,
+        flash,
+        STORE,
+        NoSlot,
+        mtslvr_tasks::tell,
+    ) {
         Ok(device) => device,
         Err(error) => panic!("{error}"),
     };

@@ -21,6 +21,7 @@ use fixed::types::I7F1;
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
 use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Notice, Pace, Reason};
 use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
+use mtslvr_runtime::link::NoSlot;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
 use static_cell::ConstStaticCell;
@@ -115,7 +116,15 @@ async fn main(_spawner: Spawner) {
     };
     let flash = Nvmc::new(p.NVMC);
     let memory = MEMORY.take();
-    let device = match Device::start(model, LISTENER, memory, flash, STORE, mtslvr_tasks::tell) {
+    let device = match Device::start(
+        model,
+        LISTENER,
+        memory,
+        flash,
+        STORE,
+        NoSlot,
+        mtslvr_tasks::tell,
+    ) {
         Ok(device) => device,
         Err(error) => panic!("{error}"),
     };

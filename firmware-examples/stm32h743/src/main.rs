@@ -26,6 +26,7 @@ use microphone::{BLOCK, Microphone, Parts};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
 use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Notice, Pace, Reason};
 use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
+use mtslvr_runtime::link::NoSlot;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::Model;
 use static_cell::ConstStaticCell;
@@ -105,6 +106,7 @@ async fn main(_spawner: Spawner) {
         memory,
         flash,
         STORE,
+        NoSlot,
         mtslvr_tasks::tell,
     ) {
         Ok(device) => device,

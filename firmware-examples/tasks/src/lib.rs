@@ -35,7 +35,7 @@ static RECORDED: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 static MISSED: AtomicU32 = AtomicU32::new(0);
 static VITALS: Vitals = Vitals::new();
 /// What the button did, and which sample was the next to be recorded then.
-static CHANGES: Channel<CriticalSectionRawMutex, (Change, u32), 8> = Channel::new();
+static CHANGES: Channel<CriticalSectionRawMutex, (Change, u32), 16> = Channel::new();
 static SHOWN: Channel<CriticalSectionRawMutex, Flashes, 4> = Channel::new();
 
 /// Takes samples from the microphone, before which `lost` others were lost. One task may.
@@ -53,9 +53,12 @@ pub async fn watch_button(is_down: impl Fn() -> bool) -> ! {
     loop {
         ticker.next().await;
         VITALS.goes_on(Part::Button);
-        if let Some(change) = button.poll(is_down(), POLL_MS)
-            && CHANGES.try_send((change, RECORDING.written())).is_err()
-        {
+        let Some(change) = button.poll(is_down(), POLL_MS) else {
+            continue;
+        };
+        show(change.flashes());
+        let is_for_device = !matches!(change, Change::Held(_));
+        if is_for_device && CHANGES.try_send((change, RECORDING.written())).is_err() {
             // The device is far behind: it says so when it gets there.
             MISSED.fetch_add(1, Ordering::Relaxed);
         }
@@ -94,8 +97,15 @@ pub fn tell<E: NorFlashError>(notice: Notice<E>) {
     } else {
         info!("{}", Display2Format(&notice));
     }
-    // A light that is busy with four others cannot be followed any more.
-    let _ = SHOWN.try_send(notice.flashes());
+    show(notice.flashes());
+}
+
+/// Has the light flash, if there is something to flash.
+fn show(flashes: Flashes) {
+    if flashes != Flashes::default() {
+        // A light that is busy with four others cannot be followed any more.
+        let _ = SHOWN.try_send(flashes);
+    }
 }
 
 /// Lets the device listen and do what the button says, until its model is damaged: `restart` then starts it again.

@@ -101,6 +101,11 @@ impl ClassScores {
         Self::from_spreads(&own, &negatives, &background)
     }
 
+    /// Returns the mean score of the examples, each left out of the class once; `None` for a single example.
+    pub(super) fn own(&self) -> Option<f32> {
+        self.own
+    }
+
     fn from_spreads(own: &Spread, negatives: &Spread, background: &Spread) -> Self {
         let deviation = |spread: &Spread| spread.deviation(PRIOR_DEVIATION, PRIOR_WEIGHT);
         let mut scores = Self::NONE;

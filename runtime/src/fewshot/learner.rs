@@ -206,26 +206,50 @@ impl<'b> Learner<'b> {
     /// Otherwise [`Self::calibration`] derives it from the examples at the last fit: see [`Calibration`].
     /// Before a fit, and for a class that takes no part, it is as for a single example.
     pub fn threshold(&self, class: ClassId) -> f32 {
+        self.threshold_at(self.place_of(class))
+    }
+
+    /// Returns the threshold that [`Self::calibration`] derives for a class at the last fit, whatever the user has
+    /// set. Before a fit, and for a class that takes no part, it is as for a single example.
+    pub fn derived_threshold(&self, class: ClassId) -> f32 {
+        self.derived_threshold_at(self.place_of(class))
+    }
+
+    /// Returns the mean score that the examples of a class have when each is left out of it once: half of the class's
+    /// own sounds are to be expected below it. `None` for a single example, for a class that takes no part, and before
+    /// a fit.
+    pub fn own_score(&self, class: ClassId) -> Option<f32> {
+        self.scores_at(self.place_of(class))?.own()
+    }
+
+    /// Returns the place of a class; behind the last if there is no such class.
+    fn place_of(&self, class: ClassId) -> usize {
         let mut classes = self.support.classes().iter();
         let place = classes.position(|other| other.id() == class);
-        self.threshold_at(place.unwrap_or(self.support.class_count()))
+        place.unwrap_or(self.support.class_count())
     }
 
     /// Returns the threshold of the class at `place`.
     fn threshold_at(&self, place: usize) -> f32 {
         let class = self.support.classes().get(place);
         let set = class.and_then(Class::threshold);
-        set.or(self.support.default_threshold()).unwrap_or_else(|| {
-            let takes_part = self.fitted.is_some() && class.is_some_and(Class::is_enabled);
-            let scores = match takes_part {
-                true => self.head.scores.get(self.rank(place)),
-                false => None,
-            };
-            let scores = scores.unwrap_or(&ClassScores::NONE);
-            let reference = self.space().reference();
-            self.strangers()
-                .threshold(scores, reference, self.calibration)
-        })
+        set.or(self.support.default_threshold())
+            .unwrap_or_else(|| self.derived_threshold_at(place))
+    }
+
+    fn derived_threshold_at(&self, place: usize) -> f32 {
+        let scores = self.scores_at(place).unwrap_or(&ClassScores::NONE);
+        let reference = self.space().reference();
+        self.strangers()
+            .threshold(scores, reference, self.calibration)
+    }
+
+    /// Returns the scores of the class at `place` at the last fit, if it took part.
+    fn scores_at(&self, place: usize) -> Option<&ClassScores> {
+        let class = self.support.classes().get(place);
+        let took_part = self.fitted.is_some() && class.is_some_and(Class::is_enabled);
+        let rank = took_part.then(|| self.rank(place))?;
+        self.head.scores.get(rank)
     }
 
     /// Returns the number of classes that take part and come before `place`.

@@ -36,6 +36,7 @@ pub mod persist;
 mod quality;
 mod reference;
 mod ridge;
+mod score_tail;
 mod shares;
 mod storage;
 mod strangers;
@@ -53,6 +54,7 @@ pub use linalg::dot;
 pub use metric::Metric;
 pub use quality::{Limits, Refusal};
 pub use reference::{REFERENCE_TAILS, Reference};
+pub use score_tail::ScoreTail;
 pub use shares::{Shares, suited_to};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;

@@ -3,11 +3,11 @@
 use super::Device;
 use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::link::{
-    Description, NoSlot, Refusal, Served, describe, give_profile, replace_profile,
+    Description, ModelSlot, Refusal, Served, describe, give_profile, replace_profile,
 };
 
-impl<F: NorFlash<Error: Copy>> Served for Device<'_, F> {
-    type Slot = NoSlot;
+impl<F: NorFlash<Error: Copy>, S: ModelSlot> Served for Device<'_, F, S> {
+    type Slot = S;
 
     fn describe(&self) -> Description<'_> {
         describe(&self.sounds, self.backbone.model().name())
@@ -32,10 +32,11 @@ impl<F: NorFlash<Error: Copy>> Served for Device<'_, F> {
         )?;
         // The sounds that these are about may be gone.
         (self.recent, self.lesson) = (None, None);
+        self.room.leave();
         Ok(())
     }
 
-    fn slot(&mut self) -> &mut NoSlot {
+    fn slot(&mut self) -> &mut S {
         &mut self.slot
     }
 }

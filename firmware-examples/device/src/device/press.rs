@@ -1,13 +1,17 @@
-//! Does what a press of the button asks for: enrols or forgets a sound, and keeps the result in flash.
+//! Does what a press of the button asks for: enrols, rejects or forgets a sound, and keeps the result in flash.
 
 use super::Device;
 use super::lesson::Lesson;
-use crate::memory::CLASSES;
+use super::recent::{Did, Recent};
+use crate::memory::{CLASSES, NEGATIVES, SOUNDS};
 use crate::notice::{Notice, sound_name};
 use embedded_storage::nor_flash::NorFlash;
-use mtslvr_runtime::fewshot::{ClassId, ClassName, Refusal};
+use mtslvr_runtime::fewshot::{
+    Class, ClassId, ClassName, EnrolError, FitError, Refusal, Role, SupportError,
+};
+use mtslvr_runtime::link::ModelSlot;
 
-impl<F: NorFlash<Error: Copy>> Device<'_, F> {
+impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
     /// Makes the sound that was asked for an example.
     pub(super) fn enrol(&mut self) -> Notice<F::Error> {
         if let Some(error) = self.locked {
@@ -21,6 +25,10 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
             return Notice::NothingHeard;
         }
         let name = self.name_for_example();
+        if self.has_no_room_for(&name) {
+            let capacity = SOUNDS;
+            return Notice::NotEnrolled(SupportError::TooManyClasses { capacity }.into());
+        }
         if let Err(refusal) = self.check(&name) {
             return Notice::Refused(refusal);
         }
@@ -31,11 +39,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
         let examples = self.examples_of(class);
         if let Err(error) = self.fit() {
             // The examples before this one can be fitted, as they were before.
-            let _ = self
-                .sounds
-                .support_mut()
-                .remove_example(class, examples - 1);
-            let _ = self.fit();
+            let _ = self.remove_last(class);
             return Notice::NotFitted(error);
         }
         self.asked.there = false;
@@ -43,13 +47,25 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
             name: name.clone(),
             end: self.asked.end,
         });
-        self.recent = Some(name.clone());
+        self.recent = Some(Recent {
+            name: name.clone(),
+            did: Did::Enrolled,
+        });
         self.keep(Notice::Enrolled { name, examples })
+    }
+
+    /// Tells whether `name` would be a new sound, and there are as many as there may be: the negatives and the
+    /// background have places of their own.
+    fn has_no_room_for(&self, name: &str) -> bool {
+        let support = self.sounds.support();
+        let roles = support.classes().iter().map(Class::role);
+        let sounds = roles.filter(|role| *role == Role::Sound).count();
+        support.find(name).is_none() && sounds >= SOUNDS
     }
 
     fn examples_of(&self, class: ClassId) -> usize {
         let class = self.sounds.support().class(class);
-        class.map_or(0, mtslvr_runtime::fewshot::Class::examples)
+        class.map_or(0, Class::examples)
     }
 
     fn check(&mut self, name: &str) -> Result<(), Refusal> {
@@ -79,15 +95,117 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
         free.unwrap_or_default()
     }
 
+    /// Undoes what the device did last: see [`Press::Double`](crate::Press::Double).
+    pub(super) fn undo(&mut self) -> Notice<F::Error> {
+        if let Some(error) = self.locked {
+            return Notice::Locked(error);
+        }
+        let Some((class, Recent { name, did })) = self.take_recent() else {
+            return Notice::NothingWrong;
+        };
+        match did {
+            Did::Recognised => self.reject(class, name),
+            Did::Enrolled => self.take_back(class, name),
+            Did::Rejected { threshold } => self.readmit(class, name, threshold),
+        }
+    }
+
+    /// Returns the sound that was recognised or enrolled last, and its class, if that is still there; then nothing is
+    /// recent any more.
+    fn take_recent(&mut self) -> Option<(ClassId, Recent)> {
+        let recent = self.recent.take()?;
+        let class = self.sounds.support().find(&recent.name)?;
+        Some((class, recent))
+    }
+
+    /// Makes what was recognised as `class` a negative, and the threshold of the class no lower than what is derived
+    /// from that.
+    fn reject(&mut self, class: ClassId, name: ClassName) -> Notice<F::Error> {
+        let Some(direction) = self.recognised.direction() else {
+            return Notice::NothingWrong;
+        };
+        let support = self.sounds.support_mut();
+        if let Some(negatives) = support.find_role(Role::Negatives)
+            && (support.class(negatives).map_or(0, Class::examples) >= NEGATIVES
+                || support.example_count() >= support.example_capacity())
+        {
+            // The oldest one makes room.
+            let _ = support.remove_example(negatives, 0);
+        }
+        let enrolled = support.enrol_role(Role::Negatives, direction);
+        let fitted = self.fit();
+        let negatives = match enrolled {
+            Ok(negatives) => negatives,
+            Err(error) => return Notice::NotEnrolled(EnrolError::Support(error)),
+        };
+        let examples = self.examples_of(negatives);
+        if let Err(error) = fitted {
+            let _ = self.remove_last(negatives);
+            return Notice::NotFitted(error);
+        }
+        // A threshold that was set, by listening to the room for instance, would hide what is derived.
+        let set = self.sounds.support().class(class);
+        let threshold = set.ok().and_then(Class::threshold);
+        let derived = self.sounds.derived_threshold(class);
+        if threshold.is_some_and(|threshold| threshold < derived) {
+            let _ = self.sounds.set_class_threshold(class, Some(derived));
+        }
+        self.recent = Some(Recent {
+            name: name.clone(),
+            did: Did::Rejected { threshold },
+        });
+        self.keep(Notice::Rejected {
+            name,
+            negatives: examples,
+        })
+    }
+
+    /// Removes the last negative, and gives `class` the threshold that was set before.
+    fn readmit(
+        &mut self,
+        class: ClassId,
+        name: ClassName,
+        threshold: Option<f32>,
+    ) -> Notice<F::Error> {
+        let Some(negatives) = self.sounds.support().find_role(Role::Negatives) else {
+            return Notice::NothingWrong;
+        };
+        let _ = self.sounds.set_class_threshold(class, threshold);
+        if let Err(error) = self.remove_last(negatives) {
+            return Notice::NotFitted(error);
+        }
+        self.recent = Some(Recent {
+            name: name.clone(),
+            did: Did::Recognised,
+        });
+        self.keep(Notice::Readmitted { name })
+    }
+
+    /// Removes the example that was enrolled last.
+    fn take_back(&mut self, class: ClassId, name: ClassName) -> Notice<F::Error> {
+        self.lesson = None;
+        if let Err(error) = self.remove_last(class) {
+            return Notice::NotFitted(error);
+        }
+        let examples = self.examples_of(class);
+        self.keep(Notice::TookBack { name, examples })
+    }
+
+    /// Removes the last example of a class, and fits what is left.
+    fn remove_last(&mut self, class: ClassId) -> Result<(), FitError> {
+        let examples = self.examples_of(class);
+        let support = self.sounds.support_mut();
+        // The class is there, and has an example.
+        let _ = support.remove_example(class, examples.saturating_sub(1));
+        self.fit()
+    }
+
     /// Forgets the sound that was recognised or enrolled last.
     pub(super) fn forget(&mut self) -> Notice<F::Error> {
         if let Some(error) = self.locked {
             return Notice::Locked(error);
         }
-        let support = self.sounds.support();
-        let recent = self.recent.take();
-        let known = recent.and_then(|name| Some((support.find(&name)?, name)));
-        let Some((class, name)) = known else {
+        let Some((class, Recent { name, .. })) = self.take_recent() else {
             return Notice::NothingToForget;
         };
         self.lesson = None;
@@ -112,7 +230,7 @@ impl<F: NorFlash<Error: Copy>> Device<'_, F> {
     }
 
     /// Saves all sounds in flash.
-    fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
+    pub(super) fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
         match self.store.save(&self.sounds, self.scratch) {
             Ok(()) => done,
             Err(error) => Notice::NotKept(error),

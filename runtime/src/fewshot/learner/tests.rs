@@ -401,8 +401,16 @@ fn the_threshold_is_the_users_or_calibrated() {
     });
     assert!(classified(&mut learner, 10.0).1 > unrelated);
     // What the user sets goes before, a class's own before all.
+    let derived = learner.threshold(a);
     learner.set_default_threshold(Some(0.25)).unwrap();
     assert_eq!(classified(&mut learner, 0.0).1, 0.25);
     learner.set_class_threshold(a, Some(0.75)).unwrap();
     assert_eq!(classified(&mut learner, 0.0).1, 0.75);
+    assert_eq!(learner.derived_threshold(a), derived);
+    // A class of one example has no other that it could be compared with.
+    let b = learner.support().find("b").unwrap();
+    assert_eq!(learner.own_score(a), None);
+    assert!(learner.own_score(b).is_some_and(|score| score < 1.0));
+    learner.support_mut().set_enabled(b, false).unwrap();
+    assert_eq!(learner.own_score(b), None);
 }

@@ -3,13 +3,13 @@
 use super::super::backbone::ProfileBackboneChoice;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
-use super::heard::{Scored, Sounds, hear};
+use super::heard::{Sounds, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_listen::profile::{Profile, Resemblance};
-use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, ScoreTail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -139,25 +139,17 @@ impl Calibrate {
         expect_sounds(&profile, &learner, "calibrate")?;
         let mut scratch = vec![0.0; learner.scratch_len()];
         learner.fit(&mut scratch)?;
-        let thresholds = |learner: &Learner| -> Vec<f32> {
-            let thresholds = sounds.iter().map(|id| learner.threshold(*id));
-            thresholds.collect()
-        };
-        let before = thresholds(&learner);
+        let before: Vec<f32> = sounds.iter().map(|id| learner.threshold(*id)).collect();
         // Those that count without calibration.
         for id in &sounds {
             learner.set_class_threshold(*id, None)?;
         }
-        let defaults = thresholds(&learner);
         let place = self.listen(&mut backbone, &mut learner)?;
         let allowed = self.false_alarms.hourly * place.hours / sounds.len() as f64;
-        let thresholds = before.into_iter().zip(defaults);
         let classes = sounds
             .iter()
-            .zip(thresholds)
-            .map(|(id, (before, default))| {
-                ClassResult::of(&learner, &place, allowed, *id, [before, default])
-            });
+            .zip(before)
+            .map(|(id, before)| ClassResult::of(&learner, &place, allowed, *id, before));
         let classes = classes.collect::<Result<Vec<ClassResult>>>()?;
         if !self.dry_run {
             set(&profile, &backbone, &classes)?;
@@ -262,23 +254,26 @@ fn set(profile: &Profile, backbone: &BackboneInUse, classes: &[ClassResult]) -> 
 }
 
 impl ClassResult {
-    /// Finds the threshold of a class that `allowed` sounds of the place exceed, where `before` it had another
-    /// and `default` counts without calibration.
+    /// Finds the threshold of a class that `allowed` sounds of the place exceed, where `before` it had another.
     fn of(
         learner: &Learner,
         place: &Place,
         allowed: f64,
         id: ClassId,
-        [before, default]: [f32; 2],
+        before: f32,
     ) -> Result<Self> {
-        let of_class = |scored: &&Scored| scored.class == id;
-        let scores = place.heard.scored.iter().filter(of_class);
-        let mut scores: Vec<f32> = scores.map(|scored| scored.score).collect();
-        scores.sort_by(|a, b| b.total_cmp(a));
+        let of_class = place
+            .heard
+            .scored
+            .iter()
+            .filter(|scored| scored.class == id);
+        let scores: Vec<f32> = of_class.map(|scored| scored.score).collect();
+        let mut tail = ScoreTail::EMPTY;
+        for score in &scores {
+            tail.push(*score);
+        }
         let class = learner.support().class(id)?;
-        let tail = Tail::of(&scores);
-        let wanted = tail.map_or(f32::NEG_INFINITY, |tail| tail.exceeded(allowed));
-        let threshold = wanted.max(default).min(1.0);
+        let threshold = tail.threshold(allowed as f32, learner.derived_threshold(id));
         let alike = Resemblance::of(learner, id);
         let missed = alike.map(|alike| {
             let left_out = alike.left_out.iter();
@@ -288,10 +283,12 @@ impl ClassResult {
             id,
             class: class.name().to_owned(),
             heard: scores.len(),
-            highest: scores.first().copied(),
+            highest: tail.highest(),
             before,
             threshold,
-            false_alarms: tail.map(|tail| tail.count_above(threshold) / place.hours),
+            false_alarms: tail
+                .count_above(threshold)
+                .map(|count| f64::from(count) / place.hours),
             missed,
             examples: class.examples(),
             warning: None,
@@ -331,47 +328,6 @@ impl ClassResult {
     }
 }
 
-/// The upper tail of some scores: a count above a score falls off exponentially.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Tail {
-    /// The score that `count` scores reach.
-    from: f32,
-    count: f64,
-    /// Mean excess of those.
-    scale: f32,
-}
-
-/// Most scores that a tail is fitted to.
-const TAIL: usize = 10;
-
-/// Least scale of a tail: scores of one kind of sound differ by this much.
-const LEAST_SCALE: f32 = 0.02;
-
-impl Tail {
-    /// Fits the tail of scores in descending order; `None` if there are none.
-    fn of(scores: &[f32]) -> Option<Self> {
-        let count = scores.len().div_ceil(2).min(TAIL);
-        let from = *scores[..count].last()?;
-        let excess: f32 = scores[..count].iter().map(|score| score - from).sum();
-        Some(Self {
-            from,
-            count: count as f64,
-            scale: (excess / count as f32).max(LEAST_SCALE),
-        })
-    }
-
-    /// Returns the score that `count` scores exceed.
-    fn exceeded(&self, count: f64) -> f32 {
-        self.from + self.scale * (self.count / count.max(1e-9)).ln() as f32
-    }
-
-    /// Returns the number of scores above `score`, no more than the tail has.
-    fn count_above(&self, score: f32) -> f64 {
-        let along = f64::from((score - self.from) / self.scale);
-        self.count * (-along).exp().min(1.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,21 +340,5 @@ mod tests {
         for wrong in ["", "1", "0/h", "-1/h", "x/h", "1/week"] {
             assert!(hourly(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_tail_goes_on_as_it_began() {
-        // The expected order statistics of 1000 exponential scores with a mean of 0.1.
-        let scores: Vec<f32> = (0..1000)
-            .map(|rank| 0.1 * (1000.0 / (f64::from(rank) + 0.5)).ln() as f32)
-            .collect();
-        let tail = Tail::of(&scores).unwrap();
-        for count in [5.0, 1.0, 0.1] {
-            let expected = 0.1 * (1000.0_f64 / count).ln() as f32;
-            assert!((tail.exceeded(count) - expected).abs() < 0.1, "{count}");
-            assert!((tail.count_above(tail.exceeded(count)) / count - 1.0).abs() < 0.01);
-        }
-        assert_eq!(Tail::of(&[]), None);
-        assert!(Tail::of(&[0.3]).unwrap().exceeded(0.5) > 0.3);
     }
 }

@@ -5,7 +5,7 @@ use super::super::command_line::CommandLine;
 use super::super::examples::examples;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::{output_place, progress};
-use super::heard::{Scored, hear};
+use super::heard::hear;
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
 use mtslvr_audio::ShowPath;
@@ -19,6 +19,7 @@ use mtslvr_listen::profile::{ClipLog, composed};
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner};
 use mtslvr_runtime::frontend::{Frontend, FrontendConfig};
+use mtslvr_runtime::listener::Scored;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -152,7 +153,9 @@ impl Test {
             let mut heard = hear(&mut backbone, &mut learner, || Ok(stream.take()))?;
             // Before the clip there is nothing but the place.
             let begins = take.begins();
-            heard.scored.retain(|scored| scored.start >= begins - 0.1);
+            let rate = f64::from(backbone.sample_rate());
+            let starts = |scored: &Scored| scored.start as f64 / rate;
+            heard.scored.retain(|scored| starts(scored) >= begins - 0.1);
             unheard += usize::from(take.cuts().is_empty());
             let folder = &set.classes[clip.class];
             let heard = Heard {
