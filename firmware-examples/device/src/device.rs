@@ -68,7 +68,8 @@ pub struct Device<'m, F: NorFlash, S = NoSlot> {
     recheck: Recheck<'m>,
     /// Samples since bytes of the model were last checked.
     unchecked: u32,
-    damaged: bool,
+    /// Reason to start again.
+    restart: Option<&'static str>,
     /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
     slot: S,
@@ -135,7 +136,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
             room: Room::new(&mut memory.room),
             recheck: Recheck::new(&model),
             unchecked: 0,
-            damaged: false,
+            restart: None,
             locked: None,
             slot,
         };
@@ -148,9 +149,9 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         &self.sounds
     }
 
-    /// Stops the device and returns its flash.
-    pub fn into_flash(self) -> F {
-        self.store.into_flash()
+    /// Stops the device and returns its flash and its slot.
+    pub fn into_parts(self) -> (F, S) {
+        (self.store.into_flash(), self.slot)
     }
 
     fn restore(&mut self) -> Notice<F::Error> {
@@ -167,21 +168,21 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         }
     }
 
-    /// Tells whether the model's bytes have changed: the device should start again, to check them all and to use
-    /// another model if there is one.
-    pub fn is_damaged(&self) -> bool {
-        self.damaged
+    /// Returns the reason why the device should start again, if there is one: the model's bytes have changed, and a
+    /// start checks them all and takes another model if there is one; or another model is to be used.
+    pub fn restart_reason(&self) -> Option<&'static str> {
+        self.restart
     }
 
     /// Checks some of the model's bytes again, after so many samples.
     fn recheck(&mut self, samples: u32, tell: &mut impl FnMut(Notice<F::Error>)) {
         self.unchecked += samples;
-        if self.unchecked < self.rate || self.damaged {
+        if self.unchecked < self.rate || self.restart.is_some() {
             return;
         }
         self.unchecked = 0;
         if self.recheck.step(RECHECKED_A_SECOND) == Some(false) {
-            self.damaged = true;
+            self.restart = Some("the model's bytes have changed");
             tell(Notice::ModelDamaged);
         }
     }
@@ -315,7 +316,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         }
         match press {
             Press::VeryLong => tell(self.forget()),
-            Press::Longest => tell(self.forget_all()),
+            Press::Longest => self.forget_all(tell),
             // The press was there to stop it.
             _ if left_room => {}
             Press::Short => tell(self.enrol()),

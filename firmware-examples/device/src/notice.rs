@@ -6,6 +6,7 @@ use crate::light::Flashes;
 use core::fmt;
 use mtslvr_runtime::fewshot::persist::StoreError;
 use mtslvr_runtime::fewshot::{ClassName, EnrolError, FitError, Refusal};
+use mtslvr_runtime::link;
 use mtslvr_runtime::model::slots::{Start, Update};
 
 /// Something that the user should know. `E` is the flash's own error.
@@ -114,12 +115,16 @@ pub enum Notice<E> {
         /// Number of changes.
         changes: u32,
     },
-    /// The device was restarted by a fault.
+    /// The device was restarted, by a fault or because its model changed.
     Restarted(Reason),
     /// The model's bytes are not those that were opened: its memory has failed.
     ModelDamaged,
     /// A new model waits, because the taught sounds would be lost with it. The longest press gives them up.
     ModelWaits,
+    /// The new model that waited is tried at the next start, which is now.
+    ModelActivated,
+    /// The new model that waits cannot be tried: it waits on, and nothing is forgotten.
+    NotActivated(link::Refusal),
     /// The new model is on trial.
     ModelOnTrial,
     /// The new model was given up, or the one in use was damaged: it is the other one, with its own sounds.
@@ -199,6 +204,8 @@ impl<E> Notice<E> {
             Self::Calibrated { .. } => with(long(2), 6),
             // The notice of all sounds follows.
             Self::Threshold { .. } => Flashes::default(),
+            // The device starts again, and says that the model is on trial.
+            Self::ModelActivated => Flashes::default(),
             Self::NothingHeard
             | Self::NothingWrong
             | Self::NothingToCalibrate
@@ -210,9 +217,11 @@ impl<E> Notice<E> {
             Self::ModelWaits => long(4),
             Self::ModelOnTrial => long(5),
             Self::ModelWentBack => long(6),
-            Self::Locked(_) | Self::NotKept(_) | Self::NotFitted(_) | Self::ModelDamaged => {
-                flicker(20)
-            }
+            Self::Locked(_)
+            | Self::NotKept(_)
+            | Self::NotFitted(_)
+            | Self::NotActivated(_)
+            | Self::ModelDamaged => flicker(20),
         }
     }
 
@@ -314,7 +323,7 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
                 f,
                 "{changes} changes of the button lost: the device was busy; press again"
             ),
-            Self::Restarted(reason) => write!(f, "restarted after a fault: {reason}"),
+            Self::Restarted(reason) => write!(f, "restarted: {reason}"),
             Self::ModelDamaged => {
                 f.write_str("the model's bytes have changed since the start: restarting")
             }
@@ -322,6 +331,13 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
                 "a new model waits: its backbone cannot use the taught sounds; hold the button for \
                  ten seconds to give them up",
             ),
+            Self::ModelActivated => f.write_str("the new model is tried from now on: restarting"),
+            Self::NotActivated(refusal) => {
+                write!(
+                    f,
+                    "nothing forgotten: the new model cannot be tried: {refusal}"
+                )
+            }
             Self::ModelOnTrial => f.write_str("a new model is on trial"),
             Self::ModelWentBack => {
                 f.write_str("went back to the other model and the sounds that it was taught")

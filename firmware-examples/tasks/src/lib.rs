@@ -108,8 +108,11 @@ fn show(flashes: Flashes) {
     }
 }
 
-/// Lets the device listen and do what the button says, until its model is damaged: `restart` then starts it again.
-pub async fn run<F: NorFlash<Error: Copy>>(mut device: Device<'_, F>, restart: fn(&str) -> !) -> ! {
+/// Lets the device listen and do what the button says, until there is a reason to start again: `restart` then does so.
+pub async fn run<F: NorFlash<Error: Copy>, S: ModelSlot>(
+    mut device: Device<'_, F, S>,
+    restart: fn(&str) -> !,
+) -> ! {
     loop {
         select(RECORDED.wait(), CHANGES.ready_to_receive()).await;
         let samples = LOST.swap(0, Ordering::Relaxed);
@@ -127,8 +130,8 @@ pub async fn run<F: NorFlash<Error: Copy>>(mut device: Device<'_, F>, restart: f
         }
         device.listen(&RECORDING, recorded, tell);
         VITALS.goes_on(Part::Listening);
-        if device.is_damaged() {
-            restart("the model's bytes have changed");
+        if let Some(reason) = device.restart_reason() {
+            restart(reason);
         }
     }
 }

@@ -57,6 +57,20 @@ pub trait ModelSlot {
     /// # Errors
     /// [`Refusal`] if the device cannot use the model, or the flash fails; the old one stays in use.
     fn finish(&mut self) -> Result<(), Refusal>;
+
+    /// Tells whether a whole model waits for the taught sounds to be given up; none does in a slot that does not say so.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
+    /// Has the device start with the model that waits from now on. There is one moment at which it counts, as in
+    /// [`Self::finish`].
+    ///
+    /// # Errors
+    /// [`Refusal`] if none waits, or the flash fails: the model then waits on.
+    fn activate(&mut self) -> Result<(), Refusal> {
+        Err(Refusal::NoSlot)
+    }
 }
 
 /// The slot of a device that takes no models.

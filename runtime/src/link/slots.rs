@@ -2,7 +2,7 @@
 
 use super::refusal::Refusal;
 use super::served::ModelSlot;
-use crate::model::slots::{ModelSlots, SlotsError, Sounds};
+use crate::model::slots::{ModelSlots, SlotsError, Sounds, Update};
 use crate::model::{Model, Sum};
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
@@ -53,13 +53,21 @@ impl<F: NorFlash, O: SlotsOwner<F>> ModelSlot for LinkedSlots<F, O> {
             }
         }
     }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.slots.update(), Update::Waiting { .. })
+    }
+
+    fn activate(&mut self) -> Result<(), Refusal> {
+        self.slots.activate().map_err(refusal)
+    }
 }
 
 fn refusal<E>(error: SlotsError<E>) -> Refusal {
     match error {
         SlotsError::OnTrial => Refusal::OnTrial,
         SlotsError::TooLong { len, room } => Refusal::TooLong { found: len, room },
-        SlotsError::NotReceiving => Refusal::NotBegun,
+        SlotsError::NotReceiving | SlotsError::NothingWaiting => Refusal::NotBegun,
         SlotsError::Piece { .. } => Refusal::UnknownRequest,
         SlotsError::Incomplete { received, len } => Refusal::Incomplete {
             found: received,

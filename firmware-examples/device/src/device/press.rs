@@ -217,7 +217,23 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
         self.keep(Notice::Forgot { name })
     }
 
-    pub(super) fn forget_all(&mut self) -> Notice<F::Error> {
+    /// Forgets everything, and has a model tried that waits for that.
+    pub(super) fn forget_all(&mut self, tell: &mut impl FnMut(Notice<F::Error>)) {
+        // Before the sounds are given up: they are lost only if the model is there instead. Where the power goes in
+        // between, the new model is tried, and the sounds are there if the device goes back to the old one.
+        let was_waiting = self.slot.is_waiting();
+        if was_waiting && let Err(refusal) = self.slot.activate() {
+            tell(Notice::NotActivated(refusal));
+            return;
+        }
+        tell(self.forget_sounds());
+        if was_waiting {
+            self.restart = Some("a new model is to be tried");
+            tell(Notice::ModelActivated);
+        }
+    }
+
+    fn forget_sounds(&mut self) -> Notice<F::Error> {
         self.sounds.support_mut().clear();
         (self.recent, self.lesson) = (None, None);
         if self.locked.is_some() {
