@@ -36,6 +36,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
             Ok(class) => class,
             Err(error) => return Notice::NotEnrolled(error),
         };
+        self.remove_negative_like_last(class);
         let examples = self.examples_of(class);
         if let Err(error) = self.fit() {
             // The examples before this one can be fitted, as they were before.
@@ -61,6 +62,22 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
         let roles = support.classes().iter().map(Class::role);
         let sounds = roles.filter(|role| *role == Role::Sound).count();
         support.find(name).is_none() && sounds >= SOUNDS
+    }
+
+    /// Removes the negative that is the same sound as the last example of `class`: it was rejected as another sound.
+    fn remove_negative_like_last(&mut self, class: ClassId) {
+        let support = self.sounds.support_mut();
+        let Some(negatives) = support.find_role(Role::Negatives) else {
+            return;
+        };
+        let last = support.examples(class).last();
+        let place = support
+            .examples(negatives)
+            .position(|example| Some(example) == last);
+        if let Some(place) = place {
+            // It was found above.
+            let _ = support.remove_example(negatives, place);
+        }
     }
 
     fn examples_of(&self, class: ClassId) -> usize {

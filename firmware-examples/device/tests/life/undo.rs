@@ -77,6 +77,22 @@ fn a_double_press_rejects_a_false_alarm() {
     assert_eq!(bench.double(), Notice::NothingWrong);
 }
 
+/// "That was not it, it was another one": the rejected sound becomes a sound of its own, and no negative stands against
+/// it.
+#[test]
+fn a_rejected_sound_can_be_taught() {
+    let (mut bench, _) = Bench::start(blank_flash());
+    teach_motors(&mut bench);
+    assert_eq!(names(&bench.hear(&another_motor())), ["sound 1"]);
+    assert!(matches!(bench.double(), Notice::Rejected { .. }));
+    assert_eq!(bench.short(), enrolled("sound 2", 1));
+    let support = bench.device.sounds().support();
+    assert_eq!(support.find_role(Role::Negatives), None);
+    bench.wait(mtslvr_device::LESSON_SECONDS as usize);
+    assert_eq!(names(&bench.hear(&another_motor())), ["sound 2"]);
+    assert_eq!(names(&bench.hear(&motor())), ["sound 1"]);
+}
+
 /// The power goes while a negative is being written.
 #[test]
 fn a_power_cut_leaves_the_negatives_of_before() {
