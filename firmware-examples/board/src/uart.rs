@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 use crate::UART;
+#[cfg(feature = "link")]
+use mtslvr_runtime::link::{Served, Session};
 
 /// The UART, polled.
 #[derive(Debug)]
@@ -63,6 +65,20 @@ impl Uart {
         #[cfg(target_arch = "riscv32")]
         while read(register::STATE) & register::EMPTY == 0 {}
         write(register::DATA, byte.into());
+    }
+}
+
+#[cfg(feature = "link")]
+impl Uart {
+    /// Serves whoever asks over the UART, for ever.
+    pub fn serve(mut self, session: &mut Session<'_>, served: &mut impl Served) -> ! {
+        loop {
+            if let Some(byte) = self.read() {
+                session.exchange(&[byte], served, |answer| {
+                    answer.iter().for_each(|&byte| self.write(byte));
+                });
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod recent;
 mod room;
 mod sound;
 
+pub use linked::FRAME_LEN;
 pub use room::{FALSE_ALARMS_AN_HOUR, ROOM_SECONDS};
 
 use lesson::Lesson;
@@ -73,6 +74,8 @@ pub struct Device<'m, F: NorFlash, S = NoSlot> {
     /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
     slot: S,
+    /// A profile came from a host.
+    was_given: bool,
 }
 
 /// Explains why a device cannot start: its parts do not fit together.
@@ -139,6 +142,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
             restart: None,
             locked: None,
             slot,
+            was_given: false,
         };
         tell(device.restore());
         Ok(device)
@@ -160,11 +164,16 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
             return Notice::Locked(error);
         }
         match self.fit() {
-            Ok(()) => Notice::Ready {
-                sounds: self.sounds.support().class_count(),
-                examples: self.sounds.support().example_count(),
-            },
+            Ok(()) => self.ready(),
             Err(error) => Notice::NotFitted(error),
+        }
+    }
+
+    fn ready(&self) -> Notice<F::Error> {
+        let support = self.sounds.support();
+        Notice::Ready {
+            sounds: support.class_count(),
+            examples: support.example_count(),
         }
     }
 

@@ -28,10 +28,14 @@ mod vitals;
 
 pub use button::{Button, Press};
 pub use device::{
-    Device, FALSE_ALARMS_AN_HOUR, LESSON_SECONDS, MEMORY_SECONDS, ROOM_SECONDS, StartError,
+    Device, FALSE_ALARMS_AN_HOUR, FRAME_LEN, LESSON_SECONDS, MEMORY_SECONDS, ROOM_SECONDS,
+    StartError,
 };
 pub use last_words::{LastWords, PanicReason, REASON_BYTES, Reason};
-pub use memory::{CLASSES, EXAMPLES, Memory, NEGATIVES, SOUNDS};
+pub use memory::{
+    CLASSES, EXAMPLES, LinkMemory, Memory, NEGATIVES, SOUNDS, listener_len, profile_len,
+    scratch_len, store_len,
+};
 pub use notice::Notice;
 pub use pace::{Laps, Pace};
 pub use recording::{Overwritten, Recording};

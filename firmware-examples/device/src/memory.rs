@@ -1,8 +1,12 @@
 //! Memory of a device, in one piece for a `static`.
 
+use crate::device::FRAME_LEN;
 use heapless::Vec;
+use mtslvr_runtime::fewshot::persist::{flash_len, longest_snapshot, store_scratch_len};
 use mtslvr_runtime::fewshot::{ClassId, ScoreTail, Storage};
-use mtslvr_runtime::listener::Scored;
+use mtslvr_runtime::frontend::FrontendConfig;
+use mtslvr_runtime::link::SessionMemory;
+use mtslvr_runtime::listener::{Listener, Scored};
 use mtslvr_runtime::model::Aligned;
 
 /// Most sounds that a device can be taught.
@@ -13,6 +17,30 @@ pub const NEGATIVES: usize = 16;
 pub const CLASSES: usize = SOUNDS + 2;
 /// Most examples of all sounds together.
 pub const EXAMPLES: usize = 64;
+
+/// Room for a session of the link, with a profile of `PROFILE` bytes on its way: see [`profile_len`].
+pub type LinkMemory<const PROFILE: usize> = SessionMemory<FRAME_LEN, PROFILE>;
+
+/// Returns the values that the listener works in, for features of `frontend` and embeddings of `dim` values.
+pub const fn listener_len(frontend: &FrontendConfig, dim: usize) -> usize {
+    Listener::buffer_len(frontend, dim, CLASSES)
+}
+
+/// Returns the bytes that the store works in, for embeddings of `dim` values.
+pub const fn scratch_len(dim: usize) -> usize {
+    store_scratch_len(CLASSES, EXAMPLES, dim)
+}
+
+/// Returns the bytes of the longest profile, for embeddings of `dim` values.
+pub const fn profile_len(dim: usize) -> usize {
+    longest_snapshot(CLASSES, EXAMPLES, dim)
+}
+
+/// Returns the bytes of flash that the store needs, for embeddings of `dim` values, with `page` bytes erased at once.
+/// Fails to compile where there is no such store.
+pub const fn store_len(dim: usize, page: usize) -> usize {
+    flash_len(CLASSES, EXAMPLES, dim, page).expect("a store of whole pages")
+}
 
 /// Room for a backbone with an arena of `ARENA` bytes and embeddings of `DIM` values, a listener
 /// that works in `LISTENER` values, and a store that works in `SCRATCH` bytes.

@@ -9,7 +9,7 @@ use core::fmt;
 use core::ops::Range;
 use core::panic::PanicInfo;
 use embassy_executor::Spawner;
-use embassy_time::{Duration, Instant, Ticker};
+use embassy_time::{Duration, Instant, Ticker, Timer};
 use esp_hal::clock::CpuClock;
 use esp_hal::gpio::{Input, InputConfig, Level, Output, OutputConfig, Pull};
 use esp_hal::interrupt::Priority;
@@ -18,27 +18,31 @@ use esp_hal::peripherals::TIMG1;
 use esp_hal::rtc_cntl::SocResetReason;
 use esp_hal::system::{reset_reason, software_reset};
 use esp_hal::timer::timg::{MwdtStage, TimerGroup, Wdt};
-use esp_hal::{Persistable, ram};
+use esp_hal::uart::{Uart, UartRx, UartTx};
+use esp_hal::{Blocking, Persistable, ram};
 use esp_println as _;
 use esp_rtos::embassy::InterruptExecutor;
 use esp_storage::FlashStorage;
 use microphone::{Microphone, Parts, RING_LEN};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
 use mtslvr_device::{
-    CLASSES, Device, EXAMPLES, Laps, LastWords, Memory, Notice, PanicReason, Reason,
+    Laps, LastWords, LinkMemory, Memory, PanicReason, Reason, listener_len, profile_len,
+    scratch_len, store_len,
 };
-use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
-use mtslvr_runtime::link::NoSlot;
-use mtslvr_runtime::listener::{Listener, ListenerConfig};
-use mtslvr_runtime::model::Model;
+use mtslvr_runtime::link::Session;
+use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::{ConstStaticCell, StaticCell};
 
 /// Where in flash the device keeps what it is taught: `sounds` in `partitions.csv`.
 const STORE: Range<u32> = 0x3e_8000..0x40_0000;
-const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
-const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+const LISTENER_LEN: usize = listener_len(&FRONTEND, EMBEDDING_DIM);
+const SCRATCH_LEN: usize = scratch_len(EMBEDDING_DIM);
 /// Milliseconds from one look at the microphone's ring to the next.
 const COLLECT_MS: u64 = 10;
+/// Milliseconds from one look at the UART to the next: it holds 128 bytes, 11 ms of them, in each direction.
+const UART_MS: u64 = 5;
+/// Bytes that the UART is given at once.
+const UART_PIECE: usize = 64;
 
 /// There is no floating-point unit, and features alone take about half of the time: windows follow each
 /// other half as often as by default, so that there is time for all of them.
@@ -49,13 +53,15 @@ const LISTENER: ListenerConfig = ListenerConfig {
 
 const _: () = {
     let page = FlashStorage::SECTOR_SIZE as usize;
-    let needed = flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, page).unwrap();
+    let needed = store_len(EMBEDDING_DIM, page);
     assert!(needed <= (STORE.end - STORE.start) as usize);
 };
 
 type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static LINK: ConstStaticCell<LinkMemory<{ profile_len(EMBEDDING_DIM) }>> =
+    ConstStaticCell::new(LinkMemory::new());
 /// Runs what must not wait for the work in thread mode.
 static URGENT: StaticCell<InterruptExecutor<1>> = StaticCell::new();
 
@@ -84,7 +90,7 @@ async fn main(_spawner: Spawner) {
 
     // What nobody feeds any more resets the chip.
     let starved = match reset_reason() {
-        Some(SocResetReason::CoreMwdt1) => Reason::try_from("the watchdog was not fed").ok(),
+        Some(SocResetReason::CoreMwdt1) => mtslvr_tasks::starved(),
         _ => None,
     };
     let mut watchdog = TimerGroup::new(p.TIMG1).wdt;
@@ -103,27 +109,17 @@ async fn main(_spawner: Spawner) {
         word_select: p.GPIO6,
     };
 
-    if let Some(reason) = last_words().or(starved) {
-        mtslvr_tasks::tell(Notice::<esp_storage::FlashStorageError>::Restarted(reason));
-    }
-    let model = match Model::open(&MODEL.0) {
-        Ok(model) => model,
-        Err(error) => panic!("the model in flash: {error}"),
+    // 115,200 baud, no parity. The first UART and the USB port are the log's.
+    let (receiver, transmitter) = match Uart::new(p.UART1, esp_hal::uart::Config::default()) {
+        Ok(uart) => uart.with_rx(p.GPIO0).with_tx(p.GPIO1).split(),
+        Err(error) => panic!("the UART: {error}"),
     };
+
+    let reason = last_words().or(starved);
     let flash = FlashStorage::new(p.FLASH);
     let memory = MEMORY.take();
-    let device = match Device::start(
-        model,
-        LISTENER,
-        memory,
-        flash,
-        STORE,
-        NoSlot,
-        mtslvr_tasks::tell,
-    ) {
-        Ok(device) => device,
-        Err(error) => panic!("{error}"),
-    };
+    let device = mtslvr_tasks::start(reason, &MODEL.0, LISTENER, memory, flash, STORE);
+    let session = Session::new(LINK.take());
 
     let urgent = URGENT.init(InterruptExecutor::new(interrupts.software_interrupt1));
     let urgent = urgent.start(Priority::Priority3);
@@ -131,7 +127,9 @@ async fn main(_spawner: Spawner) {
     urgent.spawn(watch_button(button).expect("room for a task"));
     urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
     urgent.spawn(flash_light(light).expect("room for a task"));
-    mtslvr_tasks::run(device, |reason| restart(reason)).await
+    urgent.spawn(receive(receiver).expect("room for a task"));
+    urgent.spawn(answer(transmitter).expect("room for a task"));
+    mtslvr_tasks::run(device, session, |reason| restart(reason)).await
 }
 
 /// Returns the reason of the last restart, once. `None` if nothing was wrong.
@@ -191,4 +189,37 @@ async fn feed_watchdog(mut watchdog: Wdt<TIMG1<'static>>) {
 #[embassy_executor::task]
 async fn flash_light(mut light: Output<'static>) {
     mtslvr_tasks::flash_light(|on| light.set_level(on.into())).await
+}
+
+/// Empties the UART. Its own interrupt could not run in the executor for what is urgent.
+#[embassy_executor::task]
+async fn receive(mut line: UartRx<'static, Blocking>) {
+    let mut bytes = [0; UART_PIECE];
+    let mut ticker = Ticker::every(Duration::from_millis(UART_MS));
+    loop {
+        ticker.next().await;
+        // Where bytes were lost, the host asks again.
+        while let Ok(count @ 1..) = line.read_buffered(&mut bytes) {
+            mtslvr_tasks::receive(&bytes[..count]);
+        }
+    }
+}
+
+/// Fills the UART as it empties.
+#[embassy_executor::task]
+async fn answer(mut line: UartTx<'static, Blocking>) {
+    let mut bytes = [0; UART_PIECE];
+    loop {
+        let count = mtslvr_tasks::answer(&mut bytes).await;
+        let mut left = &bytes[..count];
+        while !left.is_empty() {
+            // Waits for nothing while there is room.
+            let sent = match line.write_ready() {
+                true => line.write(left).unwrap_or_default(),
+                false => 0,
+            };
+            left = left.get(sent..).unwrap_or_default();
+            Timer::after_millis(UART_MS).await;
+        }
+    }
 }

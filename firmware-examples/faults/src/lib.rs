@@ -58,7 +58,14 @@ pub fn restart(reason: impl fmt::Display) -> ! {
     SCB::sys_reset()
 }
 
-/// Does what a panic handler has to.
+#[cfg(feature = "panic-handler")]
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    defmt::error!("{}", defmt::Display2Format(info));
+    panicked(info)
+}
+
+/// Does what a panic handler has to: keeps the reason over a restart, which tells it.
 pub fn panicked(info: &PanicInfo) -> ! {
     restart(PanicReason(info))
 }

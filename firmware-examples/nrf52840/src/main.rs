@@ -5,34 +5,37 @@
 mod model;
 
 use core::ops::Range;
-use core::panic::PanicInfo;
 use defmt_rtt as _;
 use embassy_executor::{InterruptExecutor, Spawner};
+use embassy_nrf::buffered_uarte::{self, BufferedUarte, BufferedUarteRx, BufferedUarteTx};
 use embassy_nrf::config::{Config, HfclkSource};
 use embassy_nrf::gpio::{Input, Level, Output, OutputDrive, Pull};
 use embassy_nrf::interrupt;
 use embassy_nrf::interrupt::{InterruptExt, Priority};
 use embassy_nrf::nvmc::{Nvmc, PAGE_SIZE};
 use embassy_nrf::pdm::{self, Frequency, Pdm, Ratio, SamplerState};
+use embassy_nrf::uarte;
 use embassy_nrf::wdt::{self, Watchdog, WatchdogHandle};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Instant;
 use fixed::types::I7F1;
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Notice, Pace, Reason};
-use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
-use mtslvr_runtime::link::NoSlot;
-use mtslvr_runtime::listener::{Listener, ListenerConfig};
-use mtslvr_runtime::model::Model;
+use mtslvr_device::{
+    LinkMemory, Memory, Pace, Reason, listener_len, profile_len, scratch_len, store_len,
+};
+use mtslvr_runtime::link::Session;
+use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::ConstStaticCell;
 
 /// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
 const STORE: Range<u32> = 0xe_8000..0x10_0000;
-const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
-const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+const LISTENER_LEN: usize = listener_len(&FRONTEND, EMBEDDING_DIM);
+const SCRATCH_LEN: usize = scratch_len(EMBEDDING_DIM);
 /// Samples that the microphone's DMA takes at once: 128 ms. While a page of flash is erased, for up
 /// to 90 ms, the processor stands still; the next buffer is not full before it goes on.
 const BLOCK: usize = 2_048;
+/// Bytes on their way through the UART, in each direction: more than 20 ms of them.
+const UART_LEN: usize = 256;
 /// Gain of the microphone's signal, dB.
 const GAIN: i8 = 15;
 
@@ -49,19 +52,23 @@ const _: () = {
         FRONTEND.sample_rate == 16_000,
         "the PDM interface is set up for 16 kHz"
     );
-    let needed = flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, PAGE_SIZE).unwrap();
+    let needed = store_len(EMBEDDING_DIM, PAGE_SIZE);
     assert!(needed <= (STORE.end - STORE.start) as usize);
 };
 
 type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static LINK: ConstStaticCell<LinkMemory<{ profile_len(EMBEDDING_DIM) }>> =
+    ConstStaticCell::new(LinkMemory::new());
+static UART: ConstStaticCell<[[u8; UART_LEN]; 2]> = ConstStaticCell::new([[0; UART_LEN]; 2]);
 static BLOCKS: ConstStaticCell<[[i16; BLOCK]; 2]> = ConstStaticCell::new([[0; BLOCK]; 2]);
 /// Runs what must not wait for the work in thread mode.
 static URGENT: InterruptExecutor = InterruptExecutor::new();
 
 bind_interrupts!(struct Interrupts {
     PDM => pdm::InterruptHandler<peripherals::PDM>;
+    UARTE0 => buffered_uarte::InterruptHandler<peripherals::UARTE0>;
 });
 
 // An interrupt handler calls its executor, which is unsafe from any other place.
@@ -86,7 +93,7 @@ async fn main(_spawner: Spawner) {
     let resets = pac::POWER.resetreas().read();
     pac::POWER.resetreas().write_value(resets);
     let starved = match (resets.dog(), resets.lockup()) {
-        (true, _) => Reason::try_from("the watchdog was not fed").ok(),
+        (true, _) => mtslvr_tasks::starved(),
         (_, true) => Reason::try_from("the processor locked up").ok(),
         _ => None,
     };
@@ -106,28 +113,29 @@ async fn main(_spawner: Spawner) {
     config.gain_left = I7F1::from_num(GAIN);
     let microphone = Pdm::new(p.PDM, Interrupts, p.P0_26, p.P0_27, config);
 
+    // The debugger of the nRF52840-DK makes it a serial port of the computer.
+    let [received, sent] = UART.take();
+    let uart = BufferedUarte::new(
+        p.UARTE0,
+        p.TIMER1,
+        p.PPI_CH0,
+        p.PPI_CH1,
+        p.PPI_GROUP0,
+        p.P0_08,
+        p.P0_06,
+        Interrupts,
+        // 115,200 baud, no parity.
+        uarte::Config::default(),
+        received,
+        sent,
+    );
+    let (receiver, transmitter) = uart.split();
+
     let reason = mtslvr_faults::last_words().or(starved);
-    if let Some(reason) = reason {
-        mtslvr_tasks::tell(Notice::<embassy_nrf::nvmc::Error>::Restarted(reason));
-    }
-    let model = match Model::open(&MODEL.0) {
-        Ok(model) => model,
-        Err(error) => panic!("the model in flash: {error}"),
-    };
     let flash = Nvmc::new(p.NVMC);
     let memory = MEMORY.take();
-    let device = match Device::start(
-        model,
-        LISTENER,
-        memory,
-        flash,
-        STORE,
-        NoSlot,
-        mtslvr_tasks::tell,
-    ) {
-        Ok(device) => device,
-        Err(error) => panic!("{error}"),
-    };
+    let device = mtslvr_tasks::start(reason, &MODEL.0, LISTENER, memory, flash, STORE);
+    let session = Session::new(LINK.take());
 
     interrupt::EGU0_SWI0.set_priority(Priority::P6);
     let urgent = URGENT.start(interrupt::EGU0_SWI0);
@@ -135,14 +143,9 @@ async fn main(_spawner: Spawner) {
     urgent.spawn(watch_button(button).expect("room for a task"));
     urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
     urgent.spawn(flash_light(light).expect("room for a task"));
-    mtslvr_tasks::run(device, |reason| mtslvr_faults::restart(reason)).await
-}
-
-/// Keeps the reason over a restart, which tells it.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    defmt::error!("{}", defmt::Display2Format(info));
-    mtslvr_faults::panicked(info)
+    urgent.spawn(receive(receiver).expect("room for a task"));
+    urgent.spawn(answer(transmitter).expect("room for a task"));
+    mtslvr_tasks::run(device, session, |reason| mtslvr_faults::restart(reason)).await
 }
 
 /// Records without a gap: the DMA fills one buffer while the other is taken.
@@ -173,4 +176,14 @@ async fn feed_watchdog(mut watchdog: WatchdogHandle) {
 async fn flash_light(mut light: Output<'static>) {
     // It shines while its pin is low.
     mtslvr_tasks::flash_light(|on| light.set_level((!on).into())).await
+}
+
+#[embassy_executor::task]
+async fn receive(line: BufferedUarteRx<'static>) {
+    mtslvr_tasks::receive_from(line).await
+}
+
+#[embassy_executor::task]
+async fn answer(line: BufferedUarteTx<'static>) {
+    mtslvr_tasks::answer_over(line).await
 }

@@ -36,8 +36,7 @@ pub fn serve(
     kept: &mut Kept,
     memory: &mut LinkMemory,
 ) -> ! {
-    let mut uart = Uart::start();
-    let mut session = Session::new(memory);
+    let uart = Uart::start();
     let mut linked = Linked {
         device,
         sounds,
@@ -45,16 +44,7 @@ pub fn serve(
         slot: NoSlot,
     };
     say!("link {}", Count(linked.sounds));
-    loop {
-        let Some(byte) = uart.read() else {
-            continue;
-        };
-        if let Some(answer) = session.push(byte, &mut linked) {
-            for &byte in answer {
-                uart.write(byte);
-            }
-        }
-    }
+    uart.serve(&mut Session::new(memory), &mut linked)
 }
 
 /// The device that the session serves.

@@ -6,45 +6,56 @@ mod microphone;
 mod model;
 
 use core::ops::Range;
-use core::panic::PanicInfo;
 use defmt_rtt as _;
 use embassy_executor::{InterruptExecutor, Spawner};
+use embassy_rp::bind_interrupts;
 use embassy_rp::flash::{Blocking, ERASE_SIZE, Flash};
 use embassy_rp::gpio::{Input, Level, Output, Pull};
 use embassy_rp::interrupt;
 use embassy_rp::interrupt::{InterruptExt, Priority};
 use embassy_rp::pac;
+use embassy_rp::peripherals::UART0;
+use embassy_rp::uart::{
+    self, BufferedInterruptHandler, BufferedUart, BufferedUartRx, BufferedUartTx,
+};
 use embassy_rp::watchdog::{ResetReason, Watchdog};
 use embassy_time::{Duration, Instant, Ticker};
 use microphone::{Microphone, RING_LEN};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{CLASSES, Device, EXAMPLES, Laps, Memory, Notice, Reason};
-use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
-use mtslvr_runtime::link::NoSlot;
-use mtslvr_runtime::listener::{Listener, ListenerConfig};
-use mtslvr_runtime::model::Model;
+use mtslvr_device::{Laps, LinkMemory, Memory, listener_len, profile_len, scratch_len, store_len};
+use mtslvr_runtime::link::Session;
+use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::ConstStaticCell;
 
 /// Bytes of flash.
 const FLASH_LEN: usize = 4096 * 1024;
 /// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
 const STORE: Range<u32> = FLASH_LEN as u32 - 96 * 1024..FLASH_LEN as u32;
-const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
-const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+const LISTENER_LEN: usize = listener_len(&FRONTEND, EMBEDDING_DIM);
+const SCRATCH_LEN: usize = scratch_len(EMBEDDING_DIM);
 const WATCHDOG: Duration = Duration::from_secs(mtslvr_tasks::WATCHDOG_SECONDS);
+/// Bytes on their way through the UART, in each direction: more than 20 ms of them.
+const UART_LEN: usize = 256;
 /// Milliseconds from one look at the microphone's ring to the next.
 const COLLECT_MS: u64 = 10;
 
 const _: () = {
-    let needed = flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, ERASE_SIZE).unwrap();
+    let needed = store_len(EMBEDDING_DIM, ERASE_SIZE);
     assert!(needed <= (STORE.end - STORE.start) as usize);
 };
 
 type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static LINK: ConstStaticCell<LinkMemory<{ profile_len(EMBEDDING_DIM) }>> =
+    ConstStaticCell::new(LinkMemory::new());
+static UART: ConstStaticCell<[[u8; UART_LEN]; 2]> = ConstStaticCell::new([[0; UART_LEN]; 2]);
 /// Runs what must not wait for the work in thread mode.
 static URGENT: InterruptExecutor = InterruptExecutor::new();
+
+bind_interrupts!(struct Interrupts {
+    UART0_IRQ => BufferedInterruptHandler<UART0>;
+});
 
 // An interrupt handler calls its executor, which is unsafe from any other place.
 #[interrupt]
@@ -63,7 +74,7 @@ async fn main(_spawner: Spawner) {
     mtslvr_faults::reset_by(|| pac::WATCHDOG.ctrl().modify(|w| w.set_trigger(true)));
     let mut watchdog = Watchdog::new(p.WATCHDOG);
     let starved = match watchdog.reset_reason() {
-        Some(ResetReason::TimedOut) => Reason::try_from("the watchdog was not fed").ok(),
+        Some(ResetReason::TimedOut) => mtslvr_tasks::starved(),
         _ => None,
     };
     watchdog.pause_on_debug(true);
@@ -81,28 +92,31 @@ async fn main(_spawner: Spawner) {
         FRONTEND.sample_rate,
     );
 
+    let [received, sent] = UART.take();
+    let uart = BufferedUart::new(
+        p.UART0,
+        p.PIN_0,
+        p.PIN_1,
+        Interrupts,
+        sent,
+        received,
+        // 115,200 baud, no parity.
+        uart::Config::default(),
+    );
+    let (transmitter, receiver) = uart.split();
+
     let reason = mtslvr_faults::last_words().or(starved);
-    if let Some(reason) = reason {
-        mtslvr_tasks::tell(Notice::<embassy_rp::flash::Error>::Restarted(reason));
-    }
-    let model = match Model::open(&MODEL.0) {
-        Ok(model) => model,
-        Err(error) => panic!("the model in flash: {error}"),
-    };
     let flash = Flash::<_, Blocking, FLASH_LEN>::new_blocking(p.FLASH);
     let memory = MEMORY.take();
-    let device = match Device::start(
-        model,
+    let device = mtslvr_tasks::start(
+        reason,
+        &MODEL.0,
         ListenerConfig::DEFAULT,
         memory,
         flash,
         STORE,
-        NoSlot,
-        mtslvr_tasks::tell,
-    ) {
-        Ok(device) => device,
-        Err(error) => panic!("{error}"),
-    };
+    );
+    let session = Session::new(LINK.take());
 
     interrupt::SWI_IRQ_0.set_priority(Priority::P3);
     let urgent = URGENT.start(interrupt::SWI_IRQ_0);
@@ -110,14 +124,9 @@ async fn main(_spawner: Spawner) {
     urgent.spawn(watch_button(button).expect("room for a task"));
     urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
     urgent.spawn(flash_light(light).expect("room for a task"));
-    mtslvr_tasks::run(device, |reason| mtslvr_faults::restart(reason)).await
-}
-
-/// Keeps the reason over a restart, which tells it.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    defmt::error!("{}", defmt::Display2Format(info));
-    mtslvr_faults::panicked(info)
+    urgent.spawn(receive(receiver).expect("room for a task"));
+    urgent.spawn(answer(transmitter).expect("room for a task"));
+    mtslvr_tasks::run(device, session, |reason| mtslvr_faults::restart(reason)).await
 }
 
 /// Collects what the DMA has written. It writes on without help, also while the flash is erased and
@@ -147,4 +156,14 @@ async fn feed_watchdog(mut watchdog: Watchdog) {
 #[embassy_executor::task]
 async fn flash_light(mut light: Output<'static>) {
     mtslvr_tasks::flash_light(|on| light.set_level(on.into())).await
+}
+
+#[embassy_executor::task]
+async fn receive(line: BufferedUartRx) {
+    mtslvr_tasks::receive_from(line).await
+}
+
+#[embassy_executor::task]
+async fn answer(line: BufferedUartTx) {
+    mtslvr_tasks::answer_over(line).await
 }

@@ -7,36 +7,37 @@ mod model;
 mod store;
 
 use core::ops::Range;
-use core::panic::PanicInfo;
 use defmt_rtt as _;
 use embassy_executor::{InterruptExecutor, Spawner};
+use embassy_stm32::bind_interrupts;
 use embassy_stm32::flash::Flash;
 use embassy_stm32::gpio::{Input, Level, Output, Pull, Speed};
 use embassy_stm32::interrupt;
 use embassy_stm32::interrupt::{InterruptExt, Priority};
 use embassy_stm32::pac;
-use embassy_stm32::peripherals::IWDG1;
+use embassy_stm32::peripherals::{IWDG1, USART3};
 use embassy_stm32::rcc::{
     AHBPrescaler, APBPrescaler, Pll, PllDiv, PllMul, PllPreDiv, PllSource, Sysclk, VoltageScale,
 };
+use embassy_stm32::usart::{self, BufferedUart, BufferedUartRx, BufferedUartTx};
 use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_time::Instant;
 use embedded_storage::nor_flash::NorFlash;
 use microphone::{BLOCK, Microphone, Parts};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{CLASSES, Device, EXAMPLES, Memory, Notice, Pace, Reason};
-use mtslvr_runtime::fewshot::persist::{flash_len, store_scratch_len};
-use mtslvr_runtime::link::NoSlot;
-use mtslvr_runtime::listener::{Listener, ListenerConfig};
-use mtslvr_runtime::model::Model;
+use mtslvr_device::{LinkMemory, Memory, Pace, listener_len, profile_len, scratch_len, store_len};
+use mtslvr_runtime::link::Session;
+use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::ConstStaticCell;
 use store::StoreFlash;
 
 /// Where in flash the device keeps what it is taught: in the bank that the program does not run from, so that
 /// it goes on while this one is erased.
 const STORE: Range<u32> = 0x18_0000..0x20_0000;
-const LISTENER_LEN: usize = Listener::buffer_len(&FRONTEND, EMBEDDING_DIM, CLASSES);
-const SCRATCH_LEN: usize = store_scratch_len(CLASSES, EXAMPLES, EMBEDDING_DIM);
+const LISTENER_LEN: usize = listener_len(&FRONTEND, EMBEDDING_DIM);
+const SCRATCH_LEN: usize = scratch_len(EMBEDDING_DIM);
+/// Bytes on their way through the USART, in each direction: more than 20 ms of them.
+const USART_LEN: usize = 256;
 
 const _: () = {
     assert!(
@@ -44,15 +45,22 @@ const _: () = {
         "the audio interface's clock is set up for 16 kHz"
     );
     let page = StoreFlash::ERASE_SIZE;
-    let needed = flash_len(CLASSES, EXAMPLES, EMBEDDING_DIM, page).unwrap();
+    let needed = store_len(EMBEDDING_DIM, page);
     assert!(needed <= (STORE.end - STORE.start) as usize);
 };
 
 type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static LINK: ConstStaticCell<LinkMemory<{ profile_len(EMBEDDING_DIM) }>> =
+    ConstStaticCell::new(LinkMemory::new());
+static USART: ConstStaticCell<[[u8; USART_LEN]; 2]> = ConstStaticCell::new([[0; USART_LEN]; 2]);
 /// Runs what must not wait for the work in thread mode.
 static URGENT: InterruptExecutor = InterruptExecutor::new();
+
+bind_interrupts!(struct Interrupts {
+    USART3 => usart::BufferedInterruptHandler<USART3>;
+});
 
 // An interrupt handler calls its executor, which is unsafe from any other place.
 #[interrupt]
@@ -74,7 +82,7 @@ async fn main(_spawner: Spawner) {
     // What nobody feeds any more resets the part.
     let starved = pac::RCC.rsr().read().iwdg1rstf();
     pac::RCC.rsr().modify(|w| w.set_rmvf(true));
-    let starved = starved.then(|| Reason::try_from("the watchdog was not fed").ok());
+    let starved = starved.then(|| mtslvr_tasks::starved());
     let mut watchdog =
         IndependentWatchdog::new(p.IWDG1, 1_000_000 * mtslvr_tasks::WATCHDOG_SECONDS as u32);
     watchdog.unleash();
@@ -90,28 +98,35 @@ async fn main(_spawner: Spawner) {
         word_select: p.PE4,
     };
 
-    let reason = mtslvr_faults::last_words().or(starved.flatten());
-    if let Some(reason) = reason {
-        mtslvr_tasks::tell(Notice::<embassy_stm32::flash::Error>::Restarted(reason));
-    }
-    let model = match Model::open(&MODEL.0) {
-        Ok(model) => model,
-        Err(error) => panic!("the model in flash: {error}"),
+    // The board's debugger makes it a serial port of the computer.
+    let [received, sent] = USART.take();
+    let usart = BufferedUart::new(
+        p.USART3,
+        p.PD9,
+        p.PD8,
+        sent,
+        received,
+        Interrupts,
+        // 115,200 baud, no parity.
+        usart::Config::default(),
+    );
+    let (transmitter, receiver) = match usart {
+        Ok(usart) => usart.split(),
+        Err(error) => panic!("the USART: {error:?}"),
     };
+
+    let reason = mtslvr_faults::last_words().or(starved.flatten());
     let flash = StoreFlash(Flash::new_blocking(p.FLASH));
     let memory = MEMORY.take();
-    let device = match Device::start(
-        model,
+    let device = mtslvr_tasks::start(
+        reason,
+        &MODEL.0,
         ListenerConfig::DEFAULT,
         memory,
         flash,
         STORE,
-        NoSlot,
-        mtslvr_tasks::tell,
-    ) {
-        Ok(device) => device,
-        Err(error) => panic!("{error}"),
-    };
+    );
+    let session = Session::new(LINK.take());
 
     interrupt::UART8.set_priority(Priority::P6);
     let urgent = URGENT.start(interrupt::UART8);
@@ -119,14 +134,9 @@ async fn main(_spawner: Spawner) {
     urgent.spawn(watch_button(button).expect("room for a task"));
     urgent.spawn(feed_watchdog(watchdog).expect("room for a task"));
     urgent.spawn(flash_light(light).expect("room for a task"));
-    mtslvr_tasks::run(device, |reason| mtslvr_faults::restart(reason)).await
-}
-
-/// Keeps the reason over a restart, which tells it.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    defmt::error!("{}", defmt::Display2Format(info));
-    mtslvr_faults::panicked(info)
+    urgent.spawn(receive(receiver).expect("room for a task"));
+    urgent.spawn(answer(transmitter).expect("room for a task"));
+    mtslvr_tasks::run(device, session, |reason| mtslvr_faults::restart(reason)).await
 }
 
 /// 400 MHz, from the internal oscillator.
@@ -178,4 +188,14 @@ async fn feed_watchdog(mut watchdog: IndependentWatchdog<'static, IWDG1>) {
 #[embassy_executor::task]
 async fn flash_light(mut light: Output<'static>) {
     mtslvr_tasks::flash_light(|on| light.set_level(on.into())).await
+}
+
+#[embassy_executor::task]
+async fn receive(line: BufferedUartRx<'static>) {
+    mtslvr_tasks::receive_from(line).await
+}
+
+#[embassy_executor::task]
+async fn answer(line: BufferedUartTx<'static>) {
+    mtslvr_tasks::answer_over(line).await
 }

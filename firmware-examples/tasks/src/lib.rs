@@ -4,16 +4,22 @@
 //! they go on while thread mode embeds, fits or waits for the flash.
 #![no_std]
 
+use core::ops::Range;
 use defmt::{Display2Format, info, warn};
-use embassy_futures::select::select;
+use embassy_futures::select::{Either3, select3};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
+use embassy_sync::pipe::Pipe;
 use embassy_sync::signal::Signal;
 use embassy_time::{Duration, Ticker, Timer};
+use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError};
 use mtslvr_device::button::{Button, Change};
 use mtslvr_device::light::Flashes;
-use mtslvr_device::{Device, Notice, Part, Recording, Vitals};
+use mtslvr_device::{Device, FRAME_LEN, Memory, Notice, Part, Reason, Recording, Vitals};
+use mtslvr_runtime::link::{ModelSlot, NoSlot, Session};
+use mtslvr_runtime::listener::ListenerConfig;
+use mtslvr_runtime::model::Model;
 use portable_atomic::{AtomicU32, Ordering};
 
 /// Samples on their way to the listener: two seconds of them, for which the device may be busy.
@@ -38,12 +44,53 @@ static VITALS: Vitals = Vitals::new();
 static CHANGES: Channel<CriticalSectionRawMutex, (Change, u32), 16> = Channel::new();
 static SHOWN: Channel<CriticalSectionRawMutex, Flashes, 4> = Channel::new();
 
+/// Bytes of the line to a host, which asks and waits for the answer: a frame in each direction.
+static RECEIVED: Pipe<CriticalSectionRawMutex, FRAME_LEN> = Pipe::new();
+static ANSWERS: Pipe<CriticalSectionRawMutex, FRAME_LEN> = Pipe::new();
+/// Bytes of the line taken at once.
+const PIECE: usize = 64;
+
 /// Takes samples from the microphone, before which `lost` others were lost. One task may.
 pub fn record(samples: impl ExactSizeIterator<Item = i16>, lost: u32) {
     RECORDING.push(samples);
     LOST.fetch_add(lost, Ordering::Relaxed);
     RECORDED.signal(());
     VITALS.goes_on(Part::Microphone);
+}
+
+/// Starts a device with `model`, the bytes in flash, as [`Device::start`] does; the model is fixed. Tells why the device
+/// was restarted, if it was, and what it knows. What does not fit together is a panic.
+pub fn start<
+    'm,
+    F: NorFlash<Error: Copy>,
+    const ARENA: usize,
+    const LISTENER: usize,
+    const DIM: usize,
+    const SCRATCH: usize,
+>(
+    restarted: Option<Reason>,
+    model: &'m [u8],
+    config: ListenerConfig,
+    memory: &'m mut Memory<ARENA, LISTENER, DIM, SCRATCH>,
+    flash: F,
+    store: Range<u32>,
+) -> Device<'m, F> {
+    if let Some(reason) = restarted {
+        tell(Notice::<F::Error>::Restarted(reason));
+    }
+    let model = match Model::open(model) {
+        Ok(model) => model,
+        Err(error) => panic!("the model in flash: {error}"),
+    };
+    match Device::start(model, config, memory, flash, store, NoSlot, tell) {
+        Ok(device) => device,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Returns the reason of a restart by the watchdog.
+pub fn starved() -> Option<Reason> {
+    Reason::try_from("the watchdog was not fed").ok()
 }
 
 /// Watches a button, which is down when `is_down` says so.
@@ -72,6 +119,48 @@ pub async fn feed_watchdog(mut feed: impl FnMut()) -> ! {
         ticker.next().await;
         if VITALS.may_feed() {
             feed();
+        }
+    }
+}
+
+/// Takes bytes from the line to a host. One task may. Bytes that there is no room for are lost, and asked for again.
+pub fn receive(bytes: &[u8]) {
+    put(&RECEIVED, bytes);
+}
+
+/// Puts bytes into a pipe, whose room may be in two pieces, as far as there is room.
+fn put(pipe: &Pipe<CriticalSectionRawMutex, FRAME_LEN>, mut bytes: &[u8]) {
+    while !bytes.is_empty()
+        && let Ok(count) = pipe.try_write(bytes)
+    {
+        bytes = bytes.get(count..).unwrap_or_default();
+    }
+}
+
+/// Waits for bytes for the line, and returns how many of `bytes` they are. One task may.
+pub async fn answer(bytes: &mut [u8]) -> usize {
+    ANSWERS.read(bytes).await
+}
+
+/// Receives what comes over `line`.
+pub async fn receive_from(mut line: impl Read) -> ! {
+    let mut bytes = [0; PIECE];
+    loop {
+        match line.read(&mut bytes).await {
+            Ok(count) => receive(&bytes[..count]),
+            // A byte was lost or the line is broken, and the host asks again.
+            Err(_) => Timer::after_millis(1).await,
+        }
+    }
+}
+
+/// Sends the answers over `line`.
+pub async fn answer_over(mut line: impl Write) -> ! {
+    let mut bytes = [0; PIECE];
+    loop {
+        let count = answer(&mut bytes).await;
+        if line.write_all(&bytes[..count]).await.is_err() {
+            Timer::after_millis(1).await;
         }
     }
 }
@@ -108,13 +197,24 @@ fn show(flashes: Flashes) {
     }
 }
 
-/// Lets the device listen and do what the button says, until there is a reason to start again: `restart` then does so.
+/// Lets the device listen, do what the button says and answer a host, until there is a reason to start again: `restart`
+/// then does so.
 pub async fn run<F: NorFlash<Error: Copy>, S: ModelSlot>(
     mut device: Device<'_, F, S>,
+    mut session: Session<'_>,
     restart: fn(&str) -> !,
 ) -> ! {
+    let mut bytes = [0; PIECE];
     loop {
-        select(RECORDED.wait(), CHANGES.ready_to_receive()).await;
+        let woken = select3(
+            RECORDED.wait(),
+            CHANGES.ready_to_receive(),
+            RECEIVED.read(&mut bytes),
+        );
+        let mut received = match woken.await {
+            Either3::Third(count) => count,
+            Either3::First(()) | Either3::Second(()) => 0,
+        };
         let samples = LOST.swap(0, Ordering::Relaxed);
         if samples > 0 {
             tell(Notice::<F::Error>::AudioLost { samples });
@@ -129,6 +229,12 @@ pub async fn run<F: NorFlash<Error: Copy>, S: ModelSlot>(
             tell(Notice::<F::Error>::PressesLost { changes });
         }
         device.listen(&RECORDING, recorded, tell);
+        // All that has come, up to a frame: the host waits for its answer.
+        while received > 0 {
+            let line = |answer: &[u8]| put(&ANSWERS, answer);
+            device.exchange(&mut session, &bytes[..received], line, tell);
+            received = RECEIVED.try_read(&mut bytes).unwrap_or_default();
+        }
         VITALS.goes_on(Part::Listening);
         if let Some(reason) = device.restart_reason() {
             restart(reason);

@@ -23,24 +23,14 @@ pub fn serve(
     backbone: BackboneId,
     memory: &mut LinkMemory,
 ) -> ! {
-    let mut uart = Uart::start();
-    let mut session = Session::new(memory);
+    let uart = Uart::start();
     let owner = Owner { mapped };
     let mut linked = Linked {
         slots: LinkedSlots { slots, owner },
         backbone,
     };
     say!("link");
-    loop {
-        let Some(byte) = uart.read() else {
-            continue;
-        };
-        if let Some(answer) = session.push(byte, &mut linked) {
-            for &byte in answer {
-                uart.write(byte);
-            }
-        }
-    }
+    uart.serve(&mut Session::new(memory), &mut linked)
 }
 
 /// Opens models in a copy: the flash is a file.

@@ -46,7 +46,7 @@ impl ScoreTail {
     pub fn push(&mut self, score: f32) {
         let kept = self.kept();
         let mut lower = score;
-        for other in &mut self.top[..kept] {
+        for other in self.top.iter_mut().take(kept) {
             if lower > *other {
                 core::mem::swap(other, &mut lower);
             }
@@ -68,13 +68,14 @@ impl ScoreTail {
 
     /// Returns the highest score; `None` if there is none.
     pub fn highest(&self) -> Option<f32> {
-        self.top[..self.kept()].first().copied()
+        (self.count > 0).then_some(self.top[0])
     }
 
     fn fitted(&self) -> Option<Fitted> {
-        let top = &self.top[..(self.count.div_ceil(2) as usize).min(TOP)];
+        let count = (self.count.div_ceil(2) as usize).min(TOP);
+        let top = self.top.get(..count)?;
         let from = *top.last()?;
-        let count = top.len() as f32;
+        let count = count as f32;
         let excess: f32 = top.iter().map(|score| score - from).sum();
         Some(Fitted {
             from,

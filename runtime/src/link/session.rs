@@ -59,12 +59,10 @@ impl<const FRAME: usize, const PROFILE: usize> Default for SessionMemory<FRAME, 
 /// // Bytes from a UART or from USB, as they come.
 /// let mut asked = [0; frame_buffer_len(0)];
 /// let line = Request::Greet { version: LINK_VERSION }.emit(1, &mut asked).unwrap();
-/// for &byte in line {
-///     if let Some(answer) = session.push(byte, &mut device) {
-///         // Bytes for the UART or for USB.
-///         assert!(answer.len() > 52);
-///     }
-/// }
+/// session.exchange(line, &mut device, |answer| {
+///     // Bytes for the UART or for USB.
+///     assert!(answer.len() > 52);
+/// });
 /// ```
 #[derive(Debug)]
 pub struct Session<'b> {
@@ -104,6 +102,21 @@ impl<'b> Session<'b> {
             profile: &mut memory.profile,
             block: largest_block(FRAME),
             transfer: Transfer::None,
+        }
+    }
+
+    /// Takes bytes from the line, as they come, and gives `line` the bytes of each answer. An answer that is lost is
+    /// asked for again.
+    pub fn exchange(
+        &mut self,
+        bytes: &[u8],
+        served: &mut impl Served,
+        mut line: impl FnMut(&[u8]),
+    ) {
+        for &byte in bytes {
+            if let Some(answer) = self.push(byte, served) {
+                line(answer);
+            }
         }
     }
 

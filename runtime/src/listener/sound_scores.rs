@@ -79,7 +79,7 @@ impl<'b> SoundScores<'b> {
             return;
         };
         let (class, score) = (judgement.class, judgement.similarity);
-        let mut own = self.room[..self.used].iter_mut();
+        let mut own = self.room.iter_mut().take(self.used);
         if let Some(scored) = own.find(|scored| scored.class == class) {
             scored.score = scored.score.max(score);
         } else if let Some(place) = self.room.get_mut(self.used) {
@@ -95,7 +95,7 @@ impl<'b> SoundScores<'b> {
 
     /// Ends the sound that is heard, and calls `on_scored` with each of its scores.
     pub fn end(&mut self, on_scored: impl FnMut(&Scored)) {
-        self.room[..self.used].iter().for_each(on_scored);
+        self.room.iter().take(self.used).for_each(on_scored);
         (self.used, self.onset) = (0, None);
     }
 }

@@ -1,10 +1,34 @@
 //! The device as a session of the link sees it: a program on a host takes profiles there and back.
 
 use super::Device;
+use crate::notice::Notice;
 use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::link::{
-    Description, ModelSlot, Refusal, Served, describe, give_profile, replace_profile,
+    Description, ModelSlot, Refusal, Served, Session, describe, frame_buffer_len, give_profile,
+    replace_profile,
 };
+
+/// Most bytes of a block on the line.
+const BLOCK: usize = 512;
+/// Bytes of a frame on the line at most, in each direction.
+pub const FRAME_LEN: usize = frame_buffer_len(BLOCK);
+
+impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
+    /// Takes bytes from the line to a host, as they come, and gives `line` the bytes of each answer. Tells what the
+    /// device knows if that is new.
+    pub fn exchange(
+        &mut self,
+        session: &mut Session<'_>,
+        bytes: &[u8],
+        line: impl FnMut(&[u8]),
+        tell: impl FnOnce(Notice<F::Error>),
+    ) {
+        session.exchange(bytes, self, line);
+        if core::mem::take(&mut self.was_given) {
+            tell(self.ready());
+        }
+    }
+}
 
 impl<F: NorFlash<Error: Copy>, S: ModelSlot> Served for Device<'_, F, S> {
     type Slot = S;
@@ -33,6 +57,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Served for Device<'_, F, S> {
         // The sounds that these are about may be gone.
         (self.recent, self.lesson) = (None, None);
         self.room.leave();
+        self.was_given = true;
         Ok(())
     }
 
