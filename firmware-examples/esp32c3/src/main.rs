@@ -191,7 +191,7 @@ async fn flash_light(mut light: Output<'static>) {
     mtslvr_tasks::flash_light(|on| light.set_level(on.into())).await
 }
 
-/// Empties the UART. Its own interrupt could not run in the executor for what is urgent.
+/// Empties the UART, by looking: the driver that waits for an interrupt cannot be given to the urgent executor.
 #[embassy_executor::task]
 async fn receive(mut line: UartRx<'static, Blocking>) {
     let mut bytes = [0; UART_PIECE];

@@ -1,7 +1,7 @@
 //! A device that is taught sounds, on embassy: what boards have in common beside the device itself.
 //!
-//! The button, the light and the capture of samples run in an executor of their own, in an interrupt:
-//! they go on while thread mode embeds, fits or waits for the flash.
+//! The button, the light, the line to a host and the capture of samples run in an executor of their own, in an
+//! interrupt: they go on while thread mode embeds, fits or waits for the flash.
 #![no_std]
 
 use core::ops::Range;
