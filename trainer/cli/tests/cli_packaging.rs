@@ -76,6 +76,24 @@ fn every_command_has_a_manual_page() {
     assert!(page.contains("\\-\\-profile"), "{page}");
 }
 
+/// systemd, where it is there, knows every line of the service.
+#[test]
+#[cfg(target_os = "linux")]
+fn systemd_finds_nothing_wrong_with_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("mtslvr-listen.service");
+    fs::write(&unit, UNIT).unwrap();
+    let mut check = Command::new("systemd-analyze");
+    let Ok(output) = check.arg("verify").arg(&unit).output() else {
+        eprintln!("not tested: systemd-analyze is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // A line that it does not know is only a warning.
+    assert!(!said.contains("mtslvr-listen.service:"), "{said}");
+}
+
 /// Runs the service's own command line with a sound card that is a file, and a profile that may only be read.
 #[test]
 fn the_service_recognises_what_was_taught() {
