@@ -149,6 +149,9 @@ struct ListenerChoice {
     /// Time that the gate stays open, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = ListenerConfig::DEFAULT.hold)]
     hold: f32,
+    /// Set the thresholds by so many minutes of the place first, as `mtslvr classes calibrate` does, from 0 to 600
+    #[arg(long, value_name = "MINUTES", default_value_t = 0.0)]
+    calibrate: f32,
     /// Take a second look at what is about to be recognised: compare its course with those of the examples
     #[arg(long)]
     verify: bool,
@@ -208,6 +211,7 @@ const JSON_HELP: &str = "\
 Print the figures as JSON instead of tables; stream.json has the same. Fields:
   model, checksum: the backbone and its id
   sounds, shots, others, seconds, seed: as they were given
+  calibration: seconds of the place by which the thresholds were set; 0 for none
   frames_per_second, windows_per_second: features, and embeddings while a sound lasts
   cost: instructions for an embedding, a frame and a decision; clock, Hz; cycles for an instruction
   levels: for each snr, source and taught
@@ -229,6 +233,11 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         self.streams.check()?;
+        ensure!(
+            (0.0..=600.0).contains(&self.listener.calibrate),
+            "--calibrate must be from 0 to 600, not {}",
+            self.listener.calibrate
+        );
         if let Some(folder) = &self.output.write {
             output_place::check_empty(folder)?;
         }
@@ -283,6 +292,7 @@ impl Args {
                     snr,
                 },
                 taught,
+                calibration: 60.0 * self.listener.calibrate,
                 verified: self.listener.verify,
             };
             let trials = (0..streams).into_par_iter().map(|stream| {
@@ -294,7 +304,7 @@ impl Args {
                     composed.round_to_16_bits();
                 }
                 let configs = [config, ungated];
-                let trial = composed.listen(&mut backbone, shape.verified, &configs)?;
+                let trial = composed.listen(&mut backbone, &shape, &configs)?;
                 if let Some(root) = &self.output.write {
                     let folder = written::folder(root, &shape, stream + 1);
                     written::write(&folder, &composed, &trial, frontend.sample_rate)?;
@@ -339,6 +349,7 @@ impl Args {
             shots: self.cast.shots,
             seconds: 60.0 * self.streams.minutes,
             others: self.cast.others,
+            calibration: 60.0 * self.listener.calibrate,
             seed: self.streams.seed,
             frames_per_second: frontend.frames_per_second().into(),
             windows_per_second: 1.0 / f64::from(self.listener.hop),

@@ -2,6 +2,7 @@
 //! background sound at a stated level, runs the runtime's own listener, and scores its events.
 
 mod background;
+mod calibrate;
 mod cast;
 mod compose;
 mod figures;

@@ -47,6 +47,8 @@ pub struct StreamReport {
     pub seconds: f32,
     /// Sounds heard in a stream that nobody enrolled.
     pub others: usize,
+    /// Seconds of the place by which the thresholds were set; 0 for none.
+    pub calibration: f32,
     /// Seed of the streams.
     pub seed: u64,
     /// Frames of features a second.
@@ -64,14 +66,19 @@ impl fmt::Display for StreamReport {
         writeln!(
             f,
             "Model: `{}` ({}). {} sounds with {} examples each; streams of {:.0} minutes in which \
-             {} other sounds are heard, too; seed {}.\n",
+             {} other sounds are heard, too; seed {}.{}\n",
             self.model,
             self.checksum,
             self.sounds,
             self.shots,
             self.seconds / 60.0,
             self.others,
-            self.seed
+            self.seed,
+            match self.calibration / 60.0 {
+                0.0 => String::new(),
+                minutes =>
+                    format!(" The thresholds were set by {minutes:.0} minutes of the place."),
+            }
         )?;
         self.outcomes(f)?;
         self.trade_off(f)?;

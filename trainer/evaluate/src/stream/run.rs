@@ -54,12 +54,8 @@ pub fn listen<B: Backbone, C: Check>(
     backbone: &mut B,
     samples: &[f32],
 ) -> Result<Recording> {
-    let space = backbone.space();
-    let classes = learner.support().class_count();
-    let mut buffer = vec![0.0; Listener::buffer_len(space.frontend(), space.dim(), classes)];
-    let mut listener = Listener::new(config, &space, classes, &mut buffer)?;
     let mut recording = Recording::default();
-    let mut told = |window: &Window<'_>| {
+    listen_to(config, learner, check, backbone, samples, |window| {
         recording.events.extend(window.event);
         recording.embedded += usize::from(window.embedding.is_some());
         recording.windows.push(Judged {
@@ -68,14 +64,33 @@ pub fn listen<B: Backbone, C: Check>(
             end: window.end,
             judgement: window.judgement,
         });
-    };
+    })?;
+    Ok(recording)
+}
+
+/// Listens to `samples` from beginning to end, and tells each window.
+///
+/// # Errors
+/// As [`listen`].
+pub(super) fn listen_to<B: Backbone, C: Check>(
+    config: ListenerConfig,
+    learner: &mut Learner,
+    check: &C,
+    backbone: &mut B,
+    samples: &[f32],
+    mut told: impl FnMut(&Window<'_>),
+) -> Result<()> {
+    let space = backbone.space();
+    let classes = learner.support().class_count();
+    let mut buffer = vec![0.0; Listener::buffer_len(space.frontend(), space.dim(), classes)];
+    let mut listener = Listener::new(config, &space, classes, &mut buffer)?;
     for chunk in samples.chunks(CHUNK) {
         let pushed = listener.push_verified(learner, check, backbone, chunk, &mut told);
         pushed.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
     }
     let finished = listener.finish_verified(learner, check, backbone, &mut told);
     finished.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
-    Ok(recording)
+    Ok(())
 }
 
 /// Returns the events that the windows make with other settings of the trigger: `margin`, `hysteresis`,

@@ -1,5 +1,6 @@
 //! One stream from beginning to end: drawn, taught and listened to.
 
+use super::calibrate::calibrate;
 use super::cast::Cast;
 use super::compose::{Composed, Occurrence, compose};
 use super::run::{Recording, listen};
@@ -50,6 +51,8 @@ pub struct Stream {
     pub composed: Composed,
     /// Examples of the enrolled sounds, and of the place.
     pub lessons: Lessons,
+    /// The place without sounds, by which thresholds are set; empty for none.
+    pub calibration: Vec<f32>,
 }
 
 impl Stream {
@@ -74,6 +77,11 @@ impl Stream {
         let samples = |seconds: f32| (seconds * scenery.sample_rate as f32) as usize;
         let place = scenery.background(sets, background, samples(PLACE), &mut rng);
         let stream = scenery.background(sets, background, samples(scenery.seconds), &mut rng);
+        // Of a generator of its own: all else is drawn as it is without it.
+        let mut own = rng.clone();
+        own.set_stream(2);
+        let calibration = samples(shape.calibration);
+        let calibration = scenery.background(sets, background, calibration, &mut own);
         let composed = compose(sets, &cast, scenery, stream, &mut rng);
         let classes = cast.classes.iter();
         let classes =
@@ -82,26 +90,28 @@ impl Stream {
             classes: classes.collect(),
             composed,
             lessons: Lessons::draw(sets, &cast, shape, &place, frontend, &mut rng)?,
+            calibration,
         })
     }
 
     /// Rounds every sample to the value that a file of 16 bits keeps.
     pub fn round_to_16_bits(&mut self) {
         round_to_16_bits(&mut self.composed.samples);
+        round_to_16_bits(&mut self.calibration);
         for example in self.lessons.samples_mut() {
             round_to_16_bits(example);
         }
     }
 
-    /// Teaches the sounds, and listens to the stream once with each of `configs`; `verified` takes a second
-    /// look at what is about to be recognised.
+    /// Teaches the sounds, calibrates if `shape` says so, and listens to the stream once with each of `configs`; where
+    /// `shape` says so, a verifier takes a second look at what is about to be recognised.
     ///
     /// # Errors
     /// If the backbone fails, or an example cannot be enrolled.
     pub fn listen<B: Backbone>(
         &self,
         backbone: &mut B,
-        verified: bool,
+        shape: &TrialShape,
         configs: &[ListenerConfig],
     ) -> Result<Trial> {
         // A copy, because the learner needs the backbone's statistics while the backbone runs.
@@ -116,9 +126,14 @@ impl Stream {
             verifier.add(Some(class), course)?;
         }
         let samples = &self.composed.samples;
+        // With the settings that count: the others are compared with them.
+        let calibrated = !self.calibration.is_empty();
+        if let Some(config) = configs.first().filter(|_| calibrated) {
+            calibrate(*config, &mut learner, backbone, &self.calibration)?;
+        }
         let mut heard = Vec::new();
         for config in configs {
-            heard.push(match verified {
+            heard.push(match shape.verified {
                 true => listen(*config, &mut learner, &verifier, backbone, samples)?,
                 false => listen(*config, &mut learner, &(), backbone, samples)?,
             });

@@ -12,6 +12,8 @@ pub struct TrialShape {
     pub scenery: Scenery,
     /// Where sounds are taught.
     pub taught: Taught,
+    /// Seconds of the place, without sounds, by which the thresholds are set first; 0 for none.
+    pub calibration: f32,
     /// Whether a verifier takes a second look at what is about to be recognised.
     pub verified: bool,
 }
