@@ -15,7 +15,7 @@ use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Pieces, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,
-    check_name, decibels, recognised, teach,
+    check_name, decibels, find_sound, recognised, teach,
 };
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::fewshot::{ClassId, Learner, Limits};
@@ -475,6 +475,7 @@ fn enrol(
     let mut log = ClipLog::read(profile)?;
     log.retain(learner.support());
     let mut doubts = doubts_on_background(&mut learner, lesson, &log, clips);
+    doubts.extend(doubt_on_name(&mut learner, lesson, clips));
     let mut outcomes = Vec::new();
     for clip in clips {
         let taught = teach(&mut learner, lesson, &clip.recording)
@@ -541,6 +542,31 @@ fn doubts_on_background(
         ));
     }
     doubts
+}
+
+/// Says of a new sound that a clip of it, whose place is returned, is recognised as another one: its name may be a slip.
+fn doubt_on_name(
+    learner: &mut Learner,
+    lesson: &Lesson,
+    clips: &[Clip],
+) -> Option<(usize, String)> {
+    let ClassLabel::Sound(new) = lesson.label else {
+        return None;
+    };
+    if find_sound(learner.support(), new).is_some() {
+        return None;
+    }
+    let mut found = clips.iter().enumerate().filter_map(|(place, clip)| {
+        let found = recognised(learner, &clip.recording)?;
+        let name = learner.support().name(found.class).ok()?;
+        let doubt = format!(
+            "warning: {new} is a new sound, and {} is recognised as {name} (score {:.2}, threshold {:.2}). If you \
+             meant {name}, take it back with `mtslvr classes undo`.",
+            clip.source_name, found.similarity, found.threshold
+        );
+        Some((place, doubt))
+    });
+    found.next()
 }
 
 /// Says by numbers that the examples of a class do not resemble each other, if they do not.

@@ -65,7 +65,34 @@ impl BackboneInUse {
             None => profile.read()?,
         };
         let id = snapshot.map(|snapshot| snapshot.header().backbone);
-        match id.and_then(|id| Self::with_id(id, profile)) {
+        Self::open_known(choice, id, &[profile])
+    }
+
+    /// Opens the backbone that was asked for, or else the one that `snapshot` was enrolled under, if a note beside one
+    /// of `profiles` names it or it is a shipped one. Otherwise the default.
+    ///
+    /// # Errors
+    /// If the backbone cannot be read.
+    pub(super) fn open_for_import(
+        choice: &ProfileBackboneChoice,
+        snapshot: &Snapshot,
+        profiles: &[&Profile],
+    ) -> Result<Self> {
+        let choice = &choice.asked;
+        let id = match choice.model.named() {
+            Some(_) => None,
+            None => Some(snapshot.header().backbone),
+        };
+        Self::open_known(choice, id, profiles)
+    }
+
+    /// Opens the backbone with this id, in the engine that was asked for, if it is known; otherwise `choice`.
+    fn open_known(
+        choice: &BackboneChoice,
+        id: Option<BackboneId>,
+        profiles: &[&Profile],
+    ) -> Result<Self> {
+        match id.and_then(|id| Self::with_id(id, profiles)) {
             Some(own) if choice.engine.engine.is_some() => Self::open(&BackboneChoice {
                 model: own.choice.model,
                 engine: choice.engine,
@@ -75,11 +102,13 @@ impl BackboneInUse {
         }
     }
 
-    /// Returns the backbone with this id, if it is one that the note beside `profile` names, or a shipped
-    /// one.
-    fn with_id(id: BackboneId, profile: &Profile) -> Option<Self> {
-        let note = BackboneNote::read(profile);
-        let noted = note.iter().flat_map(BackboneNote::with_former);
+    /// Returns the backbone with this id, if it is one that the note beside one of `profiles` names, or a shipped one.
+    fn with_id(id: BackboneId, profiles: &[&Profile]) -> Option<Self> {
+        let notes = profiles
+            .iter()
+            .filter_map(|profile| BackboneNote::read(profile));
+        let notes: Vec<BackboneNote> = notes.collect();
+        let noted = notes.iter().flat_map(BackboneNote::with_former);
         let noted = noted.map(|note| BackboneChoice {
             model: ModelChoice::of(ModelSource::from(OsString::from(&note.model))),
             engine: EngineChoice {
@@ -106,7 +135,7 @@ impl BackboneInUse {
 
     /// Returns the name of the model that `profile` belongs to, if that is known.
     pub(super) fn name_for(id: BackboneId, profile: &Profile) -> Option<String> {
-        Self::with_id(id, profile).map(|backbone| backbone.note().model)
+        Self::with_id(id, &[profile]).map(|backbone| backbone.note().model)
     }
 
     fn id(&self) -> BackboneId {

@@ -365,6 +365,7 @@ fn the_default_backbone_of_a_profile_is_its_own() {
     let expected = [
         "enrol",
         "listen",
+        "classes import",
         "classes test",
         "classes calibrate",
         "review",

@@ -1,6 +1,6 @@
 //! The profile as a snapshot in a file: for a backup, another computer, or a device.
 
-use super::super::backbone::BackboneChoice;
+use super::super::backbone::ProfileBackboneChoice;
 use super::super::examples::examples;
 use super::super::output_place;
 use super::super::profile::{BackboneInUse, ProfileChoice};
@@ -44,8 +44,8 @@ pub(super) struct Export {
 
 /// Replace the profile with a snapshot from a backup or a device
 ///
-/// The snapshot must have been enrolled under the backbone that is used here. With --trusted-key it must
-/// have been signed, too (`mtslvr sign`). Clips of a backup are copied into a folder beside the profile.
+/// The backbone that it was enrolled under must be known here: a shipped one, one that a file beside the snapshot or
+/// the profile names, or the one of --model. With --trusted-key it must have been signed, too (`mtslvr sign`). Clips of a backup are copied into a folder beside the profile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Restore a backup, where there is no profile" => "mtslvr classes import backup.mtss",
@@ -63,7 +63,7 @@ pub(super) struct Import {
     #[command(flatten)]
     profile: ProfileChoice,
     #[command(flatten)]
-    backbone: BackboneChoice,
+    backbone: ProfileBackboneChoice,
 }
 
 /// Tells whether a file is standard input or standard output.
@@ -164,9 +164,17 @@ impl Import {
         let mut memory = Memory::for_snapshot(&header);
         let mut learner = memory.learner();
         snapshot.restore(&mut learner)?;
-        BackboneInUse::open(&self.backbone)?.check_import(&snapshot, &self.file)?;
+        // A note lies beside a backup, and beside a profile that was copied.
+        let beside = match &backup {
+            Some(backup) => backup.profile().clone(),
+            None => Profile::new(Some(self.file.clone()))?,
+        };
+        let known = [&beside, &profile];
+        let backbone = BackboneInUse::open_for_import(&self.backbone, &snapshot, &known)?;
+        backbone.check_import(&snapshot, &self.file)?;
         let locked = profile.lock()?;
         self.check_losses(&profile)?;
+        backbone.note().write(&locked)?;
         // First the clips, so that a crash in between costs nothing.
         let copied = match &backup {
             Some(backup) => {

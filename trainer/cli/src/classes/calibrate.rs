@@ -273,7 +273,11 @@ impl ClassResult {
             tail.push(*score);
         }
         let class = learner.support().class(id)?;
-        let threshold = tail.threshold(allowed as f32, learner.derived_threshold(id));
+        let derived = learner.derived_threshold(id);
+        let wanted = tail.threshold(allowed as f32, derived);
+        // Half of its own sounds are left: more would be no use, and the sound itself may be in the recording.
+        let own = learner.own_score(id);
+        let threshold = own.map_or(wanted, |own| wanted.min(own.max(derived)));
         let alike = Resemblance::of(learner, id);
         let missed = alike.map(|alike| {
             let left_out = alike.left_out.iter();
@@ -294,7 +298,18 @@ impl ClassResult {
             warning: None,
         };
         let reached = scores.iter().filter(|score| **score >= threshold).count();
-        result.warning = result.doubt(reached);
+        result.warning = result.doubt(reached).or_else(|| {
+            (threshold < wanted).then(|| {
+                format!(
+                    "{}: the place asks for a threshold of {wanted:.2}, at which {} would not be found; it is \
+                     {threshold:.2}, which half of its own sounds reach; calibrate on a recording without {}, \
+                     or enrol more examples",
+                    class.name(),
+                    class.name(),
+                    class.name()
+                )
+            })
+        });
         Ok(result)
     }
 

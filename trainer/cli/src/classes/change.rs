@@ -116,7 +116,7 @@ impl Rename {
                 let examples = support.examples(other).len();
                 bail!(
                     "{new}: a class with {examples} examples has this name already; choose another \
-                     name, or delete that class first"
+                     name, or enrol the clips of {name} as {new} and delete {name}"
                 );
             }
             support

@@ -189,10 +189,26 @@ impl Test {
 }
 
 impl Test {
-    /// Warns if no folder holds clips of a sound.
+    /// Warns if no folder holds clips of a sound; says which sounds have none, and which folders are strangers.
     fn check_names(&self, sounds: &[Sound], set: &LabelledSet) {
-        let mut folders = set.classes.iter();
-        if folders.any(|folder| place_of(sounds, folder).is_some()) {
+        let of_sounds: Vec<_> = set.classes.iter().map(|f| place_of(sounds, f)).collect();
+        if of_sounds.iter().any(Option::is_some) {
+            let heard = |place: usize| of_sounds.contains(&Some(place));
+            let unheard = sounds
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| !heard(*place));
+            let unheard: Vec<&str> = unheard.map(|(_, sound)| sound.name.as_str()).collect();
+            let folders = set.classes.iter().zip(&of_sounds);
+            let strangers = folders.filter(|(_, of_sound)| of_sound.is_none());
+            let strangers: Vec<&str> = strangers.map(|(folder, _)| folder.as_str()).collect();
+            if !unheard.is_empty() && !strangers.is_empty() {
+                errln!(
+                    "no folder has the name of these sounds: {}; strangers are in {}",
+                    unheard.join(", "),
+                    strangers.join(", ")
+                );
+            }
             return;
         }
         let names: Vec<&str> = sounds.iter().map(|sound| sound.name.as_str()).collect();
@@ -394,7 +410,10 @@ fn suggestion(now: f32, own: &[f32], others: &[f32]) -> Option<f32> {
     scores.sort_by(f32::total_cmp);
     let middles = scores.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0);
     let best = middles.max_by(|a, b| value(*a).total_cmp(&value(*b)))?;
-    (value(best) > value(now) + 1e-9).then_some((100.0 * best).round() / 100.0)
+    // As it is shown: it must do better when it is typed.
+    let best = (100.0 * best).round() / 100.0;
+    let is_another = (best - now).abs() >= 0.005;
+    (is_another && value(best) > value(now) + 1e-9).then_some(best)
 }
 
 /// Pictures of clips that were answered wrongly, and of one that was recognised for each sound.

@@ -29,7 +29,8 @@ impl Undo {
         let locked = profile.lock()?;
         let before = locked.undo()?.with_context(|| {
             format!(
-                "{}: there is no change to take back",
+                "{}: there is no change to take back; the first sounds of a profile are taken back by `mtslvr \
+                 classes delete NAME`",
                 profile.path().shown()
             )
         })?;

@@ -642,6 +642,26 @@ fn what_is_taught_is_cut_as_it_is_heard() {
     bench.succeeds(&["enrol", "fan", "empty.wav", "--whole"]);
 }
 
+#[test]
+fn a_name_that_may_be_a_slip_is_doubted() {
+    let bench = Bench::new();
+    bench.enrol("hum", 0, 0..4);
+    let enrol = |name: &str, clip: &str| {
+        let output = bench.mtslvr(&["enrol", name, clip]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = enrol("huum", &bench.clips(0)[4]);
+    for part in ["huum is a new sound", "recognised as hum", "classes undo"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    bench.succeeds(&["classes", "undo"]);
+    let said = enrol("hum", &bench.clips(0)[4]);
+    assert!(!said.contains("warning"), "{said}");
+    let said = enrol("chime", &bench.clips(2)[0]);
+    assert!(!said.contains("is a new sound"), "{said}");
+}
+
 /// Background that is a sound of the profile is taken, because it may be meant, and the sound is named.
 #[test]
 fn background_that_is_an_enrolled_sound_is_reported() {
@@ -1150,6 +1170,21 @@ fn a_backup_holds_the_clips_if_asked() {
     bench.succeeds(&[&reembed[..], &["--drop-missing"]].concat());
     let kept = [("first", 3), ("second", 1)].map(|(name, n)| (name.to_owned(), n));
     assert_eq!(bench.classes(), kept);
+
+    // A backup is of its own backbone, and what comes from it belongs to that, too.
+    bench.succeeds(&["classes", "export", "bigger", "--clips"]);
+    bench.succeeds(&["classes", "import", "bigger", "--force"]);
+    let into = ["classes", "import", "bigger/profile.mtss", "--profile"];
+    bench.succeeds(&[&into[..], &["other.mtss"]].concat());
+    let list = bench.succeeds(&["classes", "list", "--json", "--profile", "other.mtss"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list["model"], "edge-m");
+    bench.fails(
+        &[
+            "classes", "import", "bigger", "--force", "--model", "edge-s",
+        ],
+        &["edge-s is"],
+    );
 }
 
 #[test]

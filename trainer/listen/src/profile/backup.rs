@@ -86,6 +86,11 @@ impl Backup {
         Ok(copied)
     }
 
+    /// Returns its profile.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// Reads its profile.
     ///
     /// # Errors
