@@ -298,18 +298,15 @@ impl ClassResult {
             warning: None,
         };
         let reached = scores.iter().filter(|score| **score >= threshold).count();
-        result.warning = result.doubt(reached).or_else(|| {
-            (threshold < wanted).then(|| {
-                format!(
-                    "{}: the place asks for a threshold of {wanted:.2}, at which {} would not be found; it is \
-                     {threshold:.2}, which half of its own sounds reach; calibrate on a recording without {}, \
-                     or enrol more examples",
-                    class.name(),
-                    class.name(),
-                    class.name()
-                )
-            })
+        let capped = (threshold < wanted).then(|| {
+            format!(
+                "{name}: the place asks for a threshold of {wanted:.2}, at which {name} would not be found; it is \
+                 {threshold:.2}, which half of its own sounds reach; calibrate on a recording without {name}, \
+                 or enrol more examples",
+                name = class.name()
+            )
         });
+        result.warning = capped.or_else(|| result.doubt(reached));
         Ok(result)
     }
 

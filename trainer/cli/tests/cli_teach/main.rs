@@ -812,18 +812,12 @@ fn thresholds_are_calibrated_on_the_place() {
         number(&chime["threshold"]) >= number(&chime["before"]),
         "{chime}"
     );
-    assert!(
-        number(&chime["highest"]) < number(&chime["threshold"])
-            || number(&chime["threshold"]) == 1.0
-    );
-    assert!(chime["missed"].as_u64().unwrap() <= 5 && chime["examples"] == 5);
+    // The chime itself is heard there, and it is not calibrated away.
+    assert!(number(&chime["threshold"]) < 1.0, "{chime}");
+    assert!(chime["missed"].as_u64().unwrap() <= 3 && chime["examples"] == 5);
     let rare = calibrate(&["place.wav", "--false-alarms", "1/d", "--dry-run"]);
     assert!(number(&rare["classes"][0]["threshold"]) >= number(&chime["threshold"]));
-    // What was the chime is none now.
-    let heard = || classes_of(&events(&bench.succeeds(&["listen", "place.wav", "--json"]))).len();
-    let with = heard();
     let set = calibrate(&["place.wav"]);
-    assert!(heard() < with, "{set}");
     let listed = number(&bench.list()["classes"][0]["threshold"]);
     assert!((listed - number(&set["classes"][0]["threshold"])).abs() < 1e-6);
     let text = bench.succeeds(&["classes", "calibrate", "place.wav", "--dry-run"]);
@@ -865,7 +859,7 @@ fn thresholds_are_calibrated_on_the_place() {
     );
     let said = warned("chimes.wav", "0.0001/h");
     assert!(
-        said.contains("accepts nothing") && said.contains("score up to"),
+        said.contains("the place asks for a threshold of") && said.contains("half of its own"),
         "{said}"
     );
     let wrong = bench
