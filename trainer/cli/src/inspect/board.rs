@@ -6,7 +6,8 @@
 
 use anyhow::{Context, Result, bail};
 use mtslvr_runtime::fewshot::Storage;
-use mtslvr_runtime::fewshot::persist::longest_snapshot;
+use mtslvr_runtime::fewshot::persist::{longest_snapshot, store_scratch_len};
+use mtslvr_runtime::link::frame_buffer_len;
 use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::model::{Model, Op};
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,10 @@ use std::fmt;
 use std::sync::LazyLock;
 
 /// Classes and examples that memory is counted for: those of the example firmwares.
-const CLASSES: usize = 8;
+const CLASSES: usize = 10;
 const EXAMPLES: usize = 64;
+/// Bytes of a block of the link.
+const BLOCK: usize = 512;
 /// Seconds of samples that are kept while the device is busy.
 const RECORDED_SECONDS: usize = 2;
 /// Bytes of flash for the profile.
@@ -59,6 +62,8 @@ pub(super) struct Board {
     mhz: u32,
     flash: usize,
     ram: usize,
+    /// Bytes of RAM of the firmware that do not depend on the model.
+    drivers: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -257,9 +262,11 @@ impl OnBoard {
                 ("arena", model.arena_len()),
                 ("frontend and listener", listener),
                 ("head", head_len(dim)),
-                ("store", store_len(dim)),
+                ("store", store_scratch_len(CLASSES, EXAMPLES, dim)),
+                ("link", link_len(dim)),
                 ("last sounds", 2 * 4 * dim),
                 ("samples", samples),
+                ("drivers and tasks", board.drivers),
                 ("stack", 2 * measured.stack_bytes),
             ],
             board.ram,
@@ -320,11 +327,9 @@ const fn head_len(dim: usize) -> usize {
     size_of::<Storage<CLASSES, EXAMPLES, 0>>() + (EXAMPLES + 1) * dim
 }
 
-/// Returns bytes that suffice for the store to work in: two indices, and a record.
-const fn store_len(dim: usize) -> usize {
-    /// Bytes of a reference to an example, in an index.
-    const REFERENCE: usize = 10;
-    2 * longest_snapshot(CLASSES, EXAMPLES, REFERENCE) + dim
+/// Returns the bytes of a session of the link: a profile on its way, and a frame in each direction.
+const fn link_len(dim: usize) -> usize {
+    longest_snapshot(CLASSES, EXAMPLES, dim) + 2 * frame_buffer_len(BLOCK)
 }
 
 impl fmt::Display for OnBoard {
@@ -384,6 +389,37 @@ mod tests {
         }
     }
 
+    /// RAM as the firmwares take it: the tables in their READMEs are written from what was built.
+    #[test]
+    fn the_boards_take_the_ram_that_their_firmwares_take() {
+        let bytes = shipped();
+        let model = Model::open(&bytes).unwrap();
+        for name in ["nrf52840", "rp2350", "stm32h743", "esp32c3"] {
+            let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../firmware-examples");
+            let readme = std::fs::read_to_string(format!("{root}/{name}/README.md")).unwrap();
+            let row = readme
+                .lines()
+                .find(|line| line.starts_with("| RAM: statics"));
+            let numbers: Vec<usize> = row
+                .unwrap()
+                .split('|')
+                .filter_map(|cell| cell.trim().replace(',', "").parse().ok())
+                .collect();
+            let on_board = OnBoard::new(&model, find(name).unwrap()).unwrap();
+            let uses = on_board.ram.uses.iter();
+            let statics: usize = uses
+                .filter(|(what, _)| *what != "stack")
+                .map(|(_, b)| b)
+                .sum();
+            let ratio = statics as f64 / numbers[0] as f64;
+            assert!(
+                (0.98..1.02).contains(&ratio),
+                "{name}: {statics}, {numbers:?}"
+            );
+            assert_eq!(on_board.ram.there, numbers[1], "{name}");
+        }
+    }
+
     #[test]
     fn a_board_that_is_too_small_is_refused() {
         let bytes = shipped();
@@ -392,7 +428,7 @@ mod tests {
             flash: 1 << 19,
             ram: 1 << 17,
             ..serde_json::from_str(
-                r#"{"name":"x","title":"x","core":"Cortex-M4F","mhz":1,"flash":1,"ram":1}"#,
+                r#"{"name":"x","title":"x","core":"Cortex-M4F","mhz":1,"flash":1,"ram":1,"drivers":0}"#,
             )
             .unwrap()
         }));
