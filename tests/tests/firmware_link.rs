@@ -1,7 +1,11 @@
 //! The program and the example firmware in QEMU, over its UART: profiles go to the device and come back.
 #![cfg(unix)]
 
+#[path = "../../trainer/cli/tests/json_fields/mod.rs"]
+mod json_fields;
+
 use anyhow::{Context, Result, ensure};
+use json_fields::untold;
 use mtslvr_audio::LabelledSet;
 use mtslvr_audio::synth::write_dataset;
 use mtslvr_runtime::fewshot::persist::{
@@ -15,7 +19,6 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::{env, fs};
 use tempfile::TempDir;
-use xtask::document::untold;
 
 /// A folder with three classes of sounds, and the firmware.
 struct Bench {

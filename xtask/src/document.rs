@@ -1,8 +1,6 @@
 //! Tables in documents, each between two markers, that commands write.
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// Returns `document` with `table` between the markers called `name`.
 ///
@@ -34,29 +32,6 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Returns the names of the fields in `figures`, the output of a command's `--json`, that its `help` does not name
-/// as words of their own.
-pub fn untold<'f>(figures: &'f Value, help: &str) -> Vec<&'f str> {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    let words: BTreeSet<&str> = help.split(|c| !is_part(c)).collect();
-    let mut names = BTreeSet::new();
-    names_in(figures, &mut names);
-    names.retain(|name| !words.contains(name));
-    names.into_iter().collect()
-}
-
-/// Collects the names of the fields of every object in `value`.
-fn names_in<'v>(value: &'v Value, names: &mut BTreeSet<&'v str>) {
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| {
-            names.insert(name);
-            names_in(value, names);
-        }),
-        Value::Array(values) => values.iter().for_each(|value| names_in(value, names)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,12 +48,5 @@ mod tests {
     fn thousands_are_apart() {
         let texts = [0, 999, 1000, 1_234_567].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn fields_that_the_help_leaves_out_are_named() {
-        let figures = serde_json::json!({"a": 1, "b_c": [{"d": {}}], "e": null});
-        assert_eq!(untold(&figures, "a, b_c: of each, the other"), ["d", "e"]);
-        assert!(untold(&figures, "a b_c (d) e.").is_empty());
     }
 }

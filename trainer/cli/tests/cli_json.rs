@@ -1,13 +1,14 @@
 //! The fields that `--json` prints are in the help of each command.
 #![cfg(feature = "train")]
 
+mod json_fields;
 mod small_model;
 
+use json_fields::untold;
 use serde_json::Value;
 use small_model::model;
 use std::path::Path;
 use std::process::Command;
-use xtask::document::untold;
 
 /// A small experiment.
 const PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiment_tiny.toml");
