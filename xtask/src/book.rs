@@ -63,11 +63,7 @@ fn gather(pages: &[PathBuf], source: &Path) -> Result<BTreeSet<PathBuf>> {
             )?;
             continue;
         }
-        let text = if is_listing(&path) {
-            listing(&path)?
-        } else {
-            read(&path)?
-        };
+        let text = document(&path)?;
         let text = mapped(&text, |link| match within(link) {
             None | Some(("", _)) => link.to_owned(),
             Some((file, anchor)) => {
@@ -105,6 +101,15 @@ fn gather(pages: &[PathBuf], source: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(taken)
 }
 
+/// Returns the document at `path`, or the list of files that stands for a README that is not there.
+fn document(path: &Path) -> Result<String> {
+    if is_listing(path) {
+        listing(path)
+    } else {
+        read(path)
+    }
+}
+
 /// Whether `path` stands for a folder that has no README.
 fn is_listing(path: &Path) -> bool {
     path.ends_with("README.md") && !workspace::root().join(path).exists()
@@ -134,11 +139,7 @@ fn whole_summary(summary: &str, documents: &BTreeSet<PathBuf>) -> Result<String>
     text = text.replacen("\n\n", &format!("\n\n[At a glance]({FIRST})\n\n"), 1);
     text.push_str("\n# Documents of the repository\n\n");
     for path in documents {
-        let document = if is_listing(path) {
-            listing(path)?
-        } else {
-            read(path)?
-        };
+        let document = document(path)?;
         let title = document.lines().find_map(|line| line.strip_prefix("# "));
         let title = title.with_context(|| format!("{}: has no title", path.display()))?;
         writeln!(text, "- [{}]({})", title.replace('`', ""), shown(path))?;

@@ -58,7 +58,7 @@ const KERNELS_ON: [Board; 5] = [
 /// Random convolutions, each in every layout of weights.
 const KERNEL_CASES: u64 = 400;
 const AARCH64: &str = "aarch64 kernels, in QEMU";
-/// What `listen --mic` is built with, and tested with on Linux, where a file stands for the sound card.
+/// Library that `listen --mic` is built with, and tested with on Linux, where a file stands for the sound card.
 const MICROPHONE: &str = "set-up: ALSA with its headers";
 /// The broker that `listen --mqtt` is tested with.
 const BROKER: &str = "set-up: an MQTT broker";

@@ -62,7 +62,7 @@ pub struct Device<'m, F: NorFlash, S = NoSlot> {
     lesson: Option<Lesson>,
     /// Places in the recording at which the button last went down, and last changed since then.
     click: Option<[u32; 2]>,
-    /// What was done last.
+    /// The last deed, which a press may undo.
     recent: Option<Recent>,
     recognised: Recognised<'m>,
     room: Room<'m>,

@@ -58,7 +58,7 @@ pub struct Memory<const ARENA: usize, const LISTENER: usize, const DIM: usize, c
     pub(crate) scratch: [u8; SCRATCH],
 }
 
-/// What the sounds of the room score for each class, while it is listened to.
+/// Scores of the sounds of the room for each class, while it is listened to.
 #[derive(Debug)]
 pub(crate) struct RoomMemory {
     pub scored: [Scored; CLASSES],

@@ -42,14 +42,14 @@ pub enum Notice<E> {
     NothingHeard,
     /// The last sound cannot be enrolled.
     NotEnrolled(EnrolError),
-    /// What was recognised last was something else, and is a negative now.
+    /// Takes the sound that was recognised last, which was something else, for a negative.
     Rejected {
         /// Name of the sound that it was taken for.
         name: ClassName,
         /// Negatives of all sounds that the device has now.
         negatives: usize,
     },
-    /// What was made a negative last is none any more.
+    /// Takes back the last negative.
     Readmitted {
         /// Name of the sound that it was taken for.
         name: ClassName,

@@ -2,6 +2,7 @@
 
 use super::class_scores::ClassScores;
 use super::gram::Gram;
+use super::score_tail::{PlaceThreshold, ScoreTail};
 use super::storage::{HeadMut, StorageMut};
 use super::strangers::StrangerStatistics;
 use super::{
@@ -213,6 +214,24 @@ impl<'b> Learner<'b> {
     /// set. Before a fit, and for a class that takes no part, it is as for a single example.
     pub fn derived_threshold(&self, class: ClassId) -> f32 {
         self.derived_threshold_at(self.place_of(class))
+    }
+
+    /// Returns the threshold of a class in a place whose sounds have the scores of `tail`, so that `allowed` of them
+    /// exceed it in as long a time. It is no higher than [`Self::own_score`], unless what is derived is: half of the
+    /// class's own sounds are left, because a higher one would be no use, and the place may have had the sound itself.
+    pub fn place_threshold(
+        &self,
+        class: ClassId,
+        tail: &ScoreTail,
+        allowed: f32,
+    ) -> PlaceThreshold {
+        let derived = self.derived_threshold(class);
+        let wanted = tail.threshold(allowed, derived);
+        let own = self.own_score(class);
+        PlaceThreshold {
+            wanted,
+            threshold: own.map_or(wanted, |own| wanted.min(own.max(derived))),
+        }
     }
 
     /// Returns the mean score that the examples of a class have when each is left out of it once: half of the class's

@@ -54,7 +54,7 @@ pub use linalg::dot;
 pub use metric::Metric;
 pub use quality::{Limits, Refusal};
 pub use reference::{REFERENCE_TAILS, Reference};
-pub use score_tail::ScoreTail;
+pub use score_tail::{PlaceThreshold, ScoreTail};
 pub use shares::{Shares, suited_to};
 #[cfg(feature = "std")]
 pub use storage::StorageVec;

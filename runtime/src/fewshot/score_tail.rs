@@ -25,6 +25,16 @@ pub struct ScoreTail {
     count: u32,
 }
 
+/// The threshold of a class for a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PlaceThreshold {
+    /// The threshold that the place asks for: see [`ScoreTail::threshold`].
+    pub wanted: f32,
+    /// The threshold to set: no higher than the class's own sounds allow.
+    pub threshold: f32,
+}
+
 /// A tail that falls off exponentially.
 #[derive(Clone, Copy, Debug)]
 struct Fitted {

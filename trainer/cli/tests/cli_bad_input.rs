@@ -336,7 +336,7 @@ fn a_silent_clip_is_not_enrolled() {
     );
 }
 
-/// What took minutes is not lost at the end for want of a folder: the place is looked at first, before anything else
+/// The work of minutes is not lost at the end for want of a folder: the place is looked at first, before anything else
 /// that is wrong.
 #[test]
 fn a_place_that_cannot_be_written_to_is_named_before_the_work() {

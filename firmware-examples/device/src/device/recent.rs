@@ -1,4 +1,4 @@
-//! What the device did last, which a press may be about.
+//! Keeps the last thing that the device did, which a press may be about.
 
 use mtslvr_runtime::fewshot::{ClassName, direction};
 use mtslvr_runtime::space::EmbeddingSpace;
@@ -10,7 +10,7 @@ pub(super) struct Recent {
     pub did: Did,
 }
 
-/// What the device did about it.
+/// Deed of the device about it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Did {
     /// Recognised it.

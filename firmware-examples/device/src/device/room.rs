@@ -130,12 +130,11 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
             let tail = self.room.tail(*class);
             let before = self.sounds.threshold(*class);
             let derived = self.sounds.derived_threshold(*class);
-            let wanted = tail.threshold(allowed, derived);
-            // Half of its own sounds are left: more would be no use, and less may be the sound itself, in the room.
-            let own = self.sounds.own_score(*class);
-            let now = own.map_or(wanted, |own| wanted.min(own.max(derived)));
+            let place = self.sounds.place_threshold(*class, &tail, allowed);
+            let now = place.threshold;
+            let is_single = self.sounds.own_score(*class).is_none();
             let reached = tail.highest().is_some_and(|highest| highest >= before);
-            doubtful += usize::from(now < wanted || own.is_none() && reached);
+            doubtful += usize::from(now < place.wanted || is_single && reached);
             // What is derived goes on to follow the examples, unless another threshold is set for all sounds.
             let follows = self.sounds.support().default_threshold().is_none();
             let set = (now > derived || !follows).then_some(now);

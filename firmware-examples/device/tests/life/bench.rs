@@ -59,6 +59,13 @@ impl Bench {
         flash.restore_power();
         Self::start(flash)
     }
+
+    /// Starts again, with so little power left that it goes while the next change is written.
+    pub(crate) fn restart_with_little_power(self) -> Self {
+        let (mut flash, NoSlot) = self.device.into_parts();
+        flash.cut_after(100, 0x5a);
+        Self::start(flash).0
+    }
 }
 
 impl<S: ModelSlot> Bench<S> {

@@ -94,9 +94,7 @@ fn a_power_cut_leaves_what_was_known_before() {
     let (mut bench, _) = Bench::start(blank_flash());
     bench.hear(&siren());
     bench.short();
-    let mut flash = bench.device.into_parts().0;
-    flash.cut_after(100, 0x5a);
-    let (mut bench, _) = Bench::start(flash);
+    let mut bench = bench.restart_with_little_power();
     bench.hear(&motor());
     assert_eq!(
         bench.short(),
@@ -124,9 +122,7 @@ fn a_profile_from_another_device_takes_the_place_of_the_own() {
     let (mut bench, _) = Bench::start(blank_flash());
     bench.hear(&motor());
     bench.short();
-    let mut flash = bench.device.into_parts().0;
-    flash.cut_after(100, 0x5a);
-    let (mut bench, _) = Bench::start(flash);
+    let mut bench = bench.restart_with_little_power();
     assert_eq!(bench.device.import(&profile), Err(LinkRefusal::Flash));
     let (mut bench, notice) = bench.restart();
     let (sounds, examples) = (1, 1);

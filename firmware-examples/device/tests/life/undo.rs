@@ -99,9 +99,7 @@ fn a_power_cut_leaves_the_negatives_of_before() {
     let (mut bench, _) = Bench::start(blank_flash());
     bench.hear(&motor());
     bench.short();
-    let mut flash = bench.device.into_parts().0;
-    flash.cut_after(100, 0x5a);
-    let (mut bench, _) = Bench::start(flash);
+    let mut bench = bench.restart_with_little_power();
     assert_eq!(names(&bench.hear(&motor())), ["sound 1"]);
     assert_eq!(
         bench.double(),

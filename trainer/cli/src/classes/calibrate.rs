@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use mtslvr_audio::ShowPath;
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_listen::profile::{Profile, Resemblance};
-use mtslvr_runtime::fewshot::{Class, ClassId, Learner, ScoreTail};
+use mtslvr_runtime::fewshot::{Class, ClassId, Learner, PlaceThreshold, ScoreTail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -273,11 +273,8 @@ impl ClassResult {
             tail.push(*score);
         }
         let class = learner.support().class(id)?;
-        let derived = learner.derived_threshold(id);
-        let wanted = tail.threshold(allowed as f32, derived);
-        // Half of its own sounds are left: more would be no use, and the sound itself may be in the recording.
-        let own = learner.own_score(id);
-        let threshold = own.map_or(wanted, |own| wanted.min(own.max(derived)));
+        let PlaceThreshold { wanted, threshold } =
+            learner.place_threshold(id, &tail, allowed as f32);
         let alike = Resemblance::of(learner, id);
         let missed = alike.map(|alike| {
             let left_out = alike.left_out.iter();

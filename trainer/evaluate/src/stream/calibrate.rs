@@ -41,11 +41,8 @@ pub(super) fn calibrate<B: Backbone>(
     let allowed = FALSE_ALARMS_AN_HOUR * hours / sounds.len() as f32;
     for id in sounds {
         let tail = tails.get(&id).copied().unwrap_or(ScoreTail::EMPTY);
-        let derived = learner.derived_threshold(id);
-        let wanted = tail.threshold(allowed, derived);
-        let own = learner.own_score(id);
-        let threshold = own.map_or(wanted, |own| wanted.min(own.max(derived)));
-        learner.set_class_threshold(id, Some(threshold))?;
+        let place = learner.place_threshold(id, &tail, allowed);
+        learner.set_class_threshold(id, Some(place.threshold))?;
     }
     Ok(())
 }
