@@ -39,3 +39,5 @@ pub mod space;
 #[cfg(feature = "signed")]
 pub mod trust;
 pub mod verifier;
+#[cfg(feature = "flash")]
+mod whole_words;

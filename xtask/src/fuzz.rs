@@ -26,10 +26,11 @@ struct Target {
 
 const GOLDEN: &str = "runtime/tests/golden";
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 13] = [
     target("model_open", "packed model", &[GOLDEN]),
     target("snapshot_import", "snapshot", &[GOLDEN]),
     target("flash_load", "flash", &["tests/fuzz/seeds/flash_load"]),
+    target("clips_load", "recordings in flash", &[GOLDEN]),
     target(
         "link_session",
         "link of a device",

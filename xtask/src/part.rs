@@ -19,10 +19,10 @@ pub struct Part {
     rustflags: &'static str,
     /// Bytes of flash on its board.
     flash: u64,
-    /// Bytes of flash that the program may take.
+    /// Bytes of flash that the program may take, with its model.
     program: u64,
-    /// Bytes of flash that hold the profile.
-    store: u64,
+    /// What else is in flash, and its bytes.
+    places: &'static [(&'static str, u64)],
     /// Bytes of RAM that one piece of memory has for statics and stack.
     ram: u64,
 }
@@ -35,7 +35,7 @@ pub const PARTS: [Part; 4] = [
         rustflags: "",
         flash: 1024 * 1024,
         program: (1024 - 96) * 1024,
-        store: 96 * 1024,
+        places: &[("profile", 96 * 1024)],
         ram: 256 * 1024,
     },
     Part {
@@ -43,8 +43,15 @@ pub const PARTS: [Part; 4] = [
         target: "thumbv8m.main-none-eabihf",
         rustflags: "-C target-cpu=cortex-m33",
         flash: 4096 * 1024,
-        program: (4096 - 96) * 1024,
-        store: 96 * 1024,
+        // The model is in slot A, behind the rest.
+        program: 2048 * 1024,
+        places: &[
+            ("profile", 96 * 1024),
+            ("profile of the model in the other slot", 96 * 1024),
+            ("recordings of examples", 1280 * 1024),
+            ("another model", 512 * 1024),
+            ("records of the slots", 8 * 1024),
+        ],
         ram: 512 * 1024,
     },
     Part {
@@ -54,7 +61,7 @@ pub const PARTS: [Part; 4] = [
         flash: 4096 * 1024,
         // Before it are the bootloader and the table of partitions.
         program: (4096 - 64 - 96) * 1024,
-        store: 96 * 1024,
+        places: &[("profile", 96 * 1024)],
         // The rest of the 400 KB is the cache's and the bootloader's.
         ram: 313 * 1024,
     },
@@ -65,7 +72,7 @@ pub const PARTS: [Part; 4] = [
         flash: 2048 * 1024,
         // One of two banks.
         program: 1024 * 1024,
-        store: 512 * 1024,
+        places: &[("profile", 512 * 1024)],
         ram: 512 * 1024,
     },
 ];
@@ -145,21 +152,19 @@ impl Usage {
 
     fn table(&self) -> String {
         let mut table = String::from("| | bytes | of |\n|---|---|---|\n");
-        for (what, bytes, of) in [
-            ("flash: program", self.flash, Some(self.part.flash)),
-            ("flash: model in it", self.model, None),
-            (
-                "flash: code, constants, start values in it",
-                self.code(),
-                None,
-            ),
-            ("flash: profile", self.part.store, None),
-            ("RAM: statics", self.ram, Some(self.part.ram)),
-            ("RAM: left for the stack", self.stack(), None),
-        ] {
+        let mut row = |what: &str, bytes, of: Option<u64>| {
             let of = of.map(grouped).unwrap_or_default();
             let _ = writeln!(table, "| {what} | {} | {of} |", grouped(bytes));
+        };
+        row("flash: program", self.flash, Some(self.part.flash));
+        row("flash: model in it", self.model, None);
+        let code = "flash: code, constants, start values in it";
+        row(code, self.code(), None);
+        for (what, bytes) in self.part.places {
+            row(&format!("flash: {what}"), *bytes, None);
         }
+        row("RAM: statics", self.ram, Some(self.part.ram));
+        row("RAM: left for the stack", self.stack(), None);
         table
     }
 
@@ -179,12 +184,11 @@ impl Usage {
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Part {
-            flash, store, ram, ..
-        } = self.part;
+        let Part { flash, ram, .. } = self.part;
+        let places: u64 = self.part.places.iter().map(|(_, bytes)| bytes).sum();
         write!(
             f,
-            "flash {} of {flash} bytes (model {}, code and constants {}) and {store} for the profile; RAM {} of \
+            "flash {} of {flash} bytes (model {}, code and constants {}) and {places} for what is taught; RAM {} of \
              {ram} bytes, {} left for the stack",
             self.flash,
             self.model,
@@ -202,7 +206,8 @@ mod tests {
     #[test]
     fn program_and_profile_have_room_in_flash() {
         for part in PARTS {
-            assert!(part.program + part.store <= part.flash, "{}", part.name);
+            let places: u64 = part.places.iter().map(|(_, bytes)| bytes).sum();
+            assert!(part.program + places <= part.flash, "{}", part.name);
         }
     }
 

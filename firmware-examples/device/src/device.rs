@@ -5,15 +5,15 @@ use crate::memory::{CLASSES, Memory};
 use crate::notice::Notice;
 use crate::recording::{Overwritten, Recording};
 use core::fmt;
-use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::backbone::{ArenaTooSmall, PackedBackbone};
-use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, StoreError};
+use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, ClipStore, RestoreError, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
 use mtslvr_runtime::link::{ModelSlot, NoSlot};
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
 use mtslvr_runtime::model::{Model, Recheck};
 
+mod clips;
 mod lesson;
 mod linked;
 mod press;
@@ -21,13 +21,15 @@ mod recent;
 mod room;
 mod sound;
 
+pub use clips::{ClipMemory, ClipPlaces, Places};
 pub use linked::FRAME_LEN;
 pub use room::{FALSE_ALARMS_AN_HOUR, ROOM_SECONDS};
 
+use clips::{Samples, Workplace, teach_from_clips};
 use lesson::Lesson;
 use recent::{Did, Recent, Recognised};
 use room::Room;
-use sound::{Sound, levels};
+use sound::Sound;
 
 /// Seconds after an example in which the next one is of the same sound.
 pub const LESSON_SECONDS: u32 = 20;
@@ -36,10 +38,15 @@ pub const MEMORY_SECONDS: u32 = 10;
 /// Milliseconds before and after a known change of the button in which the beginning of a sound counts
 /// as the button's own click: contacts have to settle, and samples come in blocks.
 const CLICK_MS: [u32; 2] = [100, 300];
+/// Seconds that a model on trial listens for before it is confirmed.
+pub const TRIAL_SECONDS: u32 = 60;
 /// Samples taken at once.
 const CHUNK: usize = 256;
 /// Bytes of the model that are checked again with each second of sound: all of `edge-s` in two minutes.
 const RECHECKED_A_SECOND: usize = 4096;
+
+/// Reason to start again.
+const NEW_MODEL: &str = "a new model is to be tried";
 
 /// A device with its taught sounds in the flash `F`, and a place for another model in `S`.
 #[derive(Debug)]
@@ -48,6 +55,7 @@ pub struct Device<'m, F: NorFlash, S = NoSlot> {
     listener: Listener<'m>,
     sounds: Learner<'m>,
     store: BlockingFlashStore<F>,
+    clips: Option<ClipStore>,
     scratch: &'m mut [u8],
     limits: Limits,
     /// Samples a second.
@@ -74,6 +82,8 @@ pub struct Device<'m, F: NorFlash, S = NoSlot> {
     /// Reason why the contents of the flash cannot be used and must not be overwritten.
     locked: Option<StoreError<F::Error>>,
     slot: S,
+    /// The model is on trial.
+    on_trial: bool,
     /// A profile came from a host.
     was_given: bool,
 }
@@ -94,12 +104,13 @@ pub enum StartError<E> {
 
 impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
     /// Starts a device with the backbone `model`, the settings `config` of the listener, and the sounds
-    /// saved in `range` of `flash`, which holds nothing else. Another model goes to `slot`; [`NoSlot`] takes none.
-    /// Tells what it knows.
+    /// saved in `places` of `flash`, which hold nothing else. Another model goes to `slot`; [`NoSlot`] takes none.
+    /// Where there are recordings of examples that the model does not know, it is taught from them first, which takes
+    /// an embedding for each. Tells what it knows.
     ///
     /// # Errors
-    /// [`StartError`] if a piece of `memory` does not fit the model, or `range` of `flash` cannot hold
-    /// a store. A saved profile that is damaged or of another model is no error, but a notice.
+    /// [`StartError`] if a piece of `memory` does not fit the model, or the `places` of `flash` cannot hold
+    /// stores. A saved profile that is damaged or of another model is no error, but a notice.
     pub fn start<
         const ARENA: usize,
         const LISTENER: usize,
@@ -110,28 +121,62 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         config: ListenerConfig,
         memory: &'m mut Memory<ARENA, LISTENER, DIM, SCRATCH>,
         flash: F,
-        range: Range<u32>,
+        places: impl Into<Places<'m>>,
         slot: S,
-        tell: impl FnOnce(Notice<F::Error>),
+        mut tell: impl FnMut(Notice<F::Error>),
     ) -> Result<Self, StartError<F::Error>> {
         let [last, asked] = &mut memory.heard;
-        let backbone =
+        let mut backbone =
             PackedBackbone::new(model, &mut memory.arena.0[..]).map_err(StartError::Arena)?;
         let space = model.space();
         let sounds = Learner::new(memory.sounds.lend(), HeadKind::default(), space);
+        let mut sounds = sounds.map_err(StartError::Embeddings)?;
+        let places = places.into();
+        let (clips, [last_samples, asked_samples]) = match places.clips {
+            None => (None, [&mut [][..], &mut []]),
+            Some(clips) => {
+                let (store, memory) = clips.open(&flash).map_err(StartError::Store)?;
+                (Some(store), memory)
+            }
+        };
+        let store = BlockingFlashStore::new(flash, places.sounds);
+        let mut store = store.map_err(StartError::Store)?;
+        let mut locked = store.load(&mut sounds, &mut memory.scratch).err();
+        let is_of_other = matches!(
+            locked,
+            Some(StoreError::Restore(RestoreError::OtherBackbone { .. }))
+        );
+        if places.on_trial && is_of_other {
+            locked = store.erase().err();
+        }
+        if let Some(clips) = clips.as_ref().filter(|_| locked.is_none()) {
+            let work = Workplace {
+                listener: &mut memory.listener,
+                embedding: last,
+                samples: last_samples,
+                scratch: &mut memory.scratch,
+            };
+            let taught = teach_from_clips(clips, &mut store, &mut sounds, &mut backbone, work);
+            match taught {
+                Ok(0) => {}
+                Ok(examples) => tell(Notice::TaughtAgain { examples }),
+                Err(error) => tell(Notice::NotKept(error)),
+            }
+        }
         let listener = Listener::new(config, &space, CLASSES, &mut memory.listener);
         let mut device = Self {
             backbone,
             listener: listener.map_err(StartError::Listener)?,
-            sounds: sounds.map_err(StartError::Embeddings)?,
-            store: BlockingFlashStore::new(flash, range).map_err(StartError::Store)?,
+            sounds,
+            store,
+            clips,
             scratch: &mut memory.scratch,
             limits: Limits::default(),
             rate: space.frontend().sample_rate,
             next: 0,
             taken: 0,
-            last: Sound::none(last),
-            asked: Sound::none(asked),
+            last: Sound::none(last, Samples::new(last_samples)),
+            asked: Sound::none(asked, Samples::new(asked_samples)),
             lesson: None,
             click: None,
             recent: None,
@@ -140,11 +185,18 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
             recheck: Recheck::new(&model),
             unchecked: 0,
             restart: None,
-            locked: None,
+            locked,
             slot,
+            on_trial: places.on_trial,
             was_given: false,
         };
-        tell(device.restore());
+        device.clips_follow();
+        let known = match (device.locked, device.fit()) {
+            (Some(error), _) => Notice::Locked(error),
+            (None, Ok(())) => device.ready(),
+            (None, Err(error)) => Notice::NotFitted(error),
+        };
+        tell(known);
         Ok(device)
     }
 
@@ -156,17 +208,6 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
     /// Stops the device and returns its flash and its slot.
     pub fn into_parts(self) -> (F, S) {
         (self.store.into_flash(), self.slot)
-    }
-
-    fn restore(&mut self) -> Notice<F::Error> {
-        if let Err(error) = self.store.load(&mut self.sounds, self.scratch) {
-            self.locked = Some(error);
-            return Notice::Locked(error);
-        }
-        match self.fit() {
-            Ok(()) => self.ready(),
-            Err(error) => Notice::NotFitted(error),
-        }
     }
 
     fn ready(&self) -> Notice<F::Error> {
@@ -228,6 +269,20 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
                 }
             }
             self.forget_what_is_long_ago();
+            self.confirm_model(&mut tell);
+        }
+    }
+
+    /// Confirms a model on trial that has listened for a while, and what it was taught is kept.
+    fn confirm_model(&mut self, tell: &mut impl FnMut(Notice<F::Error>)) {
+        let trial = u64::from(TRIAL_SECONDS) * u64::from(self.rate);
+        if !self.on_trial || self.taken < trial || self.restart.is_some() || self.locked.is_some() {
+            return;
+        }
+        self.on_trial = false;
+        // Where the flash fails, it is on trial at the next start, too.
+        if self.slot.confirm().is_ok() {
+            tell(Notice::ModelConfirmed);
         }
     }
 
@@ -248,6 +303,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         };
         let (mut span, mut event) = (None, None);
         let embedding = &mut *self.last.embedding;
+        let onset = &mut self.last.onset;
         let (recognised, room) = (&mut self.recognised, &mut self.room);
         let space = *self.sounds.space();
         // It fails only if there is no head, and a notice has told of that.
@@ -260,6 +316,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
                 }
                 if let Some(heard) = window.embedding {
                     embedding.copy_from_slice(heard);
+                    *onset = window.onset;
                     span = Some((start, place(window.end)));
                     recognised.follow(window.onset, window.event.is_some(), heard, &space);
                 }
@@ -267,9 +324,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
                 event = event.or(window.event);
             });
         if let Some((start, end)) = span {
-            self.last.there = true;
-            (self.last.start, self.last.end) = (start, end);
-            self.last.levels = levels(recording, start, end);
+            self.last.take(recording, start, end);
         }
         if let Some(event) = event
             && let Ok(class) = self.sounds.support().class(event.class)
@@ -332,15 +387,35 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
             Press::Double => tell(self.undo()),
             Press::Long => tell(self.enter_room()),
         }
+        self.try_waiting_model(tell);
+    }
+
+    /// Has a model tried that waits, if no sounds would be lost any more.
+    fn try_waiting_model(&mut self, tell: &mut impl FnMut(Notice<F::Error>)) {
+        if self.restart.is_some() || !self.slot.is_waiting() || !self.can_follow() {
+            return;
+        }
+        match self.slot.activate() {
+            Ok(()) => {
+                self.restart = Some(NEW_MODEL);
+                tell(Notice::ModelActivated);
+            }
+            Err(refusal) => tell(Notice::NotActivated(refusal)),
+        }
     }
 
     fn fit(&mut self) -> Result<(), FitError> {
-        if self.sounds.support().class_count() == 0 {
-            return Ok(());
-        }
-        // The arena is free between embeddings.
-        self.sounds.fit(self.backbone.scratch())
+        fit(&mut self.sounds, &mut self.backbone)
     }
+}
+
+/// Fits a head to what is taught, if anything is.
+fn fit(sounds: &mut Learner<'_>, backbone: &mut PackedBackbone<'_>) -> Result<(), FitError> {
+    if sounds.support().class_count() == 0 {
+        return Ok(());
+    }
+    // The arena is free between embeddings.
+    sounds.fit(backbone.scratch())
 }
 
 impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for StartError<E> {

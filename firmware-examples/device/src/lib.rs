@@ -24,19 +24,21 @@ mod memory;
 mod notice;
 mod pace;
 mod recording;
+mod shared_flash;
 mod vitals;
 
 pub use button::{Button, Press};
 pub use device::{
-    Device, FALSE_ALARMS_AN_HOUR, FRAME_LEN, LESSON_SECONDS, MEMORY_SECONDS, ROOM_SECONDS,
-    StartError,
+    ClipMemory, ClipPlaces, Device, FALSE_ALARMS_AN_HOUR, FRAME_LEN, LESSON_SECONDS,
+    MEMORY_SECONDS, Places, ROOM_SECONDS, StartError, TRIAL_SECONDS,
 };
 pub use last_words::{LastWords, PanicReason, REASON_BYTES, Reason};
 pub use memory::{
-    CLASSES, EXAMPLES, LinkMemory, Memory, NEGATIVES, SOUNDS, listener_len, profile_len,
+    CLASSES, EXAMPLES, LinkMemory, Memory, NEGATIVES, SOUNDS, clips_len, listener_len, profile_len,
     scratch_len, store_len,
 };
 pub use notice::Notice;
 pub use pace::{Laps, Pace};
 pub use recording::{Overwritten, Recording};
+pub use shared_flash::SharedFlash;
 pub use vitals::{Part, Vitals};

@@ -2,7 +2,7 @@
 
 use crate::device::FRAME_LEN;
 use heapless::Vec;
-use mtslvr_runtime::fewshot::persist::{flash_len, longest_snapshot, store_scratch_len};
+use mtslvr_runtime::fewshot::persist::{ClipStore, flash_len, longest_snapshot, store_scratch_len};
 use mtslvr_runtime::fewshot::{ClassId, ScoreTail, Storage};
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::link::SessionMemory;
@@ -40,6 +40,12 @@ pub const fn profile_len(dim: usize) -> usize {
 /// Fails to compile where there is no such store.
 pub const fn store_len(dim: usize, page: usize) -> usize {
     flash_len(CLASSES, EXAMPLES, dim, page).expect("a store of whole pages")
+}
+
+/// Returns the bytes of flash for the recordings of all examples, of up to `longest` samples each, with `page` bytes
+/// erased at once. One for a patch is [`FrontendConfig::patch_samples`] long.
+pub const fn clips_len(longest: usize, page: usize) -> usize {
+    ClipStore::flash_len(EXAMPLES, longest, page)
 }
 
 /// Room for a backbone with an arena of `ARENA` bytes and embeddings of `DIM` values, a listener

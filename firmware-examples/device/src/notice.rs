@@ -125,8 +125,16 @@ pub enum Notice<E> {
     ModelActivated,
     /// The new model that waits cannot be tried: it waits on, and nothing is forgotten.
     NotActivated(link::Refusal),
+    /// The model was taught from the recordings of examples that it did not know. Thresholds that were set are derived
+    /// anew.
+    TaughtAgain {
+        /// Number of the examples.
+        examples: usize,
+    },
     /// The new model is on trial.
     ModelOnTrial,
+    /// The new model has shown that it works: there is no going back to the old one.
+    ModelConfirmed,
     /// The new model was given up, or the one in use was damaged: it is the other one, with its own sounds.
     ModelWentBack,
 }
@@ -203,7 +211,9 @@ impl<E> Notice<E> {
             Self::Calibrated { doubtful: 0, .. } => long(2),
             Self::Calibrated { .. } => with(long(2), 6),
             // The notice of all sounds follows.
-            Self::Threshold { .. } => Flashes::default(),
+            Self::Threshold { .. } | Self::TaughtAgain { .. } => Flashes::default(),
+            // That it is on trial was told.
+            Self::ModelConfirmed => Flashes::default(),
             // The device starts again, and says that the model is on trial.
             Self::ModelActivated => Flashes::default(),
             Self::NothingHeard
@@ -338,7 +348,12 @@ impl<E: embedded_storage::nor_flash::NorFlashError> fmt::Display for Notice<E> {
                     "nothing forgotten: the new model cannot be tried: {refusal}"
                 )
             }
+            Self::TaughtAgain { examples } => write!(
+                f,
+                "taught again from the recordings of {examples} examples; thresholds that were set are derived anew"
+            ),
             Self::ModelOnTrial => f.write_str("a new model is on trial"),
+            Self::ModelConfirmed => f.write_str("the new model works, and stays"),
             Self::ModelWentBack => {
                 f.write_str("went back to the other model and the sounds that it was taught")
             }

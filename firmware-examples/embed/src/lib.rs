@@ -27,19 +27,30 @@ pub fn link() {
 /// folder, and writes `model.rs` about the model that `MTSLVR_MODEL` names, or else the shipped
 /// `edge-s`.
 pub fn device() {
+    link_with_memory();
+    finish_device(module);
+}
+
+/// Is [`device`] for a board with two slots for models: the model is linked into the first one, by the section `.model`
+/// of `memory.x`.
+pub fn device_with_slots() {
+    link_with_memory();
+    finish_device(module_in_slot);
+}
+
+fn link_with_memory() {
     link();
     println!("cargo::rustc-link-search={}", folder().display());
     println!("cargo::rerun-if-changed=memory.x");
-    finish_device();
 }
 
 /// Is [`device`] for Espressif's chips, whose linker scripts, memory map among them, come with esp-hal.
 pub fn espressif_device() {
     println!("cargo::rustc-link-arg-bins=-Tlinkall.x");
-    finish_device();
+    finish_device(module);
 }
 
-fn finish_device() {
+fn finish_device(module: fn(&Model<'_>, &Path) -> String) {
     println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
     let shipped = folder().join("../../models/edge-s/model.slvr");
     let written = model_or(Some(shipped)).and_then(|(bytes, path)| {
@@ -141,11 +152,33 @@ fn model_or(shipped: Option<PathBuf>) -> Result<(AlignedBytes, PathBuf), String>
 /// The source of a module that holds the model at `path`, and the sizes that statics need as
 /// constants, not all of which every firmware uses.
 pub fn module(model: &Model<'_>, path: &Path) -> String {
-    let dim = model.space().dim();
     format!(
         "/// The packed model.\n\
          pub static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!({path:?}));\n\
-         /// Bytes of its arena.\n\
+         {}",
+        sizes(model)
+    )
+}
+
+/// Is [`module`] with the model in the section `.model`, where the slots find it.
+fn module_in_slot(model: &Model<'_>, path: &Path) -> String {
+    format!(
+        "/// The packed model, which is read in its slot.\n\
+         #[used]\n\
+         #[allow(unsafe_code)]\n\
+         // SAFETY: the section holds nothing else, and is linked into memory that is read as this type.\n\
+         #[unsafe(link_section = \".model\")]\n\
+         static MODEL: Aligned<[u8; {}]> = Aligned(*include_bytes!({path:?}));\n\
+         {}",
+        model.as_bytes().len(),
+        sizes(model)
+    )
+}
+
+fn sizes(model: &Model<'_>) -> String {
+    let dim = model.space().dim();
+    format!(
+        "/// Bytes of its arena.\n\
          pub const ARENA_LEN: usize = {arena};\n\
          /// The features that it was made for.\n\
          #[allow(dead_code)]\n\

@@ -29,7 +29,7 @@ use mtslvr_device::{
     Laps, LastWords, LinkMemory, Memory, PanicReason, Reason, listener_len, profile_len,
     scratch_len, store_len,
 };
-use mtslvr_runtime::link::Session;
+use mtslvr_runtime::link::{NoSlot, Session};
 use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::{ConstStaticCell, StaticCell};
 
@@ -118,7 +118,8 @@ async fn main(_spawner: Spawner) {
     let reason = last_words().or(starved);
     let flash = FlashStorage::new(p.FLASH);
     let memory = MEMORY.take();
-    let device = mtslvr_tasks::start(reason, &MODEL.0, LISTENER, memory, flash, STORE);
+    let model = mtslvr_tasks::open(&MODEL.0);
+    let device = mtslvr_tasks::start(reason, model, LISTENER, memory, flash, STORE, NoSlot);
     let session = Session::new(LINK.take());
 
     let urgent = URGENT.init(InterruptExecutor::new(interrupts.software_interrupt1));

@@ -23,7 +23,7 @@ use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
 use mtslvr_device::{
     LinkMemory, Memory, Pace, Reason, listener_len, profile_len, scratch_len, store_len,
 };
-use mtslvr_runtime::link::Session;
+use mtslvr_runtime::link::{NoSlot, Session};
 use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::ConstStaticCell;
 
@@ -134,7 +134,8 @@ async fn main(_spawner: Spawner) {
     let reason = mtslvr_faults::last_words().or(starved);
     let flash = Nvmc::new(p.NVMC);
     let memory = MEMORY.take();
-    let device = mtslvr_tasks::start(reason, &MODEL.0, LISTENER, memory, flash, STORE);
+    let model = mtslvr_tasks::open(&MODEL.0);
+    let device = mtslvr_tasks::start(reason, model, LISTENER, memory, flash, STORE, NoSlot);
     let session = Session::new(LINK.take());
 
     interrupt::EGU0_SWI0.set_priority(Priority::P6);

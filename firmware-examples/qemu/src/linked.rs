@@ -74,6 +74,11 @@ impl Served for Linked<'_, '_, '_, '_> {
         Ok(())
     }
 
+    fn sounds_can_follow(&mut self) -> bool {
+        // Their recordings are not kept.
+        self.sounds.support().class_count() == 0
+    }
+
     fn slot(&mut self) -> &mut NoSlot {
         &mut self.slot
     }

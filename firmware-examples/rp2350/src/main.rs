@@ -4,33 +4,35 @@
 
 mod microphone;
 mod model;
+mod places;
 
-use core::ops::Range;
+use core::cell::RefCell;
 use defmt_rtt as _;
 use embassy_executor::{InterruptExecutor, Spawner};
 use embassy_rp::bind_interrupts;
-use embassy_rp::flash::{Blocking, ERASE_SIZE, Flash};
+use embassy_rp::flash::{Blocking, Flash};
 use embassy_rp::gpio::{Input, Level, Output, Pull};
 use embassy_rp::interrupt;
 use embassy_rp::interrupt::{InterruptExt, Priority};
 use embassy_rp::pac;
-use embassy_rp::peripherals::UART0;
+use embassy_rp::peripherals::{FLASH, UART0};
 use embassy_rp::uart::{
     self, BufferedInterruptHandler, BufferedUart, BufferedUartRx, BufferedUartTx,
 };
 use embassy_rp::watchdog::{ResetReason, Watchdog};
 use embassy_time::{Duration, Instant, Ticker};
 use microphone::{Microphone, RING_LEN};
-use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
-use mtslvr_device::{Laps, LinkMemory, Memory, listener_len, profile_len, scratch_len, store_len};
-use mtslvr_runtime::link::Session;
+use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND};
+use mtslvr_device::{
+    ClipMemory, ClipPlaces, Laps, LinkMemory, Memory, Notice, Places, SharedFlash, listener_len,
+    profile_len, scratch_len,
+};
+use mtslvr_runtime::link::{LinkedSlots, Session};
 use mtslvr_runtime::listener::ListenerConfig;
-use static_cell::ConstStaticCell;
+use mtslvr_runtime::model::slots::{ModelSlots, Start};
+use places::{FLASH_LEN, LONGEST_CLIP, Mapped};
+use static_cell::{ConstStaticCell, StaticCell};
 
-/// Bytes of flash.
-const FLASH_LEN: usize = 4096 * 1024;
-/// Where in flash the device keeps what it is taught; `memory.x` leaves it free.
-const STORE: Range<u32> = FLASH_LEN as u32 - 96 * 1024..FLASH_LEN as u32;
 const LISTENER_LEN: usize = listener_len(&FRONTEND, EMBEDDING_DIM);
 const SCRATCH_LEN: usize = scratch_len(EMBEDDING_DIM);
 const WATCHDOG: Duration = Duration::from_secs(mtslvr_tasks::WATCHDOG_SECONDS);
@@ -39,14 +41,12 @@ const UART_LEN: usize = 256;
 /// Milliseconds from one look at the microphone's ring to the next.
 const COLLECT_MS: u64 = 10;
 
-const _: () = {
-    let needed = store_len(EMBEDDING_DIM, ERASE_SIZE);
-    assert!(needed <= (STORE.end - STORE.start) as usize);
-};
-
 type DeviceMemory = Memory<ARENA_LEN, LISTENER_LEN, EMBEDDING_DIM, SCRATCH_LEN>;
 
 static MEMORY: ConstStaticCell<DeviceMemory> = ConstStaticCell::new(Memory::new());
+static CLIPS: ConstStaticCell<ClipMemory<LONGEST_CLIP>> = ConstStaticCell::new(ClipMemory::new());
+/// The flash, of which the models and what the device was taught have ranges of their own.
+static SHARED: StaticCell<RefCell<Flash<'static, FLASH, Blocking, FLASH_LEN>>> = StaticCell::new();
 static LINK: ConstStaticCell<LinkMemory<{ profile_len(EMBEDDING_DIM) }>> =
     ConstStaticCell::new(LinkMemory::new());
 static UART: ConstStaticCell<[[u8; UART_LEN]; 2]> = ConstStaticCell::new([[0; UART_LEN]; 2]);
@@ -106,15 +106,31 @@ async fn main(_spawner: Spawner) {
     let (transmitter, receiver) = uart.split();
 
     let reason = mtslvr_faults::last_words().or(starved);
-    let flash = Flash::<_, Blocking, FLASH_LEN>::new_blocking(p.FLASH);
-    let memory = MEMORY.take();
+    let flash = SharedFlash(SHARED.init(RefCell::new(Flash::new_blocking(p.FLASH))));
+    let mut slots = ModelSlots::new(flash.clone(), places::slots()).expect("ranges of whole pages");
+    let started = match slots.start(|_, range| Mapped::open(range)) {
+        Ok(started) => started,
+        Err(error) => panic!("{error}"),
+    };
+    if let Some(notice) = Notice::<embassy_rp::flash::Error>::of_model(started.how, slots.update())
+    {
+        mtslvr_tasks::tell(notice);
+    }
     let device = mtslvr_tasks::start(
         reason,
-        &MODEL.0,
+        started.model,
         ListenerConfig::DEFAULT,
-        memory,
+        MEMORY.take(),
         flash,
-        STORE,
+        Places {
+            sounds: places::sounds(started.slot),
+            clips: Some(ClipPlaces::new(places::CLIPS, CLIPS.take())),
+            on_trial: matches!(started.how, Start::Trial { .. }),
+        },
+        LinkedSlots {
+            slots,
+            owner: Mapped,
+        },
     );
     let session = Session::new(LINK.take());
 

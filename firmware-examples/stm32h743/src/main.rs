@@ -26,7 +26,7 @@ use embedded_storage::nor_flash::NorFlash;
 use microphone::{BLOCK, Microphone, Parts};
 use model::{ARENA_LEN, EMBEDDING_DIM, FRONTEND, MODEL};
 use mtslvr_device::{LinkMemory, Memory, Pace, listener_len, profile_len, scratch_len, store_len};
-use mtslvr_runtime::link::Session;
+use mtslvr_runtime::link::{NoSlot, Session};
 use mtslvr_runtime::listener::ListenerConfig;
 use static_cell::ConstStaticCell;
 use store::StoreFlash;
@@ -120,11 +120,12 @@ async fn main(_spawner: Spawner) {
     let memory = MEMORY.take();
     let device = mtslvr_tasks::start(
         reason,
-        &MODEL.0,
+        mtslvr_tasks::open(&MODEL.0),
         ListenerConfig::DEFAULT,
         memory,
         flash,
         STORE,
+        NoSlot,
     );
     let session = Session::new(LINK.take());
 

@@ -4,7 +4,6 @@
 //! interrupt: they go on while thread mode embeds, fits or waits for the flash.
 #![no_std]
 
-use core::ops::Range;
 use defmt::{Display2Format, info, warn};
 use embassy_futures::select::{Either3, select3};
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
@@ -16,8 +15,8 @@ use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::{NorFlash, NorFlashError};
 use mtslvr_device::button::{Button, Change};
 use mtslvr_device::light::Flashes;
-use mtslvr_device::{Device, FRAME_LEN, Memory, Notice, Part, Reason, Recording, Vitals};
-use mtslvr_runtime::link::{ModelSlot, NoSlot, Session};
+use mtslvr_device::{Device, FRAME_LEN, Memory, Notice, Part, Places, Reason, Recording, Vitals};
+use mtslvr_runtime::link::{ModelSlot, Session};
 use mtslvr_runtime::listener::ListenerConfig;
 use mtslvr_runtime::model::Model;
 use portable_atomic::{AtomicU32, Ordering};
@@ -58,31 +57,40 @@ pub fn record(samples: impl ExactSizeIterator<Item = i16>, lost: u32) {
     VITALS.goes_on(Part::Microphone);
 }
 
-/// Starts a device with `model`, the bytes in flash, as [`Device::start`] does; the model is fixed. Tells why the device
-/// was restarted, if it was, and what it knows. What does not fit together is a panic.
+/// Opens the model that is in the program.
+///
+/// # Panics
+/// If the bytes are no model: the flash is damaged, or what was flashed was not whole.
+pub fn open(model: &[u8]) -> Model<'_> {
+    match Model::open(model) {
+        Ok(model) => model,
+        Err(error) => panic!("the model in flash: {error}"),
+    }
+}
+
+/// Starts a device as [`Device::start`] does. Tells why the device was restarted, if it was, and what it knows. What does
+/// not fit together is a panic.
 pub fn start<
     'm,
     F: NorFlash<Error: Copy>,
+    S: ModelSlot,
     const ARENA: usize,
     const LISTENER: usize,
     const DIM: usize,
     const SCRATCH: usize,
 >(
     restarted: Option<Reason>,
-    model: &'m [u8],
+    model: Model<'m>,
     config: ListenerConfig,
     memory: &'m mut Memory<ARENA, LISTENER, DIM, SCRATCH>,
     flash: F,
-    store: Range<u32>,
-) -> Device<'m, F> {
+    places: impl Into<Places<'m>>,
+    slot: S,
+) -> Device<'m, F, S> {
     if let Some(reason) = restarted {
         tell(Notice::<F::Error>::Restarted(reason));
     }
-    let model = match Model::open(model) {
-        Ok(model) => model,
-        Err(error) => panic!("the model in flash: {error}"),
-    };
-    match Device::start(model, config, memory, flash, store, NoSlot, tell) {
+    match Device::start(model, config, memory, flash, places, slot, tell) {
         Ok(device) => device,
         Err(error) => panic!("{error}"),
     }

@@ -10,7 +10,7 @@ use mtslvr_runtime::link::{
     Description, LinkedSlots, Refusal, Served, Session, SessionMemory, SlotsOwner, frame_buffer_len,
 };
 use mtslvr_runtime::model::Model;
-use mtslvr_runtime::model::slots::{ModelSlots, Sounds};
+use mtslvr_runtime::model::slots::ModelSlots;
 use mtslvr_runtime::space::BackboneId;
 
 /// Room for a session of models alone, with short blocks: QEMU's UART takes a byte at a time.
@@ -39,19 +39,14 @@ struct Owner<'m> {
 }
 
 impl SlotsOwner<HostFlash> for Owner<'_> {
-    fn open(
-        &mut self,
-        flash: &mut HostFlash,
-        range: Range<u32>,
-    ) -> Result<(Model<'_>, Sounds), Refusal> {
+    fn open(&mut self, flash: &mut HostFlash, range: Range<u32>) -> Result<Model<'_>, Refusal> {
         let bytes = self.mapped.0.get_mut(..range.len());
         let bytes = bytes.ok_or(Refusal::Flash)?;
         let read = flash.read(range.start, bytes);
         read.map_err(|_| Refusal::Flash)?;
         let model = Model::open(bytes).map_err(|_| Refusal::Unreadable)?;
         say!("taken backbone={}", model.id());
-        // This device is taught nothing.
-        Ok((model, Sounds::Follow))
+        Ok(model)
     }
 }
 
@@ -74,6 +69,11 @@ impl<'m> Served for Linked<'m> {
 
     fn import(&mut self, _: &[u8]) -> Result<(), Refusal> {
         Err(Refusal::UnknownRequest)
+    }
+
+    fn sounds_can_follow(&mut self) -> bool {
+        // This device is taught nothing.
+        true
     }
 
     fn slot(&mut self) -> &mut Self::Slot {

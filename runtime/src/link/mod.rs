@@ -25,7 +25,7 @@ pub use crate::model::Sum;
 pub use description::Description;
 pub use message::{Answer, Object, Request};
 pub use refusal::Refusal;
-pub use served::{ModelSlot, NoSlot, Served};
+pub use served::{ModelSlot, NoSlot, Served, Taught};
 pub use session::{Session, SessionMemory};
 #[cfg(feature = "flash")]
 pub use slots::{LinkedSlots, SlotsOwner};

@@ -3,6 +3,7 @@
 use super::description::Description;
 use super::refusal::Refusal;
 use crate::model::Sum;
+use crate::space::BackboneId;
 
 /// A device whose profile and model a [`Session`](super::Session) transfers.
 pub trait Served {
@@ -27,8 +28,36 @@ pub trait Served {
     /// [`Refusal`]: the device then knows what it knew before.
     fn import(&mut self, snapshot: &[u8]) -> Result<(), Refusal>;
 
+    /// Tells whether what was taught can be taught again under another backbone, from recordings of the examples, or
+    /// nothing was taught: another model then loses nothing.
+    fn sounds_can_follow(&mut self) -> bool;
+
     /// Lends the slot for another model.
     fn slot(&mut self) -> &mut Self::Slot;
+}
+
+/// What a new model means for the taught sounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Taught {
+    /// Backbone that they were taught under.
+    pub backbone: BackboneId,
+    /// They can be taught again under another one: [`Served::sounds_can_follow`].
+    pub can_follow: bool,
+}
+
+impl Taught {
+    /// Describes the sounds of a device.
+    pub fn of(served: &mut impl Served) -> Self {
+        Self {
+            can_follow: served.sounds_can_follow(),
+            backbone: served.describe().backbone,
+        }
+    }
+
+    /// Tells whether they are there still under a model of `backbone`.
+    pub fn are_kept_under(&self, backbone: BackboneId) -> bool {
+        self.can_follow || self.backbone == backbone
+    }
 }
 
 /// A place in flash for a model other than the one in use.
@@ -51,12 +80,13 @@ pub trait ModelSlot {
     /// [`Refusal`] if the flash fails; the bytes then do not count as there.
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Refusal>;
 
-    /// Checks the model, all of which is there, and has the device start with it from now on. There is one moment
-    /// at which it counts: a power cut leaves the old model in use or the new one.
+    /// Checks the model, all of which is there, and has the device start with it from now on; or has it wait, if
+    /// what was `taught` would be lost. There is one moment at which it counts: a power cut leaves the old model in use
+    /// or the new one.
     ///
     /// # Errors
     /// [`Refusal`] if the device cannot use the model, or the flash fails; the old one stays in use.
-    fn finish(&mut self) -> Result<(), Refusal>;
+    fn finish(&mut self, taught: Taught) -> Result<(), Refusal>;
 
     /// Tells whether a whole model waits for the taught sounds to be given up; none does in a slot that does not say so.
     fn is_waiting(&self) -> bool {
@@ -70,6 +100,15 @@ pub trait ModelSlot {
     /// [`Refusal`] if none waits, or the flash fails: the model then waits on.
     fn activate(&mut self) -> Result<(), Refusal> {
         Err(Refusal::NoSlot)
+    }
+
+    /// Confirms the model in use, if it is on trial: there is no going back to the old one. A slot that has no trials
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`] if the flash fails: the model is then on trial still.
+    fn confirm(&mut self) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 
@@ -90,7 +129,7 @@ impl ModelSlot for NoSlot {
         Err(Refusal::NoSlot)
     }
 
-    fn finish(&mut self) -> Result<(), Refusal> {
+    fn finish(&mut self, _: Taught) -> Result<(), Refusal> {
         Err(Refusal::NoSlot)
     }
 }

@@ -4,7 +4,7 @@ use super::description::Description;
 use super::frame::FrameReader;
 use super::message::{Answer, Object, Request};
 use super::refusal::Refusal;
-use super::served::{ModelSlot, Served};
+use super::served::{ModelSlot, Served, Taught};
 use super::{BLOCK_STEP, LINK_VERSION, frame_buffer_len, largest_block};
 use crate::model::Sum;
 
@@ -50,6 +50,7 @@ impl<const FRAME: usize, const PROFILE: usize> Default for SessionMemory<FRAME, 
 /// #     }
 /// #     fn export(&mut self, _: &mut [u8]) -> Result<usize, Refusal> { Ok(0) }
 /// #     fn import(&mut self, _: &[u8]) -> Result<(), Refusal> { Ok(()) }
+/// #     fn sounds_can_follow(&mut self) -> bool { true }
 /// #     fn slot(&mut self) -> &mut NoSlot { &mut self.0 }
 /// # }
 /// # let mut device = Device(NoSlot);
@@ -309,7 +310,10 @@ impl<'w> Work<'w> {
                 }
                 served.import(snapshot)?;
             }
-            Object::Model => served.slot().finish()?,
+            Object::Model => {
+                let taught = Taught::of(served);
+                served.slot().finish(taught)?;
+            }
         }
         *finished = true;
         Ok(Answer::Finished)

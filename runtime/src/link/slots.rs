@@ -1,20 +1,20 @@
 //! The two slots of a device as the link fills them.
 
 use super::refusal::Refusal;
-use super::served::ModelSlot;
+use super::served::{ModelSlot, Taught};
 use crate::model::slots::{ModelSlots, SlotsError, Sounds, Update};
 use crate::model::{Model, Sum};
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 
-/// Opens models for the slots, and decides on the taught sounds.
+/// Opens models for the slots.
 pub trait SlotsOwner<F> {
     /// Opens the model in `range` of `flash`, where it is mapped to memory or in a copy, with [`Model::open`] or
-    /// `Model::open_signed`; and tells what becomes of the taught sounds under it.
+    /// `Model::open_signed`.
     ///
     /// # Errors
     /// [`Refusal::Unreadable`], [`Refusal::Untrusted`], [`Refusal::Flash`].
-    fn open(&mut self, flash: &mut F, range: Range<u32>) -> Result<(Model<'_>, Sounds), Refusal>;
+    fn open(&mut self, flash: &mut F, range: Range<u32>) -> Result<Model<'_>, Refusal>;
 }
 
 /// [`ModelSlots`] as a [`ModelSlot`] of a session: a model that comes over the link goes to the slot that is not in
@@ -42,10 +42,16 @@ impl<F: NorFlash, O: SlotsOwner<F>> ModelSlot for LinkedSlots<F, O> {
         self.slots.write(bytes).map_err(refusal)
     }
 
-    fn finish(&mut self) -> Result<(), Refusal> {
+    fn finish(&mut self, taught: Taught) -> Result<(), Refusal> {
         let range = self.slots.arrived().map_err(refusal)?;
         match self.owner.open(self.slots.flash(), range) {
-            Ok((model, sounds)) => self.slots.finish(&model, sounds).map_err(refusal),
+            Ok(model) => {
+                let sounds = match taught.are_kept_under(model.id()) {
+                    true => Sounds::Follow,
+                    false => Sounds::Stay,
+                };
+                self.slots.finish(&model, sounds).map_err(refusal)
+            }
             Err(refused) => {
                 // It is of no use, and its slot is free for another one.
                 self.slots.discard().map_err(refusal)?;
@@ -60,6 +66,10 @@ impl<F: NorFlash, O: SlotsOwner<F>> ModelSlot for LinkedSlots<F, O> {
 
     fn activate(&mut self) -> Result<(), Refusal> {
         self.slots.activate().map_err(refusal)
+    }
+
+    fn confirm(&mut self) -> Result<(), Refusal> {
+        self.slots.confirm().map_err(refusal)
     }
 }
 

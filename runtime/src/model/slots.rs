@@ -28,8 +28,9 @@
 //! range to memory and calls [`Model::open`], or `Model::open_signed` to take models of one key only.
 
 use super::wire::Header;
-use super::{Crc32, Model, Sum};
+use super::{Model, Sum};
 use crate::space::BackboneId;
+use crate::whole_words;
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use record::{Journal, Record, State};
@@ -45,12 +46,6 @@ pub const TRIES: u8 = 3;
 
 /// Records of how much has arrived, of one model.
 const PROGRESS_RECORDS: u32 = 16;
-
-/// Largest word that flash is written in, bytes.
-const MAX_WORD: usize = 32;
-
-/// Bytes of flash read at once.
-const CHUNK: usize = 256;
 
 /// One of the two slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,22 +205,10 @@ impl<F: NorFlash> ModelSlots<F> {
     /// # Errors
     /// [`SlotsError::Ranges`], [`SlotsError::Flash`].
     pub fn new(mut flash: F, ranges: SlotRanges) -> Result<Self, SlotsError<F::Error>> {
-        let word_fits = (1..=MAX_WORD).contains(&F::WRITE_SIZE)
-            && record::LEN.is_multiple_of(F::WRITE_SIZE)
-            && record::LEN.is_multiple_of(F::READ_SIZE.max(1))
-            && F::ERASE_SIZE > 0
-            && F::ERASE_SIZE.is_multiple_of(record::LEN);
         let all = [&ranges.a, &ranges.b, &ranges.records];
-        let whole = |range: &Range<u32>| {
-            let page = F::ERASE_SIZE as u32;
-            range.start < range.end
-                && range.end as usize <= flash.capacity()
-                && range.start.is_multiple_of(page)
-                && range.end.is_multiple_of(page)
-        };
+        let whole = |range: &Range<u32>| whole_words::holds_records(&flash, range, record::LEN);
         let apart = |a: &Range<u32>, b: &Range<u32>| a.end <= b.start || b.end <= a.start;
-        if !word_fits
-            || !all.into_iter().all(whole)
+        if !all.into_iter().all(whole)
             || ranges.records.len() < 2 * F::ERASE_SIZE
             || !apart(&ranges.a, &ranges.b)
             || !apart(&ranges.a, &ranges.records)
@@ -414,29 +397,12 @@ impl<F: NorFlash> ModelSlots<F> {
             }
             let to_page_end = (page - written % page) as usize;
             let (now, later) = rest.split_at(rest.len().min(to_page_end));
-            self.write_words(at, now)?;
+            whole_words::write(&mut self.flash, at, now).map_err(SlotsError::Flash)?;
             written += now.len() as u32;
             rest = later;
         }
         self.written = Some(written);
         Ok(())
-    }
-
-    /// Writes bytes at a word's address, the last word filled up.
-    fn write_words(&mut self, at: u32, bytes: &[u8]) -> Result<(), SlotsError<F::Error>> {
-        let whole = bytes.len() - bytes.len() % F::WRITE_SIZE;
-        let (whole, rest) = bytes.split_at(whole);
-        self.flash.write(at, whole).map_err(SlotsError::Flash)?;
-        if rest.is_empty() {
-            return Ok(());
-        }
-        let mut word = [0xff; MAX_WORD];
-        for (to, from) in word.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        let word = word.get(..F::WRITE_SIZE).unwrap_or_default();
-        let at = at + whole.len() as u32;
-        self.flash.write(at, word).map_err(SlotsError::Flash)
     }
 
     /// Returns the range of the model that has arrived, after reading it back: open it there.
@@ -452,7 +418,10 @@ impl<F: NorFlash> ModelSlots<F> {
         }
         let start = self.ranges.of(record.slot).start;
         let range = start..start + len;
-        let (found, expected) = (self.crc32_of(&range)?, record.crc32);
+        let (found, expected) = (
+            whole_words::crc32_of(&mut self.flash, range.clone()).map_err(SlotsError::Flash)?,
+            record.crc32,
+        );
         if found != expected {
             // Whatever is wrong with these bytes, none of them is taken for received.
             self.written = Some(0);
@@ -544,19 +513,5 @@ impl<F: NorFlash> ModelSlots<F> {
             .map_err(SlotsError::Flash)?;
         let len = Header::read(&header).file_len;
         Ok((header.starts_with(&Header::MAGIC) && len <= room).then(|| start..start + len))
-    }
-
-    fn crc32_of(&mut self, range: &Range<u32>) -> Result<u32, SlotsError<F::Error>> {
-        let mut crc = Crc32::new();
-        let mut chunk = [0; CHUNK];
-        for at in range.clone().step_by(CHUNK) {
-            let len = chunk.len().min((range.end - at) as usize);
-            // Some flash is read in words: what the last of them holds beyond the model is not counted.
-            let read = len.next_multiple_of(F::READ_SIZE.max(1)).min(CHUNK);
-            let (read, _) = chunk.split_at_mut(read);
-            self.flash.read(at, read).map_err(SlotsError::Flash)?;
-            crc = crc.update(read.get(..len).unwrap_or_default());
-        }
-        Ok(crc.finish())
     }
 }

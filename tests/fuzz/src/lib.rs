@@ -8,6 +8,7 @@ mod audio_read;
 mod cache_read;
 #[cfg(feature = "train")]
 mod checkpoint_read;
+mod clips_load;
 #[cfg(feature = "train")]
 mod config_read;
 mod file;
@@ -27,6 +28,7 @@ pub use audio_read::audio_read;
 pub use cache_read::{cache_read, cache_seed};
 #[cfg(feature = "train")]
 pub use checkpoint_read::checkpoint_read;
+pub use clips_load::clips_load;
 #[cfg(feature = "train")]
 pub use config_read::config_read;
 pub use flash_load::{flash_image, flash_load};

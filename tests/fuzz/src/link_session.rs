@@ -35,6 +35,10 @@ impl Served for Device<'_, '_> {
         Ok(imported?)
     }
 
+    fn sounds_can_follow(&mut self) -> bool {
+        self.learner.support().class_count() == 0
+    }
+
     fn slot(&mut self) -> &mut NoSlot {
         &mut self.slot
     }

@@ -1,8 +1,9 @@
 //! The targets' bodies on their seeds and on damaged copies, without a fuzzer.
 
 use mtslvr_fuzz::{
-    audio_read, cache_read, cache_seed, flash_image, flash_load, journal_open, journal_seed,
-    link_seed, link_session, manifest_read, model_open, onnx_read, snapshot_import, wav_read,
+    audio_read, cache_read, cache_seed, clips_load, flash_image, flash_load, journal_open,
+    journal_seed, link_seed, link_session, manifest_read, model_open, onnx_read, snapshot_import,
+    wav_read,
 };
 
 /// Runs `target` on `seed`, whole and cut, and on `rounds` copies in which a few bytes are others.
@@ -89,6 +90,12 @@ fn flash() {
         });
         flash_load(&noise.collect::<Vec<u8>>());
     }
+}
+
+#[test]
+fn recordings_in_flash() {
+    let golden = include_bytes!("../../../runtime/tests/golden/clips-v1.bin");
+    damage(golden, 5_000, clips_load);
 }
 
 #[test]

@@ -122,17 +122,8 @@ fn output_that_cannot_be_written_is_an_error_of_every_command() {
     let clip = clips[0].as_str();
     room.succeeds(&["enrol", "ding", clip]);
     room.succeeds(&["keygen", "held.key"]);
-    let eval = [
-        "eval",
-        "--data",
-        "sounds",
-        "--ways",
-        "2",
-        "--tasks",
-        "2",
-        "--queries",
-        "1",
-    ];
+    let eval = "eval --model edge-s --data sounds --ways 2 --tasks 2 --queries 1";
+    let eval: Vec<&str> = eval.split(' ').collect();
     let as_json = [&eval[..], &["--json", "-"]].concat();
     let commands: &[&[&str]] = &[
         &["--help"],
@@ -469,17 +460,8 @@ fn clips_of_equal_size_and_time_are_told_apart_by_the_cache() {
     for clip in &clips {
         old(clip);
     }
-    let eval = [
-        "eval",
-        "--data",
-        "sounds",
-        "--ways",
-        "2",
-        "--tasks",
-        "5",
-        "--queries",
-        "1",
-    ];
+    let eval = "eval --model edge-s --data sounds --ways 2 --tasks 5 --queries 1";
+    let eval: Vec<&str> = eval.split(' ').collect();
     let cached = [&eval[..], &["--cache", "kept"]].concat();
     assert_eq!(room.succeeds(&eval), room.succeeds(&cached));
     let [a, b] = [&clips[0], &clips[4]];

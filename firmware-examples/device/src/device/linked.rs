@@ -21,11 +21,12 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
         session: &mut Session<'_>,
         bytes: &[u8],
         line: impl FnMut(&[u8]),
-        tell: impl FnOnce(Notice<F::Error>),
+        mut tell: impl FnMut(Notice<F::Error>),
     ) {
         session.exchange(bytes, self, line);
         if core::mem::take(&mut self.was_given) {
             tell(self.ready());
+            self.try_waiting_model(&mut tell);
         }
     }
 }
@@ -57,8 +58,13 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Served for Device<'_, F, S> {
         // The sounds that these are about may be gone.
         (self.recent, self.lesson) = (None, None);
         self.room.leave();
+        self.clips_follow();
         self.was_given = true;
         Ok(())
+    }
+
+    fn sounds_can_follow(&mut self) -> bool {
+        self.can_follow()
     }
 
     fn slot(&mut self) -> &mut S {

@@ -1,8 +1,9 @@
 //! Does what a press of the button asks for: enrols, rejects or forgets a sound, and keeps the result in flash.
 
-use super::Device;
+use super::clips::Which;
 use super::lesson::Lesson;
 use super::recent::{Did, Recent};
+use super::{Device, NEW_MODEL};
 use crate::memory::{CLASSES, NEGATIVES, SOUNDS};
 use crate::notice::{Notice, sound_name};
 use embedded_storage::nor_flash::NorFlash;
@@ -43,6 +44,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
             let _ = self.remove_last(class);
             return Notice::NotFitted(error);
         }
+        self.keep_clip(class, Which::Asked);
         self.asked.there = false;
         self.lesson = Some(Lesson {
             name: name.clone(),
@@ -160,6 +162,9 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
             let _ = self.remove_last(negatives);
             return Notice::NotFitted(error);
         }
+        if self.recognised.is_of(self.last.onset) {
+            self.keep_clip(negatives, Which::Last);
+        }
         // A threshold that was set, by listening to the room for instance, would hide what is derived.
         let set = self.sounds.support().class(class);
         let threshold = set.ok().and_then(Class::threshold);
@@ -245,7 +250,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
         }
         tell(self.forget_sounds());
         if was_waiting {
-            self.restart = Some("a new model is to be tried");
+            self.restart = Some(NEW_MODEL);
             tell(Notice::ModelActivated);
         }
     }
@@ -253,6 +258,11 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
     fn forget_sounds(&mut self) -> Notice<F::Error> {
         self.sounds.support_mut().clear();
         (self.recent, self.lesson) = (None, None);
+        if let Some(clips) = &self.clips
+            && let Err(error) = clips.clear(self.store.flash())
+        {
+            return Notice::NotKept(error);
+        }
         if self.locked.is_some() {
             if let Err(error) = self.store.erase() {
                 return Notice::NotKept(error);
@@ -265,7 +275,10 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
     /// Saves all sounds in flash.
     pub(super) fn keep(&mut self, done: Notice<F::Error>) -> Notice<F::Error> {
         match self.store.save(&self.sounds, self.scratch) {
-            Ok(()) => done,
+            Ok(()) => {
+                self.clips_follow();
+                done
+            }
             Err(error) => Notice::NotKept(error),
         }
     }

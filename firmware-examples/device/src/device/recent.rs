@@ -61,6 +61,11 @@ impl<'m> Recognised<'m> {
         self.there = made.is_ok();
     }
 
+    /// Tells whether the sound that began at `onset` is the one that was recognised.
+    pub fn is_of(&self, onset: Option<u64>) -> bool {
+        onset.is_some() && onset == self.onset
+    }
+
     pub fn direction(&self) -> Option<&[i8]> {
         self.there.then_some(&*self.direction)
     }

@@ -2,7 +2,7 @@
 
 use mtslvr_device::button::{Button, LONG_MS};
 use mtslvr_device::{
-    CLASSES, Device, EXAMPLES, LESSON_SECONDS, Memory, Notice, ROOM_SECONDS, Recording,
+    CLASSES, Device, EXAMPLES, LESSON_SECONDS, Memory, Notice, Places, ROOM_SECONDS, Recording,
 };
 use mtslvr_runtime::fewshot::persist::{
     export, flash_len, import, longest_snapshot, store_scratch_len,
@@ -70,14 +70,23 @@ impl Bench {
 
 impl<S: ModelSlot> Bench<S> {
     pub(crate) fn start_with(flash: Flash, slot: S) -> (Self, Notice<FlashFault>) {
+        let places = (0..FLASH as u32).into();
+        let (bench, told) = Self::start_as(model(), flash, places, slot);
+        (bench, only(told))
+    }
+
+    /// Starts with any model and places, and returns all that is told.
+    pub(crate) fn start_as(
+        model: Model<'static>,
+        flash: Flash,
+        places: Places<'static>,
+        slot: S,
+    ) -> (Self, Heard) {
         let memory = Box::leak(Box::new(Memory::<ARENA, LISTENER, DIM, SCRATCH>::new()));
-        let range = 0..FLASH as u32;
         let config = ListenerConfig::default();
-        let mut told = None;
-        let device = Device::start(model(), config, memory, flash, range, slot, |notice| {
-            told = Some(notice);
-        })
-        .unwrap();
+        let mut told = Vec::new();
+        let tell = |notice| told.push(notice);
+        let device = Device::start(model, config, memory, flash, places, slot, tell).unwrap();
         let recording = Recording::new();
         let mut bench = Self {
             device,
@@ -86,7 +95,7 @@ impl<S: ModelSlot> Bench<S> {
         };
         // The background becomes known.
         assert_eq!(bench.play(&vec![0; 12 * RATE]), []);
-        (bench, told.unwrap())
+        (bench, told)
     }
 
     /// Plays samples to the microphone, in a place that is not quite silent; the device listens as

@@ -1,6 +1,7 @@
 //! A device's life with the shipped backbone: sounds in, presses in, notices out.
 
 mod bench;
+mod kept_clips;
 mod link;
 mod new_model;
 mod room;

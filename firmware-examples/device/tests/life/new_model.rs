@@ -2,10 +2,10 @@
 
 use super::bench::*;
 use core::ops::Range;
-use mtslvr_device::Notice;
-use mtslvr_device::button::LONGEST_MS;
-use mtslvr_runtime::link::{LinkedSlots, ModelSlot, Refusal, Served, SlotsOwner};
-use mtslvr_runtime::model::slots::{ModelSlots, Slot, SlotRanges, Sounds, Start, Update};
+use mtslvr_device::button::{LONGEST_MS, VERY_LONG_MS};
+use mtslvr_device::{LESSON_SECONDS, Notice};
+use mtslvr_runtime::link::{LinkedSlots, ModelSlot, Refusal, Served, SlotsOwner, Taught};
+use mtslvr_runtime::model::slots::{ModelSlots, Slot, SlotRanges, Start, Update};
 use mtslvr_runtime::model::{AlignedBytes, Model, Sum};
 use mtslvr_simulated_flash::FlashFault;
 
@@ -25,33 +25,27 @@ fn ranges() -> SlotRanges {
 
 /// Opens models in a copy.
 #[derive(Debug, Default)]
-struct Copied(Option<AlignedBytes>);
+pub(crate) struct Copied(Option<AlignedBytes>);
 
 impl SlotsOwner<Flash> for Copied {
-    fn open(
-        &mut self,
-        flash: &mut Flash,
-        range: Range<u32>,
-    ) -> Result<(Model<'_>, Sounds), Refusal> {
+    fn open(&mut self, flash: &mut Flash, range: Range<u32>) -> Result<Model<'_>, Refusal> {
         let bytes = &flash.content()[range.start as usize..range.end as usize];
         let bytes = self.0.insert(AlignedBytes::new(bytes));
-        let model = Model::open(bytes).map_err(|_| Refusal::Unreadable)?;
-        // The recordings of the examples are not kept.
-        Ok((model, Sounds::Stay))
+        Model::open(bytes).map_err(|_| Refusal::Unreadable)
     }
 }
 
-type Slots = LinkedSlots<Flash, Copied>;
+pub(crate) type Slots = LinkedSlots<Flash, Copied>;
 
 /// The flash of a new device: its model is in slot A.
-fn slots_flash() -> Flash {
+pub(crate) fn slots_flash() -> Flash {
     let mut content = vec![0xff; ranges().records.end as usize];
     content[..MODEL.0.len()].copy_from_slice(&MODEL.0);
     Flash::with_content(content)
 }
 
 /// Starts the slots, as a device does: tells the slot, and what the light says of it.
-fn start(flash: Flash) -> (Slots, Slot, Start, Option<Notice<FlashFault>>) {
+pub(crate) fn start(flash: Flash) -> (Slots, Slot, Start, Option<Notice<FlashFault>>) {
     let mut slots = ModelSlots::new(flash, ranges()).unwrap();
     let started = slots.start(|_, _| Some(())).unwrap();
     let notice = Notice::of_model(started.how, slots.update());
@@ -74,14 +68,21 @@ fn waiting() -> Bench<Slots> {
     let slot = bench.device.slot();
     assert!(!slot.is_waiting());
     assert_eq!(slot.activate(), Err(Refusal::NotBegun));
-    assert_eq!(slot.begin(Sum::of(NEW).unwrap()), Ok(0));
-    slot.write(0, NEW).unwrap();
-    slot.finish().unwrap();
-    assert!(slot.is_waiting());
+    install(&mut bench, NEW);
+    assert!(bench.device.slot().is_waiting());
     bench
 }
 
-fn update(bench: &mut Bench<Slots>) -> Update {
+/// Gives the device a model, as a session of the link does.
+pub(crate) fn install(bench: &mut Bench<Slots>, model: &[u8]) {
+    let taught = Taught::of(&mut bench.device);
+    let slot = bench.device.slot();
+    assert_eq!(slot.begin(Sum::of(model).unwrap()), Ok(0));
+    slot.write(0, model).unwrap();
+    slot.finish(taught).unwrap();
+}
+
+pub(crate) fn update(bench: &mut Bench<Slots>) -> Update {
     bench.device.slot().slots.update()
 }
 
@@ -112,15 +113,22 @@ fn forgetting_everything_has_the_new_model_tried() {
     assert_eq!(bench.device.restart_reason(), None);
 }
 
+/// Other presses leave it waiting, as long as they leave a sound.
 #[test]
-fn no_other_press_has_the_new_model_tried() {
+fn the_new_model_is_tried_when_the_last_sound_is_gone() {
     let mut bench = waiting();
-    for held_ms in [200, 1_500, 6_000] {
-        bench.contact(&[held_ms]);
-        bench.contact(&[120, 150, 120]);
+    bench.hear(&motor());
+    assert_eq!(bench.short(), enrolled("sound 1", 2));
+    for press in [&[1_500][..], &[200], &[120, 150, 120]] {
+        bench.contact(press);
+        assert!(matches!(update(&mut bench), Update::Waiting { .. }));
+        assert_eq!(bench.device.restart_reason(), None);
     }
-    assert!(matches!(update(&mut bench), Update::Waiting { .. }));
-    assert_eq!(bench.device.restart_reason(), None);
+    bench.wait(LESSON_SECONDS as usize);
+    assert_eq!(names(&bench.hear(&motor())), ["sound 1"]);
+    let told = bench.contact(&[VERY_LONG_MS + 500]);
+    assert_eq!(told, [forgot("sound 1"), Notice::ModelActivated]);
+    assert!(bench.device.restart_reason().is_some());
 }
 
 /// The power goes while everything is forgotten: the model that counts afterwards is one of the two, and the sounds are

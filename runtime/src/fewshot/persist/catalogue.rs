@@ -268,11 +268,29 @@ fn put_thresholds(support: &SupportSet, out: &mut Writer<'_>) {
     }
 }
 
-fn role_code(role: Role) -> u8 {
+pub(super) fn role_code(role: Role) -> u8 {
     match role {
         Role::Sound => 0,
         Role::Negatives => 1,
         Role::Background => 2,
+    }
+}
+
+pub(super) fn role_of(code: u8) -> Option<Role> {
+    match code {
+        0 => Some(Role::Sound),
+        1 => Some(Role::Negatives),
+        2 => Some(Role::Background),
+        _ => None,
+    }
+}
+
+/// Tells whether a class of this role may have this name: a sound has one, the others have none.
+pub(super) fn may_be_named(role: Role, name: &str) -> bool {
+    let fault = NameFault::of(name);
+    match role {
+        Role::Sound => fault.is_none(),
+        Role::Negatives | Role::Background => fault == Some(NameFault::Empty),
     }
 }
 
@@ -367,12 +385,8 @@ impl<'a> Catalogue<'a> {
             let twice = self.records().take(place).flatten().any(|other| {
                 other.id == class.id || (other.role, &other.name) == (class.role, &class.name)
             });
-            let fault = NameFault::of(&class.name);
-            let right = match class.role {
-                Role::Sound => fault.is_none(),
-                Role::Negatives | Role::Background => fault == Some(NameFault::Empty),
-            };
-            if twice || class.examples == 0 || !right {
+            let is_named = may_be_named(class.role, &class.name);
+            if twice || class.examples == 0 || !is_named {
                 return Err(malformed);
             }
             self.example_count += class.examples();
@@ -582,12 +596,7 @@ fn read_class(reader: &mut Reader<'_>) -> Option<Class> {
     Some(Class {
         id: ClassId::new(class::ID.get(record)),
         name: ClassName::try_from(name).ok()?,
-        role: match class::ROLE.get(record) {
-            0 => Role::Sound,
-            1 => Role::Negatives,
-            2 => Role::Background,
-            _ => return None,
-        },
+        role: role_of(class::ROLE.get(record))?,
         disabled: match class::DISABLED.get(record) {
             0 => false,
             1 => true,

@@ -16,6 +16,7 @@ use super::{RestoreError, fingerprint};
 use crate::fewshot::Learner;
 use crate::fewshot::direction::is_direction;
 use crate::fewshot::support::SupportSet;
+use crate::whole_words::MAX_WORD;
 use core::ops::Range;
 use embedded_storage_async::nor_flash::{NorFlash, NorFlashError};
 use references::{Reference, References, WholeRecords};
@@ -34,8 +35,6 @@ pub use blocking::{Blocking, BlockingFlashStore};
 const INDEX: u16 = 0;
 /// Bytes of a key.
 const KEY_LEN: usize = 2;
-/// Largest word that flash is written in, bytes.
-const MAX_WORD: usize = 32;
 /// Bytes that `sequential-storage` puts in front of a record.
 const ITEM_HEADER: usize = 8;
 
@@ -157,6 +156,11 @@ impl<F: NorFlash> FlashStore<F> {
         let config = MapConfig::try_new(range).map_err(|_| StoreError::Range)?;
         let map = MapStorage::new(WholeWords(flash), config, Cache::new_uncached());
         Ok(Self { map })
+    }
+
+    /// Returns the flash, whose other ranges hold other things.
+    pub fn flash(&mut self) -> &mut F {
+        &mut self.map.flash().0
     }
 
     /// Gives the flash back.

@@ -3,6 +3,8 @@
 //! `BlockingFlashStore`, feature `flash`).
 
 mod catalogue;
+#[cfg(feature = "flash")]
+mod clips;
 mod error;
 mod fingerprint;
 #[cfg(feature = "flash")]
@@ -12,6 +14,8 @@ mod layout;
 mod signed;
 mod snapshot;
 
+#[cfg(feature = "flash")]
+pub use clips::{Clip, ClipLabel, ClipStore};
 pub use error::RestoreError;
 pub use fingerprint::fingerprint;
 #[cfg(feature = "flash")]

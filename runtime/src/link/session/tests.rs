@@ -53,6 +53,10 @@ impl<S: ModelSlot> Served for Device<S> {
         Ok(())
     }
 
+    fn sounds_can_follow(&mut self) -> bool {
+        self.profile.is_empty()
+    }
+
     fn slot(&mut self) -> &mut S {
         &mut self.slot
     }
@@ -86,7 +90,7 @@ impl ModelSlot for Slot {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Refusal> {
+    fn finish(&mut self, _: Taught) -> Result<(), Refusal> {
         match (self.sum, Sum::of(&self.bytes)) {
             (Some(stated), Some(sum)) if sum.crc32 != stated.crc32 => Err(Refusal::Checksum {
                 computed: sum.crc32,

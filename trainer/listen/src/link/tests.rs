@@ -3,7 +3,7 @@
 use super::{Client, Line, LinkError, Part, Patience};
 use mtslvr_runtime::link::{
     Description, LINK_VERSION, ModelSlot, Object, Refusal, Served, Session, SessionMemory, Sum,
-    frame_buffer_len,
+    Taught, frame_buffer_len,
 };
 use mtslvr_runtime::space::BackboneId;
 use std::collections::VecDeque;
@@ -46,7 +46,7 @@ impl ModelSlot for Slot {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), Refusal> {
+    fn finish(&mut self, _: Taught) -> Result<(), Refusal> {
         self.used = true;
         Ok(())
     }
@@ -76,6 +76,10 @@ impl Served for Device {
         }
         self.profile = snapshot.to_vec();
         Ok(())
+    }
+
+    fn sounds_can_follow(&mut self) -> bool {
+        true
     }
 
     fn slot(&mut self) -> &mut Slot {

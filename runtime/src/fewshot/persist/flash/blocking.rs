@@ -61,6 +61,11 @@ impl<F: nor_flash::NorFlash> BlockingFlashStore<F> {
         Ok(Self { store })
     }
 
+    /// Returns the flash, whose other ranges hold other things.
+    pub fn flash(&mut self) -> &mut F {
+        &mut self.store.flash().0
+    }
+
     /// Gives the flash back.
     pub fn into_flash(self) -> F {
         self.store.into_flash().0
