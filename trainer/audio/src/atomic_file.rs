@@ -171,7 +171,17 @@ fn temporary_file(target: &Path, folder: &Path) -> io::Result<NamedTempFile> {
     // The final file follows the umask like any other.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    builder.tempfile_in(folder).map_err(|error| {
+        let text = match error.kind() {
+            io::ErrorKind::NotFound => "its folder does not exist; make it first".to_owned(),
+            // Without the path of a file that nobody has asked for.
+            _ => match error.get_ref().and_then(|inner| inner.source()) {
+                Some(cause) => cause.to_string(),
+                None => return error,
+            },
+        };
+        io::Error::new(error.kind(), text)
+    })
 }
 
 /// Gives `file` the owner and the mode of `old`, before there is anything in it to read.

@@ -59,7 +59,7 @@ pub use record_file::{RecordFile, RecordFileError};
 pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
-pub use shown::{ShowPath, Shown, ShownPath, write_shown};
+pub use shown::{ShowPath, Shown, ShownPath, counted, write_shown};
 pub use synthetic::{calibration_clips, calibration_mix};
 pub use unlabelled::{Licences, UnlabelledSet, recordings_below};
 pub use unlabelled_clip::{Manifest, UnlabelledClip};

@@ -37,6 +37,16 @@ pub fn write_shown(
     out.write_str(rest)
 }
 
+/// Counts things in words: `1 class`, `3 classes`, `0 clips`. `noun` is what one of them is called.
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = match count {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {noun}{ending}")
+}
+
 /// Displays a path as [`Shown`] does.
 #[derive(Clone, Copy, Debug)]
 pub struct ShownPath<'a>(&'a Path);

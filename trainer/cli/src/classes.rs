@@ -12,8 +12,9 @@ mod undo;
 use super::examples::examples;
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_listen::profile::{ClassLabel, Profile, Snapshot};
+use mtslvr_runtime::fewshot::persist::SnapshotHeader;
 use mtslvr_runtime::fewshot::{Class, Learner, Role};
 
 /// List and change the enrolled classes, and back up the profile
@@ -105,6 +106,15 @@ fn expect_sounds(profile: &Profile, learner: &Learner, what: &str) -> Result<()>
         profile.path().shown()
     );
     Ok(())
+}
+
+/// Says how much a snapshot holds.
+pub(super) fn held(header: &SnapshotHeader) -> String {
+    format!(
+        "{} with {}",
+        counted(header.classes, "class"),
+        counted(header.examples, "example")
+    )
 }
 
 /// Reads the profile; an error says what to do if there is none.

@@ -11,7 +11,7 @@ use super::profile::{BackboneInUse, ProfileChoice};
 use super::progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mtslvr_audio as audio;
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_listen::capture::{Capture, Pieces, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, Explained, Lesson, NotLearnt, Profile, Recording, Resemblance, SourceClip,
@@ -24,8 +24,9 @@ use std::path::{Path, PathBuf};
 
 /// Teach a sound from a few clips of it
 ///
-/// A clip is a short recording of one sound: a file of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM,
-/// or `-` for raw 16-bit little-endian PCM on standard input, one channel, 16 kHz for the shipped backbones.
+/// A clip is a short recording of one sound: a file of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM, a
+/// folder of such files, or `-` for raw 16-bit little-endian PCM on standard input, one channel, 16 kHz for the
+/// shipped backbones.
 /// One to five clips usually suffice. A clip need not be trimmed: the sound in it is found as `listen` will
 /// find it, and the answer says which part was used. If a clip holds several sounds, the one with the most
 /// energy is used; with --split, each becomes an example.
@@ -201,7 +202,7 @@ impl Args {
         let clips = if self.microphone.is_asked_for() {
             self.microphone.record(&mut backbone, label)?
         } else {
-            read(paths, &mut backbone, self.cutting.used(label))?
+            read(&clips_of(paths)?, &mut backbone, self.cutting.used(label))?
         };
         let (outcomes, examples, doubts) = enrol(&profile, &backbone, &lesson, &clips)?;
         self.print(&profile, &outcomes, label, examples)?;
@@ -258,23 +259,20 @@ impl Args {
             }
         }
         if !self.json {
-            let count = match examples {
-                1 => "1 example".to_owned(),
-                n => format!("{n} examples"),
-            };
+            let count = counted(examples, "example");
             outln!("{label} has {count} in {}", profile.path().shown());
         }
         Ok(())
     }
 }
 
-/// Makes the sound in the clip at `path` an example of `label`, and returns the outcome in words.
+/// Makes the sound in the clip at `path` an example of `label`. Returns whether it is one now, and the outcome in words.
 pub(super) fn learn(
     profile: &Profile,
     backbone: &mut BackboneInUse,
     label: ClassLabel,
     path: &Path,
-) -> Result<String> {
+) -> Result<(bool, String)> {
     let lesson = Lesson {
         label,
         limits: Limits::default(),
@@ -284,7 +282,8 @@ pub(super) fn learn(
     let (outcomes, _, doubts) = enrol(profile, backbone, &lesson, &clips)?;
     let mut sentences: Vec<String> = outcomes.iter().map(Outcome::sentence).collect();
     sentences.extend(doubts);
-    Ok(sentences.join("\n"))
+    let learnt = outcomes.iter().any(|outcome| outcome.enrolled);
+    Ok((learnt, sentences.join("\n")))
 }
 
 /// Returns the first word as a sound's name. A file there is a forgotten name.
@@ -301,6 +300,34 @@ fn name_of_sound(word: &Path) -> Result<&str> {
     Ok(name)
 }
 
+/// Returns the clips, for a folder the recordings in it.
+fn clips_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut clips = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            clips.push(path.clone());
+            continue;
+        }
+        let below = audio::recordings_below(path)?;
+        let (here, deeper): (Vec<_>, Vec<_>) = below
+            .into_iter()
+            .partition(|clip| clip.parent() == Some(path.as_path()));
+        ensure!(
+            deeper.is_empty(),
+            "{}: has folders with clips; expected a folder of clips of one sound, such as {}",
+            path.shown(),
+            deeper[0].parent().unwrap_or(path).shown()
+        );
+        ensure!(
+            !here.is_empty(),
+            "{}: holds no clips; expected files of WAV, FLAC, MP3, M4A, Ogg, Opus, AIFF, CAF or WebM",
+            path.shown()
+        );
+        clips.extend(here);
+    }
+    Ok(clips)
+}
+
 /// Fails if a clip was refused.
 fn check(outcomes: &[Outcome]) -> Result<()> {
     let reasons = outcomes.iter().filter_map(|o| o.why_not.as_ref());
@@ -315,9 +342,9 @@ fn check(outcomes: &[Outcome]) -> Result<()> {
         ""
     };
     bail!(
-        "{} of {} clips not enrolled{hint}",
+        "{} of {} not enrolled{hint}",
         refused.len(),
-        outcomes.len()
+        counted(outcomes.len(), "clip")
     )
 }
 

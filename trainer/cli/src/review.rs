@@ -8,7 +8,7 @@ use super::listen::keeper::{Kept, Kind, clips};
 use super::profile::{BackboneInUse, ProfileChoice};
 use anyhow::{Context, Result, ensure};
 use mtslvr_audio::ShowPath;
-use mtslvr_listen::profile::{ClassLabel, Profile, check_name};
+use mtslvr_listen::profile::{ClassLabel, ClipLog, Memory, Profile, check_name};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ use std::process::Command;
 /// `right` makes the clip an example of the sound that it was, or was nearly, recognised as; `none` makes it a
 /// negative; anything else is the name of the sound that it was, and a name that is not enrolled makes a new
 /// sound. An empty line leaves the clip for later, and `quit` ends. `mtslvr classes undo` removes the example
-/// that the last answer added; the clip is not asked about again.
+/// that the last answer added; a clip whose example is no longer in the profile is asked about again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Go through what was captured, and hear it" =>
@@ -54,9 +54,14 @@ impl Args {
                 CommandLine::new(&["listen", "--capture"]).words([&self.dir])
             );
         }
+        let profile = self.profile.profile()?;
+        let taught = taught_clips(&profile)?;
         let mut open = Vec::new();
         for path in clips {
-            let kept = Kept::read(&path)?;
+            let mut kept = Kept::read(&path)?;
+            if kept.learnt && !taught.holds(&path) {
+                (kept.answer, kept.learnt) = (None, false);
+            }
             if self.list {
                 let answer = kept.answer.as_deref().unwrap_or("no answer yet");
                 outln!("{}: {}: {answer}", path.shown(), described(&kept));
@@ -73,7 +78,6 @@ impl Args {
             self.dir.shown(),
             CommandLine::new(&["listen", "--capture"]).words([&self.dir])
         );
-        let profile = self.profile.profile()?;
         let mut backbone = BackboneInUse::open_for(&self.backbone, &profile)?;
         let count = open.len();
         let mut answers = std::io::stdin().lock().lines();
@@ -98,7 +102,9 @@ impl Args {
                     }
                 }
             }
-            outln!("{}", learn(&profile, &mut backbone, &path, &kept, answer)?);
+            let (learnt, said) = learn(&profile, &mut backbone, &path, &kept, answer)?;
+            outln!("{said}");
+            kept.learnt = learnt;
             kept.answer = Some(answer.to_owned());
             kept.write(&path)?;
         }
@@ -117,6 +123,21 @@ impl Args {
         let status = status.with_context(|| format!("--play {play}: cannot be started"))?;
         ensure!(status.success(), "--play {play}: failed with {status}");
         Ok(())
+    }
+}
+
+/// Returns the recordings of which the profile has examples.
+fn taught_clips(profile: &Profile) -> Result<ClipLog> {
+    let mut log = ClipLog::read(profile)?;
+    match profile.read()? {
+        Some(snapshot) => {
+            let mut memory = Memory::for_snapshot(&snapshot.header());
+            let mut learner = memory.learner();
+            snapshot.restore(&mut learner)?;
+            log.retain(learner.support());
+            Ok(log)
+        }
+        None => Ok(ClipLog::default()),
     }
 }
 
@@ -141,14 +162,14 @@ fn described(kept: &Kept) -> String {
     format!("{kind} at {start:.2} s{file} (score {score:.2}, threshold {threshold:.2})")
 }
 
-/// Makes the clip an example of what it was, and returns the outcome in words.
+/// Makes the clip an example of what it was. Returns whether it is one now, and the outcome in words.
 fn learn(
     profile: &Profile,
     backbone: &mut BackboneInUse,
     path: &Path,
     kept: &Kept,
     answer: &str,
-) -> Result<String> {
+) -> Result<(bool, String)> {
     let label = match answer {
         "right" => ClassLabel::Sound(&kept.class),
         "none" => ClassLabel::Negatives,

@@ -71,13 +71,13 @@ impl Bench {
 impl<S: ModelSlot> Bench<S> {
     pub(crate) fn start_with(flash: Flash, slot: S) -> (Self, Notice<FlashFault>) {
         let places = (0..FLASH as u32).into();
-        let (bench, told) = Self::start_as(model(), flash, places, slot);
+        let (bench, told) = Self::start_as(&model(), flash, places, slot);
         (bench, only(told))
     }
 
     /// Starts with any model and places, and returns all that is told.
     pub(crate) fn start_as(
-        model: Model<'static>,
+        model: &Model<'static>,
         flash: Flash,
         places: Places<'static>,
         slot: S,
@@ -86,7 +86,7 @@ impl<S: ModelSlot> Bench<S> {
         let config = ListenerConfig::default();
         let mut told = Vec::new();
         let tell = |notice| told.push(notice);
-        let device = Device::start(model, config, memory, flash, places, slot, tell).unwrap();
+        let device = Device::start(*model, config, memory, flash, places, slot, tell).unwrap();
         let recording = Recording::new();
         let mut bench = Self {
             device,

@@ -79,7 +79,7 @@ fn begin(flash: Flash, slots_flash: Flash) -> (Bench<Slots>, Slot, Heard) {
         Slot::A => model(),
         Slot::B => other(),
     };
-    let (bench, told) = Bench::start_as(model, flash, places(slot, on_trial), slots);
+    let (bench, told) = Bench::start_as(&model, flash, places(slot, on_trial), slots);
     (bench, slot, told)
 }
 
@@ -135,7 +135,7 @@ fn a_new_model_is_taught_from_the_recordings() {
     let (bench, slot, told) = restart(bench);
     assert_eq!((slot, told), (Slot::B, vec![ready(3, 4)]));
     let (flash, slots) = bench.device.into_parts();
-    let (mut back, told) = Bench::start_as(model(), flash, places(Slot::A, false), slots);
+    let (mut back, told) = Bench::start_as(&model(), flash, places(Slot::A, false), slots);
     assert_eq!(told, [ready(3, 4)]);
     assert!(back.device.sounds_can_follow());
     knows_its_sounds(&mut back);
@@ -230,7 +230,7 @@ fn a_power_cut_while_it_is_taught_changes_nothing() {
         let (bench, _, told) = begin(flash, slots_flash.clone());
         assert_eq!(state(&bench), expected, "{cut}: {told:?}");
         let (flash, slots) = bench.device.into_parts();
-        let (_, told) = Bench::start_as(model(), flash, places(Slot::A, false), slots);
+        let (_, told) = Bench::start_as(&model(), flash, places(Slot::A, false), slots);
         assert_eq!(told, [ready(3, 4)], "{cut}");
     }
 }
@@ -252,11 +252,11 @@ fn sounds_of_a_model_that_is_gone_make_way_on_trial() {
         (flash, slots)
     };
     let (flash, slots) = gone();
-    let (_, told) = Bench::start_as(other(), flash, places(Slot::B, true), slots);
+    let (_, told) = Bench::start_as(&other(), flash, places(Slot::B, true), slots);
     assert_eq!(told, [Notice::TaughtAgain { examples: 4 }, ready(3, 4)]);
 
     let (flash, slots) = gone();
-    let (bench, told) = Bench::start_as(other(), flash, places(Slot::B, false), slots);
+    let (bench, told) = Bench::start_as(&other(), flash, places(Slot::B, false), slots);
     let is_other = |notice: &_| {
         let of_other = |error: &_| matches!(error, RestoreError::OtherBackbone { .. });
         matches!(notice, Notice::Locked(StoreError::Restore(error)) if of_other(error))
@@ -264,7 +264,7 @@ fn sounds_of_a_model_that_is_gone_make_way_on_trial() {
     assert!(is_other(&only(told)));
     // The recordings are still there.
     let (flash, slots) = bench.device.into_parts();
-    let (mut bench, told) = Bench::start_as(model(), flash, places(Slot::A, false), slots);
+    let (mut bench, told) = Bench::start_as(&model(), flash, places(Slot::A, false), slots);
     assert_eq!(told, [ready(3, 4)]);
     assert!(bench.device.sounds_can_follow());
 }

@@ -6,9 +6,9 @@ use super::super::output_place;
 use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::super::stdout;
 use super::super::trusted_key::TrustedKeyChoice;
-use super::existing;
+use super::{existing, held};
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_listen::profile::{Backup, Copied, Memory, Profile, Snapshot};
 use mtslvr_runtime::fewshot::persist::signed_contents;
 use std::fmt::Write;
@@ -77,12 +77,9 @@ impl Export {
         let profile = self.profile.profile()?;
         let snapshot = existing(&profile)?;
         let header = snapshot.header();
-        let held = format!(
-            "{} classes with {} examples, for the backbone {}",
-            header.classes, header.examples, header.backbone
-        );
+        let contents = format!("{}, for the backbone {}", held(&header), header.backbone);
         if self.clips {
-            return self.with_clips(&profile, &snapshot, &held);
+            return self.with_clips(&profile, &snapshot, &contents);
         }
         if is_standard(&self.file) {
             ensure!(
@@ -91,7 +88,7 @@ impl Export {
                  such as `mtslvr classes export - > backup.mtss`"
             );
             stdout::write_bytes(snapshot.as_bytes());
-            errln!("standard output: {held}");
+            errln!("standard output: {contents}");
             return Ok(());
         }
         ensure!(
@@ -100,7 +97,7 @@ impl Export {
             self.file.shown()
         );
         snapshot.write(&self.file)?;
-        outln!("{}: {held}", self.file.shown());
+        outln!("{}: {contents}", self.file.shown());
         Ok(())
     }
 
@@ -123,15 +120,15 @@ impl Export {
 /// Says how many recordings were copied, and how many could not be.
 fn told(copied: &Copied) -> String {
     let mut text = format!(
-        "{} clips, {:.1} MB",
-        copied.clips,
+        "{}, {:.1} MB",
+        counted(copied.clips, "clip"),
         copied.bytes as f64 / 1e6
     );
     if copied.missing > 0 {
         let _ = write!(
             text,
-            "; the clips of {} examples are not known, gone or changed (`mtslvr classes list --clips`)",
-            copied.missing
+            "; of {} the clips are not known, gone or changed (`mtslvr classes list --clips`)",
+            counted(copied.missing, "example")
         );
     }
     text
@@ -184,12 +181,7 @@ impl Import {
             None => String::new(),
         };
         locked.write_snapshot(&snapshot)?;
-        outln!(
-            "{}: {} classes with {} examples{copied}",
-            profile.path().shown(),
-            header.classes,
-            header.examples
-        );
+        outln!("{}: {}{copied}", profile.path().shown(), held(&header));
         Ok(())
     }
 
@@ -202,9 +194,9 @@ impl Import {
         let classes = snapshot.header().classes;
         ensure!(
             classes == 0 || self.force,
-            "{}: holds {classes} classes, which would be lost; back it up with `mtslvr classes export \
-             FILE`, then give --force",
-            profile.path().shown()
+            "{}: holds {}, which would be lost; back it up with `mtslvr classes export FILE`, then give --force",
+            profile.path().shown(),
+            counted(classes, "class")
         );
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::super::profile::{BackboneInUse, ProfileChoice};
 use super::heard::{Sounds, hear};
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_listen::capture::{Capture, Heard};
 use mtslvr_listen::profile::{Profile, Resemblance};
 use mtslvr_runtime::fewshot::{Class, ClassId, Learner, PlaceThreshold, ScoreTail};
@@ -203,8 +203,8 @@ impl Calibrate {
 
     fn print(&self, result: &Calibrated) {
         outln!(
-            "{} sounds stood out in {:.1} minutes.",
-            result.sounds,
+            "{} stood out in {:.1} minutes.",
+            counted(result.sounds, "sound"),
             60.0 * result.hours
         );
         for class in &result.classes {

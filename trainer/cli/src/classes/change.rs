@@ -4,7 +4,7 @@ use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
 use super::{ClassChoice, existing};
 use anyhow::{Context, Result, bail, ensure};
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_listen::profile::{ClassLabel, Memory, Profile, check_name, composed, find_sound};
 use mtslvr_runtime::fewshot::{ClassId, SupportSet};
 
@@ -115,8 +115,9 @@ impl Rename {
             if let Some(other) = find_sound(support, &new).filter(|other| *other != class) {
                 let examples = support.examples(other).len();
                 bail!(
-                    "{new}: a class with {examples} examples has this name already; choose another \
-                     name, or enrol the clips of {name} as {new} and delete {name}"
+                    "{new}: a class with {} has this name already; choose another name, or enrol the clips of \
+                     {name} as {new} and delete {name}",
+                    counted(examples, "example")
                 );
             }
             support
@@ -137,7 +138,10 @@ impl Delete {
             let examples = support.examples(class).len();
             let Some(number) = self.example else {
                 support.remove(class)?;
-                return Ok(format!("{label}: deleted, with {examples} examples"));
+                return Ok(format!(
+                    "{label}: deleted, with {}",
+                    counted(examples, "example")
+                ));
             };
             ensure!(
                 (1..=examples).contains(&number),

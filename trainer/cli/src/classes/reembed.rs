@@ -7,7 +7,7 @@ use super::super::progress;
 use super::existing;
 use anyhow::{Context, Result, anyhow, bail};
 use mtslvr_audio as audio;
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_listen::capture::{Cut, Pieces, Take};
 use mtslvr_listen::profile::{
     ClassLabel, ClipLog, ClipState, LockedProfile, Memory, Profile, SourceClip,
@@ -19,9 +19,9 @@ use mtslvr_runtime::fewshot::{Class, ClassId, Learner, Role, SupportSet};
 /// Embed every example again from its clip, under another backbone
 ///
 /// A profile belongs to the backbone that it was enrolled under. The clips must still be where they were
-/// when they were enrolled, unchanged. Names and thresholds stay; check them with
-/// `classes test`, because scores differ between backbones. The profile then belongs to the new one: later
-/// commands use it without --model.
+/// when they were enrolled, unchanged. Scores differ between backbones, so that thresholds that were set are
+/// computed from the examples again: see `classes calibrate` and `classes test`. The profile then belongs to
+/// the new backbone: later commands use it without --model.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Take your profile to edge-m" => "mtslvr classes reembed --model edge-m",
@@ -70,15 +70,18 @@ impl Reembed {
         new.write(&locked, &log)?;
         let support = new.learner.support();
         outln!(
-            "{}: {} examples of {} classes embedded again under {}; {} dropped",
+            "{}: {} of {} embedded again under {}; {} dropped",
             profile.path().shown(),
-            support.example_count(),
-            support.class_count(),
+            counted(support.example_count(), "example"),
+            counted(support.class_count(), "class"),
             backbone.name,
             new.missing.len()
         );
-        if has_threshold(support) {
-            outln!("The thresholds are the same: try them, because similarities have changed.");
+        if let Some(dropped) = thresholds(old) {
+            outln!(
+                "The thresholds that were set ({dropped}) are computed from the examples again, because scores \
+                 differ between backbones: `mtslvr classes calibrate` sets new ones."
+            );
         }
         Ok(())
     }
@@ -103,9 +106,10 @@ impl Reembed {
             "put the clips back, or drop these examples with --drop-missing"
         };
         bail!(
-            "{}: {} of {examples} examples cannot be embedded again, and nothing was changed; {hint}",
+            "{}: {} of {} cannot be embedded again, and nothing was changed; {hint}",
             profile.path().shown(),
             new.missing.len(),
+            counted(examples, "example"),
         )
     }
 }
@@ -125,8 +129,6 @@ impl Reembedded<'_> {
         log: &ClipLog,
         backbone: &mut BackboneInUse,
     ) -> Result<()> {
-        self.learner
-            .set_default_threshold(old.default_threshold())?;
         let bar = progress::files(old.example_count() as u64, "embedding again");
         for class in old.classes() {
             let label = ClassLabel::of(class.role(), class.name());
@@ -144,7 +146,6 @@ impl Reembedded<'_> {
             }
             if let Some(new_class) = new_class {
                 let support = self.learner.support_mut();
-                support.set_threshold(new_class, class.threshold())?;
                 support.set_enabled(new_class, class.is_enabled())?;
             }
         }
@@ -208,9 +209,17 @@ fn part(clip: &SourceClip, cut: Cut, backbone: &BackboneInUse) -> Result<Vec<f32
     )
 }
 
-fn has_threshold(support: &SupportSet) -> bool {
-    let classes = support.classes();
-    support.default_threshold().is_some() || classes.iter().any(|c| c.threshold().is_some())
+/// Lists the thresholds that were set; `None` if there is none.
+fn thresholds(support: &SupportSet) -> Option<String> {
+    let default = support.default_threshold();
+    let default = default.map(|value| format!("of all sounds {value:.2}"));
+    let own = support.classes().iter().filter_map(|class| {
+        let value = class.threshold()?;
+        let label = ClassLabel::of(class.role(), class.name());
+        Some(format!("{label} {value:.2}"))
+    });
+    let all: Vec<String> = default.into_iter().chain(own).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// Returns the clip of an example, or the reason why it cannot be used.

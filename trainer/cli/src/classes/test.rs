@@ -8,8 +8,8 @@ use super::super::{output_place, progress};
 use super::heard::hear;
 use super::{enabled_sounds, existing, expect_sounds};
 use anyhow::{Result, ensure};
-use mtslvr_audio::ShowPath;
 use mtslvr_audio::{self as audio, LabelledSet};
+use mtslvr_audio::{ShowPath, counted};
 use mtslvr_evaluate::Confusion;
 use mtslvr_evaluate::report::{
     Fact, Figure, ModelFindings, Recognition, Report, Spectrogram, spectrogram_data_uri,
@@ -170,7 +170,7 @@ impl Test {
         bar.finish_and_clear();
         ensure!(
             !clips.is_empty(),
-            "{}: all {left_out} clips are examples of the profile; expected others to test it with",
+            "{}: every clip is an example of the profile ({left_out}); expected others to test it with",
             self.dir.shown()
         );
         let result = Tested::of(&sounds, &clips, left_out, unheard);
@@ -297,7 +297,7 @@ impl Tested {
         let figure = |part: usize, whole: usize, name: &str| Figure {
             value: percent(part, whole),
             name: name.to_owned(),
-            context: format!("{part} of {whole} clips"),
+            context: format!("{part} of {}", counted(whole, "clip")),
         };
         let mut facts = vec![Fact::new("Backbone", backbone)];
         for class in &self.classes {
@@ -317,8 +317,9 @@ impl Tested {
         Report {
             title: "A profile on labelled clips".to_owned(),
             summary: format!(
-                "{} clips of enrolled sounds and {} of strangers were heard as `mtslvr listen` hears them.",
-                self.known, self.strangers
+                "{} of enrolled sounds and {} of strangers were heard as `mtslvr listen` hears them.",
+                counted(self.known, "clip"),
+                self.strangers
             ),
             headline: vec![
                 figure(self.hits, self.known, "recognised"),
@@ -349,13 +350,16 @@ impl Tested {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.left_out > 0 {
-            let count = self.left_out;
             notes.push(format!(
-                "{count} clips are examples of the profile and were left out."
+                "Left out: {} of the profile's own examples.",
+                counted(self.left_out, "clip")
             ));
         }
         if self.unheard > 0 {
-            notes.push(format!("In {} clips nothing stood out.", self.unheard));
+            notes.push(format!(
+                "In {} nothing stood out.",
+                counted(self.unheard, "clip")
+            ));
         }
         notes
     }
@@ -480,8 +484,11 @@ impl fmt::Display for Tested {
         }
         writeln!(
             f,
-            "\n{} of {} clips of enrolled sounds recognised; {} of {} strangers accepted.",
-            self.hits, self.known, self.false_accepts, self.strangers
+            "\n{} of {} of enrolled sounds recognised; {} of {} accepted.",
+            self.hits,
+            counted(self.known, "clip"),
+            self.false_accepts,
+            counted(self.strangers, "stranger")
         )?;
         for note in self.notes() {
             writeln!(f, "{note}")?;

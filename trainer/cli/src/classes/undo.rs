@@ -2,7 +2,7 @@
 
 use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
-use super::existing;
+use super::{existing, held};
 use anyhow::{Context, Result};
 use mtslvr_audio::ShowPath;
 
@@ -29,17 +29,15 @@ impl Undo {
         let locked = profile.lock()?;
         let before = locked.undo()?.with_context(|| {
             format!(
-                "{}: there is no change to take back; the first sounds of a profile are taken back by `mtslvr \
-                 classes delete NAME`",
+                "{}: there is no change to take back; one sound is forgotten by `mtslvr classes delete NAME`",
                 profile.path().shown()
             )
         })?;
         let header = before.header();
         outln!(
-            "{}: {} classes with {} examples again; another undo takes this one back",
+            "{}: {} again; another undo takes this one back",
             profile.path().shown(),
-            header.classes,
-            header.examples
+            held(&header)
         );
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::super::examples::examples;
 use super::link::{PortChoice, Transferred};
 use anyhow::{Context, Result, ensure};
+use mtslvr_audio::counted;
 use mtslvr_pack::{BackboneFile, Engine, ModelSource};
 use mtslvr_runtime::link::Object;
 use serde::Serialize;
@@ -89,8 +90,10 @@ impl Install {
         );
         if model.id() != linked.device.backbone && linked.device.classes > 0 {
             outln!(
-                "Its {} classes belong to the old model: `mtslvr classes reembed`, then `mtslvr device push`.",
-                linked.device.classes
+                "It teaches the new model its {} again, if it kept their recordings; otherwise the new model waits \
+                 until they are forgotten, and then takes them from here: `mtslvr classes reembed`, `mtslvr device \
+                 push`.",
+                counted(linked.device.classes.into(), "class")
             );
         }
         Ok(())

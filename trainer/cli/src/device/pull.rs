@@ -1,5 +1,6 @@
 //! `mtslvr device pull`: fetches what the device was taught.
 
+use super::super::classes::held;
 use super::super::examples::examples;
 use super::link::PortChoice;
 use anyhow::{Result, ensure};
@@ -91,9 +92,8 @@ impl Pull {
             outln!("{}", serde_json::to_string_pretty(&pulled)?);
         } else {
             outln!(
-                "{out}: {} classes with {} examples, for the backbone {} ({})",
-                pulled.classes,
-                pulled.examples,
+                "{out}: {}, for the backbone {} ({})",
+                held(&header),
                 pulled.backbone,
                 linked.model_name()
             );

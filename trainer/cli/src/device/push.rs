@@ -1,6 +1,6 @@
 //! `mtslvr device push`: takes the profile to the device.
 
-use super::super::classes::existing;
+use super::super::classes::{existing, held};
 use super::super::command_line::CommandLine;
 use super::super::examples::examples;
 use super::super::profile::ProfileChoice;
@@ -71,12 +71,7 @@ impl Push {
         if self.json {
             outln!("{}", serde_json::to_string_pretty(&pushed)?);
         } else {
-            outln!(
-                "{}: knows {} classes with {} examples now",
-                pushed.port,
-                pushed.classes,
-                pushed.examples
-            );
+            outln!("{}: knows {} now", pushed.port, held(&header));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::super::examples::examples;
 use super::link::PortChoice;
 use anyhow::Result;
+use mtslvr_audio::counted;
 use serde::Serialize;
 
 /// Describe the device: its backbone, what it was taught, and its room
@@ -61,10 +62,10 @@ impl Show {
         }
         outln!("backbone    {}, {}", shown.backbone, shown.model);
         outln!(
-            "taught      {} classes of {}, {} examples of {}",
-            shown.classes,
+            "taught      {} of {}, {} of {}",
+            counted(shown.classes.into(), "class"),
             shown.class_room,
-            shown.examples,
+            counted(shown.examples.into(), "example"),
             shown.example_room
         );
         outln!("profile     up to {} bytes", shown.profile_room);

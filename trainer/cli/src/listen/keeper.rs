@@ -46,6 +46,9 @@ pub(crate) struct Kept {
     pub(crate) unix_time: f64,
     /// The answer of `mtslvr review`, if there is one.
     pub(crate) answer: Option<String>,
+    /// The clip became an example by that answer.
+    #[serde(default)]
+    pub(crate) learnt: bool,
 }
 
 /// Keeps clips in a folder, which never grows beyond a limit: the oldest go first.

@@ -6,13 +6,18 @@ use super::labels::{Label, Labels};
 use super::mqtt::Mqtt;
 use super::verdict::{Closest, Known, Outcome, Verdict, verdict};
 use anyhow::{Error, Result};
-use mtslvr_listen::profile::ProfileError;
+use mtslvr_audio::counted;
+use mtslvr_listen::profile::{ProfileError, decibels};
 use mtslvr_listen::view::View;
 use mtslvr_runtime::fewshot::ClassId;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::listener::{Change, Ended, Event, ListenerConfig, Window};
 use serde::Serialize;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Level of the loudest sample below which a recording holds nothing, decibels of full scale: less than 4 steps of 16
+/// bits.
+const SILENT: f32 = -80.0;
 
 /// Help on the fields of `--json`: every field of every line.
 pub(super) const JSON_HELP: &str = "\
@@ -54,6 +59,8 @@ pub(super) struct Output<'r> {
     /// The event that goes on, as it was printed.
     going: Option<Begun>,
     samples: u64,
+    /// Largest magnitude of them.
+    peak: f32,
     /// Samples that the microphone gave while nobody took them.
     lost: u64,
     events: u64,
@@ -211,6 +218,7 @@ impl<'r> Output<'r> {
             pending: None,
             going: None,
             samples: 0,
+            peak: 0.0,
             lost: 0,
             events: 0,
             too_short: 0,
@@ -275,6 +283,8 @@ impl<'r> Output<'r> {
 
     pub(super) fn hear(&mut self, samples: &[f32]) {
         self.samples += samples.len() as u64;
+        let peak = samples.iter().fold(0.0_f32, |peak, s| peak.max(s.abs()));
+        self.peak = self.peak.max(peak);
         if let Some(keeper) = &mut self.reactions.keeper {
             keeper.hear(samples);
         }
@@ -349,6 +359,7 @@ impl<'r> Output<'r> {
                 file: self.settings.file.clone(),
                 unix_time: Kept::now(),
                 answer: None,
+                learnt: false,
             };
             if let Some(near) = &mut self.near {
                 near.kept = Some(kept);
@@ -477,6 +488,7 @@ impl<'r> Output<'r> {
                 file: self.settings.file.clone(),
                 unix_time: Kept::now(),
                 answer: None,
+                learnt: false,
             };
             self.keep(&kept);
         }
@@ -636,14 +648,11 @@ impl<'r> Output<'r> {
             return;
         }
         self.form = Form::Plain;
-        let events = match self.events {
-            1 => "1 sound".to_owned(),
-            n => format!("{n} sounds"),
-        };
         errln!(
-            "{events} recognised in {seconds:.1} s; the backbone ran for {} of {} windows.",
+            "{} recognised in {seconds:.1} s; the backbone ran for {} of {}.",
+            counted(self.events as usize, "sound"),
             self.judged,
-            self.windows
+            counted(self.windows as usize, "window")
         );
         if self.events == 0 {
             errln!("{}", self.why_nothing());
@@ -653,7 +662,17 @@ impl<'r> Output<'r> {
     /// Says what came closest where nothing was recognised.
     fn why_nothing(&self) -> String {
         let listener = &self.settings.listener;
+        let peak = decibels(self.peak);
         match &self.closest {
+            _ if self.peak == 0.0 => {
+                "All of it is silent: every sample is 0. Check that the microphone is on, and \
+                 that it is the one that was recorded."
+                    .to_owned()
+            }
+            _ if peak < SILENT => format!(
+                "All of it is nearly silent: the loudest sample is at {peak:.0} dB of full scale. Check the \
+                 microphone and its level."
+            ),
             _ if self.judged == 0 => format!(
                 "Nothing stood out from the background: the most was {:.1} dB, and {:.1} dB are needed \
                  (--gate).",

@@ -1,6 +1,7 @@
 //! Reads a profile's file whole and replaces it whole; one process at a time may change it.
 
 use super::error::ProfileError;
+use super::memory::Memory;
 use super::place::default_path;
 use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::read_bounded;
@@ -160,8 +161,13 @@ impl LockedProfile<'_> {
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write_snapshot(&self, snapshot: &Snapshot) -> Result<(), ProfileError> {
-        // A damaged profile is nothing to go back to.
-        if let Ok(Some(old)) = self.profile.read()
+        let old = match self.profile.read() {
+            // Before the first change nothing was taught.
+            Ok(None) => Some(Snapshot::empty(&snapshot.header(), &self.profile.path)),
+            // A damaged profile is nothing to go back to.
+            old => old.ok().flatten(),
+        };
+        if let Some(old) = old
             && old.bytes != snapshot.bytes
         {
             old.write(&self.profile.beside("before"))?;
@@ -241,6 +247,11 @@ impl Snapshot {
         let mut bytes = vec![0; persist::snapshot_len(learner.support())];
         persist::export(learner, &mut bytes).expect("the buffer is as long as was asked");
         Self::new(bytes, path).expect("what has just been exported reads")
+    }
+
+    /// Makes a snapshot of nothing, under the backbone of `header`.
+    fn empty(header: &SnapshotHeader<'_>, path: &Path) -> Self {
+        Self::of(&Memory::for_snapshot(header).learner(), path)
     }
 
     fn new(bytes: Vec<u8>, path: &Path) -> Result<Self, RestoreError> {
@@ -325,6 +336,12 @@ mod tests {
         let mut restored = memory.learner();
         snapshot.restore(&mut restored).unwrap();
         assert_eq!(restored.support(), learner.support());
+
+        // The first change can be taken back, too, and be made again.
+        let undone = profile.lock().unwrap().undo().unwrap().unwrap();
+        assert_eq!(undone.header(), header());
+        let again = profile.lock().unwrap().undo().unwrap().unwrap();
+        assert_eq!(again.as_bytes(), snapshot.as_bytes());
 
         let mut bytes = std::fs::read(profile.path()).unwrap();
         bytes[30] ^= 1;
