@@ -7,7 +7,7 @@ use crate::recording::{Overwritten, Recording};
 use core::fmt;
 use embedded_storage::nor_flash::NorFlash;
 use mtslvr_runtime::backbone::{ArenaTooSmall, PackedBackbone};
-use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, ClipStore, RestoreError, StoreError};
+use mtslvr_runtime::fewshot::persist::{BlockingFlashStore, RestoreError, StoreError};
 use mtslvr_runtime::fewshot::{ClassName, DirectionError, FitError, HeadKind, Learner, Limits};
 use mtslvr_runtime::link::{ModelSlot, NoSlot};
 use mtslvr_runtime::listener::{Listener, ListenerConfig, ListenerError};
@@ -25,7 +25,7 @@ pub use clips::{ClipMemory, ClipPlaces, Places};
 pub use linked::FRAME_LEN;
 pub use room::{FALSE_ALARMS_AN_HOUR, ROOM_SECONDS};
 
-use clips::{Samples, Workplace, teach_from_clips};
+use clips::{Kept, Samples, Workplace, teach_from_clips};
 use lesson::Lesson;
 use recent::{Did, Recent, Recognised};
 use room::Room;
@@ -55,7 +55,7 @@ pub struct Device<'m, F: NorFlash, S = NoSlot> {
     listener: Listener<'m>,
     sounds: Learner<'m>,
     store: BlockingFlashStore<F>,
-    clips: Option<ClipStore>,
+    clips: Kept,
     scratch: &'m mut [u8],
     limits: Limits,
     /// Samples a second.
@@ -133,11 +133,8 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         let mut sounds = sounds.map_err(StartError::Embeddings)?;
         let places = places.into();
         let (clips, [last_samples, asked_samples]) = match places.clips {
-            None => (None, [&mut [][..], &mut []]),
-            Some(clips) => {
-                let (store, memory) = clips.open(&flash).map_err(StartError::Store)?;
-                (Some(store), memory)
-            }
+            None => (Kept::default(), [&mut [][..], &mut []]),
+            Some(clips) => clips.open(&flash).map_err(StartError::Store)?,
         };
         let store = BlockingFlashStore::new(flash, places.sounds);
         let mut store = store.map_err(StartError::Store)?;
@@ -149,7 +146,7 @@ impl<'m, F: NorFlash<Error: Copy>, S: ModelSlot> Device<'m, F, S> {
         if places.on_trial && is_of_other {
             locked = store.erase().err();
         }
-        if let Some(clips) = clips.as_ref().filter(|_| locked.is_none()) {
+        if let Some(clips) = clips.store().filter(|_| locked.is_none()) {
             let work = Workplace {
                 listener: &mut memory.listener,
                 embedding: last,

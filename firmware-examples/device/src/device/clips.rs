@@ -53,6 +53,7 @@ pub(super) type Heard<'m> = [&'m mut [u8]; 2];
 
 impl<'m> ClipPlaces<'m> {
     /// Keeps recordings of up to `LEN` samples, a byte each, in `range` of the flash: see [`clips_len`](crate::clips_len).
+    #[cfg(feature = "clips")]
     pub fn new<const LEN: usize>(range: Range<u32>, memory: &'m mut ClipMemory<LEN>) -> Self {
         Self {
             range,
@@ -65,9 +66,20 @@ impl<'m> ClipPlaces<'m> {
     pub(super) fn open<F: NorFlash>(
         self,
         flash: &F,
-    ) -> Result<(ClipStore, Heard<'m>), StoreError<F::Error>> {
+    ) -> Result<(Kept, Heard<'m>), StoreError<F::Error>> {
         let store = ClipStore::new(flash, self.range, self.longest)?;
-        Ok((store, self.heard))
+        Ok((Kept(Some(store)), self.heard))
+    }
+}
+
+/// The store, if there is one. Without the feature `clips` the compiler sees that there is none.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Option<ClipStore>);
+
+impl Kept {
+    #[inline(always)]
+    pub fn store(&self) -> Option<&ClipStore> {
+        self.0.as_ref().filter(|_| cfg!(feature = "clips"))
     }
 }
 
@@ -141,7 +153,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
             Which::Asked => &self.asked.samples,
             Which::Last => &self.last.samples,
         };
-        if let (Some(clips), Some(samples)) = (&self.clips, samples.get())
+        if let (Some(clips), Some(samples)) = (self.clips.store(), samples.get())
             && let Ok(kept) = support.class(class)
             && let Some(example) = support.examples(class).last()
         {
@@ -153,7 +165,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
 
     /// Removes the recordings of examples that are no longer there.
     pub(super) fn clips_follow(&mut self) {
-        if let Some(clips) = self.clips.as_ref().filter(|_| self.locked.is_none()) {
+        if let Some(clips) = self.clips.store().filter(|_| self.locked.is_none()) {
             // What is left over goes at the next change.
             let _ = clips.follow(self.store.flash(), self.sounds.support());
         }
@@ -163,7 +175,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
     pub(super) fn can_follow(&mut self) -> bool {
         let support = self.sounds.support();
         let holds = |clips: &ClipStore, flash: &mut F| clips.holds_sounds_of(flash, support);
-        match &self.clips {
+        match self.clips.store() {
             _ if self.locked.is_some() => false,
             _ if support.class_count() == 0 => true,
             Some(clips) => holds(clips, self.store.flash()).unwrap_or(false),

@@ -258,7 +258,7 @@ impl<F: NorFlash<Error: Copy>, S: ModelSlot> Device<'_, F, S> {
     fn forget_sounds(&mut self) -> Notice<F::Error> {
         self.sounds.support_mut().clear();
         (self.recent, self.lesson) = (None, None);
-        if let Some(clips) = &self.clips
+        if let Some(clips) = self.clips.store()
             && let Err(error) = clips.clear(self.store.flash())
         {
             return Notice::NotKept(error);
