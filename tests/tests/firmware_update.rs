@@ -1,6 +1,8 @@
 //! `firmware-examples/update` in QEMU: the model in flash is replaced by another one, whenever the power goes.
 
 use anyhow::{Context, Result, ensure};
+use mtslvr_runtime::model::{AlignedBytes, Crc32, Model, OpenError};
+use mtslvr_runtime::nn::Layout;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 use tempfile::TempDir;
@@ -103,6 +105,40 @@ fn sounds_that_would_be_lost_keep_the_new_model_waiting() -> Result<()> {
     );
     bench.start(&["give_up_sounds=1"])?;
     assert_eq!(bench.started()?, "started slot=B how=Trial { left: 2 }");
+    Ok(())
+}
+
+/// Two weights whose second is out of range are found by the instructions of the core, too, wherever they lie.
+#[test]
+fn weights_that_cannot_be_are_refused() -> Result<()> {
+    let bench = Bench::new()?;
+    let whole = AlignedBytes::new(&fs::read(bench.new_model())?);
+    let model = Model::open(&whole)?;
+    let op = model.ops().find(|op| op.layout == Layout::Pairs);
+    let op = op.context("a layer with weights in pairs")?;
+    let weights = op.tables.weights;
+    let first = weights.as_ptr().addr() - whole.as_ptr().addr();
+    // 0x7F80 to 0x7FFF, as the first pair, as the second of a word, and as the last.
+    let places = [
+        (first, [0x80, 0x7f]),
+        (first + 2, [0xff, 0x7f]),
+        (first + weights.len() - 2, [0x80, 0x7f]),
+    ];
+    for (at, pair) in places {
+        let mut bytes = whole.to_vec();
+        bytes[at..at + 2].copy_from_slice(&pair);
+        // The checksum of all other bytes.
+        let sum = Crc32::new().update(&bytes[..12]).update(&bytes[16..]);
+        bytes[12..16].copy_from_slice(&sum.finish().to_le_bytes());
+        let refused = OpenError::Weights {
+            op: op.index as u16,
+        };
+        let opened = Model::open(&AlignedBytes::new(&bytes)).map(|_| ());
+        assert_eq!(opened, Err(refused));
+        fs::write(bench.new_model(), &bytes)?;
+        let report = bench.start(&["update"])?;
+        assert!(report.contains(&format!("refused: {refused}")), "{report}");
+    }
     Ok(())
 }
 

@@ -1,25 +1,30 @@
-//! CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320), a byte at a time by a table of 1 KB, as words are
-//! loaded: a model's 450 KB are summed up at every start, and four bits at a time would take four times the
-//! instructions.
+//! CRC-32 as in IEEE 802.3 (reflected, polynomial 0xEDB88320), a word at a time by four tables of 1 KB (Kounavis and Berry,
+//! *Novel Table Lookup-Based Algorithms for High-Performance CRC Generation*, 2008): a model's 450 KB are summed up at
+//! every start.
 
-const TABLE: [u32; 256] = {
-    let mut table = [0; 256];
+/// The sum of each byte, and of each byte with one to three zeros behind it.
+static TABLES: [[u32; 256]; 4] = {
+    let mut tables = [[0; 256]; 4];
     let mut i = 0;
     while i < 256 {
         let mut crc = i as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
-            bit += 1;
+        let mut zeros = 0;
+        while zeros < 4 {
+            let mut bit = 0;
+            while bit < 8 {
+                crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+                bit += 1;
+            }
+            tables[zeros][i] = crc;
+            zeros += 1;
         }
-        table[i] = crc;
         i += 1;
     }
-    table
+    tables
 };
 
 /// Bytes of a round of the inner loop.
-const ROUND: usize = 32;
+const ROUND: usize = 64;
 
 /// A running CRC-32 (IEEE 802.3): of a model, or of an embedding's bytes, to compare engines by.
 ///
@@ -45,23 +50,19 @@ impl Crc32 {
         for round in rounds {
             let (words, _) = round.as_chunks::<4>();
             for word in words {
-                self.0 ^= u32::from_le_bytes(*word);
-                for _ in 0..4 {
-                    self.shift();
-                }
+                let [a, b, c, d] = (self.0 ^ u32::from_le_bytes(*word)).to_le_bytes();
+                let [one, two, three, four] = &TABLES;
+                self.0 = four[usize::from(a)]
+                    ^ three[usize::from(b)]
+                    ^ two[usize::from(c)]
+                    ^ one[usize::from(d)];
             }
         }
         for &byte in rest {
-            self.0 ^= u32::from(byte);
-            self.shift();
+            let place = (self.0 ^ u32::from(byte)) & 0xFF;
+            self.0 = (self.0 >> 8) ^ TABLES[0][place as usize];
         }
         self
-    }
-
-    /// Takes the lowest byte in.
-    #[inline(always)]
-    fn shift(&mut self) {
-        self.0 = (self.0 >> 8) ^ TABLE[(self.0 & 0xFF) as usize];
     }
 
     /// Returns the checksum.
@@ -99,10 +100,10 @@ mod tests {
             }
             !crc
         };
-        for length in [0, 1, 3, 31, 32, 33, 64, 100, 199] {
+        for length in [0, 1, 3, 63, 64, 65, 128, 150, 199] {
             for begin in 0..5 {
                 let part = &bytes[begin..(begin + length).min(bytes.len())];
-                for cut in [0, 1, 32, part.len() / 2] {
+                for cut in [0, 1, 64, part.len() / 2] {
                     let (first, second) = part.split_at(cut.min(part.len()));
                     let crc = Crc32::new().update(first).update(second).finish();
                     assert_eq!(crc, by_bits(part), "{begin}, {length}, {cut}");

@@ -26,7 +26,7 @@ impl<'a> Model<'a> {
 
     /// Opens a model of which [`Self::open`] has compared the bytes with their checksum before, and the checksum was
     /// kept ([`Self::checksum`]): after a watchdog's reset or a sleep, in memory that lived on. It is compared with
-    /// the one that the model states, and everything but the bytes' own checksum is checked as ever: a fifth of the work.
+    /// the one that the model states, and everything but the bytes' own checksum is checked as ever: a quarter of the work.
     /// [`Recheck`](super::Recheck) goes over the bytes while the model is in use.
     ///
     /// # Errors

@@ -216,17 +216,32 @@ fn depthwise_sums_fit(op: &Op<'_>, limit: u64) -> bool {
 /// Tells whether no pair of weights in `table`, 16 bits each, has 128 as its second value: none is `256 * 127 + 128` or
 /// above.
 fn pairs_in_range(table: &[i8]) -> bool {
-    // Two at a time: half of the work of opening a model would be here. Adding 0x80 to the lower 15 bits of such a pair
-    // sets the highest bit, which the pair does not have.
     let (words, rest) = table.as_chunks::<4>();
-    let beyond = |word: u32| ((word & 0x7FFF_7FFF) + 0x0080_0080) & !word & 0x8000_8000;
-    let beyond_of = |bytes: [i8; 4]| beyond(u32::from_le_bytes(bytes.map(|byte| byte as u8)));
-    let found = words.iter().fold(0, |found, &word| found | beyond_of(word));
     let last = match *rest {
         [first, second] => beyond_of([first, second, 0, 0]),
         _ => 0,
     };
-    found | last == 0
+    words_in_range(words) && last == 0
+}
+
+/// Tells whether a pair of two is out of range: adding 0x80 to its lower 15 bits sets the highest bit, which the pair does
+/// not have.
+fn beyond_of(bytes: [i8; 4]) -> u32 {
+    let word = u32::from_le_bytes(bytes.map(|byte| byte as u8));
+    ((word & 0x7FFF_7FFF) + 0x0080_0080) & !word & 0x8000_8000
+}
+
+/// Tells whether all pairs are in range. Two at a time, because half of the work of opening a model would be here.
+#[cfg(not(arm_dsp))]
+fn words_in_range(words: &[[i8; 4]]) -> bool {
+    words.iter().fold(0, |found, word| found | beyond_of(*word)) == 0
+}
+
+/// Tells whether all pairs are in range.
+#[cfg(arm_dsp)]
+fn words_in_range(words: &[[i8; 4]]) -> bool {
+    let largest = crate::nn::arch::largest_halves(words);
+    beyond_of(largest.to_le_bytes().map(|byte| byte as i8)) == 0
 }
 
 /// Checks the weights of pairs of channels. No value is beyond the range of an `i8`. The values that

@@ -66,6 +66,9 @@ pub fn lookup(table: &[i8], values: &mut [i8]) {
     portable::lookup(table, values);
 }
 
+#[cfg(arm_dsp)]
+pub(crate) use dsp::largest::largest_halves;
+
 /// Computes a linear layer; see [`portable::linear`].
 pub fn linear(conv: &Convolution<'_>, input: &[i8], output: &mut [i8]) {
     #[cfg(arm_dsp)]

@@ -17,6 +17,7 @@ mod clamp;
 #[cfg(not(arm_mve))]
 pub(super) mod depthwise;
 mod gather;
+pub(crate) mod largest;
 mod outputs;
 #[cfg(not(arm_mve))]
 pub(super) mod rows;
