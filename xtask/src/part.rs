@@ -21,7 +21,7 @@ pub struct Part {
     flash: u64,
     /// Bytes of flash that the program may take, with its model.
     program: u64,
-    /// What else is in flash, and its bytes.
+    /// Names and bytes of the other places in flash.
     places: &'static [(&'static str, u64)],
     /// Bytes of RAM that one piece of memory has for statics and stack.
     ram: u64,
@@ -76,6 +76,13 @@ pub const PARTS: [Part; 4] = [
         ram: 512 * 1024,
     },
 ];
+
+impl Part {
+    /// Returns the bytes of the places in flash.
+    fn places_len(&self) -> u64 {
+        self.places.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
 
 /// Bytes of RAM that statics must leave for the stack: twice what the example firmware in QEMU uses at
 /// its deepest, saving to flash included (`cargo xtask bench-firmware`).
@@ -185,7 +192,7 @@ impl Usage {
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Part { flash, ram, .. } = self.part;
-        let places: u64 = self.part.places.iter().map(|(_, bytes)| bytes).sum();
+        let places = self.part.places_len();
         write!(
             f,
             "flash {} of {flash} bytes (model {}, code and constants {}) and {places} for what is taught; RAM {} of \
@@ -206,8 +213,11 @@ mod tests {
     #[test]
     fn program_and_profile_have_room_in_flash() {
         for part in PARTS {
-            let places: u64 = part.places.iter().map(|(_, bytes)| bytes).sum();
-            assert!(part.program + places <= part.flash, "{}", part.name);
+            assert!(
+                part.program + part.places_len() <= part.flash,
+                "{}",
+                part.name
+            );
         }
     }
 

@@ -36,7 +36,7 @@ pub trait Served {
     fn slot(&mut self) -> &mut Self::Slot;
 }
 
-/// What a new model means for the taught sounds.
+/// Tells a slot whether the taught sounds are there still under a new model.
 #[derive(Clone, Copy, Debug)]
 pub struct Taught {
     /// Backbone that they were taught under.

@@ -160,7 +160,7 @@ fn a_model_that_listens_for_a_minute_is_confirmed() {
     assert_eq!((slot, told), (Slot::B, vec![ready(3, 4)]));
 }
 
-/// What is forgotten under either model is not taught again under the other.
+/// A sound that is forgotten while a new model waits for its start is not taught again under it.
 #[test]
 fn what_is_forgotten_stays_forgotten() {
     let mut bench = taught();
