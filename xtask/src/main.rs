@@ -90,8 +90,9 @@ enum Command {
         /// The packed model (.slvr) to put into flash.
         #[arg(long, value_name = "FILE")]
         model: PathBuf,
-        /// The program: `qemu` enrols and recognises recordings, `minimal` listens to one.
-        #[arg(long, value_parser = ["qemu", "minimal"], value_name = "PROGRAM", default_value = "qemu")]
+        /// The program: `qemu` enrols and recognises recordings, `minimal` listens to one, `kernels` compares as
+        /// many random layers as its argument says with the portable kernels.
+        #[arg(long, value_parser = ["qemu", "minimal", "kernels"], value_name = "PROGRAM", default_value = "qemu")]
         program: String,
         /// Take only models that this key has signed: the 64 hexadecimal digits that `mtslvr keygen` prints.
         #[arg(long, value_name = "HEX")]
@@ -265,6 +266,7 @@ fn run(command: Command) -> Result<ExitCode> {
         } => {
             let program = match program.as_str() {
                 "minimal" => firmware::MINIMAL,
+                "kernels" => firmware::KERNELS,
                 _ => firmware::EXAMPLE,
             };
             let model = firmware::find_model(&model)?;

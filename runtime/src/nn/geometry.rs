@@ -139,6 +139,14 @@ impl Window {
         (y < map.height && x < map.width).then(|| y * map.width + x)
     }
 
+    /// Returns whether the whole kernel lies inside a map of shape `map` at an output position.
+    #[inline(always)]
+    #[cfg(arm_dsp)]
+    pub(super) fn is_inside(&self, map: Shape, position: [usize; 2]) -> bool {
+        let last = self.kernel.map(|size| size.saturating_sub(1));
+        self.source(map, position, [0, 0]).is_some() && self.source(map, position, last).is_some()
+    }
+
     /// Returns the rows (axis 0) or columns (axis 1) from the first place of the kernel to its last, both
     /// counted.
     fn extent(&self, axis: usize) -> Option<usize> {

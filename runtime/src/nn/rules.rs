@@ -111,6 +111,9 @@ pub struct AddRule {
 }
 
 impl AddRule {
+    /// One half in the fixed point of the multipliers, which rounds the sum.
+    pub(super) const HALF: i32 = 1 << (ADD_FRACTION_BITS - 1);
+
     /// Returns whether no pair of addends can overflow an `i32`.
     pub fn fits(&self) -> bool {
         let reach = 255
@@ -128,8 +131,7 @@ impl AddRule {
         };
         let a = scaled(a, self.a_zero_point, self.a_multiplier);
         let b = scaled(b, self.b_zero_point, self.b_multiplier);
-        let half = 1 << (ADD_FRACTION_BITS - 1);
-        let rounded = a.wrapping_add(b).wrapping_add(half) >> ADD_FRACTION_BITS;
+        let rounded = a.wrapping_add(b).wrapping_add(Self::HALF) >> ADD_FRACTION_BITS;
         within(i32::from(self.zero_point) + rounded, self.lo, self.hi)
     }
 }

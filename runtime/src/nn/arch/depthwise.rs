@@ -64,7 +64,7 @@ fn block(
         let mut inside = false;
         for ox in 0..conv.output.width {
             let out = outputs.next()?;
-            if inside && all_inside(conv, oy, ox) {
+            if inside && conv.window.is_inside(conv.input, [oy, ox]) {
                 for place in places.iter_mut().take(area) {
                     *place = place.wrapping_add(step);
                 }
@@ -87,11 +87,4 @@ fn block(
     }
     kernel.finish(output);
     Some(())
-}
-
-/// Tells whether the whole kernel lies inside the map at an output position.
-fn all_inside(conv: &Depthwise<'_>, oy: usize, ox: usize) -> bool {
-    let last = conv.window.kernel.map(|size| size - 1);
-    let inside = |tap| conv.window.source(conv.input, [oy, ox], tap).is_some();
-    inside([0, 0]) && inside(last)
 }
