@@ -1,6 +1,7 @@
 //! Turns a stream of samples into detection events.
 //!
-//! A stream flows like this: samples → frames, each computed once → an energy gate, which tells a sound
+//! A stream flows like this: samples → frames, each computed once, and while nothing is heard one in several → an
+//! energy gate, which tells a sound
 //! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
 //! hysteresis, refractory period → [`Event`].
 //!
@@ -30,6 +31,7 @@ mod sounds;
 mod steady;
 mod stream_state;
 mod trigger;
+mod watch;
 mod window;
 
 pub use config::{ListenerConfig, ListenerConfigError};
@@ -45,6 +47,7 @@ use gate::Gate;
 use second_look::SecondLook;
 use sounds::Sounds;
 use stream_state::StreamState;
+use watch::Watch;
 
 /// Listens to a stream in a buffer that the caller owns.
 ///
@@ -107,7 +110,7 @@ use stream_state::StreamState;
 /// ```
 #[derive(Debug)]
 pub struct Listener<'b> {
-    frontend: Frontend<'b>,
+    watch: Watch<'b>,
     state: StreamState<'b>,
 }
 
@@ -121,6 +124,7 @@ impl<'b> Listener<'b> {
     ) -> usize {
         frontend
             .buffer_len()
+            .saturating_add(Watch::room(frontend))
             .saturating_add(frontend.patch_len().saturating_mul(2))
             .saturating_add(Gate::room(frontend.mels as usize))
             .saturating_add(embedding_dim.saturating_mul(2))
@@ -148,6 +152,7 @@ impl<'b> Listener<'b> {
             return Err(ListenerError::BufferTooShort { needed, found });
         }
         let (own, rest) = buffer.split_at_mut(frontend.buffer_len());
+        let (kept, rest) = rest.split_at_mut(Watch::room(&frontend));
         let (rows, rest) = rest.split_at_mut(frontend.patch_len());
         let (patch, rest) = rest.split_at_mut(frontend.patch_len());
         let (gate, rest) = rest.split_at_mut(Gate::room(frontend.mels.into()));
@@ -158,7 +163,7 @@ impl<'b> Listener<'b> {
         let hold = config.hold_frames(&frontend);
         let refractory = config.refractory * frontend.sample_rate as f32;
         let mut listener = Self {
-            frontend: Frontend::new(frontend, own)?,
+            watch: Watch::new(Frontend::new(frontend, own)?, kept),
             state: StreamState {
                 frontend,
                 smoothing: config.smoothing,
@@ -215,7 +220,7 @@ impl<'b> Listener<'b> {
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
         let mut handler = self.state.handler(learner, check, backbone, on_window)?;
-        self.frontend.push(samples, |frame| handler.add(frame));
+        self.watch.push(samples, &mut handler);
         handler.result
     }
 
@@ -246,7 +251,7 @@ impl<'b> Listener<'b> {
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
         let mut handler = self.state.handler(learner, check, backbone, on_window)?;
-        self.frontend.push_i16(samples, |frame| handler.add(frame));
+        self.watch.push(samples, &mut handler);
         handler.result
     }
 
@@ -275,7 +280,7 @@ impl<'b> Listener<'b> {
         on_window: impl FnMut(&Window<'_>),
     ) -> Result<(), ListenError<B::Error>> {
         let mut handler = self.state.handler(learner, check, backbone, on_window)?;
-        self.frontend.flush(|frame| handler.add(frame));
+        self.watch.flush(&mut handler);
         handler.end();
         handler.report_ended();
         let result = handler.result;
@@ -285,14 +290,20 @@ impl<'b> Listener<'b> {
 
     /// Forgets the stream, background included: another begins.
     pub fn reset(&mut self) {
-        self.frontend.reset();
+        self.watch.reset();
         self.state.reset();
+    }
+
+    /// Returns the number of frames of this stream whose features were computed: all while a sound is heard, about one in
+    /// five otherwise.
+    pub fn computed_frames(&self) -> u32 {
+        self.watch.frontend().computed_frames()
     }
 
     /// Returns the number of samples of this stream that were taken as silence: see
     /// [`Frontend::invalid_samples`].
     pub fn invalid_samples(&self) -> u32 {
-        self.frontend.invalid_samples()
+        self.watch.frontend().invalid_samples()
     }
 }
 

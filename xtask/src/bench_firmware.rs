@@ -6,7 +6,7 @@ mod table;
 pub use table::memory_rows;
 
 use crate::embedded::{self, Toolchain};
-use crate::measured::{Frontend, Head, Layer, Measured, Memory, Paths, Signed};
+use crate::measured::{Frontend, Head, Idle, Layer, Measured, Memory, Paths, Signed};
 use crate::{elf, firmware, process};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
     let inference = one(&counted, "inference")?;
     let (instructions, macs) = (inference.number("instructions")?, inference.number("macs")?);
     let frontend = one(&counted, "frontend")?;
+    let idle = one(&counted, "idle")?;
+    let seconds = idle.number("seconds")?.max(1);
     let memory = one(&used, "memory")?;
     let model_bytes = memory.number("model")?;
     Ok(Measured {
@@ -73,6 +75,10 @@ pub fn measure(toolchain: Toolchain, request: &Request) -> Result<Measured> {
         frontend: Frontend {
             set_up_instructions: frontend.number("set_up_instructions")?,
             instructions_per_frame: frontend.number("instructions")? / frontend.number("frames")?,
+        },
+        idle: Idle {
+            instructions: idle.number("instructions")? / seconds,
+            frames: idle.number("frames")? as f64 / seconds as f64,
         },
         open_instructions: one(&counted, "open")?.number("instructions")?,
         open_known_instructions: one(&counted, "open")?.number("known")?,

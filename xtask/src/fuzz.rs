@@ -109,10 +109,16 @@ pub struct Runs {
     pub slow: u64,
 }
 
-/// Executions that `cargo xtask fuzz` and `cargo xtask test --all` do.
+/// Executions that `cargo xtask fuzz` does.
 pub const LONG: Runs = Runs {
     bytes: 5_000_000,
     slow: 500_000,
+};
+
+/// Executions that `cargo xtask test --all` does.
+pub const LONGER: Runs = Runs {
+    bytes: 1_000_000,
+    slow: 100_000,
 };
 
 /// Executions that `cargo xtask test` does.

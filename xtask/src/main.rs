@@ -49,7 +49,7 @@ struct Cli {
 enum Command {
     /// Sets up and runs every check: format, clippy, host tests, no_std builds, firmware in QEMU.
     Test {
-        /// Also run what takes hours: long fuzzing, training by the guide's commands, the program for aarch64 in
+        /// Also run what takes an hour more: longer fuzzing, training by the guide's commands, the program for aarch64 in
         /// QEMU, cargo-deny.
         #[arg(long)]
         all: bool,

@@ -38,6 +38,9 @@ pub struct Measured {
     pub paths: Vec<Paths>,
     /// Log-mel features.
     pub frontend: Frontend,
+    /// A second of listening while nothing is heard.
+    #[serde(default)]
+    pub idle: Idle,
     /// Opening and checking the model.
     pub open_instructions: u64,
     /// Opening a model whose bytes were checked before; not measured where it is 0.
@@ -78,6 +81,15 @@ pub struct Frontend {
     pub set_up_instructions: u64,
     /// Instructions for each frame, its samples' way into the buffer included.
     pub instructions_per_frame: u64,
+}
+
+/// A second of listening to a room in which nothing is heard.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct Idle {
+    /// Instructions.
+    pub instructions: u64,
+    /// Frames whose features are computed.
+    pub frames: f64,
 }
 
 /// The cost of taking only models that a key has signed.

@@ -5,6 +5,7 @@
 #![no_main]
 
 mod head;
+mod idle;
 mod input;
 mod layers;
 mod model;
@@ -13,6 +14,7 @@ mod shapes;
 
 use core::panic::PanicInfo;
 use head::{SCRATCH_LEN, SoundStorage};
+use idle::LISTENER_LEN;
 use input::Sound;
 use model::{ARENA_LEN, EMBEDDING_CRC32, EMBEDDING_DIM, MODEL, PATCH_CRC32};
 use model::{FRONTEND_BUFFER_LEN, KEY, PATCH_LEN, SIGNATURE};
@@ -29,6 +31,7 @@ fn main() -> ! {
     static mut ARENA: Aligned<[i8; max(ARENA_LEN, SHAPE_ARENA_LEN)]> =
         Aligned([0; max(ARENA_LEN, SHAPE_ARENA_LEN)]);
     static mut FRONTEND: [f32; FRONTEND_BUFFER_LEN] = [0.0; FRONTEND_BUFFER_LEN];
+    static mut LISTENER: [f32; LISTENER_LEN] = [0.0; LISTENER_LEN];
     static mut PATCH: [f32; max(PATCH_LEN, SHAPE_PATCH_LEN)] =
         [0.0; max(PATCH_LEN, SHAPE_PATCH_LEN)];
     static mut SOUNDS: SoundStorage = SoundStorage::new();
@@ -41,6 +44,7 @@ fn main() -> ! {
     let bench = Bench { instructions };
     say!("board name={}", BOARD);
     let passed = bench.model(&mut ARENA.0, FRONTEND, PATCH).is_some()
+        & bench.listening(&mut ARENA.0, LISTENER, SOUNDS).is_some()
         & bench.shapes(&mut ARENA.0, PATCH).is_some()
         & bench.paths(&mut ARENA.0).is_some()
         & bench.head(SOUNDS, SCRATCH).is_some();
@@ -102,6 +106,17 @@ impl Bench {
             );
         }
         passed.then_some(())
+    }
+
+    /// Listening with the model.
+    fn listening(
+        &self,
+        arena: &mut [i8],
+        buffer: &mut [f32],
+        storage: &mut SoundStorage,
+    ) -> Option<()> {
+        let model = reported("the model in flash", Model::open(&MODEL.0))?;
+        self.idle(model, arena, buffer, storage)
     }
 
     /// Verifies the model's hash and a signature of it: the work of `Model::open_signed` beside opening.

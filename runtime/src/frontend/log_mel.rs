@@ -51,6 +51,7 @@ pub struct Frontend<'b> {
     /// A sample has come.
     begun: bool,
     invalid: u32,
+    computed: u32,
 }
 
 /// Explains why a [`Frontend`] could not be made.
@@ -147,6 +148,7 @@ impl<'b> Frontend<'b> {
             covered: 0,
             begun: false,
             invalid: 0,
+            computed: 0,
         };
         frontend.reset();
         Ok(frontend)
@@ -162,22 +164,64 @@ impl<'b> Frontend<'b> {
     pub fn push(&mut self, samples: &[f32], on_frame: impl FnMut(&[f32])) {
         let mut invalid = 0_u32;
         let value = |sample: f32| {
-            // False for NaN as well.
-            let valid = sample.abs() <= SAMPLE_LIMIT;
+            let valid = Self::is_valid(sample);
             invalid = invalid.saturating_add(u32::from(!valid));
             if valid { sample } else { 0.0 }
         };
         self.take(samples, value, on_frame);
-        self.invalid = self.invalid.saturating_add(invalid);
+        self.count_invalid(invalid);
     }
 
     /// Takes samples of 16-bit PCM, as [`Self::push`] does: a sample counts `1 / 32768`.
     pub fn push_i16(&mut self, samples: &[i16], on_frame: impl FnMut(&[f32])) {
-        self.take(
-            samples,
-            |sample| f32::from(sample) * (1.0 / 32_768.0),
-            on_frame,
-        );
+        self.take(samples, Self::value_of, on_frame);
+    }
+
+    /// Returns whether a sample is taken as it is.
+    #[inline(always)]
+    pub(crate) fn is_valid(sample: f32) -> bool {
+        // False for NaN as well.
+        sample.abs() <= SAMPLE_LIMIT
+    }
+
+    /// Returns the value of a sample of 16-bit PCM.
+    #[inline(always)]
+    pub(crate) fn value_of(sample: i16) -> f32 {
+        f32::from(sample) * (1.0 / 32_768.0)
+    }
+
+    /// Counts samples that were taken as silence.
+    pub(crate) fn count_invalid(&mut self, samples: u32) {
+        self.invalid = self.invalid.saturating_add(samples);
+    }
+
+    /// Returns the number of samples until the next frame is complete.
+    pub(crate) fn until_frame(&self) -> usize {
+        usize::from(self.config.window).saturating_sub(self.filled)
+    }
+
+    /// Computes the frame that ends with the last of `samples`, which come next in the stream, and leaves the stream
+    /// where it is: a frame has just been completed. Returns the frame, and `samples` as they are.
+    pub(crate) fn peek<'s>(&mut self, samples: &'s [f32]) -> (&[f32], &'s [f32]) {
+        let (window, kept) = (usize::from(self.config.window), self.kept.len());
+        let _ = part(self.work, 0, kept).and_then(|first| copy(first, self.kept));
+        let last = samples.get(samples.len().saturating_sub(window)..);
+        let _ = last
+            .zip(self.work.get_mut(..window))
+            .and_then(|(last, work)| copy(last, work));
+        self.compute();
+        let _ = part_mut(self.work, 0, kept).and_then(|first| copy(self.kept, first));
+        (self.frame, samples)
+    }
+
+    /// Goes on behind `samples`, which come next in the stream, as if their frames had been computed: whole hops, at
+    /// least a window of them, where a frame has just been completed.
+    pub(crate) fn skip(&mut self, samples: &[f32]) {
+        let kept = self.kept.len();
+        let last = samples.get(samples.len().saturating_sub(kept)..);
+        let _ = last
+            .zip(self.work.get_mut(..kept))
+            .and_then(|(last, work)| copy(last, work));
     }
 
     /// Returns the number of samples that no frame has covered yet.
@@ -189,6 +233,11 @@ impl<'b> Frontend<'b> {
     /// not finite or beyond [`SAMPLE_LIMIT`]. The count saturates.
     pub fn invalid_samples(&self) -> u32 {
         self.invalid
+    }
+
+    /// Returns the number of frames since the last reset that were computed. The count saturates.
+    pub fn computed_frames(&self) -> u32 {
+        self.computed
     }
 
     /// Ends the stream: pending samples are padded with zeros to one last frame, or, where frames are
@@ -215,6 +264,7 @@ impl<'b> Frontend<'b> {
         self.covered = self.filled;
         self.begun = false;
         self.invalid = 0;
+        self.computed = 0;
         let filled = self.work.iter_mut().take(self.filled);
         filled.for_each(|sample| *sample = 0.0);
     }
@@ -269,6 +319,7 @@ impl<'b> Frontend<'b> {
     /// optimised for size would compile it so, too.
     #[inline(never)]
     fn compute(&mut self) {
+        self.computed = self.computed.saturating_add(1);
         let window = usize::from(self.config.window);
         let Some((window, zeros)) = self.work.split_at_mut_checked(window) else {
             return;

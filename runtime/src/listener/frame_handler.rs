@@ -5,6 +5,7 @@ use super::second_look::SecondLook;
 use super::sounds::Change;
 use super::stream_state::StreamState;
 use super::trigger::Judgement;
+use super::watch::Hearing;
 use super::window::{Event, Window};
 use crate::backbone::Backbone;
 use crate::fewshot::{Class, ClassifyError, Decision, Learner, Role};
@@ -20,25 +21,45 @@ pub(super) struct FrameHandler<'a, 's, 'l, B: Backbone, C, F> {
     pub result: Result<(), ListenError<B::Error>>,
 }
 
-impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, C, F> {
-    /// Takes the next frame.
-    pub fn add(&mut self, frame: &[f32]) {
+impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> Hearing for FrameHandler<'_, '_, '_, B, C, F> {
+    fn is_quiet(&self) -> bool {
+        self.state.sounds.is_quiet()
+    }
+
+    fn is_background(&self, frame: &[f32]) -> bool {
+        self.state.sounds.is_background(frame)
+    }
+
+    fn add(&mut self, frame: &[f32]) {
+        self.add_background(frame, 1);
+    }
+
+    fn add_background(&mut self, frame: &[f32], times: u32) {
         let state = &mut *self.state;
-        let number = state.frames.pushed();
         state.frames.push(frame);
-        let (level, change) = state.sounds.hear(frame);
+        let (level, change) = state.sounds.hear(frame, times);
         state.level = state.level.max(level);
         if change != Change::Open {
             self.end();
         }
+        self.count();
+        for _ in 1..times {
+            self.state.frames.push(frame);
+            self.count();
+        }
+    }
+}
+
+impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, C, F> {
+    /// Counts the newest frame, and reports the window that is due.
+    fn count(&mut self) {
         let state = &mut *self.state;
         if state.sounds.count() {
             state.judged = 0;
             state.second_look = SecondLook::default();
-            state.due = number + state.hop;
+            state.due = state.frames.pushed() - 1 + state.hop;
         }
-        let pushed = state.frames.pushed();
-        if pushed >= state.due {
+        if state.frames.pushed() >= state.due {
             self.window(false);
         }
     }

@@ -98,27 +98,24 @@ impl<'b> Gate<'b> {
     /// Takes a frame and returns how far it stands out, dB: its level less the usual one. The level is
     /// the mean over bands of the excess over the background, by its fourth power: a tone in one band
     /// of 64 would hardly change a plain mean.
-    pub(super) fn push(&mut self, frame: &[f32]) -> f32 {
+    ///
+    /// A frame of background may stand for several, `times`. Not inlined: a firmware that is optimised for size would
+    /// compile it so, too.
+    #[inline(never)]
+    pub(super) fn push(&mut self, frame: &[f32], times: u32) -> f32 {
         let bands = frame.len() as f32;
-        let (mut above, mut sum) = (0.0, 0.0);
-        for (background, value) in self.background.iter().zip(frame) {
-            let excess = value - background;
-            sum += excess;
-            let square = excess.max(0.0) * excess.max(0.0);
-            above += square * square;
-        }
-        let level = self.decibels * fourth_root(above / bands);
-        let stands_out = level - self.usual;
+        let [follow, fall] = [self.follow, self.fall].map(|rate| (rate * times as f32).min(1.0));
+        let (stands_out, sum) = self.excess(frame);
         let settling = self.settled < self.settling;
         if settling {
             self.settled += 1;
             self.follow_background(frame, 1.0 / self.settled as f32, f32::INFINITY);
             self.usual += stands_out / self.settled as f32;
         } else if sum * self.decibels < -DROP * bands {
-            self.follow_background(frame, self.fall, f32::INFINITY);
+            self.follow_background(frame, fall, f32::INFINITY);
         } else {
-            self.follow_background(frame, self.follow, BAND_STEP / self.decibels);
-            self.usual += self.follow * stands_out.min(LEVEL_STEP);
+            self.follow_background(frame, follow, BAND_STEP / self.decibels);
+            self.usual += follow * stands_out.min(LEVEL_STEP);
         }
         self.open = if settling || stands_out >= self.threshold {
             self.hold
@@ -132,6 +129,33 @@ impl<'b> Gate<'b> {
             self.steady.reset();
         }
         stands_out
+    }
+
+    /// Returns how far a frame stands out, dB, and the sum over bands of its excess over the background.
+    fn excess(&self, frame: &[f32]) -> (f32, f32) {
+        let (mut above, mut sum) = (0.0, 0.0);
+        for (background, value) in self.background.iter().zip(frame) {
+            let excess = value - background;
+            sum += excess;
+            // Not `max`, which is a call on a microcontroller.
+            let above_it = if excess > 0.0 { excess } else { 0.0 };
+            let square = above_it * above_it;
+            above += square * square;
+        }
+        let level = self.decibels * fourth_root(above / frame.len() as f32);
+        (level - self.usual, sum)
+    }
+
+    /// Tells whether a frame stands out by less than half of what opens the gate, and is no quieter place.
+    #[inline(never)]
+    pub(super) fn is_background(&self, frame: &[f32]) -> bool {
+        let (stands_out, sum) = self.excess(frame);
+        2.0 * stands_out < self.threshold && sum * self.decibels >= -DROP * frame.len() as f32
+    }
+
+    /// Tells whether it is closed and the background is known.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.open == 0 && self.settled == self.settling
     }
 
     /// Takes a frame while the gate is open. A sound that stays as it is becomes the background, and the
@@ -198,7 +222,7 @@ mod tests {
     /// How many of `frames`, at 100 a second, open a gate of 4 dB that holds for `hold`.
     fn open(gate: &mut Gate<'_>, frame: &[f32; 4], frames: usize) -> usize {
         let opens = |_: &usize| {
-            gate.push(frame);
+            gate.push(frame, 1);
             gate.is_open()
         };
         (0..frames).filter(opens).count()
@@ -233,7 +257,7 @@ mod tests {
         open(&mut gate, &[0.0; 4], 300);
         // A factor of 10 in power is ln(10) * scale in a feature; what is below does not count.
         let ten = core::f32::consts::LN_10 * CONFIG.scale;
-        let level = gate.push(&[ten, -ten, 3.0 * ten, 0.0]);
+        let level = gate.push(&[ten, -ten, 3.0 * ten, 0.0], 1);
         let mean = (10_f32.powi(4) + 30_f32.powi(4)) / 4.0;
         assert!((level - mean.powf(0.25)).abs() < 1e-3, "{level}");
     }
@@ -266,7 +290,7 @@ mod tests {
         let opens: Vec<bool> = frames
             .iter()
             .map(|frame| {
-                gate.push(frame);
+                gate.push(frame, 1);
                 gate.stands_out()
             })
             .collect();
@@ -297,7 +321,7 @@ mod tests {
             let opens: Vec<bool> = frames
                 .iter()
                 .map(|frame| {
-                    gate.push(frame);
+                    gate.push(frame, 1);
                     gate.is_open()
                 })
                 .collect();
@@ -327,7 +351,7 @@ mod tests {
                 .skip(1000)
                 .for_each(|(at, frame)| change(at - 1000, frame));
             let found = frames.iter().enumerate().filter(|(_, frame)| {
-                gate.push(&frame[..]);
+                gate.push(&frame[..], 1);
                 gate.has_onset()
             });
             found.map(|(at, _)| at).collect::<Vec<usize>>()

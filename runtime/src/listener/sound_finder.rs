@@ -4,6 +4,7 @@ use super::config::ListenerConfig;
 use super::error::ListenerError;
 use super::gate::Gate;
 use super::sounds::{Change, Sounds};
+use super::watch::{Hearing, Watch};
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
 
 /// Finds where sounds begin and end in a stream, in a buffer that the caller owns: exactly the samples
@@ -13,7 +14,7 @@ use crate::frontend::{Frontend, FrontendConfig, FrontendError};
 /// compared with them.
 #[derive(Debug)]
 pub struct SoundFinder<'b> {
-    frontend: Frontend<'b>,
+    watch: Watch<'b>,
     sounds: Sounds<'b>,
     hop: u64,
     window: u64,
@@ -33,7 +34,8 @@ impl<'b> SoundFinder<'b> {
     /// Returns the length in `f32` of the buffer for features of `frontend`.
     pub const fn buffer_len(frontend: &FrontendConfig) -> usize {
         let own = frontend.buffer_len();
-        own.saturating_add(Gate::room(frontend.mels as usize))
+        own.saturating_add(Watch::room(frontend))
+            .saturating_add(Gate::room(frontend.mels as usize))
     }
 
     /// Prepares to find the sounds that a listener of these settings judges, in `buffer`, of which the
@@ -54,10 +56,11 @@ impl<'b> SoundFinder<'b> {
             return Err(ListenerError::BufferTooShort { needed, found });
         }
         let (own, rest) = buffer.split_at_mut(frontend.buffer_len());
+        let (kept, rest) = rest.split_at_mut(Watch::room(&frontend));
         let room = &mut rest[..Gate::room(frontend.mels.into())];
         let gate = Gate::new(&frontend, config.gate, config.hold_frames(&frontend), room);
         let mut finder = Self {
-            frontend: Frontend::new(frontend, own)?,
+            watch: Watch::new(Frontend::new(frontend, own)?, kept),
             sounds: Sounds::new(gate),
             hop: frontend.hop.into(),
             window: frontend.window.into(),
@@ -67,23 +70,19 @@ impl<'b> SoundFinder<'b> {
     }
 
     /// Takes samples, meant to lie in [-1, 1], and calls `on_sound` with each sound that ended in them.
-    pub fn push(&mut self, samples: &[f32], mut on_sound: impl FnMut(FoundSound)) {
-        let Self {
-            frontend,
-            sounds,
-            hop,
-            window,
-        } = self;
-        frontend.push(samples, |frame| {
-            let (_, change) = sounds.hear(frame);
-            if change != Change::Open {
-                take(sounds, *hop, *window)
-                    .into_iter()
-                    .for_each(&mut on_sound);
-                sounds.end();
-            }
-            sounds.count();
-        });
+    pub fn push(&mut self, samples: &[f32], on_sound: impl FnMut(FoundSound)) {
+        let (watch, mut finding) = self.find(on_sound);
+        watch.push(samples, &mut finding);
+    }
+
+    fn find<F>(&mut self, on_sound: F) -> (&mut Watch<'b>, Finding<'_, 'b, F>) {
+        let finding = Finding {
+            sounds: &mut self.sounds,
+            hop: self.hop,
+            window: self.window,
+            on_sound,
+        };
+        (&mut self.watch, finding)
     }
 
     /// Returns the sound that is heard, as far as it has come.
@@ -93,6 +92,9 @@ impl<'b> SoundFinder<'b> {
 
     /// Ends the stream, and returns the sound that is heard. Another stream begins.
     pub fn finish(&mut self) -> Option<FoundSound> {
+        // No sound is heard yet where samples are still kept, and none ends so soon.
+        let (watch, mut finding) = self.find(|_| {});
+        watch.catch_up(&mut finding);
         let heard = self.heard();
         self.reset();
         heard
@@ -100,8 +102,43 @@ impl<'b> SoundFinder<'b> {
 
     /// Forgets the stream, background included: another begins.
     pub fn reset(&mut self) {
-        self.frontend.reset();
+        self.watch.reset();
         self.sounds.reset();
+    }
+}
+
+/// A finder's state, borrowed for one call.
+struct Finding<'a, 'b, F> {
+    sounds: &'a mut Sounds<'b>,
+    hop: u64,
+    window: u64,
+    on_sound: F,
+}
+
+impl<F: FnMut(FoundSound)> Hearing for Finding<'_, '_, F> {
+    fn add(&mut self, frame: &[f32]) {
+        self.add_background(frame, 1);
+    }
+
+    fn add_background(&mut self, frame: &[f32], times: u32) {
+        let (_, change) = self.sounds.hear(frame, times);
+        if change != Change::Open {
+            take(self.sounds, self.hop, self.window)
+                .into_iter()
+                .for_each(&mut self.on_sound);
+            self.sounds.end();
+        }
+        for _ in 0..times {
+            self.sounds.count();
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.sounds.is_quiet()
+    }
+
+    fn is_background(&self, frame: &[f32]) -> bool {
+        self.sounds.is_background(frame)
     }
 }
 

@@ -54,16 +54,26 @@ impl<'b> Sounds<'b> {
         self.ending = 0;
     }
 
-    /// Takes a frame and returns how far it stands out, dB, and what it does. Let the sound end
-    /// ([`Self::end`]) that ends with it, then call [`Self::count`].
-    pub fn hear(&mut self, frame: &[f32]) -> (f32, Change) {
-        let level = self.gate.push(frame);
+    /// Takes a frame, which may be background that stands for several, and returns how far it stands out, dB, and
+    /// what it does. Let the sound end ([`Self::end`]) that ends with it, then call [`Self::count`] for each frame.
+    pub fn hear(&mut self, frame: &[f32], times: u32) -> (f32, Change) {
+        let level = self.gate.push(frame, times);
         let change = match (self.gate.is_open(), self.gate.has_onset()) {
             (false, _) => Change::Closed,
             (true, false) => Change::Open,
             (true, true) => Change::Onset,
         };
         (level, change)
+    }
+
+    /// Tells whether no sound is heard and the background is known.
+    pub fn is_quiet(&self) -> bool {
+        self.onset.is_none() && self.gate.is_quiet()
+    }
+
+    /// Tells whether a frame is far from standing out of the background.
+    pub fn is_background(&self, frame: &[f32]) -> bool {
+        self.gate.is_background(frame)
     }
 
     /// Counts the frame that was heard, and tells whether a sound begins with it.

@@ -55,6 +55,10 @@ fn other_work(f: &mut fmt::Formatter<'_>, measured: &Measured) -> fmt::Result {
         "features of one frame",
         measured.frontend.instructions_per_frame,
     )?;
+    work(
+        "a second in which nothing is heard",
+        measured.idle.instructions,
+    )?;
     for head in &measured.heads {
         let what = |step: &str| {
             format!(

@@ -29,6 +29,8 @@ pub struct LevelFigures {
     pub default: Point,
     /// Enrolled sounds that were heard, but of which no window was judged.
     pub gated_away: usize,
+    /// Frames whose features were computed, a second.
+    pub frames_per_second: f64,
     /// How often the backbone ran, a second.
     pub embeddings_per_second: f64,
     /// The same streams without the gate, if they were listened to so.
@@ -100,6 +102,10 @@ impl LevelFigures {
             let counts = trials.iter().filter_map(|trial| trial.heard.get(nth));
             counts.map(|heard| heard.embedded).sum::<usize>() as f64 / (hours * 3600.0)
         };
+        let frames: f64 = trials
+            .iter()
+            .map(|trial| f64::from(trial.heard[0].frames))
+            .sum();
         let tally = Tally::of(trials, rate);
         let without_gate = trials.iter().all(|trial| trial.heard.len() > 1);
         let without_gate = without_gate.then(|| Ungated {
@@ -123,6 +129,7 @@ impl LevelFigures {
             hours,
             default,
             gated_away: tally.gated_away,
+            frames_per_second: frames / (hours * 3600.0),
             embeddings_per_second: embedded(0),
             without_gate,
             misses_by_stream: tally.misses_by_stream,

@@ -32,6 +32,8 @@ pub struct Recording {
     pub windows: Vec<Judged>,
     /// Number of windows that the backbone ran for.
     pub embedded: usize,
+    /// Number of frames whose features were computed.
+    pub frames: u32,
 }
 
 impl Recording {
@@ -55,7 +57,7 @@ pub fn listen<B: Backbone, C: Check>(
     samples: &[f32],
 ) -> Result<Recording> {
     let mut recording = Recording::default();
-    listen_to(config, learner, check, backbone, samples, |window| {
+    let frames = listen_to(config, learner, check, backbone, samples, |window| {
         recording.events.extend(window.event);
         recording.embedded += usize::from(window.embedding.is_some());
         recording.windows.push(Judged {
@@ -65,10 +67,12 @@ pub fn listen<B: Backbone, C: Check>(
             judgement: window.judgement,
         });
     })?;
+    recording.frames = frames;
     Ok(recording)
 }
 
-/// Listens to `samples` from beginning to end, and tells each window.
+/// Listens to `samples` from beginning to end, tells each window, and returns the number of frames whose features were
+/// computed.
 ///
 /// # Errors
 /// As [`listen`].
@@ -79,7 +83,7 @@ pub(super) fn listen_to<B: Backbone, C: Check>(
     backbone: &mut B,
     samples: &[f32],
     mut told: impl FnMut(&Window<'_>),
-) -> Result<()> {
+) -> Result<u32> {
     let space = backbone.space();
     let classes = learner.support().class_count();
     let mut buffer = vec![0.0; Listener::buffer_len(space.frontend(), space.dim(), classes)];
@@ -88,9 +92,10 @@ pub(super) fn listen_to<B: Backbone, C: Check>(
         let pushed = listener.push_verified(learner, check, backbone, chunk, &mut told);
         pushed.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
     }
+    let frames = listener.computed_frames();
     let finished = listener.finish_verified(learner, check, backbone, &mut told);
     finished.map_err(|error| anyhow!("the stream cannot be listened to: {error}"))?;
-    Ok(())
+    Ok(frames)
 }
 
 /// Returns the events that the windows make with other settings of the trigger: `margin`, `hysteresis`,
