@@ -131,6 +131,11 @@ impl<'b> Listener<'b> {
             .saturating_add(classes)
     }
 
+    /// Returns the frames a second whose features are computed while nothing is heard.
+    pub fn quiet_frames_per_second(frontend: &FrontendConfig) -> f32 {
+        frontend.sample_rate as f32 / Watch::room(frontend) as f32
+    }
+
     /// Prepares to listen with a backbone whose embeddings `space` describes and a learner of up to
     /// `classes` classes, in `buffer`, of which the first [`Self::buffer_len`] values are used.
     ///
@@ -294,8 +299,8 @@ impl<'b> Listener<'b> {
         self.state.reset();
     }
 
-    /// Returns the number of frames of this stream whose features were computed: all while a sound is heard, about one in
-    /// five otherwise.
+    /// Returns the number of frames of this stream whose features were computed: all while a sound is heard, about
+    /// [`Self::quiet_frames_per_second`] otherwise.
     pub fn computed_frames(&self) -> u32 {
         self.watch.frontend().computed_frames()
     }

@@ -9,7 +9,7 @@ use crate::frontend::{Frontend, FrontendConfig};
 use crate::parts::part_mut;
 
 /// Seconds of samples that are kept.
-const STEP: f32 = 0.08;
+const STEP: f32 = 0.096;
 
 /// Takes the frames of a stream.
 pub(super) trait Hearing {
@@ -256,5 +256,193 @@ impl Look {
             *sum = 0.0;
         }
         louder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::FrontendForm;
+    use proptest::prelude::*;
+
+    const CONFIG: FrontendConfig = FrontendConfig {
+        sample_rate: 8000,
+        window: 128,
+        hop: 64,
+        mels: 8,
+        frames: 50,
+        f_min: 100.0,
+        f_max: 3900.0,
+        floor: 1e-5,
+        mean: -4.0,
+        scale: 0.25,
+        form: FrontendForm::PLAIN,
+    };
+
+    /// Frames that one stands for.
+    const STEPS: usize = Watch::room(&CONFIG) / CONFIG.hop as usize;
+
+    /// Notes the frames. A frame whose mean is below `loud` is background.
+    struct Notes {
+        frames: Vec<Vec<u32>>,
+        /// How many of them another stood for.
+        stood_for: usize,
+        loud: f32,
+    }
+
+    impl Notes {
+        fn is_loud(&self, frame: &[f32]) -> bool {
+            frame.iter().sum::<f32>() / frame.len() as f32 >= self.loud
+        }
+    }
+
+    impl Hearing for Notes {
+        fn add(&mut self, frame: &[f32]) {
+            self.add_background(frame, 1);
+        }
+
+        fn add_background(&mut self, frame: &[f32], times: u32) {
+            let bits: Vec<u32> = frame.iter().map(|value| value.to_bits()).collect();
+            self.frames.extend(vec![bits; times as usize]);
+            self.stood_for += times as usize - 1;
+        }
+
+        fn is_quiet(&self) -> bool {
+            let newest: Option<Vec<f32>> =
+                (self.frames.last()).map(|bits| bits.iter().copied().map(f32::from_bits).collect());
+            newest.is_none_or(|newest| !self.is_loud(&newest))
+        }
+
+        fn is_background(&self, frame: &[f32]) -> bool {
+            !self.is_loud(frame)
+        }
+    }
+
+    /// Noise, with a burst of `burst` samples that is a hundred times louder.
+    fn noise(len: usize, burst: core::ops::Range<usize>) -> Vec<i16> {
+        let mut state = 1_u32;
+        let mut next = |at: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let sample = (state >> 24) as i16 - 128;
+            sample * if burst.contains(&at) { 100 } else { 1 }
+        };
+        (0..len).map(&mut next).collect()
+    }
+
+    /// What is heard of `samples`, cut into calls of `chunks` samples in turn, and the frames that were computed.
+    fn watch<T: Sample>(samples: &[T], chunks: &[usize], loud: f32) -> (Notes, u32) {
+        let mut buffer = vec![f32::NAN; CONFIG.buffer_len()];
+        let mut kept = vec![f32::NAN; Watch::room(&CONFIG)];
+        let frontend = Frontend::new(CONFIG, &mut buffer).unwrap();
+        let mut watch = Watch::new(frontend, &mut kept);
+        let mut notes = Notes {
+            frames: Vec::new(),
+            stood_for: 0,
+            loud,
+        };
+        let mut rest = samples;
+        for chunk in chunks.iter().cycle() {
+            let (now, later) = rest.split_at((*chunk).min(rest.len()));
+            watch.push(now, &mut notes);
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let computed = watch.frontend().computed_frames();
+        watch.flush(&mut notes);
+        (notes, computed)
+    }
+
+    /// Every frame of `samples`.
+    fn all_frames(samples: &[i16]) -> Vec<Vec<u32>> {
+        let mut buffer = vec![f32::NAN; CONFIG.buffer_len()];
+        let mut frontend = Frontend::new(CONFIG, &mut buffer).unwrap();
+        let mut frames = Vec::new();
+        let mut note =
+            |frame: &[f32]| frames.push(frame.iter().map(|value| value.to_bits()).collect());
+        frontend.push_i16(samples, &mut note);
+        frontend.flush(note);
+        frames
+    }
+
+    #[test]
+    fn in_silence_a_frame_stands_for_several() {
+        let samples = noise(64_000, 0..0);
+        let all = all_frames(&samples);
+        let (notes, computed) = watch(&samples, &[160], f32::INFINITY);
+        assert_eq!(notes.frames.len(), all.len());
+        let expected = all.len() / STEPS;
+        // Noise of 64 samples is seldom 3 dB louder than usual.
+        assert!(
+            (expected..expected * 3 / 2).contains(&(computed as usize)),
+            "{computed} of {}",
+            all.len()
+        );
+        // The last of a step is the frame itself, wherever the steps begin.
+        let same = notes.frames.iter().zip(&all).filter(|(a, b)| a == b);
+        assert!(same.count() >= expected);
+    }
+
+    #[test]
+    fn where_nothing_is_background_every_frame_is_computed() {
+        let samples = noise(20_000, 0..0);
+        let (notes, _) = watch(&samples, &[100], f32::NEG_INFINITY);
+        assert!(notes.frames == all_frames(&samples) && notes.stood_for == 0);
+    }
+
+    /// A click that ends before a step does is heard: its hop is louder.
+    #[test]
+    fn no_frame_of_a_short_sound_is_left_out() {
+        for at in (32_000..32_000 + 64 * STEPS).step_by(50) {
+            let samples = noise(48_000, at..at + 80);
+            let all = all_frames(&samples);
+            let (notes, _) = watch(&samples, &[160], -1.0);
+            // The frames that the click is in, and those before it since the step began.
+            let first = (at - 127).div_ceil(64);
+            for frame in first..=(at + 79) / 64 {
+                assert!(notes.frames[frame] == all[frame], "{at}: frame {frame}");
+            }
+        }
+    }
+
+    #[test]
+    fn samples_that_count_as_silence_are_counted_once() {
+        let mut samples: Vec<f32> = noise(40_000, 20_000..21_000)
+            .iter()
+            .map(|sample| f32::from(*sample) / 32_768.0)
+            .collect();
+        for at in (0..40_000).step_by(1000) {
+            samples[at] = f32::NAN;
+        }
+        let mut buffer = vec![0.0; CONFIG.buffer_len()];
+        let mut kept = vec![0.0; Watch::room(&CONFIG)];
+        let frontend = Frontend::new(CONFIG, &mut buffer).unwrap();
+        let mut watch = Watch::new(frontend, &mut kept);
+        let mut notes = Notes {
+            frames: Vec::new(),
+            stood_for: 0,
+            loud: -1.0,
+        };
+        watch.push(&samples, &mut notes);
+        assert_eq!(watch.frontend().invalid_samples(), 40);
+    }
+
+    proptest! {
+        /// What is heard depends on the samples alone, not on how they are cut into calls, and not on their kind.
+        #[test]
+        fn chunks_and_kinds_do_not_matter(
+            chunks in prop::collection::vec(1_usize..700, 1..5),
+            from in 0_usize..20_000,
+            len in 0_usize..3000,
+        ) {
+            let samples = noise(24_000, from..from + len);
+            let floats: Vec<f32> =
+                samples.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
+            let (whole, computed) = watch(&samples, &[usize::MAX], -1.0);
+            let (cut, cut_computed) = watch(&floats, &chunks, -1.0);
+            prop_assert!(whole.frames == cut.frames);
+            prop_assert_eq!(computed, cut_computed);
+        }
     }
 }

@@ -84,7 +84,9 @@ With --board:
   cycles_per_instruction, because: cycles that are assumed, and why
   patch_instructions, frame_instructions, decision_instructions: work for a patch, for the features of a
     frame, and for a decision among 8 classes with 64 examples
-  patch_ms, second_ms, real_time_percent: milliseconds for a patch, and for a second in which a sound is heard
+  quiet_instructions: work for a second in which nothing is heard
+  patch_ms, second_ms, quiet_ms: milliseconds for a patch, for a second in which a sound is heard, and for a quiet one
+  real_time_percent: share of the time while a sound is heard
 Of a profile: format (mtss), backbone, classes and examples (their numbers), version_counter, signature";
 
 /// A profile seen from outside.

@@ -17,7 +17,7 @@ use mtslvr_evaluate::stream::{
 use mtslvr_pack::BackboneFile;
 use mtslvr_runtime::backbone::Backbone;
 use mtslvr_runtime::frontend::FrontendConfig;
-use mtslvr_runtime::listener::ListenerConfig;
+use mtslvr_runtime::listener::{Listener, ListenerConfig};
 use mtslvr_runtime::space::OwnedSpace;
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -168,8 +168,11 @@ struct DeviceCosts {
     #[arg(long, value_name = "COUNT")]
     embedding_instructions: Option<f64>,
     /// Instructions for a frame of features
-    #[arg(long, value_name = "COUNT", default_value_t = 42_358.0)]
+    #[arg(long, value_name = "COUNT", default_value_t = 42_654.0)]
     frame_instructions: f64,
+    /// Instructions for a second in which nothing is heard
+    #[arg(long, value_name = "COUNT", default_value_t = 746_468.0)]
+    quiet_instructions: f64,
     /// Instructions for a decision
     #[arg(long, value_name = "COUNT", default_value_t = 193_000.0)]
     decision_instructions: f64,
@@ -213,7 +216,8 @@ Print the figures as JSON instead of tables; stream.json has the same. Fields:
   sounds, shots, others, seconds, seed: as they were given
   calibration: seconds of the place by which the thresholds were set; 0 for none
   frames_per_second, windows_per_second: features, and embeddings while a sound lasts
-  cost: instructions for an embedding, a frame and a decision; clock, Hz; cycles for an instruction
+  quiet_frames_per_second: features while nothing is heard
+  cost: instructions for an embedding, a frame, a decision and a quiet second; clock, Hz; cycles for an instruction
   levels: for each snr, source and taught
     streams, hours: number and length of the streams
     default: figures with the default threshold
@@ -222,7 +226,7 @@ Print the figures as JSON instead of tables; stream.json has the same. Fields:
       false_alarms, false_alarms_on_background, false_alarms_per_hour: events that belong to no such sound
       repeats: events of a sound that had been recognised already
     gated_away: enrolled sounds that the gate kept from being judged
-    embeddings_per_second: runs of the backbone
+    frames_per_second, embeddings_per_second: features computed, and runs of the backbone
     without_gate: figures without the gate: default, embeddings_per_second, and the sounds that were found
       only_with_gate, only_without it, or lost_to_gate; null where they were not measured
     misses_by_stream: percentage of misses in each stream
@@ -352,6 +356,7 @@ impl Args {
             calibration: 60.0 * self.listener.calibrate,
             seed: self.streams.seed,
             frames_per_second: frontend.frames_per_second().into(),
+            quiet_frames_per_second: Listener::quiet_frames_per_second(frontend).into(),
             windows_per_second: 1.0 / f64::from(self.listener.hop),
             cost: self.device.cost(file.inspect()?.macs),
             levels,
@@ -458,6 +463,7 @@ impl DeviceCosts {
             embedding: self.embedding_instructions.unwrap_or(expected),
             frame: self.frame_instructions,
             decision: self.decision_instructions,
+            quiet: self.quiet_instructions,
             clock: 1e6 * self.clock,
             cycles: self.cycles,
         }

@@ -81,6 +81,7 @@ struct Measured {
     layers: Vec<Layer>,
     shapes: Vec<Layer>,
     frontend: Frontend,
+    idle: Idle,
     heads: Vec<Head>,
 }
 
@@ -103,6 +104,11 @@ struct Layer {
 #[derive(Debug, Deserialize)]
 struct Frontend {
     instructions_per_frame: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Idle {
+    instructions: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -212,8 +218,10 @@ pub(super) struct OnBoard {
     patch_instructions: u64,
     frame_instructions: u64,
     decision_instructions: u64,
+    quiet_instructions: u64,
     patch_ms: f64,
     second_ms: f64,
+    quiet_ms: f64,
     real_time_percent: f64,
 }
 
@@ -296,8 +304,10 @@ impl OnBoard {
             patch_instructions: patch,
             frame_instructions: frame,
             decision_instructions: decision,
+            quiet_instructions: measured.idle.instructions,
             patch_ms: ms(patch as f64),
             second_ms,
+            quiet_ms: ms(measured.idle.instructions as f64),
             real_time_percent: second_ms / 10.0,
         })
     }
@@ -353,6 +363,11 @@ impl fmt::Display for OnBoard {
             f,
             "second      {:.1} ms of work while a sound is heard: {:.0} % of the time",
             self.second_ms, self.real_time_percent
+        )?;
+        writeln!(
+            f,
+            "            {:.1} ms while nothing is heard",
+            self.quiet_ms
         )?;
         writeln!(
             f,

@@ -14,6 +14,8 @@ pub struct Cost {
     pub frame: f64,
     /// Instructions of a decision.
     pub decision: f64,
+    /// Instructions of a second in which nothing is heard.
+    pub quiet: f64,
     /// The core's clock, Hz.
     pub clock: f64,
     /// Clock cycles that an instruction takes, on average.
@@ -21,9 +23,9 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Returns the instructions a second at so many frames and embeddings a second.
-    pub fn instructions(&self, frames: f64, embeddings: f64) -> f64 {
-        frames * self.frame + embeddings * (self.embedding + self.decision)
+    /// Returns the instructions a second at so many frames beside those of a quiet second, and so many embeddings.
+    pub fn instructions(&self, more_frames: f64, embeddings: f64) -> f64 {
+        self.quiet + more_frames.max(0.0) * self.frame + embeddings * (self.embedding + self.decision)
     }
 
     /// Returns the percentage of the clock that so many instructions a second take.
@@ -51,8 +53,10 @@ pub struct StreamReport {
     pub calibration: f32,
     /// Seed of the streams.
     pub seed: u64,
-    /// Frames of features a second.
+    /// Frames of features a second while a sound is heard.
     pub frames_per_second: f64,
+    /// The same while nothing is heard.
+    pub quiet_frames_per_second: f64,
     /// Embeddings a second while a sound lasts.
     pub windows_per_second: f64,
     /// Cost on a device.
@@ -201,33 +205,36 @@ impl StreamReport {
             embedding,
             frame,
             decision,
+            quiet,
             clock,
             cycles,
         } = self.cost;
         writeln!(
             f,
             "### Duty cycle\n\n\
-             {embedding:.0} instructions an embedding, {frame:.0} a frame, {decision:.0} a decision; a core \
-             of {:.0} MHz that takes {cycles} cycles an instruction.\n\n\
+             {embedding:.0} instructions an embedding, {frame:.0} a frame, {decision:.0} a decision, {quiet:.0} a \
+             quiet second; a core of {:.0} MHz that takes {cycles} cycles an instruction.\n\n\
              | | frames a second | embeddings a second | million instructions a second | duty cycle |\n\
              |---|---|---|---|---|",
             clock / 1e6
         )?;
-        let mut row = |what: &str, embeddings: f64| {
-            let instructions = self.cost.instructions(self.frames_per_second, embeddings);
+        let quiet_frames = self.quiet_frames_per_second;
+        let mut row = |what: &str, frames: f64, embeddings: f64| {
+            let instructions = self.cost.instructions(frames - quiet_frames, embeddings);
             writeln!(
                 f,
-                "| {what} | {:.1} | {embeddings:.2} | {:.1} | {:.0} % |",
-                self.frames_per_second,
+                "| {what} | {frames:.1} | {embeddings:.2} | {:.1} | {:.0} % |",
                 instructions / 1e6,
                 self.cost.duty(instructions)
             )
         };
-        row("idle: the gate closed", 0.0)?;
+        row("quiet: the gate closed", quiet_frames, 0.0)?;
         for level in &self.levels {
-            row(&level.name(), level.embeddings_per_second)?;
+            let (frames, embeddings) = (level.frames_per_second, level.embeddings_per_second);
+            row(&level.name(), frames, embeddings)?;
         }
-        row("busy: the gate always open", self.windows_per_second)
+        let all = self.frames_per_second;
+        row("busy: the gate always open", all, self.windows_per_second)
     }
 }
 
@@ -253,12 +260,14 @@ mod tests {
             embedding: 9e6,
             frame: 4e4,
             decision: 1e6,
+            quiet: 5e5,
             clock: 6.4e7,
             cycles: 1.2,
         };
-        let idle = cost.instructions(62.5, 0.0);
-        assert_eq!(idle, 2.5e6);
-        assert!((cost.duty(idle) - 4.6875).abs() < 1e-9);
-        assert_eq!(cost.instructions(62.5, 4.0), 42.5e6);
+        let open = cost.instructions(50.0, 0.0);
+        assert_eq!(open, 2.5e6);
+        assert!((cost.duty(open) - 4.6875).abs() < 1e-9);
+        assert_eq!(cost.instructions(50.0, 4.0), 42.5e6);
+        assert_eq!(cost.instructions(0.0, 0.0), 5e5);
     }
 }

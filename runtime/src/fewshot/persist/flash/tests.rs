@@ -2,7 +2,9 @@ use super::blocking::block_on;
 use super::*;
 use crate::fewshot::{HeadKind, Reference as Likeness, StorageVec};
 use crate::space::test_space::space;
+use core::fmt::Debug;
 use mtslvr_simulated_flash::SimulatedFlash;
+use sequential_storage::map::Key;
 
 const CLASSES: usize = 2;
 const EXAMPLES: usize = 4;
@@ -151,4 +153,42 @@ fn lengths_and_ranges_that_do_not_fit_are_errors() {
         store_scratch_len(usize::MAX, usize::MAX, usize::MAX),
         usize::MAX
     );
+}
+
+/// A record that is shorter than a key is none, wherever it comes from. Storages of other keys write such ones.
+#[test]
+fn a_record_shorter_than_its_key_is_none() {
+    async fn put_short<K: Key + Default + Debug>(flash: Blocking<Flash>) -> Blocking<Flash> {
+        let config = MapConfig::try_new(0..LEN as u32).unwrap();
+        let mut map = MapStorage::<K, _, _>::new(flash, config, Cache::new_uncached());
+        let (key, nothing) = (K::default(), &[][..]);
+        map.store_item(&mut [0; SCRATCH], &key, &nothing)
+            .await
+            .unwrap();
+        map.destroy().0
+    }
+    let flash = || Blocking(Flash::new(LEN / PAGE));
+    let of_one_byte = block_on(put_short::<u8>(flash()));
+    let of_nothing = block_on(put_short::<[u8; 0]>(flash()));
+    for flash in [of_one_byte, of_nothing] {
+        let mut store = BlockingFlashStore::new(flash.0, 0..LEN as u32).unwrap();
+        let (mut a, mut b) = (room(), room());
+        let mut found = learner(&mut b);
+        // With zeros, the scratch would be the key of the index.
+        let loaded = store.load(&mut found, &mut [0; SCRATCH]);
+        assert_eq!(loaded, Ok(Loaded::Nothing));
+        let mut taught = learner(&mut a);
+        taught.enrol("a", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        for _ in 0..100 {
+            // Until the page with the short record has been gathered.
+            let first = taught.support().classes()[0].id();
+            let threshold = taught.support().classes()[0]
+                .threshold()
+                .map_or(0.1, |t| -t);
+            taught.set_class_threshold(first, Some(threshold)).unwrap();
+            store.save(&taught, &mut [0; SCRATCH]).unwrap();
+        }
+        assert_eq!(store.load(&mut found, &mut [0; SCRATCH]), Ok(Loaded::Saved));
+        assert_eq!(found.support(), taught.support());
+    }
 }
