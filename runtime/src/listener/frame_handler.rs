@@ -42,9 +42,10 @@ impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> Hearing for FrameHandler<'_, 
         if change != Change::Open {
             self.end();
         }
-        self.count();
-        for _ in 1..times {
-            self.state.frames.push(frame);
+        for time in 0..times {
+            if time > 0 {
+                self.state.frames.push(frame);
+            }
             self.count();
         }
     }
@@ -93,6 +94,7 @@ impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, C
 
     /// Reports the window that is due, judged if it holds more of a sound than the one before. `last`
     /// tells whether the sound ends with it.
+    #[inline(never)]
     fn window(&mut self, last: bool) {
         let state = &mut *self.state;
         let window = state.window();

@@ -132,6 +132,7 @@ impl<'b> Gate<'b> {
     }
 
     /// Returns how far a frame stands out, dB, and the sum over bands of its excess over the background.
+    #[inline(never)]
     fn excess(&self, frame: &[f32]) -> (f32, f32) {
         let (mut above, mut sum) = (0.0, 0.0);
         for (background, value) in self.background.iter().zip(frame) {
@@ -147,7 +148,6 @@ impl<'b> Gate<'b> {
     }
 
     /// Tells whether a frame stands out by less than half of what opens the gate, and is no quieter place.
-    #[inline(never)]
     pub(super) fn is_background(&self, frame: &[f32]) -> bool {
         let (stands_out, sum) = self.excess(frame);
         2.0 * stands_out < self.threshold && sum * self.decibels >= -DROP * frame.len() as f32

@@ -109,7 +109,7 @@ impl<'b> Watch<'b> {
     }
 
     /// Takes samples.
-    pub fn push<T: Sample>(&mut self, mut samples: &[T], hearing: &mut impl Hearing) {
+    pub fn push<T: Sample>(&mut self, mut samples: &[T], hearing: &mut dyn Hearing) {
         while !samples.is_empty() {
             samples = match self.filled {
                 Some(filled) => self.keep(filled, samples, hearing),
@@ -119,14 +119,11 @@ impl<'b> Watch<'b> {
     }
 
     /// Takes samples up to the end of a frame, and returns the others.
-    fn compute<'s, T: Sample>(&mut self, samples: &'s [T], hearing: &mut impl Hearing) -> &'s [T] {
+    fn compute<'s, T: Sample>(&mut self, samples: &'s [T], hearing: &mut dyn Hearing) -> &'s [T] {
         let (now, later) = samples.split_at(samples.len().min(self.frontend.until_frame()));
-        let mut quiet = false;
-        T::push(&mut self.frontend, now, |frame| {
-            hearing.add(frame);
-            quiet = hearing.is_quiet();
-        });
-        if quiet {
+        let before = self.frontend.computed_frames();
+        add_frames(&mut self.frontend, now, hearing);
+        if self.frontend.computed_frames() != before && hearing.is_quiet() {
             self.filled = Some(0);
         }
         later
@@ -137,7 +134,7 @@ impl<'b> Watch<'b> {
         &mut self,
         filled: usize,
         samples: &'s [T],
-        hearing: &mut impl Hearing,
+        hearing: &mut dyn Hearing,
     ) -> &'s [T] {
         let hop = usize::from(self.frontend.config().hop).max(1);
         let (now, later) = samples.split_at(samples.len().min(hop - filled % hop));
@@ -157,7 +154,8 @@ impl<'b> Watch<'b> {
 
     /// Computes the frames of what was kept: all of them if it is `louder` or the last may be a sound, else that
     /// one for all.
-    fn decide(&mut self, filled: usize, louder: bool, hearing: &mut impl Hearing) {
+    #[inline(never)]
+    fn decide(&mut self, filled: usize, louder: bool, hearing: &mut dyn Hearing) {
         let hop = usize::from(self.frontend.config().hop).max(1);
         self.filled = Some(0);
         if !louder {
@@ -175,20 +173,20 @@ impl<'b> Watch<'b> {
     }
 
     /// Computes every frame of the first `filled` samples that were kept.
-    fn replay(&mut self, filled: usize, hearing: &mut impl Hearing) {
+    fn replay(&mut self, filled: usize, hearing: &mut dyn Hearing) {
         let samples = self.kept.get(..filled).unwrap_or_default();
-        self.frontend.push(samples, |frame| hearing.add(frame));
+        add_frames(&mut self.frontend, samples, hearing);
     }
 
     /// Computes the frames of what is kept.
-    pub fn catch_up(&mut self, hearing: &mut impl Hearing) {
+    pub fn catch_up(&mut self, hearing: &mut dyn Hearing) {
         if let Some(filled) = self.filled.take() {
             self.replay(filled, hearing);
         }
     }
 
     /// Ends the stream; see [`Frontend::flush`].
-    pub fn flush(&mut self, hearing: &mut impl Hearing) {
+    pub fn flush(&mut self, hearing: &mut dyn Hearing) {
         self.catch_up(hearing);
         self.frontend.flush(|frame| hearing.add(frame));
         self.reset();
@@ -204,6 +202,12 @@ impl<'b> Watch<'b> {
     pub fn frontend(&self) -> &Frontend<'b> {
         &self.frontend
     }
+}
+
+/// Computes every frame that samples complete. Not inlined: the frontend's code is in it.
+#[inline(never)]
+fn add_frames<T: Sample>(frontend: &mut Frontend<'_>, samples: &[T], hearing: &mut dyn Hearing) {
+    T::push(frontend, samples, |frame| hearing.add(frame));
 }
 
 /// How much louder a hop has to be than those before it, in power: 3 dB.

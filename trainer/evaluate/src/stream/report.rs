@@ -25,7 +25,9 @@ pub struct Cost {
 impl Cost {
     /// Returns the instructions a second at so many frames beside those of a quiet second, and so many embeddings.
     pub fn instructions(&self, more_frames: f64, embeddings: f64) -> f64 {
-        self.quiet + more_frames.max(0.0) * self.frame + embeddings * (self.embedding + self.decision)
+        self.quiet
+            + more_frames.max(0.0) * self.frame
+            + embeddings * (self.embedding + self.decision)
     }
 
     /// Returns the percentage of the clock that so many instructions a second take.
