@@ -196,6 +196,7 @@ impl<'b> Watch<'b> {
     pub fn reset(&mut self) {
         self.frontend.reset();
         self.filled = None;
+        self.look = Look::default();
     }
 
     /// Returns the frontend.
@@ -408,6 +409,27 @@ mod tests {
                 assert!(notes.frames[frame] == all[frame], "{at}: frame {frame}");
             }
         }
+    }
+
+    #[test]
+    fn another_stream_begins_as_the_first_did() {
+        let samples = noise(16_000, 9000..9500);
+        let mut buffer = vec![0.0; CONFIG.buffer_len()];
+        let mut kept = vec![0.0; Watch::room(&CONFIG)];
+        let frontend = Frontend::new(CONFIG, &mut buffer).unwrap();
+        let mut watch = Watch::new(frontend, &mut kept);
+        let mut heard = || {
+            let mut notes = Notes {
+                frames: Vec::new(),
+                stood_for: 0,
+                loud: f32::INFINITY,
+            };
+            watch.push(&samples, &mut notes);
+            watch.flush(&mut notes);
+            notes.frames
+        };
+        let first = heard();
+        assert!(heard() == first);
     }
 
     #[test]
