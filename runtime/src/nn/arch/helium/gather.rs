@@ -160,7 +160,7 @@ impl Picked {
     /// Lists the values under the kernel; `None` if there are too many or too far apart, or less than a vector
     /// has.
     fn new(conv: &Convolution<'_>) -> Option<Self> {
-        let (window, channels) = (&conv.window, conv.input.channels);
+        let (window, channels) = (&conv.window, conv.input.channels.max(1));
         let len = conv.layout.column_len(window, channels);
         let row_len = conv.layout.row_len(window, channels).max(1);
         let count = len.div_ceil(LANES);

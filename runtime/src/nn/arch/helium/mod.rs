@@ -73,7 +73,7 @@ fn blocks(
     });
     let mut gather = Gather::new(conv, input);
     let columns = scratch.get_mut(..GATHERED_PIXELS * column_len)?;
-    for out in output.chunks_mut(GATHERED_PIXELS * channels) {
+    for out in output.chunks_mut((GATHERED_PIXELS * channels).max(1)) {
         let columns = gather.next(columns)?;
         let centres = columns.map(|column| column.wrapping_add(centre));
         // Beyond the last position, the last one is computed again.
