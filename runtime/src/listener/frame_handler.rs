@@ -30,10 +30,6 @@ impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> Hearing for FrameHandler<'_, 
         self.state.sounds.is_background(frame)
     }
 
-    fn add(&mut self, frame: &[f32]) {
-        self.add_background(frame, 1);
-    }
-
     fn add_background(&mut self, frame: &[f32], times: u32) {
         let state = &mut *self.state;
         state.frames.push(frame);

@@ -116,10 +116,6 @@ struct Finding<'a, 'b, F> {
 }
 
 impl<F: FnMut(FoundSound)> Hearing for Finding<'_, '_, F> {
-    fn add(&mut self, frame: &[f32]) {
-        self.add_background(frame, 1);
-    }
-
     fn add_background(&mut self, frame: &[f32], times: u32) {
         let (_, change) = self.sounds.hear(frame, times);
         if change != Change::Open {

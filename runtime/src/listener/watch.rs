@@ -14,7 +14,9 @@ const STEP: f32 = 0.096;
 /// Takes the frames of a stream.
 pub(super) trait Hearing {
     /// Takes the next frame.
-    fn add(&mut self, frame: &[f32]);
+    fn add(&mut self, frame: &[f32]) {
+        self.add_background(frame, 1);
+    }
 
     /// Takes a frame of background that stands for the next `times` frames, at least one.
     fn add_background(&mut self, frame: &[f32], times: u32);
@@ -302,10 +304,6 @@ mod tests {
     }
 
     impl Hearing for Notes {
-        fn add(&mut self, frame: &[f32]) {
-            self.add_background(frame, 1);
-        }
-
         fn add_background(&mut self, frame: &[f32], times: u32) {
             let bits: Vec<u32> = frame.iter().map(|value| value.to_bits()).collect();
             self.frames.extend(vec![bits; times as usize]);
@@ -334,7 +332,7 @@ mod tests {
         (0..len).map(&mut next).collect()
     }
 
-    /// What is heard of `samples`, cut into calls of `chunks` samples in turn, and the frames that were computed.
+    /// Returns what is heard of `samples`, cut into calls of `chunks` samples in turn, and the frames that were computed.
     fn watch<T: Sample>(samples: &[T], chunks: &[usize], loud: f32) -> (Notes, u32) {
         let mut buffer = vec![f32::NAN; CONFIG.buffer_len()];
         let mut kept = vec![f32::NAN; Watch::room(&CONFIG)];
@@ -454,7 +452,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is heard depends on the samples alone, not on how they are cut into calls, and not on their kind.
+        /// Cuts into calls and kinds of samples change nothing.
         #[test]
         fn chunks_and_kinds_do_not_matter(
             chunks in prop::collection::vec(1_usize..700, 1..5),
