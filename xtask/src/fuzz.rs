@@ -116,7 +116,7 @@ pub const LONG: Runs = Runs {
 };
 
 /// Executions that `cargo xtask test --all` does.
-pub const LONGER: Runs = Runs {
+pub const TEST_ALL: Runs = Runs {
     bytes: 1_000_000,
     slow: 100_000,
 };

@@ -39,12 +39,10 @@ pub struct Measured {
     /// Log-mel features.
     pub frontend: Frontend,
     /// A second of listening while nothing is heard.
-    #[serde(default)]
     pub idle: Idle,
     /// Opening and checking the model.
     pub open_instructions: u64,
-    /// Opening a model whose bytes were checked before; not measured where it is 0.
-    #[serde(default)]
+    /// Opening a model whose bytes were checked before.
     pub open_known_instructions: u64,
     /// Taking only models that a key has signed.
     pub signed: Option<Signed>,

@@ -1,6 +1,8 @@
 //! A list of steps with their outcome and time, and the summary at the end.
 
+use crate::workspace;
 use anyhow::Result;
+use std::fmt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ pub struct Steps {
     not_asked: Vec<(String, String)>,
     /// Findings of steps that did not make them fail.
     notes: Vec<(String, String)>,
+    /// The least room that was left on the target folder's disk after a step.
+    least_room: Option<Room>,
 }
 
 #[derive(Debug)]
@@ -20,6 +24,17 @@ struct Step {
     time: Duration,
     failure: Option<String>,
 }
+
+/// Room left on the target folder's disk.
+#[derive(Debug)]
+struct Room {
+    bytes: u64,
+    /// The step that it was left after.
+    after: String,
+}
+
+/// Less room than this makes steps fail: cargo, the tests and their programs write as much.
+const SCARCE: u64 = 1_000_000_000;
 
 impl Steps {
     /// Runs a step. A failure is printed and remembered, and later steps still run; they get
@@ -32,12 +47,24 @@ impl Steps {
         if let Some(failure) = &failure {
             eprintln!("error: {failure}");
         }
+        self.look_at_room(name);
         self.done.push(Step {
             name: name.to_owned(),
             time: start.elapsed(),
             failure,
         });
         result.ok()
+    }
+
+    /// Keeps the least room on the disk. A disk that is full makes steps fail for other reasons than theirs.
+    fn look_at_room(&mut self, after: &str) {
+        let Ok(bytes) = fs4::available_space(workspace::target_dir()) else {
+            return;
+        };
+        if self.least_room.as_ref().is_none_or(|least| bytes < least.bytes) {
+            let after = after.to_owned();
+            self.least_room = Some(Room { bytes, after });
+        }
     }
 
     /// Records a step that cannot run because an earlier one failed: it fails, too.
@@ -77,6 +104,9 @@ impl Steps {
         }
         let failed = self.done.iter().filter(|s| s.failure.is_some()).count();
         let total: Duration = self.done.iter().map(|s| s.time).sum();
+        if let Some(room) = &self.least_room {
+            println!("  {room}");
+        }
         println!("  {:.1} s in all", total.as_secs_f64());
         println!(
             "xtask steps: {} passed, {failed} failed",
@@ -87,5 +117,56 @@ impl Steps {
         } else {
             ExitCode::FAILURE
         }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gigabytes = self.bytes as f64 / 1e9;
+        write!(
+            f,
+            "{gigabytes:.1} GB were left on the disk after \"{}\"",
+            self.after
+        )?;
+        if self.bytes < SCARCE {
+            f.write_str(": too few. Make room, or set CARGO_TARGET_DIR to a folder on another disk")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let after = "clippy".to_owned();
+        let full = Room {
+            bytes: 40_000_000,
+            after: after.clone(),
+        };
+        let text = full.to_string();
+        assert!(text.starts_with("0.0 GB were left on the disk after \"clippy\": too few."));
+        let enough = Room {
+            bytes: 7_250_000_000,
+            after,
+        };
+        assert_eq!(
+            enough.to_string(),
+            "7.2 GB were left on the disk after \"clippy\""
+        );
+    }
+
+    #[test]
+    fn the_least_room_is_kept() {
+        let mut steps = Steps::default();
+        steps.run("a", || Ok(()));
+        let first = steps.least_room.as_ref().unwrap().bytes;
+        assert!(first > 0);
+        steps.least_room.as_mut().unwrap().bytes = 1;
+        steps.run("b", || Ok(()));
+        let least = steps.least_room.unwrap();
+        assert_eq!((least.bytes, least.after.as_str()), (1, "a"));
     }
 }

@@ -201,8 +201,8 @@ impl<'b> Frontend<'b> {
     }
 
     /// Computes the frame that ends with the last of `samples`, which come next in the stream, and leaves the stream
-    /// where it is: a frame has just been completed. Returns the frame, and `samples` as they are.
-    pub(crate) fn peek<'s>(&mut self, samples: &'s [f32]) -> (&[f32], &'s [f32]) {
+    /// where it is: a frame has just been completed. Returns the frame.
+    pub(crate) fn peek(&mut self, samples: &[f32]) -> &[f32] {
         let (window, kept) = (usize::from(self.config.window), self.kept.len());
         let _ = part(self.work, 0, kept).and_then(|first| copy(first, self.kept));
         let last = samples.get(samples.len().saturating_sub(window)..);
@@ -211,7 +211,7 @@ impl<'b> Frontend<'b> {
             .and_then(|(last, work)| copy(last, work));
         self.compute();
         let _ = part_mut(self.work, 0, kept).and_then(|first| copy(self.kept, first));
-        (self.frame, samples)
+        self.frame
     }
 
     /// Goes on behind `samples`, which come next in the stream, as if their frames had been computed: whole hops, at

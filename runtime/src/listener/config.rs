@@ -68,7 +68,7 @@ impl ListenerConfig {
         hysteresis: 0.1,
         agreeing: 1,
         refractory: 0.5,
-        gate: 4.0,
+        gate: 6.0,
         hold: 0.5,
     };
 

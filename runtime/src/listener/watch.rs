@@ -161,10 +161,10 @@ impl<'b> Watch<'b> {
         let hop = usize::from(self.frontend.config().hop).max(1);
         self.filled = Some(0);
         if !louder {
-            let (last, kept) = self.frontend.peek(self.kept);
+            let last = self.frontend.peek(self.kept);
             if hearing.is_background(last) {
                 hearing.add_background(last, (filled / hop) as u32);
-                self.frontend.skip(kept);
+                self.frontend.skip(self.kept);
                 return;
             }
         }
