@@ -61,7 +61,11 @@ impl Steps {
         let Ok(bytes) = fs4::available_space(workspace::target_dir()) else {
             return;
         };
-        if self.least_room.as_ref().is_none_or(|least| bytes < least.bytes) {
+        if self
+            .least_room
+            .as_ref()
+            .is_none_or(|least| bytes < least.bytes)
+        {
             let after = after.to_owned();
             self.least_room = Some(Room { bytes, after });
         }
@@ -129,7 +133,9 @@ impl fmt::Display for Room {
             self.after
         )?;
         if self.bytes < SCARCE {
-            f.write_str(": too few. Make room, or set CARGO_TARGET_DIR to a folder on another disk")?;
+            f.write_str(
+                ": too few. Make room, or set CARGO_TARGET_DIR to a folder on another disk",
+            )?;
         }
         Ok(())
     }

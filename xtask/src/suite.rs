@@ -241,7 +241,9 @@ fn long_parts(steps: &mut Steps, toolchain: Option<Toolchain>) {
         steps.run(AARCH64_PROGRAM, || aarch64::program_tests(toolchain))
     });
     steps.run(GUIDE_LONG, || guide::run_commands(&built("mtslvr"), true));
-    steps.run(FUZZING, || fuzz::fuzz(&[], true, fuzz::TEST_ALL, |_| Ok(())));
+    steps.run(FUZZING, || {
+        fuzz::fuzz(&[], true, fuzz::TEST_ALL, |_| Ok(()))
+    });
 }
 
 /// Checks form, lints and documentation, and what is published.
