@@ -162,6 +162,16 @@ mod tests {
     const SHARE: f32 = 0.00135;
 
     #[test]
+    fn the_deviation_is_that_of_the_scores() {
+        let spread = spread(&[0.1, 0.2, 0.4, 0.5]);
+        assert!((spread.mean - 0.3).abs() < 1e-6);
+        // Squared distances of 0.04, 0.01, 0.01 and 0.04, over three.
+        assert!((spread.deviation(1.0, 0.0) - (0.1_f32 / 3.0).sqrt()).abs() < 1e-6);
+        // Two observations that say 0.2 are 0.08 more, over five.
+        assert!((spread.deviation(0.2, 2.0) - (0.18_f32 / 5.0).sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
     fn a_single_example_is_judged_by_strangers_alone() {
         assert_eq!(ClassScores::NONE.threshold(0.35, SHARE), 0.35);
     }

@@ -414,3 +414,16 @@ fn the_threshold_is_the_users_or_calibrated() {
     learner.support_mut().set_enabled(b, false).unwrap();
     assert_eq!(learner.own_score(b), None);
 }
+
+#[test]
+fn the_length_of_a_sum_is_that_of_its_vectors() {
+    // Two at right angles and one of another class.
+    let gram = [1.0, 0.0, 0.5, 0.0, 1.0, 0.5, 0.5, 0.5, 1.0];
+    let labels = [7, 7, 3];
+    assert!((length_of_sum(&gram, &labels, 7) - 2.0_f32.sqrt()).abs() < 1e-6);
+    assert_eq!(length_of_sum(&gram, &labels, 3), 1.0);
+    assert_eq!(length_of_sum(&gram, &labels, 9), 0.0);
+    // What rounding leaves of three that cancel out is nothing; as much of one vector is its length.
+    assert_eq!(root_of_square(5e-6, 3.0), 0.0);
+    assert!((root_of_square(5e-6, 1.0) - 5e-6_f32.sqrt()).abs() < 1e-9);
+}
