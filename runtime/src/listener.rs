@@ -30,6 +30,7 @@ mod sound_scores;
 mod sounds;
 mod steady;
 mod stream_state;
+mod surge;
 mod trigger;
 mod watch;
 mod window;

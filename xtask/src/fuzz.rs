@@ -117,8 +117,8 @@ pub const LONG: Runs = Runs {
 
 /// Executions that `cargo xtask test --all` does.
 pub const TEST_ALL: Runs = Runs {
-    bytes: 1_000_000,
-    slow: 100_000,
+    bytes: 500_000,
+    slow: 50_000,
 };
 
 /// Executions that `cargo xtask test` does.

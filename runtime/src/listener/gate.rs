@@ -6,6 +6,7 @@
 
 use super::level::fourth_root;
 use super::steady::Steady;
+use super::surge::Surge;
 use crate::frontend::FrontendConfig;
 use crate::parts::{clamp, copy};
 
@@ -48,6 +49,8 @@ pub(super) struct Gate<'b> {
     open: u32,
     /// Finds out whether what the gate is open for is noise that has risen.
     steady: Steady<'b>,
+    /// Finds a sound that begins over a fainter one.
+    surge: Surge,
     /// Whether a new sound begins with the newest frame while the gate is open.
     onset: bool,
 }
@@ -76,6 +79,7 @@ impl<'b> Gate<'b> {
             hold,
             open: 0,
             steady: Steady::new(room, decibels, frames),
+            surge: Surge::new(frames),
             onset: false,
         }
     }
@@ -92,6 +96,7 @@ impl<'b> Gate<'b> {
         self.settled = 0;
         self.open = 0;
         self.steady.reset();
+        self.surge.reset();
         self.onset = false;
     }
 
@@ -125,8 +130,13 @@ impl<'b> Gate<'b> {
         self.onset = false;
         if self.open > 0 && !settling {
             self.follow_steady(frame);
+            if self.onset {
+                self.surge.reset();
+            }
+            self.onset |= self.surge.push(stands_out);
         } else if self.open == 0 {
             self.steady.reset();
+            self.surge.reset();
         }
         stands_out
     }
@@ -335,7 +345,7 @@ mod tests {
     }
 
     /// A tone over noise that has risen a second ago, and is not the background yet, is a sound of its
-    /// own; what fades away, or changes all the time, is not cut into sounds.
+    /// own, and so is a knock over a gust; what fades away, or changes all the time, is not cut into sounds.
     #[test]
     fn a_new_sound_in_a_steady_one_is_an_onset() {
         let config = FrontendConfig { mels: 64, ..CONFIG };
@@ -371,6 +381,13 @@ mod tests {
             found.first().is_some_and(|at| (1120..1130).contains(at)),
             "{found:?}"
         );
+        // A knock over a gust of half a second.
+        let found = onsets(&|at, frame| match at {
+            0..50 => louder(frame, 8.0),
+            50..70 => louder(frame, 25.0),
+            _ => {}
+        });
+        assert_eq!(found, [1050]);
         // A gong that fades by 12 dB a second, and a second stroke of it.
         let found = onsets(&|at, frame| louder(frame, (30.0 - 0.12 * (at % 150) as f32).max(0.0)));
         assert!(found.is_empty(), "{found:?}");
