@@ -94,7 +94,7 @@ const OTHER_WORKSPACES: [&str; 4] = [
     "trainer/python",
 ];
 
-/// Runs everything, what takes hours only with `all`, and prints the summary.
+/// Runs everything, what takes long only with `all`, and prints the summary.
 pub fn test(all: bool) -> ExitCode {
     let mut steps = Steps::default();
     steps.run(CPP, cpp_compiler);
@@ -231,7 +231,7 @@ pub fn test_host() -> ExitCode {
     steps.summary()
 }
 
-/// Runs what takes hours.
+/// Runs what takes long.
 fn long_parts(steps: &mut Steps, toolchain: Option<Toolchain>) {
     if let Some(advisories) = steps.run(CARGO_DENY, supply::cargo_deny) {
         steps.note(CARGO_DENY, &advisories);

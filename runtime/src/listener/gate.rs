@@ -130,13 +130,15 @@ impl<'b> Gate<'b> {
         self.onset = false;
         if self.open > 0 && !settling {
             self.follow_steady(frame);
-            if self.onset {
-                self.surge.reset();
-            }
-            self.onset |= self.surge.push(stands_out);
-        } else if self.open == 0 {
+        }
+        if self.open == 0 {
             self.steady.reset();
+        }
+        if self.open == 0 || self.onset {
+            // The next level is that of another sound, or over another background.
             self.surge.reset();
+        } else if !settling {
+            self.onset = self.surge.push(stands_out) && self.stands_out();
         }
         stands_out
     }
@@ -272,6 +274,23 @@ mod tests {
         assert!((level - mean.powf(0.25)).abs() < 1e-3, "{level}");
     }
 
+    /// While the background settles the gate is open with nothing that stands out: no sound begins then.
+    #[test]
+    fn what_does_not_stand_out_begins_no_sound() {
+        let mut room = [0.0; 12];
+        let mut gate = Gate::new(&CONFIG, 6.0, 50, &mut room);
+        gate.reset();
+        // Levels that change all the time are the usual ones, and 15 dB below them are quiet frames.
+        let unit = core::f32::consts::LN_10 * CONFIG.scale / 10.0;
+        let settling = (0..200).map(|at| if at % 2 == 0 { 30.0 } else { 0.0 });
+        let later = (0..45).map(|at| if at < 40 { 0.0 } else { 16.0 });
+        for (at, level) in settling.chain(later).enumerate() {
+            let stands_out = gate.push(&[level * unit; 4], 1);
+            assert!(stands_out < 6.0 || at < 200, "{at}: {stands_out}");
+            assert!(!gate.has_onset(), "{at}");
+        }
+    }
+
     /// Frames of white noise in 64 bands of one FFT bin each: the powers are exponential, in dB with
     /// a deviation of 5.6.
     fn noise(frames: usize, scale: f32) -> Vec<[f32; 64]> {
@@ -309,6 +328,7 @@ mod tests {
         assert!(count(5000..5030) > 20, "{}", count(5000..5030));
         assert_eq!(count(5030..6000), 0);
     }
+
     /// Noise that rises by 10, 20 or 30 dB is the background within two seconds, and a tone in it opens
     /// the gate again.
     #[test]
