@@ -207,6 +207,8 @@ mod tests {
             check(&[-0.001; 400]),
             Err(Refusal::TooQuiet { peak, least })
         );
+        // The limits themselves are kept.
+        assert_eq!(check(&[0.002; 240]), Ok(()));
         let mut loud = [0.5; 400];
         loud[10..14].fill(1.0);
         assert_eq!(check(&loud), Ok(()));
