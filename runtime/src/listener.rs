@@ -1,12 +1,11 @@
 //! Turns a stream of samples into detection events.
 //!
 //! A stream flows like this: samples → frames, each computed once, and while nothing is heard one in several → an
-//! energy gate, which tells a sound
-//! from the background → windows of the sound, overlapping → embedding → [`Learner`] → smoothing,
-//! hysteresis, refractory period → [`Event`].
+//! energy gate, which tells a sound from the background → windows of the sound, overlapping → embedding →
+//! [`Learner`] → smoothing, hysteresis, refractory period → [`Event`].
 //!
 //! Sounds are judged by the rule for clips ([`crate::clip`]): a sound lasts from where it begins to
-//! stand out to where it ceases to. If the sound is longer than a patch, its last patch is judged; if it
+//! stand out to where it ceases to, or to where a much louder one begins. If the sound is longer than a patch, its last patch is judged; if it
 //! is shorter, it is repeated until a patch is full. So a sound that was enrolled from a clip is compared
 //! with the embedding that the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
 //! patches of a clip, and once more at its end.
@@ -42,6 +41,7 @@ pub use sound_scores::{Scored, SoundScores};
 pub use trigger::{Judgement, Trigger};
 pub use window::{Change, Ended, Event, Window};
 
+use config::frames_in;
 use event_course::EventCourse;
 use frame_handler::FrameHandler;
 use gate::Gate;
@@ -164,7 +164,7 @@ impl<'b> Listener<'b> {
         let (gate, rest) = rest.split_at_mut(Gate::room(frontend.mels.into()));
         let (embedding, rest) = rest.split_at_mut(embedding_dim);
         let (smoothed, rest) = rest.split_at_mut(embedding_dim);
-        let frames = |seconds: f32| ((seconds * frontend.frames_per_second() + 0.5) as u32).max(1);
+        let hop = frames_in(config.hop, frontend.frames_per_second());
         let patch_frames = u32::from(frontend.frames);
         let hold = config.hold_frames(&frontend);
         let refractory = config.refractory * frontend.sample_rate as f32;
@@ -173,7 +173,7 @@ impl<'b> Listener<'b> {
             state: StreamState {
                 frontend,
                 smoothing: config.smoothing,
-                hop: u64::from(frames(config.hop).min(patch_frames)),
+                hop: u64::from(hop.min(patch_frames)),
                 sounds: Sounds::new(Gate::new(&frontend, config.gate, hold, gate)),
                 trigger: Trigger::new(&config, refractory as u64),
                 frames: FrameRing::new(rows, frontend.mels.into()),
@@ -300,8 +300,9 @@ impl<'b> Listener<'b> {
         self.state.reset();
     }
 
-    /// Returns the number of frames of this stream whose features were computed: all while a sound is heard, about
-    /// [`Self::quiet_frames_per_second`] otherwise.
+    /// Returns how often features of a frame of this stream were computed: once for each while a sound is heard, about
+    /// [`Self::quiet_frames_per_second`] times a second otherwise. A frame that was looked at, and then might have been a
+    /// sound, counts twice.
     pub fn computed_frames(&self) -> u32 {
         self.watch.frontend().computed_frames()
     }

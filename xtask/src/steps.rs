@@ -134,7 +134,7 @@ impl fmt::Display for Room {
         )?;
         if self.bytes < SCARCE {
             f.write_str(
-                ": too few. Make room, or set CARGO_TARGET_DIR to a folder on another disk",
+                ": too little room. Make some, or set CARGO_TARGET_DIR to a folder on another disk",
             )?;
         }
         Ok(())
@@ -153,7 +153,9 @@ mod tests {
             after: after.clone(),
         };
         let text = full.to_string();
-        assert!(text.starts_with("0.0 GB were left on the disk after \"clippy\": too few."));
+        assert!(
+            text.starts_with("0.0 GB were left on the disk after \"clippy\": too little room.")
+        );
         let enough = Room {
             bytes: 7_250_000_000,
             after,

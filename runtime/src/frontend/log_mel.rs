@@ -235,7 +235,7 @@ impl<'b> Frontend<'b> {
         self.invalid
     }
 
-    /// Returns the number of frames since the last reset that were computed. The count saturates.
+    /// Returns how often a frame was computed since the last reset. The count saturates.
     pub fn computed_frames(&self) -> u32 {
         self.computed
     }

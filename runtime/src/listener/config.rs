@@ -2,7 +2,7 @@
 
 use crate::frontend::FrontendConfig;
 
-/// Settings of a [`Listener`](super::Listener). Times are rounded to whole frames, at least one.
+/// Settings of a [`Listener`](super::Listener). `hop` and `hold` are rounded to whole frames, at least one.
 ///
 /// The defaults were chosen on streams composed of pretraining recordings; the project's
 /// `models/reports/stream.md` has figures for others.
@@ -35,6 +35,11 @@ impl Default for ListenerConfig {
     fn default() -> Self {
         Self::DEFAULT
     }
+}
+
+/// Returns the whole frames in so many seconds, rounded, at least one.
+pub(super) fn frames_in(seconds: f32, frames_per_second: f32) -> u32 {
+    ((seconds * frames_per_second + 0.5) as u32).max(1)
 }
 
 /// Explains why a [`ListenerConfig`] cannot be used.
@@ -74,8 +79,8 @@ impl ListenerConfig {
 
     /// Returns the frames of `frontend` for which the gate stays open: [`Self::hold`].
     pub(super) fn hold_frames(&self, frontend: &FrontendConfig) -> u32 {
-        let frames = (self.hold * frontend.frames_per_second() + 0.5) as u32;
-        frames.max(1).min(u32::from(frontend.frames).div_ceil(2))
+        frames_in(self.hold, frontend.frames_per_second())
+            .min(u32::from(frontend.frames).div_ceil(2))
     }
 
     /// Checks every setting's range.

@@ -2,7 +2,7 @@
 
 use super::error::ListenError;
 use super::second_look::SecondLook;
-use super::sounds::Change;
+use super::sounds::Effect;
 use super::stream_state::StreamState;
 use super::trigger::Judgement;
 use super::watch::Hearing;
@@ -33,9 +33,9 @@ impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> Hearing for FrameHandler<'_, 
     fn add_background(&mut self, frame: &[f32], times: u32) {
         let state = &mut *self.state;
         state.frames.push(frame);
-        let (level, change) = state.sounds.hear(frame, times);
+        let (level, effect) = state.sounds.hear(frame, times);
         state.level = state.level.max(level);
-        if change != Change::Open {
+        if effect != Effect::Open {
             self.end();
         }
         for time in 0..times {
@@ -130,7 +130,8 @@ impl<B: Backbone, C: Check, F: FnMut(&Window<'_>)> FrameHandler<'_, '_, '_, B, C
                     });
                     let held = state.trigger.held();
                     state.course.follow(&judgement, event.as_ref(), held, end);
-                    if last {
+                    // An earlier event that ends with this window is reported first; see `end` for this one.
+                    if last && !state.course.is_over() {
                         state.course.end(Some(end));
                     }
                     decision = Some(decided);

@@ -4,7 +4,8 @@
 //! told by how far a frame is above the background, but by how much farther it is than the background's
 //! own frames usually are.
 
-use super::level::fourth_root;
+use super::config::frames_in;
+use super::level::excess;
 use super::steady::Steady;
 use super::surge::Surge;
 use crate::frontend::FrontendConfig;
@@ -74,7 +75,7 @@ impl<'b> Gate<'b> {
             follow: rate(FOLLOW),
             fall: rate(FALL),
             settled: 0,
-            settling: (SETTLING * frames) as u32,
+            settling: frames_in(SETTLING, frames),
             threshold,
             hold,
             open: 0,
@@ -104,8 +105,7 @@ impl<'b> Gate<'b> {
     /// the mean over bands of the excess over the background, by its fourth power: a tone in one band
     /// of 64 would hardly change a plain mean.
     ///
-    /// A frame of background may stand for several, `times`. Not inlined: a firmware that is optimised for size would
-    /// compile it so, too.
+    /// A frame of background may stand for several, `times`. Not inlined, so that every firmware runs the same code.
     #[inline(never)]
     pub(super) fn push(&mut self, frame: &[f32], times: u32) -> f32 {
         let bands = frame.len() as f32;
@@ -144,25 +144,18 @@ impl<'b> Gate<'b> {
     }
 
     /// Returns how far a frame stands out, dB, and the sum over bands of its excess over the background.
-    #[inline(never)]
     fn excess(&self, frame: &[f32]) -> (f32, f32) {
-        let (mut above, mut sum) = (0.0, 0.0);
-        for (background, value) in self.background.iter().zip(frame) {
-            let excess = value - background;
-            sum += excess;
-            // Not `max`, which is a call on a microcontroller.
-            let above_it = if excess > 0.0 { excess } else { 0.0 };
-            let square = above_it * above_it;
-            above += square * square;
-        }
-        let level = self.decibels * fourth_root(above / frame.len() as f32);
-        (level - self.usual, sum)
+        let (level, sum) = excess(frame, self.background);
+        (self.decibels * level - self.usual, sum)
     }
 
     /// Tells whether a frame stands out by less than half of what opens the gate, and is no quieter place.
     pub(super) fn is_background(&self, frame: &[f32]) -> bool {
         let (stands_out, sum) = self.excess(frame);
-        2.0 * stands_out < self.threshold && sum * self.decibels >= -DROP * frame.len() as f32
+        // Half of a negative threshold is above it.
+        stands_out < self.threshold
+            && 2.0 * stands_out < self.threshold
+            && sum * self.decibels >= -DROP * frame.len() as f32
     }
 
     /// Tells whether it is closed and the background is known.
@@ -231,7 +224,7 @@ mod tests {
         form: crate::frontend::FrontendForm::PLAIN,
     };
 
-    /// How many of `frames`, at 100 a second, open a gate of 4 dB that holds for `hold`.
+    /// Returns how many of so many frames that are all alike the gate is open for.
     fn open(gate: &mut Gate<'_>, frame: &[f32; 4], frames: usize) -> usize {
         let opens = |_: &usize| {
             gate.push(frame, 1);
@@ -272,6 +265,28 @@ mod tests {
         let level = gate.push(&[ten, -ten, 3.0 * ten, 0.0], 1);
         let mean = (10_f32.powi(4) + 30_f32.powi(4)) / 4.0;
         assert!((level - mean.powf(0.25)).abs() < 1e-3, "{level}");
+    }
+
+    /// A gate below the usual level takes no frame for background that opens it.
+    #[test]
+    fn no_background_opens_the_gate() {
+        for threshold in [-20.0, -5.0, 0.0, 6.0] {
+            let mut room = [0.0; 12];
+            let mut gate = Gate::new(&CONFIG, threshold, 1, &mut room);
+            gate.reset();
+            let unit = core::f32::consts::LN_10 * CONFIG.scale / 10.0;
+            let usual = |at: usize| [if at % 2 == 0 { 24.0 } else { 0.0 } * unit; 4];
+            (0..300).for_each(|at| _ = gate.push(&usual(at), 1));
+            for level in 0_u8..40 {
+                let frame = [f32::from(level) * unit; 4];
+                let is_background = gate.is_background(&frame);
+                let (stands_out, _) = gate.excess(&frame);
+                assert!(
+                    !is_background || stands_out < threshold,
+                    "{threshold}, {level}"
+                );
+            }
+        }
     }
 
     /// While the background settles the gate is open with nothing that stands out: no sound begins then.

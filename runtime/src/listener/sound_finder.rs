@@ -3,7 +3,7 @@
 use super::config::ListenerConfig;
 use super::error::ListenerError;
 use super::gate::Gate;
-use super::sounds::{Change, Sounds};
+use super::sounds::{Effect, Sounds};
 use super::watch::{Hearing, Watch};
 use crate::frontend::{Frontend, FrontendConfig, FrontendError};
 
@@ -90,14 +90,13 @@ impl<'b> SoundFinder<'b> {
         take(&self.sounds, self.hop, self.window)
     }
 
-    /// Ends the stream, and returns the sound that is heard. Another stream begins.
-    pub fn finish(&mut self) -> Option<FoundSound> {
-        // No sound is heard yet where samples are still kept, and none ends so soon.
-        let (watch, mut finding) = self.find(|_| {});
-        watch.catch_up(&mut finding);
-        let heard = self.heard();
+    /// Ends the stream, and calls `on_sound` with each sound that ends in the samples that were kept, or here. The
+    /// last frame is padded, so that a sound may end behind the last sample. Another stream begins.
+    pub fn finish(&mut self, on_sound: impl FnMut(FoundSound)) {
+        let (watch, mut finding) = self.find(on_sound);
+        watch.flush(&mut finding);
+        finding.end();
         self.reset();
-        heard
     }
 
     /// Forgets the stream, background included: another begins.
@@ -115,14 +114,20 @@ struct Finding<'a, 'b, F> {
     on_sound: F,
 }
 
+impl<F: FnMut(FoundSound)> Finding<'_, '_, F> {
+    /// Ends the sound that is heard, if one is.
+    fn end(&mut self) {
+        let heard = take(self.sounds, self.hop, self.window);
+        heard.into_iter().for_each(&mut self.on_sound);
+        self.sounds.end();
+    }
+}
+
 impl<F: FnMut(FoundSound)> Hearing for Finding<'_, '_, F> {
     fn add_background(&mut self, frame: &[f32], times: u32) {
-        let (_, change) = self.sounds.hear(frame, times);
-        if change != Change::Open {
-            take(self.sounds, self.hop, self.window)
-                .into_iter()
-                .for_each(&mut self.on_sound);
-            self.sounds.end();
+        let (_, effect) = self.sounds.hear(frame, times);
+        if effect != Effect::Open {
+            self.end();
         }
         for _ in 0..times {
             self.sounds.count();

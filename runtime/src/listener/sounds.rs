@@ -25,7 +25,7 @@ pub(super) struct Sounds<'b> {
 
 /// Effect of a frame on the sound that is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum Effect {
     /// The gate is closed: a sound ends, if one was heard.
     Closed,
     /// A sound is heard; it begins if none was.
@@ -56,14 +56,14 @@ impl<'b> Sounds<'b> {
 
     /// Takes a frame, which may be background that stands for several, and returns how far it stands out, dB, and
     /// what it does. Let the sound end ([`Self::end`]) that ends with it, then call [`Self::count`] for each frame.
-    pub fn hear(&mut self, frame: &[f32], times: u32) -> (f32, Change) {
+    pub fn hear(&mut self, frame: &[f32], times: u32) -> (f32, Effect) {
         let level = self.gate.push(frame, times);
-        let change = match (self.gate.is_open(), self.gate.has_onset()) {
-            (false, _) => Change::Closed,
-            (true, false) => Change::Open,
-            (true, true) => Change::Onset,
+        let effect = match (self.gate.is_open(), self.gate.has_onset()) {
+            (false, _) => Effect::Closed,
+            (true, false) => Effect::Open,
+            (true, true) => Effect::Onset,
         };
-        (level, change)
+        (level, effect)
     }
 
     /// Tells whether no sound is heard and the background is known.

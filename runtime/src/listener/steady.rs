@@ -5,7 +5,8 @@
 //! away are not alike from one block to the next. A tone is steady, too, but stands out in few bands, so
 //! that it is no noise.
 
-use super::level::{fourth_root, level_above};
+use super::config::frames_in;
+use super::level::{excess, fourth_root};
 
 /// Seconds of a block.
 const BLOCK: f32 = 0.25;
@@ -57,7 +58,7 @@ impl<'b> Steady<'b> {
             sum,
             mean,
             decibels,
-            block: ((BLOCK * frames_per_second + 0.5) as u32).max(1),
+            block: frames_in(BLOCK, frames_per_second),
             frames: 0,
             sounding: 0,
             blocks: 0,
@@ -87,8 +88,7 @@ impl<'b> Steady<'b> {
     }
 
     fn level(&self, frame: &[f32]) -> f32 {
-        let above = level_above(frame, self.mean);
-        self.decibels * fourth_root(above / frame.len() as f32)
+        self.decibels * excess(frame, self.mean).0
     }
 
     /// Takes a frame, which stands out from `background` or not, and tells whether the sound has been

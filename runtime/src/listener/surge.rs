@@ -3,6 +3,8 @@
 //! A gust of wind, a wave or a car in the street opens the gate and keeps it open. A sound that begins
 //! meanwhile would be cut where the gust begins, and be unlike its examples.
 
+use super::config::frames_in;
+
 /// Smallest rise above the loudest frame so far with which another sound begins, dB.
 const RISE: f32 = 9.0;
 
@@ -25,7 +27,7 @@ impl Surge {
         Self {
             loudest: 0.0,
             frames: 0,
-            attack: (ATTACK * frames_per_second + 0.5) as u32,
+            attack: frames_in(ATTACK, frames_per_second),
         }
     }
 

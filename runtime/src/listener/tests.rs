@@ -122,9 +122,8 @@ fn space(frontend: FrontendConfig) -> EmbeddingSpace<'static> {
     EmbeddingSpace::new(id, frontend, parts(&[DIM]), &[-1.0; DIM], reference).unwrap()
 }
 
-/// With so few bands, noise comes closer to the default gate; a patch is 0.4 s.
-const LOUD: ListenerConfig = ListenerConfig {
-    gate: 6.0,
+/// A patch is 0.4 s.
+const SHORT_HOP: ListenerConfig = ListenerConfig {
     hop: 0.25,
     ..ListenerConfig::DEFAULT
 };
@@ -208,7 +207,7 @@ fn scene() -> Vec<f32> {
 
 #[test]
 fn enrolled_sounds_are_events_and_others_are_not() {
-    let (told, embedded) = listen(LOUD, &scene(), &[usize::MAX]);
+    let (told, embedded) = listen(SHORT_HOP, &scene(), &[usize::MAX]);
     let events = events(&told);
     let classes: Vec<u16> = events.iter().map(|event| event.class.get()).collect();
     assert_eq!(classes, [0, 1, 1], "{events:?}");
@@ -255,7 +254,7 @@ fn what_is_refused_is_no_event() {
     };
     let [plain, refused] = [0, usize::MAX].map(at_least);
     let count = |check: &AtLeast| {
-        let (told, _) = listen_verified(LOUD, &samples, &[usize::MAX], check);
+        let (told, _) = listen_verified(SHORT_HOP, &samples, &[usize::MAX], check);
         events(&told).len()
     };
     assert_eq!((count(&plain), count(&refused)), (1, 0));
@@ -269,7 +268,7 @@ fn a_sound_longer_than_a_patch_passes_once_its_beginning_is_gone() {
         values: usize::MAX,
         longest: Cell::new(0),
     };
-    let (told, _) = listen_verified(LOUD, &samples, &[usize::MAX], &refuses);
+    let (told, _) = listen_verified(SHORT_HOP, &samples, &[usize::MAX], &refuses);
     let events = events(&told);
     assert_eq!(events.len(), 1, "{events:?}");
     assert!((1..CONFIG.patch_len()).contains(&refuses.longest.get()));
@@ -277,7 +276,7 @@ fn a_sound_longer_than_a_patch_passes_once_its_beginning_is_gone() {
 
 #[test]
 fn every_event_ends_where_its_sound_does() {
-    let (told, _) = listen(LOUD, &scene(), &[usize::MAX]);
+    let (told, _) = listen(SHORT_HOP, &scene(), &[usize::MAX]);
     let began = events(&told);
     let ended: Vec<Ended> = told.iter().filter_map(|window| window.ended).collect();
     assert_eq!(began.len(), ended.len(), "{began:?} {ended:?}");
@@ -290,9 +289,26 @@ fn every_event_ends_where_its_sound_does() {
         );
         assert!(ended.confidence >= event.confidence && ended.end >= event.end);
     }
+    // Two within a hop, the second much louder, so that it begins where the first ends.
+    let sounds = [
+        (20.0, tone(2200.0, 0.05, 0.5)),
+        (20.4, tone(500.0, 8.0, 0.1)),
+    ];
+    for hop in [0.1, 0.25, 0.4] {
+        let config = ListenerConfig { hop, ..SHORT_HOP };
+        let (told, _) = listen(config, &stream(22.0, &sounds), &[usize::MAX]);
+        let began: Vec<_> = events(&told).iter().map(|e| (e.class, e.start)).collect();
+        let ended = told.iter().filter_map(|window| window.ended);
+        let ended: Vec<_> = ended.map(|e| (e.class, e.start)).collect();
+        assert_eq!((began.len(), &began), (2, &ended), "{hop}");
+        assert!(
+            began[0].0 != began[1].0 && began[0].1 < began[1].1,
+            "{began:?}"
+        );
+    }
     // One that lasts to the end of the stream is over with it.
     let cut = &scene()[..seconds(24.0)];
-    let (told, _) = listen(LOUD, cut, &[usize::MAX]);
+    let (told, _) = listen(SHORT_HOP, cut, &[usize::MAX]);
     let last = told
         .iter()
         .filter_map(|window| window.ended)
@@ -301,21 +317,68 @@ fn every_event_ends_where_its_sound_does() {
     assert!(last.end.abs_diff(cut.len() as u64) < 2048, "{last:?}");
 }
 
-/// A finder finds the very samples that the listener judges.
-#[test]
-fn a_finder_finds_what_the_listener_judges() {
-    let samples = scene();
-    let (told, _) = listen(LOUD, &samples, &[usize::MAX]);
-    let mut buffer = vec![f32::NAN; SoundFinder::buffer_len(&CONFIG)];
-    let mut finder = SoundFinder::new(&LOUD, CONFIG, &mut buffer).unwrap();
+/// Finds the sounds of `samples`.
+fn find(config: &ListenerConfig, samples: &[f32], buffer: &mut [f32]) -> Vec<FoundSound> {
+    let mut finder = SoundFinder::new(config, CONFIG, buffer).unwrap();
     let mut found = Vec::new();
     for chunk in samples.chunks(777) {
         finder.push(chunk, |sound| found.push(sound));
     }
-    found.extend(finder.finish());
+    finder.finish(|sound| found.push(sound));
+    found
+}
+
+/// Wherever a stream ends, a finder finds the sound that the listener judges last.
+#[test]
+fn what_a_stream_ends_with_is_found() {
+    // A gate that closes after a frame lets a click begin and end within the samples that are kept.
+    let config = ListenerConfig {
+        hold: 0.0,
+        ..SHORT_HOP
+    };
+    let samples = stream(6.0, &[(5.0, tone(500.0, 0.3, 0.02))]);
+    let mut buffer = vec![f32::NAN; SoundFinder::buffer_len(&CONFIG)];
+    for end in (seconds(5.01)..seconds(5.15)).step_by(13) {
+        let samples = &samples[..end];
+        let (told, _) = listen(config, samples, &[usize::MAX]);
+        let ended = told.iter().filter_map(|window| window.ended).next_back();
+        let found = find(&config, samples, &mut buffer);
+        let last = found
+            .last()
+            .filter(|sound| sound.start > seconds(4.0) as u64);
+        let known = ended.filter(|ended| ended.start > seconds(4.0) as u64);
+        assert!(last.is_some(), "{end}: {found:?}");
+        if let Some(ended) = known {
+            let sound = FoundSound {
+                start: ended.start,
+                end: ended.end,
+            };
+            assert_eq!(last, Some(&sound), "{end}");
+        }
+    }
+}
+
+/// A finder finds the very samples that the listener judges.
+#[test]
+fn a_finder_finds_what_the_listener_judges() {
+    let sounds = [
+        (20.0, tone(500.0, 0.1, 0.4)),
+        (23.0, tone(1100.0, 0.1, 1.0)),
+        // One much louder over a fainter one.
+        (27.0, tone(1100.0, 0.03, 1.0)),
+        (27.5, tone(2200.0, 2.0, 0.3)),
+        (30.0, tone(2200.0, 0.1, 0.15)),
+    ];
+    let samples = stream(33.0, &sounds);
+    let (told, _) = listen(SHORT_HOP, &samples, &[usize::MAX]);
+    let mut buffer = vec![f32::NAN; SoundFinder::buffer_len(&CONFIG)];
+    let found = find(&SHORT_HOP, &samples, &mut buffer);
     let known = |sound: &&FoundSound| sound.start > seconds(19.0) as u64;
     let late: Vec<_> = found.iter().filter(known).collect();
-    assert_eq!(late.len(), 4, "{found:?}");
+    assert_eq!(late.len(), 5, "{found:?}");
+    assert!(late[2].end > late[3].start, "{late:?}");
+    let judged = events(&told).len();
+    assert_eq!(judged, 3);
     for event in events(&told) {
         let own = late.iter().filter(|sound| sound.start == event.start);
         let ended = told.iter().filter_map(|window| window.ended);
@@ -329,14 +392,14 @@ fn a_finder_finds_what_the_listener_judges() {
     }
     let short = &mut buffer[1..];
     assert!(matches!(
-        SoundFinder::new(&LOUD, CONFIG, short),
+        SoundFinder::new(&SHORT_HOP, CONFIG, short),
         Err(ListenerError::BufferTooShort { .. })
     ));
 }
 
 #[test]
 fn every_frame_is_told_once() {
-    let (told, _) = listen(LOUD, &scene(), &[usize::MAX]);
+    let (told, _) = listen(SHORT_HOP, &scene(), &[usize::MAX]);
     let frames: usize = told.iter().map(|w| w.frames.len() / DIM).sum();
     let samples = scene().len();
     let all = (samples - 64) / 64;
@@ -349,20 +412,20 @@ proptest! {
     #[test]
     fn windows_do_not_depend_on_chunks(chunks in prop::collection::vec(1..3000_usize, 1..12)) {
         let samples = scene();
-        let whole = listen(LOUD, &samples, &[usize::MAX]);
-        prop_assert_eq!(whole, listen(LOUD, &samples, &chunks));
+        let whole = listen(SHORT_HOP, &samples, &[usize::MAX]);
+        prop_assert_eq!(whole, listen(SHORT_HOP, &samples, &chunks));
     }
 }
 
 #[test]
 fn a_short_stream_is_judged_at_its_end() {
     let clip = tone(500.0, 0.1, 0.3);
-    let (told, embedded) = listen(LOUD, &clip, &[100]);
+    let (told, embedded) = listen(SHORT_HOP, &clip, &[100]);
     // The second window only says that the event is over.
     assert_eq!((told.len(), embedded), (2, 1));
     assert!(told[1].ended.is_some());
     assert_eq!(events(&told)[0].class, ClassId::new(0));
-    let (told, embedded) = listen(LOUD, &[], &[1]);
+    let (told, embedded) = listen(SHORT_HOP, &[], &[1]);
     assert!(told.is_empty() && embedded == 0);
 }
 
@@ -370,7 +433,7 @@ fn a_short_stream_is_judged_at_its_end() {
 fn without_a_gate_every_window_is_judged() {
     let config = ListenerConfig {
         gate: f32::NEG_INFINITY,
-        ..LOUD
+        ..SHORT_HOP
     };
     let (told, embedded) = listen(config, &scene(), &[1000]);
     assert!(told.iter().all(|window| window.similarity.is_some()));
@@ -388,7 +451,7 @@ fn patches_of_any_length_are_listened_to() {
         let mut storage = StorageVec::new(CLASSES, 8, DIM);
         let mut learner = learner(&mut storage);
         let mut buffer = vec![0.0; Listener::buffer_len(&config, DIM, CLASSES)];
-        let mut listener = Listener::new(LOUD, &space(config), CLASSES, &mut buffer).unwrap();
+        let mut listener = Listener::new(SHORT_HOP, &space(config), CLASSES, &mut buffer).unwrap();
         let mut judged = 0;
         let mut told = |window: &Window<'_>| {
             judged += usize::from(window.decision.is_some());
@@ -413,7 +476,7 @@ fn a_failure_is_told_and_the_stream_goes_on() {
         ..Bands::default()
     };
     let mut buffer = vec![0.0; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
-    let mut listener = Listener::new(LOUD, &space(CONFIG), CLASSES, &mut buffer).unwrap();
+    let mut listener = Listener::new(SHORT_HOP, &space(CONFIG), CLASSES, &mut buffer).unwrap();
     let loud = tone(500.0, 20.0, 0.5);
     let quiet = stream(10.0, &[(8.0, tone(500.0, 0.1, 0.4))]);
     let mut events = 0;
@@ -450,42 +513,48 @@ fn what_cannot_work_is_refused() {
     let mut new = |config, frontend, length: usize| {
         Listener::new(config, &space(frontend), CLASSES, &mut buffer[..length]).map(|_| ())
     };
-    assert_eq!(new(LOUD, CONFIG, needed), Ok(()));
+    assert_eq!(new(SHORT_HOP, CONFIG, needed), Ok(()));
     let found = needed - 1;
     assert_eq!(
-        new(LOUD, CONFIG, found),
+        new(SHORT_HOP, CONFIG, found),
         Err(ListenerError::BufferTooShort { needed, found })
     );
     let wrong = FrontendConfig { mels: 0, ..CONFIG };
-    let error = new(LOUD, wrong, needed).unwrap_err();
+    let error = new(SHORT_HOP, wrong, needed).unwrap_err();
     assert!(matches!(error, ListenerError::Frontend(_)));
     for (config, expected) in [
         (
-            ListenerConfig { hop: 0.0, ..LOUD },
+            ListenerConfig {
+                hop: 0.0,
+                ..SHORT_HOP
+            },
             ListenerConfigError::Hop,
         ),
         (
             ListenerConfig {
                 smoothing: 0,
-                ..LOUD
+                ..SHORT_HOP
             },
             ListenerConfigError::Count,
         ),
         (
             ListenerConfig {
                 margin: f32::NAN,
-                ..LOUD
+                ..SHORT_HOP
             },
             ListenerConfigError::Threshold,
         ),
         (
-            ListenerConfig { hold: -1.0, ..LOUD },
+            ListenerConfig {
+                hold: -1.0,
+                ..SHORT_HOP
+            },
             ListenerConfigError::Duration,
         ),
         (
             ListenerConfig {
                 gate: f32::NAN,
-                ..LOUD
+                ..SHORT_HOP
             },
             ListenerConfigError::Gate,
         ),
@@ -508,7 +577,7 @@ fn events_name_the_class_whatever_else_is_removed() {
     learner.fit(&mut scratch).unwrap();
     let mut backbone = Bands::default();
     let mut buffer = vec![0.0; Listener::buffer_len(&CONFIG, DIM, CLASSES)];
-    let mut listener = Listener::new(LOUD, &space(CONFIG), CLASSES, &mut buffer).unwrap();
+    let mut listener = Listener::new(SHORT_HOP, &space(CONFIG), CLASSES, &mut buffer).unwrap();
     let mut heard = Vec::new();
     listener
         .push(&mut learner, &mut backbone, &scene(), |window| {

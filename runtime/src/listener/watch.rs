@@ -127,6 +127,12 @@ impl<'b> Watch<'b> {
         add_frames(&mut self.frontend, now, hearing);
         if self.frontend.computed_frames() != before && hearing.is_quiet() {
             self.filled = Some(0);
+            // What was usual before the sound, or in it, is not what is usual now.
+            let mut last = [0.0];
+            if let Some(sample) = now.last() {
+                T::values(&[*sample], &mut last);
+            }
+            self.look = Look::behind(last[0]);
         }
         later
     }
@@ -180,16 +186,11 @@ impl<'b> Watch<'b> {
         add_frames(&mut self.frontend, samples, hearing);
     }
 
-    /// Computes the frames of what is kept.
-    pub fn catch_up(&mut self, hearing: &mut dyn Hearing) {
+    /// Ends the stream; see [`Frontend::flush`].
+    pub fn flush(&mut self, hearing: &mut dyn Hearing) {
         if let Some(filled) = self.filled.take() {
             self.replay(filled, hearing);
         }
-    }
-
-    /// Ends the stream; see [`Frontend::flush`].
-    pub fn flush(&mut self, hearing: &mut dyn Hearing) {
-        self.catch_up(hearing);
         self.frontend.flush(|frame| hearing.add(frame));
         self.reset();
     }
@@ -231,7 +232,15 @@ struct Look {
 }
 
 impl Look {
-    /// Takes samples. Not inlined: a firmware that is optimised for size would compile it so, too.
+    /// Looks at what comes behind a sample: the first hop is louder than nothing.
+    fn behind(last: f32) -> Self {
+        Self {
+            last,
+            ..Self::default()
+        }
+    }
+
+    /// Takes samples. Not inlined, so that every firmware runs the same code.
     #[inline(never)]
     fn add(&mut self, samples: &[f32]) {
         let (mut last, [mut power, mut rise]) = (self.last, self.sums);
@@ -289,6 +298,9 @@ mod tests {
     /// Frames that one stands for.
     const STEPS: usize = Watch::room(&CONFIG) / CONFIG.hop as usize;
 
+    /// Mean of a frame that noise does not reach, and a click does.
+    const LOUD: f32 = -0.2;
+
     /// Notes the frames. A frame whose mean is below `loud` is background.
     struct Notes {
         frames: Vec<Vec<u32>>,
@@ -323,11 +335,17 @@ mod tests {
 
     /// Noise, with a burst of `burst` samples that is a hundred times louder.
     fn noise(len: usize, burst: core::ops::Range<usize>) -> Vec<i16> {
+        noise_with(len, &[(burst, 100)])
+    }
+
+    /// Noise, with bursts that are so many times louder.
+    fn noise_with(len: usize, bursts: &[(core::ops::Range<usize>, i16)]) -> Vec<i16> {
         let mut state = 1_u32;
         let mut next = |at: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let sample = (state >> 24) as i16 - 128;
-            sample * if burst.contains(&at) { 100 } else { 1 }
+            let burst = bursts.iter().find(|(burst, _)| burst.contains(&at));
+            sample * burst.map_or(1, |(_, times)| *times)
         };
         (0..len).map(&mut next).collect()
     }
@@ -400,11 +418,21 @@ mod tests {
         for at in (32_000..32_000 + 64 * STEPS).step_by(50) {
             let samples = noise(48_000, at..at + 80);
             let all = all_frames(&samples);
-            let (notes, _) = watch(&samples, &[160], -1.0);
+            let (notes, _) = watch(&samples, &[160], LOUD);
             // The frames that the click is in, and those before it since the step began.
             let first = (at - 127).div_ceil(64);
             let clicked = first..=(at + 79) / 64;
             assert!(notes.frames[clicked.clone()] == all[clicked], "{at}");
+            assert!(2 * notes.stood_for > all.len(), "{}", notes.stood_for);
+        }
+        // So is a fainter one soon after it.
+        for at in (33_200..33_200 + 64 * STEPS).step_by(50) {
+            let samples = noise_with(48_000, &[(32_000..32_080, 100), (at..at + 80, 18)]);
+            let all = all_frames(&samples);
+            let (notes, _) = watch(&samples, &[160], LOUD);
+            let clicked = (at - 127).div_ceil(64)..=(at + 79) / 64;
+            assert!(notes.frames[clicked.clone()] == all[clicked], "{at}");
+            assert!(2 * notes.stood_for > all.len(), "{}", notes.stood_for);
         }
     }
 
@@ -445,7 +473,7 @@ mod tests {
         let mut notes = Notes {
             frames: Vec::new(),
             stood_for: 0,
-            loud: -1.0,
+            loud: LOUD,
         };
         watch.push(&samples, &mut notes);
         assert_eq!(watch.frontend().invalid_samples(), 40);
@@ -462,9 +490,9 @@ mod tests {
             let samples = noise(24_000, from..from + len);
             let floats: Vec<f32> =
                 samples.iter().map(|sample| f32::from(*sample) / 32_768.0).collect();
-            let (whole, computed) = watch(&samples, &[usize::MAX], -1.0);
-            let (cut, cut_computed) = watch(&floats, &chunks, -1.0);
-            prop_assert!(whole.frames == cut.frames);
+            let (whole, computed) = watch(&samples, &[usize::MAX], LOUD);
+            let (cut, cut_computed) = watch(&floats, &chunks, LOUD);
+            prop_assert!(whole.frames == cut.frames && whole.stood_for > 0);
             prop_assert_eq!(computed, cut_computed);
         }
     }

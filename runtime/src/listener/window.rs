@@ -9,8 +9,8 @@ use crate::fewshot::{ClassId, Decision};
 pub struct Event {
     /// The class, as the learner knows it.
     pub class: ClassId,
-    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened, or
-    /// the beginning of the window that decided if the sound is longer than a patch.
+    /// Sample, counted from the stream's beginning, at which the sound began: where the gate opened or a much louder
+    /// sound began, or the beginning of the window that decided if the sound is longer than a patch.
     pub start: u64,
     /// Sample at which the sound was recognised: the end of the window that decided.
     pub end: u64,
@@ -56,8 +56,8 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window<'w> {
-    /// Sample at which the window begins: where the sound began, or later if it is longer than a
-    /// patch.
+    /// Sample at which the window begins: where the sound began, or later if it is longer than a patch; without a
+    /// sound, where the window before ended.
     pub start: u64,
     /// Sample at which the window ends: where the sound ended, if it has.
     pub end: u64,

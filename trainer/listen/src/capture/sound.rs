@@ -77,6 +77,8 @@ impl<'b> SoundCutter<'b> {
                     State::Ready if sound.start >= self.rest_until => {
                         sounds.extend(self.cut(sound));
                     }
+                    // One that begins over the rest is another.
+                    State::Rest if self.finder.heard().is_some() => {}
                     State::Rest => self.rest_until = sound.end + self.rate,
                     State::Ready | State::Settling => {}
                 }
@@ -121,22 +123,24 @@ mod tests {
     use mtslvr_pack::{BackboneFile, ModelSource};
     use mtslvr_runtime::backbone::Backbone;
 
-    #[test]
-    fn each_sound_is_cut_at_its_ends_and_the_long_one_short() {
-        let rate = 16_000;
+    const RATE: u32 = 16_000;
+
+    /// Noise, and a louder sound in each span of seconds, by its level.
+    fn stream(seconds: u32, sounds: &[(f32, f32, f32)]) -> Vec<f32> {
         let noise = |n: u32| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8_388_608.0 - 1.0;
-        let mut stream: Vec<f32> = (0..10 * rate).map(|n| 0.001 * noise(n)).collect();
-        for (from, to) in [(3.0, 3.4), (5.0, 5.9), (7.0, 9.0)] {
-            let place = |seconds: f32| (seconds * rate as f32) as usize;
-            for (n, sample) in stream
-                .iter_mut()
-                .enumerate()
-                .take(place(to))
-                .skip(place(from))
-            {
-                *sample += 0.3 * (n as f32 * 0.5).sin() + 0.1 * noise(n as u32 / 3);
+        let mut stream: Vec<f32> = (0..seconds * RATE).map(|n| 0.001 * noise(n)).collect();
+        let place = |seconds: f32| (seconds * RATE as f32) as usize;
+        for &(from, to, level) in sounds {
+            let sound = stream.iter_mut().enumerate().take(place(to));
+            for (n, sample) in sound.skip(place(from)) {
+                *sample += level * ((n as f32 * 0.5).sin() + 0.3 * noise(n as u32 / 3));
             }
         }
+        stream
+    }
+
+    /// The sounds that are cut out of `stream`, of up to 1.2 s.
+    fn cut(stream: &[f32]) -> Vec<Vec<f32>> {
         let file = BackboneFile::open(&ModelSource::default(), None).unwrap();
         let frontend = *file.backbone().unwrap().space().frontend();
         let mut buffer = Vec::new();
@@ -146,10 +150,21 @@ mod tests {
             sounds.extend(cutter.push(samples));
         }
         assert!(cutter.is_quiet());
-        let seconds: Vec<f32> = sounds
-            .iter()
-            .map(|s| s.len() as f32 / rate as f32)
-            .collect();
+        sounds
+    }
+
+    fn lengths(sounds: &[Vec<f32>]) -> Vec<f32> {
+        let seconds = |sound: &Vec<f32>| sound.len() as f32 / RATE as f32;
+        sounds.iter().map(seconds).collect()
+    }
+
+    #[test]
+    fn each_sound_is_cut_at_its_ends_and_the_long_one_short() {
+        let sounds = cut(&stream(
+            10,
+            &[(3.0, 3.4, 0.3), (5.0, 5.9, 0.3), (7.0, 9.0, 0.3)],
+        ));
+        let seconds = lengths(&sounds);
         assert_eq!(seconds.len(), 3, "{seconds:?}");
         for (found, expected) in seconds.iter().zip([0.4, 0.9, 1.2]) {
             // Its ends are those of frames, two before and after it.
@@ -159,5 +174,18 @@ mod tests {
             let loud = |samples: &[f32]| samples.iter().any(|sample| sample.abs() > 0.1);
             assert!(loud(&sound[..1600]), "it begins late");
         }
+    }
+
+    /// A sound that begins over the rest of one that was too long is cut out.
+    #[test]
+    fn a_sound_over_the_rest_of_a_long_one_is_cut_too() {
+        let long = (3.0, 4.9, 0.02);
+        let sounds = cut(&stream(9, &[long, (4.35, 4.65, 0.6)]));
+        let seconds = lengths(&sounds);
+        assert_eq!(seconds.len(), 2, "{seconds:?}");
+        assert!((seconds[1] - 0.3).abs() < 0.15, "{seconds:?}");
+        // Within a second of the rest it may be what stands out from a background that has just changed.
+        let sounds = cut(&stream(9, &[long, (5.2, 5.5, 0.6)]));
+        assert_eq!(sounds.len(), 1, "{:?}", lengths(&sounds));
     }
 }

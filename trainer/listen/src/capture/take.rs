@@ -115,7 +115,7 @@ impl Take {
         let mut finder = SoundFinder::new(&ListenerConfig::DEFAULT, *frontend, &mut buffer)?;
         let mut found = Vec::new();
         finder.push(&self.samples, |sound| found.push(sound));
-        found.extend(finder.finish());
+        finder.finish(|sound| found.push(sound));
         let in_it = |sample: u64| (self.before as u64..self.after as u64).contains(&sample);
         found.retain(|sound| in_it(sound.end - 1) || in_it((sound.start + sound.end) / 2));
         let seconds = |sample: u64| (sample as f64 - self.before as f64) / self.rate;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::nn::layout::GATHERED_PIXELS;
+use crate::nn::rules::ADD_FRACTION_BITS;
 use core::arch::asm;
 use core::mem::offset_of;
 
@@ -118,8 +119,9 @@ pub(super) unsafe fn outputs(call: &mut Outputs) {
     }
 }
 
-// The offsets that outputs.S has.
+// The offsets that outputs.S has, and the bits by which it shifts a sum with a residual.
 const _: () = {
+    assert!(ADD_FRACTION_BITS == 20);
     assert!(offset_of!(Outputs, column) == 0);
     assert!(offset_of!(Outputs, centre) == 16);
     assert!(offset_of!(Outputs, weights) == 32);

@@ -69,8 +69,8 @@ impl Kernel {
     /// Computes all channels at one output position.
     ///
     /// # Safety
-    /// The places and the convolution's tables are still there, each place has as many values as there are
-    /// channels, and so has `out`.
+    /// The places and the tables of [`Self::new`] are still there: as many addresses as the kernel has rows of weights,
+    /// each of `count` values or more, and so are the channels' biases and multipliers. `out` has `count` values.
     #[inline(always)]
     pub unsafe fn run(&self, out: &mut [i8]) {
         let call = Call {

@@ -168,9 +168,8 @@ impl Picked {
         let last = (window.kernel[1] * channels).checked_sub(1)?;
         let place = |k: usize| {
             let (row, value) = (k / row_len, (k % row_len).min(last));
-            let down = row * window.dilation[0] * conv.input.width;
-            let right = value / channels * window.dilation[1];
-            (down + right) * channels + value % channels
+            // A kernel with gaps is gathered elsewhere.
+            row * conv.input.width * channels + value
         };
         let mut vectors = [PickedVector::default(); MOST_PICKED];
         for (i, vector) in vectors.get_mut(..count)?.iter_mut().enumerate() {

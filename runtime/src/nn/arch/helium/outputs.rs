@@ -4,7 +4,7 @@
 
 use super::rows::LANES;
 use crate::nn::layout::GATHERED_PIXELS;
-use crate::nn::rules::{AddRule, Requantisation};
+use crate::nn::rules::{ADD_FRACTION_BITS, AddRule, Requantisation};
 use core::arch::asm;
 use core::mem::offset_of;
 use core::ptr::{null, null_mut};
@@ -185,8 +185,9 @@ unsafe fn outputs(call: &Outputs<'_>) {
     }
 }
 
-// The offsets that outputs.S has.
+// The offsets that outputs.S has, and the bits by which it shifts a sum with a residual.
 const _: () = {
+    assert!(ADD_FRACTION_BITS == 20);
     assert!(offset_of!(Outputs<'_>, column) == 0);
     assert!(offset_of!(Outputs<'_>, centre) == 24);
     assert!(offset_of!(Outputs<'_>, offsets) == 48);
