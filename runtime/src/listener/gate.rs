@@ -275,7 +275,7 @@ mod tests {
             let mut gate = Gate::new(&CONFIG, threshold, 1, &mut room);
             gate.reset();
             let unit = core::f32::consts::LN_10 * CONFIG.scale / 10.0;
-            let usual = |at: usize| [if at % 2 == 0 { 24.0 } else { 0.0 } * unit; 4];
+            let usual = |at: usize| [if at.is_multiple_of(2) { 24.0 } else { 0.0 } * unit; 4];
             (0..300).for_each(|at| _ = gate.push(&usual(at), 1));
             for level in 0_u8..40 {
                 let frame = [f32::from(level) * unit; 4];
