@@ -13,7 +13,7 @@ pub type ClassName = String<CLASS_NAME_BYTES>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameFault {
     Empty,
-    /// Blank, `.` or `..`.
+    /// Blank, `.` or `..`, whatever blanks are in it.
     Unreadable,
     /// Holds this character, which [`steers`].
     Control(u32),
@@ -28,7 +28,14 @@ impl NameFault {
         if let Some(found) = name.chars().find(|found| steers(*found)) {
             return Some(Self::Control(found.into()));
         }
-        (matches!(name, "." | "..") || name.chars().all(is_blank)).then_some(Self::Unreadable)
+        // What leaves nothing to see does not make another name of it.
+        let mut seen = name.chars().filter(|found| !is_blank(*found));
+        let first = [(); 3].map(|()| seen.next());
+        let unreadable = matches!(
+            first,
+            [None, ..] | [Some('.'), None, _] | [Some('.'), Some('.'), None]
+        );
+        unreadable.then_some(Self::Unreadable)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tempfile::{NamedTempFile, TempPath};
@@ -31,6 +31,41 @@ pub fn write_atomically<E: From<io::Error>>(
 /// [`io::Error`] if the folder does not let a file be made, written, synced or renamed in it.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_atomically(path, |temporary| fs::write(temporary, bytes))
+}
+
+/// Writes `bytes` to `path` as [`write_bytes`] does, with the mode of the file `like`, and with its owner where this
+/// user may give it away: for a file that tells what `like` does. Without that file it is [`write_bytes`].
+///
+/// # Errors
+/// [`io::Error`] if the folder does not let a file be made, written, synced or renamed in it.
+pub fn write_bytes_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = Unfinished::new(path)?;
+    let file = File::options().write(true).open(&unfinished.temporary)?;
+    be_like(&file, like)?;
+    (&file).write_all(bytes)?;
+    file.sync_all()?;
+    unfinished.replace()
+}
+
+/// Gives `file` the mode of the file at `like`, if there is one, and its owner where this user may.
+///
+/// # Errors
+/// [`io::Error`] if the mode cannot be changed.
+pub fn be_like(file: &File, like: &Path) -> io::Result<()> {
+    let Ok(found) = fs::metadata(like) else {
+        return Ok(());
+    };
+    #[cfg(unix)]
+    {
+        // Another user's file may be read by this one, and a file of one's own be given to nobody.
+        let _ = keep_owner(file, &found);
+        // Who may not run or change the mode of a file that he does not own keeps it as it is.
+        match file.set_permissions(found.permissions()) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes `bytes` to `path` as [`write_bytes`] does, but waits for no disk: after a power cut the file may be
@@ -187,6 +222,13 @@ fn temporary_file(target: &Path, folder: &Path) -> io::Result<NamedTempFile> {
 /// Gives `file` the owner and the mode of `old`, before there is anything in it to read.
 #[cfg(unix)]
 fn keep_owner_and_mode(file: &File, old: &Metadata) -> io::Result<()> {
+    keep_owner(file, old)?;
+    file.set_permissions(old.permissions())
+}
+
+/// Gives `file` the owner of `old`.
+#[cfg(unix)]
+fn keep_owner(file: &File, old: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
     let new = file.metadata()?;
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
@@ -199,7 +241,7 @@ fn keep_owner_and_mode(file: &File, old: &Metadata) -> io::Result<()> {
             io::Error::new(error.kind(), text)
         })?;
     }
-    file.set_permissions(old.permissions())
+    Ok(())
 }
 
 #[cfg(not(unix))]
@@ -382,7 +424,16 @@ mod tests {
         assert_eq!(fs::read(at("private")).unwrap(), b"new");
         assert_eq!(mode("private"), 0o600);
 
+        fs::write(at("beside"), b"open to all").unwrap();
+        for name in ["beside", "another"] {
+            write_bytes_like(&at(name), &at("link"), b"as private").unwrap();
+            assert_eq!(mode(name), 0o600, "{name}");
+            assert_eq!(fs::read(at(name)).unwrap(), b"as private");
+        }
+
         fs::write(at("plain"), b"").unwrap();
+        write_bytes_like(&at("like nothing"), &at("nothing"), b"").unwrap();
+        assert_eq!(mode("like nothing"), mode("plain"));
         write_bytes(&at("new"), b"").unwrap();
         assert_eq!(mode("new"), mode("plain"));
 

@@ -1,32 +1,59 @@
-//! Reads small files whole, whatever their names lead to.
+//! Opens and reads files, whatever their names lead to.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads the file at `path`, which may hold up to `most` bytes.
+/// Opens the file at `path` to read it.
 ///
-/// A pipe would make the reader wait and a device never ends, so both are refused before they are
-/// opened.
+/// A pipe would make the reader wait, deaf to signals, and a device never ends: both are refused before they are opened.
+///
+/// # Errors
+/// [`io::Error`] if it cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    must_be_regular(path)?;
+    File::open(path)
+}
+
+/// Refuses what is there and is no regular file, before it is opened.
+///
+/// # Errors
+/// [`io::Error`] if nothing is there, or no regular file.
+pub fn must_be_regular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    let text = "it is not a regular file";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+/// Reads the regular file at `path`, whatever its size.
+///
+/// # Errors
+/// [`io::Error`] if it cannot be read, or is no regular file.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads the regular file at `path`, which may hold up to `most` bytes.
 ///
 /// # Errors
 /// [`io::Error`] if it cannot be read, is no regular file or holds more.
 pub fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let found = fs::metadata(path)?;
-    let refused = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
-    if !found.is_file() {
-        return Err(refused("it is not a regular file".to_owned()));
-    }
+    let file = open_regular(path)?;
     let mut bytes = Vec::new();
     // A file may grow while it is read.
-    let read = File::open(path)?
+    let read = (&file)
         .take(most.saturating_add(1))
         .read_to_end(&mut bytes)?;
     if read as u64 > most {
-        let len = found.len().max(read as u64);
-        return Err(refused(format!(
-            "it has {len} bytes, and at most {most} are read"
-        )));
+        let len = file.metadata()?.len().max(read as u64);
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("it has {len} bytes, and at most {most} are read"),
+        ));
     }
     Ok(bytes)
 }
@@ -47,6 +74,7 @@ mod tests {
         if cfg!(unix) {
             let error = read_bounded(Path::new("/dev/zero"), 3).unwrap_err();
             assert!(error.to_string().contains("not a regular file"), "{error}");
+            read_regular(Path::new("/dev/zero")).unwrap_err();
         }
     }
 }

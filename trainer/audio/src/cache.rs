@@ -5,6 +5,7 @@
 //! come the samples as [`Samples`] holds them: the value of a step as a little-endian `f32`, and
 //! little-endian 16-bit integers. The CRC-32 of all that ends the file.
 
+use super::bounded::open_regular;
 use super::decode::load;
 use super::error::AudioError;
 use super::samples::Samples;
@@ -12,7 +13,7 @@ use crate::atomic_file::write_unsynced;
 use mtslvr_runtime::model::Crc32;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -85,7 +86,7 @@ impl DecodeCache {
 /// # Errors
 /// [`io::Error`] if it cannot be read.
 pub fn file_hash(path: &Path) -> io::Result<(u64, [u8; 32])> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let (mut hash, mut bytes) = (Sha256::new(), vec![0; 1 << 16]);
     let mut size = 0;
     loop {
@@ -201,7 +202,7 @@ mod tests {
         let cache = DecodeCache::in_folder(&at("cache")).unwrap();
         let write = |name: &str, value: f32| {
             write_wav(&at(name), &vec![value; 1_600], 16_000).unwrap();
-            let file = File::options().write(true).open(at(name)).unwrap();
+            let file = fs::File::options().write(true).open(at(name)).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         };
         write("a.wav", 0.25);

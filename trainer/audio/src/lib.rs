@@ -43,7 +43,7 @@ mod unlabelled;
 mod unlabelled_clip;
 mod wav;
 
-pub use bounded::read_bounded;
+pub use bounded::{must_be_regular, open_regular, read_bounded, read_regular};
 pub use budget::Budget;
 pub use cache::{DecodeCache, cached_samples, file_hash};
 pub use container::describe_start;

@@ -1,12 +1,13 @@
 //! Loads many files on all cores.
 
+use super::bounded::open_regular;
 use super::cache::DecodeCache;
 use super::container::{Kind, is_extension_of_sound};
 use super::error::AudioError;
 use super::region::Beginning;
 use super::samples::Samples;
 use rayon::prelude::*;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -83,7 +84,7 @@ pub(super) fn is_recording(path: &Path) -> bool {
     if OTHERS.contains(&extension.to_ascii_lowercase().as_str()) {
         return false;
     }
-    File::open(path)
+    open_regular(path)
         .and_then(|mut file| Beginning::find(&mut file))
         .is_ok_and(|beginning| Kind::of(&beginning.bytes).is_some())
 }

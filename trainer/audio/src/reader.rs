@@ -1,5 +1,6 @@
 //! Gives a recording piece by piece, as mono samples at the rate asked for.
 
+use super::bounded::open_regular;
 use super::budget::Budget;
 use super::compressed::StreamSource;
 use super::container::{Container, Kind, describe_start};
@@ -9,7 +10,6 @@ use super::mix::Mixer;
 use super::region::Beginning;
 use super::resample::AlignedResampler;
 use super::wav::WavSource;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Rates a recording may have, Hz.
@@ -85,7 +85,7 @@ impl Reader {
             action: "read",
             error,
         };
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = open_regular(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         let Beginning { start, bytes: text } = Beginning::find(&mut file).map_err(io)?;
         if text.is_empty() {

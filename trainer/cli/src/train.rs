@@ -3,6 +3,7 @@
 mod report;
 
 use super::cache::CacheChoice;
+use super::called::quoted;
 use super::cohort::CohortChoice;
 use super::command_line::CommandLine;
 use super::examples::examples;
@@ -11,9 +12,8 @@ use super::lists::SEVERAL;
 use super::training_bar::TrainingBar;
 use super::{interrupt, recordings};
 use anyhow::{Context, Result, ensure};
-use mtslvr_audio::Recordings;
-use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::{Recordings, ShowPath, read_bounded};
 use mtslvr_pack::{SHIPPED, name_of};
 use mtslvr_train::export::{ExportRequest, calibration_audio, export_run};
 use mtslvr_train::net::Weights;
@@ -164,11 +164,12 @@ impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
         let folder = RunFolder::new(&self.output.out);
-        self.output.check(&folder)?;
+        self.check(&folder)?;
+        // A request that cannot be met leaves no folder behind.
+        let request = self.request(&folder)?;
         let _lock = folder.lock()?;
         // Another run may have begun before the lock was taken.
-        self.output.check(&folder)?;
-        let request = self.request(&folder)?;
+        self.check(&folder)?;
         let continuing = folder.continuing();
         write_bytes(&continuing, format!("{}\n", self.resuming()).as_bytes())
             .with_context(|| format!("cannot write {}", continuing.shown()))?;
@@ -189,6 +190,25 @@ impl Args {
         } else {
             self.print(&folder, &outcome);
         }
+        Ok(())
+    }
+
+    /// Refuses to overwrite a run, to continue one that is not there, and to continue one without its recordings.
+    fn check(&self, folder: &RunFolder) -> Result<()> {
+        self.output.check(folder)?;
+        if !self.output.resume || !self.audio.data.is_empty() {
+            return Ok(());
+        }
+        let command = read_bounded(&folder.continuing(), 1 << 20).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        let words = shlex::split(&command).unwrap_or_default();
+        ensure!(
+            !words.iter().any(|word| word == "--data"),
+            "--data: none is given, and the run in {} learns from recordings; expected the same as before; continue \
+             it with\n{}",
+            folder.root().shown(),
+            command.trim_end()
+        );
         Ok(())
     }
 
@@ -316,6 +336,15 @@ impl Output {
     fn check(&self, folder: &RunFolder) -> Result<()> {
         let checkpoint = folder.checkpoint();
         if self.resume {
+            let before = folder.checkpoint_before();
+            ensure!(
+                checkpoint.exists() || !before.exists(),
+                "{}: no such file; the checkpoint before it is there: continue from that with `mv {} {}`, then \
+                 continue the run again",
+                checkpoint.shown(),
+                quoted(&before.to_string_lossy()),
+                quoted(&checkpoint.to_string_lossy())
+            );
             ensure!(
                 checkpoint.exists(),
                 "{}: no such file, so there is no run to continue; name the run's folder with --out, \

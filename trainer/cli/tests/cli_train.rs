@@ -329,7 +329,8 @@ fn a_stopped_run_prints_the_command_that_continues_it() {
     assert_eq!(child.wait().unwrap().code(), Some(130), "{printed}");
 
     let line = printed.lines().find(|line| line.contains("mtslvr train"));
-    let words = shlex::split(line.expect("a command line")).unwrap();
+    assert!(line.is_some(), "{printed}");
+    let words = shlex::split(line.unwrap()).unwrap();
     let program = env!("CARGO_BIN_EXE_mtslvr");
     let [out, data] = [out, data].map(|path| path.to_str().unwrap().to_owned());
     assert_eq!(
@@ -345,6 +346,20 @@ fn a_stopped_run_prints_the_command_that_continues_it() {
             "--no-export"
         ]
     );
+    // Without its recordings it does not go on, and the command stays.
+    let continuing = Path::new(&out).join("continue.txt");
+    let kept = std::fs::read_to_string(&continuing).unwrap();
+    let resumed = mtslvr()
+        .args(["train", "--resume", "--steps", "1", "--out", &out])
+        .output()
+        .unwrap();
+    let said = stderr(&resumed);
+    assert_eq!(resumed.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("--data") && said.contains(line.unwrap()),
+        "{said}"
+    );
+    assert_eq!(std::fs::read_to_string(&continuing).unwrap(), kept);
     // It would go on for minutes: one step is enough.
     let resumed = mtslvr()
         .args(&words[1..])

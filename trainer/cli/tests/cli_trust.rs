@@ -258,6 +258,21 @@ fn a_profile_keeps_its_mode_and_links_and_is_no_pipe() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+    // What lies beside it, and a copy, tell as much.
+    room.succeeds(&["classes", "export", "copy.mtss", "--profile", "real.mtss"]);
+    let told: Vec<PathBuf> = files(room.folder.path())
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending != "wav"))
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.contains(".mtss.") || name == "copy.mtss"
+        })
+        .collect();
+    assert_eq!(told.len(), 5, "{told:?}");
+    for path in told {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+    }
 
     symlink("nowhere.mtss", room.at("dangling.mtss")).unwrap();
     let made = Command::new("mkfifo").arg(room.at("pipe.mtss")).status();
@@ -286,6 +301,69 @@ fn a_profile_keeps_its_mode_and_links_and_is_no_pipe() {
         ],
         &["pipe"],
     );
+}
+
+/// A pipe that nobody writes into would be waited for, without an ear for signals, and a device be read for ever.
+#[test]
+fn what_is_no_file_is_refused_before_it_is_opened() {
+    let room = Room::with_sounds();
+    let clip = &room.clips()[0];
+    room.succeeds(&["enrol", "ding", clip, "--profile", "p.mtss"]);
+    for name in [
+        "pipe.slvr",
+        "pipe.onnx",
+        "pipe.wav",
+        "pipe.csv",
+        "pipe.safetensors",
+    ] {
+        let made = Command::new("mkfifo").arg(room.at(name)).status();
+        assert!(made.unwrap().success());
+    }
+    let broker = [
+        "listen",
+        "--mqtt",
+        "mqtts://localhost:1",
+        "--profile",
+        "p.mtss",
+        clip,
+    ];
+    let with_ca = |ca| [&broker[..], &["--mqtt-ca", ca]].concat();
+    let began = Instant::now();
+    for args in [
+        &["inspect", "pipe.slvr"][..],
+        &["inspect", "pipe.onnx"],
+        &["pack", "pipe.onnx", "--out", "out.slvr"],
+        &["bench", "--model", "pipe.slvr", "--rounds", "1"],
+        &["enrol", "ding", "pipe.wav", "--profile", "p.mtss"],
+        &[
+            "enrol",
+            "ding",
+            clip,
+            "--model",
+            "pipe.slvr",
+            "--profile",
+            "q.mtss",
+        ],
+        &["listen", "pipe.wav", "--profile", "p.mtss"],
+        &[
+            "listen",
+            clip,
+            "--labels",
+            "pipe.csv",
+            "--profile",
+            "p.mtss",
+        ],
+        &with_ca("pipe.csv"),
+        &with_ca("/dev/zero"),
+        &["classes", "calibrate", "pipe.wav", "--profile", "p.mtss"],
+        &["train", "--from", "pipe.safetensors", "--out", "run"],
+        &["train", "--from", "/dev/zero", "--out", "run"],
+        &["export", "/dev/zero", "--out", "models"],
+    ] {
+        room.fails(args, &["not a regular file"]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(120));
+    assert!(!room.at("run").exists(), "a folder of nothing stays behind");
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod pack;
 mod part_outputs;
 #[cfg(feature = "onnx")]
 mod quantise;
+mod regular;
 mod shipped;
 #[cfg(feature = "signing")]
 pub mod signing;

@@ -186,7 +186,7 @@ fn read_packed(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
         source,
     };
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(read)?;
+    let file = crate::regular::open(path).map_err(read)?;
     let mut file = file.take(WorkLimit::BYTES + 1);
     file.read_to_end(&mut bytes).map_err(read)?;
     let found = bytes.len() as u64;
@@ -502,10 +502,15 @@ fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
 /// Reads an ONNX file, which no engine of this program runs.
 #[cfg(not(feature = "onnx"))]
 fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
-    std::fs::read(path).map_err(|source| OpenBackboneError::Read {
+    let read = |source| OpenBackboneError::Read {
         path: path.to_owned(),
         source,
-    })
+    };
+    let mut bytes = Vec::new();
+    crate::regular::open(path)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(read)?;
+    Ok(bytes)
 }
 
 /// Inspects an ONNX model; the error is a sentence.

@@ -96,7 +96,7 @@ impl Export {
             "{}: exists already; give another name, or --force to replace it",
             self.file.shown()
         );
-        snapshot.write(&self.file)?;
+        snapshot.write_copy(&self.file, &profile)?;
         outln!("{}: {contents}", self.file.shown());
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Writes recognised sounds as labels: for Audacity, or as CSV.
 
 use anyhow::{Context, Result};
-use mtslvr_audio::{ShowPath, Shown};
+use mtslvr_audio::{ShowPath, Shown, must_be_regular};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A file of labels, written while sounds are recognised.
@@ -35,7 +35,11 @@ impl Labels {
 
     /// Makes the file, in the place of one that is there.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path);
+        // Nobody may read what a pipe is given.
+        let file = match must_be_regular(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => File::create(path),
+        };
         let file = file.with_context(|| format!("--labels {}: cannot be made", path.shown()))?;
         let mut labels = Self {
             path: path.to_owned(),

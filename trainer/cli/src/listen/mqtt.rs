@@ -11,7 +11,7 @@
 
 use super::verdict::Known;
 use anyhow::{Context, Result, bail, ensure};
-use mtslvr_audio::ShowPath;
+use mtslvr_audio::{ShowPath, read_bounded};
 use mtslvr_runtime::fewshot::{ClassId, Role};
 use rumqttc::{
     Client, Connection, ConnectionError, Event, Incoming, LastWill, MqttOptions, Outgoing, QoS,
@@ -167,7 +167,7 @@ fn tls(ca: Option<&Path>) -> Result<TlsConfiguration> {
     match ca {
         Some(path) => {
             let named = || format!("--mqtt-ca {}", path.shown());
-            let pem = std::fs::read(path).with_context(named)?;
+            let pem = read_bounded(path, 1 << 24).with_context(named)?;
             for certificate in CertificateDer::pem_slice_iter(&pem) {
                 roots
                     .add(certificate.with_context(named)?)

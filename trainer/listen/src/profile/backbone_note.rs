@@ -3,7 +3,6 @@
 use super::error::ProfileError;
 use super::file::MOST_BYTES;
 use super::file::{LockedProfile, Profile};
-use mtslvr_audio::atomic_file::write_bytes;
 use mtslvr_audio::read_bounded;
 use mtslvr_pack::{Engine, ModelSource};
 use serde::{Deserialize, Serialize};
@@ -70,10 +69,6 @@ impl BackboneNote {
             ..self.clone()
         };
         let json = serde_json::to_vec_pretty(&note).expect("strings are JSON");
-        write_bytes(&path, &json).map_err(|error| ProfileError::Io {
-            path,
-            action: "written",
-            error,
-        })
+        profile.profile().write_beside(&path, &json)
     }
 }

@@ -9,14 +9,12 @@ use super::file::MOST_BYTES;
 use super::file::{LockedProfile, Profile};
 use super::teach::Recording;
 use crate::capture::Cut;
-use mtslvr_audio::atomic_file::write_bytes;
-use mtslvr_audio::read_bounded;
+use mtslvr_audio::{open_regular, read_bounded};
 use mtslvr_runtime::fewshot::persist::fingerprint;
 use mtslvr_runtime::fewshot::{Class, ClassId, Role, SupportSet};
 use mtslvr_runtime::model::Crc32;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +98,7 @@ impl SourceClip {
 }
 
 fn checksum(path: &Path) -> io::Result<u32> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let (mut checksum, mut bytes) = (Crc32::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut bytes) {
@@ -172,11 +170,7 @@ impl ClipLog {
                 .collect(),
         };
         let json = serde_json::to_vec_pretty(&listed).expect("strings and numbers are JSON");
-        write_bytes(&path, &json).map_err(|error| ProfileError::Io {
-            path,
-            action: "written",
-            error,
-        })
+        profile.write_beside(&path, &json)
     }
 
     /// Remembers that `example`, a direction, was made of `clip`.

@@ -3,7 +3,7 @@
 use super::error::ProfileError;
 use super::memory::Memory;
 use super::place::default_path;
-use mtslvr_audio::atomic_file::write_bytes;
+use mtslvr_audio::atomic_file::{be_like, write_bytes, write_bytes_like};
 use mtslvr_audio::read_bounded;
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
@@ -92,6 +92,8 @@ impl Profile {
         let mut options = File::options();
         let lock = options.create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(io("made"))?;
+        // Whoever may change the profile may lock it, whoever changed it first.
+        be_like(&lock, &self.path).map_err(io("made"))?;
         let started = Instant::now();
         loop {
             match lock.try_lock() {
@@ -122,6 +124,15 @@ impl Profile {
     /// Path of the list of recordings that the examples were made of.
     pub(super) fn clip_log(&self) -> PathBuf {
         self.beside("clips.json")
+    }
+
+    /// Writes a file that belongs to the profile, and is as private as that.
+    pub(super) fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
+        write_bytes_like(path, &self.path, bytes).map_err(|error| ProfileError::Io {
+            path: path.to_owned(),
+            action: "written",
+            error,
+        })
     }
 
     /// Path of a file that belongs to the profile: its name with `ending` behind it.
@@ -170,7 +181,8 @@ impl LockedProfile<'_> {
         if let Some(old) = old
             && old.bytes != snapshot.bytes
         {
-            old.write(&self.profile.beside("before"))?;
+            let before = self.profile.beside("before");
+            self.profile.write_beside(&before, &old.bytes)?;
         }
         snapshot.write(&self.profile.path)
     }
@@ -277,6 +289,14 @@ impl Snapshot {
             action: "written",
             error,
         })
+    }
+
+    /// Writes it to `path` as [`Self::write`] does, as private as `profile`, of which it is a copy.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn write_copy(&self, path: &Path, profile: &Profile) -> Result<(), ProfileError> {
+        profile.write_beside(path, &self.bytes)
     }
 
     /// Describes the snapshot.

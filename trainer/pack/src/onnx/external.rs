@@ -4,6 +4,7 @@ use super::error::ImportError;
 use super::limits::Limits;
 use super::pb::tensor_proto::{DataLocation, DataType};
 use super::pb::{GraphProto, ModelProto, TensorProto};
+use crate::regular;
 use prost::Message;
 use std::collections::HashMap;
 use std::fs::File;
@@ -29,7 +30,7 @@ fn load_within(path: &Path, limits: &Limits) -> Result<Vec<u8>, ImportError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(read)?;
+    let file = regular::open(path).map_err(read)?;
     let len = file.metadata().map_err(read)?.len();
     Limits::check("bytes", len, limits.bytes)?;
     let mut bytes = Vec::new();
@@ -184,7 +185,7 @@ impl Folder {
                 if !is_file {
                     return Err("it is not a regular file".into());
                 }
-                let file = File::open(new.key()).map_err(|e| e.to_string())?;
+                let file = regular::open(new.key()).map_err(|e| e.to_string())?;
                 let size = file.metadata().map_err(|e| e.to_string())?.len();
                 Ok(new.insert((file, size)))
             }

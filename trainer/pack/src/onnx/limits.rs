@@ -14,6 +14,8 @@ pub struct Limits {
     pub nodes: usize,
     /// Values of one tensor.
     pub elements: usize,
+    /// Values of one tensor that a patch makes: an engine holds several copies of it.
+    pub made: usize,
     /// Values of all tensors that one patch makes.
     pub patch_elements: u64,
     /// Multiply-accumulates, or comparisons of pools, for one patch.
@@ -28,6 +30,7 @@ impl Limits {
         entries: 200_000,
         nodes: 20_000,
         elements: 1 << 28,
+        made: 1 << 25,
         patch_elements: 1 << 28,
         work: 30_000_000_000,
     };
@@ -51,6 +54,7 @@ impl Limits {
             entries,
             nodes,
             elements,
+            made,
             patch_elements,
             work,
         } = Self::DEFAULT;
@@ -59,6 +63,7 @@ impl Limits {
             entries: entries.saturating_mul(whole),
             nodes: nodes.saturating_mul(count),
             elements: elements.saturating_mul(count),
+            made: made.saturating_mul(count),
             patch_elements: patch_elements.saturating_mul(whole),
             work: work.saturating_mul(whole),
         })

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use half::f16;
 use mtslvr_audio::atomic_file::write_atomically;
+use mtslvr_audio::read_regular;
 use mtslvr_runtime::model::Crc32;
 use safetensors::{Dtype, SafeTensors, View};
 use std::collections::{BTreeMap, HashMap};
@@ -86,7 +87,7 @@ pub fn save(
 /// If the file cannot be read, is damaged or no checkpoint, or is of another network. The error for a
 /// damaged one says how to go back to the one [`before`].
 pub fn load(path: &Path, parameters: &Parameters) -> Result<(AdamW, Progress)> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = read_regular(path).with_context(|| format!("cannot read {}", path.display()))?;
     let tensors = checked(&bytes).with_context(|| way_back(path))?;
     load_from(path, tensors, parameters)
 }
@@ -254,7 +255,7 @@ fn plain(tensor: &Tensor) -> Result<(Vec<usize>, Vec<f32>)> {
 
 fn read(path: &Path) -> Result<HashMap<String, Tensor>> {
     let read = || -> Result<_> {
-        let bytes = std::fs::read(path)?;
+        let bytes = read_regular(path)?;
         if let Some(stated) = stated_checksum(&bytes)? {
             check_sum(&bytes, &stated)?;
         }

@@ -69,6 +69,11 @@ impl RunFolder {
         self.root.join("checkpoint.safetensors")
     }
 
+    /// Checkpoint before that one.
+    pub fn checkpoint_before(&self) -> PathBuf {
+        checkpoint::before(&self.checkpoint())
+    }
+
     /// The command line that continues the run.
     pub fn continuing(&self) -> PathBuf {
         self.root.join("continue.txt")

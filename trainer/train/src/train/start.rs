@@ -5,6 +5,7 @@ use super::config::RunConfig;
 use super::folder::RunFolder;
 use crate::net::Weights;
 use anyhow::{Context, Result, bail};
+use mtslvr_audio::read_regular;
 use std::path::Path;
 
 /// Weights of shipped backbones, as [`Start::write`] writes them.
@@ -37,7 +38,7 @@ impl Start {
         let mut shipped = SHIPPED_WEIGHTS.iter();
         match (from.exists(), shipped.find(|(shipped, _)| *shipped == name)) {
             (true, _) => {
-                let bytes = std::fs::read(from).with_context(|| format!("cannot read {name}"))?;
+                let bytes = read_regular(from).with_context(|| format!("cannot read {name}"))?;
                 Self::parse(&name, &bytes)
             }
             (false, Some((_, bytes))) => Self::parse(&name, bytes),

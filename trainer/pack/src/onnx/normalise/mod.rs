@@ -394,7 +394,11 @@ impl<'l> Pass<'l> {
 
     /// Charges what a node makes to the limits.
     fn charge(&mut self, node: &pb::NodeProto, shapes: &[Vec<usize>]) -> Result<(), ImportError> {
-        let made: u64 = shapes.iter().map(|shape| count(shape) as u64).sum();
+        let sizes = || shapes.iter().map(|shape| count(shape) as u64);
+        let largest = sizes().max().unwrap_or_default();
+        let most = self.limits.made as u64;
+        Limits::check("values in one tensor of a patch", largest, most)?;
+        let made: u64 = sizes().sum();
         self.elements = self.elements.saturating_add(made);
         Limits::check(
             "values for one patch",

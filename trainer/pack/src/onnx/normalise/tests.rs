@@ -1092,6 +1092,11 @@ fn what_asks_for_too_much_is_refused_before_it_is_computed() {
         file.whole("times", &[1, 1, most, most])
             .node("Tile", &["a", "times"], "b", &[])
     });
+    // Engines hold copies of what this makes.
+    let large = network(|file| {
+        file.whole("times", &[1, 1, 1000, 250])
+            .node("Tile", &["a", "times"], "b", &[])
+    });
     let expand = network(|file| {
         file.whole("to", &[1, 4, 1 << 40, 1])
             .node("ConstantOfShape", &["to"], "large", &[])
@@ -1114,6 +1119,7 @@ fn what_asks_for_too_much_is_refused_before_it_is_computed() {
     for (name, file) in [
         ("pads", pads),
         ("tile", tile),
+        ("large", large),
         ("expand", expand),
         ("kernel", kernel),
         ("work", work),

@@ -126,10 +126,18 @@ impl TrainConfig {
         check_range("train.clip_norm", self.clip_norm, 1e-6, 1e9)?;
         let momentum = f64::from(self.norm_momentum);
         check_range("train.norm_momentum", momentum, 1e-4, 1.0)?;
-        if self.steps == 0 {
-            let name = "train.minutes (with train.steps = 0)";
-            check_range(name, self.minutes, 1e-3, 1e6)?;
-        }
+        check_range(
+            "train.checkpoint_seconds",
+            self.checkpoint_seconds,
+            0.0,
+            1e9,
+        )?;
+        let (name, least) = if self.steps == 0 {
+            ("train.minutes (with train.steps = 0)", 1e-3)
+        } else {
+            ("train.minutes", 0.0)
+        };
+        check_range(name, self.minutes, least, 1e6)?;
         Ok(())
     }
 }
