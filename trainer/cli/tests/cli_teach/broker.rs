@@ -119,7 +119,7 @@ fn a_broker_is_told_of_each_sound_and_home_assistant_finds_them() {
         format!("{beep} ON"),
         format!("{beep} OFF"),
     ];
-    assert_eq!(states[..4], wanted, "{told:#?}");
+    assert_eq!(states.get(..4).unwrap_or(&states), wanted, "{told:#?}");
     // At the end all are off once more.
     assert!(states[4..].iter().all(|state| state.ends_with("OFF")));
     let attributes = told
