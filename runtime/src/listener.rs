@@ -5,10 +5,10 @@
 //! [`Learner`] → smoothing, hysteresis, refractory period → [`Event`].
 //!
 //! Sounds are judged by the rule for clips ([`crate::clip`]): a sound lasts from where it begins to
-//! stand out to where it ceases to, or to where a much louder one begins. If the sound is longer than a patch, its last patch is judged; if it
-//! is shorter, it is repeated until a patch is full. So a sound that was enrolled from a clip is compared
-//! with the embedding that the same clip would give. While a sound lasts, the mean over its windows is judged, as over the
-//! patches of a clip, and once more at its end.
+//! stand out to where it ceases to, or to where a much louder one begins. If the sound is longer than a
+//! patch, its last patch is judged; if it is shorter, it is repeated until a patch is full. So a sound that
+//! was enrolled from a clip is compared with the embedding that the same clip would give. While a sound
+//! lasts, the mean over its windows is judged, as over the patches of a clip, and once more at its end.
 
 use crate::backbone::Backbone;
 use crate::clip::FrameRing;
