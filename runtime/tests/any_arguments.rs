@@ -173,6 +173,7 @@ proptest! {
         learner.set_calibration(Calibration {
             false_acceptance: rate,
             strangers: Strangers::Related,
+            raised: threshold.unwrap_or(0.0),
         });
         let _ = learner.threshold(ClassId::new(0));
         let mut enough = vec![0.0; learner.scratch_len()];

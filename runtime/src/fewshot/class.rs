@@ -29,12 +29,8 @@ impl NameFault {
             return Some(Self::Control(found.into()));
         }
         // What leaves nothing to see does not make another name of it.
-        let mut seen = name.chars().filter(|found| !is_blank(*found));
-        let first = [(); 3].map(|()| seen.next());
-        let unreadable = matches!(
-            first,
-            [None, ..] | [Some('.'), None, _] | [Some('.'), Some('.'), None]
-        );
+        let seen = || name.chars().filter(|found| !is_blank(*found));
+        let unreadable = ["", ".", ".."].iter().any(|none| seen().eq(none.chars()));
         unreadable.then_some(Self::Unreadable)
     }
 }

@@ -485,11 +485,9 @@ impl<'b> Learner<'b> {
             scores: scores_room,
             similarity,
             threshold,
-            chance: self.strangers().chance(
-                self.space().reference(),
-                self.calibration.strangers,
-                similarity,
-            ),
+            chance: self
+                .strangers()
+                .chance(self.space().reference(), self.calibration, similarity),
         })
     }
 

@@ -31,9 +31,19 @@ pub struct Calibration {
     pub false_acceptance: f32,
     /// Kind of strangers.
     pub strangers: Strangers,
+    /// How much higher the scores of unrelated strangers are than those of the [`Reference`], which are of single
+    /// recordings: 0 for such, [`Self::IN_A_ROOM`] where a listener hears them.
+    pub raised: f32,
 }
 
 impl Calibration {
+    /// How much higher the scores of sounds in a room are than those of single recordings: what was taught there and
+    /// all else that is heard there have its noise and its echo in common.
+    ///
+    /// Chosen on streams of pretraining recordings, on which [`Self::default`] then gives the false alarms that it
+    /// aims at.
+    pub const IN_A_ROOM: f32 = 0.07;
+
     /// Number of windows of a sound that are judged as if each was a sound of its own: a sound is judged
     /// each half second while it lasts, and what its windows are like differs little.
     const WINDOWS: f32 = 1.5;
@@ -51,8 +61,17 @@ impl Calibration {
     /// ```
     pub fn hourly(false_alarms: f32, sounds: f32) -> Self {
         Self {
-            false_acceptance: (false_alarms / (Self::WINDOWS * sounds)).clamp(0.0, 1.0),
+            raised: Self::IN_A_ROOM,
+            ..Self::of_clips((false_alarms / (Self::WINDOWS * sounds)).clamp(0.0, 1.0))
+        }
+    }
+
+    /// Lets the share `false_acceptance` of single recordings pass that belong to none of the classes, 0 to 1.
+    pub fn of_clips(false_acceptance: f32) -> Self {
+        Self {
+            false_acceptance,
             strangers: Strangers::default(),
+            raised: 0.0,
         }
     }
 
@@ -168,15 +187,16 @@ impl StrangerStatistics {
         let rate = calibration.false_acceptance.clamp(0.0, 1.0);
         // One of `n` independent comparisons exceeds what each does with the share `1 - (1 - rate)^(1/n)`.
         let each = -libm::expm1f(libm::log1pf(-rate) / self.independent);
-        let unrelated = reference.similarity_exceeded_by(each);
+        let unrelated = reference.similarity_exceeded_by(each) + calibration.raised;
         let Some([mean, deviation]) = self.related.filter(|_| rate > 0.0) else {
-            return [unrelated, each];
+            return [unrelated.clamp(-1.0, 1.0), each];
         };
         let deviations = match calibration.strangers {
             Strangers::Unrelated => -normal_exceeded_by(SPARED),
             Strangers::Related => normal_exceeded_by(rate),
         };
-        [unrelated.max(mean + deviations * deviation).min(1.0), each]
+        let exceeded = unrelated.max(mean + deviations * deviation);
+        [exceeded.clamp(-1.0, 1.0), each]
     }
 
     /// Returns the threshold of a class with these scores, -1 to 1. A rate of nothing gives 1.
@@ -196,10 +216,10 @@ impl StrangerStatistics {
 
     /// Returns the probability, 0 to 1, that a stranger is as like its best class as `similarity`. At
     /// the threshold it is at most the rate that the threshold is calibrated for.
-    pub fn chance(&self, reference: &Reference, strangers: Strangers, similarity: f32) -> f32 {
-        let each = reference.share_above(similarity);
+    pub fn chance(&self, reference: &Reference, calibration: Calibration, similarity: f32) -> f32 {
+        let each = reference.share_above(similarity - calibration.raised);
         let unrelated = -libm::expm1f(self.independent * libm::log1pf(-each));
-        let chance = match (strangers, self.related) {
+        let chance = match (calibration.strangers, self.related) {
             (Strangers::Related, Some([mean, deviation])) => {
                 let related = normal_share_above((similarity - mean) / deviation.max(1e-6));
                 unrelated.max(related)
@@ -223,6 +243,7 @@ mod tests {
     const TWENTIETH: Calibration = Calibration {
         false_acceptance: 0.05,
         strangers: Strangers::Unrelated,
+        raised: 0.0,
     };
 
     /// Of unit vectors in a plane, at `degrees`, one class each unless `labels` say otherwise.
@@ -279,6 +300,20 @@ mod tests {
         );
     }
 
+    /// The thresholds of a room lie higher by what its sounds have in common, and so do the chances.
+    #[test]
+    fn sounds_of_one_room_are_nearer() {
+        let of_clips = Calibration::of_clips(Calibration::default().false_acceptance);
+        let known = statistics(&[0.0, 90.0], &[0, 1]);
+        let reference = Reference::new([-0.03, 0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]).unwrap();
+        let at = |calibration| known.exceeded(&reference, calibration)[0];
+        let (clip, room) = (at(of_clips), at(Calibration::default()));
+        assert!((room - clip - Calibration::IN_A_ROOM).abs() < 1e-6);
+        let chance = |calibration, similarity| known.chance(&reference, calibration, similarity);
+        let [clip, room] = [chance(of_clips, clip), chance(Calibration::default(), room)];
+        assert!((clip / room - 1.0).abs() < 1e-3, "{clip} {room}");
+    }
+
     #[test]
     fn related_strangers_are_measured_on_each_other() {
         let related = Calibration {
@@ -315,8 +350,8 @@ mod tests {
         for strangers in [Strangers::Unrelated, Strangers::Related] {
             let at = |false_acceptance| {
                 let calibration = Calibration {
-                    false_acceptance,
                     strangers,
+                    ..Calibration::of_clips(false_acceptance)
                 };
                 known.threshold(&ClassScores::NONE, &reference(), calibration)
             };
@@ -324,7 +359,7 @@ mod tests {
             assert_eq!(at(f32::NAN), 1.0);
             assert!(at(1.0) < 0.6);
         }
-        assert!(known.chance(&reference(), Strangers::Unrelated, -1.0) > 0.999);
+        assert!(known.chance(&reference(), TWENTIETH, -1.0) > 0.999);
     }
 
     proptest! {
@@ -336,14 +371,15 @@ mod tests {
             degrees in prop::collection::vec(0.0_f32..180.0, 1..7),
             rate in 0.002_f32..0.4,
             related in any::<bool>(),
+            raised in 0.0_f32..0.1,
         ) {
             let labels: Vec<u8> = (0..degrees.len() as u8).collect();
             let known = statistics(&degrees, &labels);
             let strangers = if related { Strangers::Related } else { Strangers::Unrelated };
-            let calibration = Calibration { false_acceptance: rate, strangers };
+            let calibration = Calibration { false_acceptance: rate, strangers, raised };
             let threshold = known.exceeded(&reference(), calibration)[0];
             prop_assert!((-1.0..=1.0).contains(&threshold));
-            let chance = |similarity| known.chance(&reference(), strangers, similarity);
+            let chance = |similarity| known.chance(&reference(), calibration, similarity);
             let alike = known.related.is_some() && strangers == Strangers::Unrelated;
             prop_assert!(threshold == 1.0 || chance(threshold) <= rate * 1.02);
             if threshold < 1.0 && !alike {
@@ -351,7 +387,7 @@ mod tests {
             }
             prop_assert!(chance(threshold + 0.1) <= chance(threshold) + 1e-6);
             prop_assert!(chance(threshold - 0.1) >= chance(threshold) - 1e-6);
-            let stricter = Calibration { false_acceptance: 0.5 * rate, strangers };
+            let stricter = Calibration { false_acceptance: 0.5 * rate, ..calibration };
             prop_assert!(known.exceeded(&reference(), stricter)[0] >= threshold - 1e-6);
         }
     }

@@ -108,10 +108,7 @@ fn learner(storage: &mut StorageVec) -> Learner<'_> {
         }
     }
     // So few bands tell little apart: one in twenty strangers may pass.
-    learner.set_calibration(Calibration {
-        false_acceptance: 0.05,
-        ..Calibration::default()
-    });
+    learner.set_calibration(Calibration::of_clips(0.05));
     let mut scratch = vec![0.0; learner.scratch_len()];
     learner.fit(&mut scratch).unwrap();
     learner

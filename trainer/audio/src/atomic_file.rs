@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 /// Writes `path` by way of a temporary file beside it, which takes its name once it is whole and on the
 /// disk.
@@ -39,12 +39,11 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// [`io::Error`] if the folder does not let a file be made, written, synced or renamed in it.
 pub fn write_bytes_like(path: &Path, like: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = Unfinished::new(path)?;
-    let file = File::options().write(true).open(&unfinished.temporary)?;
-    be_like(&file, like)?;
-    (&file).write_all(bytes)?;
-    file.sync_all()?;
-    unfinished.replace()
+    write_atomically(path, |temporary| {
+        let mut file = File::options().write(true).open(temporary)?;
+        be_like(&file, like)?;
+        file.write_all(bytes)
+    })
 }
 
 /// Gives `file` the mode of the file at `like`, if there is one, and its owner where this user may.
@@ -183,6 +182,105 @@ impl Unfinished {
     }
 }
 
+/// A folder that does not have its name yet: it is made beside its place, and takes its name once all is in it.
+///
+/// When it is dropped before that, or the program ends in order, nothing of it stays.
+#[derive(Debug)]
+pub struct UnfinishedFolder {
+    target: PathBuf,
+    /// Whether the target was there, empty, and holds the temporary folder.
+    within: bool,
+    temporary: TempDir,
+    /// Held until the folder has its name, so that other processes leave it alone.
+    lock: Option<File>,
+}
+
+impl UnfinishedFolder {
+    /// Makes a folder that will be called `path`, as the umask has it. A folder of that name may be there if it is
+    /// empty.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the folder cannot be made, or something is in the one that is there.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        Self::with_mode(path, 0o777)
+    }
+
+    /// Makes a folder as [`Self::new`] does, which other users cannot look into.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn private(path: &Path) -> io::Result<Self> {
+        Self::with_mode(path, 0o700)
+    }
+
+    fn with_mode(path: &Path, mode: u32) -> io::Result<Self> {
+        let target = std::path::absolute(path)?;
+        let within = match fs::read_dir(&target).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => true,
+            Ok(false) => return Err(io::Error::other("the folder is not empty")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        let parent = match within {
+            true => target.clone(),
+            false => directory_of(&target),
+        };
+        fs::create_dir_all(&parent)?;
+        clear_once(&parent);
+        let prefix = unfinished(&target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).rand_bytes(RANDOM);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+        #[cfg(not(unix))]
+        let _ = mode;
+        loop {
+            let temporary = builder.tempdir_in(&parent)?;
+            let lock = File::open(temporary.path()).ok();
+            lock.iter().for_each(self::lock);
+            // Between its making and its lock another process may have taken it for a left-over.
+            if temporary.path().exists() {
+                note(temporary.path(), true);
+                return Ok(Self {
+                    target,
+                    within,
+                    temporary,
+                    lock,
+                });
+            }
+        }
+    }
+
+    /// Returns the path to write to.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Gives the folder its name. Into a folder that was there, folders are moved before files.
+    ///
+    /// # Errors
+    /// [`io::Error`] if something cannot be renamed.
+    pub fn finish(self) -> io::Result<()> {
+        drop(self.lock);
+        if !self.within {
+            fs::rename(self.temporary.path(), &self.target)?;
+            // It has another name now, under which nothing is to be removed.
+            note(&self.temporary.keep(), false);
+            return sync_folder(&self.target);
+        }
+        let entries = fs::read_dir(self.temporary.path())?;
+        let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
+        entries.sort_by_key(|entry| (entry.path().is_file(), entry.file_name()));
+        for entry in entries {
+            fs::rename(entry.path(), self.target.join(entry.file_name()))?;
+        }
+        let name = self.temporary.path().to_owned();
+        self.temporary.close()?;
+        note(&name, false);
+        sync_folder(&name)
+    }
+}
+
 /// Follows links to the file that is to be replaced, and describes it if it is there.
 fn resolved(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
     let refused = |what: &str| {
@@ -267,7 +365,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Temporary files of this process.
+/// Temporary files and folders of this process.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Folders that this process has cleared.
@@ -284,18 +382,28 @@ fn note(path: &Path, there: bool) {
     }
 }
 
-/// Removes the temporary files of this process, which is about to end.
+/// Removes the temporary files and folders of this process, which is about to end.
 pub fn remove_own_unfinished() {
     if let Ok(unfinished) = UNFINISHED.lock() {
-        for path in unfinished.iter() {
-            // It may have its name by now, or be gone with an error.
-            let _ = fs::remove_file(path);
+        // From the last: a file may lie in a folder.
+        for path in unfinished.iter().rev() {
+            remove(path);
         }
     }
 }
 
-/// Removes the unfinished files that killed processes left in `folder`, the first time that this process
-/// writes there. They are those whose lock nobody holds.
+/// Removes a file or a folder, which may have its name by now, or be gone with an error.
+fn remove(path: &Path) {
+    if !path.is_dir() {
+        let _ = fs::remove_file(path);
+        return;
+    }
+    // Another thread may put a last file into a folder that is being emptied.
+    let _ = (0..100).find(|_| fs::remove_dir_all(path).is_ok());
+}
+
+/// Removes what killed processes left unfinished in `folder`, the first time that this process writes there: that whose
+/// lock nobody holds.
 fn clear_once(folder: &Path) {
     let new = CLEARED
         .lock()
@@ -310,11 +418,13 @@ fn clear_once(folder: &Path) {
         if name
             .as_encoded_bytes()
             .starts_with(UNFINISHED_PREFIX.as_bytes())
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && entry
+                .file_type()
+                .is_ok_and(|kind| kind.is_file() || kind.is_dir())
             && let Ok(file) = File::open(entry.path())
             && file.try_lock().is_ok()
         {
-            let _ = fs::remove_file(entry.path());
+            remove(&entry.path());
         }
     }
 }
@@ -375,6 +485,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let (left, held) = (".unfinished-weights-a1B2c3", ".unfinished-other-a1B2c3");
+        let set = at(".unfinished-set-a1B2c3");
+        fs::create_dir(&set).unwrap();
+        fs::write(set.join("half"), b"half").unwrap();
         for name in [left, held, "kept"] {
             fs::write(at(name), b"half").unwrap();
         }
@@ -383,6 +496,38 @@ mod tests {
         write_bytes(&at("weights"), b"new").unwrap();
         let there = [left, held, "kept", "weights"].map(|name| at(name).exists());
         assert_eq!(there, [!cfg!(unix), true, true, true]);
+        assert_eq!(set.exists(), !cfg!(unix));
+    }
+
+    #[test]
+    fn a_folder_is_whole_or_not_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("empty")).unwrap();
+        for name in ["new/below", "empty"] {
+            let target = at(name);
+            let folder = UnfinishedFolder::new(&target).unwrap();
+            fs::create_dir(folder.path().join("class")).unwrap();
+            fs::write(folder.path().join("class/clip"), b"x").unwrap();
+            fs::write(folder.path().join("last"), b"y").unwrap();
+            assert!(!target.join("last").exists());
+            folder.finish().unwrap();
+            assert_eq!(fs::read(target.join("class/clip")).unwrap(), b"x");
+            assert_eq!(fs::read_dir(&target).unwrap().count(), 2, "{name}");
+            let error = UnfinishedFolder::new(&target).unwrap_err();
+            assert!(error.to_string().contains("not empty"), "{error}");
+        }
+        let dropped = UnfinishedFolder::private(&at("never")).unwrap();
+        fs::write(dropped.path().join("half"), b"x").unwrap();
+        let temporary = dropped.path().to_owned();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&temporary).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        drop(dropped);
+        assert!(!temporary.exists() && !at("never").exists());
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod board;
 
 use super::backbone::FrontendChoice;
 use super::examples::examples;
-use super::trusted_key::TrustedKeyChoice;
+use super::trusted_key::{Trust, TrustedKeyChoice};
 use anyhow::{Context, Result, ensure};
 use board::OnBoard;
 use mtslvr_audio::ShowPath;
@@ -12,7 +12,7 @@ use mtslvr_listen::profile::Snapshot;
 use mtslvr_pack::inspect::Signature;
 use mtslvr_pack::{Engine, ModelSource, model_kinds};
 use mtslvr_runtime::fewshot::persist::signed_contents;
-use mtslvr_runtime::trust::{TrustError, TrustedKey};
+use mtslvr_runtime::trust::TrustError;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
@@ -120,18 +120,18 @@ impl fmt::Display for Profile {
 impl Args {
     /// Runs the subcommand.
     pub(super) fn run(self) -> Result<()> {
-        let key = self.trusted.key()?;
+        let trust = self.trusted.trust()?;
         let checked = match &self.model {
             ModelSource::Path(path) if path.extension().is_some_and(|e| e == "mtss") => {
-                self.profile(path, key.as_ref())?
+                self.profile(path, trust.as_ref())?
             }
-            _ => self.model(key.as_ref())?,
+            _ => self.model(trust.as_ref())?,
         };
         checked.with_context(|| self.model.to_string())
     }
 
     /// Shows a model; returns whether it is trusted.
-    fn model(&self, key: Option<&TrustedKey>) -> Result<Result<(), TrustError>> {
+    fn model(&self, trust: Option<&Trust>) -> Result<Result<(), TrustError>> {
         // A source that holds both forms is asked for the one that goes to a device.
         let engine = match &self.model {
             ModelSource::Path(path) if !path.is_dir() => None,
@@ -144,21 +144,23 @@ impl Args {
             let on_board = OnBoard::new(&model, board::find(name)?)?;
             self.show(&on_board)?;
             on_board.check().with_context(|| self.model.to_string())?;
-            return Ok(key.map_or(Ok(()), |key| model.check_signature(key, 0)));
+            return Ok(trust.map_or(Ok(()), |trust| {
+                model.check_signature(&trust.key, trust.least)
+            }));
         }
         let mut inspection = file.inspect()?;
-        let checked = key.map_or(Ok(()), |key| match file.packed_model() {
-            Some(model) => model.check_signature(key, 0),
+        let checked = trust.map_or(Ok(()), |trust| match file.packed_model() {
+            Some(model) => model.check_signature(&trust.key, trust.least),
             // ONNX has no signatures.
             None => Err(TrustError::Unsigned),
         });
-        verified(&mut inspection.signature, key, checked);
+        verified(&mut inspection.signature, trust, checked);
         self.show(&inspection)?;
         Ok(checked)
     }
 
     /// Shows a profile; returns whether it is trusted.
-    fn profile(&self, path: &Path, key: Option<&TrustedKey>) -> Result<Result<(), TrustError>> {
+    fn profile(&self, path: &Path, trust: Option<&Trust>) -> Result<Result<(), TrustError>> {
         ensure!(
             self.board.is_none(),
             "{}: a profile, expected a model beside --board",
@@ -167,7 +169,7 @@ impl Args {
         let snapshot = Snapshot::read(path)?;
         let contents = signed_contents(snapshot.as_bytes());
         let contents = contents.with_context(|| path.shown().to_string())?;
-        let checked = key.map_or(Ok(()), |key| contents.check(key, 0));
+        let checked = trust.map_or(Ok(()), |trust| contents.check(&trust.key, trust.least));
         let header = snapshot.header();
         let mut profile = Profile {
             format: "mtss",
@@ -177,7 +179,7 @@ impl Args {
             version_counter: contents.version_counter,
             signature: contents.signature.as_ref().map(Signature::of),
         };
-        verified(&mut profile.signature, key, checked);
+        verified(&mut profile.signature, trust, checked);
         self.show(&profile)?;
         Ok(checked)
     }
@@ -195,10 +197,10 @@ impl Args {
 /// Notes in `signature` what came of verifying it, if there was a key to do so.
 fn verified(
     signature: &mut Option<Signature>,
-    key: Option<&TrustedKey>,
+    trust: Option<&Trust>,
     checked: Result<(), TrustError>,
 ) {
-    if let Some(signature) = signature.as_mut().filter(|_| key.is_some()) {
+    if let Some(signature) = signature.as_mut().filter(|_| trust.is_some()) {
         signature.trusted = Some(checked.is_ok());
     }
 }

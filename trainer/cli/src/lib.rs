@@ -73,6 +73,8 @@ mod untrained;
 
 use clap::{Parser, Subcommand};
 use examples::examples;
+use mtslvr_audio::Shown;
+use mtslvr_runtime::fewshot::steers;
 use std::process::ExitCode;
 
 /// Runs the command line of this process and returns its exit status.
@@ -82,7 +84,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => error.exit(),
+        Err(error) if error.use_stderr() => refuse(&error),
         // Help and version are what was asked for.
         Err(help) => {
             if let Err(error) = help.print() {
@@ -100,6 +102,17 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Says what is wrong with the arguments, and ends the program. What steers a terminal in them is shown by its number.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    if !text.chars().any(|c| c != '\n' && steers(c)) {
+        error.exit();
+    }
+    let lines = text.trim_end().lines().map(|line| Shown(line).to_string());
+    errln!("{}", lines.collect::<Vec<_>>().join("\n"));
+    std::process::exit(error.exit_code());
 }
 
 #[cfg_attr(

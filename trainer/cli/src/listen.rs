@@ -220,8 +220,9 @@ impl Args {
         let mut buffer = vec![0.0; Listener::buffer_len(&frontend, space.dim(), classes)];
         let mut listener = Listener::new(self.config(), &space.as_space(), classes, &mut buffer)?;
         let stop = interrupt::quietly_on_ctrl_c();
-        let mut reactions = self.reactions(inputs.len(), &backbone.name)?;
-        let several = inputs.len() > 1;
+        let count = inputs.len();
+        let several = count > 1;
+        let mut reactions = None;
         let mut unreadable = 0;
         for input in inputs {
             let mut capture = match self.open(&input, frontend.sample_rate) {
@@ -233,8 +234,13 @@ impl Args {
                 }
                 capture => capture?,
             };
+            // Where nothing can be heard, no file of labels is replaced and no folder made.
+            let reactions = match &mut reactions {
+                Some(reactions) => reactions,
+                none => none.insert(self.reactions(count, &backbone.name)?),
+            };
             let settings = self.settings(&input, several);
-            let mut output = Output::new(&frontend, settings, follower.classes(), &mut reactions);
+            let mut output = Output::new(&frontend, settings, follower.classes(), reactions);
             loop {
                 let heard = next(&mut capture, stop)?;
                 if follower.refresh(&profile, &backbone, |warning| output.warn(warning)) {
@@ -263,7 +269,9 @@ impl Args {
                 break;
             }
         }
-        reactions.finish();
+        if let Some(reactions) = reactions {
+            reactions.finish();
+        }
         ensure!(unreadable == 0, "{unreadable} recordings could not be read");
         Ok(())
     }

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 /// a lower version counter than it has seen. Other devices take the file as before.
 ///
 /// A version counter is a part of the contents. A new one makes a model another backbone, which profiles
-/// of the old one do not fit: give each model its counter before anything is enrolled under it.
+/// of the old one do not fit: give each model its counter before anything is enrolled under it. A counter
+/// that is lower than the file's own is refused, for devices would refuse the file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Sign the first release of a model" =>
@@ -76,12 +77,19 @@ impl Args {
         let counter = self.version_counter;
         let (signed, told) = match bytes.get(..4) {
             Some(b"SLVR") => {
+                let before = AlignedBytes::new(&bytes);
+                let before = Model::open(&before).with_context(named)?;
+                self.check_counter(before.version_counter())
+                    .with_context(named)?;
                 let signed = builder::sign(&bytes, counter, |hash| key.sign(hash));
                 let signed = signed.with_context(named)?;
-                let told = about_model(&bytes, &signed).with_context(named)?;
+                let told = about_model(&before, &signed).with_context(named)?;
                 (signed.to_vec(), told)
             }
             Some(b"MTSS") => {
+                let before = persist::signed_contents(&bytes).with_context(named)?;
+                self.check_counter(before.version_counter)
+                    .with_context(named)?;
                 let signed = persist::sign(&bytes, counter, |hash| key.sign(hash));
                 let signed = signed.with_context(named)?;
                 let contents = persist::signed_contents(&signed).with_context(named)?;
@@ -100,12 +108,23 @@ impl Args {
         );
         Ok(())
     }
+
+    /// Refuses to lower the version counter.
+    fn check_counter(&self, before: Option<u64>) -> Result<()> {
+        if let (Some(before), Some(new)) = (before, self.version_counter) {
+            ensure!(
+                new >= before,
+                "has version counter {before}, and devices that have seen it refuse {new}; give {before} or more, \
+                 or sign the file that had no counter"
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Says which counter a signed model has, and whether it is still the same backbone.
-fn about_model(before: &[u8], signed: &AlignedBytes) -> Result<String> {
-    let before = AlignedBytes::new(before);
-    let (before, signed) = (Model::open(&before)?, Model::open(signed)?);
+fn about_model(before: &Model<'_>, signed: &AlignedBytes) -> Result<String> {
+    let signed = Model::open(signed)?;
     let counted = counted(signed.version_counter());
     Ok(match before.id() == signed.id() {
         true => counted,

@@ -142,6 +142,21 @@ fn a_signed_model_names_its_key_and_is_verified() {
     let theirs = inspected(&folder, &["s.slvr", "--trusted-key", "other.key.pub"]);
     assert_eq!(theirs["version_counter"], 3);
     assert_eq!(theirs["hash"], counted["hash"]);
+    // Devices that have seen it take nothing older, and the counter does not go back in silence.
+    let least = ["--trusted-key", "other.key.pub", "--least-version"];
+    let at_least = |least_version| [&["inspect", "s.slvr"], &least[..], &[least_version]].concat();
+    succeeds(&folder, &at_least("3"));
+    fails(
+        &folder,
+        &at_least("4"),
+        &["version counter is 3, at least 4 expected"],
+    );
+    let lower = [&count[..5], &["2"]].concat();
+    fails(
+        &folder,
+        &lower,
+        &["s.slvr", "has version counter 3", "refuse 2"],
+    );
 }
 
 #[test]
@@ -189,6 +204,13 @@ fn a_signed_profile_is_imported_where_a_key_is_asked_for() {
         &folder,
         &trusting("other.key.pub"),
         &["p.mtss", "signed by the key"],
+    );
+    let older = [&trusting("maker.key.pub")[..], &["--least-version", "5"]].concat();
+    fails(&folder, &older, &["version counter is 4, at least 5"]);
+    fails(
+        &folder,
+        &[&sign[..5], &["3"]].concat(),
+        &["p.mtss", "has version counter 4"],
     );
     succeeds(&folder, &trusting("maker.key.pub"));
     // What is enrolled here afterwards needs no signature, and neither does the import without a key.

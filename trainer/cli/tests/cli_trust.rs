@@ -1,6 +1,7 @@
 //! Runs the program on hostile files, full disks, signals and strange names.
 #![cfg(unix)]
 
+use clap::CommandFactory;
 use mtslvr_audio::write_wav;
 use mtslvr_pack::builder::{
     Activation, ChannelRules, ModelSpec, OpKindSpec, OpSpec, PartSpec, TensorSpec, build,
@@ -115,6 +116,77 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Settings of a training of a moment.
+const TINY: &str = "--set frontend.frames=17 --set frontend.mels=16 --set backbone.stem.width=4 --set \
+                    backbone.stages=[{width=6,blocks=1,stride=2}] --set backbone.output.bands=1 --set train.batch=4";
+
+/// Commands that print something, one a line; a word in braces is a path of the room.
+const PRINTING: &str = "\
+help enrol
+completions bash
+man pages
+synth more --classes 2 --clips 1
+inspect edge-s
+keygen maker.key
+sign edge-s --key held.key --out s.slvr
+bench --rounds 1
+embed sounds --out e.csv
+enrol dong {other}
+listen {clip} --json
+review kept --list
+classes list
+classes rename ding dung
+classes undo
+classes threshold dung 0.5
+classes disable dung
+classes enable dung
+classes reembed --model edge-m
+classes reembed --model edge-s
+classes test sounds
+classes calibrate quiet.wav
+classes delete dong
+classes export backup.mtss
+classes import backup.mtss --force
+eval --model edge-s --data sounds --ways 2 --tasks 2 --queries 1
+eval --model edge-s --data sounds --ways 2 --tasks 2 --queries 1 --json -
+";
+
+/// Those of the whole program.
+const PRINTING_OF_TRAINING: &str = "\
+demo --seconds 0 --out demo
+train --out run --resume --steps 3
+export run
+pack run/model.onnx --out p.slvr
+cut run/model.onnx --from log_mel --frontend net.toml --out c.onnx
+experiment tiny.toml --list
+eval open-set --model edge-s --data sounds set --ways 2 --tasks 2
+eval bias --model edge-s --data sounds --ways 2 --tasks 2
+stream --model edge-s --data sounds place --background place/{class} --enrol sounds --sounds 1 --shots 1 --heard 1 --others 1 --streams 1 --minutes 1 --snr 20 --source recording --taught clean
+";
+
+/// Description of the input of [`TINY`]'s network.
+const TINY_INPUT: &str = "\
+sample_rate = 16000
+window = 512
+hop = 256
+mels = 16
+frames = 17
+f_min = 50.0
+f_max = 8000.0
+floor = 1e-4
+mean = -4.0
+scale = 0.25
+layout = \"time-mel\"
+";
+
+/// Commands that print nothing without a device.
+const OF_DEVICES: [&str; 4] = [
+    "device show",
+    "device push",
+    "device pull",
+    "device install",
+];
+
 #[test]
 fn output_that_cannot_be_written_is_an_error_of_every_command() {
     let room = Room::with_sounds();
@@ -122,49 +194,120 @@ fn output_that_cannot_be_written_is_an_error_of_every_command() {
     let clip = clips[0].as_str();
     room.succeeds(&["enrol", "ding", clip]);
     room.succeeds(&["keygen", "held.key"]);
-    let eval = "eval --model edge-s --data sounds --ways 2 --tasks 2 --queries 1";
-    let eval: Vec<&str> = eval.split(' ').collect();
-    let as_json = [&eval[..], &["--json", "-"]].concat();
-    let commands: &[&[&str]] = &[
-        &["--help"],
-        &["--version"],
-        &["help", "enrol"],
-        &["synth", "more", "--classes", "2", "--clips", "1"],
-        &["inspect", "edge-s"],
-        &["keygen", "maker.key"],
-        &["sign", "edge-s", "--key", "held.key", "--out", "s.slvr"],
-        &["bench", "--rounds", "1"],
-        &["embed", "sounds", "--out", "e.csv"],
-        &["enrol", "dong", &clips[5]],
-        &["listen", clip, "--json"],
-        &["classes", "list"],
-        &["classes", "rename", "ding", "dung"],
-        &["classes", "undo"],
-        &["classes", "export", "backup.mtss"],
-        &["classes", "import", "backup.mtss", "--force"],
-        &eval,
-        &as_json,
-    ];
-    for args in commands {
+    room.succeeds(&["listen", clip, "--capture", "kept"]);
+    write_wav(&room.at("quiet.wav"), &vec![1e-4; 200_000], 16_000).unwrap();
+    let mut printing = PRINTING.to_owned();
+    if cfg!(feature = "train") {
+        let tiny: Vec<&str> = TINY.split(' ').collect();
+        room.succeeds(&[&["train", "--out", "run", "--steps", "2"], &tiny[..]].concat());
+        let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiment_tiny.toml");
+        fs::copy(plan, room.at("tiny.toml")).unwrap();
+        fs::write(room.at("net.toml"), TINY_INPUT).unwrap();
+        for set in ["set", "place"] {
+            room.succeeds(&[
+                "synth",
+                set,
+                "--classes",
+                "2",
+                "--clips",
+                "4",
+                "--seed",
+                "2",
+            ]);
+        }
+        printing.push_str(PRINTING_OF_TRAINING);
+    }
+    let class = files(&room.at("sounds"))[0].parent().unwrap().to_owned();
+    let class = class.file_name().unwrap().to_str().unwrap();
+    let printing = printing
+        .replace("{clip}", clip)
+        .replace("{other}", &clips[5])
+        .replace("{class}", class);
+    let lines = || printing.lines().chain(["--help", "--version"]);
+    each_command(&mut |words| {
+        let tried = lines().any(|line| format!("{line} ").starts_with(&format!("{words} ")));
+        assert!(
+            tried || OF_DEVICES.contains(&words),
+            "`{words}` is not among the commands that are tried"
+        );
+    });
+    for line in lines() {
+        let args: Vec<&str> = line.split(' ').collect();
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let output = room.mtslvr(args).stdout(full).output().unwrap();
+        let output = room.mtslvr(&args).stdout(full).output().unwrap();
         let said = said(&output);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
         assert!(
             said.contains("standard output cannot be written"),
-            "{args:?}: {said}"
+            "{line}: {said}"
         );
         // Whoever reads a pipe and goes has had what it wanted.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = room.mtslvr(args).stdout(writer).output().unwrap();
+        let output = room.mtslvr(&args).stdout(writer).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(
             !said.contains("standard output") && !said.contains("panicked"),
-            "{said}"
+            "{line}: {said}"
         );
     }
     assert_eq!(room.unfinished(), [] as [PathBuf; 0]);
+}
+
+/// Calls `check` with the words of each command that has no commands below it, or runs without them.
+fn each_command(check: &mut dyn FnMut(&str)) {
+    fn visit(words: &str, command: &clap::Command, check: &mut dyn FnMut(&str)) {
+        if !words.is_empty() && !command.is_subcommand_required_set() {
+            check(words);
+        }
+        for sub in command.get_subcommands().filter(|c| c.get_name() != "help") {
+            visit(format!("{words} {}", sub.get_name()).trim(), sub, check);
+        }
+    }
+    visit("", &mtslvr_cli::Cli::command(), check);
+}
+
+/// A set is there whole, or not at all.
+#[test]
+fn a_set_that_is_interrupted_leaves_nothing() {
+    let room = Room::new();
+    let mut child = room
+        .mtslvr(&["synth", "sounds", "--classes", "200", "--clips", "200"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while room.unfinished().is_empty() && files(room.folder.path()).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let left: Vec<_> = fs::read_dir(room.folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// Where nothing can be heard, nothing is replaced and nothing is made.
+#[test]
+fn a_recording_that_is_missing_leaves_the_outputs_alone() {
+    let room = Room::with_sounds();
+    room.succeeds(&["enrol", "ding", &room.clips()[0]]);
+    fs::write(room.at("day.csv"), b"of yesterday").unwrap();
+    room.fails(
+        &[
+            "listen",
+            "gone.wav",
+            "--capture",
+            "kept",
+            "--labels",
+            "day.csv",
+        ],
+        &["gone.wav"],
+    );
+    assert!(!room.at("kept").exists());
+    assert_eq!(fs::read(room.at("day.csv")).unwrap(), b"of yesterday");
 }
 
 /// Whether a process has its own answer to SIGINT; elsewhere than on Linux, whether it ran for long.
@@ -389,6 +532,17 @@ fn names_that_steer_a_terminal_are_refused_and_escaped() {
         );
     }
     room.fails(&["classes", "list"], &["no profile yet"]);
+    // So are the arguments that are not understood.
+    for args in [&["gnp\u{202e}vaw"][..], &["enrol", "--a\u{9b}"]] {
+        let output = room.run(args);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("\\u202e") || said.contains("\\u009b"),
+            "{said:?}"
+        );
+        assert!(!said.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{said:?}");
+    }
 
     let strange = "sounds/\u{1b}]0;x\u{7}\u{202e}.wav";
     fs::write(room.at(strange), b"not a sound").unwrap();

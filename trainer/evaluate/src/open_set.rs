@@ -221,10 +221,9 @@ fn task(
     }
     learner.fit(&mut vec![0.0; learner.scratch_len()])?;
     let mut calibrated = |strangers| -> Vec<f32> {
-        let false_acceptance = settings.false_acceptance;
         learner.set_calibration(Calibration {
-            false_acceptance,
             strangers,
+            ..Calibration::of_clips(settings.false_acceptance)
         });
         let classes = learner.support().classes().iter();
         classes.map(|class| learner.threshold(class.id())).collect()

@@ -179,8 +179,8 @@ impl Bytes {
     }
 }
 
-/// Reads a packed model's file, which ends.
-fn read_packed(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
+/// Reads a model's file, which ends.
+fn read_file(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
     let read = |source| OpenBackboneError::Read {
         path: path.to_owned(),
         source,
@@ -264,7 +264,7 @@ impl BackboneFile {
         let ending = path.extension().and_then(|ending| ending.to_str());
         let (engine, bytes) = match (ending, engine) {
             (Some("slvr"), None | Some(Engine::Packed)) => {
-                (Engine::Packed, Bytes::packed(&read_packed(path)?, path)?)
+                (Engine::Packed, Bytes::packed(&read_file(path)?, path)?)
             }
             (Some("slvr"), Some(engine)) => return Err(other(engine, ".onnx")),
             (Some("onnx"), Some(Engine::Packed)) => return Err(other(Engine::Packed, ".slvr")),
@@ -502,15 +502,7 @@ fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
 /// Reads an ONNX file, which no engine of this program runs.
 #[cfg(not(feature = "onnx"))]
 fn load_onnx(path: &Path) -> Result<Vec<u8>, OpenBackboneError> {
-    let read = |source| OpenBackboneError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    crate::regular::open(path)
-        .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(read)?;
-    Ok(bytes)
+    read_file(path)
 }
 
 /// Inspects an ONNX model; the error is a sentence.

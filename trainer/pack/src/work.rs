@@ -84,11 +84,14 @@ pub enum WorkError {
     },
 }
 
-/// Displays a number with its digits in groups of three.
-struct Grouped(u64);
+/// Displays a count with its digits in groups of three. The largest number stands for all that cannot be counted.
+pub(crate) struct Grouped(pub(crate) u64);
 
 impl fmt::Display for Grouped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == u64::MAX {
+            return f.write_str("uncountably many");
+        }
         let digits = self.0.to_string();
         for (at, digit) in digits.chars().enumerate() {
             if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -112,5 +115,7 @@ mod tests {
         for part in ["53,000,000,000,001", "at most 1,000 ", "MTSLVR_MAX_MACS=N"] {
             assert!(text.contains(part), "{text}");
         }
+        let text = limit.check(u64::MAX).unwrap_err().to_string();
+        assert!(text.contains("takes uncountably many steps"), "{text}");
     }
 }

@@ -372,10 +372,7 @@ fn the_threshold_is_the_users_or_calibrated() {
         let decision = learner.classify(&at(degrees), &mut scores).unwrap();
         (decision.class, decision.threshold, decision.chance)
     };
-    let twentieth = Calibration {
-        false_acceptance: 0.05,
-        ..Calibration::default()
-    };
+    let twentieth = Calibration::of_clips(0.05);
     learner.set_calibration(twentieth);
     assert_eq!(learner.threshold(ClassId::new(0)), 0.4);
     let a = learner.enrol("a", &at(0.0)).unwrap();

@@ -1,5 +1,6 @@
 //! Writes a labelled set of synthetic sounds.
 
+use super::super::atomic_file::UnfinishedFolder;
 use super::super::error::AudioError;
 use super::super::wav::write_wav;
 use super::patch::Patch;
@@ -18,10 +19,11 @@ const WITHIN_CLASS: f32 = 0.05;
 
 /// Writes `classes` folders of `clips_per_class` WAV files (16 bit, 16 kHz, `seconds` long) below
 /// `dir`. The families take turns, so that neighbouring classes differ in kind; the clips of a
-/// class differ in onset, pitch, level and timbre. The same `seed` gives the same bytes.
+/// class differ in onset, pitch, level and timbre. The same `seed` gives the same bytes. `dir` is there once the set is
+/// whole; before that it may be there if it is empty.
 ///
 /// # Errors
-/// [`AudioError`] if a count or the length is impossible, or a file cannot be written.
+/// [`AudioError`] if a count or the length is impossible, something is in `dir`, or a file cannot be written.
 pub fn write_dataset(
     dir: &Path,
     classes: usize,
@@ -47,26 +49,33 @@ pub fn write_dataset(
     if !(0.05..=600.0).contains(&seconds) {
         return request("the length in seconds", seconds.to_string(), "0.05 to 600");
     }
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| AudioError::Io {
+            path,
+            action: "written",
+            error,
+        }
+    };
     let samples = (seconds * SAMPLE_RATE as f32) as usize;
+    let set = UnfinishedFolder::new(dir).map_err(io(dir))?;
     (0..classes).into_par_iter().try_for_each(|class| {
         // Every class has its own stream, so that more classes leave the first ones as they are.
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(class as u64);
         let family = Family::ALL[class % Family::ALL.len()];
         let patch = Patch::random_of(family, &mut rng);
-        let folder = dir.join(format!("{class:03}_{}", family.name()));
-        fs::create_dir_all(&folder).map_err(|error| AudioError::Io {
-            path: folder.clone(),
-            action: "written",
-            error,
-        })?;
+        let folder = set.path().join(format!("{class:03}_{}", family.name()));
+        // Not with the folders above it: those are gone when the program is interrupted.
+        fs::create_dir(&folder).map_err(io(&folder))?;
         for clip in 0..clips_per_class {
             let sound = patch.perturb(WITHIN_CLASS, &mut rng);
             let sound = sound.render(samples, SAMPLE_RATE, &mut rng);
             write_wav(&folder.join(format!("{clip:03}.wav")), &sound, SAMPLE_RATE)?;
         }
         Ok(())
-    })
+    })?;
+    set.finish().map_err(io(dir))
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ pub(super) struct Export {
 /// Replace the profile with a snapshot from a backup or a device
 ///
 /// The backbone that it was enrolled under must be known here: a shipped one, one that a file beside the snapshot or
-/// the profile names, or the one of --model. With --trusted-key it must have been signed, too (`mtslvr sign`). Clips of a backup are copied into a folder beside the profile.
+/// the profile names, or the one of --model. With --trusted-key it must have been signed, too (`mtslvr sign`). Clips of
+/// a backup are copied into a folder beside the profile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples!(
     "Restore a backup, where there is no profile" => "mtslvr classes import backup.mtss",
@@ -151,9 +152,9 @@ impl Import {
         } else {
             Snapshot::read(&self.file)?
         };
-        if let Some(key) = self.trusted.key()? {
+        if let Some(trust) = self.trusted.trust()? {
             let contents = signed_contents(snapshot.as_bytes());
-            let checked = contents.map(|contents| contents.check(&key, 0));
+            let checked = contents.map(|contents| contents.check(&trust.key, trust.least));
             checked?.with_context(|| self.file.shown().to_string())?;
         }
         let header = snapshot.header();

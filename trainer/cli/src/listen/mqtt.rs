@@ -212,9 +212,20 @@ struct Told {
     connected: bool,
     /// Sounds that began meanwhile.
     missed: u64,
+    /// Messages that the broker has not acknowledged.
+    unacknowledged: usize,
 }
 
 impl Told {
+    /// Sends messages that the broker keeps, by topic.
+    fn publish(&mut self, client: &Client, messages: impl IntoIterator<Item = (String, String)>) {
+        for (topic, payload) in messages {
+            // Without room it is lost: the connection is about to break, and all is told when it is made anew.
+            let sent = client.try_publish(topic, QoS::AtLeastOnce, true, payload);
+            self.unacknowledged += usize::from(sent.is_ok());
+        }
+    }
+
     fn topic(&self, rest: &str) -> String {
         format!("mtslvr/{}/{rest}", self.name)
     }
@@ -296,6 +307,7 @@ impl Mqtt {
             sensors: Vec::new(),
             connected: false,
             missed: 0,
+            unacknowledged: 0,
         };
         options.set_last_will(LastWill::new(
             told.topic("status"),
@@ -346,14 +358,10 @@ impl Mqtt {
         let gone = before
             .iter()
             .filter(|old| told.sensors.iter().all(|sensor| sensor.id != old.id));
-        for old in gone {
-            self.publish(told.discovery(old.id), String::new());
-        }
-        for sensor in &told.sensors {
-            for (topic, payload) in told.messages(sensor) {
-                self.publish(topic, payload);
-            }
-        }
+        let gone = gone.map(|old| (told.discovery(old.id), String::new()));
+        let there = told.sensors.iter().flat_map(|sensor| told.messages(sensor));
+        let messages: Vec<_> = gone.chain(there).collect();
+        told.publish(&self.client, messages);
     }
 
     /// Tells that a sound begins or ends; `line` is what is known of it, as JSON.
@@ -369,38 +377,41 @@ impl Mqtt {
         let sensor = sensor.clone();
         if connected {
             let attributes = told.topic(&format!("{}/attributes", sensor.id));
-            self.publish(attributes, line.to_owned());
-            let (topic, payload) = told.state(&sensor);
-            self.publish(topic, payload);
+            let state = told.state(&sensor);
+            told.publish(&self.client, [(attributes, line.to_owned()), state]);
         }
-    }
-
-    fn publish(&self, topic: String, payload: String) {
-        publish(&self.client, topic, payload);
     }
 
     /// Says that listening has ended, and waits a little until the broker knows.
     pub(super) fn finish(mut self) -> Vec<String> {
-        let connected = {
+        {
             let mut told = lock(&self.told);
             for sensor in &mut told.sensors {
                 sensor.on = false;
             }
             if told.connected {
-                for sensor in &told.sensors {
-                    let (topic, payload) = told.state(sensor);
-                    self.publish(topic, payload);
-                }
-                self.publish(told.topic("status"), "offline".into());
+                let off = told.sensors.iter().map(|sensor| told.state(sensor));
+                let offline = (told.topic("status"), "offline".to_owned());
+                let last: Vec<_> = off.chain([offline]).collect();
+                told.publish(&self.client, last);
             }
-            told.connected
-        };
-        let _ = self.client.try_disconnect();
+        }
         let begin = Instant::now();
-        if let Some(thread) = self.thread.take().filter(|_| connected) {
-            while !thread.is_finished() && begin.elapsed() < LAST {
+        let wait = |going: &dyn Fn() -> bool| {
+            while going() && begin.elapsed() < LAST {
                 std::thread::sleep(Duration::from_millis(5));
             }
+        };
+        // An acknowledgement that is not read when the connection is closed resets it, and what the broker has not
+        // read by then is lost.
+        wait(&|| {
+            let told = lock(&self.told);
+            told.connected && told.unacknowledged > 0
+        });
+        let connected = lock(&self.told).connected;
+        let _ = self.client.try_disconnect();
+        if let Some(thread) = self.thread.take().filter(|_| connected) {
+            wait(&|| !thread.is_finished());
         }
         self.notes()
     }
@@ -431,11 +442,18 @@ impl Link {
                     };
                     self.note(&format!("MQTT: connected to {}{missed}", self.shown));
                 }
+                Ok(Event::Incoming(Incoming::PubAck(_))) => {
+                    let mut told = lock(&self.told);
+                    told.unacknowledged = told.unacknowledged.saturating_sub(1);
+                }
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => (),
                 Err(ConnectionError::RequestsDone) => return,
                 Err(error) => {
-                    lock(&self.told).connected = false;
+                    {
+                        let mut told = lock(&self.told);
+                        (told.connected, told.unacknowledged) = (false, 0);
+                    }
                     // Once: it is tried for as long as it takes.
                     if !failed {
                         self.note(&format!(
@@ -456,9 +474,8 @@ impl Link {
     fn tell_all(&self) -> u64 {
         let mut told = lock(&self.told);
         told.connected = true;
-        for (topic, payload) in told.all() {
-            publish(&self.client, topic, payload);
-        }
+        let all = told.all();
+        told.publish(&self.client, all);
         std::mem::take(&mut told.missed)
     }
 
@@ -466,12 +483,6 @@ impl Link {
         // Nobody reads it any more where listening has ended.
         let _ = self.notes.send(text.to_owned());
     }
-}
-
-/// Sends a message that the broker keeps.
-fn publish(client: &Client, topic: String, payload: String) {
-    // Without room it is lost: the connection is about to break, and all is told when it is made anew.
-    let _ = client.try_publish(topic, QoS::AtLeastOnce, true, payload);
 }
 
 fn lock(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {
@@ -523,6 +534,7 @@ mod tests {
             }],
             connected: true,
             missed: 0,
+            unacknowledged: 0,
         };
         let all = told.all();
         assert_eq!(all.len(), 3);

@@ -3,6 +3,7 @@
 
 use super::process::{Ending, PATIENCE, lines_from, until, until_all};
 use super::*;
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -223,6 +224,76 @@ fn a_broker_with_tls_is_known_by_its_certificate() {
     let (_listen, notes) = listening(&bench, &broker.url("mqtts"), &["--mqtt-ca", "other.pem"]);
     let said = until(&notes, "it is tried again");
     assert!(said.last().unwrap().contains("ertificate"), "{said:?}");
+}
+
+/// Reads a packet of MQTT: its first byte, and what follows its length.
+fn packet(from: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let mut byte = || {
+        let mut byte = [0];
+        from.read_exact(&mut byte).ok().map(|()| byte[0])
+    };
+    let first = byte()?;
+    let mut length = 0;
+    for place in 0.. {
+        let part = byte()?;
+        length |= usize::from(part & 0x7f) << (7 * place);
+        if part & 0x80 == 0 {
+            break;
+        }
+    }
+    let mut rest = vec![0; length];
+    from.read_exact(&mut rest).ok()?;
+    Some((first, rest))
+}
+
+/// A connection that is closed while an acknowledgement is on its way is reset, and a slow broker then loses what it was
+/// told last.
+#[test]
+fn a_broker_is_left_when_it_has_acknowledged_everything() {
+    let bench = Bench::new();
+    bench.enrol("beep", 1, 0..5);
+    let place = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", place.local_addr().unwrap());
+    let (mut listen, notes) = listening(&bench, &url, &[]);
+    let (mut stream, _) = place.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(packet(&mut stream).unwrap().0, 0x10, "CONNECT");
+    stream.write_all(&[0x20, 2, 0, 0]).unwrap();
+    let (mut held, mut topics) = (Vec::new(), Vec::new());
+    let left = loop {
+        let Some((first, rest)) = packet(&mut stream) else {
+            panic!(
+                "it left out of order, after {topics:?}: {:?}",
+                notes.try_iter().collect::<Vec<_>>()
+            );
+        };
+        match first >> 4 {
+            3 => {
+                let end = 2 + usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+                let topic = String::from_utf8(rest[2..end].to_vec()).unwrap();
+                let payload = String::from_utf8_lossy(&rest[end + 2..]).into_owned();
+                held.push([rest[end], rest[end + 1]]);
+                topics.push(topic);
+                match &*payload {
+                    "online" => {
+                        let mut stdin = listen.0.stdin.take().unwrap();
+                        stdin.write_all(&[0; 32_000]).unwrap();
+                    }
+                    "offline" => {
+                        std::thread::sleep(Duration::from_millis(300));
+                        for [high, low] in held.drain(..) {
+                            stream.write_all(&[0x40, 2, high, low]).unwrap();
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            14 => break held.len(),
+            other => panic!("packet {other}"),
+        }
+    };
+    assert_eq!(left, 0, "it left before {topics:?} were acknowledged");
+    assert!(listen.0.wait().unwrap().success());
 }
 
 #[test]

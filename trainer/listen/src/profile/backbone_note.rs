@@ -69,6 +69,6 @@ impl BackboneNote {
             ..self.clone()
         };
         let json = serde_json::to_vec_pretty(&note).expect("strings are JSON");
-        profile.profile().write_beside(&path, &json)
+        profile.profile().write_private(&path, &json)
     }
 }

@@ -3,6 +3,7 @@
 use super::clips::{ClipLog, ClipState, SourceClip};
 use super::error::ProfileError;
 use super::file::{LockedProfile, Profile, Snapshot};
+use mtslvr_audio::atomic_file::UnfinishedFolder;
 use mtslvr_runtime::fewshot::SupportSet;
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,13 +57,7 @@ impl Backup {
         support: &SupportSet,
         profile: &Profile,
     ) -> Result<Copied, ProfileError> {
-        let folder = std::path::absolute(folder).map_err(failed(folder, "made"))?;
-        let parent = folder.parent().unwrap_or(&folder);
-        fs::create_dir_all(parent).map_err(failed(parent, "made"))?;
-        let unfinished = tempfile::Builder::new()
-            .prefix(".mtslvr-")
-            .tempdir_in(parent)
-            .map_err(failed(&folder, "made"))?;
+        let unfinished = UnfinishedFolder::private(folder).map_err(failed(folder, "made"))?;
         let backup = Profile::new(Some(unfinished.path().join(PROFILE)))?;
         let log = ClipLog::read(profile)?;
         let (log, copied) = copy(&log, support, &backup.beside(CLIPS))?;
@@ -75,14 +70,7 @@ impl Backup {
             _ => {}
         }
         snapshot.write(backup.path())?;
-        let named = failed(&folder, "made");
-        match fs::remove_dir(&folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(named(error)),
-            _ => {}
-        }
-        fs::rename(unfinished.path(), &folder).map_err(named)?;
-        // It has another name now, under which nothing is to be removed.
-        let _ = unfinished.keep();
+        unfinished.finish().map_err(failed(folder, "made"))?;
         Ok(copied)
     }
 

@@ -170,7 +170,7 @@ impl ClipLog {
                 .collect(),
         };
         let json = serde_json::to_vec_pretty(&listed).expect("strings and numbers are JSON");
-        profile.write_beside(&path, &json)
+        profile.write_private(&path, &json)
     }
 
     /// Remembers that `example`, a direction, was made of `clip`.

@@ -4,7 +4,7 @@ use super::error::ProfileError;
 use super::memory::Memory;
 use super::place::default_path;
 use mtslvr_audio::atomic_file::{be_like, write_bytes, write_bytes_like};
-use mtslvr_audio::read_bounded;
+use mtslvr_audio::{must_be_regular, read_bounded};
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
 use std::fs::{File, TryLockError};
@@ -82,12 +82,11 @@ impl Profile {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(io("made"))?;
         }
-        // Opening a pipe would wait for its reader.
-        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
-            return Err(io("locked")(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is not a regular file",
-            )));
+        match must_be_regular(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io("locked")(error));
+            }
+            _ => {}
         }
         let mut options = File::options();
         let lock = options.create(true).truncate(false).write(true).open(&path);
@@ -126,8 +125,8 @@ impl Profile {
         self.beside("clips.json")
     }
 
-    /// Writes a file that belongs to the profile, and is as private as that.
-    pub(super) fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
+    /// Writes a file that is as private as the profile.
+    pub(super) fn write_private(&self, path: &Path, bytes: &[u8]) -> Result<(), ProfileError> {
         write_bytes_like(path, &self.path, bytes).map_err(|error| ProfileError::Io {
             path: path.to_owned(),
             action: "written",
@@ -182,7 +181,7 @@ impl LockedProfile<'_> {
             && old.bytes != snapshot.bytes
         {
             let before = self.profile.beside("before");
-            self.profile.write_beside(&before, &old.bytes)?;
+            self.profile.write_private(&before, &old.bytes)?;
         }
         snapshot.write(&self.profile.path)
     }
@@ -296,7 +295,7 @@ impl Snapshot {
     /// # Errors
     /// [`ProfileError::Io`].
     pub fn write_copy(&self, path: &Path, profile: &Profile) -> Result<(), ProfileError> {
-        profile.write_beside(path, &self.bytes)
+        profile.write_private(path, &self.bytes)
     }
 
     /// Describes the snapshot.

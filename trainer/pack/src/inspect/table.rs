@@ -133,7 +133,7 @@ impl Inspection {
             } = part;
             writeln!(
                 f,
-                "{:<12}{name}: {len} values, share {share}, alone {} MAC",
+                "{:<12}{name}: {len} values, share {share:.2}, alone {} MAC",
                 label(index, "embedding"),
                 millions(*macs)
             )?;

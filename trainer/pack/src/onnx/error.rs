@@ -1,6 +1,7 @@
 //! Errors of reading ONNX files.
 
 use crate::metadata::{KEY_FRONTEND, MetadataError};
+use crate::work::Grouped;
 use std::path::PathBuf;
 
 /// Operators that can be read, for error messages.
@@ -93,7 +94,10 @@ pub enum ImportError {
     },
     /// The model asks for more than [`Limits`](super::Limits) allow.
     #[error(
-        "it has or needs {found} {what}; at most {most} are taken; set {LIMITS_VARIABLE}=N in the environment to raise all limits N times"
+        "it has or needs {} {what}; at most {} are taken; set {LIMITS_VARIABLE}=N in the environment to raise all \
+         limits N times",
+        Grouped(*found),
+        Grouped(*most)
     )]
     Limit {
         /// Quantity that is too large.
@@ -105,7 +109,7 @@ pub enum ImportError {
     },
     /// The limits in the environment are not a number.
     #[error(
-        "{LIMITS_VARIABLE} is \"{0}\"; expected a whole number, such as 2; correct it or unset it"
+        "{LIMITS_VARIABLE} is \"{0}\"; expected a whole number of at least 1, such as 2; correct it or unset it"
     )]
     Variable(String),
     /// An engine cannot be given a node whose results are not known beforehand.

@@ -2,6 +2,7 @@
 //! handed on.
 
 use super::error::{ImportError, LIMITS_VARIABLE};
+use std::num::NonZeroU32;
 
 /// Most bytes, nodes, values and work of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +39,17 @@ impl Limits {
     /// Returns the default limits, each as many times as large as the environment says.
     ///
     /// # Errors
-    /// [`ImportError::Variable`] if the variable is not a whole number.
+    /// [`ImportError::Variable`] if the variable is not a whole number above 0.
     pub fn from_environment() -> Result<Self, ImportError> {
         let Some(text) = std::env::var_os(LIMITS_VARIABLE) else {
             return Ok(Self::DEFAULT);
         };
         let text = text.to_string_lossy();
-        let times: u32 = text
+        let times: NonZeroU32 = text
             .trim()
             .parse()
             .map_err(|_| ImportError::Variable(text.clone().into_owned()))?;
-        let (whole, count) = (u64::from(times), times as usize);
+        let (whole, count) = (u64::from(times.get()), times.get() as usize);
         let Self {
             bytes,
             entries,

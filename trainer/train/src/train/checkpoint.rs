@@ -220,8 +220,7 @@ pub fn save_half(path: &Path, weights: &Weights, config: &str) -> Result<()> {
     }
     let metadata = HashMap::from([(CONFIG.to_owned(), config.to_owned())]);
     let written = write_atomically(path, |neighbour| {
-        safetensors::serialize_to_file(&tensors, Some(metadata), neighbour)
-            .map_err(anyhow::Error::from)
+        write_tensors(neighbour, &tensors, metadata)
     });
     written.with_context(|| format!("cannot write {}", path.display()))
 }
@@ -278,8 +277,7 @@ pub(super) fn write(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()
     let sum = format!("{:08x}", sum.finish());
     let metadata = HashMap::from([(CHECKSUM.to_owned(), sum)]);
     let written = write_atomically(path, |neighbour| {
-        safetensors::serialize_to_file(tensors, Some(metadata), neighbour)
-            .map_err(anyhow::Error::from)
+        write_tensors(neighbour, tensors, metadata)
     });
     written.with_context(|| {
         format!(
@@ -287,6 +285,16 @@ pub(super) fn write(path: &Path, tensors: &HashMap<String, Tensor>) -> Result<()
             path.display()
         )
     })
+}
+
+/// Fills a file that is there, whose mode stays: safetensors' own way would put another in its place.
+fn write_tensors(
+    path: &Path,
+    tensors: &HashMap<String, Tensor>,
+    metadata: HashMap<String, String>,
+) -> Result<()> {
+    let bytes = safetensors::serialize(tensors, Some(metadata))?;
+    Ok(std::fs::write(path, bytes)?)
 }
 
 /// Key of the checksum in the metadata.

@@ -1131,6 +1131,7 @@ fn what_asks_for_too_much_is_refused_before_it_is_computed() {
         ] {
             let text = error.to_string();
             assert!(text.contains("at most"), "{name}: {text}");
+            assert!(!text.contains("18,446,744,073"), "{name}: {text}");
         }
         assert!(started.elapsed().as_secs() < 5, "{name}");
     }
@@ -1138,7 +1139,7 @@ fn what_asks_for_too_much_is_refused_before_it_is_computed() {
     crowd.extend([0x0a, 0].repeat(1_000_000));
     let text = read(&crowd, Some(&frontend(Layout::TimeMel))).unwrap_err();
     assert!(
-        text.to_string().contains("1000000 entries of a graph"),
+        text.to_string().contains("1,000,000 entries of a graph"),
         "{text}"
     );
     let few = Limits {
