@@ -85,7 +85,9 @@ pub(super) fn fit(
         problem.weigh_biases(probability);
         problem.negated_gradient(dual, probability, cg.residual);
         problem.multiply(cg.residual, cg.image);
-        let gradient = libm::sqrtf(problem.inner(cg.residual, cg.residual, cg.image).max(0.0));
+        // Rounding may make it negative; what is no number stays none.
+        let square = problem.inner(cg.residual, cg.residual, cg.image);
+        let gradient = libm::sqrtf(square.clamp(0.0, f32::INFINITY));
         let size = libm::sqrtf(problem.inner_logits(dual, logits).max(0.0));
         relative = gradient / size.max(1.0);
         let worse = relative > previous && previous < GOOD_ENOUGH;
@@ -316,5 +318,33 @@ impl Problem<'_> {
 fn extend(direction: &mut [f32], share: f32, residual: &[f32]) {
     for (direction, residual) in direction.iter_mut().zip(residual) {
         *direction = residual + share * *direction;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fits two classes of two examples each that are as alike as `k` says.
+    fn fitted(k: &[f32; 16]) -> Result<[f32; 8], FitError> {
+        let (mut dual, mut bias) = ([0.0; 8], [0.0; 2]);
+        let mut scratch = vec![0.0; scratch_len(4, 2)];
+        fit(1.0, k, &[0, 0, 1, 1], &mut dual, &mut bias, &mut scratch)?;
+        Ok(dual)
+    }
+
+    /// Likenesses that are no numbers have no minimum, and no head is made of them.
+    #[test]
+    fn what_is_no_number_does_not_converge() {
+        let alike = |own: f32, other: f32| {
+            [
+                1.0, own, other, other, own, 1.0, other, other, other, other, 1.0, own, other,
+                other, own, 1.0,
+            ]
+        };
+        let dual = fitted(&alike(0.8, 0.1)).unwrap();
+        assert!(dual[0] > 0.0 && dual[2] < 0.0, "{dual:?}");
+        assert_eq!(fitted(&alike(f32::NAN, 0.1)), Err(FitError::NotConverged));
+        assert_eq!(fitted(&[f32::NAN; 16]), Err(FitError::NotConverged));
     }
 }

@@ -19,12 +19,23 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// [`io::Error`] if nothing is there, or no regular file.
-pub fn must_be_regular(path: &Path) -> io::Result<()> {
+fn must_be_regular(path: &Path) -> io::Result<()> {
     if fs::metadata(path)?.is_file() {
         return Ok(());
     }
     let text = "it is not a regular file";
     Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+}
+
+/// Refuses what is there and is no regular file, before it is opened to be written. Nothing need be there.
+///
+/// # Errors
+/// [`io::Error`] if something else is there.
+pub fn must_be_regular_or_new(path: &Path) -> io::Result<()> {
+    match must_be_regular(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        found => found,
+    }
 }
 
 /// Reads the regular file at `path`, whatever its size.
@@ -71,10 +82,13 @@ mod tests {
         let error = read_bounded(&path, 3).unwrap_err().to_string();
         assert_eq!(error, "it has 4 bytes, and at most 3 are read");
         read_bounded(folder.path(), 3).unwrap_err();
+        must_be_regular_or_new(folder.path()).unwrap_err();
+        must_be_regular_or_new(&folder.path().join("new")).unwrap();
         if cfg!(unix) {
             let error = read_bounded(Path::new("/dev/zero"), 3).unwrap_err();
             assert!(error.to_string().contains("not a regular file"), "{error}");
             read_regular(Path::new("/dev/zero")).unwrap_err();
+            must_be_regular_or_new(Path::new("/dev/zero")).unwrap_err();
         }
     }
 }

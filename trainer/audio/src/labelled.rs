@@ -50,7 +50,7 @@ impl LabelledSet {
             });
         }
         let manifest = dir.join("manifest.csv");
-        let by_class = if manifest.is_file() {
+        let by_class = if manifest.exists() {
             read_manifest(dir, &manifest)?
         } else {
             read_folders(dir)?

@@ -43,7 +43,7 @@ mod unlabelled;
 mod unlabelled_clip;
 mod wav;
 
-pub use bounded::{must_be_regular, open_regular, read_bounded, read_regular};
+pub use bounded::{must_be_regular_or_new, open_regular, read_bounded, read_regular};
 pub use budget::Budget;
 pub use cache::{DecodeCache, cached_samples, file_hash};
 pub use container::describe_start;
@@ -59,7 +59,7 @@ pub use record_file::{RecordFile, RecordFileError};
 pub use recordings::{Group, Member, Recordings};
 pub use resample::{StreamResampler, resample};
 pub use samples::Samples;
-pub use shown::{ShowPath, Shown, ShownPath, counted, write_shown};
+pub use shown::{Cell, ShowPath, Shown, ShownPath, counted, write_shown};
 pub use synthetic::{calibration_clips, calibration_mix};
 pub use unlabelled::{Licences, UnlabelledSet, recordings_below};
 pub use unlabelled_clip::{Manifest, UnlabelledClip};

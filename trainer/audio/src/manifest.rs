@@ -1,5 +1,6 @@
 //! Reads the `manifest.csv` of a data set row by row.
 
+use super::bounded::open_regular;
 use super::error::AudioError;
 use std::path::{Path, PathBuf};
 
@@ -22,10 +23,14 @@ pub(super) struct Row {
 impl Rows {
     /// Opens the CSV file at `path`, whose header must have the columns `needed`.
     pub fn open(path: &Path, needed: &[&str]) -> Result<Self, AudioError> {
+        let file = open_regular(path).map_err(|error| AudioError::Io {
+            path: path.to_owned(),
+            action: "read",
+            error,
+        })?;
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
-            .from_path(path)
-            .map_err(|error| csv_error(path, error))?;
+            .from_reader(file);
         let columns = reader
             .headers()
             .map_err(|error| csv_error(path, error))?

@@ -3,6 +3,7 @@
 //! The file begins with a line of text that says what its records depend on. Records follow,
 //! little-endian: the payload's length and its CRC-32 (4 bytes each), then the payload.
 
+use super::bounded::must_be_regular_or_new;
 use mtslvr_runtime::model::Crc32;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -69,6 +70,7 @@ impl RecordFile {
             path: path.to_owned(),
             error,
         };
+        must_be_regular_or_new(path).map_err(io)?;
         let mut file = File::options()
             .read(true)
             .write(true)

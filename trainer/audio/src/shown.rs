@@ -18,6 +18,20 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Displays text as [`Shown`] does, for a cell of CSV: a spreadsheet would compute what begins with `=`, `+`, `-` or `@`,
+/// so an apostrophe stands before that.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell<'a>(pub &'a str);
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.starts_with(['=', '+', '-', '@']) {
+            f.write_str("'")?;
+        }
+        Shown(self.0).fmt(f)
+    }
+}
+
 /// Writes `text` to `out` with each character that is `hidden` as `\u` and four digits.
 ///
 /// # Errors
@@ -86,5 +100,14 @@ mod tests {
             assert_eq!(Path::new(text).shown().to_string(), expected);
         }
         assert_eq!(format!("{:>4}|", Shown("ab")), "  ab|");
+        for (text, expected) in [
+            ("=1+1", "'=1+1"),
+            ("@\u{1b}", "'@\\u001b"),
+            ("-a", "'-a"),
+            ("+a", "'+a"),
+            ("a=1", "a=1"),
+        ] {
+            assert_eq!(Cell(text).to_string(), expected);
+        }
     }
 }

@@ -145,7 +145,7 @@ impl UnlabelledSet {
         found: &mut Vec<UnlabelledClip>,
     ) -> Result<(), AudioError> {
         let manifest = dir.join(MANIFEST);
-        if !manifest.is_file() {
+        if !manifest.exists() {
             return Err(AudioError::NoLicences {
                 path: dir.to_owned(),
             });
@@ -280,7 +280,7 @@ fn walk(
     for path in entries(folder)? {
         if path.is_dir() {
             walk(&path, seen, clips, manifests)?;
-        } else if path.is_file() && path.ends_with(MANIFEST) {
+        } else if path.ends_with(MANIFEST) {
             manifests.push(path);
         } else if path.is_file() && is_recording(&path) {
             clips.push(UnlabelledClip {

@@ -452,12 +452,14 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
     let room = Room::with_sounds();
     let clip = &room.clips()[0];
     room.succeeds(&["enrol", "ding", clip, "--profile", "p.mtss"]);
+    room.succeeds(&["synth", "set", "--classes", "2", "--clips", "2"]);
     for name in [
         "pipe.slvr",
         "pipe.onnx",
         "pipe.wav",
         "pipe.csv",
         "pipe.safetensors",
+        "set/manifest.csv",
     ] {
         let made = Command::new("mkfifo").arg(room.at(name)).status();
         assert!(made.unwrap().success());
@@ -502,6 +504,9 @@ fn what_is_no_file_is_refused_before_it_is_opened() {
         &["train", "--from", "pipe.safetensors", "--out", "run"],
         &["train", "--from", "/dev/zero", "--out", "run"],
         &["export", "/dev/zero", "--out", "models"],
+        &["eval", "--data", "set"],
+        &["train", "--data", "set", "--steps", "1", "--out", "run"],
+        &["experiment", "pipe.csv", "--list"],
     ] {
         room.fails(args, &["not a regular file"]);
     }
@@ -547,13 +552,16 @@ fn names_that_steer_a_terminal_are_refused_and_escaped() {
     let strange = "sounds/\u{1b}]0;x\u{7}\u{202e}.wav";
     fs::write(room.at(strange), b"not a sound").unwrap();
     fs::copy(&clips[0], room.at("sounds/\u{202e}ok\n.wav")).unwrap();
+    fs::create_dir(room.at("sounds/=1+1")).unwrap();
+    fs::copy(&clips[0], room.at("sounds/=1+1/a.wav")).unwrap();
     let output = room.run(&["embed", "sounds", "--out", "e.npy"]);
     let said = said(&output);
     assert!(said.contains("\\u001b]0;x\\u0007\\u202e.wav"), "{said}");
     assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said:?}");
     let names = fs::read_to_string(room.at("e.names.csv")).unwrap();
     assert!(names.contains("\\u202eok\\u000a.wav"), "{names}");
-    assert_eq!(names.lines().count(), 10, "{names}");
+    assert!(names.contains(",'=1+1/a.wav"), "{names}");
+    assert_eq!(names.lines().count(), 11, "{names}");
 }
 
 #[test]

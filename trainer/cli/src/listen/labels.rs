@@ -1,9 +1,9 @@
 //! Writes recognised sounds as labels: for Audacity, or as CSV.
 
 use anyhow::{Context, Result};
-use mtslvr_audio::{ShowPath, Shown, must_be_regular};
+use mtslvr_audio::{Cell, ShowPath, Shown, must_be_regular_or_new};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A file of labels, written while sounds are recognised.
@@ -36,10 +36,7 @@ impl Labels {
     /// Makes the file, in the place of one that is there.
     pub(super) fn create(path: &Path) -> Result<Self> {
         // Nobody may read what a pipe is given.
-        let file = match must_be_regular(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => File::create(path),
-        };
+        let file = must_be_regular_or_new(path).and_then(|()| File::create(path));
         let file = file.with_context(|| format!("--labels {}: cannot be made", path.shown()))?;
         let mut labels = Self {
             path: path.to_owned(),
@@ -64,7 +61,7 @@ impl Labels {
             confidence,
         } = *label;
         let line = if self.csv {
-            let [file, class] = [file, class].map(|name| quoted(&Shown(name).to_string()));
+            let [file, class] = [file, class].map(|name| quoted(&Cell(name).to_string()));
             format!("{file},{class},{start:.3},{end:.3},{score:.4},{threshold:.4},{confidence:.4}")
         } else {
             audacity(start, end, class)

@@ -2,8 +2,8 @@
 
 use super::journal::Journal;
 use anyhow::{Context, Result};
-use mtslvr_audio::ShowPath;
 use mtslvr_audio::atomic_file::{Together, write_atomically};
+use mtslvr_audio::{Cell, ShowPath};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub fn write_npy(
             let mut csv = csv::Writer::from_path(neighbour)?;
             csv.write_record(["row", "path"])?;
             for (row, name) in names.iter().enumerate() {
-                csv.write_record([row.to_string(), name.shown().to_string()])?;
+                csv.write_record([row.to_string(), Cell(&name.to_string_lossy()).to_string()])?;
             }
             Ok(csv.flush()?)
         })
@@ -83,7 +83,7 @@ pub fn write_csv(
         let columns = values.iter().map(|value| value.name.as_str());
         csv.write_record(std::iter::once("path").chain(columns))?;
         each(names, journal, |name, embedding| {
-            let name = name.shown().to_string();
+            let name = Cell(&name.to_string_lossy()).to_string();
             let row = values
                 .iter()
                 .map(|value| embedding[value.place].to_string());

@@ -4,7 +4,7 @@ use super::error::ProfileError;
 use super::memory::Memory;
 use super::place::default_path;
 use mtslvr_audio::atomic_file::{be_like, write_bytes, write_bytes_like};
-use mtslvr_audio::{must_be_regular, read_bounded};
+use mtslvr_audio::{must_be_regular_or_new, read_bounded};
 use mtslvr_runtime::fewshot::Learner;
 use mtslvr_runtime::fewshot::persist::{self, RestoreError, SnapshotHeader};
 use std::fs::{File, TryLockError};
@@ -82,12 +82,7 @@ impl Profile {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder).map_err(io("made"))?;
         }
-        match must_be_regular(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io("locked")(error));
-            }
-            _ => {}
-        }
+        must_be_regular_or_new(&path).map_err(io("locked"))?;
         let mut options = File::options();
         let lock = options.create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(io("made"))?;

@@ -2,6 +2,7 @@
 
 use crate::train::RunConfig;
 use anyhow::{Context, Result, bail, ensure};
+use mtslvr_audio::read_regular;
 use mtslvr_evaluate::Head;
 use mtslvr_pack::SLVR_FILE;
 use serde::{Deserialize, Serialize};
@@ -144,7 +145,9 @@ impl Plan {
     /// If the file cannot be read, or a value in it cannot be used.
     pub fn read(path: &Path, settings: &[String], teachers: &[String]) -> Result<Self> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+        let reading = || format!("cannot read {name}");
+        let text = String::from_utf8(read_regular(path).with_context(reading)?);
+        let text = text.with_context(reading)?;
         let mut plan: Self = toml::from_str(&text).with_context(|| format!("in {name}"))?;
         for variant in &mut plan.variants {
             variant.settings.extend_from_slice(settings);

@@ -1,6 +1,7 @@
 //! The report of a run, one row per log interval, in `metrics.csv`.
 
 use anyhow::{Context, Result};
+use mtslvr_audio::open_regular;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -187,7 +188,7 @@ impl MetricsLog {
 /// If the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<MetricsRow>> {
     let name = || format!("cannot read {}", path.display());
-    let mut file = csv::Reader::from_path(path).with_context(name)?;
+    let mut file = csv::Reader::from_reader(open_regular(path).with_context(name)?);
     let columns = file.headers().with_context(name)?.clone();
     let rows = file.records().filter_map(|record| {
         let record = record.ok()?;
