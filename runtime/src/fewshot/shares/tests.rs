@@ -47,6 +47,20 @@ fn the_part_that_tells_the_classes_apart_gets_most() {
     assert!(shares[0] < 0.25 && shares[2] < 0.25, "{shares:?}");
 }
 
+/// Their likelihoods are so small that only their ratios can be counted.
+#[test]
+fn many_examples_that_no_part_tells_apart_have_shares() {
+    let stray = |i: u8, by: f32| f32::from(i) * by % 360.0;
+    let rows: Vec<(u8, Row)> = (0..64)
+        .map(|i| (i / 4, at([77.0, 131.0, 59.0].map(|by| stray(i, by)))))
+        .collect();
+    let shares = suited(&rows);
+    assert!(
+        (shares.iter().sum::<f32>() - 1.0).abs() < 1e-5,
+        "{shares:?}"
+    );
+}
+
 #[test]
 fn one_example_a_class_leaves_the_packed_shares() {
     let rows = told_by_the_second();
