@@ -91,3 +91,50 @@ fn refusal<E>(error: SlotsError<E>) -> Refusal {
         _ => Refusal::Flash,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_slots_refuse_is_told_with_its_numbers() {
+        for (error, told) in [
+            (SlotsError::OnTrial, Refusal::OnTrial),
+            (
+                SlotsError::TooLong { len: 9, room: 8 },
+                Refusal::TooLong { found: 9, room: 8 },
+            ),
+            (SlotsError::NotReceiving, Refusal::NotBegun),
+            (SlotsError::NothingWaiting, Refusal::NotBegun),
+            (
+                SlotsError::Piece { len: 3, left: 2 },
+                Refusal::UnknownRequest,
+            ),
+            (
+                SlotsError::Incomplete {
+                    received: 4,
+                    len: 8,
+                },
+                Refusal::Incomplete {
+                    found: 4,
+                    expected: 8,
+                },
+            ),
+            (
+                SlotsError::Checksum {
+                    expected: 1,
+                    found: 2,
+                },
+                Refusal::Checksum {
+                    computed: 2,
+                    stated: 1,
+                },
+            ),
+            (SlotsError::OtherModel, Refusal::Unreadable),
+            (SlotsError::NoModel, Refusal::Flash),
+            (SlotsError::Flash(()), Refusal::Flash),
+        ] {
+            assert_eq!(refusal(error), told);
+        }
+    }
+}

@@ -172,6 +172,31 @@ fn bytes(len: usize) -> Vec<u8> {
 }
 
 #[test]
+fn what_comes_in_pieces_is_answered_as_byte_for_byte() {
+    let mut buffer = vec![0; frame_buffer_len(4_096)];
+    let mut asked = Request::Offer.emit(1, &mut buffer).unwrap().to_vec();
+    asked.extend_from_slice(Request::Offer.emit(2, &mut buffer).unwrap());
+    let mut device = Device::<NoSlot>::default();
+    let mut memory = SessionMemory::<FRAME, PROFILE>::new();
+    let mut session = Session::new(&mut memory);
+    let mut one_by_one = Vec::new();
+    for &byte in &asked {
+        one_by_one.extend(session.push(byte, &mut device).into_iter().flatten());
+    }
+    let mut memory = SessionMemory::<FRAME, PROFILE>::new();
+    let mut session = Session::new(&mut memory);
+    let (mut in_pieces, mut answers) = (Vec::new(), 0);
+    for piece in asked.chunks(7) {
+        session.exchange(piece, &mut device, |answer| {
+            in_pieces.extend_from_slice(answer);
+            answers += 1;
+        });
+    }
+    assert_eq!(answers, 2);
+    assert_eq!(in_pieces, one_by_one);
+}
+
+#[test]
 fn a_device_describes_itself_and_its_session() {
     let mut memory = SessionMemory::<FRAME, PROFILE>::new();
     let mut session = Session::new(&mut memory);

@@ -336,6 +336,26 @@ fn summed(sum: Crc32, name: &str, dtype: Dtype, shape: &[usize], data: &[u8]) ->
 mod tests {
     use super::*;
 
+    /// Weights can be read by whoever may read other files, and stay private where they were.
+    #[cfg(unix)]
+    #[test]
+    fn weights_have_the_mode_of_any_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let mode = |name: &str| std::fs::metadata(at(name)).unwrap().permissions().mode();
+        let weights = HashMap::from([(
+            "bias".to_owned(),
+            Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap(),
+        )]);
+        std::fs::write(at("plain"), b"").unwrap();
+        write(&at("weights"), &weights).unwrap();
+        assert_eq!(mode("weights"), mode("plain"));
+        std::fs::set_permissions(at("weights"), PermissionsExt::from_mode(0o600)).unwrap();
+        write(&at("weights"), &weights).unwrap();
+        assert_eq!(mode("weights") & 0o777, 0o600);
+    }
+
     #[test]
     fn what_is_saved_is_what_is_loaded() {
         let directory = tempfile::tempdir().unwrap();
