@@ -4,7 +4,7 @@
 mod page;
 mod results;
 
-use crate::{process, workspace};
+use crate::{embedded, process, workspace};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 use std::fs;
@@ -76,7 +76,9 @@ fn pack(built: &Path, folder: &Path) -> Result<PathBuf> {
     let mut tar = Command::new("tar");
     tar.env("XZ_OPT", "-9e").arg("-C").arg(folder);
     tar.args(["--owner=0", "--group=0", "--sort=name", "-cJf"]);
-    process::run(tar.arg(&archive).arg(NAME)).context("tar needs xz")?;
+    let has_xz = || process::succeeds(Command::new("xz").arg("--version"));
+    embedded::provide("xz, which tar needs", has_xz, &["xz-utils"])?;
+    process::run(tar.arg(&archive).arg(NAME))?;
     Ok(archive)
 }
 

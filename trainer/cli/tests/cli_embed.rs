@@ -1,6 +1,7 @@
 //! `mtslvr embed` and `mtslvr bench` as a user runs them.
 #![cfg(feature = "train")]
 
+mod search_path;
 mod small_model;
 
 use mtslvr_audio::{load, write_wav};
@@ -14,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn mtslvr() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_mtslvr"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
+    command.env("PATH", search_path::without_the_program());
+    command
 }
 
 fn embed(dir: &Path, out: &Path, model: &Path) -> Command {

@@ -1,6 +1,8 @@
 //! `mtslvr train` as a user runs it: what it leaves behind, also when something goes wrong.
 #![cfg(feature = "train")]
 
+mod search_path;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -22,7 +24,9 @@ const SMALL: [&str; 14] = [
 ];
 
 fn mtslvr() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_mtslvr"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
+    command.env("PATH", search_path::without_the_program());
+    command
 }
 
 fn train(out: &Path, extra: &[&str]) -> Output {

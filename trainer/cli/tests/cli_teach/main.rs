@@ -4,6 +4,8 @@
 mod broker;
 mod microphone;
 mod process;
+#[path = "../search_path/mod.rs"]
+mod search_path;
 
 use mtslvr_audio::{load, write_wav};
 use serde_json::Value;
@@ -38,6 +40,7 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mtslvr"));
         command.args(args).current_dir(self.root.path());
         command.env("XDG_DATA_HOME", self.root.path().join("data"));
+        command.env("PATH", search_path::without_the_program());
         command
     }
 
