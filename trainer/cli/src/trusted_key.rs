@@ -22,7 +22,7 @@ pub(super) struct TrustedKeyChoice {
     least_version: u64,
 }
 
-/// What is trusted: a key, and the lowest version counter.
+/// Key that must have signed a file, and the lowest version counter of it that is taken.
 #[derive(Debug)]
 pub(super) struct Trust {
     /// Key that must have signed.
