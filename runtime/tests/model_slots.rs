@@ -440,6 +440,38 @@ fn what_does_not_arrive_whole_is_not_taken() {
     );
 }
 
+/// After a restart, at most one page's worth of a short model has to be sent again.
+#[test]
+fn a_model_that_arrives_goes_on_after_a_restart() {
+    let announced = Sum::of(NEW).unwrap();
+    let mut slots = ModelSlots::new(device(), ranges()).unwrap();
+    let mut there = slots.receive(announced).unwrap() as usize;
+    assert_eq!(there, 0);
+    while there < NEW.len() {
+        // Two pages arrive, and then the device restarts: the page that ended last may not be noted yet.
+        let end = NEW.len().min(there + 2 * PAGE);
+        slots.write(&NEW[there..end]).unwrap();
+        if end == NEW.len() {
+            break;
+        }
+        slots = ModelSlots::new(slots.into_flash(), ranges()).unwrap();
+        let noted = slots.receive(announced).unwrap() as usize;
+        assert!(
+            (there + PAGE..=end).contains(&noted),
+            "{noted} of {end} bytes"
+        );
+        assert_eq!(noted % PAGE, 0);
+        there = noted;
+    }
+    let arrived = slots.arrived().unwrap();
+    assert_eq!(*bytes(slots.flash(), &arrived), *NEW);
+
+    // Another model begins at its own beginning, and the first one again at its.
+    let other = Sum::of(OLD).unwrap();
+    assert_eq!(slots.receive(other), Ok(0));
+    assert_eq!(slots.receive(announced), Ok(0));
+}
+
 #[test]
 fn ranges_that_do_not_fit_are_refused() {
     let page = PAGE as u32;

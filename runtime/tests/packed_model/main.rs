@@ -12,3 +12,4 @@ mod opening;
 mod real_numbers;
 mod records;
 mod refusals;
+mod work;
