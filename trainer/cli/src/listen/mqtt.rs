@@ -382,8 +382,17 @@ impl Mqtt {
         }
     }
 
-    /// Says that listening has ended, and waits a little until the broker knows.
+    /// Says that listening has ended, and waits a little until the broker knows. Returns what happened since
+    /// [`Self::notes`] was last asked.
     pub(super) fn finish(mut self) -> Vec<String> {
+        self.leave();
+        self.notes()
+    }
+
+    fn leave(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
         {
             let mut told = lock(&self.told);
             for sensor in &mut told.sensors {
@@ -410,10 +419,16 @@ impl Mqtt {
         });
         let connected = lock(&self.told).connected;
         let _ = self.client.try_disconnect();
-        if let Some(thread) = self.thread.take().filter(|_| connected) {
+        if connected {
             wait(&|| !thread.is_finished());
         }
-        self.notes()
+    }
+}
+
+/// Where listening ends by an error, no sensor stays on either.
+impl Drop for Mqtt {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

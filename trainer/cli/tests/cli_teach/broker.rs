@@ -135,6 +135,37 @@ fn a_broker_is_told_of_each_sound_and_home_assistant_finds_them() {
     assert!(listen.0.wait().unwrap().success());
 }
 
+/// The command of `--exec` cannot be started, because no shell is found: listening ends while the sound is on.
+#[cfg(unix)]
+#[test]
+fn a_broker_is_told_when_listening_ends_by_an_error() {
+    if mosquitto().is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.enrol("beep", 1, 0..5);
+    let mut broker = Broker::new(bench.root.path(), "persistence false\n");
+    broker.start();
+    let (_subscriber, messages) = broker.messages();
+    let url = broker.url("mqtt");
+    let mut command = bench.mtslvr(&["listen", "-", "--json", "--exec", "true", "--mqtt", &url]);
+    command.env("PATH", bench.root.path()).stdin(Stdio::piped());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut listen = Ending(command.spawn().unwrap());
+    until(&messages, "mtslvr/listener/0/state OFF");
+    let mut stdin = listen.0.stdin.take().unwrap();
+    // It may have left before it has read everything.
+    let _ = stdin.write_all(&pcm(&bench.scene(&[1])));
+    let told = until(&messages, "mtslvr/listener/status offline");
+    let states: Vec<&String> = told
+        .iter()
+        .filter(|line| line.contains("/state O"))
+        .collect();
+    let [on, off] = ["ON", "OFF"].map(|to| format!("mtslvr/listener/0/state {to}"));
+    assert_eq!(states, [&on, &off], "{told:#?}");
+    assert_eq!(listen.0.wait().unwrap().code(), Some(1));
+}
+
 #[test]
 fn a_broker_that_goes_and_comes_is_told_again_and_of_a_listener_that_broke_off() {
     if mosquitto().is_none() {
