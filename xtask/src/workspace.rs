@@ -85,3 +85,41 @@ pub fn host_rustc() -> Command {
     command.current_dir(root());
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// The `rust-version` that a manifest states.
+    fn promised(manifest: &str) -> String {
+        let text = fs::read_to_string(root().join(manifest)).unwrap();
+        let line = text.lines().find_map(|l| l.strip_prefix("rust-version = "));
+        line.expect(manifest).trim_matches('"').to_owned()
+    }
+
+    #[test]
+    fn the_rust_versions_that_are_promised_are_those_that_are_checked_and_stated() {
+        let [runtime, workspace] = ["runtime/Cargo.toml", "Cargo.toml"].map(promised);
+        let workflow = fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
+        let checked = workflow
+            .lines()
+            .filter_map(|l| l.trim().strip_prefix("rust: "));
+        let checked: Vec<_> = checked.map(|version| version.trim_matches('"')).collect();
+        assert_eq!(checked, [&*runtime, &*runtime, &*workspace]);
+        for manifest in ["firmware-examples/Cargo.toml", "trainer/python/Cargo.toml"] {
+            assert_eq!(promised(manifest), workspace, "{manifest}");
+        }
+        let stated = format!("Minimum Rust version: {runtime}.");
+        let of_workspace = format!("stable Rust ({workspace} or newer)");
+        for (page, stated) in [
+            ("runtime/README.md", &stated),
+            ("trainer/python/README.md", &of_workspace),
+            ("README.md", &of_workspace),
+            ("docs/src/try.md", &of_workspace),
+        ] {
+            let text = fs::read_to_string(root().join(page)).unwrap();
+            assert!(text.contains(stated), "{page} does not state {stated:?}");
+        }
+    }
+}
