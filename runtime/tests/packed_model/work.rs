@@ -8,11 +8,17 @@ use crate::network::{Plan, every_operator, network};
 /// Multiply-accumulates of all layers of a network.
 fn uses_of_weights(spec: &ModelSpec) -> u64 {
     let of_op = spec.ops.iter().map(|op| {
-        let rules = match &op.kind {
-            OpKindSpec::Convolution { channels, .. }
-            | OpKindSpec::Linear { channels, .. }
-            | OpKindSpec::Depthwise { channels, .. } => channels,
-            _ => return 0,
+        let (OpKindSpec::Convolution {
+            channels: rules, ..
+        }
+        | OpKindSpec::Linear {
+            channels: rules, ..
+        }
+        | OpKindSpec::Depthwise {
+            channels: rules, ..
+        }) = &op.kind
+        else {
+            return 0;
         };
         let adapter = rules.adapter.as_ref().map_or(0, Vec::len);
         let map = op.output.shape;

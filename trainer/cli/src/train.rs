@@ -93,6 +93,9 @@ struct Training {
     #[arg(long, value_name = "RUN|FILE|edge-s", conflicts_with_all = ["config", "preset", "resume"])]
     from: Option<PathBuf>,
     /// Length of the training, minutes [default: 20, or as in the configuration]
+    ///
+    /// With --from, 0 takes no step: only what is measured at the end of a run, norms and the directions of the
+    /// embedding, is measured on the recordings.
     #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
     minutes: Option<f64>,
     /// Length of the training in optimiser steps, 1 or more [default: as --minutes says]

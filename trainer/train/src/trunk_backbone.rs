@@ -88,7 +88,7 @@ impl TrunkBackbone {
         for clip in reference {
             clip::patches(frontend, clip, |patch| patches.push(patch.to_vec()))?;
         }
-        trunk.settle(&batches(&trunk, &frontend, &patches)?)?;
+        trunk.settle(&batches(&trunk, &frontend, &patches)?, &[])?;
         Self::new(Arc::new(trunk), frontend, &patches)
     }
 }

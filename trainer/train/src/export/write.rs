@@ -186,8 +186,8 @@ impl Writer<'_> {
         for (part, flat) in parts {
             let name = format!("part.{}", part.name);
             let layer = self
-                .linear(&name, [part.dim, features])?
-                .then(self.linear(&format!("{name}.whitening"), [part.dim; 2])?);
+                .linear(&name, [part.learned(), features])?
+                .then(self.linear(&format!("{name}.whitening"), [part.dim, part.learned()])?);
             self.gemm(&part.name, &flat[part.path], &name, &layer);
         }
         Ok(())

@@ -4,11 +4,11 @@ use super::leading_eigen;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// Share of the largest variance that is added to each: directions with next to none are not blown up.
-const RIDGE: f64 = 1e-3;
+pub(super) const RIDGE: f64 = 1e-3;
 
-/// Returns what levels directions with these variances, largest first: `(v + RIDGE v_1)^(-exponent/2)`.
-pub(super) fn scales(variances: ArrayView1<'_, f64>, exponent: f64) -> Array1<f64> {
-    let ridge = RIDGE * variances[0].max(f64::MIN_POSITIVE);
+/// Returns what levels directions with these variances, largest first: `(v + ridge v_1)^(-exponent/2)`.
+pub(super) fn scales(variances: ArrayView1<'_, f64>, ridge: f64, exponent: f64) -> Array1<f64> {
+    let ridge = ridge * variances[0].max(f64::MIN_POSITIVE);
     variances.mapv(|v| (v.max(0.0) + ridge).powf(-exponent / 2.0))
 }
 
@@ -45,7 +45,7 @@ impl Levelling {
         let (variances, directions) = leading_eigen(covariance, dim);
         Some(Self {
             mean,
-            projection: directions * &scales(variances.view(), exponent),
+            projection: directions * &scales(variances.view(), RIDGE, exponent),
             carried: variances.sum() / variance,
         })
     }

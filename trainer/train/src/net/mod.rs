@@ -26,4 +26,4 @@ pub use spec::{
     SINGLE_OUTPUT, StageSpec, StemSpec,
 };
 pub use trunk::Trunk;
-pub use whitening::Whitening;
+pub use whitening::{Levels, Whitening};

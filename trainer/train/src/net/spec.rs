@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// Most paths through the shared trunk: contrastive (0) and predictive (1).
 pub const PATHS: usize = 2;
 
+/// The path of the predictive objective, where there are two.
+pub const EQUIVARIANT_PATH: usize = 1;
+
 /// Names of two paths' outputs, in embedding order.
 pub const PATH_OUTPUTS: [&str; PATHS] = [INVARIANT, EQUIVARIANT];
 
@@ -58,6 +61,9 @@ pub struct PartSpec {
     pub name: String,
     /// Number of values.
     pub dim: usize,
+    /// Values of the layer that learns from the teacher, if they are more: of its directions, `dim` are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<usize>,
     /// Path whose last map it reads.
     #[serde(default)]
     pub path: usize,
@@ -70,6 +76,11 @@ pub struct PartSpec {
 impl PartSpec {
     fn half() -> f64 {
         0.5
+    }
+
+    /// Values of the layer that learns from the teacher.
+    pub fn learned(&self) -> usize {
+        self.learned.unwrap_or(self.dim)
     }
 }
 
@@ -92,6 +103,11 @@ pub struct OutputSpec {
     /// Exponent by which their deviations are levelled, 0 to 1: each is divided by its deviation to this
     /// power.
     pub whitening: f64,
+    /// Exponent by which the deviations between the two sounds of a pair are levelled before, 0 to 1, in
+    /// all parts but `equivariant`, which is to hear them. With 1 the directions are those of linear
+    /// discriminant analysis.
+    #[serde(default)]
+    pub within: f64,
 }
 
 impl OutputSpec {
@@ -361,7 +377,8 @@ impl BackboneSpec {
             }
             _ => {}
         }
-        check_whitening("backbone.output", output.whitening)
+        check_exponent("backbone.output.whitening", output.whitening)?;
+        check_exponent("backbone.output.within", output.within)
     }
 
     /// Checks the parts that are learned from teachers.
@@ -396,6 +413,13 @@ impl BackboneSpec {
                     part.dim
                 ));
             }
+            if !(part.dim..=MOST_VALUES).contains(&part.learned()) {
+                return Err(format!(
+                    "backbone.parts: {name} has learned = {}, expected {} (its dim) to {MOST_VALUES}",
+                    part.learned(),
+                    part.dim
+                ));
+            }
             if part.path >= paths.len() {
                 return Err(format!(
                     "backbone.parts: {name} has path = {}, but the last path is number {}",
@@ -403,7 +427,7 @@ impl BackboneSpec {
                     paths.len() - 1
                 ));
             }
-            check_whitening(&format!("backbone.parts: {name}"), part.whitening)?;
+            check_exponent(&format!("backbone.parts: {name}.whitening"), part.whitening)?;
         }
         Ok(())
     }
@@ -510,11 +534,11 @@ impl BackboneSpec {
     }
 }
 
-fn check_whitening(of: &str, whitening: f64) -> Result<(), String> {
-    if (0.0..=1.0).contains(&whitening) {
+fn check_exponent(key: &str, exponent: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&exponent) {
         return Ok(());
     }
-    Err(format!("{of}.whitening is {whitening}, expected 0 to 1"))
+    Err(format!("{key} is {exponent}, expected 0 to 1"))
 }
 
 /// Height and width of a map behind a convolution padded by half its kernel.

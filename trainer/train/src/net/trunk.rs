@@ -4,8 +4,8 @@ use super::layers::{AdaptedConv, Linear, Mode, PathNorm};
 use super::operators::{Operators, Processor};
 use super::ops::Activation;
 use super::parameters::Parameters;
-use super::spec::{AdapterKind, BackboneSpec, PATHS, PartSpec};
-use super::whitening::Whitening;
+use super::spec::{AdapterKind, BackboneSpec, EQUIVARIANT_PATH, PATHS, PartSpec};
+use super::whitening::{Levels, Whitening};
 use candle_core::{Device, Result, Tensor};
 
 /// Stem and stages; [`Trunk::forward`] runs both paths.
@@ -40,8 +40,8 @@ impl TaughtPart {
         let name = format!("part.{}", spec.name);
         Ok(Self {
             path: spec.path,
-            linear: Linear::new(p, &name, (inputs, spec.dim))?,
-            whitening: Whitening::new(p, &format!("{name}.whitening"), (spec.dim, spec.dim)),
+            linear: Linear::new(p, &name, (inputs, spec.learned()))?,
+            whitening: Whitening::new(p, &format!("{name}.whitening"), (spec.learned(), spec.dim)),
             exponent: spec.whitening,
         })
     }
@@ -324,13 +324,14 @@ impl Trunk {
         Tensor::from_vec(values, (patches.len(), frames, mels), &self.device)
     }
 
-    /// Sets what is measured and not trained from `batches` of clean patches: batch norm's running
-    /// statistics to their means, then what makes embeddings of the features.
+    /// Sets what is measured and not trained: batch norm's running statistics to their means over batches of
+    /// clean patches, then what makes embeddings of the features. Those of `pairs` are patches of the first
+    /// and of the second sounds of pairs, batch by batch, which should be embedded alike.
     ///
     /// # Errors
     /// If the patches of a batch are too small for the trunk.
-    pub fn settle<'t>(&self, batches: impl IntoIterator<Item = &'t Tensor> + Clone) -> Result<()> {
-        for (index, batch) in batches.clone().into_iter().enumerate() {
+    pub fn settle(&self, clean: &[Tensor], pairs: &[[Tensor; 2]]) -> Result<()> {
+        for (index, batch) in clean.iter().enumerate() {
             // A momentum of 1/n makes the running statistics the mean over the n batches so far.
             let momentum = 1.0 / (index + 1) as f32;
             self.averages(batch, Mode::Train { momentum })?;
@@ -338,28 +339,59 @@ impl Trunk {
         if self.whitening.is_empty() && self.parts.is_empty() {
             return Ok(());
         }
-        let mut features = vec![Vec::new(); self.whitening.len()];
-        let mut parts = vec![Vec::new(); self.parts.len()];
+        let (mut of_clean, mut of_pairs) = (Vec::new(), Vec::new());
+        for batch in clean {
+            self.add_inputs(batch, &mut of_clean)?;
+        }
+        for sides in pairs {
+            let [mut first, mut second] = [Vec::new(), Vec::new()];
+            self.add_inputs(&sides[0], &mut first)?;
+            self.add_inputs(&sides[1], &mut second)?;
+            of_pairs.resize_with(first.len(), Vec::new);
+            for ((pairs, a), b) in of_pairs.iter_mut().zip(first).zip(second) {
+                pairs.extend(a.into_iter().zip(b).map(|(a, b)| [a, b]));
+            }
+        }
+        of_pairs.resize_with(of_clean.len(), Vec::new);
+        let output = self.spec.output;
+        let within = output.map_or(0.0, |output| output.within);
+        let paths = self.whitening.iter().enumerate().map(|(path, whitening)| {
+            let hears_pairs = path == EQUIVARIANT_PATH && self.spec.paths() == PATHS;
+            let levels = Levels {
+                within: if hears_pairs { 0.0 } else { within },
+                whitening: output.map_or(0.0, |output| output.whitening),
+            };
+            (whitening, levels)
+        });
+        let parts = self.parts.iter().map(|part| {
+            let levels = Levels {
+                within,
+                whitening: part.exponent,
+            };
+            (&part.whitening, levels)
+        });
+        let measured = of_clean.iter().zip(&of_pairs);
+        for ((whitening, levels), (clean, pairs)) in paths.chain(parts).zip(measured) {
+            whitening.settle(clean, pairs, levels);
+        }
+        Ok(())
+    }
+
+    /// Adds what each layer of [`Whitening`] reads of a batch to `rows`: the paths' features, then the parts
+    /// that are learned from teachers.
+    fn add_inputs(&self, batch: &Tensor, rows: &mut Vec<Vec<Vec<f32>>>) -> Result<()> {
         let processor = Processor {
             mode: Mode::Evaluate,
         };
-        for batch in batches {
-            let averages = self.averages(batch, processor.mode)?;
-            let of_paths = self.path_features(&processor, &averages)?;
-            for (rows, x) in features.iter_mut().zip(of_paths) {
-                rows.extend(x.to_vec2::<f32>()?);
-            }
-            for (index, rows) in parts.iter_mut().enumerate() {
-                let told = self.part(&processor, index, &averages)?;
-                rows.extend(told.to_vec2::<f32>()?);
-            }
+        let averages = self.averages(batch, processor.mode)?;
+        let mut inputs = self.path_features(&processor, &averages)?;
+        inputs.truncate(self.whitening.len());
+        for index in 0..self.parts.len() {
+            inputs.push(self.part(&processor, index, &averages)?);
         }
-        let exponent = self.spec.output.map_or(0.0, |output| output.whitening);
-        for (whitening, rows) in self.whitening.iter().zip(&features) {
-            whitening.settle(rows, exponent);
-        }
-        for (part, rows) in self.parts.iter().zip(&parts) {
-            part.whitening.settle(rows, part.exponent);
+        rows.resize_with(inputs.len(), Vec::new);
+        for (rows, x) in rows.iter_mut().zip(inputs) {
+            rows.extend(x.to_vec2::<f32>()?);
         }
         Ok(())
     }

@@ -1,17 +1,25 @@
-//! Embeddings from features: principal directions, their deviations levelled.
+//! Embeddings from features: the directions that tell sounds apart, their deviations levelled.
 
 use super::eigen::symmetric_eigen;
-use super::levelling::scales;
+use super::levelling::{RIDGE, scales};
 use super::parameters::{Buffer, Parameters};
 use candle_core::{Result, Tensor};
 use ndarray::{Array1, Array2, Axis};
 
-/// `y = D diag(v + RIDGE v_1)^(-w/2) V^T (x - mean)`: of the features' covariance, `V` are the
-/// principal directions that are kept, `v` their variances, `w` the exponent of
-/// [`Whitening::settle`].
+/// Share of the largest variance within pairs that is added to each. In other places and from other devices
+/// sounds differ in more ways than in the recordings of a corpus.
+const PAIR_RIDGE: f64 = 0.03;
+
+/// `y = D diag(v + RIDGE v_1)^(-w/2) V^T W (x - mean)`. `W = (S + PAIR_RIDGE s_1)^(-b/2)` levels what the
+/// two sounds of a pair differ by, `S`, whose largest variance is `s_1`: another voice, another
+/// instrument, the noise of a room. Of the covariance of `W x`, `V` are the principal directions that
+/// are kept and `v` their variances. The exponents `b` and `w` are those of [`Levels`].
+///
+/// With `b` = 1 these are the directions of linear discriminant analysis (Fisher 1936): those in which
+/// sounds differ most, for what a pair of the same thing does.
 ///
 /// Few directions carry most of what sounds differ by, much of it level and spectral tilt; a cosine
-/// would hardly hear the others. An exponent of 1 gives all the same weight (whitening), and with it
+/// would hardly hear the others. An exponent `w` of 1 gives all the same weight (whitening), and with it
 /// their noise; between the two lies what works best for few examples. `D` is the orthonormal cosine
 /// transform (DCT-II): it leaves cosines as they are and spreads the largest directions over all
 /// values, so that one scale of int8 serves them.
@@ -40,6 +48,11 @@ impl Whitening {
         }
     }
 
+    /// Tells whether a parameter of this name belongs to a layer like this, which is measured and not trained.
+    pub(crate) fn is_of_one(name: &str) -> bool {
+        name.starts_with("whitening.") || name.contains(".whitening.")
+    }
+
     /// Returns `[rows, outputs]` of `x`, `[rows, inputs]`.
     ///
     /// # Errors
@@ -54,23 +67,46 @@ impl Whitening {
             .broadcast_add(&tensor(&self.bias, &[self.dim])?)
     }
 
-    /// Computes the layer from the features of clean sounds, `[rows][inputs]`; `exponent` 0 only
-    /// turns, 1 levels deviations altogether.
+    /// `[rows, inputs]`.
+    fn matrix<'r>(&self, rows: impl ExactSizeIterator<Item = &'r Vec<f32>>) -> Array2<f64> {
+        let mut matrix = Array2::zeros((rows.len(), self.inputs));
+        for (mut into, row) in matrix.rows_mut().into_iter().zip(rows) {
+            let values = row.iter().map(|&x| f64::from(x));
+            into.iter_mut().zip(values).for_each(|(into, x)| *into = x);
+        }
+        matrix
+    }
+
+    /// Computes the layer from the features of clean sounds and of the sounds of pairs, `[rows][inputs]`.
+    /// Without pairs, nothing is levelled within them.
     ///
     /// # Panics
-    /// If there are no rows.
-    pub fn settle(&self, rows: &[Vec<f32>], exponent: f64) {
-        assert!(!rows.is_empty(), "no features to settle by");
-        let mut centred =
-            Array2::from_shape_fn((rows.len(), self.inputs), |(r, i)| f64::from(rows[r][i]));
+    /// If there are no clean sounds.
+    pub fn settle(&self, clean: &[Vec<f32>], pairs: &[[Vec<f32>; 2]], levels: Levels) {
+        assert!(!clean.is_empty(), "no features to settle by");
+        let mut centred = self.matrix(clean.iter());
         let mean = centred.mean_axis(Axis(0)).expect("there are rows");
         centred -= &mean;
-        let covariance = centred.t().dot(&centred) / rows.len() as f64;
+        let mut covariance = centred.t().dot(&centred) / clean.len() as f64;
+        let within = (levels.within > 0.0 && !pairs.is_empty()).then(|| {
+            let [first, second] = [0, 1].map(|side| self.matrix(pairs.iter().map(|p| &p[side])));
+            let apart = first - second;
+            let variance = apart.t().dot(&apart) / (2 * pairs.len()) as f64;
+            let (variances, directions) = symmetric_eigen(variance);
+            let scaled = &directions * &scales(variances.view(), PAIR_RIDGE, levels.within);
+            scaled.dot(&directions.t())
+        });
+        if let Some(within) = &within {
+            covariance = within.dot(&covariance).dot(within);
+        }
         let (variances, directions) = symmetric_eigen(covariance);
-        let scales = scales(variances.view(), exponent);
-        let levelled = Array2::from_shape_fn((self.dim, self.inputs), |(row, i)| {
+        let scales = scales(variances.view(), RIDGE, levels.whitening);
+        let mut levelled = Array2::from_shape_fn((self.dim, self.inputs), |(row, i)| {
             directions[[i, row]] * scales[row]
         });
+        if let Some(within) = &within {
+            levelled = levelled.dot(within);
+        }
         let weight = cosine_transform(self.dim).dot(&levelled);
         let bias: Array1<f64> = -weight.dot(&mean);
         let mut out = self.weight.lock().expect("no panic while locked");
@@ -82,6 +118,15 @@ impl Whitening {
             *value = bias as f32;
         }
     }
+}
+
+/// Exponents, 0 to 1, by which deviations are levelled: 0 leaves them as they are, 1 makes them the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    /// Of what the two sounds of a pair differ by.
+    pub within: f64,
+    /// Of the directions that are kept.
+    pub whitening: f64,
 }
 
 /// The orthonormal DCT-II of `n` values.
@@ -118,10 +163,18 @@ mod tests {
         signs.map(point).collect()
     }
 
-    fn settled(dim: usize, exponent: f64) -> Vec<Vec<f32>> {
+    fn settled(dim: usize, whitening: f64) -> Vec<Vec<f32>> {
+        let levels = Levels {
+            within: 0.0,
+            whitening,
+        };
+        settled_by(dim, &[], levels)
+    }
+
+    fn settled_by(dim: usize, pairs: &[[Vec<f32>; 2]], levels: Levels) -> Vec<Vec<f32>> {
         let mut p = Parameters::new(0, &Device::Cpu);
         let whitening = Whitening::new(&mut p, "whitening.0", (4, dim));
-        whitening.settle(&rows(), exponent);
+        whitening.settle(&rows(), pairs, levels);
         let x = Tensor::new(rows(), &Device::Cpu).unwrap();
         whitening.forward(&x).unwrap().to_vec2().unwrap()
     }
@@ -159,6 +212,38 @@ mod tests {
             for (b, z) in rows.iter().zip(&embedded) {
                 assert!((dot(a, b) - dot(y, z)).abs() < 1e-3);
             }
+        }
+    }
+
+    /// The two sounds of a pair differ along the first axis alone, the one in which sounds differ most.
+    fn pairs() -> Vec<[Vec<f32>; 2]> {
+        let moved = |row: &Vec<f32>, by: f32| row.iter().map(|x| x + by).collect();
+        rows()
+            .iter()
+            .map(|row| [moved(row, 1.0), moved(row, -1.0)])
+            .collect()
+    }
+
+    #[test]
+    fn directions_in_which_pairs_differ_come_last() {
+        let axes = [[0.5, 0.5, 0.5, 0.5], [0.5, -0.5, 0.5, -0.5]];
+        for (within, axis) in [(0.0, axes[0]), (1.0, axes[1])] {
+            let levels = Levels {
+                within,
+                whitening: 0.0,
+            };
+            let found = settled_by(1, &pairs(), levels);
+            // The one value that is kept is proportional to the place along the axis.
+            let ratios = rows().into_iter().zip(&found).map(|(row, y)| {
+                let centred = row.iter().zip([5.0, -1.0, 2.0, 0.0]);
+                let along: f32 = centred.zip(axis).map(|((x, mean), a)| (x - mean) * a).sum();
+                y[0] / along
+            });
+            let ratios: Vec<f32> = ratios.collect();
+            assert!(
+                ratios.iter().all(|r| (r / ratios[0] - 1.0).abs() < 1e-3),
+                "{within}: {ratios:?}"
+            );
         }
     }
 }

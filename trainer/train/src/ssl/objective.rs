@@ -10,7 +10,7 @@ use super::{
 use crate::net::ops::Activation;
 use crate::net::{
     AugmentationHead, BackboneSpec, Linear, Mode, Operators, Parameters, PartSpec, Processor,
-    Projector, SiameseHeads, Trunk, Weights,
+    Projector, SiameseHeads, Trunk, Weights, Whitening,
 };
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
@@ -220,7 +220,9 @@ impl Objective {
         // A part that is taught may be new.
         let needed = |name: &&String| {
             let new = |part: &PartSpec| name.starts_with(&format!("part.{}.", part.name));
-            !(0..spec.parts.len()).any(|part| taught(part) && new(&spec.parts[part]))
+            // What follows a part is measured, and no objective reads it.
+            !Whitening::is_of_one(name)
+                && !(0..spec.parts.len()).any(|part| taught(part) && new(&spec.parts[part]))
         };
         if let Some(name) = missing.iter().find(needed) {
             bail!("the weights that the run starts from lack {name}, or have another shape of it");

@@ -278,6 +278,32 @@ impl PairSource {
             .collect()
     }
 
+    /// `count` pairs of patches as a device hears them: two windows of one recording, two recordings of one
+    /// thing, or one patch of the synthesiser twice, each in an environment and none augmented. Never the
+    /// same draws as a batch's.
+    pub fn heard_pairs(&self, count: usize) -> Vec<[Vec<f32>; 2]> {
+        let makers = Makers {
+            augmenter: self.augmenter.clone(),
+            environment: self.environment.clone(),
+        };
+        (0..count)
+            .into_par_iter()
+            .map_init(
+                || makers.clone(),
+                |makers, index| {
+                    let plans = self.plan(u64::MAX - 1, index as u64);
+                    plans.map(|mut plan| {
+                        plan.operators.clear();
+                        let heard = self.make(makers, &plan);
+                        let mut patch = vec![0.0; self.frontend.patch_len()];
+                        self.features(&heard.view.samples, &mut patch);
+                        patch
+                    })
+                },
+            )
+            .collect()
+    }
+
     /// The same source, whose batches hold what `teachers` say; views of recordings begin where `rule`
     /// has a window begin, if there is one.
     pub(super) fn with_teachers(

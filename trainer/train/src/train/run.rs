@@ -33,8 +33,10 @@ use std::time::Instant;
 use stepper::{Prepared, Stepper};
 use training_audio::TrainingAudio;
 
-/// Clean patches that batch norm's statistics are taken from after training.
-const STATISTICS_PATCHES: usize = 2048;
+/// Most clean patches, and most pairs, that statistics are taken from after training.
+const STATISTICS_PATCHES: usize = 8192;
+/// Fewest of them: a short run takes as many as it has seen pairs.
+const FEWEST_STATISTICS: usize = 2048;
 /// Batches made ahead of the step that needs them.
 const PREFETCH: usize = 3;
 /// Batches that are drawn together for a device.
@@ -361,6 +363,7 @@ impl Run {
     fn done(&self) -> f64 {
         let (train, progress) = (&self.config.train, self.progress);
         let done = match train.steps {
+            _ if train.takes_no_step() => 1.0,
             0 => progress.seconds / (train.minutes * 60.0),
             steps => progress.step as f64 / steps as f64,
         };
@@ -396,22 +399,45 @@ impl Run {
         })
     }
 
-    /// Sets the norms' running statistics and the layers behind the features from clean sounds: the
-    /// running statistics of training are those of augmented views, and in use the network meets clean
-    /// sounds.
+    /// Sets the norms' running statistics and the layers behind the features: the running statistics of
+    /// training are those of augmented views, and in use the network meets sounds that are not.
     fn settle(&self) -> Result<()> {
-        let clean = self.source.clean_patches(STATISTICS_PATCHES);
-        let size = (2 * self.config.train.batch).min(clean.len());
+        let count = match self.progress.step as usize {
+            // Weights that were trained before.
+            0 => STATISTICS_PATCHES,
+            steps => {
+                let seen = steps.saturating_mul(self.config.train.batch);
+                seen.clamp(FEWEST_STATISTICS, STATISTICS_PATCHES)
+            }
+        };
+        let size = (2 * self.config.train.batch).min(count);
         let (frames, mels) = (
             usize::from(self.frontend.frames),
             usize::from(self.frontend.mels),
         );
         let trunk = &self.objective.trunk;
+        let clean = self.source.clean_patches(count);
         let batches = clean
             .chunks_exact(size)
             .map(|patches| trunk.batch(patches, frames, mels));
         let batches: Vec<Tensor> = batches.collect::<candle_core::Result<_>>()?;
-        Ok(trunk.settle(&batches)?)
+        drop(clean);
+        let mut pairs = Vec::new();
+        if trunk
+            .spec()
+            .output
+            .is_some_and(|output| output.within > 0.0)
+        {
+            let heard = self.source.heard_pairs(count);
+            for chunk in heard.chunks_exact(size) {
+                let side = |side: usize| {
+                    let patches: Vec<&[f32]> = chunk.iter().map(|pair| &pair[side][..]).collect();
+                    trunk.batch(&patches, frames, mels)
+                };
+                pairs.push([side(0)?, side(1)?]);
+            }
+        }
+        Ok(trunk.settle(&batches, &pairs)?)
     }
 }
 

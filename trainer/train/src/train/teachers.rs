@@ -141,7 +141,7 @@ impl Teachers {
                         model,
                         output: &teacher.output,
                         reduction: Reduction {
-                            dim: part.dim,
+                            dim: part.learned(),
                             whitening: teacher.whitening,
                         },
                     };

@@ -44,6 +44,7 @@ fn exported(kind: AdapterKind, from_stage: usize, seed: u64) -> Vec<u8> {
         dim: 16,
         equivariant_dim: (seed % 4 == 3 && spec.paths() == 2).then_some(9),
         whitening: 0.5,
+        within: 0.0,
     });
     let statistics = random::statistics(&spec);
     let weights = random::weights(&spec, seed);

@@ -80,7 +80,7 @@ proptest! {
             let (_, width) = spec.last_map(13, 10);
             let bands = if width % bands == 0 { bands } else { 1 };
             let equivariant_dim = equivariant_dim.filter(|_| spec.paths() == 2);
-            OutputSpec { bands, dim, equivariant_dim, whitening: 0.5 }
+            OutputSpec { bands, dim, equivariant_dim, whitening: 0.5, within: 0.0 }
         });
         prop_assert_eq!(spec.check(13, 10), Ok(()));
         let weights = random::weights(&spec, seed);

@@ -68,10 +68,12 @@ fn with_parts(kind: AdapterKind, output: bool) -> BackboneSpec {
         dim: 10,
         equivariant_dim: (spec.paths() == 2).then_some(6),
         whitening: 0.5,
+        within: 0.0,
     });
     let part = |name: &str, dim, path| PartSpec {
         name: name.into(),
         dim,
+        learned: Some(dim + 2),
         path,
         whitening: 0.5,
     };

@@ -47,6 +47,7 @@ fn an_output_must_fit_the_last_map() {
         dim,
         equivariant_dim: None,
         whitening,
+        within: 0.0,
     };
     spec.output = Some(with(2, 48, 0.5));
     let dims = |spec: &BackboneSpec| [0, 1].map(|path| spec.path_dim(path));
@@ -69,6 +70,13 @@ fn an_output_must_fit_the_last_map() {
         (with(2, 0, 0.5), "dim is 0"),
         (equivariant(0), "equivariant_dim is 0"),
         (with(2, 48, 1.5), "whitening is 1.5"),
+        (
+            OutputSpec {
+                within: -0.5,
+                ..with(2, 48, 0.5)
+            },
+            "backbone.output.within is -0.5",
+        ),
     ] {
         spec.output = Some(output);
         let error = spec.check(61, 64).unwrap_err();
@@ -80,6 +88,7 @@ fn taught(name: &str, dim: usize) -> PartSpec {
     PartSpec {
         name: name.into(),
         dim,
+        learned: None,
         path: 0,
         whitening: 0.5,
     }
@@ -134,6 +143,8 @@ fn parts_that_cannot_be_are_named() {
     assert!(error(&|spec| spec.parts[0].dim = 0).contains("dim = 0"));
     assert!(error(&|spec| spec.parts[0].path = 2).contains("path = 2"));
     assert!(error(&|spec| spec.parts[0].whitening = 2.0).contains("whitening is 2"));
+    let said = error(&|spec| spec.parts[0].learned = Some(1));
+    assert!(said.contains("learned = 1"), "{said}");
     let seven = |spec: &mut BackboneSpec| {
         spec.parts = (0..7).map(|i| taught(&format!("p{i}"), 8)).collect();
     };

@@ -90,6 +90,51 @@ fn pairs_of_one_thing_are_two_recordings_of_one_group() {
     assert_eq!(drawn.len(), all);
 }
 
+/// The patch of a tone is the same wherever its window begins, but for its phase.
+#[test]
+fn pairs_as_a_device_hears_them_are_of_one_group_and_not_augmented() {
+    let directory = tempfile::tempdir().unwrap();
+    write_groups(directory.path(), &[2, 3, 4]);
+    let recordings = load(directory.path());
+    let settings = ["pairs.same=1", "data.synth_share=0", "frontend.frames=17"];
+    let alone = source(&recordings, &settings);
+    let known: Vec<Vec<f32>> = (0..recordings.clips.len())
+        .map(|clip| {
+            let mut patch = vec![0.0; alone.frontend.patch_len()];
+            let samples = recordings.clips[clip].cut(0, alone.frontend.patch_samples());
+            alone.features(&samples, &mut patch);
+            patch
+        })
+        .collect();
+    let distance = |a: &[f32], b: &[f32]| {
+        let square = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b));
+        square.sum::<f32>() / a.len() as f32
+    };
+    let nearest = |patch: &[f32]| {
+        let all = known.iter().map(|known| distance(known, patch));
+        let (clip, least) = all.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        (alone.group_of[clip], least)
+    };
+    let pairs = alone.heard_pairs(200);
+    for pair in &pairs {
+        let [(a, near_a), (b, near_b)] = [0, 1].map(|side| nearest(&pair[side]));
+        assert!(a.is_some() && a == b);
+        assert!(near_a < 0.5 && near_b < 0.5, "{near_a} {near_b}");
+    }
+    assert!(pairs.iter().any(|[a, b]| distance(a, b) > 0.5));
+
+    // With an environment the same sounds are heard in it.
+    let noise = "environment.background={probability=1.0,snr_db=[3.0,3.0],noise_share=1.0}";
+    let among: Vec<&str> = settings.into_iter().chain([noise]).collect();
+    let noisy = source(&recordings, &among).heard_pairs(200);
+    let changed = pairs.iter().flatten().zip(noisy.iter().flatten());
+    assert!(
+        changed
+            .into_iter()
+            .all(|(clean, noisy)| distance(clean, noisy) > 0.5)
+    );
+}
+
 #[test]
 fn groups_are_drawn_by_size_and_kind_as_configured() {
     let directory = tempfile::tempdir().unwrap();

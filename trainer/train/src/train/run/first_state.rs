@@ -1,6 +1,6 @@
 //! The state that a run begins with: random weights, those of another run, or a checkpoint.
 
-use crate::net::{Parameters, Weights};
+use crate::net::{Parameters, Weights, Whitening};
 use crate::ssl::Objective;
 use crate::train::checkpoint::{self, Progress};
 use crate::train::config::RunConfig;
@@ -33,6 +33,11 @@ pub(super) fn load(
     };
     if start.is_none() {
         check_taught(config)?;
+        if !request.resume && config.train.takes_no_step() {
+            bail!(
+                "train.minutes is 0, which takes no step: expected more, or weights of another run to start from (--from)"
+            );
+        }
     }
     let state = if request.resume {
         checkpoint::load(&folder.checkpoint(), parameters)?
@@ -73,9 +78,11 @@ fn check_taught(config: &RunConfig) -> Result<()> {
 /// Sets `parameters` from the weights of another run. Heads and parts that it lacks begin anew, with a
 /// remark; what the paths are made of has to be there.
 fn start_from(start: &Weights, parameters: &Parameters, observer: &mut dyn Observer) -> Result<()> {
-    let missing = parameters.load_known(start)?;
+    let mut missing = parameters.load_known(start)?;
+    // Those are measured when the run ends.
+    missing.retain(|name| !Whitening::is_of_one(name));
     let needed = |name: &&String| {
-        let trunk = ["stem.", "stages.", "output.", "whitening."];
+        let trunk = ["stem.", "stages.", "output."];
         trunk.iter().any(|start| name.starts_with(start))
     };
     if let Some(name) = missing.iter().find(needed) {

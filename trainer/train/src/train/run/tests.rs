@@ -222,6 +222,7 @@ fn taught_request(out: &Path, steps: u64, resume: bool) -> TrainRequest {
             request.config.backbone.parts.push(PartSpec {
                 name: part.into(),
                 dim,
+                learned: None,
                 path: 0,
                 whitening: 0.5,
             });
@@ -316,8 +317,8 @@ fn a_run_may_start_from_trained_weights_and_keep_what_its_parts_told() {
     std::fs::create_dir(folder("taught")).unwrap();
     let go = AtomicBool::new(false);
     let mut notes = Notes::default();
-    let request = taught_request(&folder("taught"), 4, false);
-    let taught = train(&request, &go, &mut notes).unwrap();
+    let taught = taught_request(&folder("taught"), 4, false);
+    let taught = train(&taught, &go, &mut notes).unwrap();
     let start = Start::read(&folder("taught")).unwrap();
     assert_eq!(start.weights, taught.weights);
 
@@ -355,6 +356,35 @@ fn a_run_may_start_from_trained_weights_and_keep_what_its_parts_told() {
         longer.weights["part.a.weight"],
         start.weights["part.a.weight"]
     );
+
+    // No step at all: another output is measured on the same weights.
+    let mut measured = adapt("measured", 0, false);
+    measured.config.train.minutes = 0.0;
+    let output = measured.config.backbone.output.as_mut().unwrap();
+    (output.dim, output.within) = (5, 1.0);
+    measured.config.backbone.parts[1].learned = Some(9);
+    measured.config.backbone.parts[1].dim = 4;
+    let measured = train(&measured, &go, &mut Silent).unwrap();
+    assert!(!measured.interrupted);
+    for (name, (shape, _)) in &start.weights {
+        let (found, values) = &measured.weights[name];
+        let expected = match &**name {
+            "whitening.0.weight" | "whitening.1.weight" => &[5, 12][..],
+            "whitening.0.bias" | "whitening.1.bias" => &[5],
+            "part.b.whitening.weight" => &[4, 9],
+            "part.b.whitening.bias" => &[4],
+            _ => shape,
+        };
+        assert_eq!(found, expected, "{name}");
+        let is_measured = ["whitening", ".mean", ".var"]
+            .iter()
+            .any(|m| name.contains(m));
+        assert!(is_measured || *values == start.weights[name].1, "{name}");
+    }
+    let mut nothing = request(&folder("nothing"), 0, false);
+    nothing.config.train.minutes = 0.0;
+    let error = train(&nothing, &go, &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("--from"), "{error}");
 
     // A run of random weights has nothing to keep.
     let mut without = adapt("without", 2, false);
