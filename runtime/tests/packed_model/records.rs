@@ -10,7 +10,7 @@ use mtslvr_runtime::model::{AlignedBytes, Model, OpKind, OpenError};
 use mtslvr_runtime::nn::Layout;
 use mtslvr_runtime::space::PartsError;
 
-use crate::network::{every_operator, network};
+use crate::network::{Plan, every_operator, network};
 use crate::opening::{SMALL, contents, refused, small};
 
 #[test]
@@ -328,21 +328,24 @@ fn weights_that_cannot_be() {
     );
 }
 
+/// Where the record of an operator begins.
+fn record_at(file: &[u8], op: usize) -> usize {
+    let header = wire::Header::read(file.first_chunk().unwrap());
+    let record = file[header.table_at as usize..].first_chunk().unwrap();
+    let network = wire::SectionRecord::read(record).offset as usize;
+    let tensors = (Model::open(file).unwrap().op_count() + 1) * TensorRecord::LEN;
+    network + NetworkHeader::LEN + tensors + op * OpRecord::LEN
+}
+
 /// Breaks a rule of each kind of operator that a small network does not have.
 #[test]
 fn operators_that_cannot_be() {
     use OpenError as E;
     let file = build(&every_operator(3)).unwrap();
     let model = Model::open(&file).unwrap();
-    let network_at = {
-        let header = wire::Header::read(file.first_chunk().unwrap());
-        let record = file[header.table_at as usize..].first_chunk().unwrap();
-        wire::SectionRecord::read(record).offset as usize
-    };
     let refused = |kind: OpKind, change: &dyn Fn(&mut [u8; OpRecord::LEN])| {
         let op = model.ops().find(|op| op.kind == kind).unwrap().index;
-        let tensors = (model.op_count() + 1) * TensorRecord::LEN;
-        let at = network_at + NetworkHeader::LEN + tensors + op * OpRecord::LEN;
+        let at = record_at(&file, op);
         let mut changed = AlignedBytes::new(&file);
         change(changed[at..].first_chunk_mut().unwrap());
         seal(&mut changed);
@@ -390,4 +393,124 @@ fn operators_that_cannot_be() {
         field::op::ADD_MULTIPLIERS.set(r, [i32::MAX, 1]);
     });
     assert_eq!(error, E::Overflow { op });
+}
+
+/// The largest sum that fits is accepted, one more is refused: no input can overflow an accumulator.
+#[test]
+fn sums_that_just_fit() {
+    let dense = build(&network(Plan::SMALL, 5)).unwrap();
+    let filters = build(&every_operator(3)).unwrap();
+    for (file, kind) in [
+        (&dense, OpKind::Convolution),
+        (&dense, OpKind::Linear),
+        (&filters, OpKind::Convolution),
+        (&filters, OpKind::Depthwise),
+    ] {
+        let model = Model::open(file).unwrap();
+        let op = model.ops().find(|op| op.kind == kind).unwrap();
+        let channels = op.output.shape.channels;
+        let of_channel = |channel: usize| -> Vec<i32> {
+            if kind == OpKind::Depthwise {
+                let column = op.tables.weights.iter().skip(channel).step_by(channels);
+                return column.map(|&w| w.into()).collect();
+            }
+            let stored = op.layout.stored_channels(channels);
+            let both = [op.tables.weights, op.tables.adapter].map(|table| {
+                let len = table.len() / stored;
+                op.layout.channel(table, len, channel).collect::<Vec<_>>()
+            });
+            both.concat()
+        };
+        let sums: Vec<i64> = (0..channels)
+            .map(|channel| {
+                of_channel(channel)
+                    .iter()
+                    .map(|w| 128 * i64::from(w.abs()))
+                    .sum()
+            })
+            .collect();
+        let needed = sums.iter().zip(op.tables.bias);
+        let needed = needed
+            .map(|(sum, bias)| sum + i64::from(bias.abs()))
+            .max()
+            .unwrap();
+        let pre = (0..=15_u8)
+            .rev()
+            .find(|pre| needed <= i64::from(i32::MAX >> pre))
+            .unwrap();
+        let limit = i64::from(i32::MAX >> pre);
+        let at = |table: *const u8| table.addr() - file.as_ptr().addr();
+        let bias_at = at(op.tables.bias.as_ptr().cast());
+        let record = record_at(file, op.index);
+        for (channel, sum) in sums.into_iter().enumerate() {
+            for (sign, more, fits) in [(1, 0, true), (-1, 0, true), (1, 1, false), (-1, 1, false)] {
+                let mut changed = AlignedBytes::new(file);
+                let written: &mut [u8; OpRecord::LEN] =
+                    changed[record..].first_chunk_mut().unwrap();
+                field::op::PRE.set(written, pre);
+                let bias = sign * i32::try_from(limit - sum + more).unwrap();
+                changed[bias_at + 4 * channel..][..4].copy_from_slice(&bias.to_le_bytes());
+                seal(&mut changed);
+                let found = Model::open(&changed).map(drop);
+                let refused = OpenError::Overflow {
+                    op: op.index as u16,
+                };
+                let expected = if fits { Ok(()) } else { Err(refused) };
+                assert_eq!(found, expected, "{kind:?}, channel {channel}, {bias}");
+            }
+        }
+    }
+}
+
+/// The sum of an average pool over a whole map, at every shift.
+#[test]
+fn sums_of_pools_that_just_fit() {
+    let plan = Plan {
+        frames: 40,
+        mels: 36,
+        max_pool: false,
+        stages: 1,
+        linear: false,
+        ..Plan::SMALL
+    };
+    let file = build(&network(plan, 6)).unwrap();
+    let model = Model::open(&file).unwrap();
+    let mut ops = model.ops();
+    let op = ops.find(|op| op.kind == OpKind::AveragePool).unwrap();
+    let (mut accepted, mut refused) = (0, 0);
+    for pre in 0..=15 {
+        let mut changed = AlignedBytes::new(&file);
+        let at = record_at(&file, op.index);
+        let record: &mut [u8; OpRecord::LEN] = changed[at..].first_chunk_mut().unwrap();
+        field::op::PRE.set(record, pre);
+        seal(&mut changed);
+        let fits = 255 * op.window.area() as i64 <= i64::from(i32::MAX >> pre);
+        assert_eq!(Model::open(&changed).is_ok(), fits, "{pre}");
+        *(if fits { &mut accepted } else { &mut refused }) += 1;
+    }
+    assert!(accepted > 0 && refused > 0);
+}
+
+/// A clamp of one value, and the largest shift where sums are short.
+#[test]
+fn rules_at_their_bounds() {
+    let file = build(&every_operator(3)).unwrap();
+    let model = Model::open(&file).unwrap();
+    for (kind, change) in [
+        (
+            OpKind::Convolution,
+            (|r| field::op::CLAMP.set(r, [5, 5])) as fn(&mut [u8; OpRecord::LEN]),
+        ),
+        (OpKind::Slopes, |r| field::op::PRE.set(r, 15)),
+    ] {
+        let op = model.ops().find(|op| op.kind == kind).unwrap();
+        let mut changed = AlignedBytes::new(&file);
+        change(
+            changed[record_at(&file, op.index)..]
+                .first_chunk_mut()
+                .unwrap(),
+        );
+        seal(&mut changed);
+        Model::open(&changed).unwrap();
+    }
 }

@@ -172,6 +172,35 @@ fn limits_are_named_and_change_nothing() {
 }
 
 #[test]
+fn sets_are_equal_if_they_hold_the_same() {
+    let changes: [fn(&mut SupportSet<'_>); 4] = [
+        |set| {
+            set.enrol("bell", &at(2)).unwrap();
+        },
+        |set| set.set_default_threshold(Some(0.25)).unwrap(),
+        |set| set.rename(id(set, 0), "chime").unwrap(),
+        |set| set.remove(id(set, 1)).unwrap(),
+    ];
+    let (mut one, mut other) = (Room::new(), Storage::<6, 9, 2>::new());
+    let mut first = set(&mut one);
+    let lent = other.lend();
+    let space = space(&[2], &[0.0; 2], Reference::assumed(0.5));
+    let mut second = SupportSet::new(lent.classes, lent.directions, &space);
+    assert!(first == second);
+    for set in [&mut first, &mut second] {
+        set.enrol("bell", &at(1)).unwrap();
+        set.enrol("tap", &at(3)).unwrap();
+    }
+    assert!(first == second);
+    for (number, change) in changes.into_iter().enumerate() {
+        change(&mut first);
+        assert!(first != second, "change {number}");
+        change(&mut second);
+        assert!(first == second, "change {number}");
+    }
+}
+
+#[test]
 fn an_id_is_not_given_again() {
     let mut room = Room::new();
     let mut set = set(&mut room);

@@ -266,9 +266,8 @@ fn check_pairs(op: &Op<'_>) -> Result<(), OpenError> {
             || pairs
                 .chunks_exact(filled)
                 .all(|row| row.ends_with(&[[0; 2]]));
-        let channel_filled = channels.is_multiple_of(2)
-            || table.is_empty()
-            || op.layout.channel(table, len, channels).all(|w| w == 0);
+        let channel_filled =
+            channels.is_multiple_of(2) || op.layout.channel(table, len, channels).all(|w| w == 0);
         if !(pairs_in_range(table) && rows_filled && channel_filled) {
             return Err(OpenError::Weights {
                 op: op.index as u16,
