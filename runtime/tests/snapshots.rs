@@ -2,12 +2,12 @@
 //! no snapshot are refused with a reason.
 
 use mtslvr_runtime::fewshot::persist::{
-    ExportError, RestoreError, SnapshotHeader, export, import, snapshot_len,
+    ExportError, RestoreError, SnapshotHeader, export, import, longest_snapshot, snapshot_len,
 };
-use mtslvr_runtime::fewshot::{HeadKind, Learner, Reference, Role, StorageVec};
+use mtslvr_runtime::fewshot::{CLASS_NAME_BYTES, HeadKind, Learner, Reference, Role, StorageVec};
 use mtslvr_runtime::frontend::{FrontendConfig, FrontendForm};
 use mtslvr_runtime::model::Crc32;
-use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, Part, Parts};
+use mtslvr_runtime::space::{BackboneId, EmbeddingSpace, MAX_PARTS, PART_NAME_BYTES, Part, Parts};
 
 const DIM: usize = 8;
 const BACKBONE: BackboneId = BackboneId::new([0xc0; 32]);
@@ -34,6 +34,39 @@ fn space() -> EmbeddingSpace<'static> {
     };
     let reference = Reference::assumed(0.5);
     EmbeddingSpace::new(BACKBONE, frontend, parts, &[0.0; DIM], reference).unwrap()
+}
+
+/// The longest snapshot has as many parts as there can be, with long names. A signature adds a counter, 72 bytes and the
+/// records of two sections.
+#[test]
+fn the_longest_snapshot_is_a_little_longer_than_one_without_a_signature() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|name| name.repeat(PART_NAME_BYTES));
+    let parts = names.each_ref().map(|name| Part {
+        name,
+        len: 1,
+        share: 0.125,
+    });
+    const { assert!(MAX_PARTS == DIM) };
+    let parts = Parts::new(parts).unwrap();
+    let frontend = *space().frontend();
+    let reference = Reference::assumed(0.5);
+    let space = EmbeddingSpace::new(BACKBONE, frontend, parts, &[0.0; DIM], reference).unwrap();
+    let mut storage = StorageVec::new(2, 3, DIM);
+    let mut learner = Learner::new(storage.lend(), HeadKind::default(), space).unwrap();
+    for name in ["x", "y"] {
+        let name = name.repeat(CLASS_NAME_BYTES);
+        let class = learner.enrol(&name, &[1.0; DIM]).unwrap();
+        learner.set_class_threshold(class, Some(0.5)).unwrap();
+    }
+    // A second example of the first class.
+    learner
+        .enrol(&"x".repeat(CLASS_NAME_BYTES), &[0.5; DIM])
+        .unwrap();
+    let (found, longest) = (snapshot_len(learner.support()), longest_snapshot(2, 3, DIM));
+    assert!(
+        (found + 80..found + 160).contains(&longest),
+        "{found} {longest}"
+    );
 }
 
 fn learner(storage: &mut StorageVec) -> Learner<'_> {
