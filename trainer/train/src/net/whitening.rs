@@ -67,7 +67,7 @@ impl Whitening {
             .broadcast_add(&tensor(&self.bias, &[self.dim])?)
     }
 
-    /// `[rows, inputs]`.
+    /// Returns rows as a matrix, `[rows, inputs]`.
     fn matrix<'r>(&self, rows: impl ExactSizeIterator<Item = &'r Vec<f32>>) -> Array2<f64> {
         let mut matrix = Array2::zeros((rows.len(), self.inputs));
         for (mut into, row) in matrix.rows_mut().into_iter().zip(rows) {
