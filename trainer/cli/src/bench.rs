@@ -1,5 +1,6 @@
 //! `mtslvr bench`: times the packed engine beside tract and ONNX Runtime.
 
+mod all_cores;
 #[cfg(feature = "train")]
 mod quantised;
 #[cfg(not(feature = "train"))]
@@ -11,6 +12,7 @@ use super::backbone::{FrontendChoice, ModelChoice};
 use super::examples::examples;
 use super::lists::{COMMA, SEVERAL};
 use super::{interrupt, progress};
+use all_cores::AllCores;
 use anyhow::{Context, Result, bail, ensure};
 use mtslvr_audio::calibration_clips;
 use mtslvr_evaluate::timing::{Spread, interleaved};
@@ -22,7 +24,10 @@ use mtslvr_runtime::fewshot::Limits;
 use mtslvr_runtime::frontend::FrontendConfig;
 use mtslvr_runtime::nn::arch::InstructionSet;
 use report::{Absent, Report, Timed};
+use std::sync::atomic::AtomicBool;
 
+/// Most turns of all cores: about two seconds.
+const MOST_TURNS: usize = 25;
 /// Name of ONNX Runtime in int8.
 const QUANTISED: &str = "ort-int8";
 
@@ -32,6 +37,9 @@ const QUANTISED: &str = "ort-int8";
 /// within each round, so that their ratios hold on a busy machine, too. The packed engine computes in
 /// int8, tract and ort in float. ort-int8 is ONNX Runtime on a quantised graph made from the packed
 /// model.
+///
+/// After that, the packed engine embeds on all cores at once. How much they do is stated as a share of what the same
+/// instructions reach on registers alone; both take turns, too.
 ///
 /// A file is timed in the engines that run it; a run folder and a shipped backbone have a file for
 /// each. tract is timed if the program was built with it, and ONNX Runtime if ORT_DYLIB_PATH names its
@@ -77,7 +85,12 @@ Print JSON instead of a table. Fields:
     kernels: instruction set of the packed engine; not there for others
     median_ms, lower_quartile_ms, upper_quartile_ms: time for a patch
     times_packed: median over that of the first packed engine; null without one
-  absent: for each engine that was not timed, its name and the reason";
+  absent: for each engine that was not timed, its name and the reason
+  all_cores: the packed engine on all cores at once, with the first kernels; null without one
+    threads, rounds: threads, one for each core, and turns that were timed
+    patches_per_second, macs_per_second: patches embedded in a second, and their multiply-accumulates
+    peak_macs_per_second, share_of_peak: what these instructions reach on registers alone, and the
+    share of it; null where that is not known";
 
 /// An engine with the model in it.
 #[derive(Debug)]
@@ -116,6 +129,8 @@ impl Args {
         if rounds < self.rounds {
             errln!("Stopped after {rounds} of {} rounds.", self.rounds);
         }
+        drop(backbones);
+        let all_cores = self.all_cores(&patch, stop)?;
         let report = Report {
             model: self.model.source().to_string(),
             patch: [frontend.frames, frontend.mels],
@@ -123,6 +138,7 @@ impl Args {
             rounds,
             engines: timed(&labels, &spreads),
             absent,
+            all_cores,
         };
         if self.json {
             outln!("{}", serde_json::to_string_pretty(&report)?);
@@ -130,6 +146,18 @@ impl Args {
             out!("{report}");
         }
         Ok(())
+    }
+
+    /// Times the packed engine on all cores, if there is a packed model.
+    fn all_cores(&self, patch: &[f32], stop: &AtomicBool) -> Result<Option<AllCores>> {
+        let file = match BackboneFile::open(&self.model.source(), Some(Engine::Packed)) {
+            Ok(file) => file,
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let set = self.kernels.first().copied();
+        let set = set.unwrap_or_else(InstructionSet::best);
+        AllCores::measure(&file, set, patch, self.rounds.min(MOST_TURNS), stop)
     }
 
     /// Opens the model in every engine that runs the kind of file it is, the packed one first. An

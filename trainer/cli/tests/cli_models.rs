@@ -86,6 +86,9 @@ fn a_model_is_a_shipped_one_unless_a_file_or_folder_has_its_name() {
     let timed = place.json(&["bench", "--rounds", "1", "--json"]);
     assert_eq!(timed["model"], "edge-s");
     assert_eq!(texts(&timed["engines"], "name")[0], "packed");
+    let all_cores = &timed["all_cores"];
+    assert_eq!(all_cores["rounds"], 1);
+    assert!(all_cores["patches_per_second"].as_f64() > Some(1.0));
 
     let expected = ["edge-x", "no such file", ".slvr", "edge-s or edge-m"];
     place.fails(&["inspect", "edge-x"], &expected);

@@ -26,6 +26,11 @@ pub struct Spread {
     pub upper_quartile_ms: f64,
 }
 
+/// Returns the middle value of a sample; `None` of an empty one.
+pub fn middle(sample: Vec<f64>) -> Option<f64> {
+    Spread::of(sample).map(|spread| spread.median_ms)
+}
+
 impl Spread {
     /// Summarises a sample in milliseconds; `None` for an empty one.
     pub fn of(mut sample: Vec<f64>) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! The figures of `mtslvr bench`, as a table or as JSON.
 
+use super::all_cores::AllCores;
 use mtslvr_evaluate::timing::Spread;
 use serde::Serialize;
 use std::fmt;
@@ -19,6 +20,8 @@ pub(super) struct Report {
     pub(super) engines: Vec<Timed>,
     /// The engines that did not.
     pub(super) absent: Vec<Absent>,
+    /// The packed engine on all cores at once.
+    pub(super) all_cores: Option<AllCores>,
 }
 
 /// The figures of an engine.
@@ -71,6 +74,9 @@ impl fmt::Display for Report {
         }
         for Absent { name, reason } in &self.absent {
             writeln!(f, "  {name:<8} not timed: {reason}")?;
+        }
+        if let Some(all_cores) = &self.all_cores {
+            write!(f, "{all_cores}")?;
         }
         Ok(())
     }

@@ -6,13 +6,52 @@
 use super::tile::{BLOCK, Tile, Walk};
 use crate::nn::portable;
 use crate::nn::rules::{ADD_FRACTION_BITS, AddRule, ProductRule, Quantisation};
+use core::arch::asm;
 use core::arch::x86_64::*;
+use core::hint::black_box;
 
 /// Positions of a tile.
 const P: usize = 4;
 
 /// Vectors of eight channels in a block.
 const HALVES: usize = BLOCK / 8;
+
+/// Sums that are added to at the same time, so that no addition waits for the one before: as many as the registers
+/// hold beside the operands and a product.
+const SUMS: usize = 12;
+
+/// Multiply-accumulates of a round of [`sum_products`].
+pub(super) const PRODUCTS_A_ROUND: usize = 16 * SUMS;
+
+/// Adds products to [`SUMS`] registers in each round; see [`super::sum_products`].
+#[target_feature(enable = "avx2")]
+pub(super) fn sum_products(rounds: u64) {
+    let (values, weights) = (
+        _mm256_set1_epi16(black_box(3)),
+        _mm256_set1_epi16(black_box(5)),
+    );
+    let mut sums = [_mm256_setzero_si256(); SUMS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            // The product is the same in each round, which the compiler must not see.
+            let values = black_box_register(values);
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(values, weights));
+        }
+    }
+    black_box(sums);
+}
+
+/// Hides from the compiler what a register holds, without a way through memory.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn black_box_register(mut value: __m256i) -> __m256i {
+    // SAFETY: does nothing.
+    unsafe {
+        // Not `pure`: what it leaves must differ from one time to the next.
+        asm!("/* {0} */", inout(ymm_reg) value, options(nomem, nostack, preserves_flags));
+    }
+    value
+}
 
 /// Computes a tile of four positions by one block.
 ///

@@ -6,6 +6,7 @@
 use super::tile::{BLOCK, Tile, TileShape, Walk};
 use crate::nn::rules::ADD_FRACTION_BITS;
 use core::arch::x86_64::*;
+use core::hint::black_box;
 
 /// Computes a tile of 4 or 8 positions by 1, 2 or 4 blocks.
 ///
@@ -95,6 +96,29 @@ unsafe fn add_products<const P: usize, const N: usize>(
         }
         row += tile.row_step;
     }
+}
+
+/// Sums that are added to at the same time, so that no addition waits for the one before: as many as the registers
+/// hold beside the operands.
+const SUMS: usize = 24;
+
+/// Multiply-accumulates of a round of [`sum_products`].
+pub(super) const PRODUCTS_A_ROUND: usize = 64 * SUMS;
+
+/// Adds products to [`SUMS`] registers in each round; see [`super::sum_products`].
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) fn sum_products(rounds: u64) {
+    let (values, weights) = (
+        _mm512_set1_epi32(black_box(3)),
+        _mm512_set1_epi32(black_box(5)),
+    );
+    let mut sums = [_mm512_setzero_si512(); SUMS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm512_dpbusd_epi32(*sum, values, weights);
+        }
+    }
+    black_box(sums);
 }
 
 /// Requantises sixteen sums, adds what `out` holds if there is a residual, and stores the channels of

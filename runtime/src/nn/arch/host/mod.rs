@@ -41,6 +41,7 @@ mod dispatch;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod padded;
+mod peak;
 mod repack;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
@@ -49,4 +50,5 @@ mod tile;
 pub use depthwise::depthwise;
 pub use dispatch::{add, multiply, quantise_all};
 pub use padded::PaddedMap;
+pub use peak::sum_products;
 pub use repack::{RepackedConvolution, Repacker};

@@ -7,6 +7,7 @@ use super::tile::{BLOCK, Tile, Walk};
 use crate::nn::rules::ADD_FRACTION_BITS;
 use core::arch::aarch64::*;
 use core::arch::asm;
+use core::hint::black_box;
 
 /// Positions of a tile.
 const P: usize = 4;
@@ -16,6 +17,26 @@ const QUARTERS: usize = BLOCK / 4;
 
 /// The sums of a tile: `[position][quarter]`.
 type Sums = [[int32x4_t; QUARTERS]; P];
+
+/// Sums that are added to at the same time, so that no addition waits for the one before: as many as the registers
+/// hold beside the operands.
+const SUMS: usize = 24;
+
+/// Multiply-accumulates of a round of [`sum_products`].
+pub(super) const PRODUCTS_A_ROUND: usize = 16 * SUMS;
+
+/// Adds products to [`SUMS`] registers in each round; see [`super::sum_products`].
+#[target_feature(enable = "neon,dotprod")]
+pub(super) fn sum_products(rounds: u64) {
+    let (values, weights) = (vdupq_n_s8(black_box(3)), vdupq_n_s8(black_box(5)));
+    let mut sums = [vdupq_n_s32(0); SUMS];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = dot(*sum, weights, values);
+        }
+    }
+    black_box(sums);
+}
 
 /// Computes a tile of four positions by one block, operands as signed bytes.
 ///
