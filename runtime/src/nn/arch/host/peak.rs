@@ -25,29 +25,24 @@ use crate::nn::arch::instruction_set::InstructionSet;
 /// }
 /// ```
 pub fn sum_products(set: InstructionSet, rounds: u64) -> Option<u64> {
-    let a_round: usize = match set {
-        _ if !set.is_available() => return None,
+    let (sum, products) = summing(set).filter(|_| set.is_available())?;
+    // SAFETY: the machine has the instruction set.
+    unsafe { sum(rounds) };
+    Some(rounds.saturating_mul(products as u64))
+}
+
+/// Returns the function that sums by the instructions of a set, safe where the machine has it, and its
+/// multiply-accumulates a round.
+fn summing(set: InstructionSet) -> Option<(unsafe fn(u64), usize)> {
+    match set {
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx512Vnni => {
-            // SAFETY: the machine has it.
-            unsafe { avx512::sum_products(rounds) };
-            avx512::PRODUCTS_A_ROUND
-        }
+        InstructionSet::Avx512Vnni => Some((avx512::sum_products, avx512::PRODUCTS_A_ROUND)),
         #[cfg(target_arch = "x86_64")]
-        InstructionSet::Avx2 => {
-            // SAFETY: the machine has it.
-            unsafe { avx2::sum_products(rounds) };
-            avx2::PRODUCTS_A_ROUND
-        }
+        InstructionSet::Avx2 => Some((avx2::sum_products, avx2::PRODUCTS_A_ROUND)),
         #[cfg(target_arch = "aarch64")]
-        InstructionSet::NeonDotProd => {
-            // SAFETY: the machine has it.
-            unsafe { neon::sum_products(rounds) };
-            neon::PRODUCTS_A_ROUND
-        }
-        _ => return None,
-    };
-    Some(rounds.saturating_mul(a_round as u64))
+        InstructionSet::NeonDotProd => Some((neon::sum_products, neon::PRODUCTS_A_ROUND)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
