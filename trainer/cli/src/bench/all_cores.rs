@@ -27,8 +27,8 @@ pub(super) struct AllCores {
     patches_per_second: f64,
     /// Their multiply-accumulates.
     macs_per_second: f64,
-    /// What the same cores reach on registers alone, by the instructions that the kernels sum with; `None` where
-    /// that is not known.
+    /// Multiply-accumulates a second of the same cores on registers alone, by the instructions that the kernels sum
+    /// with; `None` where they are not known.
     peak_macs_per_second: Option<f64>,
     /// Share of the peak, from turns that follow each other.
     share_of_peak: Option<f64>,

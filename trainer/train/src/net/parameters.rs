@@ -146,7 +146,7 @@ impl Parameters {
     }
 
     /// Sets every parameter and statistic that `weights` holds in its shape, and leaves the others as
-    /// they are. Returns the names of the others.
+    /// they are. Returns the names of the others, but for buffers: those are computed when a run ends.
     ///
     /// # Errors
     /// If a tensor cannot be written to the device.
@@ -156,6 +156,7 @@ impl Parameters {
         for (name, (shape, values)) in &mut all {
             match weights.get(name) {
                 Some((found, known)) if found == shape => values.clone_from(known),
+                _ if self.buffers.contains_key(name) => {}
                 _ => others.push(name.clone()),
             }
         }

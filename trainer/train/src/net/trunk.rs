@@ -339,20 +339,19 @@ impl Trunk {
         if self.whitening.is_empty() && self.parts.is_empty() {
             return Ok(());
         }
-        let (mut of_clean, mut of_pairs) = (Vec::new(), Vec::new());
+        let layers = self.whitening.len() + self.parts.len();
+        let (mut of_clean, mut apart) = (vec![Vec::new(); layers], vec![Vec::new(); layers]);
         for batch in clean {
-            self.add_inputs(batch, &mut of_clean)?;
-        }
-        for sides in pairs {
-            let [mut first, mut second] = [Vec::new(), Vec::new()];
-            self.add_inputs(&sides[0], &mut first)?;
-            self.add_inputs(&sides[1], &mut second)?;
-            of_pairs.resize_with(first.len(), Vec::new);
-            for ((pairs, a), b) in of_pairs.iter_mut().zip(first).zip(second) {
-                pairs.extend(a.into_iter().zip(b).map(|(a, b)| [a, b]));
+            for (rows, x) in of_clean.iter_mut().zip(self.inputs(batch)?) {
+                rows.extend(x.to_vec2::<f32>()?);
             }
         }
-        of_pairs.resize_with(of_clean.len(), Vec::new);
+        for [first, second] in pairs {
+            let sides = self.inputs(first)?.into_iter().zip(self.inputs(second)?);
+            for (rows, (a, b)) in apart.iter_mut().zip(sides) {
+                rows.extend((a - b)?.to_vec2::<f32>()?);
+            }
+        }
         let output = self.spec.output;
         let within = output.map_or(0.0, |output| output.within);
         let paths = self.whitening.iter().enumerate().map(|(path, whitening)| {
@@ -370,16 +369,16 @@ impl Trunk {
             };
             (&part.whitening, levels)
         });
-        let measured = of_clean.iter().zip(&of_pairs);
-        for ((whitening, levels), (clean, pairs)) in paths.chain(parts).zip(measured) {
-            whitening.settle(clean, pairs, levels);
+        let measured = of_clean.iter().zip(&apart);
+        for ((whitening, levels), (clean, apart)) in paths.chain(parts).zip(measured) {
+            whitening.settle(clean, apart, levels);
         }
         Ok(())
     }
 
-    /// Adds what each layer of [`Whitening`] reads of a batch to `rows`: the paths' features, then the parts
-    /// that are learned from teachers.
-    fn add_inputs(&self, batch: &Tensor, rows: &mut Vec<Vec<Vec<f32>>>) -> Result<()> {
+    /// Returns what each layer of [`Whitening`] reads of a batch: the paths' features, then the parts that are
+    /// learned from teachers.
+    fn inputs(&self, batch: &Tensor) -> Result<Vec<Tensor>> {
         let processor = Processor {
             mode: Mode::Evaluate,
         };
@@ -389,10 +388,6 @@ impl Trunk {
         for index in 0..self.parts.len() {
             inputs.push(self.part(&processor, index, &averages)?);
         }
-        rows.resize_with(inputs.len(), Vec::new);
-        for (rows, x) in rows.iter_mut().zip(inputs) {
-            rows.extend(x.to_vec2::<f32>()?);
-        }
-        Ok(())
+        Ok(inputs)
     }
 }

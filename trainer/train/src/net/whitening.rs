@@ -48,11 +48,6 @@ impl Whitening {
         }
     }
 
-    /// Tells whether a parameter of this name belongs to a layer like this, which is measured and not trained.
-    pub(crate) fn is_of_one(name: &str) -> bool {
-        name.starts_with("whitening.") || name.contains(".whitening.")
-    }
-
     /// Returns `[rows, outputs]` of `x`, `[rows, inputs]`.
     ///
     /// # Errors
@@ -68,30 +63,25 @@ impl Whitening {
     }
 
     /// Returns rows as a matrix, `[rows, inputs]`.
-    fn matrix<'r>(&self, rows: impl ExactSizeIterator<Item = &'r Vec<f32>>) -> Array2<f64> {
-        let mut matrix = Array2::zeros((rows.len(), self.inputs));
-        for (mut into, row) in matrix.rows_mut().into_iter().zip(rows) {
-            let values = row.iter().map(|&x| f64::from(x));
-            into.iter_mut().zip(values).for_each(|(into, x)| *into = x);
-        }
-        matrix
+    fn matrix(&self, rows: &[Vec<f32>]) -> Array2<f64> {
+        Array2::from_shape_fn((rows.len(), self.inputs), |(r, i)| f64::from(rows[r][i]))
     }
 
-    /// Computes the layer from the features of clean sounds and of the sounds of pairs, `[rows][inputs]`.
-    /// Without pairs, nothing is levelled within them.
+    /// Computes the layer from the features of clean sounds and what those of the two sounds of pairs differ by,
+    /// `[rows][inputs]`. Without pairs, nothing is levelled within them.
     ///
     /// # Panics
     /// If there are no clean sounds.
-    pub fn settle(&self, clean: &[Vec<f32>], pairs: &[[Vec<f32>; 2]], levels: Levels) {
+    pub fn settle(&self, clean: &[Vec<f32>], apart: &[Vec<f32>], levels: Levels) {
         assert!(!clean.is_empty(), "no features to settle by");
-        let mut centred = self.matrix(clean.iter());
+        let mut centred = self.matrix(clean);
         let mean = centred.mean_axis(Axis(0)).expect("there are rows");
         centred -= &mean;
         let mut covariance = centred.t().dot(&centred) / clean.len() as f64;
-        let within = (levels.within > 0.0 && !pairs.is_empty()).then(|| {
-            let [first, second] = [0, 1].map(|side| self.matrix(pairs.iter().map(|p| &p[side])));
-            let apart = first - second;
-            let variance = apart.t().dot(&apart) / (2 * pairs.len()) as f64;
+        let within = (levels.within > 0.0 && !apart.is_empty()).then(|| {
+            let pairs = 2 * apart.len();
+            let apart = self.matrix(apart);
+            let variance = apart.t().dot(&apart) / pairs as f64;
             let (variances, directions) = symmetric_eigen(variance);
             let scaled = &directions * &scales(variances.view(), PAIR_RIDGE, levels.within);
             scaled.dot(&directions.t())
@@ -123,9 +113,9 @@ impl Whitening {
 /// Exponents, 0 to 1, by which deviations are levelled: 0 leaves them as they are, 1 makes them the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Levels {
-    /// Of what the two sounds of a pair differ by.
+    /// Exponent of what the two sounds of a pair differ by.
     pub within: f64,
-    /// Of the directions that are kept.
+    /// Exponent of the directions that are kept.
     pub whitening: f64,
 }
 
@@ -171,10 +161,10 @@ mod tests {
         settled_by(dim, &[], levels)
     }
 
-    fn settled_by(dim: usize, pairs: &[[Vec<f32>; 2]], levels: Levels) -> Vec<Vec<f32>> {
+    fn settled_by(dim: usize, apart: &[Vec<f32>], levels: Levels) -> Vec<Vec<f32>> {
         let mut p = Parameters::new(0, &Device::Cpu);
         let whitening = Whitening::new(&mut p, "whitening.0", (4, dim));
-        whitening.settle(&rows(), pairs, levels);
+        whitening.settle(&rows(), apart, levels);
         let x = Tensor::new(rows(), &Device::Cpu).unwrap();
         whitening.forward(&x).unwrap().to_vec2().unwrap()
     }
@@ -216,12 +206,8 @@ mod tests {
     }
 
     /// The two sounds of a pair differ along the first axis alone, the one in which sounds differ most.
-    fn pairs() -> Vec<[Vec<f32>; 2]> {
-        let moved = |row: &Vec<f32>, by: f32| row.iter().map(|x| x + by).collect();
-        rows()
-            .iter()
-            .map(|row| [moved(row, 1.0), moved(row, -1.0)])
-            .collect()
+    fn apart() -> Vec<Vec<f32>> {
+        vec![vec![2.0; 4]; 8]
     }
 
     #[test]
@@ -232,7 +218,7 @@ mod tests {
                 within,
                 whitening: 0.0,
             };
-            let found = settled_by(1, &pairs(), levels);
+            let found = settled_by(1, &apart(), levels);
             // The one value that is kept is proportional to the place along the axis.
             let ratios = rows().into_iter().zip(&found).map(|(row, y)| {
                 let centred = row.iter().zip([5.0, -1.0, 2.0, 0.0]);

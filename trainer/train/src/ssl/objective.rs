@@ -10,7 +10,7 @@ use super::{
 use crate::net::ops::Activation;
 use crate::net::{
     AugmentationHead, BackboneSpec, Linear, Mode, Operators, Parameters, PartSpec, Processor,
-    Projector, SiameseHeads, Trunk, Weights, Whitening,
+    Projector, SiameseHeads, Trunk, Weights,
 };
 use candle_core::{Device, Result, Tensor, bail};
 use std::sync::Arc;
@@ -220,9 +220,7 @@ impl Objective {
         // A part that is taught may be new.
         let needed = |name: &&String| {
             let new = |part: &PartSpec| name.starts_with(&format!("part.{}.", part.name));
-            // What follows a part is measured, and no objective reads it.
-            !Whitening::is_of_one(name)
-                && !(0..spec.parts.len()).any(|part| taught(part) && new(&spec.parts[part]))
+            !(0..spec.parts.len()).any(|part| taught(part) && new(&spec.parts[part]))
         };
         if let Some(name) = missing.iter().find(needed) {
             bail!("the weights that the run starts from lack {name}, or have another shape of it");

@@ -211,10 +211,7 @@ impl PairSource {
     /// # Errors
     /// If a teacher fails.
     pub fn batch(&self, step: u64, pairs: usize) -> Result<Batch> {
-        let makers = Makers {
-            augmenter: self.augmenter.clone(),
-            environment: self.environment.clone(),
-        };
+        let makers = self.makers();
         let heard: Vec<[Heard; 2]> = (0..pairs)
             .into_par_iter()
             .map_init(
@@ -282,10 +279,7 @@ impl PairSource {
     /// thing, or one patch of the synthesiser twice, each in an environment and none augmented. Never the
     /// same draws as a batch's.
     pub fn heard_pairs(&self, count: usize) -> Vec<[Vec<f32>; 2]> {
-        let makers = Makers {
-            augmenter: self.augmenter.clone(),
-            environment: self.environment.clone(),
-        };
+        let makers = self.makers();
         (0..count)
             .into_par_iter()
             .map_init(
@@ -335,6 +329,14 @@ impl PairSource {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ ENVIRONMENT_SEED ^ step);
         rng.set_stream(index);
         rng
+    }
+
+    /// Returns the plans and scratch memory of a thread.
+    fn makers(&self) -> Makers {
+        Makers {
+            augmenter: self.augmenter.clone(),
+            environment: self.environment.clone(),
+        }
     }
 
     /// Draws pair number `index` of batch number `step`.

@@ -1,6 +1,6 @@
 //! The state that a run begins with: random weights, those of another run, or a checkpoint.
 
-use crate::net::{Parameters, Weights, Whitening};
+use crate::net::{Parameters, Weights};
 use crate::ssl::Objective;
 use crate::train::checkpoint::{self, Progress};
 use crate::train::config::RunConfig;
@@ -78,9 +78,7 @@ fn check_taught(config: &RunConfig) -> Result<()> {
 /// Sets `parameters` from the weights of another run. Heads and parts that it lacks begin anew, with a
 /// remark; what the paths are made of has to be there.
 fn start_from(start: &Weights, parameters: &Parameters, observer: &mut dyn Observer) -> Result<()> {
-    let mut missing = parameters.load_known(start)?;
-    // Those are measured when the run ends.
-    missing.retain(|name| !Whitening::is_of_one(name));
+    let missing = parameters.load_known(start)?;
     let needed = |name: &&String| {
         let trunk = ["stem.", "stages.", "output."];
         trunk.iter().any(|start| name.starts_with(start))
